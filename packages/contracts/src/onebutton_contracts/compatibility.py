@@ -1,0 +1,71 @@
+"""Compare two versions of a contract: what a reader could rely on before, and cannot any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onebutton_contracts.terms import Column, Contract, Limit
+
+
+def breaking_changes(old: Contract, new: Contract) -> list[str]:
+    """Say what of the old contract the new one no longer promises; empty when every reader of the old can read the new.
+
+    A promise that became stronger (a narrower range, a column more, no nulls where there were some) breaks no reader. It may
+    break who writes the data, and validation tells them.
+    """
+    if old.name != new.name:
+        return [f"the table {old.name} is now called {new.name}"]
+    found = [words for column in old.columns for words in _of_column(column, new)]
+    if old.primary_key != new.primary_key:
+        found.append(f"the primary key was ({', '.join(old.primary_key)}), it is ({', '.join(new.primary_key)})")
+    kept = {rule.condition for rule in new.row_rules}
+    found += [f"the rule {rule.name!r} no longer holds" for rule in old.row_rules if rule.condition not in kept]
+    measures = {rule.measure: rule for rule in new.table_rules}
+    for rule in old.table_rules:
+        now = measures.get(rule.measure)
+        if now is None or _wider(rule.low, rule.high, now.low, now.high):
+            found.append(f"the rule {rule.name!r} no longer holds")
+    return found
+
+
+def needs_major(old: Contract, new: Contract) -> list[str]:
+    """Say what breaks readers while the major version is still the old one; empty when nothing does."""
+    return breaking_changes(old, new) if new.major <= old.major else []
+
+
+def _of_column(old: Column, contract: Contract) -> Iterator[str]:
+    if old.name not in contract.column_names:
+        yield f"column {old.name} is gone"
+        return
+    new = contract.column(old.name)
+    if old.logical_type != new.logical_type:
+        yield f"column {old.name} was {old.logical_type}, it is {new.logical_type}"
+        return
+    if old.unit != new.unit:
+        yield f"column {old.name} was in {old.unit or 'no unit'}, it is in {new.unit or 'no unit'}"
+    looser = {
+        "may now be missing": old.required and not new.required,
+        "may now be missing more often": not new.required and _looser(old.null_percent, new.null_percent),
+        "may now repeat": old.unique and not new.unique,
+        "may now lie outside its old range": _wider(old.minimum, old.maximum, new.minimum, new.maximum),
+        "may now be longer or shorter than before": _wider(
+            old.min_length, old.max_length, new.min_length, new.max_length
+        ),
+        "has another pattern": bool(old.pattern) and old.pattern != new.pattern,
+        "is now personal data": old.classification != "personal" and new.classification == "personal",
+    }
+    yield from (f"column {old.name} {words}" for words, holds in looser.items() if holds)
+    added = sorted(map(str, set(new.allowed) - set(old.allowed)))
+    if old.allowed and (added or not new.allowed):
+        yield f"column {old.name} may now hold {', '.join(added) or 'anything'}"
+
+
+def _looser(old: float | None, new: float | None) -> bool:
+    return old is not None and (new is None or new > old)
+
+
+def _wider(old_low: Limit | None, old_high: Limit | None, low: Limit | None, high: Limit | None) -> bool:
+    """Whether a range lets something in that it kept out."""
+    below = old_low is not None and (low is None or low < old_low)  # type: ignore[operator]  # of one type
+    above = old_high is not None and (high is None or high > old_high)  # type: ignore[operator]
+    return below or above

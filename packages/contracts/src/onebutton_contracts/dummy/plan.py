@@ -1,0 +1,133 @@
+"""Read `dummy.yaml`: which tables of a pipeline have a stand-in, and what of them is worth resembling."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+
+from pydantic.dataclasses import dataclass
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.terms import Contract
+
+
+@dataclass(frozen=True, config=STRICT)
+class Calendar:
+    """The instant of a row, and the columns that are read off it.
+
+    Attributes:
+        instant: the timestamp, on the hour.
+        zone: where the hours, weekdays and months are those of people.
+        parts: column -> `year`, `month`, `day` or `hour`, in that zone.
+    """
+
+    instant: str
+    zone: str
+    parts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=STRICT)
+class TablePlan:
+    """One table.
+
+    Attributes:
+        file: the real table, relative to the pipeline.
+        contract: of the table, relative to the pipeline.
+        calendar: when its rows are.
+        series: whether it has one row for each category and hour, each hour much like the one before.
+        parent: the table that it is joined to by that table's primary key; its values shape those of this one.
+        parent_hours_before: how many hours before a row the parent's values are those that shape it.
+        categories: columns of text that are drawn together, as often as they occur together.
+        group: for each of these, categories or `month`, the target is drawn by a copula of its own.
+        target: what the rows are for, in SQL, true or false; it is drawn first, and the numbers for each answer by themselves.
+        lookups: number -> the categories that decide it, such as the distance of a route.
+        modelled: numbers to resemble -> how they are read off the real table, in SQL.
+        derived: columns of the table -> how they follow from what is above, in SQL, in this order.
+    """
+
+    file: str
+    contract: str
+    calendar: Calendar
+    modelled: dict[str, str]
+    series: bool = False
+    parent: str = ""
+    parent_hours_before: int = 0
+    categories: list[str] = field(default_factory=list)
+    group: list[str] = field(default_factory=list)
+    target: str = ""
+    lookups: dict[str, list[str]] = field(default_factory=dict)
+    derived: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=STRICT)
+class FidelityPlan:
+    """How the stand-in is judged: on a table that the pipeline makes of it.
+
+    Attributes:
+        stage: which makes the table.
+        file: the table, relative to the pipeline.
+        contract: of the table.
+        target: the column to predict, 0 or 1.
+        inputs: the columns to predict it from.
+        split: the column that says where a row belongs.
+        train: its values in training.
+        test: its values in the test.
+    """
+
+    stage: str
+    file: str
+    contract: str
+    target: str
+    inputs: list[str]
+    split: str
+    train: list[int]
+    test: list[int]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Plan:
+    """The whole file.
+
+    Attributes:
+        replaces: the stage that takes the real tables in.
+        tables: in an order in which parents come first.
+        seed: the same seed, the same rows.
+    """
+
+    replaces: str
+    seed: int
+    tables: dict[str, TablePlan]
+    fidelity: FidelityPlan
+
+
+def load_plan(folder: Path) -> Plan:
+    """Read the plan of a pipeline.
+
+    Args:
+        folder: of the pipeline.
+
+    Raises:
+        InputError: there is none, or it says what cannot be.
+    """
+    file = folder / "dummy.yaml"
+    if not file.is_file():
+        message = f"{file} is not here: it says which tables have a stand-in; docs/dummy-data.md shows how to write it"
+        raise InputError(message)
+    plan = load_parameters(Plan, file)
+    known: set[str] = set()
+    for name, table in plan.tables.items():
+        if table.parent and table.parent not in known:
+            message = f"{file}: tables.{name}: its parent {table.parent!r} must stand above it"
+            raise InputError(message)
+        if set(table.group) - {*table.categories, "month"}:
+            message = f"{file}: tables.{name}: group must name categories of it, or month"
+            raise InputError(message)
+        known.add(name)
+    return plan
+
+
+def contracts_of(plan: Plan, folder: Path) -> dict[str, Contract]:
+    """Read the contract of every table."""
+    return {name: load_contract(folder / table.contract) for name, table in plan.tables.items()}

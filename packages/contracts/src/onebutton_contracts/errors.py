@@ -1,0 +1,22 @@
+"""A person's mistake, told in one line; anything else keeps its traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """An input is not what it must be. The message says what is wrong, where, and what mends it."""
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; end the program with the message alone, and status 1, when an input is wrong.
+
+    Args:
+        main: reads the files that `dvc.yaml` names, calls the stage's function, writes its outputs.
+    """
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))

@@ -1,0 +1,201 @@
+"""Read a table whose contract nobody has written yet: every value is looked at before a column is given a type."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.intake.sniffing import Kind
+
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "NaN",
+    "nan",
+    "null",
+    "NULL",
+)  # mean "missing" where all else are numbers, dates or booleans
+BOOLEAN = r"^(?i:true|false)$"
+INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"  # 007 is a code, and what has more digits does not fit
+NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
+TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
+DATE = r"^\d{4}-\d{2}-\d{2}$"
+INSTANT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:?\d{2})?$"
+NO_ZONE = "the file names no time zone: is it UTC?"
+MOST_CELLS = 500_000_000  # some 4 GB of numbers: a small Parquet file can hold any number of equal ones
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A table in the types of a contract.
+
+    Attributes:
+        frame: its rows.
+        guesses: by column, what had to be assumed to give it its type.
+    """
+
+    frame: pl.DataFrame
+    guesses: dict[str, str]
+
+
+def parse(path: Path, kind: Kind, called: str) -> Parsed:
+    """Read a table.
+
+    Args:
+        path: its file.
+        kind: what `sniff` says of it.
+        called: what messages call it.
+
+    Raises:
+        InputError: it is damaged, has no rows, or has columns that no contract can describe.
+    """
+    try:
+        match kind.name:
+            case "csv":
+                return _typed(_read_csv(path, kind.delimiter, called), numbers=True)
+            case "jsonl":
+                frame = pl.read_ndjson(path, infer_schema_length=None)
+            case _:
+                frame = _read_parquet(path, called)
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error) as error:
+        message = f"{called} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        raise InputError(message) from None
+    _check_names(frame.columns, called)
+    _check_rows(frame, called)
+    plain, guesses = _plain(frame, called)
+    texts = _typed(plain, numbers=False) if kind.name == "jsonl" else Parsed(plain, {})
+    return Parsed(texts.frame, guesses | texts.guesses)
+
+
+def _read_csv(path: Path, delimiter: str, called: str) -> pl.DataFrame:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        _check_names(next(csv.reader(stream, delimiter=delimiter), []), called)
+    frame = pl.read_csv(path, separator=delimiter, infer_schema=False)
+    _check_rows(frame, called)
+    return frame
+
+
+def _read_parquet(path: Path, called: str) -> pl.DataFrame:
+    scan = pl.scan_parquet(path)
+    cells = scan.select(pl.len()).collect().item() * len(scan.collect_schema())
+    if cells > MOST_CELLS:
+        message = f"{called} has {cells:,} cells, which this machine may not hold; take in a part of it"
+        raise InputError(message)
+    return scan.collect()
+
+
+def _check_names(columns: list[str], called: str) -> None:
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if not columns or twice or not all(name.strip() for name in columns):
+        what = f"two columns {twice[0]!r}" if twice and twice[0].strip() else "a column without a name"
+        message = f"{called} has {what}; its first line must name each column"
+        raise InputError(message)
+
+
+def _check_rows(frame: pl.DataFrame, called: str) -> None:
+    if not frame.height:
+        message = f"{called} has no rows"
+        raise InputError(message)
+
+
+def _plain(frame: pl.DataFrame, called: str) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Bring the types of a file to those that a contract knows."""
+    columns, guesses = [], {}
+    for series in frame:
+        plain = _plain_column(series)
+        if plain is None:
+            message = f"{called}: column {series.name!r} is {series.dtype}, which no contract describes; make plain columns of it"
+            raise InputError(message)
+        columns.append(plain)
+        if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
+            guesses[series.name] = NO_ZONE
+    return pl.DataFrame(columns), guesses
+
+
+def _plain_column(series: pl.Series) -> pl.Series | None:
+    """Return the values in a type that a contract knows; None when there is none."""
+    kind = series.dtype
+    if kind in (pl.Boolean, pl.String, pl.Date):
+        return series
+    if kind == pl.Null or isinstance(kind, pl.Categorical | pl.Enum):
+        return series.cast(pl.String)
+    if kind.is_integer() or kind.is_decimal():
+        made = series.cast(pl.Float64 if kind.is_decimal() else pl.Int64, strict=False)
+        return made if made.null_count() == series.null_count() else series.cast(pl.String)
+    if kind.is_float():
+        return series.cast(pl.Float64).fill_nan(None)
+    if isinstance(kind, pl.Datetime):
+        instants = series.dt.replace_time_zone("UTC") if kind.time_zone is None else series
+        return instants.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    return None
+
+
+def _typed(frame: pl.DataFrame, *, numbers: bool) -> Parsed:
+    """Give each column of text the narrowest type that all of its values have.
+
+    Args:
+        frame: columns of text; others stay as they are.
+        numbers: whether text may mean a number or a boolean: in CSV it may, in JSON a number has no quotes.
+    """
+    columns, guesses = [], {}
+    for series in frame:
+        found = _from_text(series, numbers=numbers) if series.dtype == pl.String else None
+        columns.append(series if found is None else found)
+        if (
+            found is not None
+            and found.dtype == pl.Datetime
+            and series.str.extract(INSTANT, 3).null_count() > found.null_count()
+        ):
+            guesses[series.name] = NO_ZONE
+    return Parsed(pl.DataFrame(columns), guesses)
+
+
+def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
+    """Return the values that texts stand for; None when they are text."""
+    bare = texts.str.strip_chars()
+    present = bare.set(bare.is_in(MISSING), None)
+    known = present.drop_nulls()
+    if not len(known):
+        return None
+
+    def all_are(pattern: str) -> bool:
+        return bool(known.str.contains(pattern).all())
+
+    made = None
+    if all_are(DATE):
+        made = present.str.to_date("%Y-%m-%d", strict=False)
+    elif all_are(INSTANT):
+        made = _instants(present)
+    elif numbers and all_are(BOOLEAN):
+        made = present.str.to_lowercase() == "true"
+    elif numbers and all_are(INTEGER):
+        made = present.str.strip_prefix("+").cast(pl.Int64, strict=False)
+    elif numbers and all_are(NUMBER) and not known.str.contains(TOO_EXACT).any():
+        made = present.str.strip_prefix("+").cast(pl.Float64, strict=False)
+        made = (
+            made
+            if all(math.isfinite(limit) for limit in (made.min(), made.max()) if isinstance(limit, float))
+            else None
+        )
+    return made if made is not None and made.null_count() == present.null_count() else None
+
+
+def _instants(texts: pl.Series) -> pl.Series:
+    """Read ISO 8601 with and without seconds, `T` or a space between, an offset or none, which is read as UTC."""
+    cell = pl.col("at")
+    day, time, zone = (cell.str.extract(INSTANT, group) for group in (1, 2, 3))
+    seconds = pl.when(time.str.len_chars() == len("00:00")).then(time + ":00").otherwise(time)
+    naive = (day + "T" + seconds).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
+    hours = zone.str.slice(1, 2).cast(pl.Int64, strict=False)
+    minutes = zone.str.slice(-2).cast(pl.Int64, strict=False)
+    offset = pl.duration(minutes=(sign * (hours * 60 + minutes)).fill_null(0))
+    instant = (naive - offset).dt.replace_time_zone("UTC")
+    return texts.alias("at").to_frame().select(instant)["at"].alias(texts.name)

@@ -1,0 +1,142 @@
+"""Say what a file is by its first bytes; its name promises nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from onebutton_contracts.errors import InputError
+
+HEAD = 65_536  # bytes that are looked at
+DELIMITERS = ",;\t|"
+SUPPORTED = "CSV, Parquet or JSON lines, or a zip, tar or gz of one of these"
+PICKLE_SUFFIXES = {".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+PICKLE_PROTOCOLS = range(2, 6)  # protocols 0 and 1 are text and have no mark
+FOREIGN = {
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save its sheet as CSV",
+    b"SQLite format 3": "an SQLite database: export the table as CSV",
+    b"\x89HDF": "an HDF5 file: write the table as Parquet",
+    b"%PDF": "a PDF",
+    b"BZh": "compressed with bzip2: use gzip",
+    b"\xfd7zXZ": "compressed with xz: use gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: use gzip",
+    b"7z\xbc\xaf": "a 7z archive: use zip",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file is.
+
+    Attributes:
+        name: `csv`, `jsonl`, `parquet`, `zip`, `tar` or `gz`.
+        delimiter: between the columns of a CSV file.
+    """
+
+    name: str
+    delimiter: str = ""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, and not something that holds one."""
+        return self.name in {"csv", "jsonl", "parquet"}
+
+
+def is_pickle(name: str, head: bytes) -> bool:
+    """Whether a file is a pickle, by its name or its first bytes: reading one runs the code in it."""
+    marked = len(head) > 1 and head[0] == 0x80 and head[1] in PICKLE_PROTOCOLS  # noqa: PLR2004  the opcode PROTO
+    return marked or Path(name.lower()).suffix in PICKLE_SUFFIXES
+
+
+def sniff(path: Path, called: str) -> Kind:
+    """Say what a file is.
+
+    Args:
+        path: the file.
+        called: what messages call it.
+
+    Raises:
+        InputError: nothing that can be taken in; the message says what it is instead, where that shows.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    if is_pickle(called, head):
+        message = f"{called} is a pickle, and reading a pickle runs the code in it. Ask for {SUPPORTED}"
+        raise InputError(message)
+    if head.startswith(b"PK\x03\x04"):
+        return Kind("zip")
+    if head.startswith(b"PAR1"):
+        return Kind("parquet")
+    for mark, words in FOREIGN.items():
+        if head.startswith(mark):
+            message = f"{called} is {words}. Taken in are {SUPPORTED}"
+            raise InputError(message)
+    if _is_tar(path):
+        return Kind("tar")
+    return Kind("gz") if head.startswith(b"\x1f\x8b") else _sniff_text(head, called)
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (OSError, EOFError, ValueError):  # a damaged gz; whoever unpacks it says so
+        return False
+
+
+def _sniff_text(head: bytes, called: str) -> Kind:
+    reason = ""
+    try:
+        text = _decode(head)
+    except UnicodeDecodeError:
+        text, reason = "", "neither a known format nor UTF-8 text; of text, `iconv -t UTF-8` makes UTF-8"
+    first = text.lstrip("\ufeff").lstrip()
+    if first.startswith("{"):
+        if _is_object(first.splitlines()[0]) or len(head) == HEAD:
+            return Kind("jsonl")
+        reason = "JSON, but not JSON lines: one object on each line"
+    elif first.startswith("["):
+        reason = "JSON, but not JSON lines: one object on each line"
+    elif first.startswith("<"):
+        reason = "a web page or XML: the address leads to a page about the data, not to the data"
+    elif first and "\0" not in first:
+        if delimiter := _delimiter(first):
+            return Kind("csv", delimiter)
+        reason = "text, but no table: no line of names with commas, semicolons, tabs or bars between"
+    message = f"{called} is {reason or ('binary, of no known format' if head else 'empty')}. Taken in are {SUPPORTED}"
+    raise InputError(message)
+
+
+def _decode(head: bytes) -> str:
+    """Read UTF-8 of which the last character may be cut."""
+    try:
+        return head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(head) == HEAD and error.start >= HEAD - 3:
+            return head[: error.start].decode("utf-8")
+        raise
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _delimiter(text: str) -> str:
+    """Return what stands between the names of the first line: that which cuts it and the next one alike, and most often."""
+
+    def cuts(delimiter: str) -> int:
+        lines = csv.reader(io.StringIO(text), delimiter=delimiter)
+        try:
+            first, second = next(lines, []), next(lines, None)
+        except csv.Error:
+            return 0
+        return len(first) - 1 if second is None or len(second) == len(first) else 0
+
+    best = max(DELIMITERS, key=cuts)
+    return best if cuts(best) else ""

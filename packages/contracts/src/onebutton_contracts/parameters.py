@@ -1,0 +1,72 @@
+"""Read `params.yaml` and other settings into frozen dataclasses: an unknown or missing key or a wrong type is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from onebutton_contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
+
+T = TypeVar("T")
+
+# Give this to `pydantic.dataclasses.dataclass(frozen=True, config=STRICT)`: 0.1 is a number, "0.1" is not.
+STRICT: ConfigDict = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+
+def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
+    """Read the whole file as one object, so that a typing mistake anywhere in it is found by every stage.
+
+    Args:
+        schema: a frozen pydantic dataclass with one field per top-level key of the file.
+        path: the file, YAML or TOML by its name.
+
+    Raises:
+        InputError: the file is missing, is neither YAML nor TOML, or does not match the dataclass; every fault is named.
+    """
+    import json
+
+    from pydantic import TypeAdapter, ValidationError
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = _parse(path.read_text(encoding="utf-8"), toml=path.suffix == ".toml")
+        # As JSON, because there a strict dataclass may be written as a mapping.
+        return TypeAdapter(schema).validate_json(json.dumps(content, default=str))
+    except FileNotFoundError:
+        message = f"{path}: no such file: bring it back with `git checkout {path}`"
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+    except YAMLError as error:
+        message = f"{path}: not YAML: {' '.join(str(error).split())}"
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc']) or 'the file'}: {_plain(fault['type'], fault['msg'])}"
+            for fault in error.errors()
+        ]
+        message = f"{path}: " + "; ".join(faults) + ". Mend the file, then press `make run`"
+    except (TypeError, ValueError) as error:  # not UTF-8, a date that is none, a date as a key
+        message = f"{path}: not a file of parameters: {error}. Mend the file, then press `make run`"
+    raise InputError(message)
+
+
+def _parse(text: str, *, toml: bool) -> Any:
+    if toml:
+        import tomllib
+
+        return tomllib.loads(text)
+    from ruamel.yaml import YAML
+
+    # YAML 1.2, as DVC reads it: 1e-5 is a number, and a key that stands twice is an error.
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _plain(kind: str, message: str) -> str:
+    """Say pydantic's two commonest findings in the words of a YAML file."""
+    if kind == "unexpected_keyword_argument":
+        return "unknown key"
+    if kind == "missing":
+        return "missing"
+    return message[0].lower() + message[1:]

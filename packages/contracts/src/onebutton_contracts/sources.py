@@ -1,0 +1,50 @@
+"""Find a file that a locked distribution carries, and prove that it is the one that the contract pins."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+
+from onebutton_contracts.contract import Contract
+from onebutton_contracts.errors import InputError
+
+
+def pinned_source(contract: Contract) -> Path:
+    """Return the path of a contract's source file inside an installed distribution, after checking its SHA-256.
+
+    The distribution is never imported: old data packages often no longer can be.
+
+    Args:
+        contract: names `sourceDistribution`, `sourceFile` (path inside it) and `sourceSha256` in its custom properties.
+
+    Raises:
+        InputError: the distribution or file is missing, or its content is another than the contract pins.
+    """
+    try:
+        distribution, file, expected = (
+            contract.properties[name] for name in ("sourceDistribution", "sourceFile", "sourceSha256")
+        )
+    except KeyError as missing:
+        message = f"{contract.path}: {contract.name} does not name its {missing}"
+        raise InputError(message) from None
+    try:
+        path = Path(str(metadata.distribution(distribution).locate_file(file)))
+        found = sha256(path)
+    except (metadata.PackageNotFoundError, OSError):
+        message = f"{distribution} does not bring {file}, which {contract.path} names. `make setup` installs it again"
+        raise InputError(message) from None
+    if found != expected:
+        message = (
+            f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…. "
+            "Training on it would give another model. `uv sync --all-packages --reinstall-package "
+            f"{distribution}` brings the file back; a new version of the data needs its new hash in the contract"
+        )
+        raise InputError(message)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file, as hexadecimal text."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

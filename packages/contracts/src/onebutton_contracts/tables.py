@@ -1,0 +1,87 @@
+"""Write a table that keeps its contract to parquet, and read it back as what it says it is.
+
+The file's own metadata carry the contract's name and version, so a reader knows what it holds without the contract beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.terms import Contract
+from onebutton_contracts.validation import split
+
+NAME_KEY, VERSION_KEY = "onebutton.contract", "onebutton.contract.version"
+
+
+def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: datetime | None = None) -> None:
+    """Write a table whole or not at all, its columns in the contract's order.
+
+    The bytes depend on the rows alone: not on the day, nor on the number of threads that made the frame.
+
+    Args:
+        frame: the rows; those that break a rule go to the contract's quarantine, when it has one.
+        path: the file; its folder is made.
+        contract: what the rows must be.
+        now: from when the age of the newest row is counted; now, when not given.
+
+    Raises:
+        InputError: the rows break the contract; nothing was written.
+    """
+    good, bad = split(frame, contract, now)
+    if contract.quarantine:
+        if bad is None:
+            contract.quarantine.file.unlink(missing_ok=True)  # of an earlier run
+        else:
+            _write(bad, contract.quarantine.file, contract)
+            print(f"{contract.name}: {bad.height:,} rows break the contract and went to {contract.quarantine.file}")
+    _write(good.select(contract.column_names), path, contract)
+
+
+def _write(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        # As one piece: else the bytes depend on the threads.
+        frame.rechunk().write_parquet(draft, metadata={NAME_KEY: contract.name, VERSION_KEY: contract.version})
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def scan_parquet(path: Path, name: str, major: int) -> pl.LazyFrame:
+    """Read a table lazily, after a look at what it says it is.
+
+    Args:
+        path: a file that `write_parquet` wrote.
+        name: of the contract that the reader was written for.
+        major: the major version of that contract.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds another table or another major version of it.
+    """
+    try:
+        facts = pl.read_parquet_metadata(path)
+        if facts.get(NAME_KEY) == name and facts.get(VERSION_KEY, "").split(".")[0] == str(major):
+            return pl.scan_parquet(path)
+    except FileNotFoundError:
+        message = f"{path} is not here. `make run` makes it"
+        raise InputError(message) from None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        message = f"{path} cannot be read: {str(error).splitlines()[0]}. `make run` makes it again"
+        raise InputError(message) from None
+    found = f"{facts[NAME_KEY]} {facts.get(VERSION_KEY, '')}".strip() if NAME_KEY in facts else "of no contract"
+    message = (
+        f"{path} is {found}, this reader was written for {name} {major}.x. "
+        "When the contract has a new major version, look at what changed, then mend the reader"
+    )
+    raise InputError(message)
+
+
+def read_parquet(path: Path, name: str, major: int) -> pl.DataFrame:
+    """Read a table whole; see `scan_parquet`."""
+    return scan_parquet(path, name, major).collect()

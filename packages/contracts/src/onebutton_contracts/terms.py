@@ -1,0 +1,158 @@
+"""The terms of a contract: what one table must be, who answers for it, and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+LOGICAL_TYPES = ("boolean", "date", "integer", "number", "string", "timestamp")
+CLASSIFICATIONS = ("public", "internal", "personal")
+
+Limit = int | float | date | datetime
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its type, unit and the values that it may hold.
+
+    Attributes:
+        logical_type: one of `LOGICAL_TYPES`; a timestamp is an instant in UTC.
+        required: whether null is refused.
+        unit: for people, such as `miles`.
+        minimum: smallest value allowed, in `unit`; of a date or timestamp the earliest.
+        maximum: largest value allowed, in `unit`; of a date or timestamp the latest.
+        allowed: the values allowed; empty when any is.
+        classification: one of `CLASSIFICATIONS`; values of a personal column are never shown.
+        unique: whether a value may stand in one row only.
+        pattern: regular expression that a text must match; empty when any will do.
+        min_length: fewest characters of a text.
+        max_length: most characters of a text.
+        null_percent: largest share of nulls, in percent; None when any share will do.
+    """
+
+    name: str
+    logical_type: str
+    required: bool = False
+    unit: str = ""
+    description: str = ""
+    minimum: Limit | None = None
+    maximum: Limit | None = None
+    allowed: tuple[str | int, ...] = ()
+    classification: str = "internal"
+    unique: bool = False
+    pattern: str = ""
+    min_length: int | None = None
+    max_length: int | None = None
+    null_percent: float | None = None
+
+    @property
+    def is_free_text(self) -> bool:
+        """Whether anything may stand in it, so that an address or a card number could."""
+        return self.logical_type == "string" and not (self.allowed or self.pattern or self.classification == "personal")
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule over several columns of a row.
+
+    Attributes:
+        condition: in SQL, true for a row that breaks the rule.
+        words: what must hold, for people.
+    """
+
+    name: str
+    condition: str
+    words: str
+
+
+@dataclass(frozen=True)
+class TableRule:
+    """A rule over the whole table.
+
+    Attributes:
+        measure: in SQL, such as `AVG(temp)`.
+        low: the least that it may be; None when any will do.
+        high: the most that it may be; None when any will do.
+        words: what must hold, for people.
+    """
+
+    name: str
+    measure: str
+    low: float | None
+    high: float | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How new the newest row must be.
+
+    Attributes:
+        column: a date or a timestamp.
+        until: the instant that the newest value must reach; None when `age` says it.
+        age: how old the newest value may be at the time of the check; None when `until` says it.
+    """
+
+    column: str
+    until: datetime | None = None
+    age: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Where rows that break a rule go, instead of stopping the stage.
+
+    Attributes:
+        file: relative to the pipeline's folder.
+        limit: largest share of rows that may go there; more of them stop the stage.
+    """
+
+    file: Path
+    limit: float
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What one table must be, who answers for it, and where it comes from.
+
+    Attributes:
+        version: `major.minor.patch`; a new major version is one that readers must look at.
+        owner: whom to ask.
+        primary_key: the columns that together name a row; empty when nothing does.
+        minimum_rows: fewer rows than this are refused.
+        maximum_rows: more rows than this are refused; None when any number will do.
+        access: how to ask for access.
+        license: under which the data came, as SPDX names it.
+        properties: further facts by name, such as `sourceFile` and `sourceSha256`.
+    """
+
+    path: Path
+    name: str
+    version: str
+    owner: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    minimum_rows: int = 0
+    maximum_rows: int | None = None
+    access: str = ""
+    license: str = ""
+    row_rules: tuple[RowRule, ...] = ()
+    table_rules: tuple[TableRule, ...] = ()
+    freshness: Freshness | None = None
+    quarantine: Quarantine | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns in the order of the file."""
+        return [column.name for column in self.columns]
+
+    @property
+    def major(self) -> int:
+        """The first number of the version: readers are written for one."""
+        return int(self.version.split(".")[0])
+
+    def column(self, name: str) -> Column:
+        """Return a column by its name."""
+        return next(column for column in self.columns if column.name == name)

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pickle  # noqa: TID251  what must be refused is made here
+import stat
+import tarfile
+import zipfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onebutton_contracts.contract import Contract, contract_of
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.intake.archives import unpack
+from onebutton_contracts.intake.drafting import Origin, draft, outwards
+from onebutton_contracts.intake.parsing import Parsed, parse
+from onebutton_contracts.intake.sniffing import sniff
+from onebutton_contracts.validation import validate
+
+CSV = b"station,temp\nJFK,39.0\nLGA,39.9\n"
+LIMIT = 10**6
+ORIGIN = Origin("weather", "flights", "https://example.org/weather.csv", "weather.csv", "0" * 64, "CC0-1.0")
+
+
+def put(path: Path, content: bytes | str) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def zipped(path: Path, members: dict[str, bytes], mode: int = stat.S_IFREG | 0o644) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def tarred(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for info, content in members:
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def table(path: Path) -> Parsed:
+    return parse(path, sniff(path, path.name), path.name)
+
+
+def drafted(parsed: Parsed) -> tuple[str, Contract]:
+    text = draft(parsed.frame, ORIGIN, parsed.guesses)
+    return text, contract_of(text, Path("weather.odcs.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "delimiter"),
+    [
+        (CSV, "csv", ","),
+        (b"a;b\n1,5;2\n", "csv", ";"),
+        ("\ufeffa\tb\n1\t2\n".encode(), "csv", "\t"),
+        (b'{"a": 1}\n{"a": 2}\n', "jsonl", ""),
+        (gzip.compress(CSV), "gz", ""),
+    ],
+)
+def test_a_file_is_what_its_bytes_say_whatever_its_name(
+    tmp_path: Path, content: bytes, kind: str, delimiter: str
+) -> None:
+    found = sniff(put(tmp_path / "data.bin", content), "data.bin")
+    assert (found.name, found.delimiter) == (kind, delimiter)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"<!doctype html><p>sign in", "a web page or XML"),
+        (b'[{"a": 1}]', "not JSON lines"),
+        (b"one column\n", "text, but no table"),
+        (b"\x00\x01\x02", "binary, of no known format"),
+        ("größe,b\n1,2\n".encode("latin-1"), "iconv -t UTF-8"),
+        (b"%PDF-1.7", "a PDF"),
+        (pickle.dumps({"a": 1}), "a pickle, and reading a pickle runs the code in it"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        sniff(put(tmp_path / "data.csv", content), "data.csv")
+
+
+def test_the_one_table_of_an_archive_is_taken_whatever_stands_beside_it(tmp_path: Path) -> None:
+    archive = zipped(
+        tmp_path / "a.zip", {"README.txt": b"hello", "data/weather.csv": CSV, "__MACOSX/._weather.csv": b"\0"}
+    )
+    file, called = unpack(archive, "a.zip", tmp_path, LIMIT)
+    assert (file.read_bytes(), called) == (CSV, "data/weather.csv")
+    archive = tarred(tmp_path / "a.tar.gz", (tarfile.TarInfo("weather.csv"), CSV))
+    assert unpack(archive, "a.tar.gz", tmp_path, LIMIT)[0].read_bytes() == CSV
+    packed = put(tmp_path / "weather.csv.gz", gzip.compress(CSV))
+    assert unpack(packed, "weather.csv.gz", tmp_path, LIMIT)[1] == "weather.csv"
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"../weather.csv": CSV}, "a path that leads out"),
+        ({"data/..\\..\\weather.csv": CSV}, "a path that leads out"),
+        ({"/etc/weather.csv": CSV}, "a path that leads out"),
+        ({"C:weather.csv": CSV}, "a path that leads out"),
+        ({"weather.csv": CSV, "model.pkl": b"x"}, "a pickle"),
+        ({"weather.csv": CSV, "innocent.txt": pickle.dumps([1])}, "a pickle"),
+        ({"weather.csv": pickle.dumps([1])}, "a pickle"),
+        ({"a.csv": CSV, "b.csv": CSV}, "must hold one table .* it holds 2: a.csv, b.csv"),
+        ({"a.txt": CSV}, "must hold one table .* it holds 0"),
+        ({"weather.csv": b"a,b\n" + b"0" * 2 * LIMIT}, "unpacks to more than 1 MB"),
+        ({"[Content_Types].xml": b"<x/>"}, "an Office document"),
+    ],
+)
+def test_a_zip_with_what_may_not_come_in_is_refused(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+    archive = zipped(tmp_path / "a.zip", members)
+    with pytest.raises(InputError, match=words):
+        unpack(archive, "a.zip", tmp_path, LIMIT)
+    assert [path.name for path in tmp_path.iterdir()] in (["a.zip"], ["a.zip", "table"], ["table", "a.zip"])
+
+
+def test_links_and_devices_in_archives_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'weather.csv', a link; nothing was unpacked"):
+        unpack(
+            zipped(tmp_path / "a.zip", {"weather.csv": b"/etc/passwd"}, stat.S_IFLNK | 0o777), "a.zip", tmp_path, LIMIT
+        )
+    for kind, words in ((tarfile.SYMTYPE, "a link"), (tarfile.LNKTYPE, "a link"), (tarfile.FIFOTYPE, "a device")):
+        info = tarfile.TarInfo("weather.csv")
+        info.type, info.linkname = kind, "/etc/passwd"
+        with pytest.raises(InputError, match=words):
+            unpack(tarred(tmp_path / "a.tgz", (info, b"")), "a.tgz", tmp_path, LIMIT)
+
+
+def test_a_path_that_leads_out_of_a_tar_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a path that leads out"):
+        unpack(tarred(tmp_path / "a.tgz", (tarfile.TarInfo("../weather.csv"), CSV)), "a.tgz", tmp_path, LIMIT)
+
+
+def test_a_small_archive_of_a_large_file_is_refused(tmp_path: Path) -> None:
+    bomb = b"a,b\n" + b"0" * 2 * LIMIT
+    with pytest.raises(InputError, match="unpacks to more than 1 MB"):
+        unpack(put(tmp_path / "a.csv.gz", gzip.compress(bomb)), "a.csv.gz", tmp_path, LIMIT)
+    with pytest.raises(InputError, match="unpacks to more than 1 MB"):
+        unpack(tarred(tmp_path / "a.tgz", (tarfile.TarInfo("a.csv"), bomb)), "a.tgz", tmp_path, LIMIT)
+
+
+def test_a_damaged_archive_ends_in_one_line(tmp_path: Path) -> None:
+    noise = os.urandom(5000)
+    whole = zipped(tmp_path / "a.zip", {"weather.csv": CSV + noise}).read_bytes()
+    for name, content in (("a.zip", whole[:3000]), ("a.csv.gz", gzip.compress(CSV + noise)[:3000])):
+        with pytest.raises(InputError, match="cannot be unpacked"):
+            unpack(put(tmp_path / name, content), name, tmp_path, LIMIT)
+
+
+def test_an_archive_in_an_archive_is_refused(tmp_path: Path) -> None:
+    inner = gzip.compress(CSV)
+    with pytest.raises(InputError, match=r"holds the archive weather.csv"):
+        unpack(zipped(tmp_path / "a.zip", {"weather.csv": inner}), "a.zip", tmp_path, LIMIT)
+
+
+def test_types_are_guessed_from_all_values_and_codes_stay_text(tmp_path: Path) -> None:
+    file = put(
+        tmp_path / "a.csv",
+        "id,zip,share,day,at,good,iban\n1,01234,0.5,2024-02-29,2024-01-01T10:00:00+02:00,TRUE,123456789012345678901\n"
+        "2,1234,NA,2024-03-01,2024-01-01 10:00,false,1\n",
+    )
+    parsed = table(file)
+    assert parsed.frame.schema == {
+        "id": pl.Int64(),
+        "zip": pl.String(),
+        "share": pl.Float64(),
+        "day": pl.Date(),
+        "at": pl.Datetime("us", "UTC"),
+        "good": pl.Boolean(),
+        "iban": pl.String(),
+    }
+    assert parsed.frame["at"].to_list() == [datetime(2024, 1, 1, 8, tzinfo=UTC), datetime(2024, 1, 1, 10, tzinfo=UTC)]
+    assert parsed.frame["zip"].to_list() == ["01234", "1234"]
+    assert parsed.guesses == {"at": "the file names no time zone: is it UTC?"}
+
+
+def test_parquet_and_json_lines_come_in_with_their_own_types(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"n": pl.Series([1, 2], dtype=pl.Int8), "day": [date(2024, 1, 1)] * 2, "c": ["x", "y"]})
+    frame.with_columns(pl.col("c").cast(pl.Categorical)).write_parquet(tmp_path / "a.parquet")
+    found = table(tmp_path / "a.parquet").frame
+    assert found.schema == {"n": pl.Int64(), "day": pl.Date(), "c": pl.String()}
+    lines = put(
+        tmp_path / "a.jsonl",
+        '{"n": 1, "code": "07", "day": "2024-01-01"}\n{"n": 2, "code": null, "day": "2024-01-02"}\n',
+    )
+    assert table(lines).frame.schema == {"n": pl.Int64(), "code": pl.String(), "day": pl.Date()}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,a\n1,2\n", "two columns 'a'"),
+        ("a,\n1,2\n", "a column without a name"),
+        ("a,b\n", "has no rows"),
+        ("a,b\n1,2\n1,2,3\n", "cannot be read"),
+        ('{"a": [1, 2]}\n', "column 'a' is List"),
+        ('{"a": 1}\n{"a": \n', "cannot be read"),
+        (b"PAR1 but no more", "cannot be read"),
+    ],
+)
+def test_a_damaged_table_ends_in_one_line(tmp_path: Path, content: bytes | str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        table(put(tmp_path / "a.csv", content))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_draft_marks_its_guesses_and_holds_the_data(tmp_path: Path) -> None:
+    rows = "".join(f"{number},{'JFK' if number % 2 else 'LGA'},{number * 0.37}\n" for number in range(1, 101))
+    parsed = table(put(tmp_path / "a.csv", f"id,station,temp\n{rows}"))
+    text, contract = drafted(parsed)
+    validate(parsed.frame, contract)
+    assert contract.primary_key == ("id",)
+    assert contract.column("station").allowed == ("JFK", "LGA")
+    assert (contract.column("temp").minimum, contract.column("temp").maximum) == (0, 40)
+    assert contract.column("id").maximum is None, "ids go on counting"
+    assert "primaryKey: true # guess" in text
+    assert (contract.license, contract.properties["sourceSha256"]) == ("CC0-1.0", "0" * 64)
+
+
+def test_two_columns_that_name_a_row_only_together_are_the_key(tmp_path: Path) -> None:
+    rows = "".join(f"{station},2024-01-{day:02},1.5\n" for station in ("JFK", "LGA") for day in range(1, 10))
+    _, contract = drafted(table(put(tmp_path / "a.csv", f"station,day,temp\n{rows}")))
+    assert contract.primary_key == ("station", "day")
+
+
+def test_personal_data_is_found_and_no_value_of_it_stands_in_the_draft(tmp_path: Path) -> None:
+    head = "mail,card,iban,phone,ip,word\n"
+    row = "ann@example.org,4111111111111111,DE89 3704 0044 0532 0130 00,+49 30 1234 5678,192.168.7.9,hello\n"
+    parsed = table(put(tmp_path / "a.csv", head + row * 50))
+    text, contract = drafted(parsed)
+    validate(parsed.frame, contract)
+    personal = [column.name for column in contract.columns if column.classification == "personal"]
+    assert personal == ["mail", "card", "iban", "phone", "ip"]
+    assert not [value for value in row.strip().split(",")[:-1] if value in text]
+
+
+@pytest.mark.parametrize("name", ["count", "value", "at", "text", "null", "yes", "a: b # c", "1"])
+def test_a_column_may_have_any_name(tmp_path: Path, name: str) -> None:
+    rows = "x,2024-01-01T10:00\n" * 30
+    parsed = table(put(tmp_path / "a.csv", f"{name},{name} 2\n{rows}"))
+    _, contract = drafted(parsed)
+    validate(parsed.frame, contract)
+    assert contract.column_names == [name, f"{name} 2"]
+    assert contract.column(name).allowed == ("x",)
+
+
+def test_a_value_of_few_rows_is_not_named_in_the_draft(tmp_path: Path) -> None:
+    text, _ = drafted(table(put(tmp_path / "a.csv", "a,b\n" + "x,1\n" * 50 + "Ann Miller,2\n")))
+    assert "Ann Miller" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"), [(4983, 4500, 5000), (17, 15, 20), (-17, -20, -15), (0.3, 0, 1), (7, 7, 7)]
+)
+def test_limits_are_rounded_away_from_the_values(value: float, low: float, high: float) -> None:
+    assert (outwards(value, up=False), outwards(value, up=True)) == (low, high)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-(2**63), 2**63 - 1),
+            st.none() | st.floats(),
+            st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+            st.datetimes(timezones=st.just(UTC)),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip),
+        min_size=4,
+        max_size=4,
+        unique=True,
+    ),
+)
+def test_whatever_the_table_its_draft_loads_and_holds_it(rows: list[tuple[object, ...]], names: list[str]) -> None:
+    kinds = [pl.Int64(), pl.Float64(), pl.String(), pl.Datetime("us", "UTC")]
+    frame = pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)), orient="row")
+    parsed = Parsed(frame.with_columns(pl.col(names[1]).fill_nan(None)), {})
+    _, contract = drafted(parsed)
+    validate(parsed.frame, contract)
+    assert contract.column_names == names

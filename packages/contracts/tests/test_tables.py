@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from onebutton_contracts.contract import Contract
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.sources import sha256
+from onebutton_contracts.tables import read_parquet, write_parquet
+from onebutton_contracts.terms import Quarantine
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "flights.parquet"
+
+
+def test_a_table_comes_back_as_it_was_written_in_the_order_of_the_contract(
+    flights: pl.DataFrame, contract: Contract, file: Path
+) -> None:
+    write_parquet(flights.select(reversed(flights.columns)), file, contract)
+    assert read_parquet(file, "flights", 1).equals(flights)
+    assert [path.name for path in file.parent.iterdir()] == ["flights.parquet"]
+
+
+def test_the_file_says_which_contract_it_keeps(flights: pl.DataFrame, contract: Contract, file: Path) -> None:
+    write_parquet(flights, file, contract)
+    facts = pl.read_parquet_metadata(file)
+    assert (facts["onebutton.contract"], facts["onebutton.contract.version"]) == ("flights", "1.2.0")
+
+
+def test_the_bytes_depend_on_the_rows_alone(flights: pl.DataFrame, contract: Contract, file: Path) -> None:
+    write_parquet(flights, file, contract)
+    first = sha256(file)
+    write_parquet(pl.concat([flights.head(1), flights.tail(2)], rechunk=False), file, contract)
+    assert sha256(file) == first
+
+
+def test_rows_that_break_the_contract_leave_the_file_as_it_was(
+    flights: pl.DataFrame, contract: Contract, file: Path
+) -> None:
+    write_parquet(flights, file, contract)
+    with pytest.raises(InputError, match="so nothing was written"):
+        write_parquet(flights.with_columns(distance=pl.lit(0.0)), file, contract)
+    assert read_parquet(file, "flights", 1).equals(flights)
+
+
+@pytest.mark.parametrize(
+    ("reader", "words"),
+    [
+        (("flights", 2), "is flights 1.2.0, this reader was written for flights 2.x"),
+        (("weather", 1), "is flights 1.2.0, this reader was written for weather 1.x"),
+    ],
+)
+def test_a_reader_refuses_a_table_that_it_was_not_written_for(
+    flights: pl.DataFrame, contract: Contract, file: Path, reader: tuple[str, int], words: str
+) -> None:
+    write_parquet(flights, file, contract)
+    with pytest.raises(InputError, match=words):
+        read_parquet(file, *reader)
+
+
+def test_a_table_of_no_contract_a_damaged_file_and_none_are_refused_in_one_line(
+    flights: pl.DataFrame, file: Path
+) -> None:
+    file.parent.mkdir()
+    with pytest.raises(InputError, match=r"flights.parquet is not here. `make run` makes it"):
+        read_parquet(file, "flights", 1)
+    flights.write_parquet(file)
+    with pytest.raises(InputError, match="is of no contract"):
+        read_parquet(file, "flights", 1)
+    file.write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_parquet(file, "flights", 1)
+
+
+@pytest.fixture
+def lenient(contract: Contract, tmp_path: Path) -> Contract:
+    """The contract with a quarantine for one row of fifty."""
+    return dataclasses.replace(contract, quarantine=Quarantine(tmp_path / "quarantine.parquet", 0.02))
+
+
+def many(flights: pl.DataFrame, broken: int) -> pl.DataFrame:
+    """A hundred and twenty flights, some without a distance."""
+    distance = pl.when(pl.int_range(120) < broken).then(0.0).otherwise(pl.col("distance"))
+    return pl.concat([flights] * 40).with_columns(flight=pl.int_range(120, dtype=pl.Int64), distance=distance)
+
+
+def test_a_few_bad_rows_go_to_quarantine_with_their_reason(
+    flights: pl.DataFrame, lenient: Contract, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_parquet(many(flights, 2), file, lenient)
+    assert lenient.quarantine is not None
+    kept, bad = read_parquet(file, "flights", 1), read_parquet(lenient.quarantine.file, "flights", 1)
+    assert (kept.height, bad.height) == (118, 2)
+    assert bad["broken_rules"].to_list() == ["distance: minimum"] * 2
+    assert "2 rows break the contract and went to" in capsys.readouterr().out
+
+
+def test_more_bad_rows_than_the_limit_stop_the_stage(flights: pl.DataFrame, lenient: Contract, file: Path) -> None:
+    with pytest.raises(InputError, match=r"3 rows break it, and at most 2.00% of 120 may go to quarantine"):
+        write_parquet(many(flights, 3), file, lenient)
+    assert not file.exists()
+
+
+def test_a_table_that_is_wrong_as_a_whole_does_not_go_to_quarantine(
+    flights: pl.DataFrame, lenient: Contract, file: Path
+) -> None:
+    with pytest.raises(InputError, match="rows must be at least 2"):
+        write_parquet(flights.head(1), file, lenient)
+
+
+def test_the_quarantine_of_an_earlier_run_is_emptied(flights: pl.DataFrame, lenient: Contract, file: Path) -> None:
+    assert lenient.quarantine is not None
+    write_parquet(many(flights, 1), file, lenient)
+    assert lenient.quarantine.file.exists()
+    write_parquet(many(flights, 0), file, lenient)
+    assert not lenient.quarantine.file.exists()
