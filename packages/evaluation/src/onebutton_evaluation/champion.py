@@ -1,0 +1,81 @@
+"""The champion: the model in service, and what it predicted for the rows on which a challenger is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+
+PREDICTIONS = "predictions.parquet"
+NAME = "champion.txt"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model in service.
+
+    Attributes:
+        name: of its release.
+        predictions: one row per judged row: the key, and its prediction.
+    """
+
+    name: str
+    predictions: pl.DataFrame
+
+
+def read_champion(folder: Path) -> Champion | None:
+    """Read a champion from its folder: `predictions.parquet`, and its name in `champion.txt`.
+
+    Returns:
+        None where there is no such file: then this is the first release.
+
+    Raises:
+        InputError: the predictions are there and cannot be read.
+    """
+    file, name = folder / PREDICTIONS, folder / NAME
+    if not file.is_file():
+        return None
+    try:
+        predictions = pl.read_parquet(file)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        message = (
+            f"{file}: the champion's predictions cannot be read: {str(error).splitlines()[0]}. Nothing was compared"
+        )
+        raise InputError(message) from None
+    return Champion(name.read_text(encoding="utf-8").strip() if name.is_file() else folder.name, predictions)
+
+
+def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], prediction: str) -> pl.DataFrame:
+    """Put the champion's predictions beside the challenger's, as the column `champion`.
+
+    Args:
+        frame: the challenger's rows.
+        champion: whose predictions to take.
+        key: the columns that together name a row.
+        prediction: the column of predictions on both sides.
+
+    Raises:
+        InputError: the champion lacks a column, names a row twice, or has no prediction for one of the rows: a comparison on the
+            others would leave out the very rows that it could not answer.
+    """
+    missing = [name for name in (*key, prediction) if name not in champion.predictions.columns]
+    if missing:
+        message = f"champion {champion.name}: its predictions have no column {missing[0]!r}, so nothing can be compared"
+        raise InputError(message)
+    theirs = champion.predictions.select(*key, pl.col(prediction).cast(pl.Float64).alias("champion"))
+    if theirs.select(key).is_duplicated().any():
+        message = f"champion {champion.name}: a row has two predictions; {', '.join(key)} must name it"
+        raise InputError(message)
+    joined = frame.drop("champion", strict=False).join(theirs, on=list(key), how="left", maintain_order="left")
+    lacking = joined["champion"].null_count() + joined["champion"].is_nan().sum()
+    if lacking:
+        message = (
+            f"champion {champion.name}: no prediction for {lacking} of {frame.height} rows. Comparing on the others would "
+            "leave out what it could not answer: score it on the same test period"
+        )
+        raise InputError(message)
+    return joined

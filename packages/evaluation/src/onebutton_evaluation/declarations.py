@@ -1,0 +1,239 @@
+"""What a pipeline declares in its `gates.toml`: how it is judged, its slices, and its gates. An unknown key is refused by name.
+
+docs/evaluation.md explains every key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_evaluation.influence import METRICS
+
+Text = Annotated[str, Field(min_length=1)]
+MetricName = Literal["share", "auc", "log_loss", "brier", "bias", "accuracy", "mean"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Judging:
+    """How rows are judged.
+
+    Attributes:
+        answer: the column of what happened.
+        prediction: the column of what the model said.
+        metrics: the numbers that every slice gets.
+        unit: the column whose values are independent of each other while rows that share one are not, such as a day; empty
+            where every row is independent.
+        minimum_rows: a slice with fewer has not enough data.
+        minimum_units: the same in independent units.
+        champion: the metric by which challenger and champion are compared.
+        tolerance: the smallest difference in that metric that matters to anybody, in its own unit: 0.01 is one point of AUC.
+    """
+
+    answer: Text
+    prediction: Text
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)]
+    champion: MetricName
+    tolerance: PositiveFloat
+    unit: str = ""
+    minimum_rows: PositiveInt = 200
+    minimum_units: Annotated[int, Field(ge=20)] = 20
+
+
+@dataclass(frozen=True, config=STRICT)
+class SliceRule:
+    """A cut of the rows: `by` columns (one slice per combination of values), `by` one column in `quantiles`, or `where`.
+
+    Attributes:
+        by: columns.
+        quantiles: number of bins of about equal count, for one column of numbers.
+        where: a condition in SQL, such as `origin = 'EWR' AND hour >= 17`; it needs a `name`.
+        labels: words for values, such as `9 = "September"`.
+    """
+
+    by: tuple[Text, ...] = ()
+    quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
+    where: str = ""
+    name: str = ""
+    labels: dict[str, Text] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Perturbation:
+    """A fault of the inputs that the model may meet: `columns` go missing, or carry noise, in a share of the rows.
+
+    Attributes:
+        share: of the rows, drawn at random.
+        noise: standard deviations of the column to add; 0 turns the values into missing ones.
+    """
+
+    name: Text
+    columns: Annotated[tuple[Text, ...], Field(min_length=1)]
+    share: Annotated[float, Field(gt=0, le=1)]
+    noise: NonNegativeFloat = 0.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class _Gate:
+    """What every gate says: its id, whom to ask, and why it is there."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    owner: Text
+    why: Text
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class ExamGate(_Gate):
+    """The rows judged are those that the contract pins: their number, their keys and their answers."""
+
+    check: Literal["exam"]
+    contract: Text
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class LimitGate(_Gate):
+    """A metric stays above or below a limit, on all rows (`slices = ["all"]`) or on named slices or groups of them.
+
+    What counts is the end of the interval that is the worse for the model; a slice with too little data is NOT RUN.
+    """
+
+    check: Literal["limit"]
+    metric: MetricName
+    slices: Annotated[tuple[Text, ...], Field(min_length=1)]
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class NumberGate(_Gate):
+    """A number of `metrics.json`, by dotted name, that has no interval, such as `model.calibration_error`."""
+
+    check: Literal["number"]
+    number: Text
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class NoWorseGate(_Gate):
+    """Not worse than the champion, or than a column of a simpler model, by the declared tolerance, overall and where protected.
+
+    Attributes:
+        than: `champion`, or the column of a simpler model.
+        protected: slices, or groups of slices, on which it must hold as it must overall.
+    """
+
+    check: Literal["no-worse"]
+    than: Text
+    protected: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class NoiseGate(_Gate):
+    """The share of answers that look wrong, by confident learning, stays under a limit."""
+
+    check: Literal["label-noise"]
+    at_most: float
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class PerturbedGate(_Gate):
+    """A metric stays above a floor, or below a ceiling, with the inputs perturbed as `[[perturbations]]` says."""
+
+    check: Literal["perturbed"]
+    perturbation: Text
+    metric: MetricName
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class SizeGate(_Gate):
+    """A file that ships is not larger than this."""
+
+    check: Literal["size"]
+    file: Text
+    at_most_mb: PositiveFloat
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class ServiceGate(_Gate):
+    """A number that the running server was measured at, such as `p95_ms`, in `service.json`."""
+
+    check: Literal["service"]
+    number: Text
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class CardGate(_Gate):
+    """The model card's human fields are written."""
+
+    check: Literal["card"]
+    required: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+Gate = Annotated[
+    ExamGate | LimitGate | NumberGate | NoWorseGate | NoiseGate | PerturbedGate | SizeGate | ServiceGate | CardGate,
+    Field(discriminator="check"),
+]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Declarations:
+    """The whole of `gates.toml`."""
+
+    judging: Judging
+    gates: Annotated[tuple[Gate, ...], Field(min_length=1)]
+    slices: tuple[SliceRule, ...] = ()
+    perturbations: tuple[Perturbation, ...] = ()
+
+
+def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
+    """Read `gates.toml`.
+
+    Raises:
+        InputError: it is missing, no TOML, or says something that no check would hold; every fault is named.
+    """
+    said = load_parameters(Declarations, file)
+    faults = [*_gate_faults(said), *_slice_faults(said)]
+    if faults:
+        message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"
+        raise InputError(message)
+    return said
+
+
+def _gate_faults(said: Declarations) -> list[str]:
+    ids = [gate.id for gate in said.gates]
+    faults = [f"two gates have the id {name!r}" for name in sorted({name for name in ids if ids.count(name) > 1})]
+    known = {one.name for one in said.perturbations}
+    for gate in said.gates:
+        limits = [getattr(gate, name, 0.0) for name in ("at_least", "at_most")]
+        if isinstance(gate, LimitGate | NumberGate | PerturbedGate | ServiceGate) and limits == [None, None]:
+            faults.append(f"gate {gate.id!r} has no limit, so it could not fail: say at_least or at_most")
+        if isinstance(gate, PerturbedGate) and gate.perturbation not in known:
+            faults.append(f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared")
+        if isinstance(gate, LimitGate | PerturbedGate) and gate.metric not in said.judging.metrics:
+            faults.append(f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure")
+    if METRICS[said.judging.champion].better not in {"higher", "lower"}:
+        faults.append(f"judging.champion is {said.judging.champion}, of which neither more nor less is better")
+    return faults
+
+
+def _slice_faults(said: Declarations) -> list[str]:
+    faults = []
+    for number, rule in enumerate(said.slices, 1):
+        if bool(rule.by) == bool(rule.where):
+            faults.append(f"slices {number} needs either by or where")
+        elif bool(rule.where) != bool(rule.name):
+            faults.append(f"slices {number}: where and name belong together")
+        elif rule.quantiles and len(rule.by) != 1:
+            faults.append(f"slices {number}: quantiles cut one column")
+    return faults

@@ -1,0 +1,178 @@
+"""Intervals that say how far a number may be from the truth: closed forms where units are many, a bootstrap where they are few.
+
+docs/evaluation.md says which method is used when, why, and how its coverage is checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onebutton_evaluation.influence import Metric, Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+LARGE = 200  # units from which the closed form covers as it promises; below, the studentised bootstrap is used
+RESAMPLES = 4_999  # so that (k + 1) / 5000 are the p-values that can occur
+SEED = 20_130_101
+ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and how far it may be from the truth.
+
+    Attributes:
+        estimate: what the rows say.
+        low: lower end at 95 %.
+        high: upper end at 95 %.
+        error: standard error.
+        p: probability of an estimate this far from 0, were the truth 0; two-sided.
+        method: how the ends were found.
+        rows: judged.
+        units: independent ones among them, such as days.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    error: float
+    p: float
+    method: str
+    rows: int
+    units: int
+
+
+@dataclass(frozen=True)
+class UnitSums:
+    """What each independent unit adds: the sums of its rows' influence, and how many rows it has."""
+
+    influence: Floats
+    rows: Floats
+
+    @property
+    def error(self) -> float:
+        """Standard error of the estimate, from the spread between units."""
+        count = len(self.rows)
+        if count <= 1:
+            return float("nan")
+        return float(np.sqrt(count / (count - 1) * (self.influence @ self.influence)) / self.rows.sum())
+
+
+def sum_units(rows: Rows, influence: Floats) -> UnitSums:
+    """Sum the influence of the rows of each unit; units without a row are left out."""
+    sizes = np.bincount(rows.units, minlength=rows.unit_count)
+    present = sizes > 0
+    sums = np.bincount(rows.units, weights=influence, minlength=rows.unit_count).astype(np.float64)
+    return UnitSums(sums[present], sizes[present].astype(np.float64))
+
+
+def interval(rows: Rows, metric: Metric) -> Interval | None:
+    """Judge rows by a metric, with its 95 % interval.
+
+    Returns:
+        None where the rows cannot be judged: none at all, or one answer only where the metric needs both.
+    """
+    measured = metric.measure(rows)
+    if measured is None:
+        return None
+    estimate, influence = measured
+    sums = UnitSums(influence, np.ones(len(rows))) if rows.alone else sum_units(rows, influence)
+    if metric.scale == "share":
+        return wilson(estimate, sums)
+    return from_units(estimate, sums, metric)
+
+
+def from_units(estimate: float, sums: UnitSums, metric: Metric, *, difference: bool = False) -> Interval:
+    """Find the interval of an estimate from what its units add.
+
+    Means of few units are bootstrapped. An AUC is not: its influence is known from these rows only, and drawing units again
+    would leave that out; in simulations the closed form on the log odds covers better from 20 units on.
+
+    Args:
+        estimate: of the metric, or of a difference in it.
+        sums: of its influence.
+        metric: what is estimated.
+        difference: whether it is the difference of two models.
+
+    Returns:
+        Ends that are NaN where the units do not differ at all, or are fewer than two: nothing is known then of the spread.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    units, error, rows = len(sums.rows), sums.error, int(sums.rows.sum())
+    if not error > ROUNDING:
+        return Interval(estimate, float("nan"), float("nan"), error, float("nan"), "no spread", rows, units)
+    away = estimate / error  # from 0, in standard errors
+    if units < LARGE and metric.scale != "logit":
+        drawn = _studentised(sums)
+        below, above = (float(end) for end in np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        tail = min(np.count_nonzero(drawn >= away), np.count_nonzero(drawn <= away))
+        p = min(1.0, 2 * (tail + 1) / (len(drawn) + 1))
+        low, high = estimate - above * error, estimate - below * error
+        return Interval(estimate, low, high, error, p, "studentised bootstrap", rows, units)
+    reach = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * error
+    p = float(2 * stdtr(units - 1, -abs(away)))
+    if metric.scale == "logit" and not difference:
+        low, high = _on_log_odds(estimate, reach)
+        return Interval(estimate, low, high, error, p, "DeLong", rows, units)
+    method = "DeLong" if metric.scale == "logit" else "influence function"
+    return Interval(estimate, estimate - reach, estimate + reach, error, p, method, rows, units)
+
+
+def _on_log_odds(estimate: float, reach: float) -> tuple[float, float]:
+    """Lay the ends out on the scale of log odds, where an AUC is closer to normal and cannot leave 0 to 1."""
+    odds, reach = np.log(estimate / (1 - estimate)), reach / (estimate * (1 - estimate))
+    return float(1 / (1 + np.exp(reach - odds))), float(1 / (1 + np.exp(-reach - odds)))
+
+
+def _studentised(sums: UnitSums) -> Floats:
+    """Draw the units again and again, and measure each draw's mean in its own standard errors (Efron 1981, Hall 1988).
+
+    A mean over clustered rows is a ratio of sums, and so is its draw.
+    """
+    units = len(sums.rows)
+    influence, size = sums.influence, sums.rows
+    moments = np.column_stack([influence, size, influence**2, influence * size, size**2])
+    total, rows, squares, mixed, sizes = (_draws(units) @ moments).T
+    shift = total / rows
+    spread = np.maximum(squares - 2 * shift * mixed + shift**2 * sizes, 0.0)
+    error = np.sqrt(units / (units - 1) * spread) / rows
+    good = error > ROUNDING  # not so where every unit drawn is alike
+    values: Floats = shift[good] / error[good]
+    return values
+
+
+@lru_cache(maxsize=16)
+def _draws(units: int) -> Floats:
+    """Draw as many units as there are, with replacement: how often each comes, shape (resamples, units). Equal each time."""
+    return np.random.default_rng(SEED).multinomial(units, np.full(units, 1 / units), size=RESAMPLES).astype(np.float64)
+
+
+def wilson(share: float, sums: UnitSums) -> Interval:
+    """Find the interval of a share (Wilson 1927), for clustered rows with the effective number of rows (Korn and Graubard 1998).
+
+    Rows that share a key tell less than as many independent ones: the spread between units says how much less.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    count, units, error = float(sums.rows.sum()), len(sums.rows), sums.error
+    normal = float(ndtri((1 + LEVEL) / 2))
+    effective = count
+    if error > ROUNDING and units < count:
+        few = (normal / float(stdtrit(units - 1, (1 + LEVEL) / 2))) ** 2
+        effective = min(count, share * (1 - share) / error**2 * few)
+    middle = (share + normal**2 / (2 * effective)) / (1 + normal**2 / effective)
+    reach = (
+        normal * np.sqrt(share * (1 - share) / effective + normal**2 / (4 * effective**2)) / (1 + normal**2 / effective)
+    )
+    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    p = float("nan")  # nobody asks whether a share is 0
+    return Interval(share, low, high, error, p, "Wilson", int(count), units)

@@ -1,0 +1,175 @@
+"""A pipeline's judgement as files: slices, comparisons and robustness with their intervals, written by its stage `judge`.
+
+Each file is nested mappings of names to numbers and texts, so that gates, card and report read what was
+measured and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onebutton_contracts.contract import Contract
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.champion import Champion, beside
+from onebutton_evaluation.comparison import Comparison, compare, detectable, in_words
+from onebutton_evaluation.declarations import Declarations, NoWorseGate
+from onebutton_evaluation.exam import read_exam
+from onebutton_evaluation.intervals import LEVEL, Interval
+from onebutton_evaluation.metrics import DIGITS
+from onebutton_evaluation.robustness import judge_perturbed, label_noise
+from onebutton_evaluation.slices import Judged, find_slices, judge
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+SLICES, COMPARISON, ROBUSTNESS = "slices.json", "comparison.json", "robustness.json"
+FIRST = "first release: there is no champion yet"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model that can be asked again, for perturbed inputs.
+
+    Attributes:
+        inputs: what it sees of each judged row.
+        predict: returns its predictions, shape (rows,).
+    """
+
+    inputs: pl.DataFrame
+    predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
+
+
+def judgement(
+    frame: pl.DataFrame,
+    said: Declarations,
+    contract: Contract,
+    model: Asked,
+    champion: Champion | None,
+) -> dict[str, dict[str, Any]]:
+    """Judge a model by all that its `gates.toml` declares.
+
+    Args:
+        frame: one row per prediction, with all columns that slices and `judging` name.
+        said: the declarations.
+        contract: of the predictions; its primary key names a row.
+        model: to ask again.
+        champion: the model in service; None at the first release. Beside it the model is compared with every column that a gate
+            `no-worse` names.
+
+    Returns:
+        The content of each file, by its name.
+    """
+    parts = find_slices(frame, said.slices)
+    exam = read_exam(frame, contract.primary_key, said.judging.answer)
+    against: dict[str, Any] = {"champion": {"name": None, "in_words": FIRST}}
+    if champion is not None:
+        both = beside(frame, champion, contract.primary_key, said.judging.prediction)
+        compared = compare(both, parts, said.judging, "champion")
+        against["champion"] = {"name": champion.name, **comparison_mapping(compared)}
+    for name in columns_compared(said):
+        against[name] = {"name": name, **comparison_mapping(compare(frame, parts, said.judging, name, name))}
+    answers, predictions = (frame[name].to_numpy() for name in (said.judging.answer, said.judging.prediction))
+    perturbed = judge_perturbed(frame, model.inputs, model.predict, said.perturbations, said.judging)
+    return {
+        SLICES: {
+            "level": LEVEL,
+            "answer": said.judging.answer,
+            "unit": said.judging.unit or "row",
+            "exam": {"rows": exam.rows, "digest": exam.digest},
+            "slices": {one.name: slice_mapping(one) for one in judge(frame, parts, said.judging)},
+        },
+        COMPARISON: against,
+        ROBUSTNESS: {
+            "label_noise": _short(label_noise(answers, predictions)),
+            "perturbed": {
+                name: {metric: interval_mapping(one) for metric, one in numbers.items()}
+                for name, numbers in perturbed.items()
+            },
+        },
+    }
+
+
+def columns_compared(said: Declarations) -> list[str]:
+    """List the columns of simpler models' predictions that gates compare the model with."""
+    than = (gate.than for gate in said.gates if isinstance(gate, NoWorseGate))
+    return [name for name in dict.fromkeys(than) if name != "champion"]
+
+
+def slice_mapping(judged: Judged) -> dict[str, Any]:
+    """Lay out one slice."""
+    return {
+        "group": judged.group,
+        "rows": judged.rows,
+        "units": judged.units,
+        "enough_data": bool(judged.numbers),
+        "metrics": {name: interval_mapping(one) for name, one in judged.numbers.items()},
+    }
+
+
+def interval_mapping(one: Interval) -> dict[str, Any]:
+    """Lay out one number with its ends; null where there is none."""
+    return {"estimate": _short(one.estimate), "low": _short(one.low), "high": _short(one.high), "method": one.method}
+
+
+def comparison_mapping(comparison: Comparison) -> dict[str, Any]:
+    """Lay out a comparison."""
+    slices = {
+        one.name: {
+            "group": one.group,
+            "rows": one.rows,
+            "units": one.units,
+            "verdict": one.verdict,
+            **(
+                {"difference": interval_mapping(one.interval), "detectable": _short(detectable(one.interval))}
+                if one.interval
+                else {}
+            ),
+            "rows_needed": one.needed,
+        }
+        for one in comparison.differences
+    }
+    return {
+        "metric": comparison.metric,
+        "tolerance": comparison.tolerance,
+        "verdict": comparison.verdict,
+        "in_words": in_words(comparison),
+        "slices": slices,
+    }
+
+
+def _short(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, DIGITS)
+
+
+def write_judgement(files: Mapping[str, Mapping[str, Any]], folder: Path = Path()) -> None:
+    """Write each file whole."""
+    for name, content in files.items():
+        write_text(folder / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file whole, or leave the one that was there."""
+    draft = file.with_name(f"{file.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(file)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read one of the files.
+
+    Raises:
+        InputError: it is not there, or no JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{file} cannot be read ({error}). `make run` writes it again"
+        raise InputError(message) from None
+    return content

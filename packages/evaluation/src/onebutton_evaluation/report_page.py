@@ -1,0 +1,222 @@
+"""One pipeline's page of the report: verdicts first, then the story of its slices, curves, comparisons and robustness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+from onebutton_evaluation.card import gate_table, number_words
+from onebutton_evaluation.charts import Dot, curve, dots
+from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.pages import document, paragraph, section, table
+from onebutton_evaluation.report_data import INDEX, Results, banner
+
+Slices = Mapping[str, Mapping[str, Any]]
+
+
+def page(results: Results) -> str:
+    """Write the page."""
+    links = dict(results.around.links)
+    if results.has_card:
+        links = {"Model card": f"{results.name}.card.html", **links}
+    listed = " · ".join(f'<a href="{escape(address)}">{escape(name)}</a>' for name, address in links.items())
+    parts = [
+        banner(results.verdicts),
+        f"<p>{listed}</p>" if listed else "",
+        _story(results),
+        section("Verdicts", gate_table(results.verdicts)),
+        _by_slice(results),
+        _curves(results),
+        *(_compared(name, one) for name, one in results.comparison.items()),
+        _beside_base(results),
+        _robustness(results),
+    ]
+    note = "Written by make report from the results in this checkout. Intervals hold the truth 95 times of 100."
+    return document(results.name, [part for part in parts if part], back=INDEX, note=note)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _dot(name: str, number: Mapping[str, Any], rows: int, **extra: Any) -> Dot:
+    return Dot(name, number["estimate"], number["low"], number["high"], rows, **extra)
+
+
+def _judged(slices: Slices, metric: str) -> dict[str, Mapping[str, Any]]:
+    """Keep the slices that have a metric with its interval."""
+    return {
+        name: one
+        for name, one in slices.items()
+        if metric in one["metrics"] and one["metrics"][metric]["low"] is not None
+    }
+
+
+def loudest_group(slices: Slices) -> str | None:
+    """Find the group of slices between which the share of the answer differs most: the story to tell first."""
+    spread: dict[str, list[float]] = {}
+    for name, one in _judged(slices, "share").items():
+        if name != "all":
+            spread.setdefault(one["group"], []).append(one["metrics"]["share"]["estimate"])
+    several = {
+        group: max(values) - min(values)
+        for group, values in spread.items()
+        if len(values) > 1 and group != "conditions"
+    }
+    return max(several, key=lambda group: several[group]) if several else None
+
+
+def _story(results: Results) -> str:
+    """Show the group of slices in which what happens differs most, in its own order: what happened, and what was predicted."""
+    slices = results.slices["slices"]
+    group = loudest_group(slices)
+    if group is None:
+        return ""
+    chosen = {name: one for name, one in _judged(slices, "share").items() if one["group"] == group}
+    shares = {name: one["metrics"]["share"]["estimate"] for name, one in chosen.items()}
+    low, high = min(shares, key=lambda name: shares[name]), max(shares, key=lambda name: shares[name])
+    known = results.metrics.get("training", {}).get("share")
+    before = "" if known is None else f", against {_percent(known)} in training"
+    what = results.slices["answer"]
+    words = (
+        f"The share of “{what}” runs from {_percent(shares[low])} ({low}) to {_percent(shares[high])} ({high}){before}."
+    )
+    rows = []
+    for name, one in chosen.items():
+        share, bias = one["metrics"]["share"], one["metrics"].get("bias")
+        predicted = None if bias is None else share["estimate"] + bias["estimate"]
+        rows.append(_dot(name.removeprefix(f"{group} "), share, one["rows"], second=predicted, second_word="predicted"))
+    legend = '<p class="soft" aria-hidden="true"><span class="key"></span>happened, with 95 % interval '
+    legend += '&nbsp; <span class="key second"></span>predicted'
+    legend += "" if known is None else ' &nbsp; <span class="key ref"></span>in training'
+    chart = dots(f"What happened and what was predicted, by {group}", "happened", rows, _percent, reference=known)
+    return section(f"The story: {group}", f"<p><strong>{escape(words)}</strong></p>", f"{legend}</p>", chart)
+
+
+def _by_slice(results: Results) -> str:
+    metric, slices = METRICS[results.metric], results.slices["slices"]
+    judged = {name: one for name, one in _judged(slices, metric.name).items() if name != "all"}
+    whole = slices["all"]["metrics"].get(metric.name)
+    if not judged or whole is None:
+        return ""
+    ranked = sorted(
+        judged, key=lambda name: judged[name]["metrics"][metric.name]["estimate"], reverse=metric.better == "lower"
+    )
+    rows = [_dot(name, judged[name]["metrics"][metric.name], judged[name]["rows"]) for name in ranked]
+    few = [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in judged and name != "all"]
+    overall = f"On all rows {metric.words} is {number_words(whole)}, the dotted line; the worst slice stands first."
+    chart = dots(
+        f"{metric.words} by slice, worst first", metric.words, rows, _four(metric.name), reference=whole["estimate"]
+    )
+    unit = f"Rows of one {results.slices['unit']} count as one observation." if results.slices["unit"] != "row" else ""
+    return section(
+        f"{metric.words} by slice",
+        paragraph(f"{overall} {unit}"),
+        chart,
+        paragraph(f"Not enough data: {', '.join(few)}.", "few") if few else "",
+    )
+
+
+def _four(metric: str) -> Callable[[float], str]:
+    digits = 3 if METRICS[metric].scale != "plain" else 4
+    return lambda value: f"{value:.{digits}f}"
+
+
+def _curves(results: Results) -> str:
+    figures = []
+    roc, calibration = results.curves.get("roc"), results.curves.get("calibration")
+    if roc:
+        words = "How many of the cases are found at the price of how many false alarms; the diagonal is chance."
+        axes = [(name.replace("_", " "), roc[name]) for name in ("false_positive_rate", "true_positive_rate")]
+        figures.append(curve("ROC", words, *axes, dots=False))
+    if calibration:
+        pairs = list(zip(calibration["predicted"], calibration["observed"], strict=True))
+        furthest = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
+        apart = f"{_percent(furthest[0])} predicted, {_percent(furthest[1])} observed"
+        words = f"Predicted and observed share, which meet on the diagonal; furthest apart at {apart}."
+        axes = [(name, calibration[name]) for name in ("predicted", "observed")]
+        figures.append(curve("Calibration", words, *axes, dots=True))
+    return section("Curves", f'<div class="curves">{"".join(figures)}</div>') if figures else ""
+
+
+def _compared(name: str, one: Mapping[str, Any]) -> str:
+    heading = f"Beside {name.replace('_', ' ')}"
+    if "slices" not in one:
+        return section(heading, paragraph(f"{one['in_words']}."))
+    metric = METRICS[one["metric"]]
+    scale, digits = (1.0, 4) if metric.scale == "plain" else (100.0, 1)
+    rows = []
+    for key, part in one["slices"].items():
+        difference = part.get("difference")
+        if difference and difference["low"] is not None:
+            estimate, low, high = (scale * difference[end] for end in ("estimate", "low", "high"))
+            place = "all rows" if key == "all" else key
+            rows.append(Dot(place, estimate, low, high, part["rows"], word=part["verdict"]))
+    rows = [*rows[:1], *sorted(rows[1:], key=lambda row: row.estimate)]
+    unit = "points" if scale > 1 else metric.words
+    overall = one["slices"]["all"]
+    seen = ""
+    if overall.get("rows_needed"):
+        seen = (
+            f"To see a difference of {scale * one['tolerance']:g} {unit} on all rows, {overall['rows_needed']:,} rows like "
+            f"these are needed; there are {overall['rows']:,}."
+        )
+    told = "Right of the line is better. Verdicts allow for the number of slices, so they ask for more than one interval does."
+    chart = dots(
+        f"Difference in {metric.words}, {unit}", "difference", rows, lambda value: f"{value:+.{digits}f}", reference=0.0
+    )
+    words = one["in_words"]
+    return section(
+        heading, f"<p><strong>{escape(words[:1].upper() + words[1:])}.</strong></p>", paragraph(f"{told} {seen}"), chart
+    )
+
+
+def _beside_base(results: Results) -> str:
+    base, other = results.around.base, results.around.other
+    heading = f"Beside {base}"
+    if other is None:
+        return section(heading, paragraph(f"{base} has no metrics of this pipeline here, so nothing is compared."))
+    before, now = _numbers(other), _numbers(results.metrics)
+    changed = [
+        [escape(name), _shown(before.get(name)), _shown(now.get(name)), _change(before.get(name), now.get(name))]
+        for name in dict.fromkeys((*now, *before))
+        if before.get(name) != now.get(name)
+    ]
+    if not changed:
+        return section(heading, paragraph(f"Every metric is as on {base}."))
+    return section(
+        heading, table(f"Metrics that differ from {base}", ["metric", f"#{base}", "#here", "#change"], changed)
+    )
+
+
+def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, value in tree.items():
+        flat |= _numbers(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _change(before: float | None, now: float | None) -> str:
+    return "" if before is None or now is None else f"{now - before:+,.4g}"
+
+
+def _robustness(results: Results) -> str:
+    names = [name for name in (results.metric, "log_loss", "bias") if name in METRICS]
+    whole = results.slices["slices"]["all"]["metrics"]
+    judged = {"inputs as they are": whole, **results.robustness["perturbed"]}
+    rows = [[escape(how), *(number_words(numbers.get(name)) for name in names)] for how, numbers in judged.items()]
+    noise = results.robustness["label_noise"]
+    return section(
+        "When inputs fail",
+        table("The model on perturbed inputs", ["inputs", *(f"#{METRICS[name].words}" for name in names)], rows),
+        paragraph(
+            f"{_percent(noise)} of the answers look wrong by confident learning; a jump here means mixed-up answers."
+        ),
+    )

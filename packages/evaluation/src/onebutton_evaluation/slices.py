@@ -1,0 +1,185 @@
+"""Slices: named parts of the data, and every metric on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.declarations import Judging, SliceRule
+from onebutton_evaluation.influence import METRICS, Rows, sorted_rows, take
+from onebutton_evaluation.intervals import Interval, interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ALL = "all"
+MOST = 500  # slices; more is a key by mistake, and nobody would read them
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the rows.
+
+    Attributes:
+        name: such as `month September`.
+        group: what it is one of, such as `month`.
+        mask: which rows are in it, in the order of the frame.
+    """
+
+    name: str
+    group: str
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A slice with its numbers.
+
+    Attributes:
+        numbers: for each metric its interval; empty when there is not enough data.
+    """
+
+    name: str
+    group: str
+    rows: int
+    units: int
+    numbers: dict[str, Interval] = field(default_factory=dict)
+
+
+def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "gates.toml") -> list[Slice]:
+    """Cut a frame into its declared slices, all rows first.
+
+    Args:
+        frame: one row per prediction, with every column that the rules name.
+        rules: `[[slices]]` of gates.toml.
+        file: where the rules stand, for messages.
+
+    Raises:
+        InputError: a rule names a column that is not there, or no condition, or would make hundreds of slices.
+    """
+    found = [Slice(ALL, ALL, np.ones(frame.height, dtype=np.bool_))]
+    for rule in rules:
+        missing = [column for column in rule.by if column not in frame.columns]
+        if missing:
+            message = f"{file}: slices by {missing[0]!r}, which is no column; there are {', '.join(frame.columns)}"
+            raise InputError(message)
+        if rule.where:
+            found.append(Slice(rule.name, "conditions", _condition(frame, rule, file)))
+        elif rule.quantiles:
+            found += _quantiles(frame, rule)
+        else:
+            found += _values(frame, rule)
+        if len(found) > MOST:
+            message = f"{file}: slices by {rule.by} are more than {MOST}; name fewer columns, or use quantiles"
+            raise InputError(message)
+    names = [one.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        message = f"{file}: two slices are called {twice[0]!r}; a result could not say which is meant"
+        raise InputError(message)
+    return found
+
+
+def _condition(frame: pl.DataFrame, rule: SliceRule, file: str) -> NDArray[np.bool_]:
+    try:
+        mask = frame.select(pl.sql_expr(rule.where).cast(pl.Boolean).fill_null(value=False)).to_series()
+    except pl.exceptions.PolarsError as error:
+        message = (
+            f"{file}: slice {rule.name!r}: {rule.where!r} is no condition on these rows: {str(error).splitlines()[0]}"
+        )
+        raise InputError(message) from None
+    return mask.to_numpy()
+
+
+def _values(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
+    """One slice per value, or per combination of values, in their order."""
+    codes = frame.select(pl.struct(rule.by).rank("dense").fill_null(0).alias("code"))["code"].to_numpy()
+    firsts = frame.select(*rule.by, pl.Series("code", codes)).unique("code").sort("code")
+    for *values, code in firsts.iter_rows():
+        words = " and ".join(f"{column} {_label(value, rule)}" for column, value in zip(rule.by, values, strict=True))
+        yield Slice(words, " and ".join(rule.by), codes == code)
+
+
+def _label(value: Any, rule: SliceRule) -> str:
+    if value is None:
+        return "missing"
+    return rule.labels.get(str(value), str(value))
+
+
+def _quantiles(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
+    """Bins of about equal count; where many rows share a value, fewer bins."""
+    (column,) = rule.by
+    values = frame[column].cast(pl.Float64).to_numpy()
+    known = ~np.isnan(values)
+    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, (rule.quantiles or 1) + 1)))
+    for low, high in pairwise(edges):
+        above = values >= low if low == edges[0] else values > low
+        yield Slice(f"{column} {low:g} to {high:g}", column, above & (values <= high))
+    if not known.all():
+        yield Slice(f"{column} missing", column, ~known)
+
+
+def unit_values(frame: pl.DataFrame, unit: str) -> NDArray[np.int64] | None:
+    """Number the values of the column that rows are clustered by; None where every row is independent."""
+    if not unit:
+        return None
+    return frame.select(pl.col(unit).rank("dense"))[unit].to_numpy().astype(np.int64)
+
+
+def check_rows(frame: pl.DataFrame, judging: Judging, *more: str) -> None:
+    """Refuse rows of which one could not be judged: left out, it would flatter the model.
+
+    Args:
+        frame: one row per prediction.
+        judging: names the columns that every row must have.
+        more: further such columns.
+
+    Raises:
+        InputError: a column is not there, or lacks values.
+    """
+    for name in (judging.answer, judging.prediction, *([judging.unit] if judging.unit else []), *more):
+        if name not in frame.columns:
+            message = f"nothing can be judged: {name!r} is no column; there are {', '.join(frame.columns)}"
+            raise InputError(message)
+        values = frame[name]
+        lacking = values.null_count() + (int(values.is_nan().sum()) if values.dtype.is_float() else 0)
+        if lacking:
+            message = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
+            raise InputError(message)
+
+
+def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> list[Judged]:
+    """Judge every slice by every metric.
+
+    Args:
+        frame: one row per prediction.
+        slices: parts of it.
+        judging: `[judging]` of gates.toml: the columns, the metrics, the unit, and how few rows are too few.
+
+    Returns:
+        One per slice, in their order.
+
+    Raises:
+        InputError: a column is not there, or lacks values.
+    """
+    check_rows(frame, judging)
+    rows, order = sorted_rows(
+        frame[judging.answer].to_numpy(), frame[judging.prediction].to_numpy(), unit_values(frame, judging.unit)
+    )
+    return [_judge(take(rows, one.mask[order]), one, judging) for one in slices]
+
+
+def _judge(rows: Rows, part: Slice, judging: Judging) -> Judged:
+    units = int(np.count_nonzero(np.bincount(rows.units, minlength=1))) if judging.unit else len(rows)
+    if len(rows) < judging.minimum_rows or units < judging.minimum_units:
+        return Judged(part.name, part.group, len(rows), units)
+    found = {name: interval(rows, METRICS[name]) for name in judging.metrics}
+    return Judged(
+        part.name, part.group, len(rows), units, {name: one for name, one in found.items() if one is not None}
+    )

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.comparison import Comparison, compare, holm, in_words, rows_needed
+from onebutton_evaluation.declarations import Judging, SliceRule
+from onebutton_evaluation.influence import METRICS, sorted_rows
+from onebutton_evaluation.slices import find_slices
+
+Draw = Callable[..., dict[str, Any]]
+
+
+def compared(frame: pl.DataFrame, judging: Judging, rules: list[SliceRule]) -> Comparison:
+    return compare(frame, find_slices(frame, rules), judging, "champion")
+
+
+def verdict_on(comparison: Comparison, name: str) -> str:
+    (found,) = (one.verdict for one in comparison.differences if one.name == name)
+    return found
+
+
+def test_a_better_model_is_better_and_the_other_way_round_it_is_worse(
+    days: pl.DataFrame, judging: Judging, parts: list[SliceRule]
+) -> None:
+    better = compared(days, judging, parts)
+    turned = days.rename({"challenger": "champion", "champion": "challenger"})
+    worse = compared(turned, judging, parts)
+    assert (better.verdict, worse.verdict) == ("better", "worse")
+    for one, other in zip(better.differences, worse.differences, strict=True):
+        assert one.interval is not None
+        assert other.interval is not None
+        assert (one.interval.low, one.interval.high) == pytest.approx((-other.interval.high, -other.interval.low))
+
+
+def test_less_loss_is_better(days: pl.DataFrame, judging: Judging) -> None:
+    by_loss = compared(days, dataclasses.replace(judging, champion="log_loss"), [])
+    assert by_loss.verdict == "better"
+    assert by_loss.differences[0].interval is not None
+    assert by_loss.differences[0].interval.low > 0
+
+
+def test_an_identical_challenger_is_the_same(days: pl.DataFrame, judging: Judging, parts: list[SliceRule]) -> None:
+    same = compared(days.with_columns(champion="challenger"), judging, parts)
+    assert same.verdict == "same"
+    assert {one.verdict for one in same.differences} == {"no difference"}
+    assert in_words(same) == "same: no difference seen anywhere"
+
+
+def test_a_random_challenger_is_worse(days: pl.DataFrame, judging: Judging, parts: list[SliceRule]) -> None:
+    noise = np.random.default_rng(5).random(days.height)
+    assert compared(days.with_columns(challenger=noise), judging, parts).verdict == "worse"
+
+
+def worse_on_part_three(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give the challenger the good predictions everywhere but on part 3, where the champion has them."""
+    odds = (pl.col("champion") / (1 - pl.col("champion"))).log() + pl.Series(
+        np.random.default_rng(5).normal(0, 1, frame.height)
+    )
+    bad, there = 1 / (1 + (-odds).exp()), pl.col("part") == 3
+    return frame.with_columns(
+        pl.when(there).then(bad).otherwise("challenger").alias("challenger"),
+        pl.when(there).then("challenger").otherwise(bad).alias("champion"),
+    )
+
+
+def test_better_overall_and_worse_somewhere_is_mixed_and_says_where(days: pl.DataFrame, judging: Judging) -> None:
+    found = compared(worse_on_part_three(days), judging, [SliceRule(by=("part",), labels={"3": "EWR"})])
+    assert found.verdict == "mixed"
+    assert verdict_on(found, "all") == "better"
+    assert verdict_on(found, "part EWR") == "worse"
+    assert "worse on part EWR (-" in in_words(found)
+    assert " points)" in in_words(found)
+
+
+def test_too_few_rows_are_never_no_difference(days: pl.DataFrame, judging: Judging) -> None:
+    found = compared(days, judging, [SliceRule(name="to Honolulu", where="unit = 1")])
+    assert verdict_on(found, "to Honolulu") == "not enough data"
+    assert "not enough data on to Honolulu" in in_words(found)
+
+
+def test_a_column_that_is_not_there_cannot_be_compared_with(days: pl.DataFrame, judging: Judging) -> None:
+    with pytest.raises(InputError, match="'nobody' is no column"):
+        compare(days, find_slices(days, []), judging, "nobody")
+
+
+def test_two_prompts_are_compared_by_their_mean_scores() -> None:
+    random = np.random.default_rng(8)
+    hard = random.normal(0, 1, 150)  # what both find hard: pairing takes it out
+    scores = pl.DataFrame({"short": hard + 0.3 + random.normal(0, 0.3, 150), "long": hard, "none": np.zeros(150)})
+    judging = Judging(
+        answer="none", prediction="short", metrics=("mean",), champion="mean", tolerance=0.1, minimum_rows=50
+    )
+    found = compare(scores, find_slices(scores, []), judging, "long", "the long prompt").differences[0]
+    assert found.verdict == "better"
+    assert found.interval is not None
+    assert found.interval.method == "studentised bootstrap"
+    assert found.interval.high - found.interval.low < 0.15  # unpaired it would be 0.46
+
+
+@given(p=st.lists(st.floats(0, 1), max_size=12))
+def test_holms_correction_is_that_of_its_definition(p: list[float]) -> None:
+    rank = sorted(range(len(p)), key=lambda place: p[place])
+    expected, highest = [0.0] * len(p), 0.0
+    for step, place in enumerate(rank):
+        highest = max(highest, min(1.0, (len(p) - step) * p[place]))
+        expected[place] = highest
+    assert holm(p) == pytest.approx(expected)
+
+
+def test_the_rows_needed_are_those_with_which_the_tolerance_is_seen_four_times_of_five(
+    draw: Draw, judging: Judging
+) -> None:
+    """What is needed for a difference as large as the true one is drawn again and again: it must be seen in 80 % of draws."""
+    plain = dataclasses.replace(judging, unit="", champion="brier")
+    large = pl.DataFrame(draw(np.random.default_rng(0), 200_000))
+    whole = compare(large, find_slices(large, []), plain, "champion").differences[0].interval
+    assert whole is not None
+    needed = rows_needed(whole, whole.estimate)
+    assert needed is not None
+    random, seen = np.random.default_rng(1), 0
+    for _ in range(300):
+        drawn = pl.DataFrame(draw(random, needed))
+        seen += compare(drawn, find_slices(drawn, []), plain, "champion").differences[0].verdict == "better"
+    assert 0.74 <= seen / 300 <= 0.86
+
+
+def alarms(draw: Draw, judging: Judging, units: int, per_unit: int, repeats: int) -> float:
+    """Compare two models of which neither is better, again and again; return how often a difference is claimed anywhere."""
+    random, claimed = np.random.default_rng(2), 0
+    for _ in range(repeats):
+        drawn = pl.DataFrame(draw(random, units, per_unit, 0.5 if per_unit > 1 else 0.0))
+        noisy = [
+            1 / (1 + np.exp(np.log(1 / drawn["champion"].to_numpy() - 1) + random.normal(0, 0.5, drawn.height)))
+            for _ in range(2)
+        ]
+        equal = drawn.with_columns(challenger=noisy[0], champion=noisy[1])
+        found = compared(equal, judging, [SliceRule(by=("part",))])
+        claimed += found.verdict in {"better", "worse", "mixed"}
+    return claimed / repeats
+
+
+def test_false_alarms_over_all_slices_together_stay_within_one_in_twenty(draw: Draw, judging: Judging) -> None:
+    assert alarms(draw, judging, 250, 8, 200) <= 0.08  # 0.05, and the chance of 200 draws
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("metric", "units", "per_unit"), [("auc", 30, 60), ("log_loss", 30, 60), ("brier", 1000, 1)])
+def test_false_alarms_stay_within_one_in_twenty(
+    draw: Draw, judging: Judging, metric: Any, units: int, per_unit: int
+) -> None:
+    asked = dataclasses.replace(judging, champion=metric)
+    assert alarms(draw, asked, units, per_unit, 1000) <= 0.065
+
+
+def difference_coverage(draw: Draw, judging: Judging, units: int, per_unit: int, repeats: int) -> float:
+    luck = 0.7 if per_unit > 1 else 0.0
+    large = draw(np.random.default_rng(0), 10_000 if per_unit > 1 else 400_000, per_unit, luck)
+    metric = METRICS[judging.champion]
+    measured = [metric.measure(sorted_rows(large["answer"], large[side])[0]) for side in ("challenger", "champion")]
+    ours, theirs = (one[0] for one in measured if one is not None)
+    truth = (ours - theirs) * (1 if metric.better == "higher" else -1)
+    random, covered = np.random.default_rng(1), 0
+    for _ in range(repeats):
+        drawn = pl.DataFrame(draw(random, units, per_unit, luck))
+        found = compare(drawn, find_slices(drawn, []), judging, "champion").differences[0].interval
+        assert found is not None
+        covered += found.low <= truth <= found.high
+    return covered / repeats
+
+
+def test_nineteen_of_twenty_intervals_of_a_difference_hold_the_truth(draw: Draw, judging: Judging) -> None:
+    assert 0.93 <= difference_coverage(draw, judging, 300, 1, 1500) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["auc", "log_loss", "brier"])
+@pytest.mark.parametrize(("units", "per_unit"), [(100, 1), (300, 1), (30, 40), (60, 40), (250, 20)])
+def test_nineteen_of_twenty_intervals_of_a_difference_hold_the_truth_whatever_the_metric(
+    draw: Draw, judging: Judging, metric: Any, units: int, per_unit: int
+) -> None:
+    asked = dataclasses.replace(judging, champion=metric)
+    assert 0.93 <= difference_coverage(draw, asked, units, per_unit, 2000) <= 0.97

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.declarations import load_declarations
+
+GOOD = """
+[judging]
+answer = "late"
+prediction = "probability"
+metrics = ["auc", "share"]
+champion = "auc"
+tolerance = 0.01
+
+[[slices]]
+by = ["month"]
+
+[[gates]]
+id = "ranks"
+check = "limit"
+owner = "us"
+why = "because"
+metric = "auc"
+slices = ["all"]
+at_least = 0.7
+"""
+
+
+def refusal(folder: Path, text: str) -> str:
+    file = folder / "gates.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        load_declarations(file)
+    return str(refused.value)
+
+
+def test_a_good_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "gates.toml").write_text(GOOD, encoding="utf-8")
+    said = load_declarations(tmp_path / "gates.toml")
+    assert (said.gates[0].id, said.slices[0].by, said.judging.minimum_units) == ("ranks", ("month",), 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("at_least = 0.7", "at_leest = 0.7", "at_leest: unknown key"),
+        ("at_least = 0.7", "", "gate 'ranks' has no limit, so it could not fail"),
+        ("at_least = 0.7", 'at_least = "0.7"', "at_least: input should be a valid number"),
+        ('why = "because"', "", "why: missing"),
+        ('owner = "us"', 'owner = ""', "owner: string should have at least 1 character"),
+        ('check = "limit"', 'check = "vibes"', "gates.0: input tag 'vibes'"),
+        (
+            'metric = "auc"\n',
+            'metric = "brier"\n',
+            "gate 'ranks' is about brier, which judging.metrics does not measure",
+        ),
+        ('champion = "auc"', 'champion = "share"', "neither more nor less is better"),
+        ('by = ["month"]', "", "slices 1 needs either by or where"),
+        ('by = ["month"]', 'where = "month = 9"', "slices 1: where and name belong together"),
+        ('by = ["month"]', 'by = ["month", "origin"]\nquantiles = 3', "slices 1: quantiles cut one column"),
+        ("tolerance = 0.01", "tolerance = 0", "tolerance: input should be greater than 0"),
+        ("[judging]", "[judging]\nminimum_units = 3", "minimum_units: input should be greater than or equal to 20"),
+        ("[judging]", "[judging", "not a file of parameters"),
+    ],
+)
+def test_a_file_that_would_not_hold_what_it_seems_to_say_is_refused_by_name(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert old in GOOD
+    assert words in refusal(tmp_path, GOOD.replace(old, new))
+
+
+def test_two_gates_of_one_id_are_refused(tmp_path: Path) -> None:
+    assert "two gates have the id 'ranks'" in refusal(tmp_path, GOOD + GOOD[GOOD.index("[[gates]]") :])
+
+
+def test_a_gate_on_a_perturbation_that_nobody_declared_is_refused(tmp_path: Path) -> None:
+    gate = GOOD.replace('"limit"', '"perturbed"').replace('slices = ["all"]', 'perturbation = "hail"')
+    assert "names the perturbation 'hail', which is not declared" in refusal(tmp_path, gate)
+
+
+def test_a_missing_file_is_told_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        load_declarations(tmp_path / "gates.toml")

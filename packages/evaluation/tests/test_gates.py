@@ -1,0 +1,395 @@
+"""Gates over the results of a small pipeline that was judged for real: each must be able to fail, and to say why."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from onebutton_contracts.contract import load_contract
+from onebutton_evaluation import card
+from onebutton_evaluation.champion import Champion
+from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.gatekeeping import gate_folder
+from onebutton_evaluation.judgement import Asked, judgement, write_judgement
+
+GATES = """
+[judging]
+answer = "answer"
+prediction = "challenger"
+metrics = ["share", "auc", "log_loss", "bias"]
+champion = "auc"
+tolerance = 0.03
+unit = "unit"
+minimum_rows = 50
+
+[[slices]]
+by = ["part"]
+labels = { 3 = "EWR" }
+
+[[slices]]
+name = "one day"
+where = "unit = 0"
+
+[[perturbations]]
+name = "nothing known"
+columns = ["challenger"]
+share = 0.9
+"""
+GATE = """
+[[gates]]
+id = "{id}"
+check = "{check}"
+owner = "the owner"
+why = "Because it matters."
+"""
+KINDS = {
+    "exam": ("exam", 'contract = "contract.yaml"'),
+    "ranks": ("limit", 'metric = "auc"\nslices = ["all", "part"]\nat_least = 0.60'),
+    "few": ("limit", 'metric = "auc"\nslices = ["one day"]\nat_least = 0.5'),
+    "calibrated": ("number", 'number = "model.calibration_error"\nat_most = 0.1'),
+    "champion": ("no-worse", 'than = "champion"\nprotected = ["part"]'),
+    "noise": ("label-noise", "at_most = 0.4"),
+    "blind": ("perturbed", 'perturbation = "nothing known"\nmetric = "auc"\nat_least = 0.4'),
+    "small": ("size", 'file = "model.onnx"\nat_most_mb = 1'),
+    "fast": ("service", 'number = "p95_ms"\nat_most = 50'),
+    "card": ("card", 'required = ["owner", "limits"]'),
+}
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: predictions
+status: active
+schema:
+  - name: predictions
+    customProperties:
+      - {{property: examRows, value: {rows}}}
+      - {{property: examSha256, value: {digest}}}
+    properties:
+      - {{name: flight, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}}
+version: 1.0.0
+team: {{name: us}}
+"""
+CARD = "\n".join(
+    f'{name} = "written"'
+    for name in ("title", "predicts", "owner", "data", "intended", "forbidden", "limits", "people")
+)
+
+
+class Pipeline:
+    """A folder as the stages leave it, with a `dvc.lock` that holds the digest of each file."""
+
+    def __init__(self, folder: Path, rows: pl.DataFrame) -> None:
+        self.folder, self.rows = folder, rows.with_row_index("flight")
+
+    def run(self) -> None:
+        """Write everything for the first time."""
+        self.folder.mkdir(parents=True)
+        gates = "".join(GATE.format(id=name, check=check) + rest + "\n" for name, (check, rest) in KINDS.items())
+        self.write("gates.toml", GATES + gates)
+        self.write("card.toml", f'{CARD}\nmodel = "model.onnx"\n')
+        self.write("metrics.json", json.dumps({"model": {"calibration_error": 0.03}}))
+        self.write("model.onnx", "a model")
+        self.write("dvc.yaml", "stages: {}\n")
+        self.write("contract.yaml", CONTRACT.format(rows=0, digest="none"))
+        self.judge(None)
+        exam = json.loads((self.folder / "slices.json").read_text(encoding="utf-8"))["exam"]
+        self.write("contract.yaml", CONTRACT.format(**exam))
+        self.seal()
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.folder / name).read_text(encoding="utf-8")
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def judge(self, champion: pl.DataFrame | None, rows: pl.DataFrame | None = None) -> None:
+        """Do what the stage `judge` does."""
+        frame = self.rows if rows is None else rows
+        asked = Asked(frame, lambda inputs: inputs["challenger"].fill_null(0.3).to_numpy())
+        named = None if champion is None else Champion("v7", champion)
+        said = load_declarations(self.folder / "gates.toml")
+        write_judgement(judgement(frame, said, load_contract(self.folder / "contract.yaml"), asked, named), self.folder)
+
+    def seal(self) -> None:
+        """Write the `dvc.lock` of a run that read and wrote what is here."""
+        read: list[str] = []
+        wrote: list[str] = []
+        for file in sorted(self.folder.glob("*.*")):
+            if file.name == "dvc.lock":
+                continue
+            digest = hashlib.md5(file.read_bytes()).hexdigest()  # noqa: S324  DVC's own
+            entry = f"path: {file.name}, md5: '{digest}', size: {file.stat().st_size}"
+            (read if file.suffix in {".toml", ".yaml"} else wrote).append(f"    - {{{entry}}}")
+        lines = ["stages:", "  judge:", "    cmd: judge", "    deps:", *read, "    outs:", *wrote]
+        self.write("dvc.lock", "\n".join(lines) + "\n")
+
+    def verdicts(self) -> dict[str, tuple[str, str]]:
+        return {one.id: (one.result, one.words) for one in gate_folder(self.folder)}
+
+    def press(self, **values: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "onebutton_evaluation.gatekeeping"],
+            cwd=self.folder.parents[1],
+            env={name: text for name, text in os.environ.items() if not name.startswith("BUTTON_")} | values,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, days: pl.DataFrame) -> Pipeline:
+    one = Pipeline(tmp_path_factory.mktemp("gates") / "pipelines" / "example", days)
+    one.run()
+    return one
+
+
+@pytest.fixture
+def pipeline(finished: Pipeline, tmp_path: Path, days: pl.DataFrame) -> Pipeline:
+    folder = tmp_path / "pipelines" / "example"
+    shutil.copytree(finished.folder, folder)
+    return Pipeline(folder, days)
+
+
+def test_a_good_model_passes_and_what_was_not_measured_is_not_run(pipeline: Pipeline) -> None:
+    results = {name: result for name, (result, _) in pipeline.verdicts().items()}
+    assert results == {"digests": "passed"} | dict.fromkeys(KINDS, "passed") | {"few": "NOT RUN", "fast": "NOT RUN"}
+
+
+def test_the_first_release_goes_through_and_says_that_it_is_the_first(pipeline: Pipeline) -> None:
+    assert pipeline.verdicts()["champion"] == ("passed", "first release: there is no champion yet")
+
+
+def test_what_is_not_run_stops_only_those_who_ask_strictly(pipeline: Pipeline) -> None:
+    plain, strict = pipeline.press(), pipeline.press(BUTTON_STRICT="1")
+    assert plain.returncode == 0, plain.stdout + plain.stderr
+    assert "NOT RUN  few" in plain.stdout
+    assert "not enough data on one day" in plain.stdout
+    assert strict.returncode == 1
+    assert "9 passed, 0 failed, 2 NOT RUN" in strict.stderr
+
+
+def test_a_failed_gate_is_printed_with_its_why_and_its_owner_and_the_status_is_not_zero(pipeline: Pipeline) -> None:
+    pipeline.edit("gates.toml", "at_least = 0.60", "at_least = 0.99")
+    pipeline.seal()
+    pressed = pipeline.press()
+    assert pressed.returncode == 1
+    assert "failed   ranks" in pressed.stdout
+    assert "must be at least 0.99" in pressed.stdout
+    assert "Because it matters. Ask: the owner" in pressed.stdout
+    assert "Traceback" not in pressed.stderr
+
+
+def change_model(pipeline: Pipeline) -> None:
+    pipeline.write("model.onnx", "m" * 1_000_001)
+
+
+def drop_hard_rows(pipeline: Pipeline) -> None:
+    wrong = (pl.col("challenger") - pl.col("answer")).abs()
+    pipeline.judge(None, pipeline.rows.filter(wrong < wrong.quantile(0.9)))
+
+
+def swap_hard_rows(pipeline: Pipeline) -> None:
+    """Take easy rows twice under new keys, so that the number is right."""
+    wrong = (pl.col("challenger") - pl.col("answer")).abs()
+    easy, hard = (pipeline.rows.filter(side) for side in (wrong < wrong.quantile(0.9), wrong >= wrong.quantile(0.9)))
+    again = easy.head(hard.height).with_columns((pl.col("flight") + 1_000_000).alias("flight"))
+    pipeline.judge(None, pl.concat([easy, again]))
+
+
+def mix_up_answers(pipeline: Pipeline) -> None:
+    random = np.random.default_rng(1).integers(0, 2, pipeline.rows.height)
+    pipeline.judge(None, pipeline.rows.with_columns(answer=pl.Series(random)))
+
+
+def say_the_same_of_all(pipeline: Pipeline) -> None:
+    pipeline.judge(None, pipeline.rows.with_columns(challenger=0.3))
+
+
+@pytest.mark.parametrize(
+    ("gate", "fault", "words"),
+    [
+        ("exam", drop_hard_rows, "rows were judged, the contract pins"),
+        ("exam", swap_hard_rows, "as many rows as the contract pins, but other keys or answers"),
+        ("exam", mix_up_answers, "other keys or answers"),
+        (
+            "ranks",
+            lambda one: one.edit("gates.toml", 'slices = ["all", "part"]', 'slices = ["prat"]'),
+            "no slice or group is called 'prat'",
+        ),
+        ("ranks", mix_up_answers, "AUC on all is 0."),
+        ("ranks", say_the_same_of_all, "AUC on all is 0.5000, and must be at least 0.6"),
+        ("calibrated", lambda one: one.edit("metrics.json", "0.03", "0.3"), "is 0.3000, and must be at most 0.1"),
+        (
+            "calibrated",
+            lambda one: one.edit("metrics.json", "calibration", "celebration"),
+            "there is no number model.calibration_error",
+        ),
+        ("noise", mix_up_answers, "of the answers look wrong, limit 40.0%"),
+        (
+            "blind",
+            lambda one: one.edit("gates.toml", "at_least = 0.4\n", "at_least = 0.6\n"),
+            "AUC with nothing known is",
+        ),
+        ("small", change_model, "1.00 MB, limit 1 MB"),
+        ("fast", lambda one: one.write("service.json", '{"p95_ms": 80}'), "p95_ms is 80.0000, and must be at most 50"),
+        ("card", lambda one: one.edit("card.toml", 'limits = "written"', 'limits = " "'), "nobody has written limits"),
+        (
+            "card",
+            lambda one: one.edit("card.toml", 'limits = "written"', 'limits = "TODO: ask"'),
+            "card.toml: nobody has written limits",
+        ),
+    ],
+)
+def test_each_gate_can_fail(pipeline: Pipeline, gate: str, fault: Callable[[Pipeline], None], words: str) -> None:
+    fault(pipeline)
+    pipeline.seal()
+    found = pipeline.verdicts()
+    assert found["digests"][0] == "passed"
+    assert found[gate][0] == "failed"
+    assert words in found[gate][1]
+
+
+def test_a_measured_service_passes(pipeline: Pipeline) -> None:
+    pipeline.write("service.json", '{"p95_ms": 8.5}')
+    assert pipeline.verdicts()["fast"] == ("passed", "p95_ms is 8.5000, limit at most 50")
+
+
+def spoilt(rows: pl.DataFrame, where: pl.Expr, seed: int = 5) -> pl.DataFrame:
+    """Replace some predictions by noise around them."""
+    noise = pl.Series(np.random.default_rng(seed).normal(0, 1.5, rows.height))
+    odds = (pl.col("challenger") / (1 - pl.col("challenger"))).log() + noise
+    return rows.with_columns(pl.when(where).then(1 / (1 + (-odds).exp())).otherwise("challenger").alias("challenger"))
+
+
+def test_a_challenger_better_overall_and_worse_on_a_protected_slice_is_refused_by_the_slice_s_name(
+    pipeline: Pipeline,
+) -> None:
+    on_ewr = pl.col("part") == 3
+    pipeline.judge(spoilt(pipeline.rows, ~on_ewr), spoilt(pipeline.rows, on_ewr, 6))
+    compared = json.loads((pipeline.folder / "comparison.json").read_text(encoding="utf-8"))["champion"]
+    assert compared["verdict"] == "mixed"
+    assert compared["slices"]["all"]["verdict"] == "better"
+    result, words = pipeline.verdicts()["champion"]
+    assert result == "failed"
+    assert words.startswith("worse on part EWR than v7 (auc -0.")
+
+
+def test_an_identical_challenger_is_the_same_but_for_the_slice_that_is_too_small(pipeline: Pipeline) -> None:
+    pipeline.judge(pipeline.rows)
+    result, words = pipeline.verdicts()["champion"]
+    assert (result, words) == ("passed", "same: no difference seen anywhere; not enough data on one day")
+
+
+def test_a_random_challenger_is_refused(pipeline: Pipeline) -> None:
+    random = pl.Series(np.random.default_rng(9).random(pipeline.rows.height))
+    pipeline.judge(pipeline.rows, pipeline.rows.with_columns(challenger=random))
+    result, words = pipeline.verdicts()["champion"]
+    assert result == "failed"
+    assert "worse on all rows than v7" in words
+
+
+def test_a_difference_that_these_rows_cannot_show_is_not_run_and_says_how_many_could(pipeline: Pipeline) -> None:
+    pipeline.edit("gates.toml", "tolerance = 0.03", "tolerance = 0.0001")
+    pipeline.judge(spoilt(pipeline.rows, pl.col("flight") % 50 == 0))
+    pipeline.seal()
+    result, words = pipeline.verdicts()["champion"]
+    assert result == "NOT RUN"
+    assert "cannot tell on " in words
+    assert "rows are needed, there are" in words
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("metrics.json", "0.03", "0.02", "metrics.json is not what the stage judge wrote"),
+        ("slices.json", '"level": 0.95', '"level": 0.96', "slices.json is not what the stage judge wrote"),
+        ("comparison.json", "first", "best", "comparison.json is not what the stage judge wrote"),
+        ("gates.toml", "at_least = 0.60", "at_least = 0.10", "gates.toml is not what the stage judge read"),
+        ("card.toml", 'limits = "written"', 'limits = "none"', "card.toml is not what the stage judge read"),
+        ("contract.yaml", "", "", "contract.yaml is not what the stage judge read"),
+        ("model.onnx", "a model", "another", "model.onnx is not what the stage judge wrote"),
+    ],
+)
+def test_a_file_changed_by_hand_after_its_stage_is_caught(
+    pipeline: Pipeline, file: str, old: str, new: str, words: str
+) -> None:
+    if file == "contract.yaml":
+        pipeline.write(file, (pipeline.folder / file).read_text(encoding="utf-8") + "# looser\n")
+    else:
+        pipeline.edit(file, old, new)
+    result, found = pipeline.verdicts()["digests"]
+    assert result == "failed"
+    assert words in found
+    assert pipeline.press().returncode == 1
+
+
+def test_results_that_are_missing_make_their_gates_not_run_never_passed(pipeline: Pipeline) -> None:
+    for name in ("slices.json", "comparison.json", "robustness.json", "metrics.json"):
+        (pipeline.folder / name).unlink()
+    found = pipeline.verdicts()
+    assert {name for name, (result, _) in found.items() if result == "passed"} == {"digests", "small", "card"}
+    assert pipeline.press(BUTTON_STRICT="1").returncode == 1
+
+
+def test_a_pipeline_that_was_never_run_or_declares_nothing_does_not_pass(pipeline: Pipeline) -> None:
+    (pipeline.folder / "dvc.lock").unlink()
+    assert pipeline.verdicts()["digests"][0] == "NOT RUN"
+    (pipeline.folder / "gates.toml").unlink()
+    pressed = pipeline.press()
+    assert pressed.returncode == 1
+    assert "no such file" in " ".join(pressed.stdout.split())  # the table breaks its lines
+    assert "Traceback" not in pressed.stderr
+
+
+def test_a_pipeline_that_does_not_exist_is_refused_with_those_that_do(pipeline: Pipeline) -> None:
+    pressed = pipeline.press(BUTTON_PIPELINE="flights")
+    assert pressed.returncode == 1
+    assert pressed.stderr == "gates: there is no pipeline 'flights'. PIPELINE can be: example\n"
+
+
+def test_the_verdicts_of_a_draft_are_told_and_stop_nobody(pipeline: Pipeline) -> None:
+    pipeline.edit("gates.toml", "at_least = 0.60", "at_least = 0.99")
+    assert pipeline.press().returncode == 1
+    pipeline.write("pyproject.toml", "[tool.onebutton]\ndraft = true\n")
+    pressed = pipeline.press(BUTTON_STRICT="1")
+    assert pressed.returncode == 0
+    assert "example, a draft, so this stops nobody:" in pressed.stdout
+    assert "  failed   " in pressed.stdout
+
+
+def test_a_repo_without_pipelines_has_nothing_to_judge(pipeline: Pipeline) -> None:
+    shutil.rmtree(pipeline.folder)
+    assert pipeline.press(BUTTON_STRICT="1").returncode == 0
+
+
+def test_the_card_holds_the_numbers_of_the_results_and_the_words_of_people(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    pipeline.edit("card.toml", 'owner = "written"', 'owner = "<b>Ada</b> & co"')
+    pipeline.edit("card.toml", 'people = "written"', 'people = ""')
+    card.main()
+    text, page = (Path(f"card.{kind}").read_text(encoding="utf-8") for kind in ("md", "html"))
+    auc = json.loads(Path("slices.json").read_text(encoding="utf-8"))["slices"]["all"]["metrics"]["auc"]
+    shown = f"{auc['estimate']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
+    for written in (text, page):
+        assert shown in written
+        assert "nobody has written this yet" in written
+        assert "first release: there is no champion yet" in written
+        assert hashlib.sha256(b"a model").hexdigest() in written
+    assert "&lt;b&gt;Ada&lt;/b&gt; &amp; co" in page
+    assert json.loads(Path("verdicts.json").read_text(encoding="utf-8"))["ranks"]["result"] == "passed"
+    assert "fast" not in json.loads(Path("verdicts.json").read_text(encoding="utf-8"))  # a server is measured later
