@@ -1,0 +1,197 @@
+"""Bring the results of every pipeline into MLflow: one run per pipeline and distinct `dvc.lock`.
+
+DVC holds the truth; this makes it easy to look at. Pressed twice it adds nothing, and what it could not bring today it
+brings tomorrow, because it starts from the files and not from memory.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from onebutton_tracking.origin import Origin, commit_for, find_origin
+from onebutton_tracking.results import STAND_IN, Results, ResultsError, collect, lock_digest
+from onebutton_tracking.store import (
+    SOURCES_TAG,
+    Found,
+    StoreError,
+    alone,
+    check_writable,
+    find_runs,
+    is_server,
+    shown,
+    tracking_uri,
+)
+
+AFTER_RUN = "after-run"
+PATIENCE = 60  # seconds that `make run` waits for MLflow
+
+
+class TooSlowError(BaseException):
+    """MLflow took too long. No `except Exception` on the way may swallow it."""
+
+
+def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
+    """Bring one pipeline's results into MLflow, unless they are there.
+
+    Args:
+        folder: of the pipeline.
+        uri: of MLflow's store.
+        just_run: whether DVC has just found sources and results to agree.
+
+    Returns:
+        One line that says what happened.
+
+    Raises:
+        ResultsError: the results are not complete.
+        StoreError: the store cannot be used.
+    """
+    digest = lock_digest(folder)
+    runs = find_runs(uri, folder.name, digest)
+    whole = [run for run in runs or [] if run.finished]
+    if whole and len(whole) == len(runs or []) == 1:
+        return _already(folder, uri, whole[0], just_run=just_run)
+    results = collect(folder)
+    if results.model and not results.model.is_file():
+        message = f"{results.model} is not here. `make run` or `make pull` brings it"
+        raise ResultsError(message)
+    check_writable(uri)
+    origin = find_origin(folder, digest, just_run=just_run)
+    try:
+        return _bring(results, origin, uri)
+    except StoreError:
+        if not is_server(uri):
+            raise
+        # Another mirror on the same server may have written the same at the same time, and tidied up after both: then the
+        # second try finds that, or goes on from there.
+        return _bring(results, origin, uri)
+
+
+def _bring(results: Results, origin: Origin, uri: str) -> str:
+    """Write a run, and leave one where several wrote."""
+    with refusals(uri):
+        from onebutton_tracking import entry
+
+        client = entry.open_store(uri)
+        with alone(uri, results.pipeline):
+            experiment = entry.experiment_id(client, results.pipeline, uri)
+            there = any(run.finished for run in entry.search(client, experiment, results))
+            model = "" if there else entry.write(client, experiment, results, origin, crowded=is_server(uri))
+            kept = entry.keep_one(client, experiment, results)
+    if there:
+        return f"{results.pipeline} is in MLflow already, run {kept[:8]}"
+    return f"{results.pipeline} -> MLflow run {kept[:8]}{model}"
+
+
+def _already(folder: Path, uri: str, run: Found, *, just_run: bool) -> str:
+    """Leave a run as it is, unless it is dirty and a commit has come to hold its sources."""
+    words = f"{folder.name} is in MLflow already, run {run.run_id[:8]}"
+    if not run.dirty:
+        return words
+    commit = commit_for(folder, lock_digest(folder), run.tags.get(SOURCES_TAG, ""), just_run=just_run)
+    if commit is None:
+        return f"{words}; its sources are in no commit yet, MLflow keeps the patch"
+    with refusals(uri):
+        from onebutton_tracking import entry
+
+        entry.gain_commit(entry.open_store(uri), run.run_id, Origin(lock_digest(folder), commit))
+    return f"{words}; its sources are now commit {commit.sha[:8]}"
+
+
+@contextmanager
+def refusals(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow, its database or its disk refuses into one line.
+
+    Raises:
+        StoreError: something was refused.
+    """
+    from importlib import metadata
+
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+        reason = " ".join(str(error).split())
+        message = f"MLflow at {shown(uri)} refused: {reason[:300]}"
+        if "database schema" in reason or isinstance(error, CommandError):
+            message = (
+                f"the database {shown(uri)} was made by another version of MLflow than the {metadata.version('mlflow')} here. "
+                "A newer one wants `git pull` and `make setup`; an older one a backup and `mlflow db upgrade`"
+            )
+        raise StoreError(message) from None
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Stop whatever is done inside when it takes longer; 0 for as long as it takes.
+
+    Raises:
+        TooSlowError: it took longer.
+    """
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise TooSlowError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def bring(folders: list[Path], uri: str, *, after_run: bool) -> int:
+    """Mirror pipelines and say one line for each; return the exit status.
+
+    After `make run` the results are what counts, and they are safe: MLflow's troubles are told and fail nothing.
+    """
+    status = 0
+    try:
+        with at_most(PATIENCE if after_run else 0):
+            for folder in folders:
+                try:
+                    print(f"track: {mirror(folder, uri, just_run=after_run)}", flush=True)
+                except ResultsError as error:
+                    print(f"track: {folder.name}: {error}", file=sys.stderr)
+                    status = 1
+    except StoreError as error:  # the next pipeline would meet the same
+        reason = str(error)
+    except TooSlowError:
+        reason = f"MLflow at {shown(uri)} did not finish within {PATIENCE} seconds"
+    else:
+        return status
+    print(
+        f"track: MLflow is behind: {reason}. The results are safe in DVC; `make track` brings them later",
+        file=sys.stderr,
+    )
+    return status if after_run else 1
+
+
+def main() -> int:
+    """Mirror every pipeline, or the one that PIPELINE names."""
+    wanted = os.environ.get("BUTTON_PIPELINE")
+    root = Path.cwd()
+    place = ".dummy" if os.environ.get("BUTTON_DATA") else "pipelines"
+    paths = sorted(root.glob(f"{place}/*/dvc.yaml"))
+    folders = [path.parent for path in paths if wanted in (None, "", path.parent.name.removesuffix(STAND_IN))]
+    if wanted and not folders:
+        known = ", ".join(path.parent.name for path in paths) or "(none yet)"
+        print(f"track: there is no pipeline {wanted!r}. PIPELINE can be: {known}", file=sys.stderr)
+        return 1
+    return bring(folders, tracking_uri(root), after_run=AFTER_RUN in sys.argv[1:])
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of MLflow that still wait for a server would hold the program

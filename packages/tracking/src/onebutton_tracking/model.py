@@ -1,0 +1,187 @@
+"""The ONNX file of a pipeline in MLflow: logged with signature and example, and registered once for each digest."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onebutton_contracts.terms import Column, Contract
+from onebutton_tracking.datasets import contracts
+from onebutton_tracking.results import Results
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+MODEL_TAG = "onebutton.sha256"
+RUN_TAG = "onebutton.model"  # of a run: the version that it made or made again
+REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "pandas")  # what MLflow's ONNX flavour needs to score
+HALF_WRITTEN = 600 * 1000  # milliseconds after which nobody writes a model any more
+OUT_OF_A_HAT = {"boolean": True, "date": "2000-01-01", "timestamp": "2000-01-01T00:00:00Z", "string": "text"}
+
+
+def register(client: MlflowClient, run: Run, results: Results, file: Path, *, crowded: bool) -> tuple[str, bool]:
+    """Make sure that a version of the registered model holds these bytes, and say which.
+
+    Args:
+        client: of the store.
+        run: that made the file.
+        results: of the pipeline, whose name the registered model has.
+        file: the ONNX file.
+        crowded: whether another mirror may be writing the same run.
+
+    Returns:
+        The version's number, and whether it is a new one.
+    """
+    name, content = results.pipeline, file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if version := _known_version(client, name, digest):
+        _show_on_page(client, run, client.get_model_version(name, version).model_id)
+        return version, False
+    _clear(client, run, digest, crowded=crowded)
+    model_id = _logged(client, run, content, digest, contracts(results.folder))
+    _ensure_registered_model(client, name)
+    created = client.create_model_version(
+        name, f"models:/{model_id}", run.info.run_id, tags={MODEL_TAG: digest}, model_id=model_id
+    )
+    first = _known_version(client, name, digest) or str(created.version)
+    if first != str(created.version):  # another mirror on the same server was quicker
+        client.delete_model_version(name, created.version)
+        client.delete_logged_model(model_id)
+        return first, False
+    return first, True
+
+
+def _known_version(client: MlflowClient, name: str, digest: str) -> str:
+    """Return the first version that holds these bytes; empty when none does."""
+    versions = client.search_model_versions(f"name = '{name}' AND tags.`{MODEL_TAG}` = '{digest}'")
+    return str(min((int(version.version) for version in versions), default="")) if versions else ""
+
+
+def _ensure_registered_model(client: MlflowClient, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException:
+        client.get_registered_model(name)  # it is there already; whatever else is wrong, this says
+
+
+def _show_on_page(client: MlflowClient, run: Run, model_id: str | None) -> None:
+    """List a model that an earlier run logged among the outputs of one that made the same bytes."""
+    from mlflow.entities import LoggedModelOutput
+
+    listed = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+    if model_id and model_id not in listed:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
+
+
+def _clear(client: MlflowClient, run: Run, digest: str, *, crowded: bool) -> None:
+    """Delete what an earlier try left half-written; where another mirror may be writing it, only when that is long ago."""
+    old = time.time() * 1000 - HALF_WRITTEN
+    for earlier in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"):
+        whole = earlier.status == "READY" and earlier.tags.get(MODEL_TAG) == digest
+        if not whole and (not crowded or earlier.creation_timestamp < old):
+            client.delete_logged_model(earlier.model_id)
+
+
+def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, known: Sequence[Contract]) -> str:
+    """Log the file under the run, unless an earlier try did; return MLflow's id of it."""
+    from importlib import metadata
+
+    import mlflow
+    import onnx
+    from mlflow.models import Model
+
+    for earlier in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"):
+        if earlier.status == "READY" and earlier.tags.get(MODEL_TAG) == digest:
+            return str(earlier.model_id)
+    model = onnx.load_model_from_string(content)
+    columns = describe_inputs([item.name for item in model.graph.input], known)
+    mlflow.set_experiment(experiment_id=run.info.experiment_id)
+    logged = Model.log(
+        artifact_path=None,
+        name="model",
+        run_id=run.info.run_id,
+        flavor=mlflow.onnx,
+        tags={MODEL_TAG: digest},
+        onnx_model=model,
+        signature=signature(model),
+        input_example=example(model, columns),
+        pip_requirements=[f"{package}=={metadata.version(package)}" for package in REQUIREMENTS],
+        save_as_external_data=False,
+    )
+    return str(logged.model_id)
+
+
+def describe_inputs(names: Sequence[str], known: Sequence[Contract]) -> dict[str, Column]:
+    """Take the columns that a model reads out of the contract that knows them all; empty when none does."""
+    for contract in known:
+        columns = {column.name: column for column in contract.columns}
+        if set(names) <= set(columns):
+            return {name: columns[name] for name in names}
+    return {}
+
+
+def signature(model: Any) -> Any:
+    """Say what the model takes and gives, read off the file itself: the contract's logical types are wider than the file's."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(_column_type(item), item.name) for item in model.graph.input]
+    outputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(_numpy_type(item.type.tensor_type.elem_type), (-1, *_widths(item)), item.name)
+        for item in model.graph.output
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def example(model: Any, columns: dict[str, Column]) -> Any:
+    """Make up one row that the contract allows, as a pandas frame; None without a contract. No row of the data leaves it."""
+    import pandas as pd
+
+    if not columns:
+        return None
+    types = {item.name: _numpy_type(item.type.tensor_type.elem_type) for item in model.graph.input}
+    return pd.DataFrame(
+        {name: pd.Series([allowed_value(column)], dtype=types[name]) for name, column in columns.items()}
+    )
+
+
+def allowed_value(column: Column) -> Any:
+    """Return a value that a contract allows in a column: the first that it lists, or the middle of its limits."""
+    if column.allowed:
+        return column.allowed[0]
+    if column.logical_type in OUT_OF_A_HAT:
+        return OUT_OF_A_HAT[column.logical_type]
+    limits = [limit for limit in (column.minimum, column.maximum) if isinstance(limit, int | float)] or [0, 1]
+    middle = sum(limits) / len(limits)
+    return round(middle) if column.logical_type == "integer" else middle
+
+
+def _column_type(item: Any) -> Any:
+    from mlflow.types import DataType
+    from onnx import TensorProto
+
+    kinds = {
+        TensorProto.STRING: DataType.string,
+        TensorProto.FLOAT: DataType.float,
+        TensorProto.DOUBLE: DataType.double,
+        TensorProto.INT32: DataType.integer,
+        TensorProto.INT64: DataType.long,
+        TensorProto.BOOL: DataType.boolean,
+    }
+    return kinds[item.type.tensor_type.elem_type]
+
+
+def _numpy_type(kind: int) -> Any:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return tensor_dtype_to_np_dtype(kind)
+
+
+def _widths(item: Any) -> list[int]:
+    return [dimension.dim_value for dimension in item.type.tensor_type.shape.dim[1:]]

@@ -1,0 +1,317 @@
+"""What stands behind a model, a run or a metric: read from the tags that the mirror wrote, and from git."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onebutton_tracking.commit import git
+from onebutton_tracking.entry import BRANCH_TAG, COMMIT_TAG
+from onebutton_tracking.model import RUN_TAG
+from onebutton_tracking.results import lock_digest
+from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+_MODEL = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
+
+
+class UnknownError(Exception):
+    """What was asked about is not there; the message says what is."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about: a run, and the version of the registered model that it made, if any."""
+
+    run: Run
+    version: ModelVersion | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that differs between two runs; None on the side that lacks it."""
+
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Past:
+    """What stands behind a number.
+
+    Attributes:
+        model: name and version; empty for a run without one.
+        aliases: that point at that version now: `champion` is who was promoted.
+        commit: `sha`, `branch`, `author`, `date`, `subject`; the last three are empty where the commit is not in this clone.
+        dirty: whether the sources were in no commit; MLflow keeps the patch.
+        data: each data set with `digest`, `source` and `read_by`.
+        environment: digest of `uv.lock`, and the machine.
+        seconds: that each stage took which ran then.
+        code: digest of the fingerprint of each stage.
+        outputs: MD5 of every file that the stages read or wrote.
+        upstream: runs of other pipelines whose outputs were read.
+        before: the version or run before; empty for the first.
+        changes: what differs from the one before: `params`, `code`, `data`, `metrics`, `environment`.
+    """
+
+    run_id: str
+    pipeline: str
+    lock_digest: str
+    finished: int
+    model: str
+    aliases: list[str]
+    commit: dict[str, str]
+    dirty: bool
+    data: dict[str, dict[str, str]]
+    params: dict[str, str]
+    metrics: dict[str, float]
+    environment: dict[str, str]
+    seconds: dict[str, float]
+    code: dict[str, str]
+    outputs: dict[str, str]
+    upstream: list[str] = field(default_factory=list)
+    before: str = ""
+    changes: dict[str, dict[str, Change]] = field(default_factory=dict)
+
+
+def find_model(client: MlflowClient, text: str) -> Subject:
+    """Find a version of a registered model.
+
+    Args:
+        client: of the store.
+        text: `name@alias`, `name/3`, or `name` for the champion, and where there is none for the newest.
+
+    Raises:
+        UnknownError: there is no such model, alias or version, or it was not made by a run.
+    """
+    match = _MODEL.fullmatch(text)
+    if match is None:
+        message = f"MODEL={text} is not understood: it can be name, name@alias or name/3"
+        raise UnknownError(message)
+    known = {model.name: model for model in client.search_registered_models()}
+    if match["name"] not in known:
+        message = (
+            f"there is no model {match['name']!r} in MLflow. MODEL can be: {', '.join(sorted(known)) or '(none yet)'}"
+        )
+        raise UnknownError(message)
+    aliases = {alias: str(version) for alias, version in known[match["name"]].aliases.items()}
+    versions = {str(version.version): version for version in client.search_model_versions(f"name = '{match['name']}'")}
+    newest = str(max(map(int, versions), default=0))
+    wanted = match["version"] or (aliases.get(match["alias"], "") if match["alias"] else aliases.get(CHAMPION, newest))
+    if wanted not in versions:
+        there = ", ".join([f"/{number}" for number in sorted(versions, key=int)] + [f"@{alias}" for alias in aliases])
+        message = f"{text} is not in MLflow. After {match['name']} can stand: {there or '(it has no version)'}"
+        raise UnknownError(message)
+    version = client.get_model_version(match["name"], wanted)
+    if not version.run_id:
+        message = f"{match['name']}/{wanted} was registered by hand, by no run, so nothing is known of what made it"
+        raise UnknownError(message)
+    return Subject(_maker(client, version), version)
+
+
+def _maker(client: MlflowClient, version: ModelVersion) -> Run:
+    """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
+    wanted = f"{version.name}/{version.version}"
+    made = [run for run in all_runs(client) if run.data.tags.get(RUN_TAG) == wanted]
+    registered = [run for run in made if run.info.run_id == version.run_id]
+    return find_run(client, [*registered, *made[-1:]][0].info.run_id if made else str(version.run_id))
+
+
+def find_run(client: MlflowClient, text: str) -> Run:
+    """Find a run by its id, or by the beginning of it.
+
+    Raises:
+        UnknownError: there is none, more than one, or it was not written by the mirror.
+    """
+    found = [run for run in all_runs(client) if run.info.run_id.startswith(text)] if text else []
+    if len(found) != 1:
+        latest = ", ".join(run.info.run_id[:8] for run in all_runs(client)[:5])
+        count = "more than one run begins" if found else "no run begins"
+        message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
+        raise UnknownError(message)
+    (run,) = found
+    if LOCK_TAG not in run.data.tags:
+        message = (
+            f"run {run.info.run_id[:8]} was written by another program and not by `make run` here: it names no dvc.lock, "
+            "so nothing leads from it to code and data"
+        )
+        raise UnknownError(message)
+    return run
+
+
+def find_file(client: MlflowClient, file: Path) -> Run:
+    """Find the run behind the results that stand in a pipeline's folder now.
+
+    Args:
+        client: of the store.
+        file: a metrics file, a plot, or any other file of the pipeline.
+
+    Raises:
+        UnknownError: the file is in no pipeline, or its results are not in MLflow.
+        ResultsError: the pipeline was never run.
+    """
+    path = file.resolve()
+    folder = next((parent for parent in path.parents if (parent / "dvc.yaml").is_file()), None)
+    if not path.exists() or folder is None or folder.parent.name != "pipelines":
+        message = f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
+        raise UnknownError(message)
+    digest = lock_digest(folder)
+    for run in all_runs(client):
+        if run.data.tags.get(LOCK_TAG) == digest and run.data.tags.get(PIPELINE_TAG) == folder.name:
+            return run
+    message = f"the results in {folder.name} are not in MLflow yet. `make track` brings them"
+    raise UnknownError(message)
+
+
+def all_runs(client: MlflowClient) -> list[Run]:
+    """List all finished runs, the latest first."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs: list[Run] = []
+    token = None
+    while experiments:
+        page = client.search_runs(
+            experiments, "status = 'FINISHED'", order_by=["start_time DESC"], max_results=1000, page_token=token
+        )
+        runs += page
+        token = page.token
+        if not token:
+            break
+    return runs
+
+
+def look_back(client: MlflowClient, subject: Subject, folder: Path) -> Past:
+    """Collect what stands behind a run, and how it differs from the one before.
+
+    Args:
+        client: of the store.
+        subject: what is asked about.
+        folder: of the repo, to ask git.
+    """
+    past = _read(subject, folder)
+    before = _before(client, subject)
+    upstream = _upstream(client, past)
+    if before is None:
+        return Past(**vars(past) | {"upstream": upstream})
+    earlier = _read(before, folder)
+    name = earlier.model or f"run {earlier.run_id[:8]}"
+    return Past(**vars(past) | {"upstream": upstream, "before": name, "changes": changes(earlier, past)})
+
+
+def changes(old: Past, new: Past) -> dict[str, dict[str, Change]]:
+    """Compare two runs: what went in first, what came out last."""
+    pairs: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+        "params": (old.params, new.params),
+        "code": (old.code, new.code),
+        "data": (_digests(old), _digests(new)),
+        "environment": (_locked(old), _locked(new)),
+        "metrics": (old.metrics, new.metrics),
+    }
+    return {part: _different(*both) for part, both in pairs.items() if _different(*both)}
+
+
+def _digests(past: Past) -> dict[str, str]:
+    return {name: entry["digest"] for name, entry in past.data.items()}
+
+
+def _locked(past: Past) -> dict[str, str]:
+    return {"uv.lock": past.environment["uv.lock"]}
+
+
+def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
+    names = dict.fromkeys([*old, *new])
+    return {name: Change(old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
+
+
+def _read(subject: Subject, folder: Path) -> Past:
+    run, tags = subject.run, subject.run.data.tags
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return Past(
+        run_id=run.info.run_id,
+        pipeline=tags[PIPELINE_TAG],
+        lock_digest=tags[LOCK_TAG],
+        finished=run.info.end_time or run.info.start_time,
+        model=f"{subject.version.name} version {subject.version.version}" if subject.version else "",
+        aliases=sorted(subject.version.aliases) if subject.version else [],
+        commit=_commit(tags, folder),
+        dirty=tags.get(DIRTY_TAG) == "true",
+        data={
+            entry.dataset.name: {
+                "digest": entry.dataset.digest,
+                "source": entry.dataset.source,
+                "read_by": next((tag.value for tag in entry.tags if tag.key == "mlflow.data.context"), ""),
+            }
+            for entry in sorted(inputs, key=lambda one: one.dataset.name)
+        },
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        environment={
+            "uv.lock": tags.get("onebutton.uv_lock", ""),
+            "machine": tags.get("onebutton.machine", ""),
+        },
+        seconds={name: float(text) for name, text in _under("onebutton.seconds.", tags).items()},
+        code=_under("onebutton.code.", tags),
+        outputs=_under("onebutton.md5.", tags),
+    )
+
+
+def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
+    return {key.removeprefix(prefix): text for key, text in sorted(tags.items()) if key.startswith(prefix)}
+
+
+def _commit(tags: Mapping[str, str], folder: Path) -> dict[str, str]:
+    sha = tags.get(COMMIT_TAG, "")
+    shown = git("show", "--no-patch", "--format=%an <%ae>%x00%cI%x00%s", sha, folder=folder) if sha else ""
+    author, date, subject = shown.strip().split("\0") if shown else ("", "", "")
+    return {"sha": sha, "branch": tags.get(BRANCH_TAG, ""), "author": author, "date": date, "subject": subject}
+
+
+def _before(client: MlflowClient, subject: Subject) -> Subject | None:
+    """Find the version before a version, or the run of the same pipeline before a run."""
+    if version := subject.version:
+        older = [
+            one
+            for one in client.search_model_versions(f"name = '{version.name}'")
+            if int(one.version) < int(version.version)
+        ]
+        for one in sorted(older, key=lambda one: int(one.version), reverse=True):
+            run = next((run for run in all_runs(client) if run.info.run_id == one.run_id), None)
+            if run and LOCK_TAG in run.data.tags:
+                return Subject(run, one)
+        return None
+    same = [
+        run
+        for run in all_runs(client)
+        if run.info.experiment_id == subject.run.info.experiment_id and LOCK_TAG in run.data.tags
+    ]
+    earlier = [run for run in same if run.info.start_time < subject.run.info.start_time]
+    return Subject(max(earlier, key=lambda run: int(run.info.start_time))) if earlier else None
+
+
+def _upstream(client: MlflowClient, past: Past) -> list[str]:
+    """Find the runs of other pipelines that wrote what this one read, such as `../prices/data/daily.parquet`."""
+    found = []
+    for name, entry in past.data.items():
+        if not name.startswith("../"):
+            continue
+        _, pipeline, path = name.split("/", 2)
+        key = f"onebutton.md5.{path.replace('/', '.')}"
+        for run in all_runs(client):
+            tags = run.data.tags
+            if tags.get(PIPELINE_TAG) == pipeline and tags.get(key) == entry["digest"]:
+                found.append(f"{pipeline} run {run.info.run_id[:8]}")
+                break
+    return found
+
+
+def file_digest(file: Path) -> str:
+    """Digest of a file, as the mirror writes it into tags; empty when there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

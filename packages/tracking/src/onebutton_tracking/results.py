@@ -1,0 +1,271 @@
+"""Collect what DVC holds of a pipeline's last run: parameters, metrics, curves, plots, data, the model."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FINGERPRINTS = ".code/"
+CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
+NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
+
+
+STAND_IN = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
+
+
+class ResultsError(Exception):
+    """The results of a pipeline cannot be read; the message says which file."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """One pipeline's results, as its `dvc.lock` describes them.
+
+    Attributes:
+        pipeline: its name.
+        folder: where its `dvc.yaml` stands.
+        lock_digest: SHA-256 of its `dvc.lock`: equal digest, equal results.
+        params: every parameter that a stage used, by dotted name.
+        metrics: every number of the metrics files, by dotted name.
+        curves: for each metric with steps its points, such as `curves/by_month.auc` -> [(7, 0.75), ...].
+        plots: files with the data of plots.
+        data: every file or folder that a stage reads or writes, with its MD5; fingerprints left out.
+        code: the MD5 of each stage's fingerprint, by stage.
+        inputs: of `data`, the data sets that a stage reads, each with the stages that read it.
+        model: the ONNX file that ships, if there is one.
+        produced: the files in git that a run may change, relative to `folder`.
+    """
+
+    pipeline: str
+    folder: Path
+    lock_digest: str
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    plots: list[Path] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, list[str]] = field(default_factory=dict)
+    model: Path | None = None
+    produced: list[Path] = field(default_factory=list)
+
+
+def lock_digest(folder: Path) -> str:
+    """Digest of a pipeline's `dvc.lock`.
+
+    Raises:
+        ResultsError: the pipeline was never run.
+    """
+    lock = folder / "dvc.lock"
+    if not lock.is_file():
+        message = f"{lock} is missing: the pipeline was never run to its end. `make run` does it"
+        raise ResultsError(message)
+    return hashlib.sha256(lock.read_bytes()).hexdigest()
+
+
+def collect(folder: Path) -> Results:
+    """Read a pipeline's results.
+
+    Raises:
+        ResultsError: a file that `dvc.yaml` names is missing or malformed.
+    """
+    digest = lock_digest(folder)
+    plan, lock = _yaml(folder / "dvc.yaml"), _yaml(folder / "dvc.lock")
+    stages = plan["stages"]
+    metrics_files = [folder / name for stage in stages.values() for name in declared_names(stage.get("metrics", []))]
+    metrics: dict[str, float] = {}
+    for file in metrics_files:
+        metrics |= {name: value for name, value in flatten(_json(file)).items() if isinstance(value, (int, float))}
+    plots = declared_plots(plan)
+    outs = {out["path"]: out for stage in lock["stages"].values() for out in stage.get("outs", [])}
+    return Results(
+        pipeline=folder.name,
+        folder=folder,
+        lock_digest=digest,
+        params={name: str(value) for stage in lock["stages"].values() for name, value in _params(stage).items()},
+        metrics=metrics,
+        curves=_curves(folder, plots),
+        plots=[folder / name for name in plots],
+        data=locked_digests(lock),
+        code=locked_code(lock),
+        inputs=_inputs(lock),
+        model=next((folder / path for path in outs if path.endswith("model.onnx")), None),
+        produced=_produced(stages),
+    )
+
+
+def produced_files(folder: Path) -> list[Path]:
+    """List the files in git that a run of a pipeline may change, relative to its folder.
+
+    Raises:
+        ResultsError: there is no readable `dvc.yaml`.
+    """
+    return _produced(_yaml(folder / "dvc.yaml")["stages"])
+
+
+def read_lock(text: str) -> dict[str, Any]:
+    """Parse the text of a `dvc.lock`.
+
+    Raises:
+        ResultsError: it is none.
+    """
+    content = _parsed(text, "dvc.lock")
+    return content if isinstance(content, dict) and "stages" in content else {"stages": {}}
+
+
+def locked_digests(lock: dict[str, Any]) -> dict[str, str]:
+    """Take the MD5 of everything that the stages read or wrote out of a `dvc.lock`, fingerprints left out."""
+    return {path: digest for path, digest in _entries(lock) if not path.startswith(FINGERPRINTS)}
+
+
+def locked_code(lock: dict[str, Any]) -> dict[str, str]:
+    """Take the MD5 of each stage's fingerprint out of a `dvc.lock`, by stage."""
+    stages = lock["stages"]
+    return {name: digest for path, digest in _entries(lock) if (name := path.removeprefix(FINGERPRINTS)) in stages}
+
+
+def _entries(lock: dict[str, Any]) -> list[tuple[str, str]]:
+    sides = [entry for stage in lock["stages"].values() for side in ("deps", "outs") for entry in stage.get(side, [])]
+    return [(entry["path"], entry["md5"]) for entry in sides if "md5" in entry]
+
+
+def _produced(stages: dict[str, Any]) -> list[Path]:
+    return [Path("dvc.lock"), *(Path(name) for stage in stages.values() for name in _kept_in_git(stage))]
+
+
+def _inputs(lock: dict[str, Any]) -> dict[str, list[str]]:
+    """Find the data sets that stages read: no fingerprint, no contract, no model."""
+    inputs: dict[str, list[str]] = {}
+    for name, stage in lock["stages"].items():
+        for entry in stage.get("deps", []):
+            path = entry["path"]
+            if "md5" in entry and not path.startswith(FINGERPRINTS) and not path.endswith(NOT_DATA):
+                inputs.setdefault(path, []).append(name)
+    return inputs
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested mappings into one with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        path = f"{prefix}{name}"
+        flat |= flatten(value, f"{path}.") if isinstance(value, dict) else {path: value}
+    return flat
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        ResultsError: it is missing or no such file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror}). `git checkout {path.name}` brings it back"
+        raise ResultsError(message) from None
+    content = _parsed(text, str(path))
+    if isinstance(content, dict):
+        return content
+    message = f"{path} is not what it should be. `git checkout {path.name}` brings it back"
+    raise ResultsError(message)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    content = read_yaml(path)
+    if not isinstance(content.get("stages"), dict):
+        message = f"{path} has no stages. `git checkout {path.name}` brings it back, `make run` writes the lock again"
+        raise ResultsError(message)
+    return content
+
+
+def _parsed(text: str, name: str) -> Any:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, ten times as fast
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506  both are safe
+    except yaml.YAMLError as error:
+        message = f"{name} is no YAML: {' '.join(str(error).split())}"
+        raise ResultsError(message) from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read ({error}). `make run` writes it again"
+        raise ResultsError(message) from None
+    return content
+
+
+def declared_names(entries: list[str | dict[str, Any]]) -> list[str]:
+    """Take the files out of a list of a `dvc.yaml`, where an entry may carry options."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def _kept_in_git(stage: dict[str, Any]) -> list[str]:
+    """Outputs that DVC does not cache are committed, all but fingerprints."""
+    entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+    uncached = (
+        entry for entry in entries if isinstance(entry, dict) and next(iter(entry.values())).get("cache") is False
+    )
+    return [name for name in declared_names(list(uncached)) if not name.startswith(FINGERPRINTS)]
+
+
+def _params(stage: dict[str, Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for values in stage.get("params", {}).values():
+        merged |= flatten(values)
+    return merged
+
+
+def declared_plots(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """List the plots that a `dvc.yaml` declares, each with its options."""
+    plots: dict[str, dict[str, Any]] = {}
+    for entry in plan.get("plots", []):
+        plots |= {entry: {}} if isinstance(entry, str) else entry
+    return plots
+
+
+def _curves(folder: Path, plots: dict[str, dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for name, options in plots.items():
+        file = folder / name
+        if file.suffix == ".csv" and isinstance(options.get("x"), str):
+            try:
+                text = file.read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                message = f"{file} cannot be read ({error}). `make run` writes it again"
+                raise ResultsError(message) from None
+            curves |= read_curves(text, file.stem, options["x"])
+    return curves
+
+
+def read_curves(text: str, name: str, step: str) -> dict[str, list[tuple[int, float]]]:
+    """Take a plot over a whole number as curves: one for every other column of numbers, named `curves/<name>.<column>`.
+
+    Args:
+        text: CSV with a header.
+        name: of the plot.
+        step: the column that counts.
+
+    Returns:
+        For each curve its points; none when `step` is missing or no whole number.
+    """
+    rows = list(csv.DictReader(text.splitlines()))
+    if not rows or step not in rows[0] or not all((row[step] or "").lstrip("-").isdigit() for row in rows):
+        return {}
+    curves = {}
+    for column in rows[0]:
+        try:
+            points = [(int(row[step]), float(row[column])) for row in rows if row[column]]
+        except ValueError:  # a column of words
+            continue
+        if column != step and points:
+            curves[f"{CURVES}{name}.{column}"] = points
+    return curves

@@ -1,0 +1,145 @@
+"""Say what stands behind a model, a run or a metric. The work of `make why`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onebutton_tracking import past
+from onebutton_tracking.entry import open_store
+from onebutton_tracking.mirror import refusals
+from onebutton_tracking.past import Past, Subject, UnknownError
+from onebutton_tracking.results import CURVES, ResultsError
+from onebutton_tracking.store import StoreError, check_there, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SHORT = 12  # characters of a digest
+WAYS = ("MODEL", "RUN", "FILE")
+SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
+
+
+def page(found: Past) -> str:
+    """Write what stands behind a run for a terminal; `JSON=1` has every value."""
+    return "\n".join(f"  {label:<11} {words}".rstrip() if label != ">" else words for label, words in _lines(found))
+
+
+def _lines(found: Past) -> Iterator[tuple[str, str]]:
+    aliases = f" (@{', @'.join(found.aliases)})" if found.aliases else ""
+    when = datetime.fromtimestamp(found.finished / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    yield ">", f"{found.model or found.pipeline}{aliases}: run {found.run_id[:8]} of {when}"
+    yield from _part("commit", _commit_words(found))
+    yield from _part("data", [_data_words(name, entry) for name, entry in found.data.items()])
+    yield from _part("params", [f"{name} = {text}" for name, text in found.params.items()])
+    wanted = {name: number for name, number in found.metrics.items() if name.count(".") < SLICE and CURVES not in name}
+    yield from _part("metrics", [f"{name} = {number:.6g}" for name, number in wanted.items()])
+    uv_lock, machine = found.environment["uv.lock"], found.environment["machine"]
+    yield from _part("environment", [f"uv.lock {uv_lock[:SHORT]}", machine])
+    yield from _part("took", [", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in found.seconds.items())])
+    yield from _part("upstream", found.upstream)
+    if found.model:
+        yield from _part(
+            "promoted", [f"@{alias} points here now" for alias in found.aliases] or ["no alias points here"]
+        )
+    yield from _part("before", _changes_words(found))
+
+
+def _part(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
+    for number, words in enumerate(line for line in lines if line):
+        yield ("" if number else label), words
+
+
+def _commit_words(found: Past) -> list[str]:
+    commit = found.commit
+    if not commit["sha"]:
+        return ["none: the run was made outside git"]
+    lines = [f"{commit['sha'][:SHORT]} on {commit['branch'] or 'no branch'}"]
+    if commit["author"]:
+        lines += [f"{commit['subject']}", f"{commit['author']}, {commit['date']}"]
+    else:
+        lines.append("it is not in this clone: `git fetch --all` may bring it, or it was made in another repository")
+    if found.dirty:
+        lines.append("and sources that are in no commit: MLflow keeps them as sources/patch.diff")
+    return lines
+
+
+def _data_words(name: str, entry: dict[str, str]) -> str:
+    source = json.loads(entry["source"])
+    origin = f"{source['sourceFile']} of {source['sourceDistribution']}" if "sourceFile" in source else ""
+    words = origin or f"read by {entry['read_by']}"
+    return f"{name}  {entry['digest'][:SHORT]}  {words}"
+
+
+def _changes_words(found: Past) -> list[str]:
+    if not found.before:
+        return ["nothing: it is the first"]
+    if not found.changes:
+        return [f"{found.before}: nothing differs"]
+    lines = [f"{found.before}; since then:"]
+    for part, changed in found.changes.items():
+        if part == "code":
+            lines.append(f"  code of {', '.join(changed)}")
+        else:
+            lines += [f"  {name}: {_value(one.old)} -> {_value(one.new)}" for name, one in changed.items()]
+    return lines
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return text[:SHORT] if len(text) in {32, 36, 64} else text  # a digest
+
+
+def subject(client: MlflowClient, asked: dict[str, str], root: Path) -> Subject:
+    """Find what was asked about.
+
+    Args:
+        client: of the store.
+        asked: exactly one of MODEL, RUN and FILE.
+        root: of the repo; FILE is relative to it.
+
+    Raises:
+        UnknownError: it is not there, or was asked about in no or in several ways.
+        ResultsError: FILE is of a pipeline that was never run.
+    """
+    if len(asked) != 1:
+        message = (
+            "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
+        )
+        raise UnknownError(message)
+    ((way, text),) = asked.items()
+    if way == "MODEL":
+        return past.find_model(client, text)
+    return Subject(past.find_run(client, text) if way == "RUN" else past.find_file(client, root / text))
+
+
+def main() -> int:
+    """Print what stands behind what MODEL, RUN or FILE names; as JSON with `--json` or JSON=1."""
+    root = Path.cwd()
+    uri = tracking_uri(root)
+    asked = {way: text for way in WAYS if (text := os.environ.get(f"BUTTON_{way}"))}
+    try:
+        check_there(uri)
+        with refusals(uri):
+            client = open_store(uri)
+            found = past.look_back(client, subject(client, asked, root), root)
+    except (UnknownError, ResultsError, StoreError) as error:
+        print(f"why: {error}", file=sys.stderr)
+        return 1
+    as_json = "--json" in sys.argv[1:] or os.environ.get("BUTTON_JSON")
+    print(json.dumps(asdict(found), indent=1) if as_json else page(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

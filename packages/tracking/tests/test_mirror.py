@@ -1,0 +1,184 @@
+"""Against a real MLflow in a SQLite file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from onebutton_tracking.mirror import mirror
+from onebutton_tracking.results import ResultsError
+from onebutton_tracking.store import StoreError, find_runs, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: rows
+version: 1.0.0
+status: active
+team: {name: somebody}
+schema:
+  - name: rows
+    logicalType: object
+    properties:
+      - {name: x, logicalType: number, required: true, logicalTypeOptions: {minimum: 0, maximum: 10}}
+"""
+
+
+@pytest.fixture
+def uri(pipeline: Path) -> str:
+    return tracking_uri(pipeline.parents[1])
+
+
+def client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, uri)
+
+
+def runs(uri: str) -> list[Run]:
+    experiment = client(uri).get_experiment_by_name("demo")
+    assert experiment is not None
+    return list(client(uri).search_runs([experiment.experiment_id]))
+
+
+def rerun(pipeline: Path) -> None:
+    """Leave the pipeline as another run with another parameter would."""
+    lock = pipeline / "dvc.lock"
+    lock.write_text(lock.read_text(encoding="utf-8").replace("rate: 0.1", "rate: 0.2"), encoding="utf-8")
+
+
+def test_one_run_holds_all_that_dvc_holds(pipeline: Path, uri: str) -> None:
+    assert "model demo version 1" in mirror(pipeline, uri)
+    (run,) = runs(uri)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"train.rate": "0.1", "train.leaves": "[15, 31]"}
+    assert run.data.metrics["model.auc"] == 0.75
+    curve = client(uri).get_metric_history(run.info.run_id, "curves/by_month.auc")
+    assert [(point.step, point.value) for point in curve] == [(7, 0.75), (8, 0.71)]
+    plots = client(uri).list_artifacts(run.info.run_id, "plots")
+    assert [plot.path for plot in plots] == ["plots/by_month.csv", "plots/roc.csv"]
+    assert run.data.tags["onebutton.md5.data.raw"] == "11111111111111111111111111111111.dir"
+    assert run.data.tags["onebutton.dirty"] == "false"
+
+
+def test_pressing_again_adds_neither_run_nor_version(pipeline: Path, uri: str) -> None:
+    mirror(pipeline, uri)
+    assert "already" in mirror(pipeline, uri)
+    assert len(runs(uri)) == 1
+    assert len(client(uri).search_model_versions("name = 'demo'")) == 1
+
+
+def test_another_lock_is_another_run_and_the_same_model_keeps_its_version(pipeline: Path, uri: str) -> None:
+    mirror(pipeline, uri)
+    rerun(pipeline)
+    assert "version 1 as before" in mirror(pipeline, uri)
+    assert len(runs(uri)) == 2
+    assert len(client(uri).search_model_versions("name = 'demo'")) == 1
+
+
+def test_a_run_that_an_earlier_try_left_half_done_is_completed_without_doubling_anything(
+    pipeline: Path, uri: str
+) -> None:
+    mirror(pipeline, uri)
+    (run,) = runs(uri)
+    client(uri).update_run(run.info.run_id, status="RUNNING")  # as a killed process leaves it
+    assert "already" not in mirror(pipeline, uri)
+    (whole,) = runs(uri)
+    assert whole.info.status == "FINISHED"
+    assert whole.info.run_id == run.info.run_id
+    assert len(client(uri).get_metric_history(run.info.run_id, "curves/by_month.auc")) == 2
+    assert len(client(uri).search_model_versions("name = 'demo'")) == 1
+    assert len(client(uri).search_logged_models([run.info.experiment_id])) == 1
+
+
+def test_the_registered_model_is_the_file_and_needs_no_code_of_ours(pipeline: Path, uri: str) -> None:
+    import mlflow
+
+    mirror(pipeline, uri)
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model("models:/demo/1")
+    answer = model.predict(pd.DataFrame({"x": pd.Series([1.5, 4.0], dtype="float32")}))
+    assert answer["y"].tolist() == [3.0, 8.0]
+    folder = Path(mlflow.artifacts.download_artifacts("models:/demo/1", dst_path=str(pipeline / "downloaded")))
+    requirements = (folder / "requirements.txt").read_text(encoding="utf-8").split()
+    assert [line.partition("==")[0] for line in requirements] == ["mlflow", "onnxruntime", "onnx", "numpy", "pandas"]
+    assert (folder / "model.onnx").read_bytes() == (pipeline / "model/model.onnx").read_bytes()
+    assert not list(folder.rglob("*.pkl"))
+
+
+def test_a_model_that_was_not_pulled_is_named_and_no_run_counts(pipeline: Path, uri: str) -> None:
+    (pipeline / "model/model.onnx").unlink()
+    with pytest.raises(ResultsError, match=r"model\.onnx is not here"):
+        mirror(pipeline, uri)
+    from onebutton_tracking.results import lock_digest
+
+    assert find_runs(uri, "demo", lock_digest(pipeline)) == []
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(pipeline: Path, uri: str) -> None:
+    file = pipeline.parents[1] / "mlflow.db"
+    file.write_text("a text of mine", encoding="utf-8")
+    with pytest.raises(StoreError, match="cannot be written"):
+        mirror(pipeline, uri)
+    assert file.read_text(encoding="utf-8") == "a text of mine"
+
+
+def test_a_place_that_cannot_be_written_is_refused(pipeline: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be written"):
+        mirror(pipeline, f"sqlite:///{pipeline}/no/such/folder/mlflow.db")
+
+
+def test_nothing_new_to_say_imports_no_mlflow(pipeline: Path, uri: str) -> None:
+    mirror(pipeline, uri)
+    program = (
+        "import sys; from pathlib import Path; from onebutton_tracking.mirror import mirror\n"
+        f"print(mirror(Path({str(pipeline)!r}), {uri!r}))\n"
+        "print([name for name in ('mlflow', 'pandas', 'sqlalchemy', 'yaml') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    said, imported = done.stdout.splitlines()
+    assert "already" in said
+    assert imported == "[]"
+
+
+def test_the_package_imports_in_under_a_tenth_of_a_second() -> None:
+    program = (
+        "import sys, time; begun = time.process_time()\n"
+        "import onebutton_tracking.mirror, onebutton_tracking.why, onebutton_tracking.reproduce\n"
+        "print(time.process_time() - begun, 'mlflow' in sys.modules)"
+    )
+    told = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(5)
+    ]
+    assert min(float(seconds) for seconds, _ in told) < 0.1
+    assert {imported for _, imported in told} == {"False"}
+
+
+def test_inputs_name_their_digests_and_the_stages_that_read_them(pipeline: Path, uri: str) -> None:
+    mirror(pipeline, uri)
+    (run,) = runs(uri)
+    (entry,) = run.inputs.dataset_inputs  # type: ignore[union-attr]
+    assert (entry.dataset.name, entry.dataset.digest) == ("data/raw", "1" * 32 + ".dir")
+    assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "train")]
+
+
+def test_the_example_of_a_model_is_what_its_contract_allows(pipeline: Path, uri: str) -> None:
+    import mlflow
+
+    (pipeline / "contracts").mkdir()
+    (pipeline / "contracts/rows.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
+    mirror(pipeline, uri)
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model("models:/demo/1")
+    assert model.input_example["x"].tolist() == [5.0]
+    assert [(column.name, column.type.name) for column in model.metadata.signature.inputs] == [("x", "float")]

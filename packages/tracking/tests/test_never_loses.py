@@ -1,0 +1,244 @@
+"""MLflow away, slow, full or new; mirrors killed, or eight at once: nothing is lost and nothing is there twice."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import resource
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from onebutton_tracking import mirror as mirror_module
+from onebutton_tracking.mirror import at_most, bring, mirror
+from onebutton_tracking.store import tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "GIT_", "COV_"))}
+    return kept | more
+
+
+def start(
+    folder: Path, *arguments: str, before: Callable[[], None] | None = None, **more: str
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "onebutton_tracking.mirror", *arguments],
+        cwd=folder.parents[1],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=before,  # noqa: PLW1509  the child sets its own limits
+    )
+
+
+def press(folder: Path, *arguments: str, before: Callable[[], None] | None = None, **more: str) -> tuple[int, str]:
+    """Press `make track`, or with `after-run` the last step of `make run`; return its status and what it printed."""
+    with start(folder, *arguments, before=before, **more) as program:
+        printed, _ = program.communicate(timeout=300)
+    assert "Traceback" not in printed, printed
+    return program.returncode, printed
+
+
+def client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, uri)
+
+
+def runs(uri: str) -> list[Run]:
+    experiment = client(uri).get_experiment_by_name("demo")
+    assert experiment is not None
+    return list(client(uri).search_runs([experiment.experiment_id]))
+
+
+def check_whole(uri: str) -> None:
+    """Everything is there, once."""
+    (run,) = runs(uri)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["model.auc"] == 0.75
+    assert len(client(uri).get_metric_history(run.info.run_id, "curves/by_month.auc")) == 2
+    assert {item.path for item in client(uri).list_artifacts(run.info.run_id)} >= {"plots", "sources"}
+    assert len(client(uri).search_model_versions("name = 'demo'")) == 1
+    models = client(uri).search_logged_models([run.info.experiment_id])
+    assert [str(model.status) for model in models] == ["READY"]
+
+
+def closed(folder: Path) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    del folder
+    yield f"http://127.0.0.1:{port}"
+
+
+def silent(folder: Path) -> Iterator[str]:
+    del folder
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes the call and never answers
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def no_database(folder: Path) -> Iterator[str]:
+    del folder
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    yield f"postgresql://nobody@127.0.0.1:{port}/mlflow"
+
+
+def unwritable(folder: Path) -> Iterator[str]:
+    yield f"sqlite:///{folder}/no/such/folder/mlflow.db"
+
+
+@pytest.mark.parametrize("trouble", [closed, pytest.param(silent, marks=pytest.mark.slow), no_database, unwritable])
+def test_mlflow_away_fails_no_run_and_says_so_in_a_line(
+    pipeline: Path, trouble: Callable[[Path], Iterator[str]]
+) -> None:
+    for uri in trouble(pipeline):
+        begun = time.monotonic()
+        status, printed = press(pipeline, "after-run", MLFLOW_TRACKING_URI=uri)
+        assert time.monotonic() - begun < 20
+        assert status == 0
+        (line,) = printed.splitlines()
+        assert line.startswith("track: MLflow is behind: ")
+        assert "`make track` brings them later" in line
+        assert (
+            press(pipeline, MLFLOW_TRACKING_URI=uri)[0] == 1
+        )  # whoever asks for nothing else is told with the status too
+
+
+def test_a_password_is_not_shown(pipeline: Path) -> None:
+    for uri in no_database(pipeline):
+        _, printed = press(pipeline, MLFLOW_TRACKING_URI=uri.replace("nobody@", "nobody:hush@"))
+        assert "hush" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [4_000, 100_000, 500_000])
+def test_a_full_disk_fails_no_run_and_the_next_press_completes_it(pipeline: Path, limit: int) -> None:
+    def full() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    status, printed = press(pipeline, "after-run", before=full, PYTHONDONTWRITEBYTECODE="1")  # half a .pyc would stay
+    assert status == 0
+    assert "track: MLflow is behind: " in printed
+    assert press(pipeline)[0] == 0
+    check_whole(tracking_uri(pipeline.parents[1]))
+
+
+@pytest.mark.slow
+def test_a_database_of_a_newer_mlflow_is_named_and_left_as_it_is(pipeline: Path) -> None:
+    press(pipeline)
+    file = pipeline.parents[1] / "mlflow.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'fffffffffff0'")
+        database.execute("DELETE FROM tags")  # else there is nothing to say, and MLflow is not asked
+        database.commit()
+    status, printed = press(pipeline, "after-run")
+    assert status == 0
+    assert "another version of MLflow" in printed
+
+
+def test_mlflow_that_takes_too_long_fails_no_run(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mirror_module, "PATIENCE", 0.3)
+    root = pipeline.parents[1]
+    with (root / "mlflow.db.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # another mirror writes, for ever
+        assert bring([pipeline], tracking_uri(root), after_run=True) == 0
+    assert "did not finish within 0.3 seconds" in capsys.readouterr().err
+
+
+def test_a_limit_that_was_kept_is_forgotten() -> None:
+    with at_most(0.2):
+        pass
+    time.sleep(0.3)
+
+
+@pytest.mark.slow
+def test_a_mirror_killed_at_any_moment_is_completed_by_the_next(pipeline: Path) -> None:
+    """Thirty mirrors, each of other results, are killed at a random moment; then each lock comes back once more."""
+    uri = tracking_uri(pipeline.parents[1])
+    assert press(pipeline)[0] == 0
+    lock = pipeline / "dvc.lock"
+    text = lock.read_text(encoding="utf-8")
+
+    def leave(number: int) -> None:
+        lock.write_text(text.replace("rate: 0.1", f"rate: {number}"), encoding="utf-8")
+
+    leave(99)
+    begun = time.monotonic()
+    assert press(pipeline)[0] == 0
+    whole = time.monotonic() - begun
+    chance, killed = random.Random(2013), 0  # noqa: S311
+    for number in range(30):
+        leave(number)
+        with start(pipeline, *["after-run"] * (number % 2)) as program:
+            try:
+                program.wait(whole * (0.3 + 0.7 * chance.random()))
+            except subprocess.TimeoutExpired:
+                killed += 1
+            program.kill()
+    assert killed >= 10
+    for number in range(30):
+        leave(number)
+        mirror(pipeline, uri)
+    found = runs(uri)
+    assert sorted(run.data.params["train.rate"] for run in found) == sorted(["0.1", "99", *map(str, range(30))])
+    assert {run.info.status for run in found} == {"FINISHED"}
+    for run in found:
+        assert len(client(uri).get_metric_history(run.info.run_id, "curves/by_month.auc")) == 2
+        assert {item.path for item in client(uri).list_artifacts(run.info.run_id)} == {"plots", "sources"}
+    assert len(client(uri).search_model_versions("name = 'demo'")) == 1
+    assert len(client(uri).search_logged_models([found[0].info.experiment_id])) == 1
+
+
+def at_once(pipeline: Path, uri: str) -> None:
+    started = [start(pipeline, MLFLOW_TRACKING_URI=uri) for _ in range(8)]
+    printed = [program.communicate(timeout=600)[0] for program in started]
+    assert [program.returncode for program in started] == [0] * 8, "\n".join(printed)
+
+
+@pytest.mark.slow
+def test_eight_mirrors_at_once_into_one_sqlite_file(pipeline: Path) -> None:
+    at_once(pipeline, tracking_uri(pipeline.parents[1]))
+    check_whole(tracking_uri(pipeline.parents[1]))
+
+
+@pytest.mark.slow
+def test_eight_mirrors_at_once_into_one_postgresql(
+    pipeline: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.parents[1])  # artifacts of a database without a server lie beside it
+    at_once(pipeline, postgresql)
+    check_whole(postgresql)
+    begun = time.monotonic()
+    assert "already" in press(pipeline, MLFLOW_TRACKING_URI=postgresql)[1]
+    assert time.monotonic() - begun < 2  # without MLflow
+
+
+@pytest.mark.slow
+def test_eight_mirrors_at_once_into_one_server_are_one_run_after_the_next_press(pipeline: Path, server: str) -> None:
+    at_once(pipeline, server)
+    press(
+        pipeline, MLFLOW_TRACKING_URI=server
+    )  # a server offers no lock: what two wrote in the same moment is settled now
+    check_whole(server)
+    begun = time.monotonic()
+    assert "already" in press(pipeline, MLFLOW_TRACKING_URI=server)[1]
+    assert time.monotonic() - begun < 2

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from onebutton_tracking.results import ResultsError, collect, lock_digest
+
+
+def test_a_pipelines_results_are_read_from_what_dvc_left(pipeline: Path) -> None:
+    results = collect(pipeline)
+    assert results.pipeline == "demo"
+    assert results.params == {"train.rate": "0.1", "train.leaves": "[15, 31]"}
+    assert results.metrics == {"model.auc": 0.75, "model.rows": 100, "by_month.07.auc": 0.5}
+    assert results.model == pipeline / "model/model.onnx"
+    assert [plot.name for plot in results.plots] == ["by_month.csv", "roc.csv"]
+
+
+def test_a_plot_over_a_whole_number_becomes_curves_and_an_empty_cell_is_left_out(pipeline: Path) -> None:
+    assert collect(pipeline).curves == {
+        "curves/by_month.auc": [(7, 0.75), (8, 0.71)],
+        "curves/by_month.log_loss": [(7, 0.5), (8, 0.6), (9, 0.4)],
+    }
+
+
+def test_fingerprints_are_neither_data_nor_results_to_commit(pipeline: Path) -> None:
+    results = collect(pipeline)
+    assert set(results.data) == {"data/raw", "metrics.json", "model/model.onnx"}
+    assert set(map(str, results.produced)) == {"dvc.lock", "plots/by_month.csv", "plots/roc.csv", "metrics.json"}
+
+
+def test_a_pipeline_that_was_never_run_says_so(pipeline: Path) -> None:
+    (pipeline / "dvc.lock").unlink()
+    with pytest.raises(ResultsError, match="never run to its end"):
+        lock_digest(pipeline)
+
+
+def test_a_torn_metrics_file_is_named(pipeline: Path) -> None:
+    (pipeline / "metrics.json").write_text('{"model": ', encoding="utf-8")
+    with pytest.raises(ResultsError, match=r"metrics\.json cannot be read .* `make run` writes it again"):
+        collect(pipeline)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+
+def press(folder: Path, **values: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": str(Path(sys.executable).parent), **values}
+    command = [sys.executable, "-m", "onebutton_tracking.ui"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("port", ["x", "0", "70000", "-1"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    done = press(tmp_path, BUTTON_PORT=port)
+    assert done.returncode == 1
+    assert f"PORT={port} is not a port number" in done.stderr
+
+
+def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = press(tmp_path, BUTTON_PORT=str(port))
+    assert done.returncode == 1
+    assert f"port {port} already" in done.stderr
+    assert "make ui PORT=5001" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_page_opens_on_this_machine_alone(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    environment = {"PATH": str(Path(sys.executable).parent), "BUTTON_PORT": str(port), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "onebutton_tracking.ui"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as program:
+        try:
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline and program.poll() is None:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+                        assert answer.status == 200
+                        break
+                except OSError:
+                    time.sleep(0.5)
+            else:
+                pytest.fail("MLflow did not answer")
+            listening = Path("/proc/net/tcp")
+            if listening.exists():
+                rows = [line.split()[1] for line in listening.read_text(encoding="utf-8").splitlines()[1:]]
+                places = {row.split(":")[0] for row in rows if int(row.split(":")[1], 16) == port}
+                assert "00000000" not in places  # not on every network
+        finally:
+            program.terminate()

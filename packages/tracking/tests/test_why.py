@@ -1,0 +1,109 @@
+"""Against a real MLflow in a SQLite file, with two versions of a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_tracking.mirror import mirror
+from onebutton_tracking.origin import record
+from onebutton_tracking.store import tracking_uri
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("why")]
+
+
+def press(root: Path, **asked: str) -> tuple[int, str]:
+    """Press `make why` with some values."""
+    values = {f"BUTTON_{name}": text for name, text in asked.items()}
+    command = [sys.executable, "-m", "onebutton_tracking.why"]
+    done = subprocess.run(command, cwd=root, env=os.environ | values, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def two_versions(checkout: Path, git: Any) -> Path:
+    """The root of a repo whose pipeline was run, changed and run again."""
+    root = checkout.parents[1]
+    uri = tracking_uri(root)
+    record(checkout, {"train": 3.0})
+    mirror(checkout, uri)
+    time.sleep(0.01)
+    lock = checkout / "dvc.lock"
+    text = lock.read_text(encoding="utf-8").replace("rate: 0.1", "rate: 0.2")
+    lock.write_text(text.replace("0123456789abcdef" * 2, "f" * 32), encoding="utf-8")
+    (checkout / "metrics.json").write_text('{"model": {"auc": 0.76, "rows": 100}}\n', encoding="utf-8")
+    model = checkout / "model/model.onnx"
+    model.write_bytes(model.read_bytes().replace(b"\x00\x00\x00@", b"\x00\x00@@"))
+    git(checkout, "commit", "--quiet", "--all", "--message", "feat: learn faster")
+    record(checkout, {"train": 4.0})
+    mirror(checkout, uri)
+    from mlflow import MlflowClient
+
+    MlflowClient(uri, uri).set_registered_model_alias("demo", "champion", "1")
+    return root
+
+
+def test_a_models_past_is_told_from_the_champion_by_default(two_versions: Path, git: Any) -> None:
+    status, shown = press(two_versions, MODEL="demo")
+    assert status == 0
+    assert shown.startswith("demo version 1 (@champion): run ")
+    assert git(two_versions, "rev-parse", "HEAD~1")[:12] in shown
+    assert "first" in shown
+    assert "Ada <ada@test>" in shown
+    assert "data/raw  111111111111  read by train" in shown
+    assert "train 3.0 s" in shown
+    assert "before      nothing: it is the first" in shown
+
+    _, shown = press(two_versions, MODEL="demo/2")
+    assert "before      demo version 1; since then:" in shown
+    assert "train.rate: 0.1 -> 0.2" in shown
+    assert "code of train" in shown
+    assert "model.auc: 0.75 -> 0.76" in shown
+
+    _, of_file = press(two_versions, FILE="pipelines/demo/metrics.json", JSON="1")
+    past = json.loads(of_file)
+    assert past["commit"]["sha"] == git(two_versions, "rev-parse", "HEAD")
+    assert past["changes"]["params"] == {"train.rate": {"old": "0.1", "new": "0.2"}}
+    _, of_run = press(two_versions, RUN=past["run_id"][:8])
+    assert f"demo: run {past['run_id'][:8]}" in of_run
+
+    for asked, words in (
+        ({"MODEL": "dem"}, "there is no model 'dem' in MLflow. MODEL can be: demo"),
+        ({"MODEL": "demo/9"}, "demo/9 is not in MLflow. After demo can stand: /1, /2, @champion"),
+        ({"MODEL": "demo@best"}, "demo@best is not in MLflow"),
+        ({"MODEL": "demo@a@b"}, "is not understood"),
+        ({"RUN": "zzz"}, "no run begins with 'zzz'. The latest are: "),
+        ({"FILE": "pipelines/demo/gone.json"}, "is no file of a pipeline"),
+        ({}, "says what to look at"),
+        ({"RUN": "a", "MODEL": "demo"}, "says what to look at"),
+    ):
+        status, shown = press(two_versions, **asked)
+        assert status == 1
+        assert words in shown
+
+
+def test_a_run_of_another_program_is_told_apart(two_versions: Path) -> None:
+    from mlflow import MlflowClient
+
+    uri = tracking_uri(two_versions)
+    client = MlflowClient(uri, uri)
+    run = client.create_run("0")
+    client.set_terminated(run.info.run_id)
+    status, shown = press(two_versions, RUN=run.info.run_id)
+    assert status == 1
+    assert "was written by another program" in shown
+
+
+def test_without_mlflow_nothing_is_known_and_nothing_is_made(tmp_path: Path) -> None:
+    status, shown = press(tmp_path, MODEL="demo")
+    assert status == 1
+    assert "there is no mlflow.db yet" in shown
+    assert not (tmp_path / "mlflow.db").exists()
