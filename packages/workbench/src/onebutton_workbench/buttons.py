@@ -1,0 +1,65 @@
+"""List the buttons of the Makefile, grouped, with their help lines.
+
+It reads the Makefile itself, so a button cannot be listed and missing, or there and unlisted. It runs before anything is
+installed, so it imports the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[4]
+EVERY_DAY = "Every day"
+_GROUP = re.compile(r"^##@ (?P<group>.+)$")
+_BUTTON = re.compile(r"^(?P<name>[a-z][a-z-]*):[^#=]*## (?P<help>.+)$")
+
+
+class Button(NamedTuple):
+    """One target of the Makefile that people press."""
+
+    group: str
+    name: str
+    help: str
+
+
+def read_buttons(makefile: str) -> list[Button]:
+    """Collect the targets that carry a `## help` line, each under the `##@ group` line above it."""
+    buttons, group = [], ""
+    for line in makefile.splitlines():
+        if match := _GROUP.match(line):
+            group = match["group"]
+        elif match := _BUTTON.match(line):
+            buttons.append(Button(group, match["name"], match["help"]))
+    return buttons
+
+
+def page(buttons: list[Button], *, everything: bool) -> str:
+    """Write the list for a terminal, wide enough for the longest name."""
+    width = max(len(button.name) for button in buttons) + 2
+    shown = [button for button in buttons if everything or button.group == EVERY_DAY]
+    lines: list[str] = []
+    for button in shown:
+        if f"{button.group}:" not in lines:
+            lines += ["", f"{button.group}:"]
+        lines.append(f"  make {button.name:<{width}}{button.help}")
+    hidden = len(buttons) - len(shown)
+    lines += [
+        "",
+        f"`make help ALL=1` lists {hidden} more." if hidden else "Each button sets itself up; docs/ explains.",
+    ]
+    return "\n".join(lines).lstrip("\n")
+
+
+def main() -> int:
+    """Print the page; all of it when the caller asked with ALL=1."""
+    buttons = read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))
+    print(page(buttons, everything=bool(os.environ.get("BUTTON_ALL"))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""Write what the code behind each stage means, as one small file per stage that DVC can compare.
+
+This is the stage `code` of every `dvc.yaml`; it writes `.code/<stage>` for each stage beside it. A fingerprint covers the
+modules that the stage reaches (positions, comments, docstrings and layout do not count), the data files that lie next to
+them, and the locked versions of the third-party packages that they import. It is the same on every Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from onebutton_workbench.closure import Module, direct_imports, reach, read_syntax
+from onebutton_workbench.stages import FINGERPRINTS, Stage, read_stages
+from onebutton_workbench.workspace import WorkbenchError, find_root, read_toml
+
+ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
+NOT_DATA = {".py", ".pyc", ".pyi", ".typed"}
+
+
+def meaning(tree: ast.AST) -> str:
+    """Write a syntax tree as text in which only what runs is left.
+
+    `ast.dump` differs between versions of Python (new fields, empty lists shown or not), so this drops every field that is
+    None or empty.
+    """
+    kind = type(tree)
+    if isinstance(tree, ast.Constant):
+        return f"{type(tree.value).__name__}:{tree.value!r}"
+    fields = []
+    for name in kind._fields:
+        value = getattr(tree, name, None)
+        if value is None or name == "type_comment":
+            continue
+        if isinstance(value, ast.AST):
+            text = meaning(value)
+        elif isinstance(value, list):
+            body = _without_docstring(tree, value) if name == "body" else value
+            text = ",".join([meaning(item) if isinstance(item, ast.AST) else repr(item) for item in body])
+        else:
+            text = repr(value)
+        if text:
+            fields.append(f"{name}={text}")
+    return f"{kind.__name__}({';'.join(fields)})"
+
+
+def _without_docstring(owner: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    first = body[0] if body else None
+    if isinstance(owner, documented) and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        return body[1:] if isinstance(first.value.value, str) else body
+    return body
+
+
+def _digest(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
+
+
+@cache
+def _code_line(module: Module) -> str:
+    return f"{_digest(meaning(read_syntax(module)))}  {module.name}"
+
+
+@cache
+def _data_lines(folder: Path) -> tuple[str, ...]:
+    """One line for each file beside the code that is not code: a stage may read it."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix not in NOT_DATA)
+    return tuple(f"{_digest(path.read_bytes())}  {folder.name}/{path.name}" for path in files)
+
+
+def locked_versions(lock: str) -> dict[str, str]:
+    """Read from the text of a `uv.lock` each distribution's version, all of them where the platforms differ.
+
+    A TOML parser takes a second for a lock of this size; uv writes the two lines that matter in a fixed order.
+    """
+    versions: dict[str, set[str]] = {}
+    lines = lock.splitlines()
+    for name, version in pairwise(lines):
+        if name.startswith('name = "') and version.startswith('version = "'):
+            versions.setdefault(name[8:-1], set()).add(version[11:-1])
+    return {name: "|".join(sorted(found)) for name, found in versions.items()}
+
+
+def distribution_names(pyproject: dict[str, Any]) -> dict[str, str]:
+    """Read which distribution brings a package whose name differs, such as sklearn from scikit-learn: deptry's own table."""
+    table: dict[str, str] = pyproject.get("tool", {}).get("deptry", {}).get("package_module_name_map", {})
+    return {package: name for name, package in table.items()}
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What the workspace pins.
+
+    Attributes:
+        versions: of every distribution.
+        distributions: which of them brings a package, where the names differ.
+    """
+
+    versions: dict[str, str]
+    distributions: dict[str, str]
+
+    def line(self, package: str) -> str:
+        """Describe a third-party package as it is locked."""
+        name = self.distributions.get(package, package.lower().replace("_", "-"))
+        return f"{name}=={self.versions.get(name, 'not locked')}"
+
+
+def read_lock(root: Path) -> Lock:
+    """Read the lock of a workspace."""
+    versions = locked_versions((root / "uv.lock").read_text(encoding="utf-8"))
+    return Lock(versions, distribution_names(read_toml(root / "pyproject.toml")))
+
+
+def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
+    """Describe what modules mean.
+
+    Args:
+        entries: the modules that a stage runs.
+        root: of the workspace.
+        lock: what it pins.
+
+    Returns:
+        One line per module, per data file and per third-party package; equal text, equal meaning.
+
+    Raises:
+        WorkbenchError: an entry is no module of the workspace, or a module cannot be parsed.
+    """
+    code: set[str] = set()
+    data: set[str] = set()
+    packages: set[str] = set()
+    for entry in entries:
+        try:
+            for module in reach(entry, root):
+                code.add(_code_line(module))
+                data.update(_data_lines(module.folder))
+                packages.update(direct_imports(module, root)[1])
+        except KeyError:
+            message = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
+            raise WorkbenchError(message) from None
+    third_party = sorted(map(lock.line, packages))
+    lines = [f"algorithm {ALGORITHM}", *sorted(code, key=lambda line: line[18:]), *sorted(data), *third_party]
+    return "\n".join(lines) + "\n"
+
+
+def write_fingerprints(folder: Path, root: Path) -> None:
+    """Write the fingerprint of each stage of a folder's `dvc.yaml` that has one; a file that would stay equal is left alone."""
+    lock = read_lock(root)
+    texts = {
+        stage.name: _of_stage(stage, folder, root, lock)
+        for stage in read_stages(folder / "dvc.yaml")
+        if stage.has_fingerprint
+    }
+    target = folder / FINGERPRINTS
+    target.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        file = target / name
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            draft = file.with_suffix(f".{os.getpid()}")
+            draft.write_text(text, encoding="utf-8")
+            draft.rename(file)
+
+
+def _of_stage(stage: Stage, folder: Path, root: Path, lock: Lock) -> str:
+    if not stage.modules:
+        message = (
+            f"{folder / 'dvc.yaml'}: stage {stage.name!r} does not run `python -m <module>`, so its code is unknown"
+        )
+        raise WorkbenchError(message)
+    return fingerprint(stage.modules, root, lock)
+
+
+def main() -> int:
+    """Write the fingerprints of the `dvc.yaml` in the current folder, as DVC calls it."""
+    try:
+        write_fingerprints(Path.cwd(), find_root(Path.cwd()))
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

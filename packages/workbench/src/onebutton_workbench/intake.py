@@ -1,0 +1,280 @@
+"""Take a table into a pipeline: fetched, held to its hash, unpacked, described, tracked. The work of `make data-add`.
+
+What comes in is a stranger's, so nothing is kept until all of it is known, and a refusal leaves no trace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+
+LIMIT = 1000  # MB, of what is fetched and of what is unpacked
+CHUNK = 1 << 20
+SECONDS = 60  # without an answer
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be taken in.
+
+    Attributes:
+        source: an address, or the path of a file.
+        sha256: that the source must have, as hexadecimal text.
+        license: as SPDX names it.
+        name: that the table gets.
+        pipeline: that takes it in.
+        limit: most bytes.
+    """
+
+    source: str
+    sha256: str
+    license: str
+    name: str
+    pipeline: str
+    limit: int
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it must be fetched."""
+        return "://" in self.source
+
+    @property
+    def public_source(self) -> str:
+        """The source as it may stand in git: without password, signature or folders of this machine."""
+        if not self.is_url:
+            return self.called
+        parts = urlsplit(self.source)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    @property
+    def called(self) -> str:
+        """The file's own name."""
+        path = urlsplit(self.source).path if self.is_url else self.source
+        return Path(path).name or "the file"
+
+
+def read_request(root: Path = ROOT) -> Request:
+    """Read what was typed, and refuse what could not be taken in before anything is fetched.
+
+    Raises:
+        WorkbenchError: a value is missing or wrong, or the pipeline has a table of that name.
+    """
+    if not value("PIPELINE"):
+        message = (
+            f"PIPELINE= says which pipeline takes the table in. It can be: {', '.join(pipelines(root)) or '(none yet)'}"
+        )
+        raise WorkbenchError(message)
+    pipeline = the_pipeline(value("PIPELINE"), root)
+    url, file = value("URL"), value("FILE")
+    if bool(url) == bool(file):
+        raise WorkbenchError("say where the table is: URL=https://... or FILE=path, one of them")
+    if url and urlsplit(url).scheme not in {"http", "https"}:
+        raise WorkbenchError("URL must begin with https:// or http://; of a file here FILE= names the path")
+    request = Request(
+        url or file,
+        value("SHA256").lower(),
+        _license(value("LICENSE")),
+        value("NAME"),
+        pipeline,
+        _limit(value("LIMIT")),
+    )
+    if not re.fullmatch(r"[0-9a-f]{64}", request.sha256):
+        message = (
+            "SHA256= must be the 64 digits that whoever gives the data names for it; of a file of your own "
+            "`sha256sum` prints them. Without it nobody could tell a changed file from the one that you looked at"
+        )
+        raise WorkbenchError(message)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", request.name):
+        message = f"NAME= must be a name in small letters, such as weather, it is {request.name!r}"
+        raise WorkbenchError(message)
+    for path in written(request, root):
+        if path.exists():
+            message = (
+                f"{path.relative_to(root)} is there already; choose another NAME, or remove it with its contract first"
+            )
+            raise WorkbenchError(message)
+    return request
+
+
+def _license(text: str) -> str:
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return canonicalize_license_expression(text)
+    except InvalidLicenseExpression:
+        message = (
+            "LICENSE= must say under which licence the data may be used, as SPDX names it, such as CC-BY-4.0 "
+            f"(https://spdx.org/licenses), or LicenseRef-internal for data of your own; it is {text!r}"
+        )
+        raise WorkbenchError(message) from None
+
+
+def _limit(text: str) -> int:
+    if text and not (text.isdigit() and int(text)):
+        message = f"LIMIT must be a whole number of MB, it is {text!r}"
+        raise WorkbenchError(message)
+    return int(text or LIMIT) * 10**6
+
+
+def written(request: Request, root: Path) -> tuple[Path, Path, Path]:
+    """Name the files that taking a table in writes: its contract, the table, and what DVC says of it."""
+    folder = root / "pipelines" / request.pipeline
+    table = folder / "data" / f"{request.name}.parquet"
+    return folder / "contracts" / f"{request.name}.odcs.yaml", table, table.with_name(f"{table.name}.dvc")
+
+
+def fetch(request: Request, target: Path) -> None:
+    """Copy the source to a file, and hold it to its limit and its hash.
+
+    Raises:
+        WorkbenchError: it cannot be had, is too large, or is another file than the hash says.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        with _opened(request) as stream, target.open("wb") as out:
+            while chunk := stream.read(CHUNK):
+                size += len(chunk)
+                if size > request.limit:
+                    message = (
+                        f"{request.public_source} has more than {request.limit / 1e6:,.0f} MB, so it was not taken in; "
+                        "LIMIT=<MB> allows more when that is what it should be"
+                    )
+                    raise WorkbenchError(message)
+                digest.update(chunk)
+                out.write(chunk)
+    except urllib.error.HTTPError as error:
+        message = f"{request.public_source} answers {error.code} {error.reason}; nothing was taken in"
+        raise WorkbenchError(message) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        message = f"{request.public_source} cannot be read: {reason}; nothing was taken in"
+        raise WorkbenchError(message) from None
+    if digest.hexdigest() != request.sha256:
+        message = (
+            f"{request.public_source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
+            "it is another file, so it was not taken in. Ask whoever gives the data which is right"
+        )
+        raise WorkbenchError(message)
+
+
+@contextmanager
+def _opened(request: Request) -> Iterator[http.client.HTTPResponse]:
+    if not request.is_url:
+        with Path(request.source).expanduser().open("rb") as file:
+            yield file  # type: ignore[misc]  # both are read in pieces
+        return
+    with urllib.request.urlopen(request.source, timeout=SECONDS) as response:  # noqa: S310  read_request saw the scheme
+        yield response
+        if response.length:  # what was promised and did not come
+            message = f"the connection was cut {response.length:,} bytes early"
+            raise OSError(message)
+
+
+def take_in(request: Request, root: Path = ROOT) -> list[str]:
+    """Take a table in, whole or not at all.
+
+    Returns:
+        What a person should know of it, a line each.
+
+    Raises:
+        InputError: the file, or the table in it, is not what can be taken in.
+        WorkbenchError: it cannot be had, or DVC refuses.
+    """
+    from onebutton_contracts.contract import contract_of
+    from onebutton_contracts.intake.archives import unpack
+    from onebutton_contracts.intake.drafting import Origin, draft
+    from onebutton_contracts.intake.parsing import parse
+    from onebutton_contracts.intake.sniffing import sniff
+    from onebutton_contracts.tables import write_parquet
+
+    contract_file, table, _ = written(request, root)
+    with tempfile.TemporaryDirectory(prefix="onebutton-") as folder:
+        fetched = Path(folder) / "fetched"
+        fetch(request, fetched)
+        file, inside = unpack(fetched, request.called, Path(folder), request.limit)
+        parsed = parse(file, sniff(file, inside), inside)
+    origin = Origin(request.name, request.pipeline, request.public_source, inside, request.sha256, request.license)
+    text = draft(parsed.frame, origin, parsed.guesses)
+    contract = contract_of(text, contract_file.relative_to(root))
+    with undone_on_failure(request, root):
+        write_parquet(parsed.frame, table, contract)
+        contract_file.parent.mkdir(exist_ok=True)
+        contract_file.write_text(text, encoding="utf-8")
+        track(table, root)
+    facts = [f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {inside}"]
+    personal = [column.name for column in contract.columns if column.classification == "personal"]
+    if personal:
+        facts.append(
+            f"personal data in {', '.join(personal)}: may this pipeline have it? Other columns may hold names, too"
+        )
+    return [*facts, f"key, as guessed: {', '.join(contract.primary_key) or 'none'}"]
+
+
+def track(table: Path, root: Path) -> None:
+    """Have DVC track a file.
+
+    Raises:
+        WorkbenchError: DVC refuses.
+    """
+    environment = clean_environment() | {"DVC_NO_ANALYTICS": "1"}
+    command = ["dvc", "--wait-for-lock", "add", "--quiet", table.relative_to(root).as_posix()]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = f"DVC does not track {table.relative_to(root)}: {' '.join(done.stderr.split())}"
+        raise WorkbenchError(message)
+
+
+@contextmanager
+def undone_on_failure(request: Request, root: Path) -> Iterator[None]:
+    """Leave a pipeline as it was when what is done inside fails or is interrupted."""
+    files = written(request, root)
+    ignore = files[1].with_name(".gitignore")
+    before = ignore.read_bytes() if ignore.is_file() else None
+    made = [folder for folder in (files[0].parent, files[1].parent) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        if before is None:
+            ignore.unlink(missing_ok=True)
+        else:
+            ignore.write_bytes(before)
+        for folder in made:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def data_add(root: Path = ROOT) -> int:
+    """Take in what was typed, and say what to do next."""
+    request = read_request(root)
+    try:
+        facts = take_in(request, root)
+    except InputError as error:
+        raise WorkbenchError(str(error)) from None
+    print("\n".join(f"data-add: {fact}" for fact in facts))
+    contract, table, tracked = (path.relative_to(root).as_posix() for path in written(request, root))
+    print(f"data-add: {table} is tracked. Read {contract}: each guess in it is yours to decide")
+    print(f"data-add: Next: git add {contract} {tracked} {Path(table).parent.as_posix()}/.gitignore")
+    return 0
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    press("data-add", data_add)

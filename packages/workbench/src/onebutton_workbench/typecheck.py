@@ -1,0 +1,67 @@
+"""Check the types of every member with mypy. The work of `make types`.
+
+Mistakes in a draft, which is a pipeline still being tried out, are told and stop nobody.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onebutton_workbench.pressed import clean_environment, press
+from onebutton_workbench.workspace import ROOT, WorkbenchError, members
+
+CRASHED = 2  # mypy's status when it could not check at all
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Mypy's lines: those that stop, and those of drafts."""
+
+    stopping: list[str]
+    told: list[str]
+
+    @property
+    def mistakes(self) -> int:
+        """How many of the stopping lines say a mistake; the others are notes on one."""
+        return sum(": error: " in line for line in self.stopping)
+
+
+def sort_out(lines: Sequence[str], drafts: Sequence[str]) -> Sorted:
+    """Tell the lines about drafts from all others.
+
+    Args:
+        lines: of mypy, `path:line: error: ...`.
+        drafts: folders of the members that are drafts, relative to the root.
+    """
+    folders = tuple(f"{draft}/" for draft in drafts)
+    told = [line for line in lines if line.startswith(folders)]
+    return Sorted([line for line in lines if not line.startswith(folders)], told)
+
+
+def check() -> int:
+    """Call mypy, and judge what it says.
+
+    Raises:
+        WorkbenchError: it found a mistake outside drafts, or could not check.
+    """
+    drafts = [member.path.as_posix() for member in members(ROOT) if member.draft]
+    command = ["mypy", "--no-error-summary", "--no-pretty"]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    found = sort_out(done.stdout.splitlines(), drafts)
+    if found.told:
+        print(*found.told, sep="\n")
+        print(f"types: the {len(found.told)} lines above are about drafts ({', '.join(drafts)}), so they stop nobody\n")
+    if found.stopping or done.returncode >= CRASHED:
+        print(*found.stopping, done.stderr, sep="\n", file=sys.stderr)
+        many = "1 mistake" if found.mistakes == 1 else f"{found.mistakes} mistakes"
+        message = f"{many}, where the lines above say" if found.mistakes else "mypy could not check, and says why above"
+        raise WorkbenchError(message)
+    print("types: no mistake found. Next: make test")
+    return 0
+
+
+if __name__ == "__main__":
+    press("types", check)

@@ -1,0 +1,142 @@
+"""The members of the workspace: what `[tool.uv.workspace]` in the root pyproject.toml lists."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+class WorkbenchError(Exception):
+    """Something that a person can mend; the message says what, where and with which button."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A package or a pipeline.
+
+    Attributes:
+        path: its folder, relative to the root.
+        name: of its distribution, such as `onebutton-models`; spelt as `requires` spells it.
+        requires: the names of the distributions that it declares, extras included.
+        draft: whether it is a pipeline still being tried out: its types and warnings are told without blocking, and it
+            cannot be deployed. `draft = true` under `[tool.onebutton]` in its pyproject.toml says so.
+        repo_tests: those of its tests, relative to the root, that read files of the whole repo, so that any change may break
+            them. `repo-tests = [...]` under `[tool.onebutton]` lists them.
+    """
+
+    path: Path
+    name: str
+    requires: frozenset[str] = frozenset()
+    draft: bool = False
+    repo_tests: tuple[str, ...] = ()
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Pipelines are what stands in `pipelines/`."""
+        return self.path.parts[0] == "pipelines"
+
+    @property
+    def module(self) -> str:
+        """The package that it is imported as, such as `onebutton_models`."""
+        return self.name.replace("-", "_")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        WorkbenchError: it is missing, or no TOML; the message names the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise WorkbenchError(message) from None
+
+
+def find_root(folder: Path) -> Path:
+    """Find the workspace that a folder belongs to: the nearest one above whose pyproject.toml lists members.
+
+    Raises:
+        WorkbenchError: there is none.
+    """
+    for candidate in (folder, *folder.parents):
+        file = candidate / "pyproject.toml"
+        if file.is_file() and "workspace" in read_toml(file).get("tool", {}).get("uv", {}):
+            return candidate
+    message = f"{folder} is in no uv workspace: no pyproject.toml above it has [tool.uv.workspace]"
+    raise WorkbenchError(message)
+
+
+def member_paths(root: Path = ROOT) -> list[Path]:
+    """List the folder of every member, relative to the root, in order."""
+    globs = read_toml(root / "pyproject.toml")["tool"]["uv"]["workspace"]["members"]
+    files = (file for pattern in globs for file in root.glob(f"{pattern}/pyproject.toml"))
+    return sorted({file.parent.relative_to(root) for file in files})
+
+
+def members(root: Path = ROOT) -> list[Member]:
+    """List every member, in the order of their paths."""
+    return [read_member(root, path) for path in member_paths(root)]
+
+
+def read_member(root: Path, path: Path) -> Member:
+    """Read one member's pyproject.toml.
+
+    Raises:
+        WorkbenchError: it cannot be read, or has no name.
+    """
+    content = read_toml(root / path / "pyproject.toml")
+    project = content.get("project", {})
+    if "name" not in project:
+        message = f"{path}/pyproject.toml has no name under [project]"
+        raise WorkbenchError(message)
+    declared = [*project.get("dependencies", []), *chain(*project.get("optional-dependencies", {}).values())]
+    requires = frozenset(distribution(requirement) for requirement in declared)
+    ours = content.get("tool", {}).get("onebutton", {})
+    repo_tests = tuple(f"{path.as_posix()}/{test}" for test in ours.get("repo-tests", []))
+    return Member(path, distribution(project["name"]), requires, bool(ours.get("draft", False)), repo_tests)
+
+
+def the_member(name: str, root: Path = ROOT) -> Member:
+    """Return the member of a name, a folder or a path: `onebutton-models`, `models` and `packages/models` are one.
+
+    Raises:
+        WorkbenchError: there is none, or more than one; the message lists those that are.
+    """
+    workspace = members(root)
+    found = [member for member in workspace if name in {member.name, member.path.name, member.path.as_posix()}]
+    if len(found) != 1:
+        paths = ", ".join(member.path.as_posix() for member in found or workspace)
+        message = f"there {'is no member' if not found else 'are several members'} {name!r}. MEMBER can be: {paths}"
+        raise WorkbenchError(message)
+    return found[0]
+
+
+def distribution(requirement: str) -> str:
+    """Take the name out of a requirement: `onebutton-models` out of `onebutton-models[convert]>=1`."""
+    match = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
+
+
+def pipelines(root: Path = ROOT) -> list[str]:
+    """List the names of the pipelines: the folders in `pipelines/` that have a `dvc.yaml`."""
+    return sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
+
+
+def the_pipeline(name: str, root: Path = ROOT) -> str:
+    """Return the name when it is a pipeline.
+
+    Raises:
+        WorkbenchError: it is not; the message lists those that are.
+    """
+    if name not in pipelines(root):
+        message = f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(pipelines(root)) or '(none yet)'}"
+        raise WorkbenchError(message)
+    return name

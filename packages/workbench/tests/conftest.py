@@ -1,0 +1,122 @@
+"""Temporary workspaces, and a git that never sees the repository that runs the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from onebutton_workbench import closure, fingerprint
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Shell(Protocol):
+    """Runs a command in a folder; the test fails when its status is not the expected one."""
+
+    def __call__(self, *command: str, folder: Path, status: int | None = 0, **extra: str) -> str: ...
+
+
+def pristine() -> dict[str, str]:
+    """The environment without what a hook or a pressed button would leak into a test."""
+    foreign = ("GIT_", "GITHUB_", "BUTTON_", "MAKE", "MFLAGS", "PYTEST_", "COV_", "PRE_COMMIT")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hooks export GIT_INDEX_FILE and friends: with them a git in a temporary repo writes into the user's index.
+
+    GitHub says in GITHUB_* what it runs, which is not what a test is about.
+    """
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "GITHUB_", "BUTTON_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def shell() -> Shell:
+    """Run commands as a person would, on the tools of the locked environment, and return all that they print."""
+
+    def call(*command: str, folder: Path, status: int | None = 0, **extra: str) -> str:
+        path = f"{ROOT / '.venv/bin'}:{ROOT / '.tools/bin'}:{os.environ['PATH']}"
+        identity = {
+            f"GIT_{role}_{what}": f"test@{role}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        environment: dict[str, Any] = pristine() | {"PATH": path} | identity | extra
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert status is None or done.returncode == status, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Callable[[], None]:
+    """Forget what was read: sources are read once per program, and a test is many programs in one."""
+
+    def clear() -> None:
+        closures = (closure.find_modules, closure._top_packages, closure.read_syntax, closure.direct_imports)
+        for cached in (*closures, fingerprint._code_line, fingerprint._data_lines):
+            cached.cache_clear()
+
+    clear()
+    return clear
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A small workspace: `shared` is imported by `lib`, which the stages of `pipe` import; nobody imports `other`."""
+    files = {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["packages/*", "pipelines/*"]\n',
+        "uv.lock": "version = 1\n"
+        + "".join(
+            f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
+            for name, version in (("numpy", "2.0.0"), ("polars", "1.0.0"))
+        ),
+        "packages/shared/src/shared/__init__.py": "",
+        "packages/shared/src/shared/words.txt": "one\n",
+        "packages/shared/src/shared/deep.py": (
+            "from typing import TYPE_CHECKING\n\nimport numpy\n\nif TYPE_CHECKING:\n    import lib\n\n\n"
+            'def f(x):\n    """Say."""\n    return x + 1  # why\n'
+        ),
+        "packages/lib/src/lib/__init__.py": "",
+        "packages/lib/src/lib/mid.py": "from shared import deep\n\n\ndef g(x):\n    return deep.f(x)\n",
+        "packages/other/src/other/__init__.py": "def h():\n    return 1\n",
+        "pipelines/pipe/src/pipe/__init__.py": "",
+        "pipelines/pipe/src/pipe/first.py": "print('first')\n",
+        "pipelines/pipe/src/pipe/second.py": "def main():\n    from lib.mid import g\n\n    print(g(1))\n\n\nmain()\n",
+        "pipelines/pipe/dvc.yaml": (
+            "stages:\n"
+            "  code:\n    cmd: python -m onebutton_workbench.fingerprint\n    always_changed: true\n"
+            "    outs:\n      - .code/first: {cache: false}\n      - .code/second: {cache: false}\n"
+            "  first:\n    cmd: python -m pipe.first\n    deps: [.code/first]\n"
+            "  second:\n    cmd: python -m pipe.second\n    deps: [.code/second]\n"
+        ),
+    }
+    declared = {
+        "packages/shared": "numpy",
+        "packages/lib": "shared",
+        "packages/other": "",
+        "pipelines/pipe": "lib>=0.1",
+    }
+    for member, requires in declared.items():
+        dependencies = f'dependencies = ["{requires}"]\n' if requires else ""
+        files[f"{member}/pyproject.toml"] = f'[project]\nname = "{member.split("/")[1]}"\n{dependencies}'
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path

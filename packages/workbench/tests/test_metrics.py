@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_workbench.metrics import differences, markdown, read_numbers, table, write_summary
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
+
+PLAN: dict[str, Any] = {
+    "stages": {"evaluate": {"metrics": [{"metrics.json": {"cache": False}}]}},
+    "plots": [{"by_month.csv": {"x": "month"}}],
+}
+OLD = {"metrics.json": '{"model": {"auc": 0.75, "rows": 1000}}', "by_month.csv": "month,auc\n7,0.5\n8,0.6\n"}
+NEW = {
+    "metrics.json": '{"model": {"auc": 0.7512, "rows": 1000, "loss": 0.5}}',
+    "by_month.csv": "month,auc\n7,0.5\n8,0.7\n",
+}
+
+
+def test_every_metric_stands_with_old_new_and_difference() -> None:
+    found = differences(read_numbers(PLAN, OLD).metrics, read_numbers(PLAN, NEW).metrics)
+    rows = [line.split() for line in table(found)]
+    assert rows == [
+        ["old", "new", "difference"],
+        ["model.auc", "0.75", "0.7512", "+0.0012"],
+        ["model.rows", "1,000", "1,000", "0"],
+        ["model.loss", "-", "0.5"],
+    ]
+
+
+def test_the_summary_leads_with_what_moved_and_draws_the_curves_that_moved() -> None:
+    old, new = read_numbers(PLAN, OLD), read_numbers(PLAN, NEW)
+    text = "\n".join(markdown("demo", differences(old.metrics, new.metrics), old.curves, new.curves))
+    assert "| model.auc | 0.75 | 0.7512 | +0.0012 |" in text
+    assert text.index("model.loss") < text.index("1 metrics as before") < text.index("model.rows")
+    assert "x-axis [7, 8]" in text
+    assert "line [0.5, 0.6]\n  line [0.5, 0.7]" in text
+
+
+def test_a_pipeline_that_is_new_has_no_old_numbers() -> None:
+    assert read_numbers(PLAN, {}).metrics == {}
+    text = "\n".join(markdown("demo", differences({}, {"model.auc": 0.7}), {}, {}))
+    assert "| model.auc | - | 0.7 |  |" in text
+
+
+def test_a_torn_metrics_file_is_named() -> None:
+    with pytest.raises(WorkbenchError, match=r"metrics\.json is no JSON object\. `make run` writes it again"):
+        read_numbers(PLAN, {"metrics.json": "{"})
+
+
+def test_only_a_pull_request_gets_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    write_summary(["x"])
+    assert not file.exists()
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    write_summary(["x"])
+    assert file.read_text(encoding="utf-8") == "x\n"
+
+
+def test_the_button_compares_with_the_last_commit(shell: Any) -> None:
+    shown = shell("make", "metrics", folder=ROOT)
+    assert "metrics: old is HEAD (" in shown
+    assert all(f"{name}:" in shown for name in pipelines())

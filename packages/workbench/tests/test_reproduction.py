@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_workbench.reproduction import (
+    busy_programs,
+    call_dvc,
+    clear_notes,
+    mend_locks,
+    only_press,
+    stage_seconds,
+    wait_for_others,
+)
+
+
+def test_a_stage_is_timed_from_where_dvc_says_that_it_runs_to_what_dvc_says_next() -> None:
+    lines = [
+        (0.0, "Running stage 'pipelines/a/dvc.yaml:train':\n"),
+        (0.1, "> python -m a.train\n"),
+        (5.0, "Stage files are what the stage itself talks about\n".lower()),
+        (9.0, "Stage 'pipelines/a/dvc.yaml:evaluate' didn't change, skipping\n"),
+        (9.5, "Running stage 'report':\n"),
+        (10.0, "Stage: the end"),
+    ]
+    assert stage_seconds(lines) == {"pipelines/a/dvc.yaml": {"train": 9.0}, "dvc.yaml": {"report": 0.5}}
+
+
+def test_what_dvc_prints_passes_through_as_it_comes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = "print(\"Running stage 'train':\"); raise SystemExit(3)"
+    with only_press(tmp_path) as lock:
+        status, seconds = call_dvc([sys.executable, "-c", program], tmp_path, lock)
+    assert status == 3
+    assert set(seconds["dvc.yaml"]) == {"train"}
+    assert capfd.readouterr().out == "Running stage 'train':\n"
+
+
+def note(folder: Path, process: int) -> Path:
+    file = folder / ".dvc/tmp/rwlock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    holder = {"pid": process, "cmd": "dvc repro"}
+    file.write_text(json.dumps({"write": {"model": holder}, "read": {"data": [holder]}}), encoding="utf-8")
+    return file
+
+
+def test_only_the_living_are_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
+        gone.wait()
+    assert busy_programs(note(tmp_path, gone.pid)) == {}
+    assert busy_programs(note(tmp_path, os.getpid())) == {os.getpid(): "dvc repro"}
+    (tmp_path / "half").write_text('{"write": {', encoding="utf-8")
+    assert busy_programs(tmp_path / "half") == {}
+    assert busy_programs(tmp_path / "none") == {}
+
+
+def test_a_press_waits_for_stages_that_still_run_and_says_whose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = note(tmp_path, os.getpid())
+    threading.Timer(0.7, file.unlink).start()
+    begun = time.monotonic()
+    wait_for_others(tmp_path)
+    assert time.monotonic() - begun > 0.5
+    assert (
+        capsys.readouterr().out == f"run: waits for process {os.getpid()}, which still runs stages here (dvc repro)\n"
+    )
+
+
+@pytest.mark.parametrize("half", ["", "schema: '2.0'\nstages:\n  train:\n    deps:\n    - hash: md5\n", "schema: '2"])
+def test_a_lock_that_was_half_written_gives_way_to_the_committed_one(half: str, tmp_path: Path, shell: Any) -> None:
+    good = "schema: '2.0'\nstages:\n  train:\n    cmd: python -m pipe.train\n"
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(good, encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    shell("git", "init", "--quiet", folder=tmp_path)
+    shell("git", "add", "--all", folder=tmp_path)
+    shell("git", "commit", "--quiet", "--message", "results", folder=tmp_path)
+    assert not mend_locks(tmp_path)
+    lock.write_text(half, encoding="utf-8")
+    assert mend_locks(tmp_path)
+    assert lock.read_text(encoding="utf-8") == good
+
+
+@pytest.mark.parametrize("half", ["", '{"write": {'])
+def test_notes_that_were_half_written_do_not_stop_the_next_press(half: str, tmp_path: Path) -> None:
+    file = note(tmp_path, os.getpid())
+    clear_notes(file)
+    assert file.is_file()
+    file.write_text(half, encoding="utf-8")
+    clear_notes(file)
+    assert not file.is_file()
+    clear_notes(file)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_workbench.findings import PAGES
+from onebutton_workbench.lint import CHECKS
+from onebutton_workbench.selftest import CLEAN, Outcome, Violation, line, plant, prove, read_violations
+from onebutton_workbench.stages import read_yaml
+from onebutton_workbench.workspace import ROOT, WorkbenchError
+
+PROVEN = {gate for violation in read_violations() for gate in violation.gates}
+BY_ID = {  # their ids are proven one by one
+    "stages that would go stale",
+    "logic in workflows, failures lost",
+    "contracts that break readers",
+    "licences that bind whoever forks",
+}
+
+
+def test_every_check_of_lint_has_a_violation() -> None:
+    assert {check.finds for check in CHECKS} - BY_ID - PROVEN == set()
+    assert "undeclared imports" in PROVEN
+
+
+def test_every_check_of_ours_has_a_violation() -> None:
+    sample = ROOT / "pipelines/flight_delays/violations.toml"  # what is about data can be planted only where data is
+    assert {page.stem for page in (ROOT / PAGES).glob("*.md")} - PROVEN == (set() if sample.is_file() else {"OB304"})
+
+
+def test_every_hook_and_every_job_has_a_violation() -> None:
+    hooks = {f"hook {hook['id']}" for hook in read_yaml(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]}
+    jobs = {f"job {name}" for name in read_yaml(ROOT / ".github/workflows/ci.yml")["jobs"]}
+    assert (hooks | jobs) - PROVEN == set()
+
+
+@pytest.mark.parametrize("violation", read_violations(), ids=lambda one: re.sub(r"\W+", "_", one.what))
+def test_a_violation_can_be_planted_into_the_files_as_they_are(violation: Violation, tmp_path: Path) -> None:
+    for edit in violation.edits:
+        source = ROOT / edit["file"]
+        if source.is_file():
+            (tmp_path / edit["file"]).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / edit["file"]).write_bytes(source.read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    plant(violation, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} != before
+
+
+def test_a_violation_that_finds_nothing_to_change_is_an_error(tmp_path: Path) -> None:
+    violation = Violation("x", ("y",), "make lint", ("z",), ({"file": "a", "find": "b", "replace": "c"},))
+    with pytest.raises(WorkbenchError, match="nothing would be planted"):
+        plant(violation, tmp_path)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, shell: Any) -> Path:
+    """A small repository whose only gate is `make gate`: red when the file `fault` is there."""
+    (tmp_path / "Makefile").write_text("gate:\n\t! cat fault\n\nweak:\n\ttrue\n", encoding="utf-8")
+    shell("git", "init", "--quiet", "--initial-branch", "main", folder=tmp_path)
+    shell("git", "add", "--all", folder=tmp_path)
+    shell("git", "commit", "--quiet", "--message", "first", folder=tmp_path)
+    shell("git", "tag", "selftest-start", folder=tmp_path)
+    return tmp_path
+
+
+def judged(clone: Path, press: str, reason: str) -> str:
+    violation = Violation("a fault", ("gate",), press, (reason,), ({"file": "fault", "write": "the fault"},))
+    (outcome,) = prove(violation, clone)
+    assert not (clone / "fault").exists()
+    return outcome.problem.partition("\n")[0]
+
+
+def test_a_gate_that_turns_red_for_the_right_reason_is_proven(clone: Path) -> None:
+    assert judged(clone, "make gate", "the fault") == ""
+
+
+def test_a_gate_that_stays_green_is_reported(clone: Path) -> None:
+    assert judged(clone, "make weak", "the fault") == "stayed green"
+
+
+def test_a_gate_that_is_red_for_another_reason_is_reported(clone: Path) -> None:
+    assert judged(clone, "make gate", "something else") == "red, but without 'something else'"
+
+
+def test_a_row_says_what_was_caught_where() -> None:
+    assert line(Outcome("a fault", "types", "make types", 3.2)).split() == [
+        "caught",
+        "types",
+        "a",
+        "fault",
+        "make",
+        "types",
+        "(3",
+        "s)",
+    ]
+    assert line(Outcome("nothing", CLEAN, "make lint", 1.0)).startswith("green")
+    assert line(Outcome("a fault", "types", "make types", 1.0, "stayed green")).startswith("FAILED")

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_contracts.contract import load_contract
+from onebutton_workbench.stages import read_stages
+from onebutton_workbench.stand_in import drop_stage, relax
+from onebutton_workbench.workspace import ROOT, WorkbenchError
+
+STAGES = """\
+stages:
+  code:
+    cmd: python -m onebutton_workbench.fingerprint
+    always_changed: true
+    outs:
+      - .code/ingest: {cache: false}
+      - .code/train: {cache: false}
+  ingest: # takes real data in
+    cmd: python -m churn.ingest
+    deps: [.code/ingest]
+    outs: [data/rows.parquet]
+  train:
+    cmd: python -m churn.train
+    deps: [.code/train, data/rows.parquet]
+    outs: [model/model.onnx]
+"""
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: rows
+version: 1.0.0
+status: active
+team: {name: us}
+schema:
+  - name: rows
+    quality:
+      - {metric: rowCount, mustBeGreaterOrEqualTo: 300000}
+      - name: order
+        description: who left came first
+        type: sql
+        query: SELECT COUNT(*) FROM rows WHERE gone < came
+        mustBe: 0
+    properties:
+      - {name: came, logicalType: integer, required: true, logicalTypeOptions: {minimum: 1900}}
+      - {name: gone, logicalType: integer}
+"""
+
+
+def test_the_stage_that_takes_real_data_in_is_left_out_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "dvc.yaml"
+    file.write_text(STAGES, encoding="utf-8")
+    drop_stage(file, "ingest")
+    assert [stage.name for stage in read_stages(file)] == ["train"]
+    assert ".code/ingest" not in file.read_text(encoding="utf-8")
+    with pytest.raises(WorkbenchError, match="has no stage 'ingest'"):
+        drop_stage(file, "ingest")
+
+
+def test_only_the_number_of_rows_is_relaxed(tmp_path: Path) -> None:
+    file = tmp_path / "rows.odcs.yaml"
+    file.write_text(CONTRACT, encoding="utf-8")
+    before = load_contract(file)
+    relax(file)
+    after = load_contract(file)
+    assert (before.minimum_rows, after.minimum_rows) == (300_000, 1)
+    assert (before.columns, before.row_rules, before.freshness) == (after.columns, after.row_rules, after.freshness)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "DATA=dumy"], "DATA can be: dummy. It is 'dumy'"),
+        (["run", "DATA=dummy", "ROWS=many"], "ROWS must be a whole number, it is 'many'"),
+        (["dummy-data", "PIPELINE=no_such"], "there is no pipeline 'no_such'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_one_line(shell: Any, words: list[str], said: str) -> None:
+    shown = shell("make", *words, folder=ROOT, status=2)
+    assert said in shown
+    assert "Traceback" not in shown

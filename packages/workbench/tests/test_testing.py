@@ -1,0 +1,221 @@
+"""Which tests `make test` runs, and which members it examines alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_workbench import isolation, testing
+from onebutton_workbench.affected import Affected
+from onebutton_workbench.isolation import Verdict, examine, run_alone
+from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member
+
+Typed = Callable[..., None]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Type values after `make test`."""
+
+    def type_them(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"BUTTON_{name}", value)
+
+    return type_them
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Record the calls of pytest instead of making them."""
+    calls: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+def reaching(
+    monkeypatch: pytest.MonkeyPatch, *paths: str, everything: bool = False, repo_tests: tuple[str, ...] = ()
+) -> None:
+    reasons = {Path(path): "changed: a.py" for path in paths}
+    found = Affected(reasons, words="the words", everything=everything, repo_tests=repo_tests)
+    monkeypatch.setattr(testing, "affected", lambda *_: found)
+
+
+def paths_of(call: list[str]) -> list[str]:
+    return [word for word in call if "/tests" in word]
+
+
+def test_without_a_choice_all_tests_run(called: list[list[str]]) -> None:
+    assert testing.test() == 0
+    assert [paths_of(call) for call in called] == [[]]
+
+
+def test_affected_runs_the_tests_of_the_members_that_a_change_reaches_and_says_which(
+    typed: Typed,
+    called: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    typed(AFFECTED="1")
+    reaching(monkeypatch, "packages/tracking", "packages/workbench")
+    assert testing.test() == 0
+    assert [paths_of(call) for call in called] == [["packages/tracking/tests", "packages/workbench/tests"]]
+    shown = capsys.readouterr().out
+    assert "packages/tracking   changed: a.py\npackages/workbench  changed: a.py\ntest: the words\n" in shown
+
+
+def test_affected_runs_all_tests_where_everything_is_reached(
+    typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(AFFECTED="1")
+    reaching(monkeypatch, "packages/tracking", everything=True)
+    assert testing.test() == 0
+    assert [paths_of(call) for call in called] == [[]]
+    assert "test: everything: the words" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("alone", ["", "1"])
+def test_affected_passes_with_a_clear_line_when_nobody_is_reached(
+    typed: Typed,
+    called: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    alone: str,
+) -> None:
+    typed(AFFECTED="1", ALONE=alone)
+    reaching(monkeypatch)
+    assert testing.test() == 0
+    assert called == []
+    assert "test: no member is affected, so there is no test to run" in capsys.readouterr().out
+
+
+def test_tests_that_read_the_whole_repo_run_after_any_change(
+    typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed(AFFECTED="1")
+    readers = ("packages/workbench/tests/test_glossary.py", "packages/workbench/tests/test_selftest.py")
+    reaching(monkeypatch, "packages/tracking", repo_tests=readers)
+    assert testing.test() == 0
+    reaching(monkeypatch, repo_tests=readers)
+    assert testing.test() == 0
+    assert [paths_of(call) for call in called] == [["packages/tracking/tests", *readers], [*readers]]
+
+
+def test_the_tests_that_read_the_whole_repo_are_there() -> None:
+    listed = [test for member in members() for test in member.repo_tests]
+    assert listed
+    assert [test for test in listed if not (ROOT / test).is_file()] == []
+
+
+def test_reached_members_without_tests_are_named_and_do_not_pass(
+    typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed(AFFECTED="1")
+    reaching(monkeypatch, "packages/ghost")
+    with pytest.raises(WorkbenchError, match="no test was collected, so nothing was tested"):
+        testing.test()
+    assert called == []
+    assert "test: NOT RUN: there is no packages/ghost/tests" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["onebutton-tracking", "tracking", "packages/tracking"])
+def test_a_member_is_named_as_people_name_it(typed: Typed, called: list[list[str]], name: str) -> None:
+    typed(MEMBER=name)
+    assert testing.test() == 0
+    assert [paths_of(call) for call in called] == [["packages/tracking/tests"]]
+
+
+def test_an_unknown_member_is_refused_with_the_list(typed: Typed) -> None:
+    typed(MEMBER="trackin", ALONE="1")
+    with pytest.raises(
+        WorkbenchError, match=r"there is no member 'trackin'\. MEMBER can be: .*packages/tracking, packages"
+    ):
+        testing.test()
+
+
+def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> None:
+    twin = workspace / "pipelines/lib/pyproject.toml"
+    twin.parent.mkdir()
+    twin.write_text('[project]\nname = "another"\n', encoding="utf-8")
+    with pytest.raises(WorkbenchError, match=r"several members 'lib'\. MEMBER can be: packages/lib, pipelines/lib"):
+        the_member("lib", workspace)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"MEMBER": "tracking", "AFFECTED": "1"}, "AFFECTED and MEMBER each say which members to test"),
+        ({"PIPELINE": "flight_delays", "MEMBER": "models"}, "MEMBER and PIPELINE each say which members to test"),
+        ({"ALONE": "1", "SLOW": "1"}, "leave SLOW out"),
+        ({"ALONE": "1", "COVERAGE": "1"}, "leave COVERAGE out"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(typed: Typed, values: dict[str, str], words: str) -> None:
+    typed(**values)
+    with pytest.raises(WorkbenchError, match=words):
+        testing.test()
+
+
+def verdicts(monkeypatch: pytest.MonkeyPatch, **results: str) -> None:
+    def examined(member: Any, _: Path) -> Verdict:
+        result = results.get(member.path.name, "passed")
+        return Verdict(member, result, "3 passed", "" if result == "passed" else "No module named 'yaml'\n")
+
+    monkeypatch.setattr(isolation, "examine", examined)
+
+
+def test_every_member_gets_its_line_and_one_that_fails_alone_fails_all(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdicts(monkeypatch)
+    assert run_alone(members(workspace), workspace) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("test: 4 of 4 members passed alone")
+    verdicts(monkeypatch, lib="failed", other="NOT RUN")
+    with pytest.raises(WorkbenchError, match=r"2 of 4 members did not pass alone: packages/lib, packages/other\. "):
+        run_alone(members(workspace), workspace)
+    shown = capsys.readouterr().out
+    assert "packages/shared  passed   3 passed\n" in shown
+    assert "packages/lib     failed   3 passed\n    No module named 'yaml'\n" in shown
+    assert "packages/other   NOT RUN  3 passed\n" in shown
+
+
+@pytest.mark.slow
+def test_an_undeclared_sibling_passes_among_all_members_and_fails_alone(
+    tmp_path: Path, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    shell("git", "clone", "--quiet", str(ROOT), str(clone), folder=tmp_path)
+    monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}:{ROOT / '.tools/bin'}", prepend=":")
+    tests = clone / "packages/contracts/tests"
+    shutil.rmtree(tests, ignore_errors=True)
+    tests.mkdir()
+    (tests / "test_planted.py").write_text(
+        "def test_planted():\n    import onebutton_evaluation.metrics\n    import onebutton_contracts.contract\n",
+        encoding="utf-8",
+    )
+    contracts = the_member("contracts", clone)
+    shell("pytest", "--quiet", "packages/contracts/tests", folder=clone)
+    verdict = examine(contracts, clone)
+    assert verdict.result == "failed"
+    assert "No module named 'onebutton_evaluation'" in verdict.output
+
+    (tests / "test_planted.py").write_text("def test_planted():\n    import onebutton_contracts\n", encoding="utf-8")
+    verdict = examine(contracts, clone)
+    assert (verdict.result, verdict.output) == ("passed", "")
+    assert re.fullmatch(r"1 passed \(\d+ s\)", verdict.words)
+
+    source = clone / "packages/contracts/src/onebutton_contracts/planted.py"
+    source.write_text("import onebutton_evaluation\n", encoding="utf-8")
+    verdict = examine(contracts, clone)
+    assert verdict.result == "failed"
+    assert "'onebutton_evaluation' imported but" in verdict.output

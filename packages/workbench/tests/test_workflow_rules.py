@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebutton_workbench.stages import read_yaml
+from onebutton_workbench.workflow_rules import check_all, check_makefile, check_workflow
+from onebutton_workbench.workspace import ROOT
+
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
+ACTIONS = sorted(GITHUB.glob("actions/*/action.yml"))
+GOOD = """\
+name: small
+on:
+  push:
+permissions: {}
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    timeout-minutes: 5
+    permissions: {contents: read}
+    steps:
+      - uses: actions/setup-python@0000000000000000000000000000000000000000 # v1
+        with: {python-version: "3.10"}
+      - run: make test SLOW=1
+"""
+
+
+def found(tmp_path: Path, text: str) -> list[str]:
+    file = tmp_path / "ci.yml"
+    file.write_text(text, encoding="utf-8")
+    return [finding.check for finding in check_workflow(file, "ci.yml")]
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    content = read_yaml(path)
+    return [step for job in content.get("jobs", {"": content.get("runs")}).values() for step in job["steps"]]
+
+
+def test_the_workflows_and_the_makefile_of_this_repo_keep_the_rules() -> None:
+    assert [str(finding) for finding in check_all()] == []
+
+
+def test_a_workflow_that_presses_buttons_keeps_the_rules(tmp_path: Path) -> None:
+    assert found(tmp_path, GOOD) == []
+
+
+@pytest.mark.parametrize(
+    "logic",
+    [
+        "make test || true",
+        "make lint; make test",
+        "pytest",
+        "|\n          make test\n          make lint",
+        "make test X=${{ github.ref }}",
+        "make",
+    ],
+)
+def test_logic_in_a_step_is_found(tmp_path: Path, logic: str) -> None:
+    assert found(tmp_path, GOOD.replace("make test SLOW=1", logic)) == ["OB201"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [
+        ("  push:\n", '  push:\n    paths: ["src/**"]\n', "OB202"),
+        ("  push:\n", '  push:\n    paths-ignore: ["docs/**"]\n', "OB202"),
+        ('"3.10"', "3.10", "OB203"),
+        ("SLOW=1", "SLOW=1\n        continue-on-error: true", "OB204"),
+        ("    timeout-minutes: 5\n", "    timeout-minutes: 5\n    continue-on-error: true\n", "OB204"),
+        ("    timeout-minutes: 5\n", "", "OB205"),
+        ("    permissions: {contents: read}\n", "", "OB205"),
+    ],
+)
+def test_what_would_hide_a_failure_is_found(tmp_path: Path, old: str, new: str, check: str) -> None:
+    assert old in GOOD
+    assert found(tmp_path, GOOD.replace(old, new)) == [check]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["pytest || true", "pytest; ruff check", "pytest | tee log", "-pytest", "@-pytest", "cd x && y", "pytest \\"],
+)
+def test_a_recipe_line_that_could_lose_a_failure_is_found_with_its_line(line: str) -> None:
+    (finding,) = check_makefile(f"test: ## Run the tests\n\t{line}\n")
+    assert (finding.check, finding.place) == ("OB211", "Makefile:2")
+
+
+def test_a_button_without_a_help_line_is_found() -> None:
+    assert [finding.check for finding in check_makefile("test: setup\n\tpytest\n")] == ["OB212"]
+
+
+def test_every_button_that_a_workflow_presses_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pressed = {
+        word
+        for path in WORKFLOWS
+        for step in steps(path)
+        for word in step.get("run", "").split()[1:]
+        if "=" not in word
+    }
+    assert pressed
+    assert {word for word in pressed if f"\n{word}:" not in makefile} == set()
+
+
+def test_all_green_needs_every_other_job() -> None:
+    content = read_yaml(GITHUB / "workflows/ci.yml")["jobs"]
+    assert set(content["all-green"]["needs"]) == set(content) - {"all-green"}
+    assert content["all-green"]["if"] == "always()"
+
+
+def test_the_stand_ins_of_act_replace_the_very_commits_that_are_pinned() -> None:
+    replaced = dict(re.findall(r"--local-repository (\S+)=(\S+)", (ROOT / ".actrc").read_text(encoding="utf-8")))
+    used = {step["uses"] for path in [*WORKFLOWS, *ACTIONS] for step in steps(path) if "uses" in step}
+    third_party = {name for name in used if not name.startswith(("./", "actions/checkout@"))}
+    assert set(replaced) == third_party
+    assert all((ROOT / folder / "action.yml").is_file() for folder in replaced.values())
+
+
+def test_hooks_press_buttons_and_fetch_nothing() -> None:
+    content = read_yaml(ROOT / ".pre-commit-config.yaml")
+    assert [repo["repo"] for repo in content["repos"]] == ["local"]
+    hooks = content["repos"][0]["hooks"]
+    assert all(hook["always_run"] for hook in hooks)
+    pressed = {hook["entry"].removeprefix("make "): hook["stages"] for hook in hooks}
+    assert pressed == {"lint": ["pre-commit"], "types": ["pre-commit"], "test AFFECTED=1": ["pre-push"]}
