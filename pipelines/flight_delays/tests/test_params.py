@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flight_delays.params import Params, load
+from onebutton_contracts.errors import InputError
+
+PIPELINE = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stand in a folder of one's own; return what the pipeline's `params.yaml` says."""
+    monkeypatch.chdir(tmp_path)
+    return (PIPELINE / "params.yaml").read_text(encoding="utf-8")
+
+
+def refusal(text: str) -> str:
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load()
+    assert str(caught.value).startswith("params.yaml: ")
+    assert str(caught.value).endswith("Mend the file, then press `make run`")
+    return str(caught.value)
+
+
+def test_the_parameters_of_the_pipeline_are_as_they_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PIPELINE)
+    params = load()
+    assert isinstance(params, Params)
+    assert params.features.late_from_minutes == 15
+    assert max(params.train.fit_months) < min(params.train.tune_months)
+    assert max(params.train.tune_months) < min(params.evaluate.test_months)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "month"),
+    [
+        ("tune_months: [6]", "tune_months: [5]", "5"),
+        ("tune_months: [6]", "tune_months: [6, 7]", "7"),
+        ("test_months: [7, 8", "test_months: [1, 2, 8", "1, 2"),
+        ("fit_months: [1, 2", "fit_months: [1, 1", "1"),
+    ],
+    ids=["fit and tune", "tune and test", "fit and test", "twice in one"],
+)
+def test_a_month_in_two_places_is_refused(said: str, line: str, instead: str, month: str) -> None:
+    assert line in said
+    assert f"month {month} is in more than one of train.fit_months" in refusal(said.replace(line, instead))
+
+
+@pytest.mark.parametrize(
+    ("key", "instead", "fault"),
+    [
+        ("test_months", "test_months: [13]", "evaluate.test_months.0: input should be less than or equal to 12"),
+        ("tune_months", "tune_months: []", "train.tune_months: "),
+        ("num_leaves", "num_leaves: []", "train.num_leaves: "),
+        ("proof_rows", "proof_rows: 0", "train.proof_rows: input should be greater than 0"),
+        ("weather_age_hours", "weather_age_hours: -1", "features.weather_age_hours: input should be greater than"),
+        ("weather_age_hours", "weather_age_hours: 999", "so no weather would be left"),
+        ("seed", "sed: 2013", "train.seed: missing; train.sed: unknown key"),
+    ],
+)
+def test_a_value_that_no_stage_can_work_with_is_refused(said: str, key: str, instead: str, fault: str) -> None:
+    text, lines = re.subn(rf"^( *){key}:.*$", rf"\g<1>{instead}", said, flags=re.MULTILINE)
+    assert lines == 1
+    assert fault in refusal(text)
+
+
+def test_the_stage_tells_the_mistake_in_one_line(said: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(said.replace("seed", "sed"), encoding="utf-8")
+    command = [sys.executable, "-m", "flight_delays.params"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "train.sed: unknown key" in ended.stderr

@@ -1,0 +1,133 @@
+"""The report of the results that are committed here: its words and numbers; its looks are in `test_report_in_a_browser.py`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from onebutton_evaluation.report_data import Around
+from onebutton_evaluation.site import write_site
+
+FLIGHTS = Path(__file__).parents[1]
+
+
+class Reader(HTMLParser):
+    """What a page holds, in order: tags and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+        self.words = " ".join(self.words.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if not self.tags or self.tags[-1][0] != "style":
+            self.words += f" {data}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the flights, without their data."""
+    copy = tmp_path_factory.mktemp("site") / "pipelines" / "flight_delays"
+    shutil.copytree(FLIGHTS, copy, ignore=shutil.ignore_patterns("data", "model", "src", "tests", ".code"))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("report")
+    other = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    other["model"]["auc"] = 0.7
+    around = Around("main", other, {"MLflow run 1234 (make ui)": "http://127.0.0.1:5000/#/runs/1234"})
+    assert write_site({folder: around}, target) == []
+    return target
+
+
+@pytest.fixture(scope="module")
+def page(site: Path) -> Reader:
+    return Reader((site / "flight_delays.html").read_text(encoding="utf-8"))
+
+
+def test_verdicts_come_first_and_then_the_story_of_the_year(page: Reader) -> None:
+    assert re.search(r"flight_delays (All \d+ gates passed\.|\d+ of \d+ gates )", page.words)
+    story = (
+        "The share of “late” runs from 13.7 % (month September) to 33.5 % (month December), against 25.7 % in training."
+    )
+    assert story in page.words
+    assert (
+        page.words.index("gates") < page.words.index(story) < page.words.index("AUC by slice") < page.words.index("ROC")
+    )
+
+
+def test_slices_stand_worst_first_with_the_numbers_of_the_results(page: Reader, folder: Path) -> None:
+    slices = json.loads((folder / "slices.json").read_text(encoding="utf-8"))["slices"]
+    judged = {name: one["metrics"]["auc"] for name, one in slices.items() if name != "all" and "auc" in one["metrics"]}
+    ranked = sorted(judged, key=lambda name: judged[name]["estimate"])
+    part = page.words[page.words.index("AUC by slice") : page.words.index("Curves")]
+    places = [part.index(f"{name} {judged[name]['estimate']:.3f} {judged[name]['low']:.3f} to") for name in ranked]
+    assert places == sorted(places)
+    assert "Not enough data: to Honolulu (341 rows)." in part
+
+
+def test_the_page_compares_with_champion_baseline_and_main(page: Reader) -> None:
+    assert "Beside champion first release: there is no champion yet." in page.words
+    assert "Beside logistic regression" in page.words
+    assert re.search(r"Beside main .* model\.auc 0\.7000 0\.7\d{3} \+0\.01", page.words)
+
+
+def test_every_page_is_whole_in_itself_and_every_link_leads_somewhere(site: Path) -> None:
+    for file in site.glob("*.html"):
+        text = file.read_text(encoding="utf-8")
+        read = Reader(text)
+        tags = [tag for tag, _ in read.tags]
+        assert not {"script", "img", "iframe"} & set(tags)
+        assert [one.get("href") for tag, one in read.tags if tag == "link"] == ["data:,"]
+        assert re.findall(r"url\(|@import|src=", text) == []
+        assert len(text) < 60_000
+        for tag, attributes in read.tags:
+            target = attributes.get("href") or ""
+            if tag == "a" and not target.startswith(("#", "http://127.0.0.1")):
+                assert (site / target).is_file(), target
+
+
+def test_a_screen_reader_finds_language_headings_landmarks_and_names(site: Path) -> None:
+    for file in site.glob("*.html"):
+        read = Reader(file.read_text(encoding="utf-8"))
+        tags = [tag for tag, _ in read.tags]
+        assert tags.count("h1") == tags.count("main") == tags.count("title") == 1
+        assert dict(read.tags)["html"]["lang"] == "en"
+        for tag, attributes in read.tags:
+            if tag in {"table", "svg"} or attributes.get("role") in {"region", "img"}:
+                assert attributes.get("aria-label"), tag
+            if tag == "th":
+                assert attributes["scope"] in {"row", "col"}
+
+
+def test_the_index_says_what_cannot_be_shown_and_why(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "pipelines" / "broken"
+    shutil.copytree(folder, broken)
+    (broken / "slices.json").unlink()
+    (line,) = write_site({folder: Around(), broken: Around()}, tmp_path / "report")
+    assert line.startswith("broken: ")
+    index = Reader((tmp_path / "report" / "index.html").read_text(encoding="utf-8"))
+    assert re.search(r"broken \? NOT RUN .*slices\.json cannot be read", index.words)
+    assert "flight_delays" in index.words
+
+
+def test_a_tampered_metric_is_the_first_thing_that_the_page_says(folder: Path, tmp_path: Path) -> None:
+    edited = tmp_path / "pipelines" / "edited"
+    shutil.copytree(folder, edited)
+    metrics = edited / "metrics.json"
+    metrics.write_text(metrics.read_text(encoding="utf-8").replace('"auc": 0.71', '"auc": 0.81', 1), encoding="utf-8")
+    write_site({edited: Around()}, tmp_path / "report")
+    words = Reader((tmp_path / "report" / "edited.html").read_text(encoding="utf-8")).words
+    assert re.search(r"edited 1 of \d+ gates failed: digests\. It may not be merged or deployed\.", words)
