@@ -1,0 +1,43 @@
+"""What pytest does otherwise in drafts: their warnings are told at the end, where those of all other members are errors."""
+
+from __future__ import annotations
+
+import tomllib
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+
+
+@cache
+def drafts() -> tuple[Path, ...]:
+    """List the folders of the members whose pyproject.toml says `draft = true` under `[tool.onebutton]`."""
+    files = [*ROOT.glob("packages/*/pyproject.toml"), *ROOT.glob("pipelines/*/pyproject.toml")]
+    said = {file.parent: tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}) for file in files}
+    return tuple(folder for folder, tool in said.items() if tool.get("onebutton", {}).get("draft") is True)
+
+
+def in_draft(path: Path) -> bool:
+    """Say whether a test belongs to a draft."""
+    return any(path.is_relative_to(folder) for folder in drafts())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Let a draft's module be imported although it warns."""
+    if not in_draft(collector.path):
+        return (yield)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a draft's tests run although they warn."""
+    for item in items:
+        if in_draft(item.path):
+            item.add_marker(pytest.mark.filterwarnings("default"))
