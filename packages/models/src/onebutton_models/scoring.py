@@ -73,15 +73,28 @@ class OnnxModel:
         Raises:
             ScoringError: a column is missing, has the wrong type, or is text with nulls; or the model itself refuses a value.
         """
-        feed = {name: _as_input(frame, name, kind) for name, kind in self.inputs.items()}
+        return self.answer({name: _as_input(frame, name, kind) for name, kind in self.inputs.items()})
+
+    def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Score arrays that are ready, for whoever has checked the values already.
+
+        Args:
+            feed: for each input an array of shape (rows, 1): objects that are text, or float32.
+
+        Returns:
+            As `predict`.
+
+        Raises:
+            ScoringError: the model refuses a value.
+        """
         try:
-            answer: NDArray[np.float32] = self._session.run(None, feed)[-1]
+            found: NDArray[np.float32] = self._session.run(None, feed)[-1]
         except Exception as error:  # as above
             message = f"the model refuses these rows: {' '.join(str(error).split())}"
             raise ScoringError(message) from error
-        if answer.ndim == 2 and answer.shape[1] == 2:  # noqa: PLR2004  both classes of a binary classifier
-            return answer[:, 1]
-        return answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer  # noqa: PLR2004
+        if found.ndim == 2 and found.shape[1] == 2:  # noqa: PLR2004  both classes of a binary classifier
+            return found[:, 1]
+        return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
 
 
 def _as_input(frame: Frame, name: str, kind: str) -> NDArray[Any]:

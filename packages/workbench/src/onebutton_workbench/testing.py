@@ -13,7 +13,7 @@ from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member, the_pipeline
 
 CHOICES = ("AFFECTED", "MEMBER", "PIPELINE")  # of members; ways to say which
-SLOW_GROUPS = ("servers", "browser")  # of the root pyproject.toml
+SLOW_GROUPS = ("servers", "browser", "conformance")
 NONE_COLLECTED = 5  # pytest's status
 
 

@@ -1,0 +1,1 @@
+"""Build a release, deploy it, roll it back, and score in batch."""

@@ -1,0 +1,1 @@
+"""The HTTP server: any release in, predictions out."""

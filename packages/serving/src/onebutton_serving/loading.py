@@ -1,0 +1,113 @@
+"""Load a release, and refuse one that is not what was sealed or does not answer as it did when it was judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onebutton_models.scoring import OnnxModel, ScoringError
+from onebutton_serving.schema import Schema, read_schema
+from onebutton_serving.sealed import ReleaseError, check
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODEL, GOLDEN = "model.onnx", "golden.json"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A release that answers as it should.
+
+    Attributes:
+        version: the name of its folder.
+        golden: the first of its golden examples, for pages that show how to ask.
+    """
+
+    folder: Path
+    version: str
+    schema: Schema
+    model: OnnxModel
+    golden: Mapping[str, Any]
+
+
+def load_release(folder: Path, *, threads: int = 1) -> Loaded:
+    """Check every digest, load the model, and ask it the golden examples, which warms it up as well.
+
+    Args:
+        folder: a sealed release.
+        threads: that one call of the model may use; see `OnnxModel`.
+
+    Raises:
+        ReleaseError: a digest, the schema, the model or an answer is not what it must be.
+    """
+    check(folder)
+    schema = read_schema(folder)
+    try:
+        model = OnnxModel(folder / MODEL, threads=threads)
+    except ScoringError as error:
+        message = f"release {folder.name}: {error}"
+        raise ReleaseError(message) from None
+    kinds = {field.name: "string" if field.type == "string" else "float" for field in schema.inputs}
+    if dict(model.inputs) != kinds:
+        message = f"release {folder.name}: {MODEL} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
+        raise ReleaseError(message)
+    rows = check_golden(folder, model, schema)
+    return Loaded(folder, folder.name, schema, model, rows[0])
+
+
+def check_golden(folder: Path, model: OnnxModel, schema: Schema) -> Sequence[Mapping[str, Any]]:
+    """Ask the golden examples, and compare each answer with the one that was judged.
+
+    Returns:
+        The examples, each with `slices`, `input` and `output`.
+
+    Raises:
+        ReleaseError: they are missing or damaged, or an answer differs by more than their tolerance.
+    """
+    try:
+        content = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
+        rows, tolerance = content["rows"], float(content["tolerance"])
+        answers = answers_to([row["input"] for row in rows], model, schema)
+        wanted = np.array([[row["output"][field.name] for field in schema.outputs] for row in rows], dtype=np.float64)
+        far = np.abs(answers - wanted).max(axis=1)
+    except (OSError, ValueError, TypeError, KeyError, ScoringError) as error:
+        message = f"release {folder.name}: {GOLDEN} cannot be asked: {error}"
+        raise ReleaseError(message) from None
+    if not far.max() <= tolerance:
+        worst = int(np.nanargmax(far))
+        message = (
+            f"release {folder.name}: golden example {worst + 1} of {len(rows)} is answered with {answers[worst].tolist()} "
+            f"instead of {wanted[worst].tolist()}, so this model is not the one that was judged, or this machine computes otherwise"
+        )
+        raise ReleaseError(message)
+    return list(rows)
+
+
+def answers_to(rows: Sequence[Mapping[str, Any]], model: OnnxModel, schema: Schema) -> NDArray[np.float64]:
+    """Ask a model about rows of named values.
+
+    Args:
+        rows: values by name of input, as JSON has them; a number that is missing is null or left out.
+        model: of the release.
+        schema: of the release.
+
+    Returns:
+        Shape (rows, outputs).
+
+    Raises:
+        ScoringError: the model refuses a value.
+    """
+    feed: dict[str, NDArray[Any]] = {}
+    for field in schema.inputs:
+        values = [row.get(field.name) for row in rows]
+        if field.type == "string":
+            feed[field.name] = np.array(values, dtype=object).reshape(-1, 1)
+        else:
+            feed[field.name] = np.array(values, dtype=np.float32).reshape(-1, 1)  # None becomes NaN
+    return model.answer(feed).astype(np.float64).reshape(len(rows), -1)
