@@ -62,6 +62,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(shelf)))
+    server.daemon_threads = False  # so that closing waits for the last answer, and leaves no socket to the collector
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -215,6 +215,7 @@ def _call(uri: str, path: str, body: dict[str, Any] | None = None) -> dict[str, 
             content: dict[str, Any] = json.loads(answer.read())
             return content
     except HTTPError as error:
+        error.close()  # it holds the connection
         if error.code == 404:  # noqa: PLR2004  RESOURCE_DOES_NOT_EXIST
             return {}
         message = f"the server {shown(uri)} refuses: {error.code} {error.reason}"

@@ -159,6 +159,7 @@ def fetch(request: Request, target: Path) -> None:
                 digest.update(chunk)
                 out.write(chunk)
     except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
         message = f"{request.public_source} answers {error.code} {error.reason}; nothing was taken in"
         raise WorkbenchError(message) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
