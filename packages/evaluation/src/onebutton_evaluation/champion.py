@@ -34,9 +34,12 @@ def read_champion(folder: Path) -> Champion | None:
         None where there is no such file: then this is the first release.
 
     Raises:
-        InputError: the predictions are there and cannot be read.
+        InputError: the predictions cannot be read, or DVC has them and they are not here: that is no first release.
     """
     file, name = folder / PREDICTIONS, folder / NAME
+    if not file.is_file() and (folder / f"{PREDICTIONS}.dvc").is_file():
+        message = f"{file}: the champion's predictions are not here, so nothing was compared. `make pull` fetches them"
+        raise InputError(message)
     if not file.is_file():
         return None
     try:

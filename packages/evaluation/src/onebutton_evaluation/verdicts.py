@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.declarations import (
     CardGate,
@@ -165,7 +166,10 @@ def _number(gate: NumberGate, evidence: Evidence) -> Finding:
 
 def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
     if not (evidence.folder / SERVICE).is_file():
-        return Finding("NOT RUN", f"no server was measured: {SERVICE} is not there")
+        return Finding("NOT RUN", "no server was measured on this model: `make measure` does it")
+    model = evidence.folder / read_card_text(evidence.folder / "card.toml").model
+    if not model.is_file() or sha256(model) != evidence.file(SERVICE).get("model_sha256"):
+        return Finding("NOT RUN", "the server was measured on another model: `make measure` measures it on this one")
     return _named_number(gate.number, evidence.file(SERVICE), gate)
 
 
