@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from onebutton_tracking.commit import git
 from onebutton_tracking.entry import BRANCH_TAG, COMMIT_TAG
 from onebutton_tracking.model import RUN_TAG
+from onebutton_tracking.promotion import promoted_words
 from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG
 
@@ -51,6 +52,7 @@ class Past:
     Attributes:
         model: name and version; empty for a run without one.
         aliases: that point at that version now: `champion` is who was promoted.
+        promoted: for each of them who pointed it there, when and why.
         commit: `sha`, `branch`, `author`, `date`, `subject`; the last three are empty where the commit is not in this clone.
         dirty: whether the sources were in no commit; MLflow keeps the patch.
         data: each data set with `digest`, `source` and `read_by`.
@@ -69,6 +71,7 @@ class Past:
     finished: int
     model: str
     aliases: list[str]
+    promoted: list[str]
     commit: dict[str, str]
     dirty: bool
     data: dict[str, dict[str, str]]
@@ -241,6 +244,9 @@ def _read(subject: Subject, folder: Path) -> Past:
         finished=run.info.end_time or run.info.start_time,
         model=f"{subject.version.name} version {subject.version.version}" if subject.version else "",
         aliases=sorted(subject.version.aliases) if subject.version else [],
+        promoted=[promoted_words(alias, subject.version.tags) for alias in sorted(subject.version.aliases)]
+        if subject.version
+        else [],
         commit=_commit(tags, folder),
         dirty=tags.get(DIRTY_TAG) == "true",
         data={

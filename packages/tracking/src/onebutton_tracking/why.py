@@ -45,9 +45,7 @@ def _lines(found: Past) -> Iterator[tuple[str, str]]:
     yield from _part("took", [", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in found.seconds.items())])
     yield from _part("upstream", found.upstream)
     if found.model:
-        yield from _part(
-            "promoted", [f"@{alias} points here now" for alias in found.aliases] or ["no alias points here"]
-        )
+        yield from _part("promoted", found.promoted or ["no alias points here"])
     yield from _part("before", _changes_words(found))
 
 

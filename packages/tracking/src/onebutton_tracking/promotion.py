@@ -1,0 +1,78 @@
+"""Tell MLflow which model is in service where: the alias of each environment points at the version that holds its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onebutton_tracking.entry import open_store
+from onebutton_tracking.mirror import TooSlowError, at_most, refusals
+from onebutton_tracking.model import MODEL_TAG
+from onebutton_tracking.store import StoreError, check_there, shown
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROMOTED = "onebutton.promoted."  # of a model version: who pointed an alias at it, when and why
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One alias and what it shall point at.
+
+    Attributes:
+        pipeline: whose registered model it is.
+        alias: such as `production` or `champion`.
+        digest: SHA-256 of the model's bytes.
+        words: who, when and why.
+    """
+
+    pipeline: str
+    alias: str
+    digest: str
+    words: str
+
+
+def promote(promotions: list[Promotion], uri: str, seconds: float) -> list[str]:
+    """Move aliases that do not point where they should.
+
+    Args:
+        promotions: what is in service.
+        uri: of MLflow's store.
+        seconds: after which MLflow counts as away; 0 for as long as it takes.
+
+    Returns:
+        One line for each that moved, or cannot.
+
+    Raises:
+        StoreError: MLflow is away, or refuses.
+    """
+    try:
+        check_there(uri)
+        with at_most(seconds), refusals(uri):
+            client = open_store(uri)
+            return [words for one in promotions if (words := _promote(client, one))]
+    except TooSlowError:
+        message = f"MLflow at {shown(uri)} did not finish within {seconds:.0f} seconds"
+        raise StoreError(message) from None
+
+
+def _promote(client: MlflowClient, one: Promotion) -> str:
+    found = client.search_model_versions(f"name = '{one.pipeline}' AND tags.`{MODEL_TAG}` = '{one.digest}'")
+    if not found:
+        return (
+            f"{one.pipeline}@{one.alias}: MLflow does not know this model yet; `make track` where it was made brings it"
+        )
+    version = min(found, key=lambda version: int(version.version))
+    if client.get_registered_model(one.pipeline).aliases.get(one.alias) == version.version:
+        return ""
+    client.set_model_version_tag(one.pipeline, version.version, f"{PROMOTED}{one.alias}", one.words)
+    client.set_registered_model_alias(one.pipeline, one.alias, version.version)
+    return f"{one.pipeline}@{one.alias} is version {version.version} in MLflow"
+
+
+def promoted_words(alias: str, tags: Mapping[str, str]) -> str:
+    """Say who pointed an alias at a version; without a record, that it points there."""
+    words = tags.get(f"{PROMOTED}{alias}")
+    return f"@{alias} points here: {words}" if words else f"@{alias} points here now"
