@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 # Values such as PIPELINE=name count only when typed after `make`, and reach programs as the variable BUTTON_PIPELINE,
 # unexpanded: neither a variable of your shell nor a `$(...)` in a value can surprise a recipe.
-VALUES := AFFECTED ALL ALONE BASE COVERAGE DATA FILE FIT FROM ID JSON LICENSE LIMIT MEMBER MODEL NAME OWNER PIPELINE PORT ROWS RUN RUNNER SHA256 SLOW STRICT URL
+VALUES := AFFECTED ALL ALONE BASE BREAKING COVERAGE DATA ENV FILE FIT FROM ID IN JSON LICENSE LIMIT MEMBER MODEL NAME OUT OWNER PIPELINE PORT ROWS RUN RUNNER SHA256 SLOW STATUS STRICT TO URL WHY
 $(foreach v,$(VALUES),$(eval unexport $(v)))
 $(foreach v,$(VALUES),$(eval export BUTTON_$(v) = $$(if $$(filter command,$$(origin $(v))),$$(value $(v)))))
 
@@ -85,6 +85,14 @@ test: .venv/.synced ## Run the tests; MEMBER=name, AFFECTED=1 those a change rea
 .PHONY: check
 check: lint types test ## All that a commit must pass: lint, types and test; changes nothing
 
+.PHONY: deploy
+deploy: .venv/.synced ## Put a model into service: PIPELINE=name ENV=local; STATUS=1 says what is, TO=version one that was
+	@python -m onebutton_release.buttons deploy
+
+.PHONY: rollback
+rollback: .venv/.synced ## Go back to the release before: PIPELINE=name WHY="..."; ENV is production when left out
+	@python -m onebutton_release.buttons rollback
+
 ##@ Checks
 
 .PHONY: ci
@@ -132,10 +140,33 @@ reproduce: .venv/.synced ## Make RUN=id or MODEL=name again from its commit, and
 .PHONY: track
 track: .venv/.synced ## Bring results into MLflow that are not there yet; the last step of `make run`
 	@python -m onebutton_tracking.mirror
+	@python -m onebutton_release.aliases
 
 .PHONY: notebook
 notebook: .venv/.synced ## Open JupyterLab on notebooks/ in the locked environment
 	uv run --group notebook --all-packages jupyter lab notebooks
+
+##@ Ship
+
+.PHONY: measure
+measure: .venv/.synced ## Boot the server on the model and measure it, for the gates on its service; PIPELINE=name
+	@python -m onebutton_release.buttons measure
+
+.PHONY: serve
+serve: .venv/.synced ## Run the server on what is in service: PIPELINE=name ENV=local PORT=8000
+	@python -m onebutton_release.buttons serve
+
+.PHONY: score
+score: .venv/.synced ## Score a table with the release in service: PIPELINE=name IN=rows.parquet OUT=scored.parquet ENV=local
+	@python -m onebutton_release.scoring
+
+.PHONY: image
+image: .venv/.synced ## Build the container image of the release in service: PIPELINE=name ENV=local
+	@python -m onebutton_release.image
+
+.PHONY: champion
+champion: .venv/.synced ## Compare with the model in service from now on: PIPELINE=name
+	@python -m onebutton_release.buttons champion
 
 ##@ Data
 

@@ -83,7 +83,7 @@ def check_golden(folder: Path, model: OnnxModel, schema: Schema) -> Sequence[Map
         worst = int(np.nanargmax(far))
         message = (
             f"release {folder.name}: golden example {worst + 1} of {len(rows)} is answered with {answers[worst].tolist()} "
-            f"instead of {wanted[worst].tolist()}, so this model is not the one that was judged, or this machine computes otherwise"
+            f"instead of {wanted[worst].tolist()}, so it is not the model that was judged"
         )
         raise ReleaseError(message)
     return list(rows)

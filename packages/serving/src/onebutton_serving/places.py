@@ -180,4 +180,3 @@ def _sequence(line: bytes) -> int:
         return int(json.loads(line)["sequence"])
     except (ValueError, KeyError, TypeError):
         return -1
-

@@ -88,7 +88,7 @@ def read_schema(folder: Path) -> Schema:
             side: tuple(Field(**{**one, "allowed": tuple(one.get("allowed", ()))}) for one in content.pop(side))
             for side in ("inputs", "outputs")
         }
-        schema = Schema(**content, **fields)
+        schema = Schema(**content, inputs=fields["inputs"], outputs=fields["outputs"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         message = f"release {folder.name}: {SCHEMA} cannot be read: {error}"
         raise ReleaseError(message) from None

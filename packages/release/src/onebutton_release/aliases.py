@@ -1,0 +1,75 @@
+"""Bring what is in service into MLflow as aliases: each environment's name, and `champion`. The last step of `make track`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from onebutton_contracts.errors import InputError
+from onebutton_release.environments import CACHE, read_environments
+from onebutton_release.pointer import Pointer, read_pointer
+from onebutton_release.target import Target, find_target
+from onebutton_serving.loading import MODEL
+from onebutton_serving.places import PlaceError
+from onebutton_serving.sealed import ReleaseError, read_manifest
+from onebutton_tracking.promotion import Promotion, promote
+from onebutton_tracking.store import StoreError, tracking_uri
+
+CHAMPION = "champion"
+PATIENCE = 20.0  # seconds for MLflow: a deployment does not wait for it any longer
+
+
+def promotions(target: Target, pointer: Pointer) -> Iterator[Promotion]:
+    """List the aliases that a pointer stands for.
+
+    Raises:
+        ReleaseError: the release is damaged.
+    """
+    folder = target.place.fetch(pointer.version, target.root / CACHE / target.pipeline)
+    entry = pointer.entry
+    words = f"{entry.who}, {entry.at}, {entry.action} of {entry.after}" + (f": {entry.why}" if entry.why else "")
+    names = [target.name, CHAMPION] if target.environment.champion else [target.name]
+    for name in names:
+        yield Promotion(target.pipeline, name, read_manifest(folder)[MODEL], words)
+
+
+def tell_mlflow(targets: list[Target], seconds: float = PATIENCE) -> list[str]:
+    """Move the aliases of some environments; return what to say, MLflow's troubles included: they stop nobody."""
+    wanted = []
+    for target in targets:
+        try:
+            pointer = read_pointer(target.place)
+            wanted += list(promotions(target, pointer)) if pointer else []
+        except (PlaceError, ReleaseError) as error:
+            return [f"MLflow's aliases stay as they are: {error}"]
+    if not wanted:
+        return []
+    try:
+        return promote(wanted, tracking_uri(targets[0].root), seconds)
+    except StoreError as error:
+        return [f"MLflow's aliases are behind: {error}. `make track` brings them later"]
+
+
+def all_targets(root: Path) -> list[Target]:
+    """List every pipeline in every environment that can be reached from here; those that cannot are left out."""
+    found = []
+    environments = read_environments(root)
+    for pipeline in sorted(path.parent.name for path in root.glob("pipelines/*/release.toml")):
+        for name in environments:
+            try:
+                target = find_target(root, pipeline, name, name, environments)
+                if target.place.read("pointer.json") is not None:
+                    found.append(target)
+            except (InputError, PlaceError):
+                continue
+    return found
+
+
+def main() -> None:
+    """Move every alias that is behind."""
+    for words in tell_mlflow(all_targets(Path.cwd()), seconds=0):
+        print(f"track: {words}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What a pipeline declares of its releases: `release.toml`, beside `gates.toml` and `card.toml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic.dataclasses import dataclass as strict_dataclass
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.terms import Contract
+from onebutton_evaluation.card_text import read_card_text
+from onebutton_evaluation.declarations import Declarations, load_declarations
+from onebutton_evaluation.gatekeeping import is_draft
+
+
+@strict_dataclass(frozen=True, config=STRICT, kw_only=True)
+class Parts:
+    """The whole of `release.toml`.
+
+    Attributes:
+        inputs: the contract that describes what the model reads.
+        outputs: the contract that describes what it answers; its primary key names a row of the test period.
+        model: the ONNX file.
+        golden: examples with the answers that were judged.
+        predictions: the answers for the whole test period, with which the next model is compared.
+    """
+
+    inputs: str
+    outputs: str
+    model: str = "model/model.onnx"
+    golden: str = "model/golden.json"
+    predictions: str = "data/predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """All that a pipeline says of its releases.
+
+    Attributes:
+        folder: of the pipeline, whose name is the pipeline's.
+        title: of the model card.
+    """
+
+    folder: Path
+    parts: Parts
+    title: str
+    said: Declarations
+    inputs: Contract
+    outputs: Contract
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return self.folder.name
+
+
+def declared(folder: Path) -> Declared:
+    """Read what a pipeline declares.
+
+    Raises:
+        InputError: it is a draft, or one of the files is missing or wrong.
+    """
+    if is_draft(folder):
+        message = (
+            f"{folder.name} is a draft, and a draft is not deployed. When the model is meant for others, take `draft = true` "
+            f"out of pipelines/{folder.name}/pyproject.toml, then `make check`"
+        )
+        raise InputError(message)
+    if not (folder / "release.toml").is_file():
+        message = (
+            f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its two lines"
+        )
+        raise InputError(message)
+    parts = load_parameters(Parts, folder / "release.toml")
+    said = load_declarations(folder / "gates.toml")
+    return Declared(
+        folder,
+        parts,
+        read_card_text(folder / "card.toml").title,
+        said,
+        load_contract(folder / parts.inputs),
+        load_contract(folder / parts.outputs),
+    )

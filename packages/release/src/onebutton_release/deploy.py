@@ -1,0 +1,253 @@
+"""Put a model into service: gates, candidate, measured service, seal, pointer, servers. The work of `make deploy`.
+
+Whatever goes wrong before the pointer moves changes nothing. Once it has moved, every server must report the new release, or the
+pointer moves back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.gatekeeping import gate_folder, table
+from onebutton_release import candidate
+from onebutton_release.declared import Declared, declared
+from onebutton_release.environments import CACHE, check_allowed, who
+from onebutton_release.measured import measured
+from onebutton_release.pointer import Entry, Pointer, been_in_service, move, now, read_history, read_pointer, settle
+from onebutton_release.provenance import same_results, version_of
+from onebutton_release.servers import Report, wait
+from onebutton_release.target import Target
+from onebutton_serving.loading import load_release
+from onebutton_serving.schema import read_schema
+from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
+from onebutton_tracking.commit import read_commit
+from onebutton_tracking.results import produced_files
+
+PATIENCE = 30.0  # seconds in which every server must have loaded a release
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person typed.
+
+    Attributes:
+        version: which release; empty for the one in service in the environment before, or the results in this checkout.
+        why: in words, for the history.
+        breaking: take it although whoever calls was written for another contract.
+    """
+
+    version: str = ""
+    why: str = ""
+    breaking: bool = False
+
+
+def deploy(target: Target, earlier: Target | None, wish: Wish, say: Say) -> Pointer:
+    """Deploy a release.
+
+    Args:
+        target: where to.
+        earlier: the environment that must have had it in service before; None when the release is built from this checkout.
+        wish: what was typed.
+        say: prints one line of progress.
+
+    Returns:
+        The pointer, as it stands now.
+
+    Raises:
+        InputError: a gate, the release, the place or a server refuses; the message says which, and what is in service.
+        PlaceError: the place cannot be read or written.
+    """
+    person = who()
+    check_allowed(target.name, target.environment, person)
+    with target.place.hold():
+        settle(target.place)
+        before = read_pointer(target.place)
+        folder = _from_before(earlier, wish.version) if earlier else _built(target, wish.version, person, say)
+        if before and before.version == folder.name:
+            say(f"{folder.name} is in service in {target.name} already, since {before.entry.at}")
+            _confirmed(target, before.version, say)
+            return before
+        _check_callers(target, before, folder, breaking=wish.breaking)
+        target.place.publish(folder)
+        _check_whole(target, folder.name)
+        return _moved(target, before, _entry(target, before, folder, person, wish.why), breaking=wish.breaking, say=say)
+
+
+def _from_before(earlier: Target, version: str) -> Path:
+    """Fetch a release that was in service in the environment before this one."""
+    pointer = read_pointer(earlier.place)
+    wanted = version or (pointer.version if pointer else "")
+    known = been_in_service(read_history(earlier.place))
+    if wanted not in known:
+        what = (
+            f"{wanted} was never in service in {earlier.name}"
+            if wanted
+            else f"nothing is in service in {earlier.name} yet"
+        )
+        message = f"{what}, and must be before it comes here. `make deploy PIPELINE={earlier.pipeline} ENV={earlier.name}` first"
+        raise InputError(message)
+    return _loaded(earlier.place.fetch(wanted, earlier.root / CACHE / earlier.pipeline))
+
+
+def _loaded(folder: Path) -> Path:
+    try:
+        load_release(folder)
+    except ReleaseError as error:
+        raise InputError(str(error)) from None
+    return folder
+
+
+def _built(target: Target, version: str, person: str, say: Say) -> Path:
+    """Build the release of the results in this checkout; one that is in the place already is not built again."""
+    one = declared(target.root / "pipelines" / target.pipeline)
+    known = target.place.releases()
+    if version:
+        if version not in known:
+            message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
+            raise InputError(message)
+        return _loaded(target.place.fetch(version, target.root / CACHE / target.pipeline))
+    commit, _ = read_commit(one.folder, produced_files(one.folder))
+    if commit.dirty and not target.environment.laptop:
+        message = (
+            "something that makes this model is not committed, so nobody else could make it again. Commit it, then press "
+            "again; an environment that says `laptop = true` takes it as it is"
+        )
+        raise InputError(message)
+    _check_gates(one, measured_too=False)
+    name = version_of(one.folder)
+    if again := same_results(name, known):
+        say(f"release {again} was made of these very results before")
+        return _loaded(target.place.fetch(again, target.root / CACHE / target.pipeline))
+    return _sealed(one, target, name, person, say)
+
+
+def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> Path:
+    """Candidate, then the service measured on it, then the seal; and a copy in the place."""
+    with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
+        folder = Path(scratch) / name
+        say(f"candidate {name}: model, schema, golden examples, card, provenance, bill of materials")
+        candidate.build(one, target.root, folder, now(), person)
+        if candidate.service_numbers(one.folder) is None:
+            say("measuring the server on it, a few seconds")
+        measured(one.folder, folder)
+        _check_gates(one, measured_too=True)
+        candidate.judge(one, folder)
+        candidate.finish(folder)
+        target.place.publish(folder)
+        say(f"sealed: {len(list(folder.iterdir()))} files, {MANIFEST} {digest_of(folder / MANIFEST)[:12]}")
+    return target.place.fetch(name, target.root / CACHE / target.pipeline)
+
+
+def _check_gates(one: Declared, *, measured_too: bool) -> None:
+    """Refuse a model of which one gate is not passed.
+
+    Args:
+        one: what the pipeline declares.
+        measured_too: whether gates about the server count; before the server was measured they do not.
+    """
+    service = {gate.id for gate in one.said.gates if gate.check == "service"}
+    found = [verdict for verdict in gate_folder(one.folder) if measured_too or verdict.id not in service]
+    if bad := candidate.unmet(found):
+        names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
+        lines = "\n".join(table(bad))
+        message = (
+            f"{one.pipeline} may not be released: {names}\n{lines}\nNothing was changed. `make report` shows it all"
+        )
+        raise InputError(message)
+
+
+def _check_callers(target: Target, before: Pointer | None, folder: Path, *, breaking: bool) -> None:
+    """Refuse a release that reads another major version of its contract than those who call were written for."""
+    if before is None or breaking:
+        return
+    try:
+        old = read_schema(target.place.fetch(before.version, target.root / CACHE / target.pipeline))
+        new = read_schema(folder)
+    except ReleaseError:
+        return  # what is in service is damaged: all the more reason to replace it
+    if old.callers_contract != new.callers_contract:
+        message = f"{folder.name} reads {new.input_contract}, {before.version} in service reads {old.input_contract}"
+        message += ": whoever calls it would be refused. Change the callers first, then press again with BREAKING=1"
+        raise InputError(message)
+
+
+def _check_whole(target: Target, version: str) -> None:
+    """Load the release from its place, as the servers will, before anybody is pointed at it."""
+    _loaded(target.place.fetch(version, target.root / CACHE / target.pipeline))
+
+
+def _entry(target: Target, before: Pointer | None, folder: Path, person: str, why: str) -> Entry:
+    return Entry(
+        sequence=before.sequence + 1 if before else 1,
+        at=now(),
+        who=person,
+        environment=target.name,
+        pipeline=target.pipeline,
+        action="deploy",
+        before=before.version if before else "",
+        after=folder.name,
+        why=why,
+        digest=digest_of(folder / MANIFEST),
+    )
+
+
+def _moved(target: Target, before: Pointer | None, entry: Entry, *, breaking: bool, say: Say) -> Pointer:
+    """Move the pointer, wait for the servers, and move it back when one of them refuses."""
+    pointer = move(target.place, entry, breaking=breaking)
+    bad = _confirmed(target, entry.after, say)
+    if bad and before:
+        undone = _undo(entry, before, bad)
+        move(target.place, undone, breaking=True)
+        settle(target.place)
+        wait(target.servers, before.version, PATIENCE)
+        message = f"{bad}. So the pointer moved back: {before.version} is in service in {target.name}"
+        raise InputError(message)
+    settle(target.place)
+    if bad:
+        message = f"{bad}. There is nothing to go back to: the pointer names {entry.after}, which was the first"
+        raise InputError(message)
+    return pointer
+
+
+def _undo(entry: Entry, before: Pointer, why: str) -> Entry:
+    return replace(
+        entry,
+        sequence=entry.sequence + 1,
+        at=now(),
+        action="undo",
+        before=entry.after,
+        after=before.version,
+        why=why,
+        digest=before.entry.digest,
+    )
+
+
+def _confirmed(target: Target, version: str, say: Say) -> str:
+    """Wait until every server has a release in service; return what is wrong, or an empty string."""
+    if not target.servers:
+        if target.environment.laptop:
+            return ""
+        return f"{target.name} names no server of {target.pipeline}, so nobody confirms {version}"
+    reports = wait(target.servers, version, PATIENCE)
+    for report in reports:
+        if report.has(version):
+            count = len(report.versions)
+            say(f"{report.address}: {count} {'process has' if count == 1 else 'processes have'} {version} in service")
+    bad = [words for report in reports if (words := _trouble(report, version, target))]
+    silent = [report for report in reports if report.silent]
+    if silent and target.environment.laptop:
+        say(f"no server runs at {silent[0].address}. `make serve PIPELINE={target.pipeline}` starts one")
+    return "; ".join(bad)
+
+
+def _trouble(report: Report, version: str, target: Target) -> str:
+    if report.silent:
+        return "" if target.environment.laptop else f"{report.address} does not answer ({report.silent})"
+    if why := report.refusal(version):
+        return f"{report.address} stays on the old release: {why}"
+    return "" if report.has(version) else f"{report.address} did not take {version} within {PATIENCE:.0f} s"

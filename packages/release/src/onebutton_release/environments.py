@@ -1,0 +1,188 @@
+"""Where a model can be put into service: `deploy/environments.toml` says for each environment what it is and whom to ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_release.pointer import read_pointer
+from onebutton_serving.places import Place, PlaceError, open_place
+
+FILE = Path("deploy/environments.toml")
+CACHE = Path(".releases/cache")  # copies of releases whose place is in S3
+EVERYBODY = "*"
+PRODUCTION = "production"
+Text = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Environment:
+    """One environment.
+
+    Attributes:
+        place: `s3://bucket/folder`, or a folder; a relative one is inside this checkout.
+        on_call: whom to call when a model misbehaves.
+        runbook: the page for that moment.
+        may_deploy: names, as `git config user.email` or GitHub's name of who pressed; `*` is everybody.
+        servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
+        after: the environment in which a release must have been in service before it may come here; empty when none.
+        champion: whether the model in service here is the one that challengers are compared with.
+        laptop: a place to try things: its folder is made when it is missing, its servers may be off, and work that is not
+            committed may be released.
+    """
+
+    place: Text
+    on_call: Text
+    runbook: Text = "docs/runbook.md"
+    may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]
+    servers: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)
+    after: str = ""
+    champion: bool = False
+    laptop: bool = False
+
+    def servers_of(self, pipeline: str) -> tuple[str, ...]:
+        """List the servers of a pipeline."""
+        return self.servers.get(pipeline, self.servers.get(EVERYBODY, ()))
+
+
+@dataclass(frozen=True, config=STRICT)
+class _File:
+    environments: Annotated[Mapping[str, Environment], Field(min_length=1)]
+
+
+def read_environments(root: Path) -> Mapping[str, Environment]:
+    """Read every environment.
+
+    Raises:
+        InputError: the file is missing or says something unknown; or `after` names no environment, or champions are two.
+    """
+    found = load_parameters(_File, root / FILE).environments
+    for name, one in found.items():
+        if one.after and (one.after not in found or one.after == name):
+            message = f"{FILE}: {name} comes after {one.after!r}, which is no other environment"
+            raise InputError(message)
+    champions = [name for name, one in found.items() if one.champion]
+    if len(champions) > 1:
+        message = f"{FILE}: {' and '.join(champions)} both say champion: a challenger is compared with one"
+        raise InputError(message)
+    return found
+
+
+def choose(environments: Mapping[str, Environment], wanted: str, otherwise: str) -> str:
+    """Find the environment that was asked for.
+
+    Args:
+        environments: all of them.
+        wanted: as typed; empty when nothing was.
+        otherwise: which to take then; where it does not exist, the only one there is.
+
+    Raises:
+        InputError: it does not exist, or nothing was typed and there are several.
+    """
+    name = wanted or (otherwise if otherwise in environments else "")
+    if not name and len(environments) == 1:
+        (name,) = environments
+    if name not in environments:
+        what = f"there is no environment {wanted!r}" if wanted else "say which environment"
+        message = f"{what}. ENV can be: {', '.join(environments)} ({FILE})"
+        raise InputError(message)
+    return name
+
+
+def place_of(name: str, environment: Environment, pipeline: str, root: Path) -> Place:
+    """Open a pipeline's part of an environment's place, which must be there.
+
+    Raises:
+        InputError: a folder is missing, or would be thrown away with a hosted runner.
+    """
+    url = environment.place
+    if url.startswith("s3://"):
+        return open_place(url, pipeline)
+    folder = root / url
+    if folder.resolve().is_relative_to(root.resolve()) and os.environ.get("GITHUB_ACTIONS") == "true":
+        message = (
+            f"{name} keeps releases in {url}, inside a checkout that GitHub throws away: nothing would be deployed"
+        )
+        message += f". Name a place in {FILE} that stays, such as s3://bucket/releases"
+        raise InputError(message)
+    if environment.laptop:
+        folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        message = f"{name} keeps releases in {folder}, which is not there, so nothing can be deployed. Mount it, or mend {FILE}"
+        raise InputError(message)
+    return open_place(str(folder), pipeline)
+
+
+def who() -> str:
+    """Name who presses: GitHub's name in a workflow, else git's address, else the login.
+
+    It is what the history shows, and no lock: what keeps others out is who has the keys to the place.
+    """
+    import subprocess
+
+    if actor := os.environ.get("GITHUB_ACTOR"):
+        return actor
+    foreign = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    answer = subprocess.run(["git", "config", "user.email"], env=foreign, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or os.environ.get("USER", "") or "somebody"
+
+
+def check_allowed(name: str, environment: Environment, person: str) -> None:
+    """Refuse who may not deploy here.
+
+    Raises:
+        InputError: the person is not on the list.
+    """
+    if EVERYBODY not in environment.may_deploy and person not in environment.may_deploy:
+        message = f"{person} may not deploy to {name}: {', '.join(environment.may_deploy)} may. On call: {environment.on_call}"
+        raise InputError(message)
+
+
+def pipeline_named(name: str, root: Path) -> str:
+    """Find a pipeline; without a name the only one there is.
+
+    Raises:
+        InputError: it does not exist, or nothing was typed and there are several.
+    """
+    there = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
+    if not name and len(there) == 1:
+        return there[0]
+    if name not in there:
+        what = f"there is no pipeline {name!r}" if name else "say which pipeline"
+        message = f"{what}. PIPELINE can be: {', '.join(there) or '(none yet)'}"
+        raise InputError(message)
+    return name
+
+
+def release_in_service(pipeline: str, environment: str = "", root: Path | None = None) -> Path:
+    """Return a folder on this machine with the release that is in service; its digests are checked by whoever loads it.
+
+    Args:
+        pipeline: its name.
+        environment: its name; production when empty, or the only one there is.
+        root: of the repo.
+
+    Raises:
+        InputError: there is no such pipeline, environment, place or release.
+    """
+    root = root or Path.cwd()
+    pipeline = pipeline_named(pipeline, root)
+    environments = read_environments(root)
+    name = choose(environments, environment, PRODUCTION)
+    try:
+        place = place_of(name, environments[name], pipeline, root)
+        pointer = read_pointer(place)
+        if pointer is None:
+            message = f"no release of {pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
+            raise InputError(message)
+        return place.fetch(pointer.version, root / CACHE / pipeline)
+    except PlaceError as error:
+        raise InputError(str(error)) from None

@@ -1,0 +1,139 @@
+"""The pointer, which says which release is in service, and the history, which says how that came to be.
+
+The pointer is the truth: it moves by one atomic write and carries its own line of the history, so that a line which a crash kept
+from being written is written by whoever comes next. Standard library alone: rolling back must not wait for imports.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from onebutton_serving.places import POINTER, Place, PlaceError
+
+Action = Literal["deploy", "rollback", "undo"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the history.
+
+    Attributes:
+        sequence: counts the moves of one pointer from 1.
+        at: when, in UTC.
+        who: pressed.
+        action: `undo` is a deployment that the servers refused, taken back.
+        before: the version that was in service; empty for the first.
+        after: the version that is.
+        why: in words.
+        digest: SHA-256 of the release's manifest, which holds all others.
+    """
+
+    sequence: int
+    at: str
+    who: str
+    environment: str
+    pipeline: str
+    action: Action
+    before: str
+    after: str
+    why: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Which release is in service.
+
+    Attributes:
+        breaking: whether servers take it although whoever calls was written for another contract.
+        entry: how it came to be.
+    """
+
+    version: str
+    sequence: int
+    breaking: bool
+    entry: Entry
+
+
+def now() -> str:
+    """Return the time as the history writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_pointer(place: Place) -> Pointer | None:
+    """Return the pointer; None before the first deployment.
+
+    Raises:
+        PlaceError: it is damaged, or the place cannot be read.
+    """
+    content = place.read(POINTER)
+    if content is None:
+        return None
+    try:
+        said = json.loads(content)
+        return Pointer(**{**said, "entry": Entry(**said["entry"])})
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{place.url}: {POINTER} is damaged ({error}). The last line of its history says what it was"
+        raise PlaceError(message) from None
+
+
+def move(place: Place, entry: Entry, *, breaking: bool = False) -> Pointer:
+    """Put a release into service.
+
+    The line of the move before is written first, should a crash have kept it from the history.
+    """
+    settle(place)
+    pointer = Pointer(entry.after, entry.sequence, breaking, entry)
+    place.write(POINTER, json.dumps(asdict(pointer), indent=1).encode() + b"\n")
+    return pointer
+
+
+def settle(place: Place) -> None:
+    """Write the line of the last move, unless it is there: pressed after every move, and before the next."""
+    pointer = read_pointer(place)
+    if pointer is not None:
+        place.append(pointer.sequence, json.dumps(asdict(pointer.entry)).encode())
+
+
+def read_history(place: Place) -> list[Entry]:
+    """Return every move, oldest first, the last one included even where its line is not written yet; torn lines are left out."""
+    found = {}
+    for line in place.history():
+        try:
+            entry = Entry(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        found[entry.sequence] = entry
+    pointer = read_pointer(place)
+    if pointer is not None:
+        found[pointer.sequence] = pointer.entry
+    return [found[number] for number in sorted(found)]
+
+
+def good(history: Sequence[Entry]) -> list[str]:
+    """List the releases that one can go back to, the one in service last.
+
+    A deployment puts its release on top; going back takes everything above off, because somebody had a reason to leave it.
+    """
+    stack: list[str] = []
+    for entry in history:
+        if entry.after in stack and entry.action != "deploy":
+            del stack[stack.index(entry.after) + 1 :]
+        elif not stack or stack[-1] != entry.after:
+            stack = [version for version in stack if version != entry.after]
+            stack.append(entry.after)
+    return stack
+
+
+def been_in_service(history: Sequence[Entry]) -> set[str]:
+    """List every release that stayed: one that its servers refused did not."""
+    kept: set[str] = set()
+    for entry in history:
+        kept.add(entry.after)
+        if entry.action == "undo":
+            kept.discard(entry.before)
+    return kept

@@ -1,0 +1,91 @@
+"""Where a release comes from: commit, data, parameters, environment, and the MLflow run behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.commit import git, read_commit
+from onebutton_tracking.results import locked_code, locked_digests, produced_files, read_lock
+from onebutton_tracking.store import find_runs, tracking_uri
+
+FORMAT = b"release 1"
+
+
+def version_of(folder: Path) -> str:
+    """Name the release that a pipeline's results make: the day of the commit, and the start of the digest of `dvc.lock`.
+
+    The same results have the same name, whoever builds them, so a release is built once.
+
+    Raises:
+        InputError: the pipeline was never run.
+    """
+    try:
+        lock = (folder / "dvc.lock").read_bytes()
+    except OSError:
+        message = (
+            f"{folder.name} was never run: there is no {folder / 'dvc.lock'}. `make run PIPELINE={folder.name}` does it"
+        )
+        raise InputError(message) from None
+    day = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip() or "1970-01-01"
+    digest = hashlib.sha256(FORMAT + lock + _files_beside(folder)).hexdigest()
+    return f"{day.replace('-', '')}-{digest[:8]}"
+
+
+def _files_beside(folder: Path) -> bytes:
+    """Read what a release is made of and `dvc.lock` does not know."""
+    return b"".join((folder / name).read_bytes() for name in ("release.toml",) if (folder / name).is_file())
+
+
+def same_results(version: str, known: list[str]) -> str:
+    """Find the release of the same results under the day of another commit; empty when there is none."""
+    return next((one for one in known if re.sub(r"^\d+-", "", one) == version.partition("-")[2]), "")
+
+
+def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
+    """Write down what made a release.
+
+    Args:
+        folder: of the pipeline.
+        root: of the repo.
+        now: the time of the build.
+        who: built it.
+    """
+    lock_text = (folder / "dvc.lock").read_text(encoding="utf-8")
+    lock = read_lock(lock_text)
+    lock_digest = hashlib.sha256(lock_text.encode()).hexdigest()
+    commit, _ = read_commit(folder, produced_files(folder))
+    return {
+        "pipeline": folder.name,
+        "commit": commit.sha,
+        "branch": commit.branch,
+        "dirty": commit.dirty,
+        "sources": commit.sources,
+        "built_at": now,
+        "built_by": who,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "dvc.lock": lock_digest,
+        "uv.lock": hashlib.sha256((root / "uv.lock").read_bytes()).hexdigest(),
+        "params.yaml": _digest(folder / "params.yaml"),
+        "data": locked_digests(lock),
+        "code": locked_code(lock),
+        "mlflow_run": _run(root, folder.name, lock_digest),
+    }
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def _run(root: Path, pipeline: str, lock_digest: str) -> str:
+    """Return the id of the MLflow run of these results; empty while MLflow is away, which must not stop a release."""
+    try:
+        runs = find_runs(tracking_uri(root), pipeline, lock_digest) or []
+    except Exception:  # noqa: BLE001  whatever a store raises, it is not needed here
+        return ""
+    return next((run.run_id for run in runs if run.finished), "")

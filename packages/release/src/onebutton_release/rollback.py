@@ -1,0 +1,116 @@
+"""Go back to the release before: check it, move the pointer, wait for the servers. The work of `make rollback`.
+
+It needs neither MLflow nor the network of anybody but the place and its servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from onebutton_contracts.errors import InputError
+from onebutton_release.environments import CACHE, check_allowed, who
+from onebutton_release.pointer import Entry, Pointer, good, move, now, read_history, read_pointer, settle
+from onebutton_release.servers import wait
+from onebutton_release.target import Target
+from onebutton_serving.places import PlaceError
+from onebutton_serving.sealed import MANIFEST, ReleaseError, check, digest_of
+
+PATIENCE = 10.0  # seconds until the servers must have it
+
+
+def rollback(target: Target, *, version: str, why: str, say: Callable[[str], None]) -> Pointer:
+    """Go back.
+
+    Args:
+        target: where.
+        version: to which release; empty for the one before.
+        why: in words, for the history; it must not be empty.
+        say: prints one line of progress.
+
+    Raises:
+        InputError: nothing was in service before, or what was is damaged; the message names the next that is whole.
+        PlaceError: the place cannot be read or written.
+    """
+    person = who()
+    check_allowed(target.name, target.environment, person)
+    if not why.strip():
+        example = f'make rollback PIPELINE={target.pipeline} WHY="every flight is late, it says"'
+        message = f"say why, in a few words: whoever reads the history tomorrow was not here. `{example}`"
+        raise InputError(message)
+    with target.place.hold():
+        settle(target.place)
+        pointer = read_pointer(target.place)
+        if pointer is None:
+            message = (
+                f"no release of {target.pipeline} is in service in {target.name}, so there is nothing to go back from"
+            )
+            raise InputError(message)
+        before = good(read_history(target.place))[:-1]
+        chosen = _choose(target, pointer.version, before, version)
+        entry = Entry(
+            sequence=pointer.sequence + 1,
+            at=now(),
+            who=person,
+            environment=target.name,
+            pipeline=target.pipeline,
+            action="rollback",
+            before=pointer.version,
+            after=chosen,
+            why=why,
+            digest=_digest(target, chosen),
+        )
+        moved = move(target.place, entry, breaking=True)  # whoever calls was served by it before
+        settle(target.place)
+        _tell(target, chosen, say)
+    return moved
+
+
+def _choose(target: Target, current: str, before: list[str], wanted: str) -> str:
+    """Take the release before, or the one that was asked for, and refuse a damaged one."""
+    if not before:
+        message = (
+            f"{current} is the first release of {target.pipeline} in {target.name}: there is nothing to go back to"
+        )
+        raise InputError(message)
+    if wanted and wanted not in before:
+        message = f"{wanted or '(none)'} is not among what was in service before: {', '.join(reversed(before))}"
+        raise InputError(message)
+    chosen = wanted or before[-1]
+    if fault := damage(target, chosen):
+        whole = [one for one in reversed(before) if one != chosen and not damage(target, one)]
+        more = (
+            f"The next that is whole: make rollback PIPELINE={target.pipeline} ENV={target.name} TO={whole[0]} WHY=…"
+            if whole
+            else ""
+        )
+        message = (
+            f"{fault}, so {current} stays in service. {more or 'No other release is whole: build one and deploy it'}"
+        )
+        raise InputError(message)
+    return chosen
+
+
+def damage(target: Target, version: str) -> str:
+    """Say what is wrong with a release; empty when it is whole."""
+    try:
+        check(target.place.fetch(version, target.root / CACHE / target.pipeline))
+    except (ReleaseError, PlaceError) as error:
+        return str(error)
+    return ""
+
+
+def _digest(target: Target, version: str) -> str:
+    return digest_of(target.place.fetch(version, target.root / CACHE / target.pipeline) / MANIFEST)
+
+
+def _tell(target: Target, version: str, say: Callable[[str], None]) -> None:
+    """Wait for the servers; going back stands whatever they say, because the pointer is what they will follow."""
+    for report in wait(target.servers, version, PATIENCE):
+        if report.has(version):
+            say(f"{report.address} has {version} in service")
+        elif report.silent:
+            say(f"{report.address} does not answer ({report.silent}); it takes {version} when it starts")
+        else:
+            say(
+                f"{report.address} DID NOT TAKE {version}: {report.refusal(version) or 'it still has another'}. Restart it"
+            )

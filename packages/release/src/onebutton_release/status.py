@@ -1,0 +1,46 @@
+"""Say what is in service where, since when, by whom, and what one could go back to. The work of `make deploy STATUS=1`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onebutton_release.pointer import Entry, good, read_history, read_pointer
+from onebutton_release.servers import ask
+from onebutton_release.target import Target
+from onebutton_serving.places import PlaceError
+
+LATEST = 10  # moves that are shown
+
+
+def status(target: Target) -> Iterator[str]:
+    """Write what is known of one pipeline in one environment."""
+    try:
+        pointer, history = read_pointer(target.place), read_history(target.place)
+    except PlaceError as error:
+        yield f"{target.pipeline} in {target.name}: NOT RUN, its place cannot be read: {error}"
+        return
+    if pointer is None:
+        yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
+        return
+    yield f"{target.pipeline} in {target.name}: {pointer.version}, since {pointer.entry.at}, by {pointer.entry.who}"
+    yield f"  place      {target.place.url}"
+    yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
+    for address in target.servers:
+        report = ask(address)
+        words = (
+            f"does not answer ({report.silent})"
+            if report.silent
+            else ", ".join(sorted(set(report.versions))) or "no release"
+        )
+        lagging = "" if report.silent or report.has(pointer.version) else " NOT what the pointer names"
+        yield f"  server     {address}: {words}{lagging}"
+        yield from (f"             refused {version}: {why}" for version, why in report.refused)
+    before = good(history)[:-1]
+    yield f"  back to    {before[-1] if before else 'nothing: it is the first'}"
+    for number, entry in enumerate(reversed(history[-LATEST:])):
+        yield f"  {'history' if not number else '':<10} {_line(entry)}"
+
+
+def _line(entry: Entry) -> str:
+    why = f": {entry.why}" if entry.why else ""
+    return f"{entry.at}  {entry.action:<8} {entry.before or '(nothing)'} -> {entry.after}  {entry.who}{why}"
