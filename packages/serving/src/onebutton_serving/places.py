@@ -18,13 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from onebutton_serving.errors import PlaceError
 from onebutton_serving.sealed import MANIFEST
 
+__all__ = ["POINTER", "FolderPlace", "Place", "PlaceError", "open_place"]
 POINTER = "pointer.json"
-
-
-class PlaceError(Exception):
-    """A place cannot be read or written; the message says which and why."""
 
 
 class Place(Protocol):

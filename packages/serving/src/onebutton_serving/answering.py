@@ -1,0 +1,74 @@
+"""Answer requests with one release: from the bytes of a body to the bytes of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from onebutton_serving.loading import Loaded
+from onebutton_serving.rows import Reader, Values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answerer:
+    """A loaded release, and all that can be prepared before a request comes.
+
+    Attributes:
+        loaded: the release.
+        version: of it.
+        read: reads a body into values; see `Reader.read`.
+        names: of the values of a row, in their order.
+        outputs: names of what is answered per row.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        """Make the types and the parts of an answer that are always the same.
+
+        Raises:
+            ReleaseError: the schema asks for something that cannot be checked.
+        """
+        reader = Reader(loaded.schema)
+        self.loaded, self.version = loaded, loaded.version
+        self.read, self.names, self._texts = reader.read, reader.names, reader.texts
+        self.outputs = [field.name for field in loaded.schema.outputs]
+        self._start = b'{"version":' + _encode(self.version) + b',"predictions":'
+        self.header = (b"x-model-version", self.version.encode("ascii", "replace"))
+
+    def answer(self, rows: Sequence[Values]) -> list[list[float]]:
+        """Ask the model.
+
+        Args:
+            rows: at least one, as `read` returns them.
+
+        Returns:
+            For each row one number for each of `outputs`.
+
+        Raises:
+            ScoringError: the model refuses a value.
+        """
+        answers: list[list[float]] = self.loaded.model.answer(self._feed(rows)).reshape(len(rows), -1).tolist()
+        return answers
+
+    def _feed(self, rows: Sequence[Values]) -> Mapping[str, NDArray[Any]]:
+        """Lay rows out by column: two arrays are made, all columns are views of them."""
+        columns, texts = list(zip(*rows, strict=True)), self._texts
+        shape = (-1, len(rows), 1)
+        parts: list[NDArray[Any]] = []
+        if texts:
+            parts.append(np.array(columns[:texts], dtype=object).reshape(shape))
+        if len(columns) > texts:
+            parts.append(np.array(columns[texts:], dtype=np.float32).reshape(shape))  # None becomes NaN
+        return dict(zip(self.names, chain.from_iterable(parts), strict=True))
+
+    def written(self, answers: Sequence[Sequence[float]]) -> bytes:
+        """Write the body of an answer; a number that is not finite is null."""
+        names = self.outputs
+        return self._start + _encode([dict(zip(names, answer, strict=True)) for answer in answers]) + b"}"

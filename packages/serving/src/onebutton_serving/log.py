@@ -1,0 +1,185 @@
+"""The log of predictions: every answer is handed to a thread that appends it to a journal; no answer ever waits for a disk."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from onebutton_serving.answering import Answerer
+from onebutton_serving.rows import Values, fields_in_order
+
+EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
+QUEUE = 200_000  # rows that may wait; more are dropped
+CHUNK = 64  # entries encoded in one go, some 0.2 ms for which requests wait
+ROLL_ROWS, ROLL_SECONDS = 50_000, 600.0  # a journal of so many rows, or so old, becomes a segment
+JOURNAL = ".journal"
+
+logger = logging.getLogger("onebutton_serving")
+_encode = msgspec.json.Encoder().encode
+Entry = tuple[Answerer, float, float, str, Sequence[Values], Sequence[Sequence[float]]]
+
+
+class PredictionLog:
+    """Writes what one worker answers.
+
+    A journal is lines of JSON: an object that says which release the lines below it are of, then an array per request. Whoever
+    writes it keeps it locked, so journals of workers that were killed can be told apart.
+
+    Attributes:
+        written: rows, since the start.
+        dropped: rows, since the start, because the disk or the queue was full.
+    """
+
+    def __init__(self, folder: Path, key: str = "") -> None:
+        """Make the folder and start the thread.
+
+        Args:
+            folder: of the log; the workers of one server share it.
+            key: hashes personal values; without one they are left out.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.written = self.dropped = 0
+        self._folder = folder
+        self._key = blake2b(key.encode()).digest() if key else b""
+        self._queue: deque[Entry] = deque()
+        self._waiting = 0
+        self._stop = threading.Event()
+        self._journal: IO[bytes] | None = None
+        self._header: Answerer | None = None
+        self._rows, self._opened, self._number = 0, 0.0, 0
+        self._full = False
+        self._roller: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def add(self, entry: Entry) -> None:
+        """Take one request and its answers: the release, time, seconds that it took, request id, rows, answers."""
+        rows = len(entry[4])
+        if self._waiting + rows > QUEUE:
+            self.dropped += rows
+            return
+        self._waiting += rows
+        self._queue.append(entry)
+
+    def close(self) -> None:
+        """Write what waits, and let go of the journal; `segments` makes a segment of it."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY):
+            self._visit()
+        self._visit()
+        self._let_go()
+
+    def _visit(self) -> None:
+        try:
+            while self._queue:
+                self._append([self._queue.popleft() for _ in range(min(CHUNK, len(self._queue)))])
+            old = self._rows and time.monotonic() - self._opened > ROLL_SECONDS
+            if self._rows >= ROLL_ROWS or old:
+                self._let_go()
+                self._roll()
+        except Exception:  # the thread must go on, else the queue would fill for ever
+            logger.exception("the log of predictions failed, and goes on")
+
+    def _append(self, entries: list[Entry]) -> None:
+        rows = sum(len(entry[4]) for entry in entries)
+        self._waiting -= rows
+        lines = []
+        for entry in entries:
+            if entry[0] is not self._header:
+                self._header = entry[0]
+                lines.append(_encode(_header_of(entry[0])))
+            lines.append(_encode(self._line(entry)))
+        try:
+            self._write(b"\n".join(lines) + b"\n")
+        except OSError as error:
+            self._header = None
+            self.dropped += rows
+            if not self._full:
+                logger.warning(
+                    "the log of predictions cannot be written (%s): rows are dropped and counted", error.strerror
+                )
+            self._full = True
+            return
+        self._rows += rows
+        self.written += rows
+        if self._full:
+            logger.info("the log of predictions is written again")
+        self._full = False
+
+    def _line(self, entry: Entry) -> list[Any]:
+        release, moment, seconds, request, rows, answers = entry
+        hidden = [
+            at for at, field in enumerate(fields_in_order(release.loaded.schema)) if field.classification == "personal"
+        ]
+        if hidden:
+            rows = [self._hide(row, hidden) for row in rows]
+        return [round(moment * 1e6), round(seconds * 1e3, 3), request, rows, answers]
+
+    def _hide(self, row: Values, hidden: list[int]) -> Values:
+        values = list(row)
+        for at in hidden:
+            value = values[at]
+            shown = None if value is None or not self._key else blake2b(_encode(value), digest_size=16, key=self._key)
+            values[at] = shown.hexdigest() if shown else None
+        return tuple(values)
+
+    def _write(self, content: bytes) -> None:
+        """Append, whole or not at all."""
+        if self._journal is None:
+            self._journal = self._open()
+        number = self._journal.fileno()
+        before = os.lseek(number, 0, os.SEEK_END)
+        try:
+            while content:
+                content = content[os.write(number, content) :]
+        except OSError:
+            os.ftruncate(number, before)
+            raise
+
+    def _open(self) -> IO[bytes]:
+        self._number += 1
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{self._number}{JOURNAL}"
+        journal = (self._folder / name).open("ab", buffering=0)
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        self._rows, self._opened = 0, time.monotonic()
+        return journal
+
+    def _let_go(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._journal, self._header, self._rows = None, None, 0
+
+    def _roll(self) -> None:
+        """Make segments in a process of their own: reading a journal back would hold up requests here."""
+        if self._roller is None or self._roller.poll() is not None:
+            command = [sys.executable, "-m", "onebutton_serving.segments", str(self._folder)]
+            self._roller = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+
+def _header_of(release: Answerer) -> dict[str, Any]:
+    fields = fields_in_order(release.loaded.schema)
+    hashed = [field.classification == "personal" for field in fields]
+    kinds = [
+        "string" if one or field.type == "string" else field.type for field, one in zip(fields, hashed, strict=True)
+    ]
+    return {
+        "version": release.version,
+        "inputs": list(zip(release.names, kinds, strict=True)),
+        "outputs": release.outputs,
+    }

@@ -1,0 +1,151 @@
+"""Everything but predictions: what is in service, health, figures, and pages for people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from onebutton_serving.docs_page import POLICY, page, waiting_page
+from onebutton_serving.loading import Loaded
+from onebutton_serving.meters import CONTENT_TYPE, Meters
+from onebutton_serving.openapi import describe
+from onebutton_serving.service import Service
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+CARD_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; sandbox"
+)
+
+
+class Pages:
+    """What is behind each path."""
+
+    def __init__(self, service: Service, meters: Meters | None) -> None:
+        """Read from these."""
+        self._service, self._meters = service, meters
+
+    def application(self) -> Starlette:
+        """Make the application that serves them."""
+        paths: dict[str, Any] = {
+            "/": self.root, "/v1/model": self.model, "/health/live": self.live, "/health/ready": self.ready,
+            "/metrics": self.metrics, "/openapi.json": self.openapi, "/docs": self.docs, "/card": self.card,
+        }  # fmt: skip
+        routes = [Route(path, endpoint) for path, endpoint in paths.items()]
+        routes.append(Route("/v1/predict", self.root, methods=["POST"]))  # is answered before; here so that GET is 405
+        return Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
+
+    async def model(self, _: Request) -> Response:
+        """What is in service, its card, its past, and every worker."""
+        return JSONResponse(await asyncio.to_thread(_model, self._service))
+
+    async def live(self, _: Request) -> Response:
+        """Whether the process answers."""
+        return JSONResponse({"status": "live"})
+
+    async def ready(self, _: Request) -> Response:
+        """Whether a release is in service."""
+        current = self._service.current
+        if current is None:
+            return JSONResponse({"status": "not ready", "reason": self._service.reason}, 503, {"retry-after": "1"})
+        return JSONResponse({"status": "ready", "version": current.version})
+
+    async def metrics(self, _: Request) -> Response:
+        """Figures for Prometheus."""
+        if self._meters is None:
+            raise HTTPException(404)
+        content = await asyncio.to_thread(self._figures, self._meters)
+        return Response(content, headers={"content-type": CONTENT_TYPE})
+
+    def _figures(self, meters: Meters) -> bytes:
+        return meters.written({one["pid"] for one in self._service.roster.read()})
+
+    async def openapi(self, _: Request) -> Response:
+        """The API of the release in service."""
+        return JSONResponse(describe(_loaded(self._service)))
+
+    async def docs(self, _: Request) -> Response:
+        """A page to read what a model takes, and to try it."""
+        current = self._service.current
+        text = waiting_page(self._service.reason) if current is None else page(current.loaded)
+        return _page(text, POLICY)
+
+    async def card(self, _: Request) -> Response:
+        """The card of the release in service."""
+        text = await asyncio.to_thread(_text, _loaded(self._service).folder / "card.html")
+        if not text:
+            raise HTTPException(404)
+        return _page(text, CARD_POLICY)
+
+    async def root(self, _: Request) -> Response:
+        """Show people where to begin."""
+        return RedirectResponse("/docs")
+
+
+def _page(text: str, policy: str) -> Response:
+    safe = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache"}
+    return HTMLResponse(text, headers=safe | {"content-security-policy": policy})
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    rule, words = {
+        404: ("path", f"there is no {request.url.path}; /docs shows what there is"),
+        405: ("method", f"{request.url.path} does not take {request.method}"),
+    }.get(status, ("not ready", getattr(error, "detail", "")))
+    headers = getattr(error, "headers", None)
+    fault = {"rule": rule, "message": words, "row": None, "field": None}
+    return JSONResponse({"errors": [fault]}, status, headers)
+
+
+def _loaded(service: Service) -> Loaded:
+    if service.current is None:
+        raise HTTPException(503, service.reason, {"retry-after": "1"})
+    return service.current.loaded
+
+
+def _model(service: Service) -> dict[str, Any]:
+    current, workers = service.current, service.roster.read()
+    if current is None:
+        return {"pipeline": None, "version": None, "reason": service.reason, "workers": workers}
+    loaded = current.loaded
+    schema = loaded.schema
+    return {
+        "pipeline": schema.pipeline,
+        "version": loaded.version,
+        "title": schema.title,
+        "contracts": {"inputs": schema.input_contract, "outputs": schema.output_contract},
+        "card": _text(loaded.folder / "card.md"),
+        "provenance": _content(loaded.folder / "provenance.json"),
+        "verdicts": _counted(_content(loaded.folder / "verdicts.json")),
+        "workers": workers,
+    }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _content(path: Path) -> Any:
+    try:
+        return json.loads(_text(path) or "null")
+    except ValueError:
+        return None
+
+
+def _counted(verdicts: Any) -> dict[str, int]:
+    """Count gates by result."""
+    gates = verdicts.get("gates", []) if isinstance(verdicts, dict) else []
+    return dict(Counter(str(gate.get("result")) for gate in gates if isinstance(gate, dict)))

@@ -1,0 +1,131 @@
+"""Types of a request, made from a release's schema: msgspec reads and checks a body against them in one pass."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from onebutton_serving.schema import Field, Schema
+from onebutton_serving.sealed import ReleaseError
+
+MAX_ROWS = 10_000  # in one request
+LARGEST = 3.4028234663852886e38  # a model computes in float32: more would become infinite
+LARGEST_INTEGER = 2**53  # beyond it, JSON's numbers are no longer exact
+
+Values = tuple[Any, ...]
+
+
+def bounds(field: Field) -> tuple[float, float]:
+    """Return the smallest and the largest number that a field takes."""
+    widest = LARGEST_INTEGER if field.type == "integer" else LARGEST
+    low = -widest if field.minimum is None else max(field.minimum, -widest)
+    return low, widest if field.maximum is None else min(field.maximum, widest)
+
+
+def pattern_of(field: Field) -> str:
+    r"""Return a field's pattern for Python, whose `$` would let a line break through where other languages do not.
+
+    Raises:
+        ReleaseError: it is no regular expression that Python reads.
+    """
+    text = field.pattern
+    if text.endswith("$") and not text.endswith(r"\$"):
+        text = text[:-1] + r"\Z"
+    try:
+        re.compile(text)
+    except re.error as error:
+        message = (
+            f"schema.json: the pattern {field.pattern!r} of {field.name} is no regular expression of Python: {error}"
+        )
+        raise ReleaseError(message) from None
+    return text
+
+
+def needed(field: Field) -> bool:
+    """Say whether null is refused: of a text always, because no model takes a text that is not there."""
+    return field.required or field.type == "string"
+
+
+def fields_in_order(schema: Schema) -> list[Field]:
+    """Return the inputs as a row's values are kept: texts first, so that texts and numbers each become one array."""
+    return sorted(schema.inputs, key=lambda field: field.type != "string")
+
+
+class Reader:
+    """Reads bodies of one release's requests.
+
+    Attributes:
+        names: of the values of a row, in their order.
+        texts: how many of them, at the start, are texts.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        """Make the types.
+
+        Raises:
+            ReleaseError: the schema asks for something that cannot be checked.
+        """
+        fields = fields_in_order(schema)
+        self.names = [field.name for field in fields]
+        self.texts = sum(field.type == "string" for field in fields)
+        options: dict[str, Any] = {"forbid_unknown_fields": True, "kw_only": True, "gc": False}
+        members = [_member(field, f"f{number}") for number, field in enumerate(fields)]
+        renamed = {f"f{number}": field.name for number, field in enumerate(fields)}  # a column may be called `class`
+        row = msgspec.defstruct("Row", members, rename=renamed, **options)
+        limits = msgspec.Meta(min_length=1, max_length=MAX_ROWS)
+        rows: Any = Annotated[list[row], limits]  # type: ignore[valid-type]  # made at run time
+        body = msgspec.defstruct("Body", [("rows", rows)], **options)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(body).decode
+        self._left = [(at, check) for at, field in enumerate(fields) if (check := _left_to_check(field))]
+
+    def read(self, body: bytes) -> list[Values]:
+        """Read a body into one tuple of values per row.
+
+        Raises:
+            msgspec.DecodeError: it is not JSON.
+            msgspec.ValidationError: it breaks a rule; `faults` says which.
+            RecursionError: it is too deep.
+        """
+        rows = list(map(msgspec.structs.astuple, self._decode(body).rows))
+        for at, check in self._left:
+            if not all(row[at] is None or check(row[at]) for row in rows):
+                message = f"{self.names[at]} is not allowed"
+                raise msgspec.ValidationError(message)
+        return rows
+
+
+def _member(field: Field, name: str) -> tuple[str, Any] | tuple[str, Any, Any]:
+    if field.type == "string":
+        if field.allowed:
+            return name, Literal[tuple(map(str, field.allowed))]
+        said: dict[str, Any] = {"min_length": field.min_length, "max_length": field.max_length}
+        if field.pattern:
+            said["pattern"] = pattern_of(field)
+        return name, Annotated[str, msgspec.Meta(**said)]
+    low, high = bounds(field)
+    number: Any = Annotated[float, msgspec.Meta(ge=low, le=high)]
+    return (name, number) if field.required else (name, number | None, None)
+
+
+def _left_to_check(field: Field) -> Callable[[float], bool] | None:
+    """Return what msgspec does not check: 3.0 is a whole number, as tables that had nulls once write it."""
+    if field.type == "string":
+        return None
+    allowed: Sequence[Any] = field.allowed
+    if allowed:
+        return frozenset(map(float, allowed)).__contains__
+    return float.is_integer if field.type == "integer" else None
+
+
+def is_number(value: object) -> bool:
+    """Say whether a value of JSON is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False

@@ -1,0 +1,135 @@
+"""What one worker has in service: one reference, so that a swap is one assignment."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from onebutton_serving.answering import Answerer
+from onebutton_serving.loading import load_release
+from onebutton_serving.places import POINTER, Place, PlaceError
+from onebutton_serving.roster import Roster
+from onebutton_serving.sealed import VERSION, ReleaseError
+
+logger = logging.getLogger("onebutton_serving")
+
+
+class Service:
+    """The release in service, and why another is not.
+
+    Attributes:
+        current: answers requests; None until a release is loaded. Whoever answers a request takes it once.
+        reason: why none is loaded.
+        refused: `version` and `why` of the release that the pointer names and this worker does not take; else None.
+        swaps: how many releases were taken, and how many were refused.
+    """
+
+    def __init__(self, roster: Roster, state: Path) -> None:
+        """Start with nothing."""
+        self.current: Answerer | None = None
+        self.reason = "no release is loaded yet"
+        self.refused: dict[str, str] | None = None
+        self.swaps = {"taken": 0, "refused": 0}
+        self.roster = roster
+        self._cache = state / "releases"
+        self._in_service = state / "in-service.json"
+
+    def follow(self, place: Place) -> None:
+        """Do what the pointer says: swap, or keep what is in service and say why.
+
+        Raises:
+            PlaceError: the place cannot be read now.
+        """
+        content = place.read(POINTER)
+        if content is None:
+            self.keep(f"{place.url}: there is no {POINTER}, so nothing was deployed here yet")
+            return
+        try:
+            version, breaking = _named(content)
+        except ReleaseError as error:
+            self._refuse("", str(error))
+            return
+        if self.current is not None and self.current.version == version:
+            self._accept(self.current)
+            return
+        try:
+            self._accept(self._loaded(place.fetch(version, self._cache), breaking=breaking))
+        except ReleaseError as error:
+            self._refuse(version, str(error))
+
+    def resume(self, place: Place) -> None:
+        """Take what the other workers have, in the place of one that was killed; the pointer may name what they refused."""
+        try:
+            version = str(json.loads(self._in_service.read_text(encoding="utf-8"))["version"])
+            self._accept(Answerer(load_release(place.fetch(version, self._cache))))
+        except (OSError, ValueError, KeyError, TypeError, ReleaseError, PlaceError):
+            return
+
+    def fix(self, folder: Path) -> None:
+        """Load one release for ever.
+
+        Raises:
+            ReleaseError: it is not what was sealed, or does not answer as it should.
+        """
+        self._accept(Answerer(load_release(folder)))
+
+    def _loaded(self, folder: Path, *, breaking: bool) -> Answerer:
+        found = Answerer(load_release(folder))
+        if self.current is not None and not breaking:
+            now, then = self.current.loaded.schema, found.loaded.schema
+            if now.callers_contract != then.callers_contract:
+                message = (
+                    f"release {found.version} is for callers of {then.input_contract}, those of today were written for "
+                    f"{now.input_contract}. Deploy it with BREAKING=1 once they are ready"
+                )
+                raise ReleaseError(message)
+        return found
+
+    def _accept(self, found: Answerer) -> None:
+        if found is not self.current:
+            self.current = found  # the swap: requests under way keep the one that they took
+            self.swaps["taken"] += 1
+            logger.info("in service: %s %s", found.loaded.schema.pipeline, found.version)
+            self._remember(found.version)
+        self.reason, self.refused = "", None
+        self.roster.say(found.version, None)
+
+    def _refuse(self, version: str, why: str) -> None:
+        self.refused = {"version": version, "why": why}
+        self.swaps["refused"] += 1
+        if self.current is None:
+            self.reason = why
+            logger.error("refused: %s. Nothing is in service", why)
+        else:
+            logger.error("refused: %s. %s stays in service", why, self.current.version)
+        self.roster.say(self.current.version if self.current else None, self.refused)
+
+    def keep(self, reason: str) -> None:
+        """Note why nothing is in service, or that the pointer has gone."""
+        if self.current is None:
+            self.reason = reason
+        else:
+            logger.warning("%s. %s stays in service", reason, self.current.version)
+
+    def _remember(self, version: str) -> None:
+        draft = self._in_service.with_suffix(f".{id(self)}")
+        try:
+            draft.write_text(json.dumps({"version": version}), encoding="utf-8")
+            draft.replace(self._in_service)
+        except OSError:
+            return  # the disk is full: only a worker that comes back would have read it
+
+
+def _named(content: bytes) -> tuple[str, bool]:
+    """Return what a pointer names: a version, and whether callers are ready for another contract."""
+    try:
+        pointer: Any = json.loads(content)
+        version = pointer["version"]
+        if not isinstance(version, str) or not VERSION.fullmatch(version):
+            raise ValueError(version)  # noqa: TRY301  told below, as all that may be wrong
+        return version, pointer.get("breaking") is True
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{POINTER} is damaged: {error!r}"
+        raise ReleaseError(message) from None

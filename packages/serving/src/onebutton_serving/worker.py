@@ -1,0 +1,46 @@
+"""One worker process: granian calls `make_app` in each, after it was started or came back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from onebutton_serving.app import App
+from onebutton_serving.log import PredictionLog
+from onebutton_serving.meters import Meters
+from onebutton_serving.pages import Pages
+from onebutton_serving.places import open_place
+from onebutton_serving.roster import Roster
+from onebutton_serving.sealed import ReleaseError
+from onebutton_serving.service import Service
+from onebutton_serving.settings import from_environment
+from onebutton_serving.watching import Watcher
+
+FAILED = "failed"  # the file in the state folder that says why a fixed release cannot be served
+
+
+def make_app() -> App:
+    """Put a worker together, and let it look for its release."""
+    settings = from_environment()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter(f"%(asctime)s serving {os.getpid()} %(levelname)s %(message)s"))
+    logger = logging.getLogger("onebutton_serving")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    state = Path(settings.state)
+    service = Service(Roster(state / "workers"), state)
+    place = open_place(settings.place, settings.pipeline) if settings.place else None
+    if settings.release:
+        try:
+            service.fix(Path(settings.release))
+        except ReleaseError as error:
+            service.reason = str(error)
+            (state / FAILED).write_text(str(error), encoding="utf-8")
+            os.kill(settings.server, signal.SIGTERM)  # there is nothing to wait for
+    log = PredictionLog(state / "log", os.environ.get("ONEBUTTON_LOG_KEY", ""))
+    meters = Meters(state / "metrics")
+    Watcher(service, place, settings.server).start()
+    return App(service, log, meters, Pages(service, meters).application())
