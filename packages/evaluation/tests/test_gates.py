@@ -222,7 +222,7 @@ def say_the_same_of_all(pipeline: Pipeline) -> None:
     ("gate", "fault", "words"),
     [
         ("exam", drop_hard_rows, "rows were judged, the contract pins"),
-        ("exam", swap_hard_rows, "as many rows as the contract pins, but other keys or answers"),
+        ("exam", swap_hard_rows, "but other keys or answers. If they are right, pin examRows"),
         ("exam", mix_up_answers, "other keys or answers"),
         (
             "ranks",
