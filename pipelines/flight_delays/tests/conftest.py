@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +29,8 @@ from onebutton_evaluation import card
 if TYPE_CHECKING:
     import polars as pl
 
-PIPELINE = Path(__file__).parents[1]
+PIPELINE = Path(__file__).resolve().parents[1]
+ROOT = PIPELINE.parents[1]
 
 
 def contract_of(name: str) -> Contract:
@@ -105,3 +110,110 @@ def finished(flights: pl.DataFrame, weather: pl.DataFrame, tmp_path_factory: pyt
         judge.main()
         card.main()
     return folder
+
+
+FOREIGN = (
+    "GIT_",
+    "BUTTON_",
+    "MAKE",
+    "MFLAGS",
+    "PYTEST_",
+    "COV_",
+    "PRE_COMMIT",
+    "MLFLOW_",
+    "UV_",
+    "PYTHONDONTWRITEBYTECODE",
+)
+
+
+class Newcomer:
+    """A person with a fresh clone, and a HOME with nothing in it; uv's downloads alone are shared, to be quick.
+
+    Attributes:
+        printed: what the first `make run` said.
+    """
+
+    printed = ""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.clone = folder / "home", folder / "clone"
+        self.home.mkdir()
+        cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+        # a machine with git, make and Python alone: a folder that brings uv is left out, unless Python is in it too
+        folders = [Path(part) for part in os.environ["PATH"].split(":") if Path(part) != ROOT / ".venv/bin"]
+        path = [folder for folder in folders if not (folder / "uv").exists() or (folder / "python3").exists()]
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self.environment |= {
+            "HOME": str(self.home),
+            "UV_CACHE_DIR": cache,
+            "PATH": ":".join(map(str, path)),
+            **{f"GIT_{role}_{what}": f"new@{role}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        }
+        self.call("git", "clone", "--quiet", str(ROOT), str(self.clone), folder=folder)
+        self._take_what_is_not_committed()
+
+    def _take_what_is_not_committed(self) -> None:
+        """Test what stands on disk, also before it is committed."""
+        for name in self.git_lines("ls-files", "--deleted", folder=ROOT):
+            (self.clone / name).unlink(missing_ok=True)
+        for name in self.git_lines("ls-files", "--modified", "--others", "--exclude-standard", folder=ROOT):
+            if (ROOT / name).is_file():
+                (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.clone / name)
+        self.call("git", "add", "--all")
+        self.call("git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", "what stands on disk")
+
+    def call(self, *command: str, status: int | None = 0, folder: Path | None = None, **extra: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=folder or self.clone,
+            env=self.environment | extra,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert status is None or done.returncode == status, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def git_lines(self, *arguments: str, folder: Path | None = None) -> list[str]:
+        return self.call("git", *arguments, folder=folder).splitlines()
+
+    def refused(self, *command: str, folder: Path | None = None, **extra: str) -> str:
+        """Run what must be refused, without a traceback."""
+        done = self.call(*command, status=None, folder=folder, **extra)
+        assert "Traceback" not in done, done
+        return done
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        file = self.clone / name
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def reset(self) -> None:
+        self.call("git", "reset", "--quiet", "--hard")
+        self.call("git", "clean", "--quiet", "-d", "--force")
+
+    def runs(self) -> int:
+        with contextlib.closing(sqlite3.connect(self.clone / "mlflow.db")) as database:
+            (count,) = database.execute("SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'").fetchone()
+        return int(count)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+    """A clone that has run once; modules that use it are of one xdist group, so that there is one."""
+    newcomer = Newcomer(tmp_path_factory.mktemp("newcomer"))
+    newcomer.printed = newcomer.call("make", "run")
+    newcomer.call("git", "add", "--all")
+    newcomer.call("git", "commit", "--quiet", "--no-verify", "--allow-empty", "--message", "results")
+    return newcomer
+
+
+@pytest.fixture
+def newcomer(trained: Newcomer) -> Iterator[Newcomer]:
+    """The clone as it was after its first run, whatever the test before did to git's files."""
+    trained.reset()
+    yield trained
+    trained.reset()

@@ -110,7 +110,8 @@ def make_clone(folder: Path) -> Path:
     for cache in WARM:
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, clone / cache)
-    for button in ("make setup", "make run"):  # gates judge results; where the cache has them this only fetches them
+    # gates judge results, and the server; where the cache has the results this only fetches them
+    for button in ("make setup", "make run", "make measure"):
         done = call(button, clone)
         if done.returncode:
             message = f"{button} failed in the temporary clone:\n{done.stdout}"

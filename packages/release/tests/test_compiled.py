@@ -1,0 +1,124 @@
+"""The flights' own contracts, compiled for the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from onebutton_contracts.errors import InputError
+from onebutton_release.compiled import compile_schema, schema_text
+from onebutton_release.declared import Declared, declared
+from onebutton_serving.schema import read_schema
+
+TESTS = Path(__file__).resolve().parent
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: {name}
+name: Flights
+version: 2.1.0
+status: active
+team: {{name: the team}}
+schema:
+  - name: {name}
+    logicalType: object
+    properties:
+{columns}
+"""
+COLUMNS = {
+    "origin": (
+        "logicalType: string\n        required: true\n        quality:\n"
+        "          - {metric: invalidValues, mustBe: 0, arguments: {validValues: [EWR, JFK, LGA]}}"
+    ),
+    "distance": "logicalType: number\n        logicalTypeOptions: {minimum: 0, maximum: 6000}",
+    "seats": "logicalType: integer\n        required: true\n        classification: personal",
+    "day": "logicalType: date\n        required: true",
+    "probability": "logicalType: number\n        required: true\n        logicalTypeOptions: {minimum: 0, maximum: 1}",
+}
+GATES = """
+[judging]
+answer = "late"
+prediction = "probability"
+metrics = ["auc"]
+champion = "auc"
+tolerance = 0.01
+minimum_rows = 50
+
+[[gates]]
+id = "quick"
+check = "service"
+owner = "o"
+why = "w"
+number = "p95_ms"
+at_most = 5
+"""
+CARD = "\n".join(
+    f'{name} = "words"' for name in ("title", "predicts", "owner", "data", "intended", "forbidden", "limits", "people")
+)
+
+
+@pytest.fixture
+def one(repo: Path) -> Declared:
+    folder = repo / "pipelines/flights"
+    columns = "\n".join(f"      - name: {name}\n        {rest}" for name, rest in COLUMNS.items())
+    for name in ("features", "predictions"):
+        (folder / f"{name}.yaml").write_text(CONTRACT.format(name=name, columns=columns), encoding="utf-8")
+    for name, text in (
+        ("release.toml", 'inputs = "features.yaml"\noutputs = "predictions.yaml"\n'),
+        ("gates.toml", GATES),
+        ("card.toml", CARD),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")
+    return declared(folder)
+
+
+def test_what_a_contract_says_of_a_column_is_what_the_server_checks(one: Declared, tmp_path: Path) -> None:
+    takes = {"origin": "string", "distance": "float", "seats": "float"}
+    schema = compile_schema(one, takes, ["probability"])
+    (tmp_path / "schema.json").write_text(schema_text(schema), encoding="utf-8")
+    assert read_schema(tmp_path) == schema
+    origin, distance, seats = schema.inputs
+    assert (origin.type, origin.allowed, origin.required) == ("string", ("EWR", "JFK", "LGA"), True)
+    assert (distance.minimum, distance.maximum, distance.required) == (0, 6000, False)
+    assert (seats.type, seats.classification) == ("integer", "personal")
+    assert schema.callers_contract == ("features", "2")
+    assert "pattern" not in json.loads(schema_text(schema))["inputs"][0]  # what is not said is not written
+
+
+@pytest.mark.parametrize(
+    ("takes", "words"),
+    [
+        ({"tail": "string"}, "the model has 'tail', of which this contract says nothing"),
+        ({"origin": "float"}, "origin is string, the model takes float"),
+        ({"day": "float"}, "day is date, the model takes float: it cannot be asked over HTTP"),
+    ],
+)
+def test_a_model_that_its_contract_does_not_describe_is_refused(
+    one: Declared, takes: dict[str, str], words: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        compile_schema(one, takes, ["probability"])
+    assert words in str(refused.value)
+
+
+def test_a_pipeline_without_a_release_toml_is_told_where_to_read(one: Declared) -> None:
+    (one.folder / "release.toml").unlink()
+    with pytest.raises(InputError, match=r"has no release.toml, so nobody knows what to release. docs/deploy.md"):
+        declared(one.folder)
+
+
+def test_a_draft_is_refused(one: Declared) -> None:
+    (one.folder / "pyproject.toml").write_text("[tool.onebutton]\ndraft = true\n", encoding="utf-8")
+    with pytest.raises(InputError, match="flights is a draft, and a draft is not deployed"):
+        declared(one.folder)
+
+
+def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
+    with (one.folder / "release.toml").open("a", encoding="utf-8") as stream:
+        stream.write('imputs = "x"\n')
+    with pytest.raises(InputError, match="imputs: unknown key"):
+        declared(one.folder)
+    assert dataclasses.is_dataclass(one)

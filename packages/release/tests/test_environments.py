@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from onebutton_contracts.errors import InputError
+from onebutton_release.environments import (
+    FILE,
+    check_allowed,
+    choose,
+    place_of,
+    read_environments,
+    release_in_service,
+    who,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+PRODUCTION = """
+[environments.staging]
+place = "/srv/nowhere/staging"
+may_deploy = ["*"]
+on_call = "the platform team"
+servers = { flights = ["http://127.0.0.1:9"] }
+
+[environments.production]
+place = "/srv/nowhere/production"
+may_deploy = ["ann@acme.example"]
+on_call = "Ann, +1 555 0100"
+after = "staging"
+"""
+
+
+def add(repo: Path, text: str) -> None:
+    with (repo / FILE).open("a", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def test_the_file_of_this_repo_has_one_environment_that_works_here() -> None:
+    environments = read_environments(ROOT)
+    assert [*environments] == ["local"]
+    assert environments["local"].laptop
+    assert environments["local"].servers_of("anything") == ("http://127.0.0.1:8000",)
+
+
+def test_the_examples_in_the_file_are_what_it_takes(repo: Path) -> None:
+    """A reader takes the marks away and has staging and production."""
+    text = (ROOT / FILE).read_text(encoding="utf-8")
+    examples = text[text.index("# [environments.staging]") :].replace("# champion = true", "# ")
+    (repo / FILE).write_text(
+        "\n".join(line.removeprefix("# ") for line in examples.splitlines() if line.startswith("# ")), encoding="utf-8"
+    )
+    assert [*read_environments(repo)] == ["staging", "production"]
+
+
+def test_a_place_that_is_not_there_is_red(repo: Path) -> None:
+    add(repo, PRODUCTION)
+    environments = read_environments(repo)
+    with pytest.raises(InputError, match="staging keeps releases in /srv/nowhere/staging, which is not there"):
+        place_of("staging", environments["staging"], "flights", repo)
+
+
+def test_a_hosted_runner_cannot_deploy_into_its_own_checkout(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    with pytest.raises(InputError, match="inside a checkout that GitHub throws away"):
+        place_of("local", read_environments(repo)["local"], "flights", repo)
+    assert not (repo / "releases").exists()
+
+
+def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(repo, PRODUCTION)
+    production = read_environments(repo)["production"]
+    assert who() == "ann@acme.example"
+    check_allowed("production", production, who())
+    monkeypatch.setenv("GITHUB_ACTOR", "bob")
+    with pytest.raises(InputError, match=r"bob may not deploy to production: ann@acme.example may. On call: Ann"):
+        check_allowed("production", production, who())
+
+
+def test_without_a_name_rollback_means_production(repo: Path) -> None:
+    assert choose(read_environments(repo), "", "production") == "local"  # the only one
+    add(repo, PRODUCTION)
+    assert choose(read_environments(repo), "", "production") == "production"
+    with pytest.raises(InputError, match=r"there is no environment 'prod'\. ENV can be: local, staging, production"):
+        choose(read_environments(repo), "prod", "production")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('on_call = "you"', "", "on_call"),
+        ("laptop = true", "laptop = true\nserver = 3", "unknown key"),
+        ('may_deploy = ["*"]', "may_deploy = []", "may_deploy"),
+        ('place = "releases"', 'place = "releases"\nafter = "moon"', "which is no other environment"),
+        ("[environments.local]", "[environments", "not a file of parameters"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(repo: Path, old: str, new: str, words: str) -> None:
+    text = (repo / FILE).read_text(encoding="utf-8")
+    (repo / FILE).write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        read_environments(repo)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_nothing_in_service_is_said_with_the_button_that_mends_it(repo: Path) -> None:
+    with pytest.raises(InputError, match=r"no release of flights is in service in local\. `make deploy ENV=local`"):
+        release_in_service("flights", "local", repo)

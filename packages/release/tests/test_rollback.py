@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onebutton_contracts.errors import InputError
+from onebutton_release import buttons
+from onebutton_release.pointer import read_history, read_pointer
+from onebutton_release.rollback import rollback
+from onebutton_release.target import Target
+from onebutton_serving.places import PlaceError
+
+A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
+Deployed = Callable[[str], None]
+
+
+def quiet(_words: str) -> None:
+    pass
+
+
+def in_service(target: Target) -> str:
+    pointer = read_pointer(target.place)
+    return pointer.version if pointer else ""
+
+
+def test_going_back_takes_the_release_before_and_says_so_in_the_history(target: Target, deployed: Deployed) -> None:
+    deployed(A)
+    deployed(B)
+    assert rollback(target, version="", why="every flight is late, it says", say=quiet).version == A
+    assert in_service(target) == A
+    last = json.loads(target.place.history()[-1])
+    assert (last["action"], last["before"], last["after"]) == ("rollback", B, A)
+    assert (last["who"], last["why"]) == ("ann@acme.example", "every flight is late, it says")
+
+
+def test_going_back_twice_never_returns_to_the_release_that_was_left(target: Target, deployed: Deployed) -> None:
+    for version in (A, B, C):
+        deployed(version)
+    assert rollback(target, version="", why="bad", say=quiet).version == B
+    assert rollback(target, version="", why="worse", say=quiet).version == A
+    with pytest.raises(InputError, match="is the first release of flights in local: there is nothing to go back to"):
+        rollback(target, version="", why="even this", say=quiet)
+    deployed(C)
+    assert rollback(target, version="", why="bad again", say=quiet).version == A
+
+
+def test_a_damaged_release_is_refused_and_the_next_whole_one_is_named(target: Target, deployed: Deployed) -> None:
+    for version in (A, B, C):
+        deployed(version)
+    model = target.root / "releases/flights" / B / "model.onnx"
+    model.chmod(0o644)
+    model.write_bytes(b"flipped")
+    with pytest.raises(InputError) as refused:
+        rollback(target, version="", why="bad", say=quiet)
+    assert f"release {B} is damaged: model.onnx was changed, so {C} stays in service" in str(refused.value)
+    assert f"ENV=local TO={A} WHY=" in str(refused.value)
+    assert in_service(target) == C
+    assert rollback(target, version=A, why="bad", say=quiet).version == A
+
+
+def test_without_a_reason_nothing_moves(target: Target, deployed: Deployed) -> None:
+    deployed(A)
+    deployed(B)
+    with pytest.raises(InputError, match="say why"):
+        rollback(target, version="", why=" ", say=quiet)
+    assert in_service(target) == B
+
+
+def test_a_release_that_was_never_in_service_is_no_place_to_go_back_to(target: Target, deployed: Deployed) -> None:
+    deployed(A)
+    deployed(B)
+    with pytest.raises(InputError, match=f"{C} is not among what was in service before: {A}"):
+        rollback(target, version=C, why="bad", say=quiet)
+
+
+def test_while_somebody_deploys_nobody_else_can(target: Target, deployed: Deployed) -> None:
+    deployed(A)
+    deployed(B)
+    with target.place.hold(), pytest.raises(PlaceError, match="somebody deploys or rolls back right now"):
+        rollback(target, version="", why="bad", say=quiet)
+    assert in_service(target) == B
+
+
+def test_the_line_that_a_crash_kept_from_the_history_is_written_by_the_next_press(
+    target: Target, deployed: Deployed
+) -> None:
+    deployed(A)
+    deployed(B)
+    file = Path(target.place.url) / "deployments.jsonl"
+    whole = file.read_bytes()
+    first, _second = whole.splitlines(keepends=True)
+    file.write_bytes(first + b'{"sequence": 2, "at')  # torn by a crash, the pointer moved already
+    assert [entry.after for entry in read_history(target.place)] == [A, B]
+    rollback(target, version="", why="bad", say=quiet)
+    lines = [entry.after for entry in read_history(target.place)]
+    assert lines == [A, B, A]
+    assert [json.loads(line)["sequence"] for line in file.read_bytes().splitlines() if line.endswith(b"}")] == [1, 2, 3]
+
+
+def test_the_button_is_quick_because_it_imports_little(target: Target, deployed: Deployed) -> None:
+    """Rolling back may not wait for MLflow, polars or onnxruntime: none of them is imported."""
+    deployed(A)
+    deployed(B)
+    code = (
+        "import sys; from pathlib import Path; from onebutton_release.buttons import press; "
+        "status = press('rollback', Path.cwd()); "
+        "print(sorted({'mlflow', 'polars', 'onnxruntime', 'pandas', 'sklearn'} & {*sys.modules}), status)"
+    )
+    environment = os.environ | {
+        "BUTTON_PIPELINE": "flights",
+        "BUTTON_WHY": "bad",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=target.root, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[] 0", done.stdout + done.stderr
+    assert f"{A} is in service in local again, {B} is not" in done.stdout
+
+
+def test_a_mistake_is_one_line_and_status_1(
+    target: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, wanted in (("PIPELINE", "nothing"), ("ENV", "moon")):
+        monkeypatch.setenv(f"BUTTON_{name}", wanted)
+        assert buttons.press("rollback", target.root) == 1
+        said = capsys.readouterr().err
+        assert wanted in said
+        assert said.count("\n") == 1
+        monkeypatch.delenv(f"BUTTON_{name}")
+    monkeypatch.setenv("BUTTON_WHY", "bad")
+    assert buttons.press("rollback", target.root) == 1
+    assert (
+        "no release of flights is in service in local, so there is nothing to go back from" in capsys.readouterr().err
+    )
+
+
+def test_history_grows_by_one_line_a_move(target: Target, deployed: Deployed) -> None:
+    for version in (A, B, C, A):
+        deployed(version)
+    assert len(target.place.history()) == 4
+    assert all(time.strptime(json.loads(line)["at"][:19], "%Y-%m-%dT%H:%M:%S") for line in target.place.history())

@@ -1,0 +1,348 @@
+"""The README's way from a trained model into service and back, on a fresh clone, with a real server under load."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("newcomer")]
+
+ENOUGH = 20_000  # requests in which no answer may fail
+KILLS = 30
+LOAD = """
+import json, sys
+from onebutton_release.load import load
+one = load(sys.argv[1], sys.argv[2].encode(), connections=8, seconds=2)
+print(json.dumps([one.requests, one.failed, one.versions]))
+"""
+ANSWER = """
+import json, sys
+from pathlib import Path
+from onebutton_serving.loading import answers_to, load_release
+one = load_release(Path(sys.argv[1]))
+print(answers_to([json.loads(sys.argv[2])], one.model, one.schema)[0, 0])
+"""
+PIPELINE = "pipelines/flight_delays"
+
+
+class Server:
+    """`make serve`, until the test is over."""
+
+    def __init__(self, newcomer: Any, port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        words = ["make", "serve", "PIPELINE=flight_delays", f"PORT={port}"]
+        self.process = subprocess.Popen(
+            words, cwd=newcomer.clone, env=newcomer.environment, start_new_session=True, stdout=subprocess.DEVNULL
+        )
+
+    def get(self, page: str) -> Any:
+        with urllib.request.urlopen(f"{self.address}{page}", timeout=5) as answer:
+            return json.load(answer)
+
+    def predict(self, *rows: dict[str, Any]) -> Any:
+        request = urllib.request.Request(
+            f"{self.address}/v1/predict",
+            json.dumps({"rows": rows}).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+
+    def wait(self, version: str = "") -> None:
+        for _ in range(600):
+            with contextlib.suppress(OSError, ValueError):
+                found = self.get("/v1/model")["version"]
+                if found and version in ("", found):
+                    return
+            time.sleep(0.05)
+        message = f"the server has no release {version} in service"
+        raise AssertionError(message)
+
+
+def golden(newcomer: Any) -> dict[str, Any]:
+    content = json.loads((newcomer.clone / PIPELINE / "model/golden.json").read_text(encoding="utf-8"))
+    example: dict[str, Any] = content["rows"][0]
+    return example
+
+
+def better_model(newcomer: Any) -> None:
+    """Train slower and longer: a little better, and another `dvc.lock`."""
+    newcomer.edit(f"{PIPELINE}/params.yaml", "learning_rate: 0.1", "learning_rate: 0.05")
+    newcomer.edit(f"{PIPELINE}/params.yaml", "max_trees: 400", "max_trees: 700")
+
+
+def pointer(newcomer: Any) -> Any:
+    return json.loads((newcomer.clone / ".releases/flight_delays/pointer.json").read_text(encoding="utf-8"))
+
+
+def versions(newcomer: Any) -> list[str]:
+    folder = newcomer.clone / ".releases/flight_delays"
+    return sorted(path.parent.name for path in folder.glob("*/MANIFEST.sha256"))
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def served(trained: Any, port: int) -> Iterator[Server]:
+    """The first release in service, and its server; the environment names the server's port."""
+    trained.reset()
+    trained.edit("deploy/environments.toml", "127.0.0.1:8000", f"127.0.0.1:{port}")
+    trained.call("git", "commit", "--quiet", "--all", "--no-verify", "--message", "another port")
+    said = trained.call("make", "deploy", "PIPELINE=flight_delays")
+    assert "is in service in local. Next: make champion" in said
+    server = Server(trained, port)
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(20)
+        server.process.kill()
+
+
+def test_the_first_release_answers_and_there_is_nothing_to_go_back_to(newcomer: Any, served: Server) -> None:
+    example = golden(newcomer)
+    answer = served.predict(example["input"])
+    assert answer["version"] == pointer(newcomer)["version"]
+    assert answer["predictions"][0]["probability"] == pytest.approx(example["output"]["probability"], abs=1e-5)
+    said = newcomer.refused("make", "rollback", "PIPELINE=flight_delays", "WHY=just trying")
+    assert "is the first release of flight_delays in local: there is nothing to go back to" in said
+    assert "is in service in local already" in newcomer.call("make", "deploy", "PIPELINE=flight_delays")
+    aliases = newcomer.call("make", "why", "MODEL=flight_delays@champion")
+    assert "@champion points here: new@author" in aliases or "@champion points here: " in aliases
+
+
+def test_a_release_holds_all_that_it_must_and_can_be_checked_with_stock_tools(newcomer: Any, served: Server) -> None:
+    folder = newcomer.clone / ".releases/flight_delays" / served.get("/v1/model")["version"]
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "MANIFEST.sha256",
+        "card.html",
+        "card.md",
+        "gates.toml",
+        "golden.json",
+        "model.onnx",
+        "predictions.parquet",
+        "provenance.json",
+        "sbom.cdx.json",
+        "schema.json",
+        "service.json",
+        "verdicts.json",
+    }
+    newcomer.call("sha256sum", "--check", "--quiet", "MANIFEST.sha256", folder=folder)
+    verdicts = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))["gates"]
+    assert {one["result"] for one in verdicts} == {"passed"}
+    assert "answers-quickly" in {one["id"] for one in verdicts}
+    made = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert newcomer.git_lines("cat-file", "-t", made["commit"]) == ["commit"]
+    parts = json.loads((folder / "sbom.cdx.json").read_text(encoding="utf-8"))["components"]
+    assert {"onnxruntime", "granian"} <= {one["name"] for one in parts}
+    assert not {"mlflow", "scikit-learn", "lightgbm"} & {one["name"] for one in parts}
+    covered = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["rows"]
+    groups = {name.split()[0] for row in covered for name in row["slices"]}
+    assert {"all", "month", "origin", "distance"} <= groups
+
+
+@pytest.fixture(scope="module")
+def two(trained: Any, served: Server) -> list[str]:
+    """A second, better model, compared with the first, judged, and released."""
+    first = pointer(trained)["version"]
+    trained.reset()
+    assert f"is compared with {first} of local" in trained.call("make", "champion", "PIPELINE=flight_delays")
+    better_model(trained)
+    trained.call("make", "run")
+    compared = json.loads((trained.clone / PIPELINE / "comparison.json").read_text(encoding="utf-8"))["champion"]
+    assert compared["name"] == first
+    assert compared["verdict"] in {"better", "same"}
+    trained.call("git", "add", "--all")
+    trained.call("git", "commit", "--quiet", "--no-verify", "--message", "a better model")
+    trained.call("make", "deploy", "PIPELINE=flight_delays", "WHY=better")
+    second = pointer(trained)["version"]
+    assert second != first
+    served.wait(second)
+    return [first, second]
+
+
+class Loading:
+    """Load on a server in the background, until it is asked what became of it."""
+
+    def __init__(self, newcomer: Any, server: Server, body: str) -> None:
+        self.newcomer, self.server, self.body = newcomer, server, body
+        self.requests = self.failed = 0
+        self.versions: set[str] = set()
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._work)
+        self.thread.start()
+
+    def _work(self) -> None:
+        while not self.stopped.is_set():
+            said = self.newcomer.call(".venv/bin/python", "-c", LOAD, self.server.address, self.body)
+            requests, failed, versions = json.loads(said)
+            self.requests += requests
+            self.failed += failed
+            self.versions |= set(versions)
+
+    def until(self, requests: int) -> None:
+        begun = time.monotonic()
+        while self.requests < requests and time.monotonic() - begun < 120:
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self.thread.join()
+
+
+def test_two_deployments_and_two_rollbacks_under_load_fail_nobody(
+    newcomer: Any, served: Server, two: list[str]
+) -> None:
+    first, second = two
+    inputs = golden(newcomer)["input"]
+    right = {version: answer_of(newcomer, version, inputs) for version in two}
+    loading = Loading(newcomer, served, json.dumps({"rows": [inputs]}))
+    mixed: list[Any] = []
+    switches, rollbacks = [], []
+    try:
+        for _ in range(2):
+            begun = time.monotonic()
+            said = newcomer.call("make", "rollback", "PIPELINE=flight_delays", "WHY=it says that every flight is late")
+            rollbacks.append(time.monotonic() - begun)
+            assert f"{first} is in service in local again, {second} is not" in said
+            served.wait(first)
+            mixed += [one for one in asked(served, inputs) if not fits(one, right)]
+            newcomer.call("make", "deploy", "PIPELINE=flight_delays", f"TO={second}")
+            switches.append(switch_seconds(newcomer, served, second))
+            mixed += [one for one in asked(served, inputs) if not fits(one, right)]
+        loading.until(ENOUGH)
+    finally:
+        loading.stop()
+    assert loading.failed == 0
+    assert loading.requests >= ENOUGH
+    assert loading.versions == {first, second}
+    assert mixed == []
+    assert len(newcomer.call("make", "deploy", "STATUS=1").splitlines()) >= 8
+    assert min(rollbacks) < 2, rollbacks
+    assert min(switches) < 1, switches
+
+
+def answer_of(newcomer: Any, version: str, inputs: dict[str, Any]) -> float:
+    return float(newcomer.call(".venv/bin/python", "-c", ANSWER, str(release(newcomer, version)), json.dumps(inputs)))
+
+
+def asked(server: Server, inputs: dict[str, Any]) -> list[Any]:
+    return [server.predict(inputs, inputs) for _ in range(20)]
+
+
+def fits(answer: Any, right: dict[str, float]) -> bool:
+    """An answer is of the release that it names, every row of it."""
+    wanted = right[answer["version"]]
+    return all(abs(one["probability"] - wanted) < 1e-6 for one in answer["predictions"])
+
+
+def switch_seconds(newcomer: Any, server: Server, version: str) -> float:
+    """Between the move of the pointer and the server's having the release in service; `make deploy` waited for it."""
+    server.wait(version)
+    moved = (newcomer.clone / ".releases/flight_delays/pointer.json").stat().st_mtime
+    history = (newcomer.clone / ".releases/flight_delays/deployments.jsonl").stat().st_mtime
+    return history - moved  # the line is written when every process has reported
+
+
+def test_killed_at_any_moment_the_old_release_is_in_service_or_the_new_one(
+    newcomer: Any, served: Server, two: list[str]
+) -> None:
+    chance = random.Random(3)  # noqa: S311
+    first, second = two
+    programs = {
+        "deploy": ["make", "deploy", "PIPELINE=flight_delays", f"TO={second}"],
+        "rollback": ["make", "rollback", "PIPELINE=flight_delays", "WHY=killed"],
+    }
+    killed = 0
+    for _ in range(KILLS):
+        current = pointer(newcomer)["version"]
+        words = programs["rollback" if current == second else "deploy"]
+        with subprocess.Popen(
+            words, cwd=newcomer.clone, env=newcomer.environment, start_new_session=True, stdout=subprocess.DEVNULL
+        ) as program:
+            time.sleep(2.5 * chance.random())
+            with contextlib.suppress(ProcessLookupError):
+                killed += program.poll() is None
+                os.killpg(program.pid, signal.SIGKILL)
+        after = pointer(newcomer)["version"]
+        assert after in {current, first, second}
+        served.wait(after)
+        newcomer.call("sha256sum", "--check", "--quiet", "MANIFEST.sha256", folder=release(newcomer, after))
+    assert killed >= KILLS // 3
+    if pointer(newcomer)["version"] == first:
+        newcomer.call(*programs["deploy"])
+    lines = (newcomer.clone / ".releases/flight_delays/deployments.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
+    assert all(old["after"] == new["before"] for old, new in pairwise(entries))
+
+
+def release(newcomer: Any, version: str) -> Path:
+    folder: Path = newcomer.clone / ".releases/flight_delays" / version
+    return folder
+
+
+def test_a_damaged_release_is_not_gone_back_to_and_the_server_keeps_the_one_it_has(
+    newcomer: Any, served: Server, two: list[str]
+) -> None:
+    first, second = two
+    assert pointer(newcomer)["version"] == second
+    schema = release(newcomer, first) / "schema.json"
+    whole = schema.read_bytes()
+    schema.chmod(0o644)
+    schema.write_bytes(whole.replace(b"miles", b"feet "))
+    try:
+        said = newcomer.refused("make", "rollback", "PIPELINE=flight_delays", "WHY=trying")
+        assert f"release {first} is damaged: schema.json was changed, so {second} stays in service" in said
+        assert "No other release is whole" in said
+        said = newcomer.refused("make", "deploy", "PIPELINE=flight_delays", f"TO={first}")
+        assert "schema.json was changed" in said
+        assert served.predict(golden(newcomer)["input"])["version"] == second
+    finally:
+        schema.write_bytes(whole)
+
+
+def test_mlflow_being_away_stops_neither_deploying_nor_going_back(
+    newcomer: Any, served: Server, two: list[str]
+) -> None:
+    first, second = two
+    nowhere = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    newcomer.call("make", "rollback", "PIPELINE=flight_delays", "WHY=trying", **nowhere)
+    served.wait(first)
+    said = newcomer.call("make", "deploy", "PIPELINE=flight_delays", f"TO={second}", **nowhere)
+    assert "MLflow's aliases are behind" in said
+    served.wait(second)
+    assert "flight_delays@champion is version" in newcomer.call("make", "track")
+
+
+def test_what_a_row_breaks_is_named_by_the_server(newcomer: Any, served: Server) -> None:
+    bad = golden(newcomer)["input"] | {"origin": "XYZ"}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        served.predict(golden(newcomer)["input"], bad)
+    with refused.value as error:
+        assert error.code == 422
+        (fault,) = json.load(error)["errors"]
+    assert (fault["row"], fault["field"], fault["rule"]) == (1, "origin", "allowed")
