@@ -122,6 +122,11 @@ class Pipeline:
         said = load_declarations(self.folder / "gates.toml")
         write_judgement(judgement(frame, said, load_contract(self.folder / "contract.yaml"), asked, named), self.folder)
 
+    def measure(self, p95: float) -> None:
+        """Write what the server took with the model that is here."""
+        digest = hashlib.sha256((self.folder / "model.onnx").read_bytes()).hexdigest()
+        self.write("service.json", json.dumps({"p95_ms": p95, "model_sha256": digest}))
+
     def seal(self) -> None:
         """Write the `dvc.lock` of a run that read and wrote what is here."""
         read: list[str] = []
@@ -222,7 +227,7 @@ def say_the_same_of_all(pipeline: Pipeline) -> None:
     ("gate", "fault", "words"),
     [
         ("exam", drop_hard_rows, "rows were judged, the contract pins"),
-        ("exam", swap_hard_rows, "as many rows as the contract pins, but other keys or answers"),
+        ("exam", swap_hard_rows, "but other keys or answers. If they are right, pin examRows"),
         ("exam", mix_up_answers, "other keys or answers"),
         (
             "ranks",
@@ -244,7 +249,7 @@ def say_the_same_of_all(pipeline: Pipeline) -> None:
             "AUC with nothing known is",
         ),
         ("small", change_model, "1.00 MB, limit 1 MB"),
-        ("fast", lambda one: one.write("service.json", '{"p95_ms": 80}'), "p95_ms is 80.0000, and must be at most 50"),
+        ("fast", lambda one: one.measure(80), "p95_ms is 80.0000, and must be at most 50"),
         ("card", lambda one: one.edit("card.toml", 'limits = "written"', 'limits = " "'), "nobody has written limits"),
         (
             "card",
@@ -262,9 +267,13 @@ def test_each_gate_can_fail(pipeline: Pipeline, gate: str, fault: Callable[[Pipe
     assert words in found[gate][1]
 
 
-def test_a_measured_service_passes(pipeline: Pipeline) -> None:
-    pipeline.write("service.json", '{"p95_ms": 8.5}')
+def test_a_measured_service_passes_until_the_model_is_another(pipeline: Pipeline) -> None:
+    pipeline.measure(8.5)
     assert pipeline.verdicts()["fast"] == ("passed", "p95_ms is 8.5000, limit at most 50")
+    pipeline.write("model.onnx", "another model")
+    result, words = pipeline.verdicts()["fast"]
+    assert result == "NOT RUN"
+    assert "measured on another model" in words
 
 
 def spoilt(rows: pl.DataFrame, where: pl.Expr, seed: int = 5) -> pl.DataFrame:

@@ -186,6 +186,12 @@ def test_a_skeleton_is_all_that_uv_reads(clone: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def graduate(pipeline: Path) -> None:
+    """Take the line out that makes a pipeline a draft."""
+    declared = pipeline / "pyproject.toml"
+    declared.write_text(declared.read_text(encoding="utf-8").replace("draft = true\n", ""), encoding="utf-8")
+
+
 @pytest.fixture
 def fresh(clone: Path, shell: Shell) -> Path:
     shell("make", "setup", folder=clone)
@@ -210,7 +216,9 @@ def test_a_new_package_and_a_new_pipeline_pass_everything_untouched(fresh: Path,
     shell("git", "add", "--all", folder=fresh)
     shell("git", "commit", "--quiet", "--message", "feat: two members", folder=fresh)
     shell("make", "status", folder=fresh)
-    assert "zebra_crossings, a draft, so this stops nobody" in shell("make", "gates", "STRICT=1", folder=fresh)
+    drafted = shell("make", "gates", "PIPELINE=zebra_crossings", "STRICT=1", folder=fresh)
+    assert "zebra_crossings, a draft, so this stops nobody" in drafted
+    assert "failed" not in drafted.partition("\n\n")[0], "the limits suit the sample data"
     shell("make", "report", folder=fresh)
     shell("make", "test", "MEMBER=workbench", folder=fresh)
 
@@ -227,10 +235,35 @@ def test_a_draft_is_told_its_types_and_warnings_until_it_is_none(fresh: Path, sh
     )
     assert "above are about drafts (pipelines/churn), so they stop nobody" in shell("make", "types", folder=fresh)
     shell("make", "test", "PIPELINE=churn", folder=fresh)
-    declared = pipeline / "pyproject.toml"
-    declared.write_text(declared.read_text(encoding="utf-8").replace("draft = true\n", ""), encoding="utf-8")
+    graduate(pipeline)
     assert "types: 1 mistake, where" in shell("make", "types", folder=fresh, status=2)
     assert "UserWarning: old" in shell("make", "test", "PIPELINE=churn", folder=fresh, status=2)
+
+
+@pytest.mark.slow
+def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, shell: Shell) -> None:
+    shell("make", "new-pipeline", "NAME=churn", folder=fresh)
+    shell("make", "run", "PIPELINE=churn", folder=fresh)
+    assert "churn is a draft, and a draft is not deployed" in shell(
+        "make", "deploy", "PIPELINE=churn", folder=fresh, status=2
+    )
+    graduate(fresh / "pipelines/churn")
+    shell("make", "run", "PIPELINE=churn", folder=fresh)
+    shell("git", "add", "--all", folder=fresh)
+    shell("make", "lint", "types", "status", folder=fresh)
+    judged = shell("make", "gates", "PIPELINE=churn", folder=fresh)
+    assert "gates: 7 passed, 0 failed, 1 NOT RUN" in judged
+    assert "NOT RUN  answers-quickly" in judged
+    assert "first release: there is no champion yet" in judged
+    strict = shell("make", "gates", "PIPELINE=churn", "STRICT=1", folder=fresh, status=2)
+    assert "they may not be merged or deployed like this" in strict
+
+    fewer = fresh / "pipelines/churn/params.yaml"
+    fewer.write_text(fewer.read_text(encoding="utf-8").replace("test_share: 0.3", "test_share: 0.2"), encoding="utf-8")
+    shell("make", "run", "PIPELINE=churn", folder=fresh)
+    assert "114 rows were judged, the contract pins 171. If they are right, pin examRows: 114" in " ".join(
+        shell("make", "gates", "PIPELINE=churn", folder=fresh, status=2).split()
+    )
 
 
 @pytest.mark.slow

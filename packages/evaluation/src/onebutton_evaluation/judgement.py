@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.champion import Champion, beside
+from onebutton_evaluation.champion import Champion, beside, read_champion
 from onebutton_evaluation.comparison import Comparison, compare, detectable, in_words
-from onebutton_evaluation.declarations import Declarations, NoWorseGate
+from onebutton_evaluation.declarations import Declarations, NoWorseGate, load_declarations
 from onebutton_evaluation.exam import read_exam
+from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
 from onebutton_evaluation.intervals import LEVEL, Interval
 from onebutton_evaluation.metrics import DIGITS
 from onebutton_evaluation.robustness import judge_perturbed, label_noise
@@ -44,6 +45,29 @@ class Asked:
 
     inputs: pl.DataFrame
     predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
+
+
+def judge_model(frame: pl.DataFrame, model: Asked, contract: Contract) -> None:
+    """Do the work of a stage `judge`: write slices, comparison, robustness, and the golden examples that a release carries.
+
+    What to judge by is read from `gates.toml`, the model in service from `champion/`.
+
+    Args:
+        frame: one row per prediction, with all columns that slices and `judging` name.
+        model: that made the predictions.
+        contract: of the predictions; its primary key names a row.
+
+    Raises:
+        InputError: `gates.toml` or the champion cannot be read, or does not fit these rows; nothing was written.
+    """
+    said = load_declarations()
+    files = judgement(frame, said, contract, model, read_champion(Path("champion")))
+    answers = {said.judging.prediction: frame[said.judging.prediction].to_numpy()}
+    golden = golden_text(golden_examples(model.inputs, find_slices(frame, said.slices), answers))
+    write_judgement(files)
+    file = Path("model") / GOLDEN
+    file.parent.mkdir(exist_ok=True)
+    write_text(file, golden)
 
 
 def judgement(

@@ -106,15 +106,14 @@ def _exam(gate: ExamGate, evidence: Evidence) -> Finding:
     contract = load_contract(evidence.folder / gate.contract)
     judged = evidence.file(SLICES)["exam"]
     pinned = {name: contract.properties.get(name) for name in ("examRows", "examSha256")}
+    right = f"If they are right, pin examRows: {judged['rows']}, examSha256: {judged['digest']}"
     if None in pinned.values():
-        words = f"{gate.contract} pins no exam; if the {judged['rows']} rows judged are right, add examRows: {judged['rows']}"
-        return Finding("failed", f"{words}, examSha256: {judged['digest']}")
+        return Finding("failed", f"{gate.contract} pins no exam; {judged['rows']:,} rows were judged. {right}")
     if str(judged["rows"]) != pinned["examRows"]:
-        return Finding(
-            "failed", f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned['examRows'])):,}"
-        )
+        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned['examRows'])):,}"
+        return Finding("failed", f"{words}. {right}")
     if judged["digest"] != pinned["examSha256"]:
-        return Finding("failed", "as many rows as the contract pins, but other keys or answers")
+        return Finding("failed", f"as many rows as the contract pins, but other keys or answers. {right}")
     return Finding("passed", f"{judged['rows']:,} rows with the keys and answers that the contract pins")
 
 

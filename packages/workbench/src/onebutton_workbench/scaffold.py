@@ -141,7 +141,7 @@ def scaffold(kind: Kind) -> int:
     else:
         print(
             " and dvc.yaml.\nIt is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes\n"
-            f"from its pyproject.toml. Next: `make run PIPELINE={name}`, then the five steps of {path}/README.md"
+            f"from its pyproject.toml. Next: `make run PIPELINE={name}`, then the six steps of {path}/README.md"
         )
     return 0
 

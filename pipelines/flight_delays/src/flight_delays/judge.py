@@ -10,11 +10,7 @@ from flight_delays.features import LOCAL_TIME
 from flight_delays.train import model_inputs
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
-from onebutton_evaluation.champion import read_champion
-from onebutton_evaluation.declarations import load_declarations
-from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
-from onebutton_evaluation.judgement import Asked, judgement, write_judgement, write_text
-from onebutton_evaluation.slices import find_slices
+from onebutton_evaluation.judgement import Asked, judge_model
 from onebutton_models.scoring import OnnxModel
 
 
@@ -38,17 +34,10 @@ def judged_rows(predictions: pl.DataFrame, features: pl.DataFrame, key: tuple[st
 
 def main() -> None:
     """Write slices, comparisons, robustness, and the golden examples that a release carries."""
-    said, contract = load_declarations(), load_contract(Path("contracts/predictions.odcs.yaml"))
+    contract = load_contract(Path("contracts/predictions.odcs.yaml"))
     predictions, features = (pl.read_parquet(f"data/{name}.parquet") for name in ("predictions", "features"))
     rows = judged_rows(predictions, features, contract.primary_key)
-    model = OnnxModel(Path("model/model.onnx"))
-    asked = Asked(model_inputs(rows), model.predict)
-    files = judgement(rows, said, contract, asked, read_champion(Path("champion")))
-    answers = {said.judging.prediction: rows[said.judging.prediction].to_numpy()}
-    golden = golden_examples(asked.inputs, find_slices(rows, said.slices), answers)
-    write_judgement(files)
-    Path("model").mkdir(exist_ok=True)
-    write_text(Path("model") / GOLDEN, golden_text(golden))
+    judge_model(rows, Asked(model_inputs(rows), OnnxModel(Path("model/model.onnx")).predict), contract)
 
 
 if __name__ == "__main__":
