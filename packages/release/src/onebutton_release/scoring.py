@@ -10,10 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
+from onebutton_release.environments import release_in_service
 from onebutton_release.scoring_batch import Job, done_already, score
 from onebutton_release.scoring_inputs import find_sources
 from onebutton_serving.loading import Loaded, load_release
@@ -58,9 +58,8 @@ def wish(name: str) -> str:
 
 def in_service() -> Loaded:
     """Load the release that is in service."""
-    pipeline, environment = wish("PIPELINE"), os.environ.get("BUTTON_ENV", "")
-    folder = import_module("onebutton_release.environments").release_in_service(pipeline, environment)
-    return load_release(folder)
+    pipeline, environment = (os.environ.get(f"BUTTON_{name}", "") for name in ("PIPELINE", "ENV"))
+    return load_release(release_in_service(pipeline, environment))
 
 
 def run(find_release: Callable[[], Loaded]) -> str:
