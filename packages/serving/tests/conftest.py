@@ -181,16 +181,8 @@ class Server:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.state = folder / "state"
-        command = [
-            sys.executable,
-            "-m",
-            "onebutton_serving",
-            *words,
-            "--port",
-            str(self.port),
-            "--state",
-            str(self.state),
-        ]
+        own = ["--port", str(self.port), "--state", str(self.state)]
+        command = [sys.executable, "-m", "onebutton_serving", *own, *words]
         self.output = folder / "output"
         with self.output.open("ab") as stream:
             self.process = subprocess.Popen(

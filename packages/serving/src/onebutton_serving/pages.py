@@ -63,6 +63,7 @@ class Pages:
         """Figures for Prometheus."""
         if self._meters is None:
             raise HTTPException(404)
+        self._meters.flush()  # what this worker counted since the last time
         content = await asyncio.to_thread(self._figures, self._meters)
         return Response(content, headers={"content-type": CONTENT_TYPE})
 
