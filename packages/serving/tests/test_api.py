@@ -94,7 +94,7 @@ def test_every_fault_of_a_request_is_told_at_once(client: Client) -> None:
         (b'{"rows": []}', 422, "rows"),
         (b'{"rows": 1}', 422, "type"),
         (b'{"rows": [{}] , "more": 1}', 422, "unknown field"),
-        (json.dumps({"rows": [{}] * (MAX_ROWS + 1)}).encode(), 413, "rows"),
+        (json.dumps({"rows": [{}] * (MAX_ROWS + 1)}).encode(), 422, "rows"),
         (b" " * (bodies.MAX_BYTES + 1), 413, "size"),
     ],
 )
