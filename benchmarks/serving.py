@@ -294,9 +294,8 @@ def side_by_side(release: Path, row: dict[str, Any], folder: Path) -> None:
         "mlflow": "`mlflow models serve`",
         "BentoML": "BentoML",
     }
-    print(
-        "| one row, 8 connections | requests/s | p50, ms | p99, ms | our requests/s to its | its p99 to ours |\n|---|--:|--:|--:|--:|--:|"
-    )
+    columns = ("one row, 8 connections", "requests/s", "p50, ms", "p99, ms", "our requests/s to its", "its p99 to ours")
+    print(f"| {' | '.join(columns)} |\n|---|--:|--:|--:|--:|--:|")
     for name, speed in found.items():
         ratio = f"{mine.rate / speed.rate:.2f} | {speed.p99 / mine.p99:.1f}" if name != "ours 1" else " | "
         print(f"| {names[name]} | {speed.rate:,.0f} | {speed.p50:.2f} | {speed.p99:.2f} | {ratio} |")
