@@ -68,7 +68,7 @@ def faults_in(body: bytes, schema: Schema, refusal: str) -> tuple[int, list[Faul
     elif not rows:
         found.append(Fault("rows", "there is no row", field="rows"))
     elif len(rows) > MAX_ROWS:
-        return 413, [Fault("rows", f"{len(rows):,} rows; at most {MAX_ROWS:,} in one request", field="rows")]
+        return 422, [Fault("rows", f"{len(rows):,} rows; at most {MAX_ROWS:,} in one request", field="rows")]
     else:
         for fault in _of_rows(rows, schema):
             found.append(fault)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -23,8 +23,10 @@ from onebutton_serving.rows import Values, fields_in_order
 
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
-CHUNK = 64  # entries encoded in one go, some 0.2 ms for which requests wait
-ROLL_ROWS, ROLL_SECONDS = 50_000, 600.0  # a journal of so many rows, or so old, becomes a segment
+CHUNK, LARGE_CHUNK = 64, 1024  # rows encoded in one go, some 0.1 ms for which requests wait; more when many wait
+BREATH = 0.0005  # seconds between two chunks, else the thread would keep Python's lock from requests for milliseconds
+ROLL_ROWS, ROLL_SECONDS = 200_000, 600.0  # a journal of so many rows, or so old, becomes a segment
+SILENCE = 60.0  # seconds between two lines that say the disk is full
 JOURNAL = ".journal"
 
 logger = logging.getLogger("onebutton_serving")
@@ -40,7 +42,6 @@ class PredictionLog:
 
     Attributes:
         written: rows, since the start.
-        dropped: rows, since the start, because the disk or the queue was full.
     """
 
     def __init__(self, folder: Path, key: str = "") -> None:
@@ -51,16 +52,17 @@ class PredictionLog:
             key: hashes personal values; without one they are left out.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self.written = self.dropped = 0
+        self.written = 0
+        self._failed = self._refused = 0  # rows; as above
         self._folder = folder
         self._key = blake2b(key.encode()).digest() if key else b""
         self._queue: deque[Entry] = deque()
-        self._waiting = 0
+        self._put = self._taken = 0  # rows; each is written by one thread alone
         self._stop = threading.Event()
         self._journal: IO[bytes] | None = None
         self._header: Answerer | None = None
         self._rows, self._opened, self._number = 0, 0.0, 0
-        self._full = False
+        self._said = -SILENCE
         self._roller: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -68,11 +70,16 @@ class PredictionLog:
     def add(self, entry: Entry) -> None:
         """Take one request and its answers: the release, time, seconds that it took, request id, rows, answers."""
         rows = len(entry[4])
-        if self._waiting + rows > QUEUE:
-            self.dropped += rows
+        if self._put - self._taken + rows > QUEUE:
+            self._refused += rows
             return
-        self._waiting += rows
+        self._put += rows
         self._queue.append(entry)
+
+    @property
+    def dropped(self) -> int:
+        """Rows, since the start, because the disk or the queue was full."""
+        return self._failed + self._refused
 
     def close(self) -> None:
         """Write what waits, and let go of the journal; `segments` makes a segment of it."""
@@ -87,8 +94,9 @@ class PredictionLog:
 
     def _visit(self) -> None:
         try:
-            while self._queue:
-                self._append([self._queue.popleft() for _ in range(min(CHUNK, len(self._queue)))])
+            for pieces in self._pieces():
+                self._append(pieces)
+                time.sleep(BREATH)
             old = self._rows and time.monotonic() - self._opened > ROLL_SECONDS
             if self._rows >= ROLL_ROWS or old:
                 self._let_go()
@@ -96,9 +104,26 @@ class PredictionLog:
         except Exception:  # the thread must go on, else the queue would fill for ever
             logger.exception("the log of predictions failed, and goes on")
 
+    def _pieces(self) -> Iterator[list[Entry]]:
+        """Yield what waits, some rows at a time; of a large request a part."""
+        pieces: list[Entry] = []
+        size = 0
+        while self._queue:
+            release, moment, seconds, request, rows, answers = self._queue.popleft()
+            chunk = LARGE_CHUNK if self._put - self._taken > QUEUE / 20 else CHUNK
+            for start in range(0, len(rows), chunk):
+                part = slice(start, start + chunk)
+                pieces.append((release, moment, seconds, request, rows[part], answers[part]))
+                size += len(pieces[-1][4])
+                if size >= chunk:
+                    yield pieces
+                    pieces, size = [], 0
+        if pieces:
+            yield pieces
+
     def _append(self, entries: list[Entry]) -> None:
         rows = sum(len(entry[4]) for entry in entries)
-        self._waiting -= rows
+        self._taken += rows
         lines = []
         for entry in entries:
             if entry[0] is not self._header:
@@ -109,29 +134,23 @@ class PredictionLog:
             self._write(b"\n".join(lines) + b"\n")
         except OSError as error:
             self._header = None
-            self.dropped += rows
-            if not self._full:
+            self._failed += rows
+            if time.monotonic() - self._said > SILENCE:
+                self._said = time.monotonic()
                 logger.warning(
                     "the log of predictions cannot be written (%s): rows are dropped and counted", error.strerror
                 )
-            self._full = True
             return
         self._rows += rows
         self.written += rows
-        if self._full:
-            logger.info("the log of predictions is written again")
-        self._full = False
 
     def _line(self, entry: Entry) -> list[Any]:
         release, moment, seconds, request, rows, answers = entry
-        hidden = [
-            at for at, field in enumerate(fields_in_order(release.loaded.schema)) if field.classification == "personal"
-        ]
-        if hidden:
-            rows = [self._hide(row, hidden) for row in rows]
+        if release.personal:
+            rows = [self._hide(row, release.personal) for row in rows]
         return [round(moment * 1e6), round(seconds * 1e3, 3), request, rows, answers]
 
-    def _hide(self, row: Values, hidden: list[int]) -> Values:
+    def _hide(self, row: Values, hidden: Sequence[int]) -> Values:
         values = list(row)
         for at in hidden:
             value = values[at]
@@ -173,10 +192,9 @@ class PredictionLog:
 
 
 def _header_of(release: Answerer) -> dict[str, Any]:
-    fields = fields_in_order(release.loaded.schema)
-    hashed = [field.classification == "personal" for field in fields]
     kinds = [
-        "string" if one or field.type == "string" else field.type for field, one in zip(fields, hashed, strict=True)
+        "string" if at in release.personal else field.type
+        for at, field in enumerate(fields_in_order(release.loaded.schema))
     ]
     return {
         "version": release.version,

@@ -121,7 +121,7 @@ def _paths() -> Described:
         return {"description": words, "content": {kind: content}}
 
     refusals = {
-        "400": "the body is no JSON", "408": "the body came too slowly", "413": "too many rows or bytes",
+        "400": "the body is no JSON", "408": "the body came too slowly", "413": "the body is too large",
         "415": "the body is not announced as JSON", "422": "a row breaks a rule, or the model refuses it",
         "429": "too many large bodies at a time", "503": "no release is in service",
     }  # fmt: skip

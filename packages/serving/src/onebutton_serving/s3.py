@@ -27,6 +27,7 @@ from onebutton_serving.errors import PlaceError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check
 
 HELD = 900.0  # seconds after which a lock no longer counts: whoever held it was killed
+SETTLED = 0.5  # seconds after which whoever came at the same moment has written, too
 LOCK, HISTORY = "lock.json", "deployments"
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _ABSENT = {"NoSuchKey", "404"}
@@ -60,7 +61,7 @@ class S3Place:
         )
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         try:
-            self._client: Any = boto3.client("s3", config=settings, region_name=region)
+            self._client: Any = boto3.Session().client("s3", config=settings, region_name=region)
         except (BotoCoreError, ValueError) as error:
             raise self._error(error) from None
 
@@ -155,26 +156,26 @@ class S3Place:
     def hold(self) -> Iterator[None]:
         """Write a lock object, and remove it at the end; one that was left behind counts for `HELD` seconds.
 
+        Where S3 ignores `If-None-Match` (some small ones do, AWS does not) the lock is read again after a moment: of two who come
+        together the one who wrote last has it.
+
         Raises:
-            PlaceError: somebody holds it, or this S3 ignores `If-None-Match`, without which it could not keep others away.
+            PlaceError: somebody holds it.
         """
         token = secrets.token_hex(8)
-        who = f"{getpass.getuser()} on {socket.gethostname()}"
-        mine = json.dumps({"who": who, "until": time.time() + HELD, "token": token}).encode()
+        mine = json.dumps({"who": _who(), "until": time.time() + HELD, "token": token}).encode()
         with self._told():
-            if not self._put_new(LOCK, mine):
+            if self.stamp(LOCK) or not self._put_new(LOCK, mine):
                 self._take_over(mine)
-            elif self._put_new(LOCK, mine):
-                self._call("delete_object", LOCK)
-                message = (
-                    f"{self.url}: this S3 ignores If-None-Match, so two who deploy at once could not be kept apart"
-                )
+            if self._put_new(LOCK, mine):
+                time.sleep(SETTLED)
+            if token.encode() not in (self.read(LOCK) or b""):
+                message = f"{self.url}: somebody began to deploy or roll back at the same moment. Press again when they are done"
                 raise PlaceError(message)
         try:
             yield
         finally:
-            content = self.read(LOCK)
-            if content is not None and token.encode() in content:
+            if token.encode() in (self.read(LOCK) or b""):
                 with self._told():
                     self._call("delete_object", LOCK)
 
@@ -235,6 +236,14 @@ class S3Place:
         else:
             words = f"it cannot be reached: {error}"
         return PlaceError(f"{self.url}: {' '.join(words.split())}")
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"user {os.getuid()}"
+    return f"{user} on {socket.gethostname()}"
 
 
 def _code(error: ClientError) -> str:
