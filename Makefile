@@ -5,6 +5,8 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
+# Every line goes through a shell: macOS's make 3.81 looks programs of lines without one up in its own PATH, not in that below.
+SHELL := /usr/bin/env sh
 # Every recipe runs with the environment active, so its lines are what you would type with `.venv` active.
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 # The lock decides, never the day: uv may not change uv.lock on the way.

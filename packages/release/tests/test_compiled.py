@@ -118,7 +118,7 @@ def test_a_draft_is_refused(one: Declared) -> None:
 
 def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
     with (one.folder / "release.toml").open("a", encoding="utf-8") as stream:
-        stream.write('imputs = "x"\n')
-    with pytest.raises(InputError, match="imputs: unknown key"):
+        stream.write('input_table = "x"\n')
+    with pytest.raises(InputError, match="input_table: unknown key"):
         declared(one.folder)
     assert dataclasses.is_dataclass(one)

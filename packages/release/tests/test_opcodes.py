@@ -21,7 +21,11 @@ class Harmful:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("value", [Harmful(), OrderedDict(a=1), Fraction(1, 3), {"deep": [Fraction(1, 7)]}], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [Harmful(), OrderedDict(a=1), Fraction(1, 3), {"deep": [Fraction(1, 7)]}],
+    ids=["harmful", "ordered", "fraction", "deep"],
+)
 def test_a_pickle_of_every_protocol_is_found(protocol: int, value: object) -> None:
     assert holds_pickle(pickle.dumps(value, protocol))
 

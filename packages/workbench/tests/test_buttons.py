@@ -58,6 +58,15 @@ def test_a_variable_of_the_shell_is_not_a_typed_value(probe: Path, shell: Any) -
     assert "BUTTON_SLOW=\n" in shown
 
 
+def test_every_line_of_a_recipe_goes_through_a_shell(tmp_path: Path, shell: Any) -> None:
+    """Where make starts a program itself, that of macOS looks for it in a PATH without `.venv`, and finds no `python`."""
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"include {ROOT}/Makefile\nprobe:\n\t@no-such-program\n", encoding="utf-8")
+    shown = shell("make", "--file", str(makefile), "probe", folder=ROOT, status=2)
+    assert "no-such-program" in shown
+    assert "make: no-such-program" not in shown  # make itself would say so
+
+
 def test_an_unknown_pipeline_is_refused_with_those_that_exist(shell: Any) -> None:
     for button in ("run", "test"):
         shown = shell("make", button, "PIPELINE=no_such", folder=ROOT, status=2)

@@ -1,0 +1,134 @@
+"""Score a table of any length: the work of `make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet`.
+
+OUT holds the columns of IN, the answers of the release that is in service, and which release that was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from onebutton_contracts.errors import InputError
+from onebutton_release.environments import release_in_service
+from onebutton_release.scoring_batch import Job, done_already, score
+from onebutton_release.scoring_inputs import find_sources
+from onebutton_serving.loading import Loaded, load_release
+from onebutton_serving.sealed import ReleaseError
+
+USE = "make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet"
+NEXT = "Next: `make notebook` to look at them"
+CLEAR = "\r\x1b[K"  # a terminal's line
+MOST_THREADS = 4  # each has a part in memory
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place where nothing can be written.
+
+    Raises:
+        InputError: the message says why.
+    """
+    folder = out.parent
+    if out.suffix != ".parquet":
+        message = f"OUT={out} must end in .parquet, because that is what it will be"
+    elif not folder.is_dir():
+        message = f"OUT={out}: there is no folder {folder}"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        message = f"OUT={out}: the folder {folder} cannot be written to"
+    else:
+        return
+    raise InputError(message)
+
+
+def wish(name: str) -> str:
+    """Return a value that was typed.
+
+    Raises:
+        InputError: it was not.
+    """
+    value = os.environ.get(f"BUTTON_{name}", "")
+    if not value:
+        message = f"say {name}=, as in: {USE}"
+        raise InputError(message)
+    return value
+
+
+def in_service() -> Loaded:
+    """Load the release that is in service."""
+    pipeline, environment = (os.environ.get(f"BUTTON_{name}", "") for name in ("PIPELINE", "ENV"))
+    return load_release(release_in_service(pipeline, environment))
+
+
+def run(find_release: Callable[[], Loaded]) -> str:
+    """Do what the button is for, and return the line that tells what was done.
+
+    Raises:
+        InputError: a person can mend it; the message says how.
+        ReleaseError: the release cannot be used.
+    """
+    begun = time.monotonic()
+    wanted, out = wish("IN"), Path(wish("OUT"))
+    check_out(out)
+    sources = find_sources(wanted, out)
+    release = find_release()
+    threads = max(1, min(MOST_THREADS, (os.cpu_count() or 1) - 1))  # one core reads and writes
+    job = Job(sources, out, release, threads=threads, progress=Progress() if sys.stderr.isatty() else _silent)
+    if out.exists():
+        if done_already(job):
+            return f"{out} is what release {release.version} answers to IN={wanted}: it is done already. {NEXT}"
+        message = f"OUT={out} exists, and is not what this input and release {release.version} give. Name another, or remove it"
+        raise InputError(message)
+    try:
+        rows = score(job)
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        message = f"{out} cannot be written: {reason}. Finished parts are kept: press again when that is mended"
+        raise InputError(message) from None
+    taken = time.monotonic() - begun
+    return f"{rows:,} rows in {taken:,.1f} s, {rows / taken:,.0f} a second, by release {release.version}: {out}. {NEXT}"
+
+
+def _silent(done: int, rows: int) -> None:
+    """Say nothing: nobody looks."""
+
+
+class Progress:
+    """One line of a terminal that tells how far it is."""
+
+    def __init__(self) -> None:
+        """Start the clock with the first rows: kept parts come in no time."""
+        self._begun: tuple[float, int] | None = None
+
+    def __call__(self, done: int, rows: int) -> None:
+        """Write the line again; the last time, clear it."""
+        now = time.monotonic()
+        if self._begun is None:
+            self._begun = now, done
+        begun, before = self._begun
+        speed = (done - before) / (now - begun) if now > begun else 0
+        left = f", {(rows - done) / speed:,.0f} s left" if speed else ""
+        line = f"score: {done:,} of {rows:,} rows{left}" if done < rows else ""
+        print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Press the button."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--release", type=Path, help="folder of a sealed release that is not in service")
+    asked = parser.parse_args()
+    try:
+        print(f"score: {run((lambda: load_release(asked.release)) if asked.release else in_service)}")
+    except (InputError, ReleaseError) as error:
+        print(f"{CLEAR if sys.stderr.isatty() else ''}score: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
