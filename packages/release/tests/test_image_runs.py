@@ -262,6 +262,15 @@ def test_it_holds_the_release_and_what_serves_it_and_nothing_else(image: Built, 
     assert not [path for path in inside["there"] if path.startswith(("/cache", "/build", "/root"))]
 
 
+def test_nothing_in_it_reports_to_anybody(image: Built) -> None:
+    assert "ORT_DISABLE_TELEMETRY=1" in image.config["Env"]
+    with served(
+        image
+    ):  # else an identifier of the machine is written beside the user's caches, and its absence is told
+        state = subprocess.run(image.command("python", "-c", LOOK), capture_output=True, text=True, check=True).stdout
+    assert not [path for path in json.loads(state)["there"] if "deviceid" in path.lower()]
+
+
 def test_it_says_what_it_is(image: Built) -> None:
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in image.config["Labels"].items()}
     assert labels["title"] == "small"
