@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onebutton_workbench.pressed import clean_environment
 from onebutton_workbench.stages import read_yaml
 from onebutton_workbench.workflow_rules import check_all, check_makefile, check_workflow
 from onebutton_workbench.workspace import ROOT
@@ -58,10 +60,48 @@ def test_a_workflow_that_presses_buttons_keeps_the_rules(tmp_path: Path) -> None
         "|\n          make test\n          make lint",
         "make test X=${{ github.ref }}",
         "make",
+        "make test X=$X",
+        'make test X="$Y"',
+        'make test X="$(id)"',
+        'make test X="$X$(id)"',
+        'make "$X"',
     ],
 )
 def test_logic_in_a_step_is_found(tmp_path: Path, logic: str) -> None:
     assert found(tmp_path, GOOD.replace("make test SLOW=1", logic)) == ["OB201"]
+
+
+def test_a_step_may_hand_over_what_its_own_env_sets(tmp_path: Path) -> None:
+    handed = GOOD.replace("SLOW=1", 'X="$X" SLOW=1 Y="$Y"')
+    assert found(tmp_path, f"{handed}        env: {{X: one, Y: two}}\n") == []
+    assert found(tmp_path, f"{handed}        env: {{X: one}}\n") == ["OB201"]
+    assert found(tmp_path, handed) == ["OB201"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "$(shell touch run)",
+        "`touch run`",
+        '"; touch run; "',
+        "$$(touch run)",
+        "two\nlines",
+        "it's $HOME",
+        "#",
+        "a := b",
+        "",
+    ],
+)
+def test_what_is_handed_over_is_text_to_make(tmp_path: Path, typed: str) -> None:
+    (tmp_path / "show.mk").write_text(
+        "show: ## Show\n\t@python3 -c 'import os; print(repr(os.environ[\"BUTTON_NAME\"]))'\n", encoding="utf-8"
+    )
+    step = f'make --no-print-directory -C "{tmp_path}" -f "{ROOT}/Makefile" -f show.mk show NAME="$NAME"'
+    done = subprocess.run(
+        ["sh", "-ec", step], env=clean_environment() | {"NAME": typed}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == repr(typed)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +147,24 @@ def test_every_button_that_a_workflow_presses_exists() -> None:
     assert {word for word in pressed if f"\n{word}:" not in makefile} == set()
 
 
+def test_every_value_that_a_workflow_types_is_one_that_the_makefile_reads() -> None:
+    (values,) = re.findall(r"^VALUES := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    typed = {
+        name for path in WORKFLOWS for step in steps(path) for name in re.findall(r"([A-Z]+)=", step.get("run", ""))
+    }
+    assert typed
+    assert typed - set(values.split()) == set()
+
+
+def test_a_fork_deploys_nothing_before_it_is_told_to() -> None:
+    jobs = read_yaml(GITHUB / "workflows/deploy.yml")["jobs"]
+    for name, job in jobs.items():
+        assert re.search(r"vars\.\w+ != ''|github\.event_name == 'workflow_dispatch'", job["if"]), name
+        assert job["environment"], name
+        assert job["concurrency"]["cancel-in-progress"] is False, name
+    assert jobs["production"]["needs"] == "staging"
+
+
 def test_all_green_needs_every_other_job() -> None:
     content = read_yaml(GITHUB / "workflows/ci.yml")["jobs"]
     assert set(content["all-green"]["needs"]) == set(content) - {"all-green"}
@@ -115,7 +173,8 @@ def test_all_green_needs_every_other_job() -> None:
 
 def test_the_stand_ins_of_act_replace_the_very_commits_that_are_pinned() -> None:
     replaced = dict(re.findall(r"--local-repository (\S+)=(\S+)", (ROOT / ".actrc").read_text(encoding="utf-8")))
-    used = {step["uses"] for path in [*WORKFLOWS, *ACTIONS] for step in steps(path) if "uses" in step}
+    run_by_act = [path for path in WORKFLOWS if path.name != "deploy.yml"]  # nobody deploys from act
+    used = {step["uses"] for path in [*run_by_act, *ACTIONS] for step in steps(path) if "uses" in step}
     third_party = {name for name in used if not name.startswith(("./", "actions/checkout@"))}
     assert set(replaced) == third_party
     assert all((ROOT / folder / "action.yml").is_file() for folder in replaced.values())

@@ -23,7 +23,9 @@ from onebutton_workbench.pressed import press
 from onebutton_workbench.stages import read_yaml
 from onebutton_workbench.workspace import ROOT
 
-PRESS = re.compile(r"make( [a-z][a-z-]*| [A-Z]+=[\w.-]+)+")
+# `WHY="$WHY"` hands a variable of the step over: the shell keeps it one word, and the Makefile never expands a value
+PRESS = re.compile(r"make( [a-z][a-z-]*| [A-Z]+=[\w.-]+| ([A-Z]+)=\"\$\2\")+")
+HANDED_OVER = re.compile(r'="\$([A-Z]+)"')
 WEAK = re.compile(r"\|\||;|\||\\$|&&")
 IN_YAML_ON_IS_TRUE = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
 
@@ -62,6 +64,9 @@ def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
             shown = " ".join(command.split())
             words = f"the step `{shown}` holds logic of its own, so a laptop does something else than GitHub"
             yield Finding("OB201", place, words, "move it behind a button; a step is `make` and the button's name")
+        elif missing := {*HANDED_OVER.findall(command or "")} - {*step.get("env", {})}:
+            words = f"the step `{command}` hands over {min(missing)}, which its own `env` does not set"
+            yield Finding("OB201", place, words, f"write `{min(missing)}: ${{{{ … }}}}` under the step's `env`")
         if "continue-on-error" in step:
             yield Finding(
                 "OB204", place, "a step has `continue-on-error`, so its failure would show green", "take it out"

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from onebutton_contracts.errors import InputError
+from onebutton_release import image
+from onebutton_release.image_context import (
+    ARGUMENTS,
+    DOCKERFILE,
+    Facts,
+    members_of_the_server,
+    read_facts,
+    web_address,
+    write_context,
+)
+from onebutton_serving.sealed import ReleaseError, seal
+
+ROOT = Path(__file__).parents[3]
+FACTS = Facts("small", "20260102-0123abcd", "0" * 40, "https://github.com/acme/house", 1_700_000_000)
+WHO = "ann:0123"  # as git writes a login and its token into an address
+EXEC_FORM = ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Read the Dockerfile as instructions with what follows them."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / DOCKERFILE).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = text.replace("\\\n", " ").splitlines()
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line)]
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A sealed folder whose schema can be read; nothing here loads its model."""
+    folder = tmp_path / "place/small/20260102-0123abcd"
+    folder.mkdir(parents=True)
+    contracts = {"input_contract": "features 1.0.0", "output_contract": "predictions 1.0.0"}
+    sides = {"inputs": [{"name": "x", "type": "number"}], "outputs": [{"name": "y", "type": "number"}]}
+    schema = {"format": 1, "pipeline": "small", "title": "A number", **contracts, **sides}
+    (folder / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    seal(folder)
+    return folder
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH on which nothing is but git and what a test puts there."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    git = subprocess.run(["which", "git"], capture_output=True, text=True, check=True).stdout.strip()
+    (folder / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def put(folder: Path, name: str, said: str = "", status: int = 0) -> None:
+    """Write a program that notes its arguments down beside it, says something and ends."""
+    code = f"#!{sys.executable}\nimport sys\nprint(*sys.argv[1:], file=open({str(folder / (name + '.args'))!r}, 'a'))\n"
+    (folder / name).write_text(f"{code}print({said!r})\nsys.exit({status})\n", encoding="utf-8")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def pressed(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person typed, with a release in service."""
+    monkeypatch.setattr(image, "release_in_service", lambda *_: release)
+    for name in ("PIPELINE", "ENV", "OUT"):
+        monkeypatch.delenv(f"BUTTON_{name}", raising=False)
+    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
+
+
+def test_every_base_is_pinned_by_digest() -> None:
+    stages: set[str] = set()
+    for word, rest in instructions():
+        if word == "FROM":
+            base, _, stage = rest.partition(" AS ")
+            assert base in stages or re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base), base
+            stages.add(stage)
+    assert {"uv", "python"} <= stages
+
+
+def test_the_bases_are_the_versions_that_this_repo_is_tested_with() -> None:
+    text = (ROOT / DOCKERFILE).read_text(encoding="utf-8")
+    python = (ROOT / ".python-version").read_text(encoding="utf-8").strip()
+    assert f"FROM docker.io/library/python:{python}." in text
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["required-version"]
+    lowest = re.match(r">=(\d+\.\d+)", wanted)
+    assert lowest
+    assert f"FROM ghcr.io/astral-sh/uv:{lowest[1]}." in text
+
+
+def test_dependabot_moves_the_digests() -> None:
+    content = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))
+    docker = [one for one in content["updates"] if one["package-ecosystem"] == "docker"]
+    assert f"/{DOCKERFILE.parent}" in docker[0]["directories"]
+
+
+def test_no_instruction_needs_a_shell() -> None:
+    for word, rest in instructions():
+        if word in EXEC_FORM:
+            assert json.loads(rest[rest.index("[") :]), rest
+
+
+def test_the_server_is_no_root_and_its_state_is_a_volume() -> None:
+    last = {word: rest for word, rest in instructions() if word != "ENV"}
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last["USER"])
+    assert last["VOLUME"] == "/srv/state"
+    assert json.loads(last["ENTRYPOINT"]) == ["python", "-m", "onebutton_serving"]
+
+
+def test_the_server_is_two_members_and_no_more() -> None:
+    assert members_of_the_server(ROOT / "uv.lock") == [Path("packages/models"), Path("packages/serving")]
+
+
+def test_the_context_holds_what_the_image_is_built_from_and_nothing_else(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "context"
+    write_context(ROOT, release, FACTS, folder)
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in files if "/" not in name} == {"Dockerfile", "pyproject.toml", "uv.lock"}
+    assert {name for name in files if name.startswith("release/")} == {
+        f"release/{release.name}/MANIFEST.sha256",
+        f"release/{release.name}/schema.json",
+    }
+    assert "packages/serving/src/onebutton_serving/loading.py" in files
+    assert {"/".join(name.split("/")[:2]) for name in files if name.startswith("packages/")} == {
+        "packages/models",
+        "packages/serving",
+    }
+    assert not [name for name in files if "__pycache__" in name or "/tests/" in name]
+
+
+def test_the_context_needs_no_argument_and_anybody_may_read_it(release: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "context"
+    write_context(ROOT, release, FACTS, folder)
+    (values,) = (
+        line.removeprefix("ARG ")
+        for line in (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
+        if line.startswith("ARG ")
+    )
+    assert dict(word.split("=", 1) for word in shlex.split(values)) == {
+        "PIPELINE": FACTS.pipeline,
+        "VERSION": FACTS.version,
+        "REVISION": FACTS.revision,
+        "SOURCE": FACTS.source,
+    }
+    assert ARGUMENTS in (ROOT / DOCKERFILE).read_text(encoding="utf-8")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+    assert modes == {0o755, 0o644, 0o444}
+
+
+def test_a_folder_with_something_in_it_is_no_place_for_a_context(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept", encoding="utf-8")
+    with pytest.raises(InputError, match="not empty"):
+        write_context(ROOT, release, FACTS, tmp_path)
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "kept"
+
+
+def test_a_damaged_release_is_refused(release: Path) -> None:
+    (release / "schema.json").chmod(0o644)
+    (release / "schema.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"schema\.json was changed"):
+        read_facts(ROOT, release)
+
+
+def test_the_labels_name_the_commit_and_its_time(release: Path) -> None:
+    facts = read_facts(ROOT, release)
+    assert (facts.pipeline, facts.version) == ("small", release.name)
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", facts.revision)
+    assert facts.epoch > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("git@github.com:acme/house.git", "https://github.com/acme/house"),
+        ("https://github.com/acme/house.git", "https://github.com/acme/house"),
+        (f"https://{WHO}@github.com/acme/house", "https://github.com/acme/house"),
+        ("ssh://git@git.acme.example:2222/house.git", "https://git.acme.example/house"),
+        ("/srv/git/house", ""),
+        ("../house", ""),
+        ("", ""),
+    ],
+)
+def test_the_source_is_an_address_without_anybodys_name_or_token(remote: str, address: str) -> None:
+    assert web_address(remote) == address
+
+
+@pytest.mark.usefixtures("pressed")
+def test_without_an_engine_it_did_not_run_and_says_how_to_get_one(
+    programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(programs, "docker", status=1)  # installed, and nobody answers
+    assert image.press(ROOT) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("image: NOT RUN: ")
+    assert "docker, but its engine does not answer, no podman, no buildah" in told
+    assert "sudo apt-get install buildah" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.usefixtures("pressed")
+@pytest.mark.parametrize("engine", image.ENGINES)
+def test_each_engine_builds_the_context_and_the_person_is_told_what_came_out(
+    engine: str, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(programs, engine, said="412 MB sha256:0123")
+    assert image.press(ROOT) == 0
+    asked = (programs / f"{engine}.args").read_text(encoding="utf-8").splitlines()
+    (build,) = (line for line in asked if line.startswith("build"))
+    assert "--tag onebutton-small:20260102-0123abcd" in build
+    assert ("SOURCE_DATE_EPOCH" if engine == "docker" else "--timestamp") in build
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("image: onebutton-small:20260102-0123abcd: 412 MB, sha256:0123. Next: ")
+    assert (f"{engine} run --read-only" in last) == (engine != "buildah")
+
+
+@pytest.mark.usefixtures("pressed")
+def test_an_engine_that_fails_fails_the_button(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(programs, "buildah", status=125)
+    assert image.press(ROOT) == 1
+    assert capsys.readouterr().err == "image: buildah failed, and says why above\n"
+
+
+@pytest.mark.usefixtures("pressed", "programs")
+def test_a_workflow_gets_the_context_and_what_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUTTON_OUT", str(tmp_path / "context"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+    monkeypatch.setenv("GITHUB_REPOSITORY", "Acme/House")
+    assert image.press(ROOT) == 0  # no engine is needed
+    assert (tmp_path / "context/Dockerfile").is_file()
+    outputs = dict(line.split("=", 1) for line in (tmp_path / "outputs").read_text(encoding="utf-8").splitlines())
+    assert outputs["image"] == "acme/house/small"
+    assert outputs["version"] == "20260102-0123abcd"
+    assert outputs["epoch"].isdigit()
