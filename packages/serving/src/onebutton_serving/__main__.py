@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -77,6 +78,7 @@ def _serve(settings: Settings, served: str) -> int:
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN,
     )
+    os.register_at_fork(after_in_child=_let_signals_end_it)
     code = 0
     try:
         server.serve()
@@ -88,6 +90,12 @@ def _serve(settings: Settings, served: str) -> int:
         return 1
     subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
     return code
+
+
+def _let_signals_end_it() -> None:
+    """Let a worker that has not started yet be ended: it inherits handlers that only its parent acts upon."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _failure(state: Path) -> str:

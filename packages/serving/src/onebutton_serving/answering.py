@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from onebutton_serving.loading import Loaded
-from onebutton_serving.rows import Reader, Values
+from onebutton_serving.rows import Reader, Values, fields_in_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +27,7 @@ class Answerer:
         read: reads a body into values; see `Reader.read`.
         names: of the values of a row, in their order.
         outputs: names of what is answered per row.
+        personal: which of the values, by their place, say something of a person.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -39,6 +40,8 @@ class Answerer:
         self.loaded, self.version = loaded, loaded.version
         self.read, self.names, self._texts = reader.read, reader.names, reader.texts
         self.outputs = [field.name for field in loaded.schema.outputs]
+        fields = fields_in_order(loaded.schema)
+        self.personal = [at for at, field in enumerate(fields) if field.classification == "personal"]
         self._start = b'{"version":' + _encode(self.version) + b',"predictions":'
         self.header = (b"x-model-version", self.version.encode("ascii", "replace"))
 

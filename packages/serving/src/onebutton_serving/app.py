@@ -118,23 +118,15 @@ class App:
                     self._timer.cancel()
                 if self._log is not None:
                     await asyncio.to_thread(self._log.close)
-                self.flush()
+                if self._meters is not None:
+                    self._meters.flush()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     def _flush(self) -> None:
-        self.flush()
+        if self._meters is not None:
+            self._meters.flush()
         self._timer = asyncio.get_running_loop().call_later(EVERY, self._flush)
-
-    def flush(self) -> None:
-        """Bring this worker's figures to where all workers' are."""
-        if self._meters is None:
-            return
-        current, log = self._service.current, self._log
-        totals = dict(self._service.swaps)
-        if log is not None:
-            totals |= {"written": log.written, "dropped": log.dropped}
-        self._meters.flush(current.version if current else None, totals)
 
 
 def _head(scope: Scope) -> tuple[int, str]:

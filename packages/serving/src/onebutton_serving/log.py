@@ -24,7 +24,8 @@ from onebutton_serving.rows import Values, fields_in_order
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
 CHUNK = 64  # entries encoded in one go, some 0.2 ms for which requests wait
-ROLL_ROWS, ROLL_SECONDS = 50_000, 600.0  # a journal of so many rows, or so old, becomes a segment
+ROLL_ROWS, ROLL_SECONDS = 200_000, 600.0  # a journal of so many rows, or so old, becomes a segment
+SILENCE = 60.0  # seconds between two lines that say the disk is full
 JOURNAL = ".journal"
 
 logger = logging.getLogger("onebutton_serving")
@@ -60,7 +61,7 @@ class PredictionLog:
         self._journal: IO[bytes] | None = None
         self._header: Answerer | None = None
         self._rows, self._opened, self._number = 0, 0.0, 0
-        self._full = False
+        self._said = -SILENCE
         self._roller: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -110,28 +111,22 @@ class PredictionLog:
         except OSError as error:
             self._header = None
             self.dropped += rows
-            if not self._full:
+            if time.monotonic() - self._said > SILENCE:
+                self._said = time.monotonic()
                 logger.warning(
                     "the log of predictions cannot be written (%s): rows are dropped and counted", error.strerror
                 )
-            self._full = True
             return
         self._rows += rows
         self.written += rows
-        if self._full:
-            logger.info("the log of predictions is written again")
-        self._full = False
 
     def _line(self, entry: Entry) -> list[Any]:
         release, moment, seconds, request, rows, answers = entry
-        hidden = [
-            at for at, field in enumerate(fields_in_order(release.loaded.schema)) if field.classification == "personal"
-        ]
-        if hidden:
-            rows = [self._hide(row, hidden) for row in rows]
+        if release.personal:
+            rows = [self._hide(row, release.personal) for row in rows]
         return [round(moment * 1e6), round(seconds * 1e3, 3), request, rows, answers]
 
-    def _hide(self, row: Values, hidden: list[int]) -> Values:
+    def _hide(self, row: Values, hidden: Sequence[int]) -> Values:
         values = list(row)
         for at in hidden:
             value = values[at]
@@ -173,10 +168,9 @@ class PredictionLog:
 
 
 def _header_of(release: Answerer) -> dict[str, Any]:
-    fields = fields_in_order(release.loaded.schema)
-    hashed = [field.classification == "personal" for field in fields]
     kinds = [
-        "string" if one or field.type == "string" else field.type for field, one in zip(fields, hashed, strict=True)
+        "string" if at in release.personal else field.type
+        for at, field in enumerate(fields_in_order(release.loaded.schema))
     ]
     return {
         "version": release.version,

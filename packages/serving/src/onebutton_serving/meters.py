@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,22 @@ class Meters:
     Attributes:
         statuses: answers to predictions by status, since the last flush.
         rows: predicted since the last flush.
-        totals: of what is counted elsewhere since the start, by name: `written`, `dropped`, `taken`, `refused`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Make this worker's files, and take their room on the disk, so that a disk which fills later hurts nobody."""
+    def __init__(self, folder: Path, counted: Callable[[], tuple[str | None, dict[str, int]]]) -> None:
+        """Make this worker's files, and take their room on the disk, so that a disk which fills later hurts nobody.
+
+        Args:
+            folder: that all workers share.
+            counted: says what others count: the version in service, and totals since the start of rows `written` and `dropped`
+                by the log, and of releases `taken` and `refused`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read when the library is imported
         from prometheus_client import CollectorRegistry, Gauge, Histogram
         from prometheus_client import Counter as Count
 
-        self._folder = folder
+        self._folder, self._counted = folder, counted
         self.statuses: Counter[int] = Counter()
         self.rows = 0
         self._latencies = [0] * (len(BUCKETS) + 1)
@@ -68,13 +74,9 @@ class Meters:
         self._latencies[bisect_left(BUCKETS, seconds)] += 1
         self._seconds += seconds
 
-    def flush(self, version: str | None, totals: dict[str, int]) -> None:
-        """Bring what was counted to the shared files.
-
-        Args:
-            version: in service.
-            totals: since the start, by name.
-        """
+    def flush(self) -> None:
+        """Bring what was counted to the shared files."""
+        version, totals = self._counted()
         for status, count in self.statuses.items():
             self._requests.labels(status).inc(count)
         self._rows.inc(self.rows)

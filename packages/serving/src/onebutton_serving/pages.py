@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from onebutton_serving.docs_page import POLICY, page, waiting_page
+from onebutton_serving.docs_page import page, policy, waiting_page
 from onebutton_serving.loading import Loaded
 from onebutton_serving.meters import CONTENT_TYPE, Meters
 from onebutton_serving.openapi import describe
@@ -63,6 +63,7 @@ class Pages:
         """Figures for Prometheus."""
         if self._meters is None:
             raise HTTPException(404)
+        self._meters.flush()  # what this worker counted since the last time
         content = await asyncio.to_thread(self._figures, self._meters)
         return Response(content, headers={"content-type": CONTENT_TYPE})
 
@@ -77,7 +78,7 @@ class Pages:
         """A page to read what a model takes, and to try it."""
         current = self._service.current
         text = waiting_page(self._service.reason) if current is None else page(current.loaded)
-        return _page(text, POLICY)
+        return _page(text, policy())
 
     async def card(self, _: Request) -> Response:
         """The card of the release in service."""

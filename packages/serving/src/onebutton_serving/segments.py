@@ -84,7 +84,12 @@ def _roll_one(journal: Path) -> Path | None:
 def _empty() -> pl.DataFrame:
     import polars as pl
 
-    kinds = {"time": pl.Datetime("us", "UTC"), "version": pl.String, "latency_ms": pl.Float64, "request": pl.String}
+    kinds: dict[str, Any] = {
+        "time": pl.Datetime("us", "UTC"),
+        "version": pl.String,
+        "latency_ms": pl.Float64,
+        "request": pl.String,
+    }
     return pl.DataFrame(schema=kinds)
 
 
@@ -131,6 +136,7 @@ def _parts(journal: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # answers come first
     try:
         roll(Path(sys.argv[1]))
     except OSError as error:  # journals stay, and are read as they are; the next one tries again

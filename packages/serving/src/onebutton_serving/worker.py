@@ -37,10 +37,15 @@ def make_app() -> App:
         try:
             service.fix(Path(settings.release))
         except ReleaseError as error:
-            service.reason = str(error)
             (state / FAILED).write_text(str(error), encoding="utf-8")
             os.kill(settings.server, signal.SIGTERM)  # there is nothing to wait for
+            os._exit(1)
     log = PredictionLog(state / "log", os.environ.get("ONEBUTTON_LOG_KEY", ""))
-    meters = Meters(state / "metrics")
+
+    def counted() -> tuple[str | None, dict[str, int]]:
+        version = service.current.version if service.current else None
+        return version, service.swaps | {"written": log.written, "dropped": log.dropped}
+
+    meters = Meters(state / "metrics", counted)
     Watcher(service, place, settings.server).start()
     return App(service, log, meters, Pages(service, meters).application())
