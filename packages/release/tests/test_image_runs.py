@@ -233,7 +233,7 @@ def test_the_server_in_it_predicts(image: Built) -> None:
         body = json.dumps({"rows": [{"x": 7.0}]}).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/predict", body, headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:
             assert 21.0 in json.loads(answer.read())["predictions"][0].values()
         check = image.config["Healthcheck"]["Test"]
         assert check[0] == "CMD"
