@@ -159,7 +159,7 @@ serve: .venv/.synced ## Run the server on what is in service: PIPELINE=name ENV=
 	@python -m onebutton_release.buttons serve
 
 .PHONY: score
-score: .venv/.synced ## Score a table with the release in service: PIPELINE=name IN=rows.parquet OUT=scored.parquet ENV=local
+score: .venv/.synced ## Score a table with what is in service: PIPELINE=name IN=rows.parquet OUT=scored.parquet ENV=local
 	@python -m onebutton_release.scoring
 
 .PHONY: image

@@ -265,7 +265,7 @@ def switch_seconds(newcomer: Any, server: Server, version: str) -> float:
     server.wait(version)
     moved = (newcomer.clone / ".releases/flight_delays/pointer.json").stat().st_mtime
     history = (newcomer.clone / ".releases/flight_delays/deployments.jsonl").stat().st_mtime
-    return history - moved  # the line is written when every process has reported
+    return float(history - moved)  # the line is written when every process has reported
 
 
 def test_killed_at_any_moment_the_old_release_is_in_service_or_the_new_one(
