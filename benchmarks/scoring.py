@@ -115,7 +115,7 @@ def main() -> None:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(MODEL), options, providers=["CPUExecutionProvider"])
     model = OnnxModel(MODEL)
-    with tempfile.TemporaryDirectory(dir=PIPELINE / "data") as name:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_release(folder / "20130630-00000000", model, flights)
         write_rows(folder / "rows.parquet", flights, rows)
