@@ -239,13 +239,15 @@ def test_two_columns_that_name_a_row_only_together_are_the_key(tmp_path: Path) -
 
 
 def test_personal_data_is_found_and_no_value_of_it_stands_in_the_draft(tmp_path: Path) -> None:
-    head = "mail,card,iban,phone,ip,word\n"
-    row = "ann@example.org,4111111111111111,DE89 3704 0044 0532 0130 00,+49 30 1234 5678,192.168.7.9,hello\n"
+    head = "mail,card,iban,phone,mobile,ip,word\n"
+    row = (
+        "ann@example.org,4111111111111111,DE89 3704 0044 0532 0130 00,+49 30 12345678,+491761234567,192.168.7.9,hello\n"
+    )
     parsed = table(put(tmp_path / "a.csv", head + row * 50))
     text, contract = drafted(parsed)
     validate(parsed.frame, contract)
     personal = [column.name for column in contract.columns if column.classification == "personal"]
-    assert personal == ["mail", "card", "iban", "phone", "ip"]
+    assert personal == ["mail", "card", "iban", "phone", "mobile", "ip"]
     assert not [value for value in row.strip().split(",")[:-1] if value in text]
 
 

@@ -26,6 +26,7 @@ BOOLEAN = r"^(?i:true|false)$"
 INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"  # 007 is a code, and what has more digits does not fit
 NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
+PHONE = r"^\+\d{8,15}$"  # +4930123456 calls somebody; a measurement so large bears no plus
 DATE = r"^\d{4}-\d{2}-\d{2}$"
 INSTANT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:?\d{2})?$"
 NO_ZONE = "the file names no time zone: is it UTC?"
@@ -162,7 +163,7 @@ def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
     bare = texts.str.strip_chars()
     present = bare.set(bare.is_in(MISSING), None)
     known = present.drop_nulls()
-    if not len(known):
+    if not len(known) or known.str.contains(PHONE).any():
         return None
 
     def all_are(pattern: str) -> bool:
