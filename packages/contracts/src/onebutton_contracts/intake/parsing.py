@@ -12,6 +12,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.sniffing import Kind
+from onebutton_contracts.reading import is_pattern
 
 MISSING = (
     "",
@@ -97,6 +98,11 @@ def _check_names(columns: list[str], called: str) -> None:
     if not columns or twice or not all(name.strip() for name in columns):
         what = f"two columns {twice[0]!r}" if twice and twice[0].strip() else "a column without a name"
         message = f"{called} has {what}; its first line must name each column"
+        raise InputError(message)
+    if patterns := [name for name in columns if is_pattern(name)]:
+        message = (
+            f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; give it another name"
+        )
         raise InputError(message)
 
 
