@@ -135,7 +135,7 @@ def test_a_member_that_uv_cannot_lock_is_not_written(
         ("", "MEMBER is missing"),
         ("nobody", "there is no member 'nobody'"),
         ("shared", "packages/shared is needed by pipelines/sample"),
-        ("tracking", "packages/tracking is needed by packages/workbench"),
+        ("tracking", "packages/tracking is needed by packages/"),
         ("evaluation", "the report of the root's dvc.yaml"),
         ("workbench", "packages/workbench is needed by the buttons of the Makefile"),
     ],
