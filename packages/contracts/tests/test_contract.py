@@ -124,6 +124,7 @@ def test_what_breaks_the_standard_is_named_with_its_place(
         ("version: 1.2.0", "version: 1.2", f"{STANDARD}version: "),
         ("version: 1.2.0", "version: spring", "version must be major.minor.patch, such as 1.0.0, it is 'spring'"),
         ("name: flight,", "name: carrier,", "column 'carrier' is there twice"),
+        ("name: flight,", "name: ^f.*$,", r"column '^f.*$' would be taken for a pattern"),
         ("minimum: 1,", "minimum: 1, minimum: 2,", "line 40: the key 'minimum' stands twice"),
         ("minimum: 1,", "minimum: .nan,", "not a contract: Out of range float values are not JSON compliant"),
         ("minimum: 1,", "minimum: 13000,", "column 'distance': minimum 13000 is more than maximum 12000"),

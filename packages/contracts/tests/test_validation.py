@@ -177,6 +177,7 @@ def test_a_personal_value_is_never_shown(flights: pl.DataFrame, contract: Contra
         "paid with 4111 1111 1111 1111",
         "to DE89 3704 0044 0532 0130 00",
         "on +1 212 555 0123",
+        "or +442079460958, by day",
         "from 192.168.10.7",
     ],
 )
@@ -189,7 +190,7 @@ def test_personal_data_in_a_column_of_free_text_is_found_and_not_shown(
 
 
 @pytest.mark.parametrize(
-    "text", ["4111 1111 1111 1112", "DE88 3704 0044 0532 0130 00", "N14228", "2013-01-01 05:00:00"]
+    "text", ["4111 1111 1111 1112", "DE88 3704 0044 0532 0130 00", "N14228", "2013-01-01 05:00:00+02:00", "+1.2345678"]
 )
 def test_numbers_without_the_right_check_digit_are_no_personal_data(
     flights: pl.DataFrame, contract: Contract, text: str

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from onebutton_evaluation.metrics import calibration_curve, calibration_error, metrics, metrics_by, roc_points
 
@@ -186,3 +188,24 @@ def test_each_part_is_judged_by_its_own_rows() -> None:
     assert by_month["10"]["auc"] == 0.0
     assert "auc" not in by_month["12"]
     assert sum(numbers["rows"] for numbers in by_month.values()) == SCORED.height
+
+
+@settings(deadline=None)
+@given(rows=JUDGED.filter(lambda rows: len({answer for answer, _ in rows}) > 1))
+def test_the_roc_curve_is_that_of_scikit_learn(rows: list[tuple[int, float]]) -> None:
+    answers, probabilities = columns(rows)
+    false_positive, true_positive, _ = roc_curve(answers, probabilities)
+    drawn = roc_points(answers, probabilities)
+    assert drawn["false_positive_rate"].to_list() == pytest.approx(false_positive, abs=1e-6)
+    assert drawn["true_positive_rate"].to_list() == pytest.approx(true_positive, abs=1e-6)
+
+
+def test_judging_rows_does_not_wait_for_scikit_learn() -> None:
+    """Its import took longer than all the judging of a stage."""
+    program = (
+        "import sys, numpy\nfrom onebutton_evaluation.metrics import metrics, roc_points\n"
+        "answers, probabilities = numpy.array([0, 1]), numpy.array([0.2, 0.3])\n"
+        "metrics(answers, probabilities, 10), roc_points(answers, probabilities)\nprint('sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -114,6 +114,13 @@ def test_a_run_is_made_again_from_its_commit_and_what_differs_is_named(repo: Pat
     assert "and its patch" in shown
     assert f"run {dirty} is identical" in shown
 
+    # code was committed first and run then: its commit holds the dvc.lock of before
+    (folder / "train.py").write_text(TRAIN.replace("total = sum", "total = 20 + sum"), encoding="utf-8")
+    git(repo, "commit", "--quiet", "--message", "feat: not run yet", "pipelines/demo/train.py")
+    late = run(repo)
+    status, shown = press(repo, RUN=late)
+    assert (status, shown.splitlines()[-1]) == (0, f"reproduce: run {late} is identical"), shown
+
     # the cache was tampered with: the data of the run is not the data any more
     (cached,) = [path for path in (repo / ".dvc/cache").rglob("*") if path.is_file() and path.read_bytes() == b"1\n2\n"]
     cached.chmod(0o644)
@@ -134,6 +141,11 @@ def test_a_commit_that_is_gone_and_a_lock_that_is_another_are_named(repo: Path, 
     status, shown = press(repo, RUN=first)
     assert status == 1
     assert "uv.lock of commit" in shown.splitlines()[-1]
+
+    client.set_tag(whole.info.run_id, "onebutton.dvc_lock", "0" * 64)
+    status, shown = press(repo, RUN=first)
+    assert status == 1
+    assert "dvc.lock of commit" in shown.splitlines()[-1]
 
     client.set_tag(whole.info.run_id, "mlflow.source.git.commit", "1" * 40)
     status, shown = press(repo, RUN=first)

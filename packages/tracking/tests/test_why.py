@@ -82,7 +82,6 @@ def test_a_models_past_is_told_from_the_champion_by_default(two_versions: Path, 
         ({"MODEL": "demo@a@b"}, "is not understood"),
         ({"RUN": "zzz"}, "no run begins with 'zzz'. The latest are: "),
         ({"FILE": "pipelines/demo/gone.json"}, "is no file of a pipeline"),
-        ({}, "says what to look at"),
         ({"RUN": "a", "MODEL": "demo"}, "says what to look at"),
     ):
         status, shown = press(two_versions, **asked)
@@ -100,6 +99,15 @@ def test_a_run_of_another_program_is_told_apart(two_versions: Path) -> None:
     status, shown = press(two_versions, RUN=run.info.run_id)
     assert status == 1
     assert "was written by another program" in shown
+
+
+def test_a_question_that_was_not_asked_is_refused_before_mlflow_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.py").write_text("raise SystemExit('imported')\n", encoding="utf-8")
+    (tmp_path / "mlflow.db").write_bytes(b"there is one")
+    status, shown = press(tmp_path)
+    assert status == 1
+    assert shown.startswith("why: one of MODEL=")
+    assert "imported" in press(tmp_path, MODEL="demo")[1]
 
 
 def test_without_mlflow_nothing_is_known_and_nothing_is_made(tmp_path: Path) -> None:

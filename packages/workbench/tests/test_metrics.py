@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from onebutton_workbench.metrics import differences, markdown, read_numbers, table, write_summary
+from onebutton_evaluation import judgement
+from onebutton_workbench.metrics import (
+    SLICES,
+    differences,
+    markdown,
+    read_numbers,
+    slice_markdown,
+    slice_table,
+    table,
+    write_summary,
+)
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
 
 PLAN: dict[str, Any] = {
@@ -37,6 +48,28 @@ def test_the_summary_leads_with_what_moved_and_draws_the_curves_that_moved() -> 
     assert text.index("model.loss") < text.index("1 metrics as before") < text.index("model.rows")
     assert "x-axis [7, 8]" in text
     assert "line [0.5, 0.6]\n  line [0.5, 0.7]" in text
+
+
+def test_the_numbers_of_slices_that_moved_are_shown_and_the_others_counted() -> None:
+    def judged(auc: float) -> dict[str, str]:
+        metrics = {"auc": {"estimate": auc, "low": auc - 0.1, "high": auc + 0.1}, "share": {"estimate": 0.2}}
+        evenings = {"rows": 10, "metrics": metrics}
+        small = {"rows": 1, "enough_data": False, "metrics": {}}
+        return {SLICES: json.dumps({"level": 0.95, "slices": {"EWR at 17.30": evenings, "to Honolulu": small}})}
+
+    old, new = read_numbers(PLAN, judged(0.6)), read_numbers(PLAN, judged(0.65))
+    found = differences(old.slices, new.slices)
+    assert [line.split() for line in slice_table(found)][1:] == [
+        ["1", "of", "2", "numbers", "of", "slices", "moved"],
+        ["old", "new", "difference"],
+        ["EWR", "at", "17.30:", "auc", "0.6", "0.65", "+0.05"],
+    ]
+    assert "| EWR at 17.30: auc | 0.6 | 0.65 | +0.05 |" in slice_markdown(found)
+    assert slice_markdown(differences(new.slices, new.slices)) == []
+
+
+def test_the_file_of_slices_is_the_one_that_evaluation_writes() -> None:
+    assert SLICES == judgement.SLICES
 
 
 def test_a_pipeline_that_is_new_has_no_old_numbers() -> None:

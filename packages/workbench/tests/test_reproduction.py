@@ -17,6 +17,7 @@ from onebutton_workbench.reproduction import (
     clear_notes,
     mend_locks,
     only_press,
+    settle_merge,
     stage_seconds,
     wait_for_others,
 )
@@ -87,6 +88,27 @@ def test_a_lock_that_was_half_written_gives_way_to_the_committed_one(half: str, 
     lock.write_text(half, encoding="utf-8")
     assert mend_locks(tmp_path)
     assert lock.read_text(encoding="utf-8") == good
+
+
+def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
+    tmp_path: Path, shell: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = "schema: '2.0'\nstages: {}\n"
+    locks = [tmp_path / "dvc.lock", tmp_path / "pipelines/pipe/dvc.lock"]
+    for lock in locks:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(whole, encoding="utf-8")
+        lock.with_name("dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
+    shell("git", "init", "--quiet", folder=tmp_path)
+    shell("git", "add", "--all", folder=tmp_path)
+    shell("git", "commit", "--quiet", "--message", "results", folder=tmp_path)
+    locks[0].write_text("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n", encoding="utf-8")
+    locks[1].write_text(f"{whole}# newer\n", encoding="utf-8")
+    settle_merge(tmp_path)
+    assert locks[0].read_text(encoding="utf-8") == whole
+    assert locks[1].read_text(encoding="utf-8").endswith("# newer\n")
+    said = "run: dvc.lock holds the conflict of a merge; that of your last commit is back\n"
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.parametrize("half", ["", '{"write": {'])

@@ -10,7 +10,7 @@ from onebutton_workbench.findings import PAGES
 from onebutton_workbench.lint import CHECKS
 from onebutton_workbench.selftest import CLEAN, Outcome, Violation, line, plant, prove, read_violations
 from onebutton_workbench.stages import read_yaml
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT, WorkbenchError, read_toml
 
 PROVEN = {gate for violation in read_violations() for gate in violation.gates}
 BY_ID = {  # their ids are proven one by one
@@ -35,6 +35,13 @@ def test_every_hook_and_every_job_has_a_violation() -> None:
     hooks = {f"hook {hook['id']}" for hook in read_yaml(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]}
     jobs = {f"job {name}" for name in read_yaml(ROOT / ".github/workflows/ci.yml")["jobs"]}
     assert (hooks | jobs) - PROVEN == set()
+
+
+def test_every_kind_of_gate_on_a_model_has_a_violation() -> None:
+    sample = ROOT / "pipelines/flight_delays/gates.toml"
+    gates = read_toml(sample)["gates"] if sample.is_file() else []
+    proven = {gate["check"] for gate in gates if gate["id"] in PROVEN}
+    assert {gate["check"] for gate in gates} - proven == set()
 
 
 @pytest.mark.parametrize("violation", read_violations(), ids=lambda one: re.sub(r"\W+", "_", one.what))

@@ -161,6 +161,26 @@ def test_what_was_run_is_not_called_forgotten_and_what_changed_since_is(ran: Pat
     ]
 
 
+def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: Path, shell: Any) -> None:
+    edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, gates.toml, rules, data.csv]")
+    files = {"gates.toml": "a = 1\n", "rules/b.md": "b\n", "rules/a/c.md": "c\n", "data.csv": "1\n"}
+    for name, text in files.items():
+        (ran / "pipelines/pipe" / name).parent.mkdir(parents=True, exist_ok=True)
+        (ran / "pipelines/pipe" / name).write_text(text, encoding="utf-8")
+    (ran / ".gitignore").write_text("data.csv\n", encoding="utf-8")
+    path = ":".join(map(str, [*sorted(ran.glob("*/*/src")), ROOT / "packages/workbench/src"]))
+    shell("dvc", "repro", "--quiet", PIPE, folder=ran, PYTHONPATH=path)
+    shell("git", "add", "--all", folder=ran)
+    assert forgotten(ran) == []
+    (ran / "pipelines/pipe/data.csv").unlink()  # data: a pull request has none
+    assert forgotten(ran) == []
+    edit(ran, "pipelines/pipe/gates.toml", "1", "2")
+    edit(ran, "pipelines/pipe/rules/a/c.md", "c", "d")
+    assert forgotten(ran) == [
+        "stage 'second' was not run since gates.toml and rules changed, so its results are of another time"
+    ]
+
+
 def test_a_stage_that_was_never_run_is_named(workspace: Path) -> None:
     write_fingerprints(workspace / "pipelines/pipe", workspace)
     assert forgotten(workspace) == [

@@ -92,6 +92,9 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
     twice = sorted(name for name, count in Counter(column.name for column in columns).items() if count > 1)
     if twice or not columns:
         raise ContractError(f"column {twice[0]!r} is there twice" if twice else "the table has no columns")
+    if patterns := [column.name for column in columns if is_pattern(column.name)]:
+        message = f"column {patterns[0]!r} would be taken for a pattern of names: none may begin with ^ and end with $"
+        raise ContractError(message)
     rules = read_table_rules(table, columns)
     return Contract(
         path=path,
@@ -186,6 +189,11 @@ def _instant(text: Any, place: str) -> datetime:
     except (ValueError, OverflowError):
         message = f"{place} must be a date or time in ISO 8601, such as 2013-12-31, it is {text!r}"
         raise ContractError(message) from None
+
+
+def is_pattern(name: str) -> bool:
+    """Whether polars would take the name of a column for a pattern that many names match."""
+    return name.startswith("^") and name.endswith("$")
 
 
 def _pattern(pattern: str, name: str) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from onebutton_evaluation.influence import METRICS, sorted_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,12 +31,11 @@ def metrics(
         `calibration_error`, mean distance of predicted and observed share over bins of equal count.
         `rows`, how many were judged, and `share`, how many of them had the answer 1.
     """
-    from sklearn.metrics import log_loss, roc_auc_score
-
-    result: dict[str, float | int] = {"rows": len(answers), "share": float(np.mean(answers))}
-    if len(np.unique(answers)) > 1:
-        result["auc"] = float(roc_auc_score(answers, probabilities))
-    result["log_loss"] = float(log_loss(answers, probabilities, labels=[0, 1]))
+    rows, _ = sorted_rows(answers, probabilities)
+    result: dict[str, float | int] = {"rows": len(rows), "share": float(np.mean(answers))}
+    for name in ("auc", "log_loss"):
+        if measured := METRICS[name].measure(rows):
+            result[name] = measured[0]
     curve = calibration_curve(answers, probabilities, bins)
     result["calibration_error"] = calibration_error(curve)
     return {name: round(value, DIGITS) for name, value in result.items()}
@@ -93,10 +94,24 @@ def roc_points(
     Returns:
         `false_positive_rate` and `true_positive_rate`, both in 0 to 1, from (0, 0) to (1, 1).
     """
-    from sklearn.metrics import roc_curve
-
-    false_positive, true_positive, _ = roc_curve(answers, probabilities)
+    false_positive, true_positive = _roc(answers, probabilities)
     keep = np.unique(np.linspace(0, len(false_positive) - 1, points).astype(int))
     return pl.DataFrame(
         {"false_positive_rate": false_positive[keep], "true_positive_rate": true_positive[keep]}
     ).with_columns(pl.all().round(DIGITS))
+
+
+def _roc(
+    answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Follow both rates from the highest probability to the lowest; points on a straight line are left out."""
+    rows, _ = sorted_rows(answers, probabilities)
+    happened, falling = rows.answers[::-1], rows.predictions[::-1]
+    ends = np.append(np.flatnonzero(np.diff(falling)), len(rows) - 1)  # equal probabilities are one step
+    right = np.cumsum(happened)[ends]
+    wrong = ends + 1 - right
+    if len(ends) > 2:  # noqa: PLR2004  two have nothing between them
+        corner = np.concatenate(([True], (np.diff(wrong, 2) != 0) | (np.diff(right, 2) != 0), [True]))
+        right, wrong = right[corner], wrong[corner]
+    rates = (np.append(0.0, steps) / max(steps[-1], 1) for steps in (wrong, right))
+    return next(rates), next(rates)

@@ -49,7 +49,7 @@ class Record:
         sha: the commit.
         patch: from the commit to the sources; empty unless the run was dirty.
         dirty: whether its sources were in no commit.
-        lock: the text of its `dvc.lock`; empty where nobody kept it, and the commit's is taken.
+        lock: the text of its `dvc.lock`; empty for a commit, and where nobody kept it.
         lock_digest: of that text; empty for a commit.
         uv_lock: digest of its `uv.lock`; empty where nobody wrote it down.
         metrics: by dotted name; None for those of the commit.
@@ -157,12 +157,8 @@ def prepare(record: Record, tree: Path, root: Path) -> list[str]:
     if not (folder / "dvc.yaml").is_file():
         message = f"commit {record.sha[:12]} has no pipelines/{record.pipeline}/dvc.yaml"
         raise NotReproducedError(message)
-    committed = past.file_digest(folder / "dvc.lock")
-    if record.lock_digest and committed != record.lock_digest:
-        if not record.dirty:
-            notes.append(f"dvc.lock of commit {record.sha[:12]} is another than that of {record.name}")
-        if record.lock:
-            (folder / "dvc.lock").write_text(record.lock, encoding="utf-8", errors="surrogateescape")
+    if record.lock_digest and past.file_digest(folder / "dvc.lock") != record.lock_digest:
+        notes += bring_lock(record, folder / "dvc.lock")
     if record.uv_lock and past.file_digest(tree / "uv.lock") != record.uv_lock:
         notes.append(f"uv.lock of commit {record.sha[:12]} is another than that of {record.name}")
     call(["uv", "sync", "--frozen", "--all-packages", "--quiet"], tree, "uv did not make the environment")
@@ -178,6 +174,21 @@ def prepare(record: Record, tree: Path, root: Path) -> list[str]:
     if tracked:
         _bring_data(program, tracked, tree)
     return notes
+
+
+def bring_lock(record: Record, file: Path) -> list[str]:
+    """Put the `dvc.lock` of a run in place of its commit's, which is older where code was committed first and run then.
+
+    Returns:
+        What is wrong with it, in words: nobody kept it, or the one that was kept is another.
+    """
+    kept = record.lock.encode("utf-8", "surrogateescape")
+    if hashlib.sha256(kept).hexdigest() != record.lock_digest:
+        return [
+            f"dvc.lock of commit {record.sha[:12]} is another than that of {record.name}, which MLflow does not hold"
+        ]
+    file.write_bytes(kept)
+    return []
 
 
 def _bring_data(program: str, tracked: list[str], tree: Path) -> None:

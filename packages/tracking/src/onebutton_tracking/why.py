@@ -98,24 +98,34 @@ def _value(value: Any) -> str:
     return text[:SHORT] if len(text) in {32, 36, 64} else text  # a digest
 
 
-def subject(client: MlflowClient, asked: dict[str, str], root: Path) -> Subject:
-    """Find what was asked about.
-
-    Args:
-        client: of the store.
-        asked: exactly one of MODEL, RUN and FILE.
-        root: of the repo; FILE is relative to it.
+def question() -> tuple[str, str]:
+    """Read what was asked about: MODEL, RUN or FILE, and its value.
 
     Raises:
-        UnknownError: it is not there, or was asked about in no or in several ways.
-        ResultsError: FILE is of a pipeline that was never run.
+        UnknownError: it was asked about in no or in several ways.
     """
+    asked = [(way, text) for way in WAYS if (text := os.environ.get(f"BUTTON_{way}"))]
     if len(asked) != 1:
         message = (
             "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
         )
         raise UnknownError(message)
-    ((way, text),) = asked.items()
+    return asked[0]
+
+
+def subject(client: MlflowClient, way: str, text: str, root: Path) -> Subject:
+    """Find what was asked about.
+
+    Args:
+        client: of the store.
+        way: MODEL, RUN or FILE.
+        text: which one.
+        root: of the repo; FILE is relative to it.
+
+    Raises:
+        UnknownError: it is not there.
+        ResultsError: FILE is of a pipeline that was never run.
+    """
     if way == "MODEL":
         return past.find_model(client, text)
     return Subject(past.find_run(client, text) if way == "RUN" else past.find_file(client, root / text))
@@ -125,12 +135,12 @@ def main() -> int:
     """Print what stands behind what MODEL, RUN or FILE names; as JSON with `--json` or JSON=1."""
     root = Path.cwd()
     uri = tracking_uri(root)
-    asked = {way: text for way in WAYS if (text := os.environ.get(f"BUTTON_{way}"))}
     try:
+        way, asked = question()  # before MLflow is imported, which takes seconds
         check_there(uri)
         with refusals(uri):
             client = open_store(uri)
-            found = past.look_back(client, subject(client, asked, root), root)
+            found = past.look_back(client, subject(client, way, asked, root), root)
     except (UnknownError, ResultsError, StoreError) as error:
         print(f"why: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Say what a change did to every metric: old, new and the difference. The work of `make metrics`.
+"""Say what a change did to every metric, overall and by slice: old, new and the difference. The work of `make metrics`.
 
 In a pull request on GitHub the same goes into the job's summary, with the curves that moved.
 """
@@ -22,6 +22,7 @@ from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_p
 Curves = dict[str, list[tuple[int, float]]]
 MOST_POINTS = 40  # of a curve in a summary
 MOST_CURVES = 8
+SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class Numbers:
 
     metrics: dict[str, float] = field(default_factory=dict)
     curves: Curves = field(default_factory=dict)
+    slices: dict[str, float] = field(default_factory=dict)
 
 
 def read_numbers(dvc_yaml: Mapping[str, Any], texts: Mapping[str, str]) -> Numbers:
-    """Read metrics and curves of a pipeline.
+    """Read metrics, curves and the metrics of slices of a pipeline.
 
     Args:
         dvc_yaml: its plan, which names their files.
@@ -59,17 +61,26 @@ def read_numbers(dvc_yaml: Mapping[str, Any], texts: Mapping[str, str]) -> Numbe
     metrics: dict[str, float] = {}
     for name in metric_files(dvc_yaml):
         if name in texts:
-            try:
-                flat = flatten(json.loads(texts[name]))
-            except (ValueError, AttributeError):
-                message = f"{name} is no JSON object. `make run` writes it again"
-                raise WorkbenchError(message) from None
-            metrics |= {key: number for key, number in flat.items() if isinstance(number, int | float)}
+            metrics |= _numbers(name, texts[name])
     curves: Curves = {}
     for name, options in declared_plots(dict(dvc_yaml)).items():
         if name in texts and name.endswith(".csv") and isinstance(options.get("x"), str):
             curves |= read_curves(texts[name], Path(name).stem, options["x"])
-    return Numbers(metrics, curves)
+    estimates = _numbers(SLICES, texts[SLICES]) if SLICES in texts else {}
+    parts = (key.removeprefix("slices.").rsplit(".", 3) for key in estimates if key.endswith(".estimate"))
+    slices = {
+        f"{part}: {metric}": estimates[f"slices.{part}.metrics.{metric}.estimate"] for part, _, metric, _ in parts
+    }
+    return Numbers(metrics, curves, slices)
+
+
+def _numbers(name: str, text: str) -> dict[str, float]:
+    try:
+        flat = flatten(json.loads(text))
+    except (ValueError, AttributeError):
+        message = f"{name} is no JSON object. `make run` writes it again"
+        raise WorkbenchError(message) from None
+    return {key: number for key, number in flat.items() if isinstance(number, int | float)}
 
 
 def metric_files(dvc_yaml: Mapping[str, Any]) -> list[str]:
@@ -104,6 +115,23 @@ def table(found: list[Difference]) -> list[str]:
         + "  ".join(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     ]
+
+
+def slice_table(found: list[Difference]) -> list[str]:
+    """Lay out the metrics of slices that moved; there are many, so the others are only counted."""
+    moved = [one for one in found if one.moved]
+    if not found:
+        return []
+    return ["", f"  {len(moved)} of {len(found)} numbers of slices moved", *(table(moved) if moved else [])]
+
+
+def slice_markdown(found: list[Difference]) -> list[str]:
+    """Write the metrics of slices that moved for GitHub, folded away."""
+    moved = [one for one in found if one.moved]
+    if not moved:
+        return []
+    summary = f"<details><summary>{len(moved)} of {len(found)} numbers of slices moved</summary>"
+    return [summary, "", *_rows(moved), "", "</details>", ""]
 
 
 def markdown(pipeline: str, found: list[Difference], old: Curves, new: Curves) -> list[str]:
@@ -189,7 +217,7 @@ def compare() -> int:
     for name in names:
         folder = f"pipelines/{name}"
         plan = read_yaml(ROOT / folder / "dvc.yaml")
-        files = [*metric_files(plan), *declared_plots(plan)]
+        files = [*metric_files(plan), *declared_plots(plan), SLICES]
         try:
             old, new = (
                 read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files))
@@ -197,8 +225,9 @@ def compare() -> int:
         except ResultsError as error:
             raise WorkbenchError(str(error)) from None
         found = differences(old.metrics, new.metrics)
-        print("", f"{name}:", *table(found), sep="\n")
-        summary += markdown(name, found, old.curves, new.curves)
+        slices = differences(old.slices, new.slices)
+        print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
+        summary += [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
     write_summary(summary)
     return 0
 

@@ -20,6 +20,7 @@ from onebutton_workbench.stages import read_yaml
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
 
 _RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
+MERGE_MARK = "<<<<<<< "
 _AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
 
 
@@ -38,6 +39,7 @@ def reproduce() -> int:
     with only_press(ROOT) as lock:
         wait_for_others(ROOT)
         clear_notes(ROOT / ".dvc/tmp/rwlock")
+        settle_merge(ROOT)
         command = ["dvc", "--wait-for-lock", "repro", *target]
         status, seconds = call_dvc(command, ROOT, lock)
         if status and mend_locks(ROOT):
@@ -112,16 +114,26 @@ def mend_locks(root: Path) -> bool:
         try:
             COMPILED_LOCKFILE_SCHEMA(read_yaml(file) if file.is_file() else {"schema": "2.0"})
         except (WorkbenchError, vol.Invalid):
-            name = file.relative_to(root).as_posix()
-            committed = git_call("show", f"HEAD:./{name}", folder=root)
-            file.unlink()
-            if committed.returncode == 0:
-                file.write_text(committed.stdout, encoding="utf-8")
-            print(
-                f"run: {name} was left half written by a press that was killed; the committed one is back", flush=True
-            )
+            bring_back(file, root, "was left half written by a press that was killed")
             mended = True
     return mended
+
+
+def settle_merge(root: Path) -> None:
+    """Bring the committed `dvc.lock` back where a merge left a conflict in it: what runs then is what the merged sources need."""
+    for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
+        if file.is_file() and MERGE_MARK in file.read_text(encoding="utf-8", errors="replace"):
+            bring_back(file, root, "holds the conflict of a merge")
+
+
+def bring_back(file: Path, root: Path, why: str) -> None:
+    """Put a file as the last commit has it in place of one that is no good, and say why."""
+    name = file.relative_to(root).as_posix()
+    committed = git_call("show", f"HEAD:./{name}", folder=root)
+    file.unlink(missing_ok=True)
+    if committed.returncode == 0:
+        file.write_text(committed.stdout, encoding="utf-8")
+    print(f"run: {name} {why}; that of your last commit is back", flush=True)
 
 
 def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, dict[str, dict[str, float]]]:

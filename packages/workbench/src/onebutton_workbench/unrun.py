@@ -1,16 +1,19 @@
-"""Name the stages whose code, command or parameters have changed since they were last run. The work of `make status`.
+"""Name the stages whose code, command, parameters or files changed since they were last run. The work of `make status`.
 
-It compares the sources with the committed `dvc.lock` and needs no data, so a pull request can be told that somebody forgot to
-press `make run` (OB105). Changed data it cannot see: that is `dvc status`. Once a shared remote is set, it asks there whether
+It compares what stands in git with the committed `dvc.lock` and needs no data, so a pull request can be told that somebody forgot
+to press `make run` (OB105). Changed data it cannot see: that is `dvc status`. Once a shared remote is set, it asks there whether
 what was committed can be had by others (OB304).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import posixpath
 from pathlib import Path
 from typing import Any
 
+from onebutton_workbench.checkout import names
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.fingerprint import fingerprint, read_lock
 from onebutton_workbench.pressed import press, value
@@ -31,6 +34,7 @@ def unrun(dvc_yaml: Path, root: Path) -> list[Finding]:
     locked: dict[str, Any] = read_yaml(lock_file).get("stages", {}) if lock_file.is_file() else {}
     plan = read_yaml(dvc_yaml)["stages"]
     versions = read_lock(root)
+    in_git = frozenset(names("ls-files", "-z", folder=root)) if locked else frozenset()
     press_run = "`make run`, then commit the files that it names"
     findings = []
     for stage in read_stages(dvc_yaml):
@@ -50,7 +54,7 @@ def unrun(dvc_yaml: Path, root: Path) -> list[Finding]:
                 ("its parameters", params != before.get("params", {})),
             )
             if differs
-        ]
+        ] + _changed_files(before, dvc_yaml.parent, root, in_git)
         if changes:
             words = f"stage {stage.name!r} was not run since {' and '.join(changes)} changed, so its results are of another time"
             findings.append(Finding("OB105", place, words, press_run))
@@ -60,6 +64,33 @@ def unrun(dvc_yaml: Path, root: Path) -> list[Finding]:
 def _locked_digest(locked: dict[str, Any], stage: str) -> str:
     entries = {entry["path"]: entry["md5"] for entry in locked.get("deps", [])}
     return str(entries.get(f"{FINGERPRINTS}/{stage}", ""))
+
+
+def _changed_files(locked: dict[str, Any], folder: Path, root: Path, in_git: frozenset[str]) -> list[str]:
+    """Name what a stage reads, git has, and is no longer as it was when the stage ran."""
+    changed = []
+    for entry in locked.get("deps", []):
+        name = posixpath.normpath(posixpath.join(folder.relative_to(root).as_posix(), entry["path"]))
+        inside = sorted(file for file in in_git if file.startswith(f"{name}/"))
+        if name in in_git:
+            now = _md5(root / name)
+        elif inside and not any(file.endswith(".dvc") for file in inside):  # with one, DVC keeps a part of the folder
+            now = _md5_of_folder(name, inside, root)
+        else:
+            continue
+        if now != entry["md5"]:
+            changed.append(entry["path"])
+    return changed
+
+
+def _md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else ""  # noqa: S324  DVC's own hash
+
+
+def _md5_of_folder(folder: str, files: list[str], root: Path) -> str:
+    """Digest a folder as DVC does: the list of its files with their digests."""
+    listed = [{"md5": _md5(root / file), "relpath": posixpath.relpath(file, folder)} for file in files]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"  # noqa: S324  DVC's own hash
 
 
 def _read(file: Path, recorded: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +121,7 @@ def status() -> int:
         except UnreachableError as reason:
             unasked = True
             print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
-    failed = tell(findings, "status: every stage was run with the code, command and parameters that stand here")
+    failed = tell(findings, "status: every stage was run with the code, command, parameters and files that stand here")
     return 1 if failed or (unasked and value("STRICT")) else 0
 
 

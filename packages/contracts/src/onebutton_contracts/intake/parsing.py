@@ -12,6 +12,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.sniffing import Kind
+from onebutton_contracts.reading import is_pattern
 
 MISSING = (
     "",
@@ -26,6 +27,7 @@ BOOLEAN = r"^(?i:true|false)$"
 INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"  # 007 is a code, and what has more digits does not fit
 NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
+PHONE = r"^\+\d{8,15}$"  # +4930123456 calls somebody; a measurement so large bears no plus
 DATE = r"^\d{4}-\d{2}-\d{2}$"
 INSTANT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:?\d{2})?$"
 NO_ZONE = "the file names no time zone: is it UTC?"
@@ -97,6 +99,11 @@ def _check_names(columns: list[str], called: str) -> None:
         what = f"two columns {twice[0]!r}" if twice and twice[0].strip() else "a column without a name"
         message = f"{called} has {what}; its first line must name each column"
         raise InputError(message)
+    if patterns := [name for name in columns if is_pattern(name)]:
+        message = (
+            f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; give it another name"
+        )
+        raise InputError(message)
 
 
 def _check_rows(frame: pl.DataFrame, called: str) -> None:
@@ -162,7 +169,7 @@ def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
     bare = texts.str.strip_chars()
     present = bare.set(bare.is_in(MISSING), None)
     known = present.drop_nulls()
-    if not len(known):
+    if not len(known) or known.str.contains(PHONE).any():
         return None
 
     def all_are(pattern: str) -> bool:
