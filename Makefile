@@ -20,6 +20,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 # Nothing here reports to anybody.
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+export ORT_DISABLE_TELEMETRY := 1
 
 # Values such as PIPELINE=name count only when typed after `make`, and reach programs as the variable BUTTON_PIPELINE,
 # unexpanded: neither a variable of your shell nor a `$(...)` in a value can surprise a recipe.

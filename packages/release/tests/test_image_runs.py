@@ -29,7 +29,7 @@ from onebutton_release.image_context import Facts, read_facts, write_context
 from onebutton_serving.sealed import seal
 
 ROOT = Path(__file__).parents[3]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("image")]  # built once
+pytestmark = pytest.mark.slow
 SERVER_USER = "10001:10001"
 LOOK = """
 import json, os
@@ -233,7 +233,7 @@ def test_the_server_in_it_predicts(image: Built) -> None:
         body = json.dumps({"rows": [{"x": 7.0}]}).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/predict", body, headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:
             assert 21.0 in json.loads(answer.read())["predictions"][0].values()
         check = image.config["Healthcheck"]["Test"]
         assert check[0] == "CMD"

@@ -14,7 +14,7 @@ from packages.serving.tests.conftest import FIRST, Server, golden_rows
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SLOWLY = 60_000  # milliseconds that something may take on a busy machine
 DESK, PHONE = (1280, 900), (390, 844)

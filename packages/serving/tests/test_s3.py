@@ -25,7 +25,7 @@ from onebutton_serving.loading import load_release
 from onebutton_serving.places import Place, PlaceError, open_place
 from onebutton_serving.sealed import MANIFEST
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("s3")]
+pytestmark = pytest.mark.slow
 KEY, SECRET = "a-key-of-the-test", "a-secret-of-the-test"
 
 

@@ -16,7 +16,7 @@ from onebutton_tracking.origin import record
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SLOWLY = 120_000  # milliseconds that a page may take on a busy machine
 

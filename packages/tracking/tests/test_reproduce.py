@@ -14,7 +14,7 @@ from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("reproduce")]
+pytestmark = pytest.mark.slow
 
 PYPROJECT = """\
 [project]

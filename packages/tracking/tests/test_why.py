@@ -16,7 +16,7 @@ from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("why")]
+pytestmark = pytest.mark.slow
 
 
 def press(root: Path, **asked: str) -> tuple[int, str]:

@@ -22,7 +22,7 @@ from onebutton_workbench.storage import UnreachableError, absent, choose, config
 from onebutton_workbench.storage_rules import check
 from onebutton_workbench.workspace import WorkbenchError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("s3")]
+pytestmark = pytest.mark.slow
 KEY, SECRET, WRONG = "a-key-of-the-test", "a-secret-of-the-test", "not-the-secret"
 DATA = {"table.bin": os.urandom(3_000_000), "raw/one.bin": os.urandom(200_000), "raw/two.bin": b"two\n"}
 

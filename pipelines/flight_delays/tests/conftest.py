@@ -203,7 +203,7 @@ class Newcomer:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
-    """A clone that has run once; modules that use it are of one xdist group, so that there is one."""
+    """A clone that has run once."""
     newcomer = Newcomer(tmp_path_factory.mktemp("newcomer"))
     newcomer.printed = newcomer.call("make", "run")
     newcomer.call("git", "add", "--all")

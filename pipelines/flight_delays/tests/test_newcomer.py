@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("newcomer")]
+pytestmark = pytest.mark.slow
 
 KILLS = 30
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("newcomer")]
+pytestmark = pytest.mark.slow
 
 ENOUGH = 20_000  # requests in which no answer may fail
 KILLS = 30

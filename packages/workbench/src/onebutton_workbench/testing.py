@@ -38,7 +38,8 @@ def command(paths: Sequence[str], *, slow: bool, coverage: bool) -> list[str]:
         slow: run the slow tests instead of the quick ones.
         coverage: report which lines no test reached.
     """
-    words = ["pytest", "--numprocesses", "auto", "--dist", "loadgroup"]
+    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
+    words = ["pytest", "--numprocesses", "auto", "--dist", "loadfile" if slow else "load"]
     words += ["-m", "slow"] if slow else []
     words += ["--cov", "--cov-report", "term-missing:skip-covered"] if coverage else []
     return [*words, *paths]
