@@ -114,6 +114,7 @@ def finished(flights: pl.DataFrame, weather: pl.DataFrame, tmp_path_factory: pyt
 
 FOREIGN = (
     "GIT_",
+    "GITHUB_",  # a person at home is no workflow
     "BUTTON_",
     "MAKE",
     "MFLAGS",

@@ -122,7 +122,8 @@ def make_clone(folder: Path) -> Path:
 
 def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     """Press a button in a clone, as a person would."""
-    environment = clean_environment()
+    # what GitHub says of its own run would make a button behave as in a workflow, where `local` may not be deployed to
+    environment = {name: text for name, text in clean_environment().items() if not name.startswith("GITHUB_")}
     environment["PATH"] = without_tools(ROOT, environment["PATH"])
     environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": uv_cache(), "CI": "true"}
     if command == "git commit":
