@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from onebutton_tracking import mirror as mirror_module
-from onebutton_tracking.mirror import at_most, bring, mirror
+from onebutton_tracking.mirror import TooSlowError, at_most, bring, mirror
 from onebutton_tracking.store import tracking_uri
 
 if TYPE_CHECKING:
@@ -168,6 +168,25 @@ def test_a_limit_that_was_kept_is_forgotten() -> None:
     with at_most(0.2):
         pass
     time.sleep(0.3)
+
+
+class Finalised:
+    def __del__(self) -> None:
+        time.sleep(0.4)  # the first alarm is raised in here, where Python only prints it
+
+
+def wait_for_ever_after_a_finaliser() -> None:
+    with at_most(0.2):
+        Finalised()
+        time.sleep(30)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_limit_whose_first_alarm_is_lost_in_a_finaliser_still_holds() -> None:
+    begun = time.monotonic()
+    with pytest.raises(TooSlowError):
+        wait_for_ever_after_a_finaliser()
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ from onebutton_tracking.store import (
 
 AFTER_RUN = "after-run"
 PATIENCE = 60  # seconds that `make run` waits for MLflow
+AGAIN = 0.5  # seconds after which whoever is too slow is told once more
 
 
 class TooSlowError(BaseException):
@@ -141,7 +142,8 @@ def at_most(seconds: float) -> Iterator[None]:
         raise TooSlowError
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: where the first one is raised inside a finaliser, Python prints it and goes on, and would wait for ever.
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
