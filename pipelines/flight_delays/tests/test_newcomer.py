@@ -127,7 +127,7 @@ def test_data_with_another_hash_is_refused(newcomer: Any) -> None:
 
 
 def test_an_unwritable_store_is_one_line_and_loses_nothing(newcomer: Any) -> None:
-    newcomer.edit("pipelines/flight_delays/params.yaml", "calibration_bins: 10", "calibration_bins: 12")
+    newcomer.edit("pipelines/flight_delays/params.yaml", "calibration_bins: 10", "calibration_bins: 14")
     printed = newcomer.refused("make", "run", MLFLOW_TRACKING_URI="sqlite:////proc/mlflow.db")
     assert "MLflow's database /proc/mlflow.db cannot be written" in printed
     assert "`make track` brings them later" in printed

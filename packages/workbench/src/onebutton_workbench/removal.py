@@ -29,7 +29,10 @@ def needed_by(member: Member, others: Sequence[Member], root: Path) -> list[str]
     run = {module.partition(".")[0] for stage in read_stages(root / "dvc.yaml") for module in stage.modules}
     if member.module in run:
         users.append("the report of the root's dvc.yaml")
-    return [*users, "the buttons of the Makefile"] if member.name == TOOLS else users
+    makefile = root / "Makefile"
+    buttons = makefile.read_text(encoding="utf-8") if makefile.is_file() else ""
+    pressed = member.name == TOOLS or f"-m {member.module}." in buttons
+    return [*users, "the buttons of the Makefile"] if pressed else users
 
 
 def unlinked(path: str, text: str, removed: Path) -> str:
