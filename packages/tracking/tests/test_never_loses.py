@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from onebutton_tracking import mirror as mirror_module
-from onebutton_tracking.mirror import TooSlowError, at_most, bring, mirror
+from onebutton_tracking.entry import open_store
+from onebutton_tracking.mirror import TooSlowError, at_most, bring, mirror, refusals
 from onebutton_tracking.store import tracking_uri
 
 if TYPE_CHECKING:
@@ -156,8 +157,12 @@ def test_a_database_of_a_newer_mlflow_is_named_and_left_as_it_is(pipeline: Path)
 def test_mlflow_that_takes_too_long_fails_no_run(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(mirror_module, "PATIENCE", 0.3)
     root = pipeline.parents[1]
+    with refusals(tracking_uri(root)):
+        open_store(
+            tracking_uri(root)
+        )  # MLflow is imported whole: an import that is cut off half-way breaks later tests
+    monkeypatch.setattr(mirror_module, "PATIENCE", 0.3)
     with (root / "mlflow.db.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # another mirror writes, for ever
         assert bring([pipeline], tracking_uri(root), after_run=True) == 0
