@@ -109,6 +109,17 @@ def test_a_server_that_refuses_takes_the_pointer_back(repo: Path, fake: Fake, ma
     ]
 
 
+def test_pressing_again_is_red_while_a_server_has_another_release(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(A)
+    put(find(repo), A)
+    fake.refuses, fake.has = A, B
+    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
+    with pytest.raises(InputError, match=f"stays on the old release.*The pointer names {A} and was not moved"):
+        put(find(repo), A)
+
+
 def test_a_server_that_does_not_answer_takes_the_pointer_back(
     repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import CACHE, read_environments
+from onebutton_release.environments import read_environments
 from onebutton_release.pointer import Pointer, read_pointer
 from onebutton_release.target import Target, find_target
 from onebutton_serving.loading import MODEL
-from onebutton_serving.places import PlaceError
+from onebutton_serving.places import POINTER, PlaceError
 from onebutton_serving.sealed import ReleaseError, read_manifest
+from onebutton_tracking.past import CHAMPION
 from onebutton_tracking.promotion import Promotion, promote
 from onebutton_tracking.store import StoreError, tracking_uri
 
-CHAMPION = "champion"
 PATIENCE = 20.0  # seconds for MLflow: a deployment does not wait for it any longer
 
 
@@ -25,7 +25,7 @@ def promotions(target: Target, pointer: Pointer) -> Iterator[Promotion]:
     Raises:
         ReleaseError: the release is damaged.
     """
-    folder = target.place.fetch(pointer.version, target.root / CACHE / target.pipeline)
+    folder = target.fetch(pointer.version)
     entry = pointer.entry
     words = f"{entry.who}, {entry.at}, {entry.action} of {entry.after}" + (f": {entry.why}" if entry.why else "")
     names = [target.name, CHAMPION] if target.environment.champion else [target.name]
@@ -58,7 +58,7 @@ def all_targets(root: Path) -> list[Target]:
         for name in environments:
             try:
                 target = find_target(root, pipeline, name, name, environments)
-                if target.place.read("pointer.json") is not None:
+                if target.place.stamp(POINTER):
                     found.append(target)
             except (InputError, PlaceError):
                 continue

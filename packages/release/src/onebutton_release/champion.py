@@ -10,10 +10,11 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import NAME, PREDICTIONS
 from onebutton_evaluation.judgement import write_text
-from onebutton_release.environments import CACHE, read_environments
+from onebutton_release.environments import read_environments
 from onebutton_release.pointer import read_pointer
 from onebutton_release.target import Target
 from onebutton_serving.sealed import ReleaseError, check
+from onebutton_tracking.commit import git_environment
 
 
 def champions_environment(root: Path) -> str:
@@ -42,7 +43,7 @@ def fetch_champion(target: Target) -> str:
     if pointer is None:
         message = f"nothing is in service in {target.name}, so {target.pipeline} has no champion yet"
         raise InputError(message)
-    folder = target.place.fetch(pointer.version, target.root / CACHE / target.pipeline)
+    folder = target.fetch(pointer.version)
     try:
         check(folder)
     except ReleaseError as error:
@@ -62,9 +63,8 @@ def fetch_champion(target: Target) -> str:
 
 def _track(file: Path, root: Path) -> None:
     """Have DVC keep the file, so that git holds its digest and everybody compares with the same."""
-    environment = {name: text for name, text in os.environ.items() if not name.startswith(("GIT_", "BUTTON_"))}
     command = ["dvc", "add", "--quiet", str(file.relative_to(root))]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
         message = f"DVC could not take {file.relative_to(root)} in: {said[-1]}"

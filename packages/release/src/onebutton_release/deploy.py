@@ -15,7 +15,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import gate_folder, table
 from onebutton_release import candidate
 from onebutton_release.declared import Declared, declared
-from onebutton_release.environments import CACHE, check_allowed, who
+from onebutton_release.environments import check_allowed, who
 from onebutton_release.measured import measured
 from onebutton_release.pointer import Entry, Pointer, been_in_service, move, now, read_history, read_pointer, settle
 from onebutton_release.provenance import same_results, version_of
@@ -70,11 +70,15 @@ def deploy(target: Target, earlier: Target | None, wish: Wish, say: Say) -> Poin
         folder = _from_before(earlier, wish.version) if earlier else _built(target, wish.version, person, say)
         if before and before.version == folder.name:
             say(f"{folder.name} is in service in {target.name} already, since {before.entry.at}")
-            _confirmed(target, before.version, say)
+            if bad := _confirmed(target, before.version, say):
+                message = (
+                    f"{bad}. The pointer names {before.version} and was not moved: restart that server, or press again"
+                )
+                raise InputError(message)
             return before
         _check_callers(target, before, folder, breaking=wish.breaking)
         target.place.publish(folder)
-        _check_whole(target, folder.name)
+        _loaded(target.fetch(folder.name))  # from its place, as the servers will, before anybody is pointed at it
         return _moved(target, before, _entry(target, before, folder, person, wish.why), breaking=wish.breaking, say=say)
 
 
@@ -91,7 +95,7 @@ def _from_before(earlier: Target, version: str) -> Path:
         )
         message = f"{what}, and must be before it comes here. `make deploy PIPELINE={earlier.pipeline} ENV={earlier.name}` first"
         raise InputError(message)
-    return _loaded(earlier.place.fetch(wanted, earlier.root / CACHE / earlier.pipeline))
+    return _loaded(earlier.fetch(wanted))
 
 
 def _loaded(folder: Path) -> Path:
@@ -110,7 +114,7 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
         if version not in known:
             message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
             raise InputError(message)
-        return _loaded(target.place.fetch(version, target.root / CACHE / target.pipeline))
+        return _loaded(target.fetch(version))
     commit, _ = read_commit(one.folder, produced_files(one.folder))
     if commit.dirty and not target.environment.laptop:
         message = (
@@ -122,7 +126,7 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
     name = version_of(one.folder)
     if again := same_results(name, known):
         say(f"release {again} was made of these very results before")
-        return _loaded(target.place.fetch(again, target.root / CACHE / target.pipeline))
+        return _loaded(target.fetch(again))
     return _sealed(one, target, name, person, say)
 
 
@@ -140,7 +144,7 @@ def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> 
         candidate.finish(folder)
         target.place.publish(folder)
         say(f"sealed: {len(list(folder.iterdir()))} files, {MANIFEST} {digest_of(folder / MANIFEST)[:12]}")
-    return target.place.fetch(name, target.root / CACHE / target.pipeline)
+    return target.fetch(name)
 
 
 def _check_gates(one: Declared, *, measured_too: bool) -> None:
@@ -166,7 +170,7 @@ def _check_callers(target: Target, before: Pointer | None, folder: Path, *, brea
     if before is None or breaking:
         return
     try:
-        old = read_schema(target.place.fetch(before.version, target.root / CACHE / target.pipeline))
+        old = read_schema(target.fetch(before.version))
         new = read_schema(folder)
     except ReleaseError:
         return  # what is in service is damaged: all the more reason to replace it
@@ -174,11 +178,6 @@ def _check_callers(target: Target, before: Pointer | None, folder: Path, *, brea
         message = f"{folder.name} reads {new.input_contract}, {before.version} in service reads {old.input_contract}"
         message += ": whoever calls it would be refused. Change the callers first, then press again with BREAKING=1"
         raise InputError(message)
-
-
-def _check_whole(target: Target, version: str) -> None:
-    """Load the release from its place, as the servers will, before anybody is pointed at it."""
-    _loaded(target.place.fetch(version, target.root / CACHE / target.pipeline))
 
 
 def _entry(target: Target, before: Pointer | None, folder: Path, person: str, why: str) -> Entry:

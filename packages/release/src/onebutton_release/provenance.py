@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import re
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+from onebutton_serving.sealed import digest_of
 from onebutton_tracking.commit import git, read_commit
 from onebutton_tracking.results import locked_code, locked_digests, produced_files, read_lock
 from onebutton_tracking.store import find_runs, tracking_uri
@@ -43,7 +43,7 @@ def _files_beside(folder: Path) -> bytes:
 
 def same_results(version: str, known: list[str]) -> str:
     """Find the release of the same results under the day of another commit; empty when there is none."""
-    return next((one for one in known if re.sub(r"^\d+-", "", one) == version.partition("-")[2]), "")
+    return next((one for one in known if one.partition("-")[2] == version.partition("-")[2]), "")
 
 
 def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "dvc.lock": lock_digest,
-        "uv.lock": hashlib.sha256((root / "uv.lock").read_bytes()).hexdigest(),
+        "uv.lock": digest_of(root / "uv.lock"),
         "params.yaml": _digest(folder / "params.yaml"),
         "data": locked_digests(lock),
         "code": locked_code(lock),
@@ -79,7 +79,7 @@ def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    return digest_of(file) if file.is_file() else ""
 
 
 def _run(root: Path, pipeline: str, lock_digest: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import CACHE, check_allowed, who
+from onebutton_release.environments import check_allowed, who
 from onebutton_release.pointer import Entry, Pointer, good, move, now, read_history, read_pointer, settle
 from onebutton_release.servers import wait
 from onebutton_release.target import Target
@@ -93,14 +93,14 @@ def _choose(target: Target, current: str, before: list[str], wanted: str) -> str
 def damage(target: Target, version: str) -> str:
     """Say what is wrong with a release; empty when it is whole."""
     try:
-        check(target.place.fetch(version, target.root / CACHE / target.pipeline))
+        check(target.fetch(version))
     except (ReleaseError, PlaceError) as error:
         return str(error)
     return ""
 
 
 def _digest(target: Target, version: str) -> str:
-    return digest_of(target.place.fetch(version, target.root / CACHE / target.pipeline) / MANIFEST)
+    return digest_of(target.fetch(version) / MANIFEST)
 
 
 def _tell(target: Target, version: str, say: Callable[[str], None]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
+from onebutton_tracking.commit import git_environment
 
 SBOM = "sbom.cdx.json"
 MEMBER = "onebutton-serving"
@@ -34,8 +34,7 @@ def bill_of_materials(root: Path) -> str:
         "--frozen",
         "--quiet",
     ]
-    environment = {name: text for name, text in os.environ.items() if not name.startswith(("GIT_", "BUTTON_"))}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True, text=True, check=False)
     try:
         content = json.loads(done.stdout)
     except ValueError:

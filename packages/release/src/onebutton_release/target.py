@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_release.environments import Environment, choose, pipeline_named, place_of, read_environments
+from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, place_of, read_environments
 from onebutton_serving.places import Place
 
 
@@ -31,6 +31,10 @@ class Target:
     def servers(self) -> tuple[str, ...]:
         """The servers that must report a release."""
         return self.environment.servers_of(self.pipeline)
+
+    def fetch(self, version: str) -> Path:
+        """Return a folder on this machine that holds one of the releases."""
+        return self.place.fetch(version, self.root / CACHE / self.pipeline)
 
 
 def find_target(
