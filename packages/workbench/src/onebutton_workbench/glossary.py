@@ -1,13 +1,14 @@
 """Keep the glossary true: every word points at a line of this repo where it is at work, and lines move.
 
 An entry of `docs/glossary.md` is a heading `### word`, two lines of prose, and a link whose text is a piece of the very line
-that it points at. So a test can say whether the link still holds, and `make format` can find where the line went.
+that it points at. So `make lint` can say whether the link still holds, and `make format` can find where the line went.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -137,7 +138,7 @@ def _relocated(line: str, sources: Mapping[str, Sequence[str]]) -> str:
 
 
 def mend(root: Path = ROOT) -> int:
-    """Rewrite the line numbers of the glossary; part of `make format`. What only a person can mend is told; tests refuse it."""
+    """Rewrite the line numbers of the glossary; part of `make format`. What only a person can mend is told; lint refuses it."""
     path = root / GLOSSARY
     if not path.is_file():
         print(f"glossary: NOT RUN: there is no {GLOSSARY}")
@@ -156,5 +157,16 @@ def mend(root: Path = ROOT) -> int:
     return 0
 
 
+def refuse(root: Path = ROOT) -> int:
+    """Fail where a word points at the wrong line or stands in the wrong place; part of `make lint`. No glossary, no fault."""
+    path = root / GLOSSARY
+    if not path.is_file():
+        return 0
+    entries = read_entries(path.read_text(encoding="utf-8"))
+    found = check(entries, read_sources(entries, path.parent))
+    print("".join(f"{GLOSSARY}: {fault}\n" for fault in found), end="")
+    return 1 if found else 0
+
+
 if __name__ == "__main__":
-    press("glossary", mend)
+    press("glossary", refuse if sys.argv[1:] == ["check"] else mend)
