@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from onnx import TensorProto, helper
 
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.results import ResultsError
@@ -31,6 +32,30 @@ schema:
     properties:
       - {name: x, logicalType: number, required: true, logicalTypeOptions: {minimum: 0, maximum: 10}}
 """
+
+
+def text_file(path: Path) -> None:
+    """Write a model that adds 10 to `x` where `origin` is JFK, and 20 elsewhere."""
+    columns = [("origin", TensorProto.STRING), ("x", TensorProto.FLOAT)]
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "LabelEncoder",
+                ["origin"],
+                ["code"],
+                domain="ai.onnx.ml",
+                keys_strings=["JFK"],
+                values_floats=[10.0],
+                default_float=20.0,
+            ),
+            helper.make_node("Add", ["code", "x"], ["y"]),
+        ],
+        "model",
+        [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in columns],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
 
 
 @pytest.fixture
@@ -107,7 +132,7 @@ def test_the_registered_model_is_the_file_and_needs_no_code_of_ours(pipeline: Pa
     mlflow.set_tracking_uri(uri)
     model = mlflow.pyfunc.load_model("models:/demo/1")
     answer = model.predict(pd.DataFrame({"x": pd.Series([1.5, 4.0], dtype="float32")}))
-    assert answer["y"].tolist() == [3.0, 8.0]
+    assert answer["y"].tolist() == [[3.0], [8.0]]
     folder = Path(mlflow.artifacts.download_artifacts("models:/demo/1", dst_path=str(pipeline / "downloaded")))
     requirements = (folder / "requirements.txt").read_text(encoding="utf-8").split()
     assert [line.partition("==")[0] for line in requirements] == ["mlflow", "onnxruntime", "onnx", "numpy", "pandas"]
@@ -181,4 +206,16 @@ def test_the_example_of_a_model_is_what_its_contract_allows(pipeline: Path, uri:
     mlflow.set_tracking_uri(uri)
     model = mlflow.pyfunc.load_model("models:/demo/1")
     assert model.input_example["x"].tolist() == [5.0]
-    assert [(column.name, column.type.name) for column in model.metadata.signature.inputs] == [("x", "float")]
+    ((name, kind, shape),) = [(item.name, item.type.name, item.shape) for item in model.metadata.signature.inputs]
+    assert (name, kind, shape) == ("x", "float32", (-1, 1))
+
+
+def test_a_frame_with_text_is_answered_by_the_registered_model(pipeline: Path, uri: str) -> None:
+    import mlflow
+
+    text_file(pipeline / "model/model.onnx")
+    mirror(pipeline, uri)
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model("models:/demo/1")
+    flights = pd.DataFrame({"origin": ["JFK", "EWR"], "x": [1.5, 4.0]})  # as JSON or a csv file gives them
+    assert model.predict(flights)["y"].tolist() == [[11.5], [24.0]]

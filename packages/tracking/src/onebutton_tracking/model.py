@@ -127,16 +127,19 @@ def describe_inputs(names: Sequence[str], known: Sequence[Contract]) -> dict[str
 
 
 def signature(model: Any) -> Any:
-    """Say what the model takes and gives, read off the file itself: the contract's logical types are wider than the file's."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+    """Say what the model takes and gives, read off the file itself: the contract's logical types are wider than the file's.
 
-    inputs: list[ColSpec | TensorSpec] = [ColSpec(_column_type(item), item.name) for item in model.graph.input]
-    outputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(_numpy_type(item.type.tensor_type.elem_type), (-1, *_widths(item)), item.name)
-        for item in model.graph.output
-    ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+    Inputs are tensors of shape (rows, 1), as the file has them. Told so, MLflow takes a frame apart into them; told that they are
+    columns, it would hand the file one-dimensional arrays, which it refuses.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    inputs, outputs = (
+        Schema([TensorSpec(_numpy_type(item), (-1, *_widths(item)), item.name) for item in items])
+        for items in (model.graph.input, model.graph.output)
+    )
+    return ModelSignature(inputs=inputs, outputs=outputs)
 
 
 def example(model: Any, columns: dict[str, Column]) -> Any:
@@ -145,7 +148,7 @@ def example(model: Any, columns: dict[str, Column]) -> Any:
 
     if not columns:
         return None
-    types = {item.name: _numpy_type(item.type.tensor_type.elem_type) for item in model.graph.input}
+    types = {item.name: _numpy_type(item) for item in model.graph.input}
     return pd.DataFrame(
         {name: pd.Series([allowed_value(column)], dtype=types[name]) for name, column in columns.items()}
     )
@@ -162,25 +165,13 @@ def allowed_value(column: Column) -> Any:
     return round(middle) if column.logical_type == "integer" else middle
 
 
-def _column_type(item: Any) -> Any:
-    from mlflow.types import DataType
+def _numpy_type(item: Any) -> Any:
+    import numpy as np
     from onnx import TensorProto
-
-    kinds = {
-        TensorProto.STRING: DataType.string,
-        TensorProto.FLOAT: DataType.float,
-        TensorProto.DOUBLE: DataType.double,
-        TensorProto.INT32: DataType.integer,
-        TensorProto.INT64: DataType.long,
-        TensorProto.BOOL: DataType.boolean,
-    }
-    return kinds[item.type.tensor_type.elem_type]
-
-
-def _numpy_type(kind: int) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    return tensor_dtype_to_np_dtype(kind)
+    kind = item.type.tensor_type.elem_type
+    return np.dtype(str) if kind == TensorProto.STRING else tensor_dtype_to_np_dtype(kind)
 
 
 def _widths(item: Any) -> list[int]:
