@@ -24,7 +24,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 # Values such as PIPELINE=name count only when typed after `make`, and reach programs as the variable BUTTON_PIPELINE,
 # unexpanded: neither a variable of your shell nor a `$(...)` in a value can surprise a recipe.
-VALUES := AFFECTED ALL ALONE BASE BREAKING COVERAGE DATA ENV FILE FIT FROM ID IN JSON LICENSE LIMIT MEMBER MODEL NAME OUT OWNER PIPELINE PORT ROWS RUN RUNNER SHA256 SLOW STATUS STRICT TO URL WHY
+VALUES := AFFECTED ALL ALONE BASE BREAKING COVERAGE DATA ENV FILE FIT FROM ID IN JSON LICENSE LIMIT MEMBER MODEL NAME OUT OWNER PIPELINE PORT ROWS RUN RUNNER SAMPLES SHA256 SLOW STATUS STRICT TO URL WHY
 $(foreach v,$(VALUES),$(eval unexport $(v)))
 $(foreach v,$(VALUES),$(eval export BUTTON_$(v) = $$(if $$(filter command,$$(origin $(v))),$$(value $(v)))))
 
@@ -208,7 +208,7 @@ remove: .venv/.synced ## Take a member out that nobody needs: MEMBER=name; sever
 	@python -m onebutton_workbench.removal
 
 .PHONY: adopt
-adopt: .venv/.synced ## Turn a fresh fork into your team's: NAME=acme OWNER=@acme/data
+adopt: .venv/.synced ## Turn a fresh fork into your team's: NAME=acme OWNER=@acme/data; SAMPLES=remove for an empty house
 	@python -m onebutton_workbench.adoption
 
 .PHONY: upgrade

@@ -278,6 +278,14 @@ def test_a_second_press_changes_nothing_and_says_so(
     assert (fork.state(), {name: fork.read(name) for name in FILES}) == before
 
 
+def test_once_adopted_no_pipeline_leaves_unnamed(team: Repo) -> None:
+    with pytest.raises(WorkbenchError, match=r"may be yours .* `make remove MEMBER=sample`"):
+        adopt(team.folder, "acme", "@acme/data", "remove")
+    with pytest.raises(WorkbenchError, match="SAMPLES=yes is not understood"):
+        adopt(team.folder, "acme", "@acme/data", "yes")
+    assert team.git("status", "--porcelain") == ""
+
+
 def test_a_team_may_change_its_mind(team: Repo) -> None:
     adopt(team.folder, "beta", "@beta/ml")
     assert team.read("README.md").startswith("# beta\n")

@@ -269,8 +269,11 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
 
 @pytest.mark.slow
 def test_without_its_sample_pipelines_the_repo_is_green_and_takes_a_new_one(fresh: Path, shell: Shell) -> None:
-    samples = ",".join(member.path.name for member in members(fresh) if member.is_pipeline)
-    shell("make", "remove", f"MEMBER={samples}", folder=fresh)
+    samples = [member.path.name for member in members(fresh) if member.is_pipeline]
+    shell("make", "adopt", "NAME=acme", "OWNER=@acme/data", "SAMPLES=remove", folder=fresh)
+    assert samples
+    assert not any((fresh / "pipelines" / name).exists() for name in samples)
+    assert (fresh / "README.md").read_text(encoding="utf-8").startswith("# acme\n")
     assert "##" not in (fresh / "report.md").read_text(encoding="utf-8"), "the report is over what is left"
     shell("git", "add", "--all", folder=fresh)
     shell("make", "lint", "types", "test", "status", "gates", folder=fresh)

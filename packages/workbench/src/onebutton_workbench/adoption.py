@@ -24,8 +24,9 @@ from onebutton_workbench.identity import (
 )
 from onebutton_workbench.manifest import MANIFEST, Manifest, parse_manifest, read_manifest, with_value
 from onebutton_workbench.pressed import press, value
+from onebutton_workbench.removal import remove
 from onebutton_workbench.upstream import fetch, find_baseline
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT, WorkbenchError, members
 
 PATIENCE = 30.0  # seconds that upstream has for an answer: adoption works without one
 
@@ -104,13 +105,48 @@ def describe(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def adopt(root: Path, name: str, owner: str) -> int:
-    """Change every file that says whose repo this is, and print each.
+def sample_pipelines(root: Path, manifest: Manifest, choice: str) -> list[str]:
+    """List the pipelines that leave with an adoption.
+
+    Args:
+        root: of the repo.
+        manifest: of the repo.
+        choice: as typed; `remove` takes every pipeline out.
 
     Raises:
-        WorkbenchError: a name is refused, or something is not committed; nothing was changed.
+        WorkbenchError: the choice is another, or the repo was adopted before: its pipelines may be the team's by now.
+    """
+    if not choice:
+        return []
+    if choice != "remove":
+        message = (
+            f"SAMPLES={choice} is not understood: SAMPLES=remove takes the sample pipelines out, without it they stay"
+        )
+        raise WorkbenchError(message)
+    here = [member.path.name for member in members(root) if member.is_pipeline]
+    if manifest.name:
+        message = (
+            f"this is {manifest.name} already, so its pipelines may be yours and none is taken out. "
+            f"`make remove MEMBER={','.join(here) or 'name'}` takes out those that you name"
+        )
+        raise WorkbenchError(message)
+    return here
+
+
+def adopt(root: Path, name: str, owner: str, samples: str = "") -> int:
+    """Change every file that says whose repo this is, and print each.
+
+    Args:
+        root: of the repo.
+        name: that the project gets.
+        owner: who is asked to review.
+        samples: `remove` takes the sample pipelines out as well.
+
+    Raises:
+        WorkbenchError: a value is refused, or something is not committed; nothing was changed.
     """
     manifest = read_manifest(root)
+    leaving = sample_pipelines(root, manifest, samples)
     upstream = upstream_identity(manifest.upstream)
     texts = read_texts(root, names("ls-files", "-z", folder=root))
     check_name(name, upstream, locked_names(texts))
@@ -120,6 +156,9 @@ def adopt(root: Path, name: str, owner: str) -> int:
         print(f"adopt: this is {name} of {owner} already; nothing was changed")
         return 0
     check_clean(root, "adopt")
+    if leaving:
+        remove(",".join(leaving), root)
+        texts = read_texts(root, [path for path in texts if (root / path).is_file()])
     commit, remark = (manifest.commit, "") if manifest.commit else baseline(root, manifest.url)
     changed = plan(texts, after, commit)
     write_texts(root, changed)
@@ -129,11 +168,11 @@ def adopt(root: Path, name: str, owner: str) -> int:
     print(
         f"adopt: this is {name} of {owner} now, cloned from {after.url}: {len(changed)} files changed, none committed.",
         f"Next: `make check`, then `git commit --all --message 'chore: adopt as {name}'`. `make upgrade` brings what upstream",
-        "does from now on (the libraries keep their names, so that it merges), `make remove` takes a sample out.",
+        "does from now on (the libraries keep their names, so that it merges), `make remove` takes out what you do not need.",
         sep="\n",
     )
     return 0
 
 
 if __name__ == "__main__":
-    press("adopt", lambda: adopt(ROOT, value("NAME"), value("OWNER")))
+    press("adopt", lambda: adopt(ROOT, value("NAME"), value("OWNER"), value("SAMPLES")))
