@@ -1,4 +1,7 @@
-"""Try every source of data that the contracts name, and the remote: has, or has not and whom to ask. A part of `make doctor`."""
+"""Try what is elsewhere: has, or has not and whom to ask. A part of `make doctor`.
+
+That is every source of data that the contracts name, the remote, and every environment with its servers.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,10 @@ from pathlib import Path
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import pinned_source
+from onebutton_release.environments import FILE, Environment, place_of, read_environments
+from onebutton_release.pointer import read_pointer
+from onebutton_release.servers import ask
+from onebutton_serving.places import PlaceError
 from onebutton_workbench.storage import UnreachableError, absent, configured
 from onebutton_workbench.workspace import pipelines
 
@@ -67,6 +74,36 @@ def try_remote(root: Path) -> Access:
         ask = "Ask whoever owns it, who stands in .github/CODEOWNERS"
         return Access("storage", has=False, words=f"has not, {remote.url}: {error}. {ask}.{works}")
     return Access("storage", has=True, words=f"has, {remote.url} answers")
+
+
+def try_environments(root: Path) -> Iterator[Access]:
+    """Look into every place that models are deployed to, and ask every server there."""
+    try:
+        environments = read_environments(root)
+    except InputError as error:
+        yield Access("environments", has=False, words=f"{error}. docs/deploy.md explains every key")
+        return
+    for name, environment in environments.items():
+        if environment.laptop and not (root / environment.place).exists():
+            yield Access(
+                f"environment {name}", has=True, words=f"{environment.place} will be made by the first `make deploy`"
+            )
+            continue
+        for pipeline in pipelines(root):
+            yield _try_environment(name, environment, pipeline, root)
+
+
+def _try_environment(name: str, environment: Environment, pipeline: str, root: Path) -> Access:
+    subject, whom = f"environment {name}", f"On call: {environment.on_call}"
+    try:
+        pointer = read_pointer(place_of(name, environment, pipeline, root))
+    except (InputError, PlaceError) as error:
+        return Access(subject, has=False, words=f"has not: {error}. {whom}. {FILE} says where it is")
+    seen = f"has {environment.place}, {pipeline} {pointer.version if pointer else 'not deployed yet'}"
+    silent = [address for address in environment.servers_of(pipeline) if ask(address).silent]
+    if silent and not environment.laptop:
+        return Access(subject, has=False, words=f"{seen}, but {' and '.join(silent)} does not answer. {whom}")
+    return Access(subject, has=True, words=seen + ("; `make serve` starts its server" if silent else ""))
 
 
 def meanwhile(root: Path, pipeline: str) -> str:

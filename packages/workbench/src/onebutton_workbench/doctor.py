@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
-from onebutton_workbench.access import try_remote, try_sources
+from onebutton_workbench.access import try_environments, try_remote, try_sources
 from onebutton_workbench.pressed import clean_environment, press
 from onebutton_workbench.workspace import ROOT, pipelines
 
@@ -110,6 +110,12 @@ def data() -> Iterator[Finding]:
         yield Finding(access.source, "ok" if access.has else "missing", access.words)
 
 
+def deployment() -> Iterator[Finding]:
+    """Look at where models are deployed to."""
+    for access in try_environments(ROOT):
+        yield Finding(access.source, "ok" if access.has else "missing", access.words)
+
+
 def tracking() -> Iterator[Finding]:
     """Look at MLflow's store."""
     uri = tracking_uri(ROOT)
@@ -156,7 +162,7 @@ def elsewhere() -> Iterator[Finding]:
     )
 
 
-SIGHTS: tuple[Callable[[], Iterator[Finding]], ...] = (environment, repository, data, tracking, elsewhere)
+SIGHTS: tuple[Callable[[], Iterator[Finding]], ...] = (environment, repository, data, tracking, deployment, elsewhere)
 
 
 def examine() -> int:
