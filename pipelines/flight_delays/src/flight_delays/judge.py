@@ -10,6 +10,7 @@ from flight_delays.features import LOCAL_TIME
 from flight_delays.train import model_inputs
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
+from onebutton_contracts.tables import read_parquet
 from onebutton_evaluation.judgement import Asked, judge_model
 from onebutton_models.scoring import OnnxModel
 
@@ -35,7 +36,9 @@ def judged_rows(predictions: pl.DataFrame, features: pl.DataFrame, key: tuple[st
 def main() -> None:
     """Write slices, comparisons, robustness, and the golden examples that a release carries."""
     contract = load_contract(Path("contracts/predictions.odcs.yaml"))
-    predictions, features = (pl.read_parquet(f"data/{name}.parquet") for name in ("predictions", "features"))
+    predictions, features = (
+        read_parquet(Path(f"data/{name}.parquet"), name, major=1) for name in ("predictions", "features")
+    )
     rows = judged_rows(predictions, features, contract.primary_key)
     judge_model(rows, Asked(model_inputs(rows), OnnxModel(Path("model/model.onnx")).predict), contract)
 
