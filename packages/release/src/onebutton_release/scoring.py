@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +37,12 @@ def check_out(out: Path) -> None:
         message = f"OUT={out} must end in .parquet, because that is what it will be"
     elif not folder.is_dir():
         message = f"OUT={out}: there is no folder {folder}"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        message = f"OUT={out}: the folder {folder} cannot be written to"
     else:
-        return
+        try:  # the only way to know: a disk may be read-only, and root is asked for no permission
+            with tempfile.TemporaryFile(dir=folder):
+                return
+        except OSError as error:
+            message = f"OUT={out}: the folder {folder} cannot be written to: {error.strerror}"
     raise InputError(message)
 
 

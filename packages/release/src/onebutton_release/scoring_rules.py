@@ -40,7 +40,7 @@ def check_columns(columns: pl.Schema, schema: Schema, release: str, *, is_text: 
     missing = [field.name for field in schema.inputs if field.name not in columns]
     if missing:
         message = (
-            f"the column {', '.join(missing)} is missing [missing column]; release {release} takes "
+            f"missing column{'s' if missing[1:] else ''}: {', '.join(missing)}; release {release} takes "
             f"{', '.join(field.name for field in schema.inputs)}"
         )
         raise InputError(message)
