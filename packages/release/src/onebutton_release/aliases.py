@@ -12,7 +12,7 @@ from onebutton_release.target import Target, find_target
 from onebutton_serving.loading import MODEL
 from onebutton_serving.places import POINTER, PlaceError
 from onebutton_serving.sealed import ReleaseError, read_manifest
-from onebutton_tracking.past import CHAMPION
+from onebutton_tracking.lookup import CHAMPION
 from onebutton_tracking.promotion import Promotion, promote
 from onebutton_tracking.store import StoreError, tracking_uri
 

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebutton_tracking import past
+from onebutton_tracking import lookup
 from onebutton_tracking.entry import open_store
+from onebutton_tracking.lookup import Subject, UnknownError
 from onebutton_tracking.mirror import refusals
-from onebutton_tracking.past import Past, Subject, UnknownError
+from onebutton_tracking.past import Past, look_back
 from onebutton_tracking.results import CURVES, ResultsError
 from onebutton_tracking.store import StoreError, check_there, tracking_uri
 
@@ -127,8 +128,8 @@ def subject(client: MlflowClient, way: str, text: str, root: Path) -> Subject:
         ResultsError: FILE is of a pipeline that was never run.
     """
     if way == "MODEL":
-        return past.find_model(client, text)
-    return Subject(past.find_run(client, text) if way == "RUN" else past.find_file(client, root / text))
+        return lookup.find_model(client, text)
+    return Subject(lookup.find_run(client, text) if way == "RUN" else lookup.find_file(client, root / text))
 
 
 def main() -> int:
@@ -140,7 +141,7 @@ def main() -> int:
         check_there(uri)
         with refusals(uri):
             client = open_store(uri)
-            found = past.look_back(client, subject(client, way, asked, root), root)
+            found = look_back(client, subject(client, way, asked, root), root)
     except (UnknownError, ResultsError, StoreError) as error:
         print(f"why: {error}", file=sys.stderr)
         return 1

@@ -1,0 +1,137 @@
+"""Find what is asked about in MLflow: a model, a run, or the run behind a file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onebutton_tracking.model import RUN_TAG
+from onebutton_tracking.results import lock_digest
+from onebutton_tracking.store import LOCK_TAG, PIPELINE_TAG
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+_MODEL = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
+
+
+class UnknownError(Exception):
+    """What was asked about is not there; the message says what is."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is asked about: a run, and the version of the registered model that it made, if any."""
+
+    run: Run
+    version: ModelVersion | None = None
+
+
+def find_model(client: MlflowClient, text: str) -> Subject:
+    """Find a version of a registered model.
+
+    Args:
+        client: of the store.
+        text: `name@alias`, `name/3`, or `name` for the champion, and where there is none for the newest.
+
+    Raises:
+        UnknownError: there is no such model, alias or version, or it was not made by a run.
+    """
+    match = _MODEL.fullmatch(text)
+    if match is None:
+        message = f"MODEL={text} is not understood: it can be name, name@alias or name/3"
+        raise UnknownError(message)
+    known = {model.name: model for model in client.search_registered_models()}
+    if match["name"] not in known:
+        message = (
+            f"there is no model {match['name']!r} in MLflow. MODEL can be: {', '.join(sorted(known)) or '(none yet)'}"
+        )
+        raise UnknownError(message)
+    aliases = {alias: str(version) for alias, version in known[match["name"]].aliases.items()}
+    versions = {str(version.version): version for version in client.search_model_versions(f"name = '{match['name']}'")}
+    newest = str(max(map(int, versions), default=0))
+    wanted = match["version"] or (aliases.get(match["alias"], "") if match["alias"] else aliases.get(CHAMPION, newest))
+    if wanted not in versions:
+        there = ", ".join([f"/{number}" for number in sorted(versions, key=int)] + [f"@{alias}" for alias in aliases])
+        message = f"{text} is not in MLflow. After {match['name']} can stand: {there or '(it has no version)'}"
+        raise UnknownError(message)
+    version = client.get_model_version(match["name"], wanted)
+    if not version.run_id:
+        message = f"{match['name']}/{wanted} was registered by hand, by no run, so nothing is known of what made it"
+        raise UnknownError(message)
+    return Subject(_maker(client, version), version)
+
+
+def _maker(client: MlflowClient, version: ModelVersion) -> Run:
+    """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
+    wanted = f"{version.name}/{version.version}"
+    made = [run for run in all_runs(client) if run.data.tags.get(RUN_TAG) == wanted]
+    registered = [run for run in made if run.info.run_id == version.run_id]
+    return find_run(client, [*registered, *made[-1:]][0].info.run_id if made else str(version.run_id))
+
+
+def find_run(client: MlflowClient, text: str) -> Run:
+    """Find a run by its id, or by the beginning of it.
+
+    Raises:
+        UnknownError: there is none, more than one, or it was not written by the mirror.
+    """
+    found = [run for run in all_runs(client) if run.info.run_id.startswith(text)] if text else []
+    if len(found) != 1:
+        latest = ", ".join(run.info.run_id[:8] for run in all_runs(client)[:5])
+        count = "more than one run begins" if found else "no run begins"
+        message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
+        raise UnknownError(message)
+    (run,) = found
+    if LOCK_TAG not in run.data.tags:
+        message = (
+            f"run {run.info.run_id[:8]} was written by another program and not by `make run` here: it names no dvc.lock, "
+            "so nothing leads from it to code and data"
+        )
+        raise UnknownError(message)
+    return run
+
+
+def find_file(client: MlflowClient, file: Path) -> Run:
+    """Find the run behind the results that stand in a pipeline's folder now.
+
+    Args:
+        client: of the store.
+        file: a metrics file, a plot, or any other file of the pipeline.
+
+    Raises:
+        UnknownError: the file is in no pipeline, or its results are not in MLflow.
+        ResultsError: the pipeline was never run.
+    """
+    path = file.resolve()
+    folder = next((parent for parent in path.parents if (parent / "dvc.yaml").is_file()), None)
+    if not path.exists() or folder is None or folder.parent.name != "pipelines":
+        message = f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
+        raise UnknownError(message)
+    digest = lock_digest(folder)
+    for run in all_runs(client):
+        if run.data.tags.get(LOCK_TAG) == digest and run.data.tags.get(PIPELINE_TAG) == folder.name:
+            return run
+    message = f"the results in {folder.name} are not in MLflow yet. `make track` brings them"
+    raise UnknownError(message)
+
+
+def all_runs(client: MlflowClient) -> list[Run]:
+    """List all finished runs, the latest first."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs: list[Run] = []
+    token = None
+    while experiments:
+        page = client.search_runs(
+            experiments, "status = 'FINISHED'", order_by=["start_time DESC"], max_results=1000, page_token=token
+        )
+        runs += page
+        token = page.token
+        if not token:
+            break
+    return runs
