@@ -291,7 +291,7 @@ def removable() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", [*removable(), "weather"])
+@pytest.mark.parametrize("package", sorted({*removable(), "weather"}))
 def test_without_a_package_that_nobody_needs_the_rest_is_green(package: str, fresh: Path, shell: Shell) -> None:
     if not (fresh / "packages" / package).is_dir():  # the shared packages need each other or stand behind a button
         shell("make", "new-package", f"NAME={package}", folder=fresh)
