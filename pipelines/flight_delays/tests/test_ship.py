@@ -116,10 +116,8 @@ def served(trained: Any, port: int) -> Iterator[Server]:
         server.wait()
         yield server
     finally:
-        server.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.process.wait(20)
-        server.process.kill()
+        os.killpg(server.process.pid, signal.SIGTERM)  # make, its shell, and the server: a shell passes no signal on
+        server.process.wait(60)
 
 
 def test_the_first_release_answers_and_there_is_nothing_to_go_back_to(newcomer: Any, served: Server) -> None:
