@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_tracking.results import ResultsError, collect, lock_digest
+from onebutton_tracking.results import ResultsError, collect, declared_plots, lock_digest
 
 
 def test_a_pipelines_results_are_read_from_what_dvc_left(pipeline: Path) -> None:
@@ -39,3 +39,8 @@ def test_a_torn_metrics_file_is_named(pipeline: Path) -> None:
     (pipeline / "metrics.json").write_text('{"model": ', encoding="utf-8")
     with pytest.raises(ResultsError, match=r"metrics\.json cannot be read .* `make run` writes it again"):
         collect(pipeline)
+
+
+def test_plots_count_wherever_dvc_lets_them_stand() -> None:
+    plan = {"stages": {"train": {"plots": ["roc.csv", {"tuning.csv": {"x": "trees"}}]}}, "plots": [{"last.csv": {}}]}
+    assert declared_plots(plan) == {"roc.csv": {}, "tuning.csv": {"x": "trees"}, "last.csv": {}}

@@ -138,7 +138,7 @@ def test_a_member_that_uv_cannot_lock_is_not_written(
         ("tracking", "packages/tracking is needed by packages/"),
         ("evaluation", "the report of the root's dvc.yaml"),
         ("workbench", "packages/workbench is needed by the buttons of the Makefile"),
-        ("release", "packages/release is needed by the buttons of the Makefile"),
+        ("release", "packages/release is needed by .*the buttons of the Makefile"),
     ],
 )
 def test_what_others_need_stays(member: str, words: str, with_sample: Path, shell: Shell) -> None:

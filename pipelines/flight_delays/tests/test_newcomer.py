@@ -39,6 +39,16 @@ def test_a_second_press_runs_no_stage_and_adds_no_run(newcomer: Any) -> None:
     assert newcomer.git_lines("status", "--porcelain") == []
 
 
+def test_going_back_to_parameters_of_before_trains_nothing_again(newcomer: Any) -> None:
+    params = "pipelines/flight_delays/params.yaml"
+    newcomer.edit(params, "  l2: 10.0", "  l2: 20.0")
+    assert "Running stage 'pipelines/flight_delays/dvc.yaml:train'" in newcomer.call("make", "run")
+    newcomer.edit(params, "  l2: 20.0", "  l2: 10.0")
+    printed = newcomer.call("make", "run")
+    assert {"train", "evaluate"}.isdisjoint(re.findall(r"Running stage '(?:.*:)?(\w+)'", printed))
+    assert newcomer.git_lines("status", "--porcelain") == []
+
+
 def test_make_run_killed_at_any_moment_is_completed_by_the_next_press(newcomer: Any) -> None:
     """Now make alone is killed and its programs go on, now all of them are; the results are those of a press that was let be."""
     chance = random.Random(2013)  # noqa: S311

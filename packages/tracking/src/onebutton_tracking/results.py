@@ -225,9 +225,10 @@ def _params(stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def declared_plots(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """List the plots that a `dvc.yaml` declares, each with its options."""
+    """List the plots that a `dvc.yaml` declares, at its stages or at its end, each with its options."""
     plots: dict[str, dict[str, Any]] = {}
-    for entry in plan.get("plots", []):
+    stages = (plan.get("stages") or {}).values()
+    for entry in [*(entry for stage in stages for entry in stage.get("plots", [])), *plan.get("plots", [])]:
         plots |= {entry: {}} if isinstance(entry, str) else entry
     return plots
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from onebutton_tracking.origin import record
 from onebutton_workbench.checkout import call as git_call
+from onebutton_workbench.keepsakes import kept
 from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.stage_rules import dvc_files
 from onebutton_workbench.stages import read_yaml
@@ -41,9 +42,10 @@ def reproduce() -> int:
         clear_notes(ROOT / ".dvc/tmp/rwlock")
         settle_merge(ROOT)
         command = ["dvc", "--wait-for-lock", "repro", *target]
-        status, seconds = call_dvc(command, ROOT, lock)
-        if status and mend_locks(ROOT):
+        with kept(ROOT):
             status, seconds = call_dvc(command, ROOT, lock)
+            if status and mend_locks(ROOT):
+                status, seconds = call_dvc(command, ROOT, lock)
     if status:
         message = (
             "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
