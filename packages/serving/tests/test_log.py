@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, golden_rows, make_release
 
 from onebutton_serving import log as log_module
-from onebutton_serving.segments import read_log, roll
+from onebutton_serving.segments import forget, read_log, roll
 
 ROWS = [row["input"] for row in golden_rows()]
 
@@ -71,6 +72,20 @@ def test_a_closed_journal_becomes_a_segment_that_reads_the_same(folder: Path, cl
     assert len(roll(folder)) == 1
     assert [path.suffix for path in folder.iterdir() if not path.name.startswith(".")] == [".parquet"]
     assert read_log(folder).collect().equals(before)
+
+
+def test_segments_older_than_the_days_that_were_asked_for_are_removed_and_without_a_word_all_stay(
+    folder: Path, client: Client
+) -> None:
+    client.log.close()
+    (young,) = roll(folder)
+    old = folder / "20260101T000000-17-1.parquet"
+    old.write_bytes(young.read_bytes())
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert forget(folder, 0, now) == []
+    assert forget(folder, 90, now) == []
+    assert forget(folder, 30, now) == [old]
+    assert young.is_file()
 
 
 def test_a_line_that_a_kill_tore_costs_that_line_alone(folder: Path, client: Client) -> None:

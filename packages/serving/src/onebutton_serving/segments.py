@@ -10,10 +10,13 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from onebutton_serving.settings import from_environment
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,6 +69,19 @@ def roll(folder: Path) -> list[Path]:
                 if segment := _roll_one(journal):
                     made.append(segment)
     return made
+
+
+def forget(folder: Path, days: int, now: datetime) -> list[Path]:
+    """Remove the segments whose journal was begun more than so many days ago; 0 days keeps all.
+
+    Returns:
+        What was removed.
+    """
+    oldest = f"{now - timedelta(days=days):%Y%m%dT%H%M%S}"
+    old = [path for path in sorted(folder.glob(f"*{SEGMENT}")) if days and path.name < oldest]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return old
 
 
 def _roll_one(journal: Path) -> Path | None:
@@ -139,6 +155,7 @@ if __name__ == "__main__":
     os.nice(10)  # answers come first
     try:
         roll(Path(sys.argv[1]))
+        forget(Path(sys.argv[1]), from_environment().keep_days, datetime.now(UTC))
     except OSError as error:  # journals stay, and are read as they are; the next one tries again
         print(f"serving: no segment of the log was made: {error}", file=sys.stderr)
         sys.exit(1)

@@ -24,6 +24,7 @@ class Settings:
         pipeline: whose model; may be left out with a fixed release.
         release: the folder of one release to serve for ever; empty with a place.
         state: a folder of this server alone: its log of predictions, metrics, what its workers say of themselves.
+        keep_days: how long segments of the log stay; 0 keeps them for ever.
         server: the process that started the workers; 0 in that process itself.
     """
 
@@ -34,6 +35,7 @@ class Settings:
     port: int = 8000
     workers: int = 1
     state: str = ""
+    keep_days: int = 0
     server: int = 0
 
     def variables(self) -> dict[str, str]:
@@ -49,7 +51,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     said = {field.name: environment.get(PREFIX + field.name.upper(), "") for field in fields(Settings)}
     found: dict[str, str | int] = {name: text for name, text in said.items() if text}
-    for name in ("port", "workers", "server"):
+    for name in ("port", "workers", "keep_days", "server"):
         if name in found:
             text = said[name]
             if not text.isascii() or not text.isdigit():
@@ -80,6 +82,9 @@ def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.
     parser.add_argument(
         "--state", default=default.state, help="folder of the log of predictions, and what workers share"
     )
+    parser.add_argument(
+        "--keep-days", type=int, default=default.keep_days, help="days that the log is kept (0, which is for ever)"
+    )
     settings = Settings(**vars(parser.parse_args(words)))
     return _checked(settings)
 
@@ -96,5 +101,8 @@ def _checked(settings: Settings) -> Settings:
         raise SettingsError(message)
     if settings.workers < 1:
         message = f"--workers {settings.workers}: at least one is needed"
+        raise SettingsError(message)
+    if settings.keep_days < 0:
+        message = f"--keep-days {settings.keep_days}: 0 keeps the log for ever, more keeps it so many days"
         raise SettingsError(message)
     return settings
