@@ -23,7 +23,7 @@ from onebutton_serving.rows import Values, fields_in_order
 
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
-SMALL = 16  # rows of a request that become a line at once: 3 microseconds for one, less than a fight for Python's lock costs
+SMALL = 16  # rows of a request that become a line at once: cheaper than a fight with the thread for Python's lock
 LINES = 512  # lines that are written in one go
 CHUNK, LARGE_CHUNK = 64, 1024  # rows encoded in one go, some 0.1 ms for which requests wait; more when many wait
 BREATH = 0.0005  # seconds between two chunks, else the thread would keep Python's lock from requests for milliseconds

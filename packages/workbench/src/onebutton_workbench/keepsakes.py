@@ -1,7 +1,7 @@
 """Keep the small results that are in git when a stage fails that would make them anew: DVC removes them before it runs.
 
-DVC's own `persist: true` keeps them too, but such a stage is never taken from DVC's cache: going back to another branch, or to
-parameters of before, would train again what was trained already.
+DVC's own `persist: true` keeps them too, but such a stage is never taken from DVC's cache: going back to
+parameters of before would train again what was trained already.
 """
 
 from __future__ import annotations
