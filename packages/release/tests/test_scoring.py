@@ -580,18 +580,26 @@ def test_killed_at_thirty_random_moments_it_gives_the_same_bytes(folder: Path) -
 
 
 @pytest.mark.slow
-def test_interrupted_by_hand_it_says_that_parts_are_kept(folder: Path) -> None:
-    pl.concat([FLIGHTS] * 2000).write_parquet("rows.parquet")
-    with start(folder) as pressed:
-        deadline = time.monotonic() + 60
-        while not [*Path.cwd().glob("*.parts/part-*")]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        pressed.send_signal(signal.SIGINT)
-        _, err = pressed.communicate()
-    assert pressed.returncode == 130
-    assert err == "\nscore: interrupted; finished parts are kept, press again to go on\n"
-    assert [*Path.cwd().glob("*.parts/part-*")]
+def test_interrupted_by_hand_at_any_moment_it_says_in_a_line_that_parts_are_kept(folder: Path) -> None:
+    pl.concat([FLIGHTS] * 4000).write_parquet("rows.parquet")
+    random = Random(11)  # noqa: S311
+    for _ in range(8):
+        kept = [*Path.cwd().glob("*.parts/part-*")]
+        with start(folder) as pressed:
+            deadline = time.monotonic() + 60
+            while len([*Path.cwd().glob("*.parts/part-*")]) == len(kept):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            time.sleep(0.1 * random.random())
+            pressed.send_signal(signal.SIGINT)
+            _, err = pressed.communicate()
+        assert pressed.returncode == 130
+        assert err == "\nscore: interrupted; finished parts are kept, press again to go on\n"
+        assert [*Path.cwd().glob("*.parts/part-*")]
+    with start(folder) as last:
+        _, err = last.communicate()
+    assert (last.returncode, err) == (0, "")
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "scored.parquet"]
 
 
 @pytest.mark.slow

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
@@ -117,19 +119,34 @@ class Progress:
         print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
 
 
+def interruptible(work: Callable[[], str]) -> str:
+    """Work in another thread, so that whoever presses Ctrl-C is heard at once, whatever polars is in the middle of.
+
+    Polars answers the signal by a panic in one of its threads, and prints that on the terminal; it is not asked. The program
+    ends on the spot, as if it had been killed: parts come to their names by a rename, and the system takes back the lock.
+    """
+    signal.signal(
+        signal.SIGINT, signal.getsignal(signal.SIGINT)
+    )  # Python's own, instead of the one that polars put there
+    doing = ThreadPoolExecutor(1).submit(work)
+    try:
+        return doing.result()
+    except KeyboardInterrupt:
+        print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr, flush=True)
+        os._exit(130)
+
+
 def main() -> int:
     """Press the button."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", type=Path, help="folder of a sealed release that is not in service")
     asked = parser.parse_args()
     try:
-        print(f"score: {run((lambda: load_release(asked.release)) if asked.release else in_service)}")
+        find_release = (lambda: load_release(asked.release)) if asked.release else in_service
+        print(f"score: {interruptible(lambda: run(find_release))}")
     except (InputError, ReleaseError) as error:
         print(f"{CLEAR if sys.stderr.isatty() else ''}score: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr)
-        return 130
     return 0
 
 
