@@ -202,9 +202,9 @@ class Newcomer:
         return int(count)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
-    """A clone that has run once."""
+    """A clone that has run once; each file of tests has its own, so that none counts the models of another."""
     newcomer = Newcomer(tmp_path_factory.mktemp("newcomer"))
     newcomer.printed = newcomer.call("make", "run")
     newcomer.call("git", "add", "--all")
