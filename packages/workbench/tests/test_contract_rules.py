@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.contract_rules import check
+from onebutton_workbench.contract_rules import check as held
+from onebutton_workbench.contract_rules import earlier, lint
+from onebutton_workbench.findings import Finding
+from onebutton_workbench.stages import read_yaml
+from onebutton_workbench.workspace import ROOT
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -33,6 +37,10 @@ def repo(tmp_path: Path, shell: Any) -> Path:
     return tmp_path
 
 
+def check(repo: Path) -> list[Finding]:
+    return list(held(repo, earlier(repo)))
+
+
 def found(repo: Path, said: str, instead: str) -> list[str]:
     assert said in CONTRACT
     (repo / "trips.odcs.yaml").write_text(CONTRACT.replace(said, instead), encoding="utf-8")
@@ -40,7 +48,7 @@ def found(repo: Path, said: str, instead: str) -> list[str]:
 
 
 def test_a_contract_as_it_was_is_no_finding(repo: Path) -> None:
-    assert list(check(repo)) == []
+    assert check(repo) == []
 
 
 def test_a_column_that_is_gone_without_a_new_major_version_is_found(repo: Path) -> None:
@@ -66,7 +74,7 @@ def test_on_main_itself_the_commit_before_counts(repo: Path, shell: Any) -> None
 def test_a_new_major_version_is_no_finding(repo: Path) -> None:
     text = CONTRACT.replace("version: 1.0.0", "version: 2.0.0").replace("required: true", "required: false")
     (repo / "trips.odcs.yaml").write_text(text, encoding="utf-8")
-    assert list(check(repo)) == []
+    assert check(repo) == []
 
 
 def test_a_new_contract_with_a_misspelt_key_is_found_before_it_is_committed(repo: Path) -> None:
@@ -74,3 +82,52 @@ def test_a_new_contract_with_a_misspelt_key_is_found_before_it_is_committed(repo
     (finding,) = check(repo)
     assert (finding.check, finding.place) == ("OB303", "new.odcs.yaml")
     assert "unknown key 'mandatory'" in finding.words
+
+
+@pytest.fixture
+def shallow(repo: Path, tmp_path_factory: pytest.TempPathFactory, shell: Any) -> Path:
+    """A clone of the last commit alone, in which a reader was broken, as a workflow checks out."""
+    found(repo, "      - {name: length, logicalType: number}\n", "")
+    shell("git", "commit", "--quiet", "--all", "--message", "no length", folder=repo)
+    clone = tmp_path_factory.mktemp("shallow")
+    shell("git", "clone", "--quiet", "--depth", "1", repo.as_uri(), str(clone), folder=repo)
+    return clone
+
+
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_a_shallow_clone_is_told_as_not_run_and_red_in_ci(
+    shallow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ci: str, status: int
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    assert lint(shallow) == status
+    said = capsys.readouterr().out
+    assert "NOT RUN OB301: this clone is shallow" in said
+    assert "fetch-depth: 0" in said
+
+
+def test_a_shallow_clone_is_held_to_the_standard_all_the_same(
+    shallow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    (shallow / "trips.odcs.yaml").write_text(CONTRACT.replace("required", "mandatory"), encoding="utf-8")
+    assert lint(shallow) == 1
+    assert "OB303 trips.odcs.yaml" in capsys.readouterr().out
+
+
+def test_a_pull_request_in_a_whole_clone_is_compared_with_its_branch(
+    shallow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], shell: Any
+) -> None:
+    """What `fetch-depth: 0` gives the job: every branch, and the change on none of them."""
+    shell("git", "fetch", "--quiet", "--unshallow", "origin", "+refs/heads/*:refs/remotes/origin/*", folder=shallow)
+    shell("git", "checkout", "--quiet", "--detach", folder=shallow)
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    assert lint(shallow) == 1
+    assert "OB301 trips.odcs.yaml: column length is gone" in capsys.readouterr().out
+
+
+def test_every_job_that_presses_lint_has_the_history_to_compare_with() -> None:
+    jobs = read_yaml(ROOT / ".github/workflows/ci.yml")["jobs"].values()
+    linting = [job["steps"] for job in jobs if any("lint" in step.get("run", "").split() for step in job["steps"])]
+    assert [steps[0]["with"]["fetch-depth"] for steps in linting] == [0]

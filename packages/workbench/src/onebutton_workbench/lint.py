@@ -148,6 +148,11 @@ def run(check: Check, root: Path) -> Verdict:
     return Verdict(check, "failed" if done.returncode else "passed", done.stdout + done.stderr)
 
 
+def untold(verdict: Verdict) -> list[str]:
+    """List what a check says that it could not look into, which is no finding and must not look like none."""
+    return [line for line in verdict.output.splitlines() if line.startswith("NOT RUN")]
+
+
 def tracked(root: Path, patterns: Sequence[str]) -> list[str]:
     """List the files in git that match, those about to be added included and deleted ones left out."""
     ask = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *patterns]
@@ -168,6 +173,9 @@ def lint(root: Path = ROOT) -> int:
                 print(f"lint: {verdict.result}: {verdict.check.finds} ({verdict.check.command[0]})")
                 print("\n".join(f"    {line}" for line in verdict.output.strip().splitlines()))
                 print(f"    mend: {verdict.check.mend}\n", flush=True)
+            else:  # a check of several rules may pass without one of them
+                for line in untold(verdict):
+                    print(f"lint: {line}", flush=True)
     seconds = time.monotonic() - begun
     if bad:
         print(f"lint: {bad} of {len(checks)} checks are not passed ({seconds:.1f} s)", file=sys.stderr)
