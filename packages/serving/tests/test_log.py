@@ -14,7 +14,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, golden_rows, make_release
 
 from onebutton_serving import log as log_module
-from onebutton_serving.segments import forget, read_log, roll
+from onebutton_serving.segments import forget, read_log, roll, trim
 
 ROWS = [row["input"] for row in golden_rows()]
 
@@ -86,6 +86,28 @@ def test_segments_older_than_the_days_that_were_asked_for_are_removed_and_withou
     assert forget(folder, 90, now) == []
     assert forget(folder, 30, now) == [old]
     assert young.is_file()
+
+
+def test_a_log_that_is_too_large_loses_its_oldest_segments(folder: Path, client: Client) -> None:
+    """Kubernetes ends a pod that writes more than its volume may hold: no full disk would stop the log there."""
+    client.log.close()
+    roll(folder)
+    for day in range(1, 6):
+        (folder / f"2026010{day}T000000-17-1.parquet").write_bytes(bytes(1_000_000))
+    assert trim(folder, 0) == []
+    assert trim(folder, 10) == []
+    removed = trim(folder, 4)
+    assert [path.name[:8] for path in removed] == ["20260101", "20260102"]
+    assert sum(path.stat().st_size for path in folder.glob("*.parquet")) < 4_000_000
+
+
+def test_inputs_with_the_log_s_own_names_are_kept_beside_them(tmp_path: Path) -> None:
+    header = {"version": FIRST, "inputs": [["time", "number"], ["request", "string"]], "outputs": ["time"]}
+    lines = [header, [1_700_000_000_000_000, 0.5, "order-17", [[12.5, "a seat"]], [[0.25]]]]
+    (tmp_path / "20260101T000000-17-1.journal").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    (row,) = read_log(tmp_path).collect().to_dicts()
+    assert (row["request"], row["time_in"], row["request_in"], row["time_out"]) == ("order-17", 12.5, "a seat", 0.25)
+    assert row["time"].year == 2023
 
 
 def test_a_line_that_a_kill_tore_costs_that_line_alone(folder: Path, client: Client) -> None:

@@ -69,12 +69,19 @@ def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch)
         "WORKERS": "2",
         "STATE": "/state",
         "KEEP_DAYS": "90",
+        "KEEP_MB": "500",
     }
     for name, value in said.items():
         monkeypatch.setenv(f"ONEBUTTON_{name}", value)
     settings = from_command_line(["--port", "9001"], os.environ)
     assert (settings.place, settings.pipeline, settings.host) == ("s3://bucket/folder", "flights", "10.0.0.1")
-    assert (settings.port, settings.workers, settings.state, settings.keep_days) == (9001, 2, "/state", 90)
+    assert (settings.port, settings.workers, settings.state, settings.keep_days, settings.keep_mb) == (
+        9001,
+        2,
+        "/state",
+        90,
+        500,
+    )
     assert from_environment(settings.variables()) == settings
     monkeypatch.setenv("ONEBUTTON_PORT", "many")
     with pytest.raises(SettingsError, match="ONEBUTTON_PORT=many is no number"):

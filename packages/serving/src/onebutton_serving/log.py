@@ -186,6 +186,9 @@ class PredictionLog:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{self._number}{JOURNAL}"
         journal = (self._folder / name).open("ab", buffering=0)
         fcntl.flock(journal, fcntl.LOCK_EX)
+        if not os.fstat(journal.fileno()).st_nlink:  # `segments` was quicker, and removed what was empty
+            journal.close()
+            return self._open()
         self._rows, self._opened = 0, time.monotonic()
         return journal
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,9 @@ def read_log(folder: Path) -> pl.LazyFrame:
         folder: `log` in the state folder of a server, which may be running.
 
     Returns:
-        One row per row that was predicted: `time` (UTC), `version`, `latency_ms`, `request`, every input, every output. Releases
-        with other inputs leave null in columns that they do not have. Without a prediction there is no row and no input.
+        One row per row that was predicted: `time` (UTC), `version`, `latency_ms`, `request`, every input, every output. An input
+        of one of these names gets `_in` behind it, an output `_out`. Releases with other inputs leave null in columns that they
+        do not have. Without a prediction there is no row and no input.
     """
     import polars as pl
 
@@ -84,6 +85,24 @@ def forget(folder: Path, days: int, now: datetime) -> list[Path]:
     return old
 
 
+def trim(folder: Path, megabytes: int) -> list[Path]:
+    """Remove the oldest segments until the log is no larger than so many megabytes; 0 keeps all.
+
+    Returns:
+        What was removed. Journals stay, and count.
+    """
+    sizes = {path: path.stat().st_size for path in [*folder.glob(f"*{SEGMENT}"), *folder.glob(f"*{JOURNAL}")]}
+    over = sum(sizes.values()) - megabytes * 1_000_000
+    removed = []
+    for path in sorted(folder.glob(f"*{SEGMENT}")) if megabytes else []:
+        if over <= 0:
+            break
+        path.unlink(missing_ok=True)
+        over -= sizes[path]
+        removed.append(path)
+    return removed
+
+
 def _roll_one(journal: Path) -> Path | None:
     segment = journal.with_suffix(SEGMENT)
     frame = None if segment.is_file() else _frame_of(journal)
@@ -121,15 +140,26 @@ def _frame_of(journal: Path) -> pl.DataFrame:
             for moment, latency, request, values, answers in entries
             for row, answer in zip(values, answers, strict=True)
         ]
-        inputs, outputs = [(name, kinds[kind]) for name, kind in header["inputs"]], header["outputs"]
-        taken = {"time", "version", "latency_ms", "request"} | {name for name, _ in inputs}
-        raw: dict[str, Any] = {"time": pl.Int64, "version": pl.String, "latency_ms": pl.Float64, "request": pl.String}
-        schema: dict[str, Any] = (
-            raw | dict(inputs) | {f"{name}_out" if name in taken else name: pl.Float64 for name in outputs}
-        )
+        schema: dict[str, Any] = {
+            "time": pl.Int64,
+            "version": pl.String,
+            "latency_ms": pl.Float64,
+            "request": pl.String,
+        }
+        for name, kind in header["inputs"]:
+            schema[_free(name, schema, "_in")] = kinds[kind]
+        for name in header["outputs"]:
+            schema[_free(name, schema, "_out")] = pl.Float64
         time = pl.col("time").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         frames.append(pl.DataFrame(rows, schema=schema, orient="row", strict=False).with_columns(time))
     return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _free(name: str, taken: Container[str], suffix: str) -> str:
+    """Return a name that no column has yet."""
+    while name in taken:
+        name += suffix
+    return name
 
 
 def _parts(journal: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
@@ -154,8 +184,10 @@ def _parts(journal: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
 if __name__ == "__main__":
     os.nice(10)  # answers come first
     try:
+        settings = from_environment()
         roll(Path(sys.argv[1]))
-        forget(Path(sys.argv[1]), from_environment().keep_days, datetime.now(UTC))
+        forget(Path(sys.argv[1]), settings.keep_days, datetime.now(UTC))
+        trim(Path(sys.argv[1]), settings.keep_mb)
     except OSError as error:  # journals stay, and are read as they are; the next one tries again
         print(f"serving: no segment of the log was made: {error}", file=sys.stderr)
         sys.exit(1)

@@ -25,6 +25,7 @@ class Settings:
         release: the folder of one release to serve for ever; empty with a place.
         state: a folder of this server alone: its log of predictions, metrics, what its workers say of themselves.
         keep_days: how long segments of the log stay; 0 keeps them for ever.
+        keep_mb: megabytes that the log may have, the oldest segments go first; 0 sets no limit.
         server: the process that started the workers; 0 in that process itself.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     workers: int = 1
     state: str = ""
     keep_days: int = 0
+    keep_mb: int = 0
     server: int = 0
 
     def variables(self) -> dict[str, str]:
@@ -51,7 +53,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     said = {field.name: environment.get(PREFIX + field.name.upper(), "") for field in fields(Settings)}
     found: dict[str, str | int] = {name: text for name, text in said.items() if text}
-    for name in ("port", "workers", "keep_days", "server"):
+    for name in ("port", "workers", "keep_days", "keep_mb", "server"):
         if name in found:
             text = said[name]
             if not text.isascii() or not text.isdigit():
@@ -85,6 +87,9 @@ def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.
     parser.add_argument(
         "--keep-days", type=int, default=default.keep_days, help="days that the log is kept (0, which is for ever)"
     )
+    parser.add_argument(
+        "--keep-mb", type=int, default=default.keep_mb, help="megabytes that the log may have (0, which is no limit)"
+    )
     settings = Settings(**vars(parser.parse_args(words)))
     return _checked(settings)
 
@@ -104,5 +109,8 @@ def _checked(settings: Settings) -> Settings:
         raise SettingsError(message)
     if settings.keep_days < 0:
         message = f"--keep-days {settings.keep_days}: 0 keeps the log for ever, more keeps it so many days"
+        raise SettingsError(message)
+    if settings.keep_mb < 0:
+        message = f"--keep-mb {settings.keep_mb}: 0 sets the log no limit, more is its size in megabytes"
         raise SettingsError(message)
     return settings
