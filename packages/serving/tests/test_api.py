@@ -218,3 +218,28 @@ def test_a_column_may_have_any_name(tmp_path: Path) -> None:
     body = json.dumps({"rows": [dict.fromkeys(names, 1)]}).encode()
     assert Reader(schema).read(body) == [(1.0,) * 5]
     client.close()
+
+
+def test_large_bodies_that_wait_for_an_answer_are_counted_and_too_many_are_told_to_come_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a burst of them would fill the memory while one thread computes."""
+    body = json.dumps({"rows": [golden_rows()[0]["input"]] * 600}).encode()
+    monkeypatch.setattr(bodies, "MAX_HELD", 3 * len(body))
+
+    async def burst() -> list[int]:
+        answers = await asyncio.gather(*[client.once("POST", "/v1/predict", [body]) for _ in range(5)])
+        return sorted(status for status, _, _ in answers)
+
+    for _ in range(3):  # what was counted is let go of
+        assert client.runner.run(burst()) == [200, 200, 200, 429, 429]
+
+
+def test_what_is_wrong_with_large_bodies_is_searched_for_one_by_one_and_found(client: Client) -> None:
+    body = json.dumps({"rows": [golden_rows()[0]["input"] | {"origin": 7}] * 600}).encode()
+
+    async def burst() -> list[int]:
+        answers = await asyncio.gather(*[client.once("POST", "/v1/predict", [body]) for _ in range(4)])
+        return [status for status, _, _ in answers]
+
+    assert client.runner.run(burst()) == [422] * 4

@@ -20,7 +20,7 @@ from onebutton_serving.rows import Values
 from onebutton_serving.service import Service
 
 PATH = "/v1/predict"
-_LARGE_BODY = 50_000  # bytes: what is wrong with more is found in a thread
+_LARGE_BODY = 50_000  # bytes: more counts until it is answered, and what is wrong with it is found in a thread
 _LONGEST_ID = 64  # characters of an id that the client brings
 _JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
@@ -46,6 +46,9 @@ class App:
         """
         self._service, self._log, self._meters, self._pages = service, log, meters, pages
         self._bodies, self._batcher = Bodies(), Batcher()
+        self._one_search = asyncio.Semaphore(
+            1
+        )  # for what is wrong with a large body: it takes 25 times the body's size
         self._prefix, self._count = secrets.token_hex(5), 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -61,7 +64,7 @@ class App:
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         release = self._service.current  # taken once: one release answers the whole request
-        count = 0
+        count = held = 0
         request = ""
         try:
             announced, request = _head(scope)
@@ -71,6 +74,8 @@ class App:
             body = await self._bodies.read(receive, announced)
             if release is None:
                 raise self._not_ready()
+            if len(body) > _LARGE_BODY:
+                held = self._bodies.hold(len(body))
             rows = await self._rows(release, body)
             try:
                 answers = await self._batcher.answer(release, rows)
@@ -87,6 +92,9 @@ class App:
             seconds = time.perf_counter() - begun
         except DisconnectedError:
             return
+        finally:
+            if held:
+                self._bodies.let_go(held)
         if self._meters is not None:
             self._meters.answered(status, count, seconds)
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -101,7 +109,8 @@ class App:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             schema, words = release.loaded.schema, str(error)
             if len(body) > _LARGE_BODY:
-                status, faults = await asyncio.to_thread(faults_in, body, schema, words)
+                async with self._one_search:
+                    status, faults = await asyncio.to_thread(faults_in, body, schema, words)
             else:
                 status, faults = faults_in(body, schema, words)
             raise RefusedError(status, *faults) from None

@@ -10,7 +10,9 @@ from typing import Any
 from onebutton_serving.faults import Fault
 
 MAX_BYTES = 8_000_000  # of one body
-MAX_HELD = 128_000_000  # of all bodies that one worker reads at a time
+MAX_HELD = (
+    64_000_000  # of all large bodies that one worker reads or answers at a time; their rows take some five times that
+)
 MAX_SECONDS = 10.0  # to send a body
 _LOOK = 0.5  # seconds between two looks for slow ones
 
@@ -99,12 +101,25 @@ class Bodies:
                 if size > MAX_BYTES:
                     raise _too_large()
                 if self._held > MAX_HELD:
-                    raise RefusedError(
-                        429, Fault("busy", "too many large bodies at a time; send this one again in a moment")
-                    )
+                    raise _too_many()
         finally:
             self._held -= size
         return b"".join(parts)
+
+    def hold(self, size: int) -> int:
+        """Count a body that was read until `let_go`: its rows are in memory for as long as it waits for its answer.
+
+        Raises:
+            RefusedError: there are too many large ones at a time (429).
+        """
+        if self._held + size > MAX_HELD:
+            raise _too_many()
+        self._held += size
+        return size
+
+    def let_go(self, size: int) -> None:
+        """Count a body no longer."""
+        self._held -= size
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -114,6 +129,10 @@ class Bodies:
                 task.cancel()
         again = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._reading else None
         self._timer = again
+
+
+def _too_many() -> RefusedError:
+    return RefusedError(429, Fault("busy", "too many large bodies at a time; send this one again in a moment"))
 
 
 def _too_large() -> RefusedError:
