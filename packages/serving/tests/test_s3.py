@@ -85,7 +85,33 @@ def test_a_release_comes_back_as_it_was_published(s3: Place, tmp_path: Path) -> 
     assert load_release(folder).version == FIRST
     damage(folder / "model.onnx")
     assert load_release(s3.fetch(FIRST, tmp_path / "cache")).version == FIRST  # a damaged copy is fetched again
-    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [FIRST]
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [".lock", FIRST]
+
+
+def test_workers_that_share_a_cache_all_get_a_whole_release(s3: Place, url: str, tmp_path: Path) -> None:
+    places = [open_place(url, "flights") for _ in range(6)]
+    for attempt in range(5):
+        with ThreadPoolExecutor(len(places)) as pool:
+            cache = tmp_path / f"cache-{attempt}"
+            found = pool.map(lambda place, where=cache: load_release(place.fetch(FIRST, where)).version, places)
+            assert list(found) == [FIRST] * len(places)
+    assert s3.releases() == [FIRST, SECOND]
+
+
+def test_a_copy_does_not_hide_what_the_place_has_lost(s3: Place, url: str, tmp_path: Path) -> None:
+    copy = s3.fetch(FIRST, tmp_path / "cache")
+    assert s3.lacks(FIRST, copy) == ""
+    place: Any = open_place(url, "flights")
+    place._call("delete_object", f"{FIRST}/model.onnx")
+    assert s3.lacks(FIRST, copy) == f"release {FIRST}: model.onnx is missing in {url}/flights"
+    place._call("delete_object", f"{FIRST}/{MANIFEST}")
+    assert "holds another MANIFEST.sha256 than the copy on this machine, or none" in s3.lacks(FIRST, copy)
+
+
+def test_a_lock_that_cannot_be_removed_does_not_turn_what_was_done_into_a_failure(s3: Place) -> None:
+    with pytest.MonkeyPatch.context() as away, s3.hold():
+        away.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+        away.setattr(s3, "read", lambda _: (_ for _ in ()).throw(PlaceError("it cannot be reached")))
 
 
 def test_an_upload_that_was_cut_off_does_not_count_and_the_next_one_completes_it(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, damage, golden_rows, make_release, point
 
+from onebutton_serving import watching
 from onebutton_serving.places import FolderPlace
 from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
+from onebutton_serving.watching import Watcher
 
 
 @pytest.fixture
@@ -83,6 +86,36 @@ def test_a_damaged_pointer_is_refused(service: Service, place: Path, content: by
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert "pointer.json is damaged" in service.refused["why"]
+
+
+def test_a_release_that_was_refused_is_tried_again_without_a_move_of_the_pointer(
+    service: Service, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may have been full, or a part of it not there yet."""
+    schema = place / "flights" / SECOND / "schema.json"
+    whole = schema.read_bytes()
+    damage(schema)
+    point(place, SECOND, 2)
+    monkeypatch.setattr(watching, "NEAR", 0.01)
+    monkeypatch.setattr(watching, "AGAIN", 0.05)
+    watcher = Watcher(service, FolderPlace(place / "flights"), 0)
+    watcher.start()
+    eventually(lambda: service.refused is not None)
+    assert in_service(service) == FIRST
+    schema.write_bytes(whole)
+    eventually(lambda: in_service(service) == SECOND)
+    watcher.stop()
+    watcher.join()
+    assert service.refused is None
+    assert service.swaps["refused"] == 1  # the same refusal is said and counted once
+
+
+def eventually(seen: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if seen():
+            return
+        time.sleep(0.01)
+    raise AssertionError
 
 
 def test_a_pointer_at_nothing_is_refused(service: Service, place: Path) -> None:

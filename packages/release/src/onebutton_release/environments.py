@@ -122,13 +122,13 @@ def place_of(name: str, environment: Environment, pipeline: str, root: Path) -> 
 
 
 def who() -> str:
-    """Name who presses: GitHub's name in a workflow, else git's address, else the login.
+    """Name who presses: GitHub's name in a workflow, of who pushed or ran it again; else git's address, else the login.
 
     It is what the history shows, and no lock: what keeps others out is who has the keys to the place.
     """
     import subprocess
 
-    if actor := os.environ.get("GITHUB_ACTOR"):
+    if actor := os.environ.get("GITHUB_TRIGGERING_ACTOR") or os.environ.get("GITHUB_ACTOR"):
         return actor
     foreign = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     answer = subprocess.run(["git", "config", "user.email"], env=foreign, capture_output=True, text=True, check=False)
@@ -183,6 +183,6 @@ def release_in_service(pipeline: str, environment: str = "", root: Path | None =
         if pointer is None:
             message = f"no release of {pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
             raise InputError(message)
-        return place.fetch(pointer.version, root / CACHE / pipeline)
+        return place.fetch(pointer.version, root / CACHE / name / pipeline)
     except PlaceError as error:
         raise InputError(str(error)) from None

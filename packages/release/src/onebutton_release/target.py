@@ -34,7 +34,7 @@ class Target:
 
     def fetch(self, version: str) -> Path:
         """Return a folder on this machine that holds one of the releases."""
-        return self.place.fetch(version, self.root / CACHE / self.pipeline)
+        return self.place.fetch(version, self.root / CACHE / self.name / self.pipeline)
 
 
 def find_target(

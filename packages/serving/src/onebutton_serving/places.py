@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from onebutton_serving.errors import PlaceError
-from onebutton_serving.sealed import MANIFEST
+from onebutton_serving.sealed import MANIFEST, check_version
 
 __all__ = ["POINTER", "FolderPlace", "Place", "PlaceError", "open_place"]
 POINTER = "pointer.json"
@@ -43,7 +43,14 @@ class Place(Protocol):
         """List the versions that are sealed here."""
 
     def fetch(self, version: str, cache: Path) -> Path:
-        """Return a folder on this machine that holds a release; a copy in `cache` where the place is elsewhere."""
+        """Return a folder on this machine that holds a release; a copy in `cache` where the place is elsewhere.
+
+        Raises:
+            ReleaseError: what is asked for is no version.
+        """
+
+    def lacks(self, version: str, copy: Path) -> str:
+        """Say what the place itself no longer has of a release that `fetch` returned; empty when it has all of it."""
 
     def publish(self, folder: Path) -> None:
         """Take a sealed release in, whole or not at all; one that is here stays as it is."""
@@ -64,10 +71,18 @@ def open_place(url: str, pipeline: str) -> Place:
     Args:
         url: `s3://bucket/folder`, or a folder.
         pipeline: a name that is a folder there.
+
+    Raises:
+        PlaceError: boto3 is not installed, and the place is in S3.
     """
     if url.startswith("s3://"):
-        from onebutton_serving.s3 import S3Place
-
+        try:
+            from onebutton_serving.s3 import S3Place
+        except ImportError as error:
+            message = (
+                f"{url}: this installation cannot speak S3 ({error}): it lacks the extra `s3` of onebutton-serving"
+            )
+            raise PlaceError(message) from None
         return S3Place(f"{url.rstrip('/')}/{pipeline}")
     return FolderPlace(Path(url) / pipeline)
 
@@ -118,7 +133,11 @@ class FolderPlace:
 
     def fetch(self, version: str, cache: Path) -> Path:  # noqa: ARG002  nothing is copied
         """Return the folder itself."""
-        return self.folder / version
+        return self.folder / check_version(version)
+
+    def lacks(self, version: str, copy: Path) -> str:  # noqa: ARG002  the copy is the release itself
+        """Say nothing: what `fetch` returns is no copy."""
+        return ""
 
     def publish(self, folder: Path) -> None:
         """Copy a release beside its place, then rename it: it is there whole or not at all."""
@@ -157,17 +176,17 @@ class FolderPlace:
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Lock a file; the system lets go of it when the program ends, however it ends."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as stream:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    message = f"{self.url}: somebody deploys or rolls back right now. Press again when they are done"
-                    raise PlaceError(message) from None
-                yield
-        except OSError as error:
-            raise self._error(error) from None
+        with contextlib.ExitStack() as stack:  # what goes wrong meanwhile is no fault of the place
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                stream = stack.enter_context((self.folder / ".lock").open("w"))
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = f"{self.url}: somebody deploys or rolls back right now. Press again when they are done"
+                raise PlaceError(message) from None
+            except OSError as error:
+                raise self._error(error) from None
+            yield
 
     def _error(self, error: OSError) -> PlaceError:
         return PlaceError(f"{self.url}: {error.strerror or error}")

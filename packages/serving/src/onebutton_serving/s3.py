@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import getpass
 import json
 import os
@@ -24,7 +25,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 )
 
 from onebutton_serving.errors import PlaceError
-from onebutton_serving.sealed import MANIFEST, ReleaseError, check
+from onebutton_serving.sealed import MANIFEST, ReleaseError, check, check_version, read_manifest
 
 HELD = 900.0  # seconds after which a lock no longer counts: whoever held it was killed
 SETTLED = 0.5  # seconds after which whoever came at the same moment has written, too
@@ -100,15 +101,30 @@ class S3Place:
     def fetch(self, version: str, cache: Path) -> Path:
         """Copy a release beside its place in the cache, then rename it; a good copy is used again.
 
-        Whether it is whole is for `load_release` to say, as with a folder.
+        Of several workers that share the cache one copies, and the others wait for it. Whether the copy is whole is for
+        `load_release` to say, as with a folder.
         """
-        target = cache / version
+        target = cache / check_version(version)
         with contextlib.suppress(ReleaseError):
             check(target)
             return target
-        draft = cache / f".{version}.{secrets.token_hex(4)}"
         try:
-            draft.mkdir(parents=True)
+            cache.mkdir(parents=True, exist_ok=True)
+            with (cache / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                with contextlib.suppress(ReleaseError):
+                    check(target)
+                    return target
+                self._download(version, target)
+        except OSError as error:
+            message = f"{cache}: {error.strerror or error}, so {version} could not be copied here"
+            raise PlaceError(message) from None
+        return target
+
+    def _download(self, version: str, target: Path) -> None:
+        draft = target.with_name(f".{version}.{secrets.token_hex(4)}")
+        try:
+            draft.mkdir()
             with self._told():
                 for name in self._names(f"{version}/"):
                     path = PurePosixPath(name).relative_to(version)
@@ -119,14 +135,19 @@ class S3Place:
                     with file.open("wb") as stream:
                         shutil.copyfileobj(self._call("get_object", name)["Body"], stream)
             shutil.rmtree(target, ignore_errors=True)
-            with contextlib.suppress(OSError):  # another worker was quicker
-                draft.rename(target)
-        except OSError as error:
-            message = f"{cache}: {error.strerror or error}, so {version} could not be copied here"
-            raise PlaceError(message) from None
+            draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        return target
+
+    def lacks(self, version: str, copy: Path) -> str:
+        """Compare the objects with a copy: its manifest, and the names of its files."""
+        with self._told():
+            names = {name.removeprefix(f"{version}/") for name in self._names(f"{version}/")}
+        if self.read(f"{version}/{MANIFEST}") != (copy / MANIFEST).read_bytes():
+            return f"release {version}: {self.url} holds another {MANIFEST} than the copy on this machine, or none"
+        if missing := sorted({*read_manifest(copy)} - names):
+            return f"release {version}: {', '.join(missing[:3])} is missing in {self.url}"
+        return ""
 
     def publish(self, folder: Path) -> None:
         """Upload a sealed release, its manifest last: without that it does not count."""
@@ -175,8 +196,8 @@ class S3Place:
         try:
             yield
         finally:
-            if token.encode() in (self.read(LOCK) or b""):
-                with self._told():
+            with contextlib.suppress(PlaceError), self._told():  # what was done stands; the lock ends by itself
+                if token.encode() in (self.read(LOCK) or b""):
                     self._call("delete_object", LOCK)
 
     def _take_over(self, mine: bytes) -> None:

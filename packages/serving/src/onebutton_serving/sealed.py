@@ -20,6 +20,18 @@ class ReleaseError(Exception):
     """A release cannot be used; the message says which, why, and what to do."""
 
 
+def check_version(version: str) -> str:
+    """Return a version that may become part of a path: whoever can write a pointer must not choose a folder with it.
+
+    Raises:
+        ReleaseError: it is none.
+    """
+    if not VERSION.fullmatch(version):
+        message = f"{version!r} is no version of a release, such as 20260101-0123abcd"
+        raise ReleaseError(message)
+    return version
+
+
 def digest_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as stream:

@@ -11,7 +11,7 @@ from onebutton_serving.answering import Answerer
 from onebutton_serving.loading import load_release
 from onebutton_serving.places import POINTER, Place, PlaceError
 from onebutton_serving.roster import Roster
-from onebutton_serving.sealed import VERSION, ReleaseError
+from onebutton_serving.sealed import ReleaseError, check_version
 
 logger = logging.getLogger("onebutton_serving")
 
@@ -97,7 +97,10 @@ class Service:
         self.roster.say(found.version, None)
 
     def _refuse(self, version: str, why: str) -> None:
-        self.refused = {"version": version, "why": why}
+        refused = {"version": version, "why": why}
+        if refused == self.refused:  # it was tried again
+            return
+        self.refused = refused
         self.swaps["refused"] += 1
         if self.current is None:
             self.reason = why
@@ -126,10 +129,7 @@ def _named(content: bytes) -> tuple[str, bool]:
     """Return what a pointer names: a version, and whether callers are ready for another contract."""
     try:
         pointer: Any = json.loads(content)
-        version = pointer["version"]
-        if not isinstance(version, str) or not VERSION.fullmatch(version):
-            raise ValueError(version)  # noqa: TRY301  told below, as all that may be wrong
-        return version, pointer.get("breaking") is True
-    except (ValueError, KeyError, TypeError) as error:
+        return check_version(pointer["version"]), pointer.get("breaking") is True
+    except (ValueError, KeyError, TypeError, ReleaseError) as error:
         message = f"{POINTER} is damaged: {error!r}"
         raise ReleaseError(message) from None

@@ -6,12 +6,14 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 from onebutton_serving.places import POINTER, FolderPlace, Place, PlaceError
 from onebutton_serving.service import Service
 
 NEAR, FAR = 0.2, 2.0  # seconds between two looks at a folder, and at S3
+AGAIN = 60.0  # seconds until a release that was refused is tried again: the disk may have room by then
 logger = logging.getLogger("onebutton_serving")
 
 
@@ -30,6 +32,7 @@ class Watcher(threading.Thread):
         self._service, self._place, self._server = service, place, server
         self._stop_asked = threading.Event()
         self._seen: str | None = None
+        self._tried = 0.0
         self._trouble = ""
 
     def run(self) -> None:
@@ -54,8 +57,10 @@ class Watcher(threading.Thread):
         if place is None:
             return
         stamp = place.stamp(POINTER)
-        if stamp == self._seen:
+        again = self._service.refused is not None and time.monotonic() - self._tried > AGAIN
+        if stamp == self._seen and not again:
             return
+        self._tried = time.monotonic()
         self._service.follow(place)
         if self._trouble:
             logger.info("%s can be read again", place.url)
