@@ -33,7 +33,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipelines/flights/dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy/environments.toml").write_text(ENVIRONMENTS, encoding="utf-8")
-    for name in ("GITHUB_ACTIONS", "GITHUB_ACTOR"):
+    for name in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_TRIGGERING_ACTOR"):
         monkeypatch.delenv(name, raising=False)
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     for words in (["init", "--quiet"], ["config", "user.email", "ann@acme.example"]):

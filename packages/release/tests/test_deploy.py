@@ -15,7 +15,8 @@ from onebutton_contracts.errors import InputError
 from onebutton_release import buttons, deploy
 from onebutton_release.deploy import Wish
 from onebutton_release.environments import FILE
-from onebutton_release.pointer import read_history, read_pointer
+from onebutton_release.pointer import been_in_service, read_history, read_pointer
+from onebutton_release.rollback import rollback
 from onebutton_release.status import status
 from onebutton_release.target import Target, find_target
 
@@ -191,6 +192,78 @@ def test_production_takes_only_what_was_in_service_in_staging(repo: Path, fake: 
     assert (repo / "prod/flights" / A / "MANIFEST.sha256").read_bytes() == (
         repo / "releases/flights" / A / "MANIFEST.sha256"
     ).read_bytes()
+
+
+def test_an_undone_deployment_leaves_the_way_back(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(A)
+    make_release(B, slope=0.002)
+    put(find(repo), A)
+    put(find(repo), B)
+    fake.refuses = A
+    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
+    with pytest.raises(InputError, match=f"So the pointer moved back: {B}"):
+        put(find(repo), A)
+    fake.refuses = ""
+    assert rollback(find(repo), version="", why="bad", say=lambda _: None).version == A
+
+
+def test_a_first_release_that_a_server_refuses_counts_for_nothing_until_it_takes_it(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(A)
+    fake.refuses = A
+    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"still names {A}. Mend that server, and press again"):
+            put(find(repo), A)
+    assert been_in_service(read_history(find(repo).place)) == set()
+    fake.refuses = ""
+    assert put(find(repo), A) == A
+    assert been_in_service(read_history(find(repo).place)) == {A}
+
+
+def test_without_servers_that_could_confirm_a_release_nothing_moves(repo: Path, fake: Fake, make_release: Make) -> None:
+    make_release(A)
+    text = (repo / FILE).read_text(encoding="utf-8")
+    (repo / FILE).write_text(text.replace("flights = ", "weather = "), encoding="utf-8")
+    with pytest.raises(InputError, match=r"names no server of flights, .* Name them under `servers` in deploy"):
+        put(find(repo), A)
+    assert read_pointer(find(repo).place) is None
+    assert fake.has == ""
+
+
+def test_what_was_rolled_back_comes_back_only_by_its_name(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next push of other work would put the bad model into service again."""
+    make_release(A)
+    bad = make_release(B, slope=0.002)
+    put(find(repo), A)
+    put(find(repo), B)
+    rollback(find(repo), version="", why="every flight is late", say=lambda _: None)
+    monkeypatch.setattr(deploy, "_built", lambda *_: bad)
+    with pytest.raises(InputError, match=rf"{B} was rolled back in local by ann@.*: every flight is late\. .* TO={B}"):
+        put(find(repo), "")
+    assert fake.worker()["version"] == A
+    assert put(find(repo), B) == B
+    assert put(find(repo), "") == B
+
+
+def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_release(A)
+
+    def without_uv(*_: object) -> Path:
+        raise FileNotFoundError(2, "No such file or directory", "uv")
+
+    monkeypatch.setattr(deploy, "_built", without_uv)
+    monkeypatch.setenv("BUTTON_PIPELINE", "flights")
+    assert buttons.press("deploy", repo) == 1
+    assert capsys.readouterr().err == "deploy: uv: No such file or directory\n"
+    assert fake.has == ""
 
 
 def test_a_full_disk_leaves_the_old_release_in_service(

@@ -75,6 +75,8 @@ def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GITHUB_ACTOR", "bob")
     with pytest.raises(InputError, match=r"bob may not deploy to production: ann@acme.example may. On call: Ann"):
         check_allowed("production", production, who())
+    monkeypatch.setenv("GITHUB_TRIGGERING_ACTOR", "ann@acme.example")  # she ran bob's workflow again
+    check_allowed("production", production, who())
 
 
 def test_without_a_name_rollback_means_production(repo: Path) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebutton_release.pointer import Entry, been_in_service, good, read_pointer
+from onebutton_release.pointer import Entry, been_in_service, good, read_history, read_pointer, rolled_back
 from onebutton_release.target import Target
 from onebutton_serving.places import PlaceError
+from onebutton_serving.sealed import ReleaseError
 
 VERSIONS = [f"2026110{number}-{number:08x}" for number in range(1, 6)]
 
@@ -47,6 +51,48 @@ def test_what_the_servers_refused_was_never_in_service() -> None:
     assert good(history) == [a, c]
     again = [*history, entry(5, "deploy", c, b)]
     assert been_in_service(again) == {a, b, c}
+
+
+def test_a_deployment_that_was_undone_leaves_the_way_back_as_it_was() -> None:
+    a, b, *_ = VERSIONS
+    history = [entry(1, "deploy", "", a), entry(2, "deploy", a, b), entry(3, "deploy", b, a), entry(4, "undo", a, b)]
+    assert good(history) == [a, b]
+    assert been_in_service(history) == {a, b}
+    torn = [*history[:2], history[3]]  # the line of the deployment was lost, so there is nothing to undo
+    assert good(torn) == [a, b]
+
+
+def test_a_first_release_that_the_servers_refused_is_nothing_to_go_back_to() -> None:
+    a, b, *_ = VERSIONS
+    history = [entry(1, "deploy", "", a), entry(2, "undo", a, a), entry(3, "deploy", a, b)]
+    assert good(history) == [b]
+    assert been_in_service(history) == {b}
+
+
+def test_a_release_counts_as_rolled_back_until_somebody_puts_it_back() -> None:
+    a, b, *_ = VERSIONS
+    history = [entry(1, "deploy", "", a), entry(2, "deploy", a, b), entry(3, "rollback", b, a)]
+    assert rolled_back(history, b) == history[-1]
+    assert rolled_back(history, a) is None
+    assert rolled_back([*history, entry(4, "deploy", a, b)], b) is None
+
+
+@pytest.mark.parametrize("version", ["/home/ann", "../..", "", "20261101-AAAAAAAA"])
+def test_a_version_that_would_lead_elsewhere_is_damage(target: Target, version: str) -> None:
+    """Whoever can write to a bucket must not choose a folder on the machine of whoever deploys."""
+    line = asdict(entry(1, "deploy", "", version))
+    pointer = {"version": version, "sequence": 1, "breaking": False, "entry": line}
+    target.place.write("pointer.json", json.dumps(pointer).encode())
+    with pytest.raises(PlaceError, match=r"pointer\.json is damaged"):
+        read_pointer(target.place)
+    with pytest.raises(ReleaseError, match="is no version of a release"):
+        target.fetch(version)
+    target.place.write("pointer.json", json.dumps(pointer | {"version": VERSIONS[0]}).encode())
+    with pytest.raises(PlaceError, match=r"pointer\.json is damaged"):
+        read_pointer(target.place)
+    (Path(target.place.url) / "pointer.json").unlink()
+    target.place.append(1, json.dumps(line).encode())
+    assert read_history(target.place) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "x"}', b"\xff\xfe", b'{"entry": {}}', b"null"])

@@ -39,7 +39,7 @@ def tell_mlflow(targets: list[Target], seconds: float = PATIENCE) -> list[str]:
     for target in targets:
         try:
             pointer = read_pointer(target.place)
-            wanted += list(promotions(target, pointer)) if pointer else []
+            wanted += list(promotions(target, pointer)) if pointer and not pointer.refused else []
         except (PlaceError, ReleaseError) as error:
             return [f"MLflow's aliases stay as they are: {error}"]
     if not wanted:

@@ -165,6 +165,9 @@ def press(name: str, root: Path) -> int:
     except (InputError, PlaceError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{name}: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\n{name}: interrupted. `make deploy STATUS=1` says what is in service", file=sys.stderr)
         return 130

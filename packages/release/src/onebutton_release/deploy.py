@@ -15,9 +15,19 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import gate_folder, table
 from onebutton_release import candidate
 from onebutton_release.declared import Declared, declared
-from onebutton_release.environments import check_allowed, who
+from onebutton_release.environments import FILE, check_allowed, who
 from onebutton_release.measured import measured
-from onebutton_release.pointer import Entry, Pointer, been_in_service, move, now, read_history, read_pointer, settle
+from onebutton_release.pointer import (
+    Entry,
+    Pointer,
+    been_in_service,
+    move,
+    now,
+    read_history,
+    read_pointer,
+    rolled_back,
+    settle,
+)
 from onebutton_release.provenance import same_results, version_of
 from onebutton_release.servers import Report, wait
 from onebutton_release.target import Target
@@ -36,7 +46,8 @@ class Wish:
     """What the person typed.
 
     Attributes:
-        version: which release; empty for the one in service in the environment before, or the results in this checkout.
+        version: which release, also one that was rolled back; empty for the one in service in the environment before, or the
+            results in this checkout.
         why: in words, for the history.
         breaking: take it although whoever calls was written for another contract.
     """
@@ -64,21 +75,29 @@ def deploy(target: Target, earlier: Target | None, wish: Wish, say: Say) -> Poin
     """
     person = who()
     check_allowed(target.name, target.environment, person)
+    if not target.servers and not target.environment.laptop:
+        message = (
+            f"{target.name} names no server of {target.pipeline}, so nobody could confirm a release. Name them under `servers` "
+            f"in {FILE}; for an image on Kubernetes press make image, docs/kubernetes.md says more"
+        )
+        raise InputError(message)
     with target.place.hold():
         settle(target.place)
         before = read_pointer(target.place)
         folder = _from_before(earlier, wish.version) if earlier else _built(target, wish.version, person, say)
-        if before and before.version == folder.name:
+        if before and before.version == folder.name and not before.refused:
             say(f"{folder.name} is in service in {target.name} already, since {before.entry.at}")
             if bad := _confirmed(target, before.version, say):
-                message = (
-                    f"{bad}. The pointer names {before.version} and was not moved: restart that server, or press again"
-                )
+                message = f"{bad}. The pointer names {before.version} and was not moved: restart that server, then press again"
                 raise InputError(message)
             return before
+        if not wish.version:
+            _check_not_rolled_back(target, folder.name)
         _check_callers(target, before, folder, breaking=wish.breaking)
         target.place.publish(folder)
-        _loaded(target.fetch(folder.name))  # from its place, as the servers will, before anybody is pointed at it
+        found = _loaded(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
+        if fault := target.place.lacks(folder.name, found):
+            raise InputError(fault)
         return _moved(target, before, _entry(target, before, folder, person, wish.why), breaking=wish.breaking, say=say)
 
 
@@ -147,6 +166,16 @@ def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> 
     return target.fetch(name)
 
 
+def _check_not_rolled_back(target: Target, version: str) -> None:
+    """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no wish."""
+    if entry := rolled_back(read_history(target.place), version):
+        message = (
+            f"{version} was rolled back in {target.name} by {entry.who}, {entry.at}: {entry.why}. Train a model that mends this, "
+            f"and it goes in as usual; make deploy PIPELINE={target.pipeline} ENV={target.name} TO={version} brings this one back"
+        )
+        raise InputError(message)
+
+
 def _check_gates(one: Declared, *, measured_too: bool) -> None:
     """Refuse a model of which one gate is not passed.
 
@@ -199,39 +228,33 @@ def _moved(target: Target, before: Pointer | None, entry: Entry, *, breaking: bo
     """Move the pointer, wait for the servers, and move it back when one of them refuses."""
     pointer = move(target.place, entry, breaking=breaking)
     bad = _confirmed(target, entry.after, say)
-    if bad and before:
-        undone = _undo(entry, before, bad)
-        move(target.place, undone, breaking=True)
+    if not bad:
         settle(target.place)
-        wait(target.servers, before.version, PATIENCE)
-        message = f"{bad}. So the pointer moved back: {before.version} is in service in {target.name}"
-        raise InputError(message)
-    settle(target.place)
-    if bad:
-        message = f"{bad}. There is nothing to go back to: the pointer names {entry.after}, which was the first"
-        raise InputError(message)
-    return pointer
-
-
-def _undo(entry: Entry, before: Pointer, why: str) -> Entry:
-    return replace(
+        return pointer
+    good = before.entry if before and not before.refused else None
+    back = good or entry  # where there was none before, the pointer goes on naming what was refused
+    undone = replace(
         entry,
         sequence=entry.sequence + 1,
         at=now(),
         action="undo",
         before=entry.after,
-        after=before.version,
-        why=why,
-        digest=before.entry.digest,
+        after=back.after,
+        why=bad,
+        digest=back.digest,
     )
+    move(target.place, undone, breaking=True)
+    settle(target.place)
+    if good is None:
+        message = f"{bad}. Nothing was there before: the pointer still names {entry.after}. Mend that server, and press again"
+        raise InputError(message)
+    wait(target.servers, back.after, PATIENCE)
+    message = f"{bad}. So the pointer moved back: {back.after} is in service in {target.name}"
+    raise InputError(message)
 
 
 def _confirmed(target: Target, version: str, say: Say) -> str:
     """Wait until every server has a release in service; return what is wrong, or an empty string."""
-    if not target.servers:
-        if target.environment.laptop:
-            return ""
-        return f"{target.name} names no server of {target.pipeline}, so nobody confirms {version}"
     reports = wait(target.servers, version, PATIENCE)
     for report in reports:
         if report.has(version):

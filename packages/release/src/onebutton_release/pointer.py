@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from onebutton_serving.places import POINTER, Place, PlaceError
+from onebutton_serving.sealed import ReleaseError, check_version
 
 Action = Literal["deploy", "rollback", "undo"]
 
@@ -58,6 +59,11 @@ class Pointer:
     breaking: bool
     entry: Entry
 
+    @property
+    def refused(self) -> bool:
+        """Whether it is a first release that its servers did not take: there was none before to move back to."""
+        return self.entry.action == "undo" and self.entry.before == self.entry.after
+
 
 def now() -> str:
     """Return the time as the history writes it."""
@@ -75,8 +81,11 @@ def read_pointer(place: Place) -> Pointer | None:
         return None
     try:
         said = json.loads(content)
-        return Pointer(**{**said, "entry": Entry(**said["entry"])})
-    except (ValueError, TypeError, KeyError) as error:
+        entry = Entry(**said["entry"])
+        check_version(said["version"])
+        check_version(entry.after)
+        return Pointer(**{**said, "entry": entry})
+    except (ValueError, TypeError, KeyError, ReleaseError) as error:
         message = f"{place.url}: {POINTER} is damaged ({error}). The last line of its history says what it was"
         raise PlaceError(message) from None
 
@@ -105,7 +114,8 @@ def read_history(place: Place) -> list[Entry]:
     for line in place.history():
         try:
             entry = Entry(**json.loads(line))
-        except (ValueError, TypeError):
+            check_version(entry.after)
+        except (ValueError, TypeError, ReleaseError):
             continue
         found[entry.sequence] = entry
     pointer = read_pointer(place)
@@ -114,26 +124,41 @@ def read_history(place: Place) -> list[Entry]:
     return [found[number] for number in sorted(found)]
 
 
+def stood(history: Sequence[Entry]) -> list[Entry]:
+    """Leave out the deployments that were undone, and what undid them: together they changed nothing."""
+    kept: list[Entry] = []
+    for entry in history:
+        if entry.action != "undo":
+            kept.append(entry)
+        elif kept and kept[-1].action == "deploy" and kept[-1].after == entry.before:
+            kept.pop()
+    return kept
+
+
 def good(history: Sequence[Entry]) -> list[str]:
     """List the releases that one can go back to, the one in service last.
 
     A deployment puts its release on top; going back takes everything above off, because somebody had a reason to leave it.
     """
     stack: list[str] = []
-    for entry in history:
-        if entry.after in stack and entry.action != "deploy":
-            del stack[stack.index(entry.after) + 1 :]
-        elif not stack or stack[-1] != entry.after:
-            stack = [version for version in stack if version != entry.after]
-            stack.append(entry.after)
+    for entry in stood(history):
+        if entry.action == "deploy":
+            stack = [*(version for version in stack if version != entry.after), entry.after]
+        elif entry.after in stack:
+            stack = stack[: stack.index(entry.after) + 1]
     return stack
 
 
 def been_in_service(history: Sequence[Entry]) -> set[str]:
     """List every release that stayed: one that its servers refused did not."""
-    kept: set[str] = set()
-    for entry in history:
-        kept.add(entry.after)
-        if entry.action == "undo":
-            kept.discard(entry.before)
-    return kept
+    return {entry.after for entry in stood(history)}
+
+
+def rolled_back(history: Sequence[Entry], version: str) -> Entry | None:
+    """Return the move that took a release out of service because it was bad; None where somebody put it back since."""
+    for entry in reversed(stood(history)):
+        if entry.action == "rollback" and entry.before == version:
+            return entry
+        if entry.after == version:
+            return None
+    return None

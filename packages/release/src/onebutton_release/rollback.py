@@ -93,10 +93,11 @@ def _choose(target: Target, current: str, before: list[str], wanted: str) -> str
 def damage(target: Target, version: str) -> str:
     """Say what is wrong with a release; empty when it is whole."""
     try:
-        check(target.fetch(version))
+        found = target.fetch(version)
+        check(found)
+        return target.place.lacks(version, found)
     except (ReleaseError, PlaceError) as error:
         return str(error)
-    return ""
 
 
 def _digest(target: Target, version: str) -> str:
