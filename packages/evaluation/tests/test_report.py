@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from onebutton_evaluation.report import report, section, table
 
 FLIGHTS = {
@@ -50,6 +52,59 @@ def test_a_page_has_a_section_for_each_pipeline_and_one_line_end() -> None:
     assert page.startswith("# Report\n")
     assert page.index("## flight_delays") < page.index("### by month") < page.index("## prompt_quality")
     assert page.endswith("| model | 0.8000 |\n")
+
+
+def test_a_flat_file_is_one_row_called_as_its_pipeline() -> None:
+    assert section("prices", {"rmse": 1.2, "rows": 500}) == [
+        "## prices",
+        "",
+        "|  | rmse | rows |",
+        "|---|--:|--:|",
+        "| prices | 1.2000 | 500 |",
+        "",
+    ]
+
+
+def test_values_beside_parts_have_a_row_beside_theirs() -> None:
+    lines = section("prices", {"rmse": 1.2, "model": {"mae": 0.5}, "by_town": {"rows": 9, "Ulm": {"mae": 0.25}}})
+    assert "| prices | 1.2000 |  |" in lines
+    assert "| model |  | 0.5000 |" in lines
+    assert lines[lines.index("### by town") :] == [
+        "### by town",
+        "",
+        "|  | rows | mae |",
+        "|---|--:|--:|",
+        "| by_town | 9 |  |",
+        "| Ulm |  | 0.2500 |",
+        "",
+    ]
+
+
+def test_a_part_called_as_its_pipeline_hides_no_value() -> None:
+    lines = section("prices", {"prices": {"mae": 0.5}, "rmse": 1.2})
+    assert lines[4:6] == ["| prices (alone) | 1.2000 |  |", "| prices |  | 0.5000 |"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        ("not yet", "not yet"),
+        ("a|b\nc", "a\\|b c"),
+        (True, "true"),
+        ([1, 2], "[1, 2]"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (-3, "-3"),
+    ],
+)
+def test_what_is_no_number_is_shown_as_it_is_and_null_as_what_is_not_there(value: object, shown: str) -> None:
+    assert table({"model": {"auc": value, "rows": 5}})[-1] == f"| model | {shown} | 5 |"
+
+
+@pytest.mark.parametrize("metrics", [{}, [], [0.5], 0.5, "soon", None, {"model": {}}, {"a": {"b": {"c": {"d": 1}}}}])
+def test_whatever_json_a_metrics_file_holds_the_page_is_written(metrics: object) -> None:
+    assert "## prices" in report({"prices": metrics})
 
 
 def test_without_pipelines_the_page_says_who_writes_it() -> None:

@@ -13,37 +13,60 @@ from typing import Any
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Lay out rows of named numbers as a Markdown table; a number that a row lacks stays empty."""
+    """Lay out rows of named values as a Markdown table; what a row lacks, or has as null, stays empty."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    head = ["", *columns]
+    head = ["", *map(_text, columns)]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * len(columns)]
     lines += [
-        f"| {name} | " + " | ".join(_number(row.get(column)) for column in columns) + " |" for name, row in rows.items()
+        f"| {_text(name)} | " + " | ".join(_cell(row.get(column)) for column in columns) + " |"
+        for name, row in rows.items()
     ]
     return lines
 
 
-def _number(value: float | None) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4f}"
 
 
-def section(pipeline: str, metrics: Mapping[str, Any]) -> list[str]:
-    """Write one pipeline: what has numbers first, then each group of parts, such as `by_month`."""
-    overall = {name: row for name, row in metrics.items() if not _is_group(row)}
-    lines = [f"## {pipeline}", "", *table(overall), ""]
-    for name, group in metrics.items():
-        if _is_group(group):
-            lines += [f"### {name.replace('_', ' ')}", "", *table(group), ""]
+def _text(value: str) -> str:
+    """Keep a text within its cell."""
+    return " ".join(value.split()).replace("|", "\\|")
+
+
+def section(pipeline: str, metrics: object) -> list[str]:
+    """Write one pipeline: what has numbers first, then each group of parts, such as `by_month`.
+
+    Values that belong to no part share one row, which has the pipeline's name.
+
+    Args:
+        pipeline: its name.
+        metrics: all that its `metrics.json` holds; a team may write into it what it likes.
+    """
+    named: Mapping[str, Any] = metrics if isinstance(metrics, Mapping) else {"metrics": metrics}
+    groups = {name: content for name, content in named.items() if _is_group(content)}
+    rows = _rows(pipeline, {name: content for name, content in named.items() if name not in groups})
+    lines = [f"## {pipeline}", "", *([*table(rows), ""] if rows or not groups else [])]
+    for name, group in groups.items():
+        lines += [f"### {name.replace('_', ' ')}", "", *table(_rows(name, group)), ""]
     return lines
 
 
-def _is_group(row: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, Mapping) for value in row.values())
+def _rows(name: str, content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Make a row of each part; values that belong to none make the first one, called as what they stand in."""
+    alone = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
+    parts = {key: value for key, value in content.items() if isinstance(value, Mapping)}
+    return {f"{name} (alone)" if name in parts else name: alone, **parts} if alone else parts
 
 
-def report(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+def _is_group(content: object) -> bool:
+    return isinstance(content, Mapping) and any(isinstance(value, Mapping) for value in content.values())
+
+
+def report(metrics: Mapping[str, object]) -> str:
     """Write the page.
 
     Args:

@@ -76,7 +76,9 @@ def _story(results: Results) -> str:
     chosen = {name: one for name, one in _judged(slices, "share").items() if one["group"] == group}
     shares = {name: one["metrics"]["share"]["estimate"] for name, one in chosen.items()}
     low, high = min(shares, key=lambda name: shares[name]), max(shares, key=lambda name: shares[name])
-    known = results.metrics.get("training", {}).get("share")
+    training = results.metrics.get("training")
+    known = training.get("share") if isinstance(training, Mapping) else None
+    known = known if isinstance(known, int | float) else None
     before = "" if known is None else f", against {_percent(known)} in training"
     what = results.slices["answer"]
     words = (
