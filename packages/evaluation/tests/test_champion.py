@@ -50,6 +50,13 @@ def test_a_damaged_file_of_the_champion_is_told_and_not_taken_for_none(tmp_path:
         read_champion(tmp_path)
 
 
+@pytest.mark.parametrize("file", ["champion.txt", "predictions.parquet.dvc"])
+def test_a_champion_whose_predictions_are_not_here_is_told_and_not_taken_for_none(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text("v7\n", encoding="utf-8")
+    with pytest.raises(InputError, match="`make pull` fetches them"):
+        read_champion(tmp_path)
+
+
 def test_the_exam_is_the_same_in_any_order_and_another_with_other_rows_or_answers() -> None:
     exam = read_exam(ROWS, KEY, "late")
     assert exam == read_exam(ROWS.reverse().with_columns(probability=0.0), KEY, "late")

@@ -310,6 +310,36 @@ def test_a_random_challenger_is_refused(pipeline: Pipeline) -> None:
     assert "worse on all rows than v7" in words
 
 
+def put_champion(pipeline: Pipeline, version: str) -> None:
+    """Leave what `make champion` leaves in a fresh clone: the name, and the pointer of DVC to its predictions."""
+    folder = pipeline.folder / "champion"
+    folder.mkdir(exist_ok=True)
+    (folder / "champion.txt").write_text(f"{version}\n", encoding="utf-8")
+    (folder / "predictions.parquet.dvc").write_text("outs: []\n", encoding="utf-8")
+
+
+def test_a_champion_of_after_the_comparison_is_refused_until_the_next_run(pipeline: Pipeline) -> None:
+    put_champion(pipeline, "v7")
+    assert pipeline.verdicts()["champion"] == (
+        "failed",
+        "compared with no champion, but champion/ holds v7 by now: `make run` compares with it",
+    )
+    assert pipeline.press().returncode == 1
+    pipeline.judge(pipeline.rows)
+    pipeline.seal()
+    assert pipeline.verdicts()["champion"][0] == "passed"
+    put_champion(pipeline, "v8")
+    result, words = pipeline.verdicts()["champion"]
+    assert result == "failed"
+    assert words.startswith("compared with the champion v7, but champion/ holds v8 by now: `make run`")
+
+
+def test_a_champion_without_a_name_is_one_nevertheless(pipeline: Pipeline) -> None:
+    put_champion(pipeline, "v7")
+    (pipeline.folder / "champion" / "champion.txt").unlink()
+    assert pipeline.verdicts()["champion"][0] == "failed"
+
+
 def test_a_difference_that_these_rows_cannot_show_is_not_run_and_says_how_many_could(pipeline: Pipeline) -> None:
     pipeline.edit("gates.toml", "tolerance = 0.03", "tolerance = 0.0001")
     pipeline.judge(spoilt(pipeline.rows, pl.col("flight") % 50 == 0))

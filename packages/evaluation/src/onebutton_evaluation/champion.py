@@ -27,21 +27,33 @@ class Champion:
     predictions: pl.DataFrame
 
 
+def champion_name(folder: Path) -> str | None:
+    """Name the champion of a folder: what `champion.txt` says; where it is lacking, as the folder is called.
+
+    Returns:
+        None where there is no champion. Predictions that DVC has are one, though they be not here.
+    """
+    name = folder / NAME
+    if name.is_file():
+        return name.read_text(encoding="utf-8").strip()
+    return folder.name if any((folder / file).is_file() for file in (PREDICTIONS, f"{PREDICTIONS}.dvc")) else None
+
+
 def read_champion(folder: Path) -> Champion | None:
     """Read a champion from its folder: `predictions.parquet`, and its name in `champion.txt`.
 
     Returns:
-        None where there is no such file: then this is the first release.
+        None where there is no champion: then this is the first release.
 
     Raises:
-        InputError: the predictions cannot be read, or DVC has them and they are not here: that is no first release.
+        InputError: the predictions cannot be read, or there is a champion and they are not here: that is no first release.
     """
-    file, name = folder / PREDICTIONS, folder / NAME
-    if not file.is_file() and (folder / f"{PREDICTIONS}.dvc").is_file():
+    file, name = folder / PREDICTIONS, champion_name(folder)
+    if name is None:
+        return None
+    if not file.is_file():
         message = f"{file}: the champion's predictions are not here, so nothing was compared. `make pull` fetches them"
         raise InputError(message)
-    if not file.is_file():
-        return None
     try:
         predictions = pl.read_parquet(file)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -49,7 +61,7 @@ def read_champion(folder: Path) -> Champion | None:
             f"{file}: the champion's predictions cannot be read: {str(error).splitlines()[0]}. Nothing was compared"
         )
         raise InputError(message) from None
-    return Champion(name.read_text(encoding="utf-8").strip() if name.is_file() else folder.name, predictions)
+    return Champion(name, predictions)
 
 
 def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], prediction: str) -> pl.DataFrame:

@@ -195,7 +195,10 @@ def _beside_base(results: Results) -> str:
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     flat: dict[str, float] = {}
     for name, value in tree.items():
-        flat |= _numbers(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        if isinstance(value, Mapping):
+            flat |= _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float):
+            flat[f"{prefix}{name}"] = value
     return flat
 
 

@@ -11,6 +11,7 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import read_card_text
+from onebutton_evaluation.champion import champion_name
 from onebutton_evaluation.declarations import (
     CardGate,
     ExamGate,
@@ -29,6 +30,7 @@ from onebutton_evaluation.seals import locked_sizes
 
 Result = Literal["passed", "failed", "NOT RUN"]
 SERVICE = "service.json"
+CHAMPION = "champion"  # what a gate calls it, and its folder
 MEGABYTE = 1_000_000
 
 
@@ -184,6 +186,11 @@ def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
     compared = evidence.file(COMPARISON).get(gate.than)
     if compared is None:
         return Finding("failed", f"nothing was compared with {gate.than!r}")
+    champion = champion_name(evidence.folder / CHAMPION) if gate.than == CHAMPION else None
+    if champion is not None and champion != compared["name"]:
+        with_whom = "no champion" if compared["name"] is None else f"the champion {compared['name']}"
+        words = f"compared with {with_whom}, but {CHAMPION}/ holds {champion} by now: `make run` compares with it"
+        return Finding("failed", words)
     if compared["name"] is None:
         return Finding("passed", compared["in_words"])
     chosen = _chosen(compared["slices"], list(dict.fromkeys(("all", *gate.protected))))
