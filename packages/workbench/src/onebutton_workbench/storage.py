@@ -15,7 +15,9 @@ from configparser import Error as ConfigError
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_workbench.checkout import shortened
 from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.tracked_data import tracked
 from onebutton_workbench.workspace import ROOT, WorkbenchError, the_pipeline
 
 NAME = "storage"
@@ -33,6 +35,10 @@ REASONS = (  # what DVC and its clients say, and what it means; the first that f
         "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner",
     ),
     (
+        r"Can't remove the following unsaved files",
+        "data of yours that nobody else has lies where data was to come. Move it away, or `dvc add` it, and press again",
+    ),
+    (
         r"NoSuchBucket|bucket does not exist|bucket .* not exist",
         "there is no such bucket. `make remote URL=…` names another",
     ),
@@ -45,6 +51,10 @@ REASONS = (  # what DVC and its clients say, and what it means; the first that f
         "it cannot be reached, or the connection was cut. Look at network and AWS_ENDPOINT_URL, press again: what arrived stays",
     ),
 )
+MISSING = (
+    "Missing cache files",
+    "Checkout failed for following targets",
+)  # DVC begins to list what is neither here nor there
 
 
 class UnreachableError(Exception):
@@ -138,34 +148,62 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     """Send data to the remote, or fetch it: `push` or `pull`.
 
     Raises:
-        WorkbenchError: there is no remote or it refuses; what was here and there stays as it was, what arrived stays.
+        WorkbenchError: there is nothing to send to, it refuses, or it lacks what no stage makes; what was here and there stays
+            as it was, what arrived stays.
     """
     remote = configured(root)
     if remote is None:
-        raise WorkbenchError("no remote is set. `make remote URL=s3://bucket/folder` sets one")
+        words = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
+        if direction == "push":
+            raise WorkbenchError(words)
+        print(f"pull: nothing to fetch, {words}")
+        return 0
     preposition = "to" if direction == "push" else "from"
     print(
         f"{direction}: {preposition} {remote.url}{'' if remote.shared else ' (a folder here, shared with nobody)'}",
         flush=True,
     )
-    target = [f"pipelines/{pipeline}/dvc.yaml"] if pipeline else []
-    command = ["dvc", "--wait-for-lock", direction, *target]
+    command = ["dvc", "--wait-for-lock", direction, *targets(root, pipeline)]
     done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stdout + done.stderr
-        reason = why(said)
-        if "Missing cache files" in said and not any(reason == words for _, words in REASONS):
-            reason = (
-                "it does not have all that dvc.lock names; what it has is here now. `make run` makes the rest, "
-                "or `make push` where it was made sends it"
-            )
+    said = done.stdout + done.stderr
+    reason, missing = why(said), any(words in said for words in MISSING)
+    if done.returncode and (not missing or any(reason == words for _, words in REASONS)):
         message = f"{remote.url}: {reason}"
         raise WorkbenchError(message)
-    if "Missing cache files" in done.stdout + done.stderr:  # DVC only warns of what it cannot send
+    if missing and direction == "push":  # DVC only warns of what it cannot send
         message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
         raise WorkbenchError(message)
+    if missing:
+        print(f"pull: {_lacking(remote, said, root)}")
+        return 0
     print(f"{direction}: done. {' '.join(done.stdout.split())}")
     return 0
+
+
+def targets(root: Path, pipeline: str) -> list[str]:
+    """Name what DVC sends or fetches for a pipeline: what its stages write, and data that no stage makes; nothing for all."""
+    if not pipeline:
+        return []
+    folder = f"pipelines/{pipeline}/"
+    added = {one.file for one in tracked(root) if one.file.startswith(folder)}
+    return [f"{folder}dvc.yaml", *sorted(added)]
+
+
+def _lacking(remote: Remote, said: str, root: Path) -> str:
+    """Say what is to be done about data that the remote lacks.
+
+    Raises:
+        WorkbenchError: no stage makes it.
+    """
+    listed = set(said.splitlines())
+    gone = [one.path for one in tracked(root) if listed & {one.path, f"md5: {one.md5}"}]
+    if gone:
+        message = (
+            f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
+            "`make push` where it was added sends it"
+        )
+        raise WorkbenchError(message)
+    return "what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest"
 
 
 def choose(url: str, root: Path) -> int:
