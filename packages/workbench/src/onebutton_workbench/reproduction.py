@@ -14,6 +14,7 @@ from pathlib import Path
 
 from onebutton_tracking.origin import record
 from onebutton_workbench.checkout import call as git_call
+from onebutton_workbench.committed_data import bring
 from onebutton_workbench.keepsakes import kept
 from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.stage_rules import dvc_files
@@ -29,7 +30,7 @@ def reproduce() -> int:
     """Call DVC, which prints each stage as it runs.
 
     Raises:
-        WorkbenchError: the pipeline is unknown, or a stage failed.
+        WorkbenchError: the pipeline is unknown, committed data is not here, or a stage failed.
     """
     pipeline = value("PIPELINE")
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
@@ -41,6 +42,7 @@ def reproduce() -> int:
         wait_for_others(ROOT)
         clear_notes(ROOT / ".dvc/tmp/rwlock")
         settle_merge(ROOT)
+        bring(ROOT, pipeline)
         command = ["dvc", "--wait-for-lock", "repro", *target]
         with kept(ROOT):
             status, seconds = call_dvc(command, ROOT, lock)
