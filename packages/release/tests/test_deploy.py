@@ -231,6 +231,9 @@ def test_without_servers_that_could_confirm_a_release_nothing_moves(repo: Path, 
     with pytest.raises(InputError, match=r"names no server of flights, .* Name them under `servers` in deploy"):
         put(find(repo), A)
     assert read_pointer(find(repo).place) is None
+    with (repo / FILE).open("a", encoding="utf-8") as stream:
+        stream.write("image = true\n")  # Kubernetes confirms it
+    assert put(find(repo), A) == A
     assert fake.has == ""
 
 

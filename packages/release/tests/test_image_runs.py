@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -203,11 +204,21 @@ def inside(image: Built) -> dict[str, Any]:
     return found
 
 
+PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
+
+
+def free_port() -> int:
+    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    pytest.fail("every port is taken")
+
+
 @contextlib.contextmanager
 def served(image: Built) -> Iterator[int]:
     """Start what the image starts; chroot isolation has the machine's own network."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = image.command(*image.config["Entrypoint"], port=port)
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:
         try:

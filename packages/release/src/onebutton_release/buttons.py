@@ -6,9 +6,13 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onebutton_contracts.errors import InputError
 from onebutton_serving.places import PlaceError
+
+if TYPE_CHECKING:
+    from onebutton_release.target import Target
 
 
 def typed(name: str) -> str:
@@ -34,17 +38,15 @@ def deploy(root: Path) -> None:
     pointer = put_into_service(target, earlier, wish, _say)
     for words in tell_mlflow([target]):
         _say(words)
-    print(
-        f"deploy: {pointer.version} is in service in {target.name}. Next: {_next(target.environment.champion, target.pipeline)}"
-    )
+    print(f"deploy: {pointer.version} is in service in {target.name}. Next: {_next(target)}")
 
 
-def _next(champion: bool, pipeline: str) -> str:  # noqa: FBT001
-    return (
-        f"make champion PIPELINE={pipeline}, so that the next model is compared with it"
-        if champion
-        else "make deploy STATUS=1"
-    )
+def _next(target: Target) -> str:
+    if target.environment.image:
+        return f"make image PIPELINE={target.pipeline} ENV={target.name}, and roll it out"
+    if target.environment.champion:
+        return f"make champion PIPELINE={target.pipeline}, so that the next model is compared with it"
+    return "make deploy STATUS=1"
 
 
 def _say(words: str) -> None:

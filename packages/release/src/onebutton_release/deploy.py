@@ -75,10 +75,10 @@ def deploy(target: Target, earlier: Target | None, wish: Wish, say: Say) -> Poin
     """
     person = who()
     check_allowed(target.name, target.environment, person)
-    if not target.servers and not target.environment.laptop:
+    if not target.servers and not (target.environment.laptop or target.environment.image):
         message = (
             f"{target.name} names no server of {target.pipeline}, so nobody could confirm a release. Name them under `servers` "
-            f"in {FILE}; for an image on Kubernetes press make image, docs/kubernetes.md says more"
+            f"in {FILE}, or say `image = true` where they run an image of it: docs/kubernetes.md"
         )
         raise InputError(message)
     with target.place.hold():
@@ -246,7 +246,9 @@ def _moved(target: Target, before: Pointer | None, entry: Entry, *, breaking: bo
     move(target.place, undone, breaking=True)
     settle(target.place)
     if good is None:
-        message = f"{bad}. Nothing was there before: the pointer still names {entry.after}. Mend that server, and press again"
+        message = (
+            f"{bad}. Nothing was there before: the pointer still names {entry.after}. Mend that server, and press again"
+        )
         raise InputError(message)
     wait(target.servers, back.after, PATIENCE)
     message = f"{bad}. So the pointer moved back: {back.after} is in service in {target.name}"

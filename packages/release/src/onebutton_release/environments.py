@@ -34,6 +34,8 @@ class Environment:
         may_deploy: names, as `git config user.email` or GitHub's name of who pressed; `*` is everybody.
         servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
         after: the environment in which a release must have been in service before it may come here; empty when none.
+        image: whether its servers run an image of the release, as on Kubernetes: none follows the pointer, the rollout is what
+            confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
         laptop: a place to try things: its folder is made when it is missing, its servers may be off, and work that is not
             committed may be released.
@@ -45,6 +47,7 @@ class Environment:
     may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]
     servers: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)
     after: str = ""
+    image: bool = False
     champion: bool = False
     laptop: bool = False
 
