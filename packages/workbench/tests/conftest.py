@@ -23,7 +23,7 @@ class Shell(Protocol):
 
 def pristine() -> dict[str, str]:
     """The environment without what a hook or a pressed button would leak into a test."""
-    foreign = ("GIT_", "GITHUB_", "BUTTON_", "MAKE", "MFLAGS", "PYTEST_", "COV_", "PRE_COMMIT")
+    foreign = ("GIT_", "GITHUB_", "BUTTON_", "MAKE", "MFLAGS", "PYTEST_", "COV_", "PRE_COMMIT", "MLFLOW_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
@@ -69,7 +69,13 @@ def forget() -> Callable[[], None]:
 
     def clear() -> None:
         closures = (closure.find_modules, closure._top_packages, closure.read_syntax, closure.direct_imports)
-        for cached in (*closures, fingerprint._code_line, fingerprint._data_lines):
+        for cached in (
+            *closures,
+            fingerprint._code_line,
+            fingerprint._data_lines,
+            fingerprint._in_git,
+            fingerprint._installed,
+        ):
             cached.cache_clear()
 
     clear()
@@ -88,6 +94,7 @@ def workspace(tmp_path: Path) -> Path:
         ),
         "packages/shared/src/shared/__init__.py": "",
         "packages/shared/src/shared/words.txt": "one\n",
+        "packages/shared/src/shared/res/en/table.csv": "1\n",
         "packages/shared/src/shared/deep.py": (
             "from typing import TYPE_CHECKING\n\nimport numpy\n\nif TYPE_CHECKING:\n    import lib\n\n\n"
             'def f(x):\n    """Say."""\n    return x + 1  # why\n'

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from onebutton_workbench import closure
-from onebutton_workbench.fingerprint import locked_versions, write_fingerprints
+from onebutton_workbench import closure, fingerprint
+from onebutton_workbench.fingerprint import Lock, locked_versions, write_fingerprints
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 
@@ -34,13 +35,17 @@ def edit(root: Path, name: str, old: str, new: str) -> None:
 
 
 DEEP = "packages/shared/src/shared/deep.py"
-MEANINGLESS: dict[str, Callable[[Path], None]] = {
+MEANINGLESS: dict[str, Callable[[Path], object]] = {
     "a comment": lambda root: edit(root, DEEP, "# why", "# because"),
     "a docstring": lambda root: edit(root, DEEP, "Say.", "Say something else."),
     "a docstring taken away": lambda root: edit(root, DEEP, '    """Say."""\n', ""),
     "a reformat": lambda root: edit(root, DEEP, "x + 1", "(x\n            + 1)"),
     "a module that no stage imports": lambda root: edit(root, "packages/other/src/other/__init__.py", "1", "2"),
     "a package that no stage imports": lambda root: edit(root, "uv.lock", 'version = "1.0.0"', 'version = "1.0.1"'),
+    "what macOS and editors leave behind": lambda root: [
+        (root / f"packages/shared/src/shared/{name}").write_text("", encoding="utf-8")
+        for name in (".DS_Store", ".deep.py.swp", "words.txt~", "#words.txt#")
+    ],
     "an import for type checkers alone": lambda root: edit(root, DEEP, "    import lib\n", "    import other\n"),
 }
 MEANT: dict[str, Callable[[Path], None]] = {
@@ -50,6 +55,7 @@ MEANT: dict[str, Callable[[Path], None]] = {
         root, "uv.lock", 'version = "2.0.0"\n', 'version = "2.0.0"\n\n[[package]]\nname = "numpy"\nversion = "1.9.0"\n'
     ),
     "a data file beside the code": lambda root: edit(root, "packages/shared/src/shared/words.txt", "one", "two"),
+    "a data file in a folder below": lambda root: edit(root, "packages/shared/src/shared/res/en/table.csv", "1", "2"),
     "an __init__ on the way": lambda root: edit(root, "packages/lib/src/lib/__init__.py", "", "x = 1\n"),
 }
 
@@ -78,13 +84,17 @@ def test_every_form_of_import_is_followed(workspace: Path) -> None:
     package = workspace / "packages/forms/src/forms"
     (package / "inner").mkdir(parents=True)
     (workspace / "packages/forms/pyproject.toml").write_text('[project]\nname = "forms"\n', encoding="utf-8")
-    for name in ("__init__", "a", "b", "c", "d", "e", "inner/__init__", "inner/x"):
+    for name in ("__init__", "a", "b", "c", "d", "e", "f", "g", "h", "inner/__init__", "inner/x"):
         (package / f"{name}.py").write_text("", encoding="utf-8")
     (package / "inner/x.py").write_text("from .. import a\nfrom ..b import thing\nfrom . import y\n", encoding="utf-8")
     (package / "inner/y.py").write_text(
         "import forms.c as c\n\n\ndef late():\n    from forms import d\n", encoding="utf-8"
     )
-    (package / "c.py").write_text('import importlib\nimportlib.import_module("forms.e")\n', encoding="utf-8")
+    (package / "c.py").write_text(
+        "import importlib\nimportlib.import_module('forms.e')\nimportlib.import_module('.f', __package__)\n"
+        "importlib.import_module(name='..g', package='forms.inner')\n__import__('forms.h')\n",
+        encoding="utf-8",
+    )
     closure.find_modules.cache_clear()
     modules = closure.reach("forms.inner.x", workspace)
     expected = {
@@ -94,11 +104,72 @@ def test_every_form_of_import_is_followed(workspace: Path) -> None:
         "forms.c",
         "forms.d",
         "forms.e",
+        "forms.f",
+        "forms.g",
+        "forms.h",
         "forms.inner",
         "forms.inner.x",
         "forms.inner.y",
     }
     assert {module.name for module in modules} == expected
+
+
+def test_what_git_ignores_beside_the_code_is_no_part_of_it(
+    workspace: Path, fingerprints: Callable[[], dict[str, str]], shell: Any
+) -> None:
+    (workspace / ".gitignore").write_text("*.log\n.code/\n", encoding="utf-8")
+    shell("git", "init", "--quiet", folder=workspace)
+    before = fingerprints()
+    folder = workspace / "packages/shared/src/shared"
+    (folder / "mine.log").write_text("", encoding="utf-8")
+    assert fingerprints() == before
+    (folder / "mine.txt").write_text("", encoding="utf-8")  # git is about to have it
+    assert fingerprints()["second"] != before["second"]
+
+
+@pytest.mark.parametrize(
+    ("line", "brought_by"),
+    [
+        ("from PIL import Image", ["pillow==11.0.0"]),
+        ("from dateutil.parser import parse", ["python-dateutil==2.9.0"]),
+        ("from google.cloud import storage", ["google-cloud-storage==3.0.0"]),
+        ("import google.cloud.storage.blob as blob", ["google-cloud-storage==3.0.0"]),
+        ("import google.protobuf.message", ["protobuf==6.0.0"]),
+        ("import google", ["google-cloud-storage==3.0.0", "protobuf==6.0.0"]),
+        ("import yaml", ["pyyaml==6.0.3"]),  # the table in pyproject.toml says it
+        ("import nowhere.at_all", ["nowhere==not locked"]),
+    ],
+)
+def test_a_package_is_locked_under_the_name_of_its_distribution(
+    workspace: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    brought_by: list[str],
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    installed = {
+        "pillow": ("11.0.0", "PIL/Image.py"),
+        "python_dateutil": ("2.9.0", "dateutil/parser/__init__.py"),
+        "google_cloud_storage": ("3.0.0", "google/cloud/storage/__init__.py"),
+        "google_cloud_other": ("1.0.0", "google/cloud/other/__init__.py"),  # installed, and in no lock
+        "protobuf": ("6.0.0", "google/protobuf/message.py"),
+    }
+    for name, (version, file) in installed.items():
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+        (info / "RECORD").write_text(f"{file},,\n{info.name}/METADATA,,\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(site)])
+    fingerprint._distributions.cache_clear()
+    fingerprint._has.cache_clear()
+    versions = {name.replace("_", "-"): version for name, (version, _) in installed.items() if "other" not in name}
+    lock = Lock(versions | {"pyyaml": "6.0.3"}, {"yaml": "pyyaml"})
+    edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", line)
+    text = fingerprint.fingerprint(["pipe.first"], workspace, lock)
+    monkeypatch.undo()
+    fingerprint._distributions.cache_clear()
+    assert [line for line in text.splitlines() if "==" in line] == brought_by
 
 
 def test_a_syntax_error_is_named_with_its_line(workspace: Path, fingerprints: Callable[[], dict[str, str]]) -> None:

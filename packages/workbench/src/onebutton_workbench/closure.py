@@ -1,8 +1,9 @@
 """Follow imports: which modules of the workspace, and which third-party packages, a module reaches.
 
 Imports are read, never executed: absolute, relative, `from package import module`, inside functions, `importlib.import_module`
-with a literal name. What stands under `if TYPE_CHECKING:` never runs, so it does not count. A name that is only known when the
-program runs cannot be followed: a comment on that line, `# reaches: package.module, package.other`, says what it may be.
+with a literal name, a relative one too. What stands under `if TYPE_CHECKING:` never runs, so it does not count. A name that is
+only known when the program runs cannot be followed: a comment on that line, `# reaches: package.module, package.other`, says what
+it may be.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from onebutton_workbench.workspace import WorkbenchError, member_paths
 
+IMPORT_LEVEL = 4  # arguments of `__import__` before the one that makes it relative
 BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}  # where statements stand in a statement
 
 
@@ -96,7 +98,7 @@ def imported_names(module: Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             yield from _import_from(module, node)
     for call in _dynamic_imports(module):
-        yield from [literal] if (literal := _literal(call)) else (_declared(module, call) or [])
+        yield from [literal] if (literal := _literal(module, call)) else (_declared(module, call) or [])
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
@@ -113,7 +115,7 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
 def unfollowed_imports(module: Module) -> list[int]:
     """List the lines that import a name which only running the program would tell, without saying what it may be."""
     calls = _dynamic_imports(module)
-    return sorted(call.lineno for call in calls if not _literal(call) and _declared(module, call) is None)
+    return sorted(call.lineno for call in calls if not _literal(module, call) and _declared(module, call) is None)
 
 
 def _import_from(module: Module, node: ast.ImportFrom) -> Iterator[str]:
@@ -133,9 +135,24 @@ def _dynamic_imports(module: Module) -> list[ast.Call]:
     return [call for call in calls if getattr(call.func, "attr", getattr(call.func, "id", "")) in names]
 
 
-def _literal(node: ast.Call) -> str:
-    literal = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-    return literal if isinstance(literal, str) else ""
+def _literal(module: Module, node: ast.Call) -> str:
+    """Read which module a call imports; empty where only running it would tell."""
+    given = {word.arg: word.value for word in node.keywords} | dict(zip(("name", "package"), node.args, strict=False))
+    name = getattr(given.get("name"), "value", "")
+    if not isinstance(name, str) or "level" in given or len(node.args) > IMPORT_LEVEL:
+        return ""
+    dots = len(name) - len(name.lstrip("."))
+    if not dots:
+        return name
+    parts = _package(module, given.get("package")).split(".")
+    return ".".join([*parts[: len(parts) - dots + 1], *filter(None, [name[dots:]])]) if len(parts) >= dots else ""
+
+
+def _package(module: Module, node: ast.expr | None) -> str:
+    """Read from which package a relative name starts; empty where only running it would tell."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return {"__package__": module.package, "__name__": module.name}.get(getattr(node, "id", ""), "")
 
 
 def _declared(module: Module, node: ast.Call) -> list[str] | None:
@@ -153,7 +170,7 @@ def _top_packages(root: Path) -> frozenset[str]:
 
 @cache
 def direct_imports(module: Module, root: Path) -> tuple[frozenset[Module], frozenset[str]]:
-    """Return the workspace modules that importing a module executes first, and the third-party packages that it names."""
+    """Return the workspace modules that importing a module executes first, and the third-party names that it asks for."""
     modules, tops = find_modules(root), _top_packages(root)
     inside: set[Module] = set()
     outside: set[str] = set()
@@ -161,9 +178,25 @@ def direct_imports(module: Module, root: Path) -> tuple[frozenset[Module], froze
         top = name.partition(".")[0]
         if top in tops:
             inside.update(on_the_way(name, modules))
-        elif top and top not in sys.stdlib_module_names:
-            outside.add(top)
+        elif is_third_party(top):
+            outside.add(name)
     return frozenset(inside - {module}), frozenset(outside)
+
+
+def is_third_party(top: str) -> bool:
+    """Whether a top-level package that is none of the workspace comes from a distribution."""
+    return bool(top) and top not in sys.stdlib_module_names
+
+
+def lines_of(name: str, module: Module) -> list[int]:
+    """List the lines on which a module imports a name."""
+    found = {call.lineno for call in _dynamic_imports(module) if _literal(module, call) == name}
+    for node in _statements(read_syntax(module)):
+        if isinstance(node, ast.Import):
+            found |= {node.lineno for alias in node.names if alias.name == name}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.lineno for asked in _import_from(module, node) if asked == name}
+    return sorted(found)
 
 
 def on_the_way(name: str, modules: Mapping[str, Module]) -> Iterator[Module]:

@@ -2,7 +2,8 @@
 
 This is the stage `code` of every `dvc.yaml`; it writes `.code/<stage>` for each stage beside it. A fingerprint covers the
 modules that the stage reaches (positions, comments, docstrings and layout do not count), the data files that lie next to
-them, and the locked versions of the third-party packages that they import. It is the same on every Python.
+them or in folders below without code, and the locked versions of the third-party packages that they import. What git ignores and
+what editors leave behind does not count. It is the same on every Python.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ import ast
 import hashlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from onebutton_workbench.checkout import call
 from onebutton_workbench.closure import Module, direct_imports, reach, read_syntax
 from onebutton_workbench.stages import FINGERPRINTS, Stage, read_stages
-from onebutton_workbench.workspace import WorkbenchError, find_root, read_toml
+from onebutton_workbench.workspace import WorkbenchError, distribution, find_root, member_paths, read_toml
 
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
 NOT_DATA = {".py", ".pyc", ".pyi", ".typed"}
+LEFT_BEHIND = (".", "#")  # how files begin that systems and editors leave behind; others end with `~`
 
 
 def meaning(tree: ast.AST) -> str:
@@ -70,10 +74,35 @@ def _code_line(module: Module) -> str:
 
 
 @cache
-def _data_lines(folder: Path) -> tuple[str, ...]:
-    """One line for each file beside the code that is not code: a stage may read it."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix not in NOT_DATA)
-    return tuple(f"{_digest(path.read_bytes())}  {folder.name}/{path.name}" for path in files)
+def _data_lines(folder: Path, root: Path) -> tuple[str, ...]:
+    """One line for each file that lies beside the code, or in a folder below without code: a stage may read it."""
+    known = _in_git(root)
+    files = (path for path in _data_files(folder) if known is None or path.relative_to(root).as_posix() in known)
+    return tuple(
+        f"{_digest(path.read_bytes())}  {path.relative_to(folder.parent).as_posix()}" for path in sorted(files)
+    )
+
+
+def _data_files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name.startswith(LEFT_BEHIND) or path.name.endswith("~"):
+            continue
+        if path.is_dir():
+            if path.name != "__pycache__" and not any(path.glob("*.py")):
+                yield from _data_files(path)
+        elif path.suffix not in NOT_DATA:
+            yield path
+
+
+@cache
+def _in_git(root: Path) -> frozenset[str] | None:
+    """Name the files of all members that git has or is about to have; None where this is no checkout."""
+    sources = [f"{path.as_posix()}/src" for path in member_paths(root)]
+    try:
+        listed = call("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources, folder=root)
+    except WorkbenchError:  # there is no git here
+        return None
+    return frozenset(listed.stdout.split("\0")) if listed.returncode == 0 else None
 
 
 def locked_versions(lock: str) -> dict[str, str]:
@@ -107,10 +136,52 @@ class Lock:
     versions: dict[str, str]
     distributions: dict[str, str]
 
-    def line(self, package: str) -> str:
-        """Describe a third-party package as it is locked."""
-        name = self.distributions.get(package, package.lower().replace("_", "-"))
-        return f"{name}=={self.versions.get(name, 'not locked')}"
+    def brings(self, name: str) -> list[str]:
+        """Say which locked distributions bring a module.
+
+        The name says it, or the table in pyproject.toml, or what is installed: PIL comes from pillow. Several share a name such
+        as google; then only those count that have the module.
+        """
+        top = name.partition(".")[0]
+        plain = self.distributions.get(top, top.lower().replace("_", "-"))
+        return [plain] if plain in self.versions else [one for one in _installed(name) if one in self.versions]
+
+    def lines(self, name: str) -> list[str]:
+        """Describe what a third-party module comes from as it is locked."""
+        top = name.partition(".")[0]
+        found = [f"{one}=={self.versions[one]}" for one in self.brings(name)]
+        return found or [f"{self.distributions.get(top, top.lower().replace('_', '-'))}==not locked"]
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def _installed(name: str) -> tuple[str, ...]:
+    """Name the installed distributions that bring a module."""
+    parts = name.split(".")
+    found = sorted(set(_distributions().get(parts[0], ())))
+    for length in range(len(parts), 1, -1) if len(found) > 1 else ():
+        prefix = "/".join(parts[:length])
+        having = [one for one in found if _has(one, prefix)]
+        if having:
+            found = having
+            break
+    return tuple(distribution(one) for one in found)
+
+
+@cache
+def _has(installed: str, prefix: str) -> bool:
+    files = (file.as_posix() for file in metadata.files(installed) or ())
+    return any(file.startswith((f"{prefix}/", f"{prefix}.")) for file in files)
+
+
+def innermost(names: Iterable[str]) -> list[str]:
+    """Leave out of dotted names those that others begin with: `from google.cloud import storage` asks for one module."""
+    ordered = sorted(set(names))  # a name stands right before those that begin with it: no letter is below the dot
+    return [name for name, following in pairwise([*ordered, ""]) if not following.startswith(f"{name}.")]
 
 
 def read_lock(root: Path) -> Lock:
@@ -140,12 +211,12 @@ def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
         try:
             for module in reach(entry, root):
                 code.add(_code_line(module))
-                data.update(_data_lines(module.folder))
+                data.update(_data_lines(module.folder, root))
                 packages.update(direct_imports(module, root)[1])
         except KeyError:
             message = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
             raise WorkbenchError(message) from None
-    third_party = sorted(map(lock.line, packages))
+    third_party = sorted({line for name in innermost(packages) for line in lock.lines(name)})
     lines = [f"algorithm {ALGORITHM}", *sorted(code, key=lambda line: line[18:]), *sorted(data), *third_party]
     return "\n".join(lines) + "\n"
 
