@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onebutton_workbench.stage_rules import dvc_files
-from onebutton_workbench.stages import FINGERPRINTS, read_yaml
+from onebutton_workbench.stages import FINGERPRINTS, body_of, read_yaml
 
 OUTPUTS = ("outs", "metrics", "plots")
 
@@ -23,7 +23,7 @@ def small_results(root: Path) -> list[Path]:
         for file in dvc_files(root)
         for stage in (read_yaml(file).get("stages") or {}).values()
         for kind in OUTPUTS
-        for entry in stage.get("do", stage).get(kind, [])
+        for entry in body_of(stage).get(kind) or []
         if isinstance(entry, dict)
         for path, settings in entry.items()
         if (settings or {}).get("cache") is False and not path.startswith(f"{FINGERPRINTS}/")
