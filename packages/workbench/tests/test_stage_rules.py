@@ -41,6 +41,28 @@ BREACHES: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda root: edit(root, PIPE, "python -m pipe.first", "python first.py"),
         f"OB102 {PIPE}",
     ),
+    "a script beside a module": (
+        lambda root: edit(
+            root, PIPE, "cmd: python -m pipe.first", "cmd: [python -m pipe.first, python scripts/post.py]"
+        ),
+        f"OB102 {PIPE}",
+    ),
+    "a script behind a module": (
+        lambda root: edit(root, PIPE, "python -m pipe.first", "python -m pipe.first && sh post.sh"),
+        f"OB102 {PIPE}",
+    ),
+    "a module that only DVC knows": (
+        lambda root: edit(root, PIPE, "-m pipe.first", "-m pipe.${item}"),
+        f"OB102 {PIPE}",
+    ),
+    "dependencies that are no list": (
+        lambda root: edit(root, PIPE, "deps: [.code/second]", "deps: ${all}"),
+        f"OB103 {PIPE}",
+    ),
+    "a package that no lock is known to bring": (
+        lambda root: edit(root, DEEP, "import numpy\n", "import numpy\nfrom nowhere.at import all_\n"),
+        f"OB104 {DEEP}:4",
+    ),
     "a module that is not there": (lambda root: edit(root, PIPE, "-m pipe.first", "-m pipe.third"), f"OB102 {PIPE}"),
     "a stage that does not list its fingerprint": (
         lambda root: edit(root, PIPE, "[.code/second]", "[data]"),
@@ -80,6 +102,33 @@ def test_a_declared_import_is_followed(workspace: Path) -> None:
     assert found(workspace) == []
     modules = closure.reach("pipe.second", workspace)
     assert "other" in {module.name for module in modules}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'importlib.import_module(".mid", __package__)',
+        'importlib.import_module(name="numpy")',
+        "import nowhere  # reaches: nothing",
+    ],
+)
+def test_what_can_be_followed_or_is_declared_to_be_nothing_is_no_finding(workspace: Path, line: str) -> None:
+    edit(workspace, DEEP, "import numpy\n", f"import numpy\nimport importlib\n{line}\n")
+    assert found(workspace) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mkdir -p data && python -m pipe.first 2>&1 | tee data/log",
+        "OMP_NUM_THREADS=1 python -u -X dev -m pipe.first --seed 1",
+        "[cp a b, python3 -m pipe.first]",
+        "|\n      export A=1\n      python -m pipe.first \\\n        --seed 1\n",
+    ],
+)
+def test_a_command_may_hold_what_has_no_code_behind_it(workspace: Path, command: str) -> None:
+    edit(workspace, PIPE, "python -m pipe.first", command)
+    assert found(workspace) == []
 
 
 def test_a_frozen_stage_may_ignore_its_code(workspace: Path) -> None:
@@ -129,15 +178,84 @@ def test_a_file_that_keeps_the_rules_is_not_written_again(workspace: Path) -> No
     assert (workspace / PIPE).stat().st_mtime_ns == before
 
 
+MANY = """\
+vars:
+  - rates: {slow: 1, fast: 2}
+stages:
+  first:
+    foreach: ${rates}
+    do:
+      cmd: python -m pipe.first ${key} ${item}
+      outs: ["out/${key}"]
+  second:
+    matrix:
+      seed: [1, 2]
+    cmd: python -m pipe.second ${item.seed}
+    deps:
+      - out/slow
+"""
+
+
+def test_stages_of_foreach_and_matrix_are_mended_and_known_to_have_been_run(
+    workspace: Path, shell: Any, forget: Callable[[], None]
+) -> None:
+    (workspace / PIPE).write_text(MANY, encoding="utf-8")
+    assert sorted(found(workspace)) == [f"OB101 {PIPE}", f"OB103 {PIPE}", f"OB103 {PIPE}"]
+    assert mend(workspace / PIPE)
+    assert found(workspace) == []
+    assert not mend(workspace / PIPE)
+    edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", WRITING)
+    press_dvc(workspace, shell)
+    assert forgotten(workspace) == []
+    edit(workspace, PIPE, "fast: 2", "fast: 3")
+    assert forgotten(workspace) == [
+        "stage 'first@fast' was not run since its command changed, so its results are of another time"
+    ]
+    edit(workspace, PIPE, "fast: 3", "fast: 2, faster: 4")
+    assert forgotten(workspace) == ["stage 'first@faster' was never run, so its results are missing"]
+    edit(workspace, PIPE, ", faster: 4", "")
+    edit(workspace, DEEP, "x + 1", "x + 2")
+    forget()
+    words = "was not run since the code behind it changed, so its results are of another time"
+    assert forgotten(workspace) == [f"stage 'second@{seed}' {words}" for seed in (1, 2)]
+
+
+def test_what_nobody_can_fill_in_is_told_in_one_line(workspace: Path, shell: Any) -> None:
+    shell("git", "init", "--quiet", folder=workspace)
+    shell("dvc", "init", "--quiet", folder=workspace)
+    edit(workspace, PIPE, "python -m pipe.first", "python -m pipe.first ${nobody.knows}")
+    with pytest.raises(WorkbenchError, match=r"dvc\.yaml: DVC cannot fill it in: .*nobody\.knows") as told:
+        forgotten(workspace)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["vars: [{a: 1}]\n", "stages:\n", "stages:\n  first:\n"])
+def test_a_plan_without_stages_is_told_and_mended_without_a_traceback(workspace: Path, text: str) -> None:
+    (workspace / PIPE).write_text(text, encoding="utf-8")
+    assert f"OB101 {PIPE}" in found(workspace)
+    mend(workspace / PIPE)
+    assert f"OB101 {PIPE}" not in found(workspace)
+
+
+WRITING = (
+    "import sys, pathlib\npathlib.Path('out').mkdir(exist_ok=True)\npathlib.Path('out', sys.argv[1]).write_text('')"
+)
+
+
+def press_dvc(root: Path, shell: Any) -> None:
+    path = ":".join(map(str, [*sorted(root.glob("*/*/src")), ROOT / "packages/workbench/src"]))
+    if not (root / ".dvc").is_dir():
+        shell("git", "init", "--quiet", folder=root)
+        shell("dvc", "init", "--quiet", folder=root)
+    shell("dvc", "repro", "--quiet", PIPE, folder=root, PYTHONPATH=path)
+
+
 @pytest.fixture
 def ran(workspace: Path, shell: Any) -> Path:
     """The small workspace after `dvc repro`."""
     edit(workspace, PIPE, "deps: [.code/second]", "deps: [.code/second]\n    params: [rate, train.seed]")
     (workspace / "pipelines/pipe/params.yaml").write_text("rate: 1e-05\ntrain: {seed: 1}\n", encoding="utf-8")
-    path = ":".join(map(str, [*sorted(workspace.glob("*/*/src")), ROOT / "packages/workbench/src"]))
-    shell("git", "init", "--quiet", folder=workspace)
-    shell("dvc", "init", "--quiet", folder=workspace)
-    shell("dvc", "repro", "--quiet", PIPE, folder=workspace, PYTHONPATH=path)
+    press_dvc(workspace, shell)
     return workspace
 
 
@@ -168,8 +286,7 @@ def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: 
         (ran / "pipelines/pipe" / name).parent.mkdir(parents=True, exist_ok=True)
         (ran / "pipelines/pipe" / name).write_text(text, encoding="utf-8")
     (ran / ".gitignore").write_text("data.csv\n", encoding="utf-8")
-    path = ":".join(map(str, [*sorted(ran.glob("*/*/src")), ROOT / "packages/workbench/src"]))
-    shell("dvc", "repro", "--quiet", PIPE, folder=ran, PYTHONPATH=path)
+    press_dvc(ran, shell)
     shell("git", "add", "--all", folder=ran)
     assert forgotten(ran) == []
     (ran / "pipelines/pipe/data.csv").unlink()  # data: a pull request has none
@@ -178,6 +295,55 @@ def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: 
     edit(ran, "pipelines/pipe/rules/a/c.md", "c", "d")
     assert forgotten(ran) == [
         "stage 'second' was not run since gates.toml and rules changed, so its results are of another time"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("deps: [.code/second]", "deps: [.code/second, words.csv]", "words.csv"),
+        ("[rate, train.seed]", "[rate, train.seed, depth]", "its parameters"),
+        ("[rate, train.seed]", "[rate, train.seed]\n    metrics: [m.json]", "what it writes"),
+    ],
+)
+def test_what_a_plan_newly_names_was_not_run_with(ran: Path, old: str, new: str, what: str) -> None:
+    edit(ran, PIPE, old, new)
+    edit(ran, "pipelines/pipe/params.yaml", "rate:", "depth: 3\nrate:")
+    assert forgotten(ran) == [f"stage 'second' was not run since {what} changed, so its results are of another time"]
+
+
+def test_what_a_plan_no_longer_names_is_no_finding_as_dvc_would_run_nothing(ran: Path) -> None:
+    edit(ran, PIPE, "[rate, train.seed]", "[rate]")
+    edit(ran, "pipelines/pipe/params.yaml", "train: {seed: 1}", "")
+    assert forgotten(ran) == []
+
+
+def test_a_folder_of_which_dvc_keeps_a_part_is_compared_without_the_data(ran: Path, shell: Any) -> None:
+    """As `make champion` leaves it: a name in git, predictions in DVC."""
+    champion = ran / "pipelines/pipe/champion"
+    champion.mkdir()
+    (champion / "champion.txt").write_text("v1\n", encoding="utf-8")
+
+    def predict(text: str) -> None:
+        (champion / "predictions.csv").write_text(text, encoding="utf-8")
+        shell("dvc", "add", "--quiet", "pipelines/pipe/champion/predictions.csv", folder=ran)
+        shell("git", "add", "--all", folder=ran)
+
+    predict("1\n")
+    edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, champion]")
+    edit(ran, PIPE, "deps: [.code/first]", "deps: [.code/first, champion/predictions.csv]")
+    press_dvc(ran, shell)
+    shell("git", "add", "--all", folder=ran)
+    (champion / "predictions.csv").unlink()
+    assert forgotten(ran) == []
+    edit(ran, "pipelines/pipe/champion/champion.txt", "v1", "v2")
+    words = "so its results are of another time"
+    assert forgotten(ran) == [f"stage 'second' was not run since champion changed, {words}"]
+    edit(ran, "pipelines/pipe/champion/champion.txt", "v2", "v1")
+    predict("2\n")
+    assert forgotten(ran) == [
+        f"stage 'first' was not run since champion/predictions.csv changed, {words}",
+        f"stage 'second' was not run since champion changed, {words}",
     ]
 
 
