@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -85,6 +87,36 @@ def test_too_few_rows_are_never_no_difference(days: pl.DataFrame, judging: Judgi
     found = compared(days, judging, [SliceRule(name="to Honolulu", where="unit = 1")])
     assert verdict_on(found, "to Honolulu") == "not enough data"
     assert "not enough data on to Honolulu" in in_words(found)
+
+
+def test_too_few_rows_with_one_of_the_answers_are_never_no_difference_in_auc(
+    days: pl.DataFrame, judging: Judging
+) -> None:
+    late = days.filter(pl.col("answer") == 1).unique("unit", keep="first", maintain_order=True)
+    few = [pl.concat([late.head(count), days.filter(pl.col("answer") == 0)]) for count in (9, 10)]
+    assert [verdict_on(compared(frame, judging, []), "all") for frame in few] == ["not enough data", "no difference"]
+    by_loss = dataclasses.replace(judging, champion="log_loss")
+    assert verdict_on(compared(few[0], by_loss, []), "all") != "not enough data"
+
+
+def test_two_perfect_rankings_of_few_are_not_surely_equal_unless_they_are_the_same() -> None:
+    frame = pl.DataFrame(
+        {
+            "answer": [0] * 300 + [1] * 20,
+            "challenger": np.linspace(0, 1, 320),
+            "champion": [*np.linspace(0.5, 0, 300), *np.linspace(0.6, 1, 20)],
+        }
+    )
+    judging = Judging(
+        answer="answer", prediction="challenger", metrics=("auc",), champion="auc", tolerance=0.01, minimum_rows=50
+    )
+    other = compared(frame, judging, []).differences[0]
+    same = compared(frame.with_columns(champion=pl.col("challenger") ** 2), judging, []).differences[0]
+    assert other.interval is not None
+    assert same.interval is not None
+    assert (other.verdict, same.verdict) == ("no difference", "no difference")
+    assert other.interval.low < -judging.tolerance  # a wrongly ranked row in twenty would be five points
+    assert (same.interval.low, same.interval.high) == (0, 0)
 
 
 def test_a_column_that_is_not_there_cannot_be_compared_with(days: pl.DataFrame, judging: Judging) -> None:
@@ -179,6 +211,44 @@ def difference_coverage(draw: Draw, judging: Judging, units: int, per_unit: int,
 
 def test_nineteen_of_twenty_intervals_of_a_difference_hold_the_truth(draw: Draw, judging: Judging) -> None:
     assert 0.93 <= difference_coverage(draw, judging, 300, 1, 1500) <= 0.97
+
+
+def rare_difference_coverage(
+    judging: Judging, aucs: tuple[float, float], few: int, alike: float, repeats: int
+) -> float:
+    """Compare two models of known AUC, whose errors are alike in part, on 200 rows of which few have the answer 1."""
+    random, covered = np.random.default_rng(6), 0
+    answers = np.repeat([1, 0], [few, 200 - few])
+    plain = dataclasses.replace(judging, unit="")
+    for _ in range(repeats):
+        both = random.normal(0, math.sqrt(alike), 200)
+        sides = {
+            name: both
+            + math.sqrt(2) * NormalDist().inv_cdf(auc) * answers
+            + random.normal(0, math.sqrt(1 - alike), 200)
+            for name, auc in zip(("challenger", "champion"), aucs, strict=True)
+        }
+        drawn = pl.DataFrame({"answer": answers, **sides})
+        found = compare(drawn, find_slices(drawn, []), plain, "champion").differences[0].interval
+        covered += found is not None and found.low <= aucs[0] - aucs[1] <= found.high
+    return covered / repeats
+
+
+@pytest.mark.parametrize(("aucs", "few"), [((0.75, 0.75), 10), ((0.94, 0.98), 10), ((0.94, 0.98), 20)])
+def test_a_difference_on_a_rare_class_is_no_surer_than_it_should_be(
+    judging: Judging, aucs: tuple[float, float], few: int
+) -> None:
+    assert rare_difference_coverage(judging, aucs, few, 0.5, 400) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("aucs", [(0.75, 0.75), (0.72, 0.78), (0.85, 0.92), (0.94, 0.98), (0.97, 0.97)])
+@pytest.mark.parametrize("few", [10, 20, 50])
+@pytest.mark.parametrize("alike", [0.5, 0.9])
+def test_a_difference_on_a_rare_class_is_never_surer_than_it_should_be(
+    judging: Judging, aucs: tuple[float, float], few: int, alike: float
+) -> None:
+    assert rare_difference_coverage(judging, aucs, few, alike, 2000) >= 0.93
 
 
 @pytest.mark.slow

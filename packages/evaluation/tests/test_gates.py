@@ -186,6 +186,21 @@ def test_what_is_not_run_stops_only_those_who_ask_strictly(pipeline: Pipeline) -
     assert "9 passed, 0 failed, 2 NOT RUN" in strict.stderr
 
 
+def test_too_few_of_one_answer_are_not_run_wherever_an_auc_decides(pipeline: Pipeline) -> None:
+    late = pl.col("answer") == 1
+    nine = pipeline.rows.filter(~late | (pl.col("flight").is_in(pipeline.rows.filter(late)["flight"].head(9))))
+    pipeline.judge(nine.with_columns(challenger=pl.col("challenger") / 2), nine)
+    found = pipeline.verdicts()
+    needs = "; AUC needs 10 units with either answer"
+    for gate, words in (
+        ("ranks", f"not enough data on all: {nine.height:,} rows, 300 units{needs}"),
+        ("champion", f"not enough data on all rows: {nine.height:,} rows, 300 units{needs}"),
+        ("blind", f"not enough data with 'nothing known'{needs}"),
+    ):
+        assert found[gate][0] == "NOT RUN"
+        assert words in found[gate][1]
+
+
 def test_a_failed_gate_is_printed_with_its_why_and_its_owner_and_the_status_is_not_zero(pipeline: Pipeline) -> None:
     pipeline.edit("gates.toml", "at_least = 0.60", "at_least = 0.99")
     pipeline.seal()

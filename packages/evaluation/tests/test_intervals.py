@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -39,8 +41,77 @@ def test_the_error_of_an_auc_is_delongs() -> None:
     judged = interval(sorted_rows(answers, predictions)[0], METRICS["auc"])
     assert judged is not None
     assert judged.estimate == pytest.approx(wins.mean())
-    assert judged.error == pytest.approx(delong, rel=0.01)
+    assert judged.error == pytest.approx(delong)
     assert 0.5 < judged.low < judged.estimate < judged.high < 1
+
+
+def test_the_error_of_a_clustered_auc_is_obuchowskis(draw: Draw) -> None:
+    drawn = draw(np.random.default_rng(3), 60, 5, 0.8)
+    unit, late, probability = drawn["unit"], drawn["answer"] == 1, drawn["challenger"]
+    wins = probability[late][:, None] > probability[~late]
+    ones, zeros = (np.bincount(unit[side], minlength=60) for side in (late, ~late))
+    rights = (
+        np.bincount(unit[side], weights=wins.mean(axis=axis), minlength=60) for side, axis in ((late, 1), (~late, 0))
+    )
+    first, second = (total - count * wins.mean() for total, count in zip(rights, (ones, zeros), strict=True))
+    m, n, i, j = ones.sum(), zeros.sum(), np.count_nonzero(ones), np.count_nonzero(zeros)
+    variance = (  # equations 5 to 8 of Obuchowski 1997
+        i / (i - 1) * (first @ first) / m**2
+        + j / (j - 1) * (second @ second) / n**2
+        + 2 * 60 / 59 * (first @ second) / (m * n)
+    )
+    judged = interval(sorted_rows(drawn["answer"], probability, unit)[0], METRICS["auc"])
+    assert judged is not None
+    assert judged.error == pytest.approx(math.sqrt(variance))
+
+
+def test_units_of_one_row_each_give_the_auc_the_interval_of_independent_rows(draw: Draw) -> None:
+    drawn = draw(np.random.default_rng(3), 120)
+    alone, single = (
+        interval(sorted_rows(drawn["answer"], drawn["challenger"], unit)[0], METRICS["auc"])
+        for unit in (None, drawn["unit"])
+    )
+    assert alone is not None
+    assert single is not None
+    assert (alone.low, alone.high, alone.error) == pytest.approx((single.low, single.high, single.error))
+
+
+@pytest.mark.parametrize("answer", [0, 1])
+def test_an_auc_of_fewer_than_ten_rows_with_one_of_the_answers_is_not_told(answer: int) -> None:
+    answers, predictions = np.full(200, 1 - answer), np.random.default_rng(1).random(200)
+    answers[:9] = answer
+    assert interval(sorted_rows(answers, predictions)[0], METRICS["auc"]) is None
+    answers[9] = answer
+    assert interval(sorted_rows(answers, predictions)[0], METRICS["auc"]) is not None
+
+
+def test_many_late_flights_of_nine_days_are_too_few_for_an_auc() -> None:
+    random = np.random.default_rng(1)
+    day = np.repeat(np.arange(60), 20)
+    late = np.isin(day, np.arange(9)) & (random.random(1200) < 0.9)
+    assert interval(sorted_rows(late, random.random(1200), day)[0], METRICS["auc"]) is None
+    assert interval(sorted_rows(late, random.random(1200))[0], METRICS["auc"]) is not None
+
+
+def test_a_perfect_ranking_of_few_is_not_surely_perfect() -> None:
+    ends = []
+    for few in (10, 100, 1000):
+        answers = np.repeat([0, 1], [2000, few])
+        judged = interval(sorted_rows(answers, answers + np.linspace(0, 0.5, len(answers)))[0], METRICS["auc"])
+        assert judged is not None
+        assert judged.estimate == 1
+        assert judged.high == pytest.approx(1)
+        ends.append(judged.low)
+    assert ends == sorted(ends)
+    assert ends[0] < 0.8  # of ten rows one in four may be ranked wrongly, and none of these is
+    assert ends[2] > 0.99
+
+
+def test_predictions_that_are_all_alike_have_an_auc_and_no_ends() -> None:
+    judged = interval(sorted_rows([0, 1] * 50, [0.3] * 100)[0], METRICS["auc"])
+    assert judged is not None
+    assert judged.estimate == 0.5
+    assert math.isnan(judged.low)
 
 
 def test_rows_that_share_a_day_tell_less_than_as_many_that_share_nothing(draw: Draw) -> None:
@@ -119,3 +190,85 @@ def test_nineteen_of_twenty_intervals_hold_the_truth_at_many_independent_rows(dr
 def test_nineteen_of_twenty_intervals_hold_the_truth(draw: Draw, units: int, per_unit: int, luck: float) -> None:
     found = coverage(draw, units, per_unit, luck, 2000)
     assert all(0.93 <= share <= 0.97 for share in found.values()), found
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Draws of a rare class and a common one, of known AUC."""
+
+    scores: Literal["two normals", "rare ones twice as wide", "two exponentials"]
+    auc: float
+    few: int
+    many: int
+
+    def draw(self, random: np.random.Generator) -> tuple[Any, Any]:
+        if self.scores == "two exponentials":
+            return random.exponential(self.auc / (1 - self.auc), self.few), random.exponential(1, self.many)
+        wide = 1 if self.scores == "two normals" else 2
+        apart = NormalDist().inv_cdf(self.auc) * math.hypot(1, wide)
+        return random.normal(apart, wide, self.few), random.normal(0, 1, self.many)
+
+    def coverage(self, repeats: int) -> float:
+        """Draw again and again; what has no interval holds nothing."""
+        random, covered = np.random.default_rng(4), 0
+        answers = np.repeat([1, 0], [self.few, self.many])
+        for _ in range(repeats):
+            found = interval(sorted_rows(answers, np.concatenate(self.draw(random)))[0], METRICS["auc"])
+            covered += found is not None and found.low <= self.auc <= found.high
+        return covered / repeats
+
+
+@pytest.mark.parametrize(("auc", "few"), [(0.75, 10), (0.9, 10), (0.9, 20), (0.97, 20)])
+def test_an_auc_of_a_rare_class_is_no_surer_than_it_should_be(auc: float, few: int) -> None:
+    assert Rare("two normals", auc, few, 200 - few).coverage(600) >= 0.93
+
+
+@pytest.mark.parametrize("scores", ["two normals", "rare ones twice as wide", "two exponentials"])
+def test_nineteen_of_twenty_intervals_hold_an_auc_of_thirty_rows_of_the_rare_class(scores: Any) -> None:
+    assert 0.93 <= Rare(scores, 0.75, 30, 170).coverage(1000) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scores", ["two normals", "rare ones twice as wide", "two exponentials"])
+@pytest.mark.parametrize("auc", [0.6, 0.75, 0.9, 0.97, 0.99])
+@pytest.mark.parametrize(("few", "many"), [(10, 190), (20, 180), (50, 150), (10, 2000), (20, 2000), (100, 2000)])
+def test_an_auc_of_a_rare_class_is_never_surer_than_it_should_be(scores: Any, auc: float, few: int, many: int) -> None:
+    assert Rare(scores, auc, few, many).coverage(2000) >= 0.93
+
+
+@dataclass(frozen=True)
+class RareDays:
+    """Draws of days, of which some have rows of a rare class too; rows of one day and class share a part of their luck."""
+
+    days: int
+    common: int
+    rare_days: int
+    rare: int
+
+    def coverage(self, auc: float, alike: float, repeats: int) -> float:
+        random, covered = np.random.default_rng(4), 0
+        day = np.concatenate(
+            [np.repeat(np.arange(self.rare_days), self.rare), np.repeat(np.arange(self.days), self.common)]
+        )
+        answers = np.repeat([1, 0], [self.rare_days * self.rare, self.days * self.common])
+        apart = math.sqrt(2) * NormalDist().inv_cdf(auc)
+        for _ in range(repeats):
+            own, shared = random.normal(0, 1, len(day)), random.normal(0, 1, (2, self.days))[answers, day]
+            scores = apart * answers + math.sqrt(alike) * shared + math.sqrt(1 - alike) * own
+            found = interval(sorted_rows(answers, scores, day)[0], METRICS["auc"])
+            covered += found is not None and found.low <= auc <= found.high
+        return covered / repeats
+
+
+def test_an_auc_of_few_days_with_the_rare_class_is_no_surer_than_it_should_be() -> None:
+    assert RareDays(100, 10, 12, 5).coverage(0.9, 0.8, 500) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("auc", [0.75, 0.9, 0.97])
+@pytest.mark.parametrize("alike", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("days", [RareDays(200, 10, 10, 5), RareDays(200, 10, 20, 5), RareDays(60, 30, 30, 5)])
+def test_an_auc_of_few_days_with_the_rare_class_is_never_surer_than_it_should_be(
+    auc: float, alike: float, days: RareDays
+) -> None:
+    assert days.coverage(auc, alike, 2000) >= 0.93

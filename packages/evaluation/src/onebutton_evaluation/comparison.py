@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.influence import METRICS, Metric, sorted_rows, take
-from onebutton_evaluation.intervals import LEVEL, Interval, UnitSums, from_units, sum_units
+from onebutton_evaluation.influence import METRICS, Metric, Rows, sorted_rows, take
+from onebutton_evaluation.intervals import LEVEL, Interval, from_influence
 from onebutton_evaluation.slices import Slice, check_rows, unit_values
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
 
 Verdict = Literal["better", "worse", "no difference", "not enough data"]
 Overall = Literal["better", "worse", "mixed", "same", "not enough data"]
@@ -86,19 +90,11 @@ def compare(
     sides = [sorted_rows(answers, frame[name].to_numpy(), units) for name in (judging.prediction, champion)]
     found: list[tuple[Slice, int, int, Interval | None]] = []
     for part in slices:
-        rows, units_here, difference = int(part.mask.sum()), 0, None
-        pair = [take(side, part.mask[order]) for side, order in sides]
-        units_here = int(np.count_nonzero(np.bincount(pair[0].units, minlength=1)))
-        if rows >= judging.minimum_rows and units_here >= judging.minimum_units:
-            measured = [(one, metric.measure(one)) for one in pair]
-            if all(result is not None for _, result in measured):
-                (estimate, sums), (before, sums_before) = (
-                    (result[0], sum_units(one, result[1])) for one, result in measured if result is not None
-                )
-                sign = 1.0 if metric.better == "higher" else -1.0
-                both = UnitSums(sign * (sums.influence - sums_before.influence), sums.rows)
-                difference = _interval(sign * (estimate - before), both, metric)
-        found.append((part, rows, units_here, difference))
+        ours, theirs = (take(side, part.mask[order]) for side, order in sides)
+        rows, units_here = len(ours), int(np.count_nonzero(np.bincount(ours.units, minlength=1)))
+        enough = rows >= judging.minimum_rows and units_here >= judging.minimum_units
+        places = [order[part.mask[order]] for _, order in sides]
+        found.append((part, rows, units_here, _difference(ours, theirs, places, metric) if enough else None))
     adjusted = iter(holm([difference.p for *_, difference in found if difference is not None]))
     differences = tuple(
         Difference(
@@ -115,12 +111,39 @@ def compare(
     return Comparison(than, metric.name, judging.tolerance, differences, overall(differences))
 
 
-def _interval(estimate: float, sums: UnitSums, metric: Metric) -> Interval:
-    """Find the interval of a difference; where no unit differs at all, the two are the same and it is 0 to 0."""
-    found = from_units(estimate, sums, metric, difference=True)
-    if math.isnan(found.low) and estimate == 0:
-        return Interval(0.0, 0.0, 0.0, 0.0, 1.0, "equal in every unit", found.rows, found.units)
-    return found
+def _difference(ours: Rows, theirs: Rows, places: Sequence[Places], metric: Metric) -> Interval | None:
+    """Find the interval of how much better ours are; None with too little data.
+
+    Args:
+        ours: the challenger's rows, in the order of its predictions.
+        theirs: the champion's, in the order of its own.
+        places: where the rows of either stand in the frame.
+        metric: to judge by.
+    """
+    measured, before = metric.measure(ours), metric.measure(theirs)
+    if measured is None or before is None:
+        return None
+    sign = 1.0 if metric.better == "higher" else -1.0
+    estimate, influence = sign * (measured[0] - before[0]), measured[1].copy()
+    influence -= _moved(before[1], places[1], places[0])
+    influence *= sign
+    found = from_influence(estimate, ours, influence, metric, difference=True)
+    if found is None or influence.any():
+        return found
+    alike = metric.scale != "ranks" or np.array_equal(_ranks(ours), _moved(_ranks(theirs), places[1], places[0]))
+    return Interval(0.0, 0.0, 0.0, 0.0, 1.0, "equal in every unit", found.rows, found.units) if alike else found
+
+
+def _moved(values: Floats, come_from: Places, go_to: Places) -> Floats:
+    """Bring values of rows that stand in one order into another."""
+    frame = np.empty(int(come_from.max()) + 1)
+    frame[come_from] = values
+    return frame[go_to]
+
+
+def _ranks(rows: Rows) -> Floats:
+    """Number the predictions, equal ones alike: two models of the same ranks cannot differ in AUC, whatever rows come."""
+    return np.concatenate(([0.0], np.cumsum(np.diff(rows.predictions) > 0)))
 
 
 def _verdict(difference: Interval, p: float) -> Verdict:

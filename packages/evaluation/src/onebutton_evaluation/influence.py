@@ -83,14 +83,14 @@ class Metric:
         words: for a reader, without a unit.
         better: which way is better; "zero" for a bias, "" for what is not good or bad, such as the share of late flights.
         measure: returns the estimate and each row's influence (mean 0, same order), or None where the rows cannot be judged.
-        scale: "logit" where the estimate lives between 0 and 1 and is not a share, "share" where it is one.
+        scale: "share" where the estimate is one, "ranks" where it is an AUC.
     """
 
     name: str
     words: str
     better: Literal["higher", "lower", "zero", ""]
     measure: Callable[[Rows], tuple[float, Floats] | None]
-    scale: Literal["plain", "logit", "share"] = "plain"
+    scale: Literal["plain", "ranks", "share"] = "plain"
 
 
 def _mean_of(values: Callable[[Rows], Floats]) -> Callable[[Rows], tuple[float, Floats] | None]:
@@ -136,7 +136,7 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("share", "share of the answer 1", "", _mean_of(lambda rows: rows.answers), "share"),
-        Metric("auc", "AUC", "higher", auc, "logit"),
+        Metric("auc", "AUC", "higher", auc, "ranks"),
         Metric("log_loss", "log loss", "lower", _mean_of(_log_losses)),
         Metric("brier", "Brier score", "lower", _mean_of(lambda rows: (rows.predictions - rows.answers) ** 2)),
         Metric(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onebutton_evaluation.influence import Metric, Rows
+from onebutton_evaluation.placements import OF_AUC, OF_DIFFERENCE, Spread, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,40 +79,46 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
     """Judge rows by a metric, with its 95 % interval.
 
     Returns:
-        None where the rows cannot be judged: none at all, or one answer only where the metric needs both.
+        None where the rows cannot be judged: none at all, or too few of one answer where the metric needs both.
     """
     measured = metric.measure(rows)
     if measured is None:
         return None
-    estimate, influence = measured
-    sums = UnitSums(influence, np.ones(len(rows))) if rows.alone else sum_units(rows, influence)
-    if metric.scale == "share":
-        return wilson(estimate, sums)
-    return from_units(estimate, sums, metric)
+    return from_influence(measured[0], rows, measured[1], metric)
 
 
-def from_units(estimate: float, sums: UnitSums, metric: Metric, *, difference: bool = False) -> Interval:
-    """Find the interval of an estimate from what its units add.
-
-    Means of few units are bootstrapped. An AUC is not: its influence is known from these rows only, and drawing units again
-    would leave that out; in simulations the closed form on the log odds covers better from 20 units on.
+def from_influence(
+    estimate: float, rows: Rows, influence: Floats, metric: Metric, *, difference: bool = False
+) -> Interval | None:
+    """Find the interval of an estimate from what each row adds to it.
 
     Args:
         estimate: of the metric, or of a difference in it.
-        sums: of its influence.
+        rows: judged.
+        influence: of each of them, in their order.
         metric: what is estimated.
         difference: whether it is the difference of two models.
 
     Returns:
-        Ends that are NaN where the units do not differ at all, or are fewer than two: nothing is known then of the spread.
+        None where there is not enough data for an AUC: see `placements.LEAST`. The ends are NaN where the units do not differ at
+        all, or are fewer than two: nothing is known then of the spread.
     """
+    if metric.scale == "ranks":
+        found = spread(rows, influence)
+        return None if found is None else from_placements(estimate, found, difference=difference)
+    sums = UnitSums(influence, np.ones(len(rows))) if rows.alone else sum_units(rows, influence)
+    return wilson(estimate, sums) if metric.scale == "share" and not difference else from_units(estimate, sums)
+
+
+def from_units(estimate: float, sums: UnitSums) -> Interval:
+    """Find the interval of a mean, or of a difference of two, from what its units add; few of them are bootstrapped."""
     from scipy.special import stdtr, stdtrit
 
     units, error, rows = len(sums.rows), sums.error, int(sums.rows.sum())
     if not error > ROUNDING:
         return Interval(estimate, float("nan"), float("nan"), error, float("nan"), "no spread", rows, units)
     away = estimate / error  # from 0, in standard errors
-    if units < LARGE and metric.scale != "logit":
+    if units < LARGE:
         drawn = _studentised(sums)
         below, above = (float(end) for end in np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
         tail = min(np.count_nonzero(drawn >= away), np.count_nonzero(drawn <= away))
@@ -120,17 +127,29 @@ def from_units(estimate: float, sums: UnitSums, metric: Metric, *, difference: b
         return Interval(estimate, low, high, error, p, "studentised bootstrap", rows, units)
     reach = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * error
     p = float(2 * stdtr(units - 1, -abs(away)))
-    if metric.scale == "logit" and not difference:
-        low, high = _on_log_odds(estimate, reach)
-        return Interval(estimate, low, high, error, p, "DeLong", rows, units)
-    method = "DeLong" if metric.scale == "logit" else "influence function"
-    return Interval(estimate, estimate - reach, estimate + reach, error, p, method, rows, units)
+    return Interval(estimate, estimate - reach, estimate + reach, error, p, "influence function", rows, units)
 
 
-def _on_log_odds(estimate: float, reach: float) -> tuple[float, float]:
-    """Lay the ends out on the scale of log odds, where an AUC is closer to normal and cannot leave 0 to 1."""
-    odds, reach = np.log(estimate / (1 - estimate)), reach / (estimate * (1 - estimate))
-    return float(1 / (1 + np.exp(reach - odds))), float(1 / (1 + np.exp(-reach - odds)))
+def from_placements(estimate: float, found: Spread, *, difference: bool = False) -> Interval:
+    """Find the interval of an AUC, or of a difference of two, from the placements of both classes.
+
+    An AUC has the interval of a share (Wilson 1927), of so many independent rows as tell a share as well as these tell the AUC
+    (the effective number of Korn and Graubard 1998): it cannot leave 0 to 1, and is wide where few rows are ranked perfectly. It
+    is not bootstrapped: placements are known from these rows only, and drawing units again would leave that out.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    error = found.error
+    tied = not error > ROUNDING and not difference and 0 < estimate < 1  # all predictions are alike
+    if tied:
+        return Interval(estimate, float("nan"), float("nan"), error, float("nan"), "no spread", found.rows, found.units)
+    centre, padded, freedom = found.padded(estimate, OF_DIFFERENCE if difference else OF_AUC)
+    quantile = float(stdtrit(freedom, (1 + LEVEL) / 2))
+    p = float(2 * stdtr(freedom, -abs(centre) / padded))
+    low, high = centre - quantile * padded, centre + quantile * padded
+    if not difference:
+        low, high = _of_share(estimate, centre * (1 - centre) / padded**2, quantile)
+    return Interval(estimate, low, high, error, p, "DeLong", found.rows, found.units)
 
 
 def _studentised(sums: UnitSums) -> Floats:
@@ -169,10 +188,14 @@ def wilson(share: float, sums: UnitSums) -> Interval:
     if error > ROUNDING and units < count:
         few = (normal / float(stdtrit(units - 1, (1 + LEVEL) / 2))) ** 2
         effective = min(count, share * (1 - share) / error**2 * few)
-    middle = (share + normal**2 / (2 * effective)) / (1 + normal**2 / effective)
-    reach = (
-        normal * np.sqrt(share * (1 - share) / effective + normal**2 / (4 * effective**2)) / (1 + normal**2 / effective)
-    )
-    low, high = max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+    low, high = _of_share(share, effective, normal)
     p = float("nan")  # nobody asks whether a share is 0
     return Interval(share, low, high, error, p, "Wilson", int(count), units)
+
+
+def _of_share(share: float, rows: float, quantile: float) -> tuple[float, float]:
+    """Find the shares from which this one is not further than so many of their own standard errors (Wilson 1927)."""
+    whole = 1 + quantile**2 / rows
+    middle = (share + quantile**2 / (2 * rows)) / whole
+    reach = quantile * np.sqrt(share * (1 - share) / rows + quantile**2 / (4 * rows**2)) / whole
+    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))

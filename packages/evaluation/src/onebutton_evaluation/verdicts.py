@@ -26,6 +26,7 @@ from onebutton_evaluation.declarations import (
 )
 from onebutton_evaluation.influence import METRICS
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
+from onebutton_evaluation.placements import LEAST
 from onebutton_evaluation.seals import locked_sizes
 
 Result = Literal["passed", "failed", "NOT RUN"]
@@ -127,8 +128,7 @@ def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
             continue
         number = one["metrics"].get(gate.metric)
         if number is None:
-            words = f"not enough data on {name}: {one['rows']:,} rows, {one['units']:,} units"
-            findings.append(Finding("NOT RUN", words))
+            findings.append(_too_few(name, one, gate.metric))
             continue
         findings.append(_judged(number, gate, f"{METRICS[gate.metric].words} on {name}"))
         if number["low"] is not None:
@@ -136,6 +136,18 @@ def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
     reach = f"{min(low for low, _ in ends):.4f} to {max(high for _, high in ends):.4f}" if ends else ""
     what = f"{METRICS[gate.metric].words} on {', '.join(gate.slices)}"
     return _worst(findings, f"{what} surely lies in {reach}, limit {_limits(gate)}")
+
+
+def _too_few(place: str, one: Mapping[str, Any], metric: str) -> Finding:
+    words = f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units"
+    return Finding("NOT RUN", f"{words}{_both(metric)}")
+
+
+def _both(metric: str) -> str:
+    """Say what an AUC needs beside rows."""
+    return (
+        f"; {METRICS[metric].words} needs {LEAST} units with either answer" if METRICS[metric].scale == "ranks" else ""
+    )
 
 
 def _judged(number: Mapping[str, Any], gate: Any, what: str) -> Finding:
@@ -204,7 +216,7 @@ def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, 
         return Finding("failed", f"no slice or group is called {name!r}")
     place = "all rows" if name == "all" else name
     if one["verdict"] == "not enough data":
-        return Finding("NOT RUN", f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units")
+        return _too_few(place, one, compared["metric"])
     difference, tolerance = one["difference"], compared["tolerance"]
     ends = f"{difference['low']:+.4f} to {difference['high']:+.4f}"
     if difference["low"] > -tolerance:
@@ -222,9 +234,12 @@ def _noise(gate: NoiseGate, evidence: Evidence) -> Finding:
 
 
 def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
-    number = evidence.file(ROBUSTNESS)["perturbed"].get(gate.perturbation, {}).get(gate.metric)
-    if number is None:
+    numbers = evidence.file(ROBUSTNESS)["perturbed"].get(gate.perturbation)
+    if numbers is None:
         return Finding("NOT RUN", f"not judged with {gate.perturbation!r}")
+    number = numbers.get(gate.metric)
+    if number is None:
+        return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}{_both(gate.metric)}")
     return _judged(number, gate, f"{METRICS[gate.metric].words} with {gate.perturbation}")
 
 
