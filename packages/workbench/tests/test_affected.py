@@ -112,6 +112,14 @@ REACHED: dict[str, tuple[Callable[[Repo], Any], Mapping[str, str]]] = {
         lambda repo: repo.append("packages/lib/tests/test_mid.py"),
         {"packages/lib": "changed: tests/test_mid.py"},
     ),
+    "what a test reads": (
+        lambda repo: repo.write("packages/shared/tests/rows.csv", "a,b\n"),
+        {"packages/shared": "changed: tests/rows.csv", **SHARED_REACHES},
+    ),
+    "a test and what it reads": (
+        lambda repo: repo.append("packages/lib/tests/test_mid.py").write("packages/lib/tests/good/rows.csv", "a,b\n"),
+        {"packages/lib": "changed: tests/good/rows.csv", "pipelines/pipe": "imports lib"},
+    ),
     "documentation alone": (
         lambda repo: repo.append("README.md", "docs/how.md", "notebooks/look.ipynb"),
         {},

@@ -100,7 +100,8 @@ def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[P
         workspace: every member.
 
     Returns:
-        The folder of each, in order, with the reason. Documentation reaches nobody, a test nobody but its own member.
+        The folder of each, in order, with the reason. Documentation reaches nobody, a test nobody but its own member, the
+        data of tests all that build on it.
 
     Raises:
         EverythingError: a file belongs to no member: what stands in the root concerns all.
@@ -116,7 +117,10 @@ def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[P
         if not owner:
             message = f"{file} belongs to no member, so it concerns all"
             raise EverythingError(message)
-        (tests if inside.startswith("tests/") else code).setdefault(by_path[owner], []).append(inside)
+        own = inside.startswith("tests/") and inside.endswith(
+            ".py"
+        )  # other members' tests read the data in tests/, too
+        (tests if own else code).setdefault(by_path[owner], []).append(inside)
     reasons = {member: f"changed: {_few(names)}" for member, names in (tests | code).items()}
     reasons = _dependents(code, workspace) | reasons
     return {member.path: reasons[member] for member in sorted(reasons, key=lambda member: member.path)}
