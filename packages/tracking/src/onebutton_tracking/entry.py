@@ -184,13 +184,21 @@ def _tags(results: Results, origin: Origin) -> dict[str, str]:
         **_commit_tags(origin),
         "mlflow.source.name": f"pipelines/{results.pipeline}",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "onebutton.machine": origin.machine or "not known: nobody wrote it down when the stages ran",
         **{f"onebutton.{name}": digest for name, digest in digests.items()},
         **{f"onebutton.seconds.{stage}": f"{seconds:.1f}" for stage, seconds in origin.seconds.items()},
         **{f"onebutton.code.{stage}": digest for stage, digest in results.code.items()},
         **{f"onebutton.md5.{path.replace('/', '.')}": digest for path, digest in results.data.items()},
     }
+
+
+def _user() -> str:
+    """Name whoever presses the button; by number in a container whose user has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the first up to Python 3.12
+        return str(os.getuid())
 
 
 def _commit_tags(origin: Origin) -> dict[str, str]:
