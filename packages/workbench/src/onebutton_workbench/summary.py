@@ -10,13 +10,16 @@ from typing import Any
 
 from onebutton_tracking.results import collect
 from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, pipelines
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
+
+METRICS = "metrics.json"
+WIDEST = 40  # characters of a text or a list in a table of numbers
 
 
-def table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Lay out rows of named numbers for a terminal."""
+def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lay out rows of named values for a terminal; what a row lacks, or has as null, stays empty."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    cells = [["", *columns], *([name, *(_number(row.get(column)) for column in columns)] for name, row in rows.items())]
+    cells = [["", *columns], *([name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items())]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns) + 1)]
     return [
         "  "
@@ -28,21 +31,46 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
     ]
 
 
-def _number(number: float | None) -> str:
-    if number is None:
+def _cell(content: object) -> str:
+    if content is None:
         return ""
-    return f"{number:,d}" if isinstance(number, int) else f"{number:.4f}"
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        text = " ".join((content if isinstance(content, str) else json.dumps(content)).split())
+        return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+    return f"{content:,d}" if isinstance(content, int) else f"{content:.4f}"
 
 
-def rows_of(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Name each innermost mapping of a metrics file: `model`, `by_month 07`."""
-    rows: dict[str, dict[str, float]] = {}
-    for name, content in metrics.items():
-        if all(isinstance(number, int | float) for number in content.values()):
-            rows[name] = content
-        else:
-            rows |= {f"{name} {inner}": row for inner, row in rows_of(content).items()}
+def rows_of(metrics: object, name: str) -> dict[str, dict[str, Any]]:
+    """Make a row of each innermost mapping of a metrics file: `model`, `by_month 07`.
+
+    Args:
+        metrics: all that the file holds; a team may write into it what it likes.
+        name: of the row of the values that stand in no mapping.
+    """
+    content = metrics if isinstance(metrics, Mapping) else {"metrics": metrics}
+    alone = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
+    parts = {key: value for key, value in content.items() if isinstance(value, Mapping)}
+    rows = {f"{name} (alone)" if name in parts else name: alone} if alone else {}
+    for key, part in parts.items():
+        named = rows_of(part, key)
+        rows |= {row if row == key else f"{key} {row}": cells for row, cells in named.items()}
     return rows
+
+
+def metrics_table(title: str, file: Path) -> list[str]:
+    """Lay out what a metrics file holds, or say that there is none.
+
+    Raises:
+        WorkbenchError: it is no JSON.
+    """
+    if not file.is_file():
+        return ["", f"{title}: no {file.name} is there, so there are no metrics to show"]
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
+        raise WorkbenchError(message) from None
+    return ["", f"{title}:", *table(rows_of(metrics, file.parent.name))]
 
 
 def changed_results(root: Path, names: list[str]) -> list[str]:
@@ -59,8 +87,7 @@ def summarise() -> int:
         return summarise_stand_ins([value("PIPELINE")] if value("PIPELINE") else [])
     names = [value("PIPELINE")] if value("PIPELINE") else pipelines()
     for name in names:
-        metrics = json.loads((ROOT / "pipelines" / name / "metrics.json").read_text(encoding="utf-8"))
-        print("", f"{name}:", *table(rows_of(metrics)), sep="\n")
+        print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
     files = changed_results(ROOT, names)
     if files:
         print(
@@ -75,8 +102,7 @@ def summarise_stand_ins(names: list[str]) -> int:
     from onebutton_workbench.stand_in import folder_of, with_plan
 
     for name in names or with_plan():
-        metrics = json.loads((folder_of(name) / "metrics.json").read_text(encoding="utf-8"))
-        print("", f"{name} on DUMMY data:", *table(rows_of(metrics)), sep="\n")
+        print(*metrics_table(f"{name} on DUMMY data", folder_of(name) / METRICS), sep="\n")
     print("", "run: done, on DUMMY data: these numbers say that the code works, not how good a model is", sep="\n")
     return 0
 
