@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder
 from onebutton_evaluation.judgement import Asked, judgement, write_judgement
+from onebutton_evaluation.verdicts import surely_worse
 
 GATES = """
 [judging]
@@ -323,6 +325,33 @@ def test_a_random_challenger_is_refused(pipeline: Pipeline) -> None:
     result, words = pipeline.verdicts()["champion"]
     assert result == "failed"
     assert "worse on all rows than v7" in words
+
+
+def test_a_challenger_far_worse_on_a_protected_slice_is_refused_among_hundreds_of_slices(pipeline: Pipeline) -> None:
+    """By log loss over few days, where p-values come from draws; 300 slices besides, that nobody protects."""
+    pipeline.edit("gates.toml", 'champion = "auc"', 'champion = "log_loss"')
+    pipeline.edit("gates.toml", "minimum_rows = 50", "minimum_rows = 25")
+    pipeline.edit(
+        "gates.toml", '[[slices]]\nname = "one day"', '[[slices]]\nby = ["many"]\n\n[[slices]]\nname = "one day"'
+    )
+    rows = pipeline.rows.filter(pl.col("unit") < 150).with_columns(many=pl.int_range(pl.len()) % 150)
+    pipeline.judge(rows, spoilt(rows, pl.col("part") == 3))
+    compared = json.loads((pipeline.folder / "comparison.json").read_text(encoding="utf-8"))["champion"]
+    assert len(compared["slices"]) > 126
+    assert compared["slices"]["part EWR"]["difference"]["method"] == "studentised bootstrap"
+    result, words = pipeline.verdicts()["champion"]
+    assert result == "failed"
+    assert "worse on part EWR than v7" in words
+
+
+def test_slices_that_a_gate_does_not_name_do_not_weaken_it() -> None:
+    named: dict[str, Any] = {
+        name: {"difference": {"estimate": estimate, "p": p}}
+        for name, estimate, p in (("all", 0.01, 0.001), ("EWR", -0.02, 0.02), ("JFK", -0.01, 0.2))
+    }
+    assert surely_worse(named) == {"EWR"}  # twice 0.02 is under 0.05
+    assert surely_worse(named | {"LGA": {"difference": {"estimate": -0.01, "p": 0.3}}}) == set()
+    assert surely_worse({"all": None, "EWR": {"verdict": "not enough data"}}) == set()
 
 
 def put_champion(pipeline: Pipeline, version: str) -> None:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from scipy.special import stdtr
 
 from onebutton_evaluation.influence import METRICS, sorted_rows
 from onebutton_evaluation.intervals import interval
@@ -144,6 +146,36 @@ def test_rows_that_are_all_alike_have_an_estimate_and_no_ends() -> None:
     assert judged is not None
     assert judged.estimate == pytest.approx(math.log(2))
     assert math.isnan(judged.low)
+
+
+def p_value(values: Any) -> float:
+    """Ask how likely a mean as far from 0 as that of these values is."""
+    judged = interval(sorted_rows(np.zeros(len(values)), values)[0], METRICS["mean"])
+    assert judged is not None
+    assert judged.method == "studentised bootstrap"
+    return judged.p
+
+
+def test_the_p_value_of_a_bootstrap_falls_on_where_no_draw_is_as_far() -> None:
+    random = np.random.default_rng(2)
+    values = random.normal(0, 1, 80)
+    values -= values.mean()
+    found = [p_value(values + step * values.std() / np.sqrt(80)) for step in np.linspace(0, 12, 121)]
+    assert all(before >= after for before, after in pairwise(found))
+    assert found[0] > 0.9
+    assert found[20] == pytest.approx(0.05, abs=0.015)  # two standard errors
+    assert found[-1] < 1e-10
+    for step in (30, 35, 40):  # about Student's, as these values are normal
+        student = 2 * float(stdtr(79, -step / 10 * np.sqrt(79 / 80)))
+        assert student / 3 < found[step] < 3 * student
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_small_p_values_are_not_rarer_or_more_frequent_than_they_say_where_tails_are_even(side: int) -> None:
+    random, few = np.random.default_rng(9), 0
+    for _ in range(1500):
+        few += p_value(side * random.laplace(0, 1, 40)) < 0.01
+    assert 0.002 <= few / 1500 <= 0.018
 
 
 def coverage(draw: Draw, units: int, per_unit: int, luck: float, repeats: int) -> dict[str, float]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 LARGE = 200  # units from which the closed form covers as it promises; below, the studentised bootstrap is used
-RESAMPLES = 4_999  # so that (k + 1) / 5000 are the p-values that can occur
+RESAMPLES = 4_999  # so that counting gives p-values of (k + 1) / 5000
+ENOUGH = 25  # draws to count; further out the tail is drawn on from there
 SEED = 20_130_101
 ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
 
@@ -121,10 +122,8 @@ def from_units(estimate: float, sums: UnitSums) -> Interval:
     if units < LARGE:
         drawn = _studentised(sums)
         below, above = (float(end) for end in np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-        tail = min(np.count_nonzero(drawn >= away), np.count_nonzero(drawn <= away))
-        p = min(1.0, 2 * (tail + 1) / (len(drawn) + 1))
         low, high = estimate - above * error, estimate - below * error
-        return Interval(estimate, low, high, error, p, "studentised bootstrap", rows, units)
+        return Interval(estimate, low, high, error, _tail(drawn, away, units), "studentised bootstrap", rows, units)
     reach = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * error
     p = float(2 * stdtr(units - 1, -abs(away)))
     return Interval(estimate, estimate - reach, estimate + reach, error, p, "influence function", rows, units)
@@ -167,6 +166,25 @@ def _studentised(sums: UnitSums) -> Floats:
     good = error > ROUNDING  # not so where every unit drawn is alike
     values: Floats = shift[good] / error[good]
     return values
+
+
+def _tail(drawn: Floats, away: float, units: int) -> float:
+    """Return the two-sided p-value of an estimate so many standard errors from 0.
+
+    Draws are counted as long as enough are further. Beyond, counting would end at 2 in 5,000, which corrected for some hundred
+    slices is no evidence, however bad the model: there the tail goes on from the last draws that are enough as that of Student's
+    t does (after Knijnenburg et al. 2009, "Fewer permutations, more accurate P-values").
+    """
+    from scipy.special import stdtr
+
+    further = min(np.count_nonzero(drawn >= away), np.count_nonzero(drawn <= away))
+    if further >= ENOUGH:
+        return min(1.0, 2 * (further + 1) / (len(drawn) + 1))
+    last = float(np.partition(np.sign(away) * drawn, -ENOUGH)[-ENOUGH])
+    if not 0 < last < abs(away):
+        return 2 * (ENOUGH + 1) / (len(drawn) + 1)
+    beyond = stdtr(units - 1, -abs(away)) / stdtr(units - 1, -last)
+    return float(2 * (ENOUGH + 1) / (len(drawn) + 1) * beyond)
 
 
 @lru_cache(maxsize=16)

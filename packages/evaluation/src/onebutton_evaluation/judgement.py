@@ -151,7 +151,10 @@ def comparison_mapping(comparison: Comparison) -> dict[str, Any]:
             "units": one.units,
             "verdict": one.verdict,
             **(
-                {"difference": interval_mapping(one.interval), "detectable": _short(detectable(one.interval))}
+                {
+                    "difference": {**interval_mapping(one.interval), "p": _short(one.interval.p)},
+                    "detectable": _short(detectable(one.interval)),
+                }
                 if one.interval
                 else {}
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.champion import champion_name
+from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
     CardGate,
     ExamGate,
@@ -25,6 +27,7 @@ from onebutton_evaluation.declarations import (
     SizeGate,
 )
 from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.intervals import LEVEL
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
 from onebutton_evaluation.placements import LEAST
 from onebutton_evaluation.seals import locked_sizes
@@ -205,12 +208,28 @@ def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
         return Finding("failed", words)
     if compared["name"] is None:
         return Finding("passed", compared["in_words"])
-    chosen = _chosen(compared["slices"], list(dict.fromkeys(("all", *gate.protected))))
-    findings = [_not_worse(name, one, compared) for name, one in chosen]
+    chosen = dict(_chosen(compared["slices"], ("all", *gate.protected)))
+    worse = surely_worse(chosen)
+    findings = [_not_worse(name, one, compared, worse=name in worse) for name, one in chosen.items()]
     return _worst(findings, compared["in_words"])
 
 
-def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, Any]) -> Finding:
+def surely_worse(slices: Mapping[str, Mapping[str, Any] | None]) -> set[str]:
+    """Name the slices on which a challenger is worse, p-values corrected together (Holm 1979) for these slices alone.
+
+    A gate asks about the slices that it names, all others are there to look around: their number is no reason to miss what a gate
+    was put there to find.
+    """
+    found = {name: one["difference"] for name, one in slices.items() if one is not None and "difference" in one}
+    p_values = [math.nan if one.get("p") is None else one["p"] for one in found.values()]
+    return {
+        name
+        for (name, one), p in zip(found.items(), holm(p_values), strict=True)
+        if p < 1 - LEVEL and one["estimate"] < 0
+    }
+
+
+def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, Any], *, worse: bool) -> Finding:
     """One slice: no worse by the tolerance is shown, worse is shown, or nobody can tell."""
     if one is None:
         return Finding("failed", f"no slice or group is called {name!r}")
@@ -221,7 +240,7 @@ def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, 
     ends = f"{difference['low']:+.4f} to {difference['high']:+.4f}"
     if difference["low"] > -tolerance:
         return Finding("passed", "")
-    if one["verdict"] == "worse":
+    if worse or one["verdict"] == "worse":
         return Finding("failed", f"worse on {place} than {compared['name']} ({compared['metric']} {ends})")
     needed = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
     return Finding("NOT RUN", f"cannot tell on {place}: {ends} with a tolerance of {tolerance:g}; {needed}")
