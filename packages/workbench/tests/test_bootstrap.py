@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,57 @@ def program(folder: Path, text: str) -> Path:
     file.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     file.chmod(0o755)
     return file
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout that was set up when another uv was pinned: its own programs are first on PATH, as in every button."""
+    root = tmp_path / "checkout"
+    for folder in (root / ".venv/bin", root / ".tools/bin", tmp_path / "bin"):
+        folder.mkdir(parents=True)
+    (root / "uv.lock").write_text('name = "uv"\nversion = "0.13.8"\n', encoding="utf-8")
+    old = program(tmp_path, "echo uv 0.12.1")
+    (root / ".tools/bin/uv").symlink_to(old)
+    monkeypatch.setattr(bootstrap, "ROOT", root)
+    monkeypatch.setattr(bootstrap, "TOOLS", root / ".tools")
+    path = (root / ".venv/bin", root / ".tools/bin", tmp_path / "bin", "/usr/bin", "/bin")
+    monkeypatch.setenv("PATH", ":".join(map(str, path)))
+    return root
+
+
+def test_a_good_uv_on_path_is_found_behind_the_old_one_of_the_checkout(checkout: Path, tmp_path: Path) -> None:
+    good = program(tmp_path / "bin", "echo uv 0.13.2")
+    assert bootstrap.find_uv() == str(good)
+    bootstrap.link_uv(str(good))
+    assert bootstrap.version_of(str(checkout / ".tools/bin/uv")) == "0.13.2"
+
+
+def test_without_a_good_uv_the_pinned_one_is_fetched_with_a_python_that_has_pip(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Python of `.venv` runs the button; the one that it was made of is called, and writes what pip would."""
+    fetched = checkout / ".tools/bin/uv"
+    base = tmp_path / "bin/python3"
+    lines = f'[ "$1 $2 $3" = "-m pip install" ]\nrm {fetched}\nprintf "#!/bin/sh\\necho uv 0.13.8\\n" > {fetched}\nchmod +x {fetched}'
+    base.write_text(f"#!/bin/sh -e\n{lines}\n", encoding="utf-8")
+    base.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(base))
+    monkeypatch.setattr(sys, "executable", str(checkout / ".venv/bin/python3"))
+    program(tmp_path / "bin", "echo uv 0.14.0")
+    assert bootstrap.find_uv() == str(fetched)
+    assert bootstrap.version_of(str(fetched)) == "0.13.8"
+
+
+def test_when_pip_fails_the_message_names_the_python_that_was_called(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "bin/python3"
+    base.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    base.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(base))
+    with pytest.raises(bootstrap.SetupError, match=f"called as `{base} -m pip`"):
+        bootstrap.find_uv()
+    assert bootstrap.version_of(str(checkout / ".tools/bin/uv")) == "0.12.1"
 
 
 def test_the_pinned_uv_is_the_one_in_the_lock_and_fits_what_pyproject_requires() -> None:

@@ -47,15 +47,23 @@ def same_minor(one: str, other: str) -> bool:
     return bool(one) and one.split(".")[:2] == other.split(".")[:2]
 
 
+def foreign_path(path: str) -> str:
+    """Take this checkout's own programs, which may be of an earlier day, out of a PATH."""
+    own = {str(ROOT / ".venv" / "bin"), str(TOOLS / "bin")}
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
+
+
 def find_uv() -> str:
-    """Return a good uv: the one on PATH, the one fetched before, or the pinned one fetched now into `.tools/`."""
+    """Return a good uv: one on PATH, the one fetched before, or the pinned one fetched now into `.tools/`."""
     pinned = locked_version((ROOT / "uv.lock").read_text(encoding="utf-8"), "uv")
-    for candidate in (shutil.which("uv"), str(TOOLS / "bin" / "uv")):
+    path = os.environ.get("PATH", os.defpath)
+    for candidate in (shutil.which("uv"), shutil.which("uv", path=foreign_path(path)), str(TOOLS / "bin" / "uv")):
         if candidate and same_minor(version_of(candidate), pinned):
             return candidate
     say(f"uv {pinned} -> .tools/")
+    python = base_python()
     pip = [
-        sys.executable,
+        python,
         "-m",
         "pip",
         "install",
@@ -66,11 +74,16 @@ def find_uv() -> str:
     fetched = subprocess.run([*pip, "--upgrade", "--target", str(TOOLS), f"uv=={pinned}"], check=False)
     if fetched.returncode:
         message = (
-            f"uv {pinned} could not be fetched: pip, called as `{sys.executable} -m pip`, says why above. "
+            f"uv {pinned} could not be fetched: pip, called as `{python} -m pip`, says why above. "
             "Without a network or without pip, put a uv of that version on PATH, then press the button again."
         )
         raise SetupError(message)
     return str(TOOLS / "bin" / "uv")
+
+
+def base_python() -> str:
+    """Name the Python that has pip: that of `.venv`, which is first on PATH once it is there, has none."""
+    return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def link_uv(uv: str) -> None:
