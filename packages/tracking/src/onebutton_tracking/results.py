@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onebutton_tracking.plan import as_run, is_filled_in, prefix_of
+
 FINGERPRINTS = ".code/"
 CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
@@ -74,12 +76,14 @@ def collect(folder: Path) -> Results:
         ResultsError: a file that `dvc.yaml` names is missing or malformed.
     """
     digest = lock_digest(folder)
-    plan, lock = _yaml(folder / "dvc.yaml"), _yaml(folder / "dvc.lock")
+    lock = _yaml(folder / "dvc.lock")
+    plan = as_run(_yaml(folder / "dvc.yaml"), lock)
     stages = plan["stages"]
-    metrics_files = [folder / name for stage in stages.values() for name in declared_names(stage.get("metrics", []))]
     metrics: dict[str, float] = {}
-    for file in metrics_files:
-        metrics |= {name: value for name, value in flatten(_json(file)).items() if isinstance(value, (int, float))}
+    for stage, body in stages.items():
+        for name in declared_names(body.get("metrics", [])):
+            found = flatten(_json(folder / name), prefix_of(stage))
+            metrics |= {name: value for name, value in found.items() if isinstance(value, (int, float))}
     plots = declared_plots(plan)
     outs = {out["path"]: out for stage in lock["stages"].values() for out in stage.get("outs", [])}
     return Results(
@@ -104,7 +108,10 @@ def produced_files(folder: Path) -> list[Path]:
     Raises:
         ResultsError: there is no readable `dvc.yaml`.
     """
-    return _produced(_yaml(folder / "dvc.yaml")["stages"])
+    plan, lock = _yaml(folder / "dvc.yaml"), folder / "dvc.lock"
+    if any(is_filled_in(stage) for stage in plan["stages"].values()) and lock.is_file():
+        plan = as_run(plan, _yaml(lock))
+    return _produced(plan["stages"])
 
 
 def read_lock(text: str) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def locked_digests(lock: dict[str, Any]) -> dict[str, str]:
 
 def locked_code(lock: dict[str, Any]) -> dict[str, str]:
     """Take the MD5 of each stage's fingerprint out of a `dvc.lock`, by stage."""
-    stages = lock["stages"]
+    stages = {name.partition("@")[0] for name in lock["stages"]}
     return {name: digest for path, digest in _entries(lock) if (name := path.removeprefix(FINGERPRINTS)) in stages}
 
 
@@ -196,11 +203,11 @@ def _parsed(text: str, name: str) -> Any:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read ({error}). `make run` writes it again"
         raise ResultsError(message) from None
-    return content
+    return content if isinstance(content, dict) else {"metrics": content}
 
 
 def declared_names(entries: list[str | dict[str, Any]]) -> list[str]:

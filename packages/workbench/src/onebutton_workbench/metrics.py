@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import ResultsError, declared_names, declared_plots, flatten, read_curves
 from onebutton_workbench.changes import NothingToCompareError, check_base, default_base
 from onebutton_workbench.checkout import call, git
@@ -22,6 +23,7 @@ from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_p
 Curves = dict[str, list[tuple[int, float]]]
 MOST_POINTS = 40  # of a curve in a summary
 MOST_CURVES = 8
+RESULTS = "dvc.lock"
 SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
 
 
@@ -59,9 +61,10 @@ def read_numbers(dvc_yaml: Mapping[str, Any], texts: Mapping[str, str]) -> Numbe
         WorkbenchError: a metrics file is no JSON.
     """
     metrics: dict[str, float] = {}
-    for name in metric_files(dvc_yaml):
-        if name in texts:
-            metrics |= _numbers(name, texts[name])
+    for stage, body in dvc_yaml["stages"].items():
+        for name in declared_names(body.get("metrics", [])):
+            if name in texts:
+                metrics |= {f"{prefix_of(stage)}{key}": number for key, number in _numbers(name, texts[name]).items()}
     curves: Curves = {}
     for name, options in declared_plots(dict(dvc_yaml)).items():
         if name in texts and name.endswith(".csv") and isinstance(options.get("x"), str):
@@ -216,7 +219,8 @@ def compare() -> int:
     summary = ["## What this change does to the metrics", ""]
     for name in names:
         folder = f"pipelines/{name}"
-        plan = read_yaml(ROOT / folder / "dvc.yaml")
+        plan, lock = read_yaml(ROOT / folder / "dvc.yaml"), ROOT / folder / RESULTS
+        plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
         files = [*metric_files(plan), *declared_plots(plan), SLICES]
         try:
             old, new = (
