@@ -46,7 +46,10 @@ def test_without_a_good_uv_the_pinned_one_is_fetched_with_a_python_that_has_pip(
     """A Python of `.venv` runs the button; the one that it was made of is called, and writes what pip would."""
     fetched = checkout / ".tools/bin/uv"
     base = tmp_path / "bin/python3"
-    lines = f'[ "$1 $2 $3" = "-m pip install" ]\nrm {fetched}\nprintf "#!/bin/sh\\necho uv 0.13.8\\n" > {fetched}\nchmod +x {fetched}'
+    lines = (
+        f'[ "$1 $2 $3" = "-m pip install" ]\nrm {fetched}\n'
+        f'printf "#!/bin/sh\\necho uv 0.13.8\\n" > {fetched}\nchmod +x {fetched}'
+    )
     base.write_text(f"#!/bin/sh -e\n{lines}\n", encoding="utf-8")
     base.chmod(0o755)
     monkeypatch.setattr(sys, "_base_executable", str(base))
