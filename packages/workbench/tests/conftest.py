@@ -38,7 +38,7 @@ def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shell() -> Shell:
     """Run commands as a person would, on the tools of the locked environment, and return all that they print."""
 

@@ -16,7 +16,13 @@ from onebutton_workbench.tracked_data import digest, tracked
 from onebutton_workbench.workspace import WorkbenchError
 
 DATA = "pipelines/toy/data/rows.csv"
-PLAN = "stages:\n  count:\n    cmd: echo $(wc -l < data/rows.csv) rows > count.txt\n    deps: [data/rows.csv]\n    outs: [count.txt]\n"
+PLAN = """\
+stages:
+  count:
+    cmd: echo $(wc -l < data/rows.csv) rows > count.txt
+    deps: [data/rows.csv]
+    outs: [count.txt]
+"""
 
 
 class Person:
@@ -53,19 +59,31 @@ class Person:
         return (self.root / "pipelines/toy/count.txt").read_text(encoding="utf-8").split()[0]
 
 
-@pytest.fixture
-def me(tmp_path: Path, shell: Any) -> Person:
-    root = tmp_path / "me"
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory: pytest.TempPathFactory, shell: Any) -> Path:
+    """A folder with my checkout, in which one file of data is committed and pushed, and with what the team shares."""
+    folder = tmp_path_factory.mktemp("beginning")
+    root = folder / "me"
     (root / "pipelines/toy").mkdir(parents=True)
     (root / "pipelines/toy/dvc.yaml").write_text(PLAN, encoding="utf-8")
     (root / "pyproject.toml").write_text("", encoding="utf-8")
     person = Person(root, shell)
     person.call("git", "init", "--quiet", "--initial-branch", "main")
     person.call("dvc", "init", "--quiet")
-    choose(str(tmp_path / "team"), root)
-    (tmp_path / "team").mkdir()
+    (folder / "team").mkdir()
+    choose(str(folder / "team"), root)
     person.add("1\n")
     transfer("push", root)
+    return folder
+
+
+@pytest.fixture
+def me(beginning: Path, tmp_path: Path, shell: Any) -> Person:
+    shutil.copytree(beginning, tmp_path, dirs_exist_ok=True, symlinks=True)
+    config = tmp_path / "me/.dvc/config"
+    config.write_text(config.read_text(encoding="utf-8").replace(str(beginning), str(tmp_path)), encoding="utf-8")
+    person = Person(tmp_path / "me", shell)
+    person.call("git", "commit", "--quiet", "--all", "--amend", "--no-edit")
     return person
 
 
