@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SLOWLY = 60_000  # milliseconds that something may take on a busy machine
+SLOWLY = 120_000  # milliseconds that something may take on a busy machine
 DESK, PHONE = (1280, 900), (390, 844)
 
 
@@ -30,7 +30,7 @@ def browser(not_run: Any) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=SLOWLY)
         yield browser
         browser.close()
 
