@@ -26,7 +26,7 @@ FEWEST = 2.0  # rows that a class tells as much as, however unlike its units are
 
 @dataclass(frozen=True)
 class Imagined:
-    """What is laid at either end of a class, as Agresti and Coull (1998) lay two rows at either end of a share.
+    """What is laid at either end of the placements, as Agresti and Coull (1998) lay two rows at either end of a share.
 
     Attributes:
         weight: in rows, at each end.
@@ -35,6 +35,10 @@ class Imagined:
 
     weight: float
     middle: float
+
+    def part(self, share: float) -> Imagined:
+        """Return a share of it."""
+        return Imagined(self.weight * share, self.middle)
 
     def shrink(self, estimate: float, rows: float) -> float:
         """Return the mean of so many rows and the imagined ones."""
@@ -64,7 +68,7 @@ class ClassSpread:
     effective: float
 
     def padded(self, estimate: float, imagined: Imagined) -> tuple[float, float]:
-        """Return the variance of the mean with the imagined rows among them, and its degrees of freedom."""
+        """Return the variance of the mean with imagined rows among them, and its degrees of freedom."""
         count, units = self.effective + 2 * imagined.weight, self.units + 2 * imagined.weight
         mean = imagined.shrink(estimate, self.effective)
         ends = (imagined.middle - 0.5 - mean) ** 2 + (imagined.middle + 0.5 - mean) ** 2
@@ -96,15 +100,16 @@ class Spread:
     def padded(self, estimate: float, imagined: Imagined) -> tuple[float, float, float]:
         """Find what an interval stands on, imagined rows among the others.
 
-        The degrees of freedom are those of two variances that are known unequally well (Satterthwaite 1946; for placements
+        The rarer class takes nearly all of these, classes of one size half each: what is ranked wrongly in one class is so in the
+        other. The degrees of freedom are those of two variances that are known unequally well (Satterthwaite 1946; for placements
         Brunner and Munzel 2000), and not more than the units have.
 
         Returns:
             Centre, standard error and degrees of freedom.
         """
-        (ones, ones_freedom), (zeros, zeros_freedom) = (
-            side.padded(estimate, imagined) for side in (self.ones, self.zeros)
-        )
+        share = 1 / (1 + (self.ones.effective / self.zeros.effective) ** 2)
+        ones, ones_freedom = self.ones.padded(estimate, imagined.part(share))
+        zeros, zeros_freedom = self.zeros.padded(estimate, imagined.part(1 - share))
         freedom = (ones + zeros) ** 2 / (ones**2 / ones_freedom + zeros**2 / zeros_freedom)
         centre = imagined.shrink(estimate, min(self.ones.effective, self.zeros.effective))
         error = max(self.error, float(np.sqrt(max(0.0, ones + zeros + self.shared))))
