@@ -11,7 +11,8 @@ import pytest
 
 from onebutton_workbench import tracked_data
 from onebutton_workbench.committed_data import bring
-from onebutton_workbench.storage import choose, targets, transfer
+from onebutton_workbench.storage import choose, configured, targets, transfer
+from onebutton_workbench.storage_rules import check
 from onebutton_workbench.tracked_data import digest, tracked
 from onebutton_workbench.workspace import WorkbenchError
 
@@ -176,6 +177,16 @@ def test_missing_data_that_the_cache_has_is_simply_there_again(me: Person) -> No
     assert me.count == "1"
 
 
+def test_before_the_first_commit_data_is_as_it_is(me: Person) -> None:
+    shutil.rmtree(me.root / ".git")
+    bring(me.root)
+    me.call("git", "init", "--quiet")
+    me.call("git", "add", "--all")
+    (me.root / DATA).write_text("mine\n", encoding="utf-8")
+    bring(me.root)
+    assert me.data == "mine\n"
+
+
 def test_the_data_of_another_pipeline_stops_nobody(me: Person) -> None:
     other = me.root / "pipelines/other"
     other.mkdir()
@@ -229,6 +240,18 @@ def test_a_pipeline_is_sent_and_fetched_with_the_data_that_no_stage_of_it_makes(
     me.lose()
     transfer("pull", me.root, "toy")
     assert me.data == "1\n"
+
+
+def test_data_that_was_committed_and_not_pushed_is_told_until_it_is(me: Person) -> None:
+    remote = configured(me.root)
+    assert remote
+    assert check(me.root, remote) == []
+    me.add("1\n2\n")
+    (found,) = check(me.root, remote)
+    assert (found.check, found.place) == ("OB304", f"{DATA}.dvc")
+    assert found.words.startswith(f"{DATA} is not on {remote.url}, and no stage makes it")
+    transfer("push", me.root, "toy")
+    assert check(me.root, remote) == []
 
 
 def test_pull_without_a_remote_says_so_and_is_green(me: Person, capsys: pytest.CaptureFixture[str]) -> None:

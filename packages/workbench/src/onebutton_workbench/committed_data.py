@@ -14,10 +14,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebutton_workbench.checkout import call, names, shortened
+from onebutton_workbench.checkout import call, holds, names, shortened
 from onebutton_workbench.pressed import clean_environment
 from onebutton_workbench.stages import read_stages
-from onebutton_workbench.storage import configured
+from onebutton_workbench.storage import configured, why
 from onebutton_workbench.tracked_data import FOLDER, Tracked, digest, signature, tracked
 from onebutton_workbench.workspace import WorkbenchError
 
@@ -34,6 +34,8 @@ def bring(root: Path, pipeline: str = "") -> None:
     Raises:
         WorkbenchError: it is not here, or somebody's own data lies in its place; nothing was changed then.
     """
+    if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
+        return  # nothing is committed yet, or this is no checkout
     known = [one for one in tracked(root) if not pipeline or _concerns(one, pipeline, root)]
     if not known:
         return
@@ -140,7 +142,9 @@ def _check_out(some: Sequence[Tracked], root: Path) -> None:
         return
     done = _dvc("checkout", "--quiet", "--force", *sorted({one.file for one in some}), root=root)
     if done.returncode:
-        message = f"DVC does not put {_paths(some)} in place: {' '.join((done.stderr or done.stdout).split())}"
+        message = (
+            f"DVC does not put {_paths(some)} in place: {why(done.stdout + done.stderr)}. Perhaps `make pull` does"
+        )
         raise WorkbenchError(message)
     for one in some:
         print(f"run: {one.path} is now the one that {one.file} names", flush=True)

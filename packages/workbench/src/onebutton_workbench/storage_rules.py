@@ -19,6 +19,7 @@ from onebutton_workbench.findings import Finding
 from onebutton_workbench.stage_rules import dvc_files
 from onebutton_workbench.stages import FINGERPRINTS, parse_yaml
 from onebutton_workbench.storage import Remote, absent
+from onebutton_workbench.tracked_data import tracked
 from onebutton_workbench.workspace import WorkbenchError
 
 CONTRACT = ".odcs.yaml"
@@ -26,10 +27,10 @@ CONTRACT = ".odcs.yaml"
 
 @dataclass(frozen=True)
 class Made:
-    """A stage as a `dvc.lock` has it; paths are relative to the root.
+    """A stage as a `dvc.lock` has it; paths are relative to the root. Data that no stage makes is one without a name.
 
     Attributes:
-        lock: the file that names it.
+        lock: the file that names it, or a `.dvc` file.
         deps: the digest of each data set that it reads and git does not hold.
         contracts: those that it reads.
         outs: the digest of each data set that it writes and git does not hold.
@@ -117,12 +118,18 @@ def check(root: Path, remote: Remote) -> list[Finding]:
             message = f"{lock} cannot be read from the last commit: {shown.stderr.strip()}"
             raise WorkbenchError(message)
         stages += read_made(lock, parse_yaml(shown.stdout, lock), in_git)
+    stages += [
+        Made(one.file, "", {}, (), {one.path: one.md5}) for one in tracked(root) if one.file in in_git and one.md5
+    ]
     digests = {digest for stage in stages for digest in (*stage.deps.values(), *stage.outs.values()) if digest}
     gone = absent(remote, digests, root) | {""}
     return [_finding(stage, path, remote) for stage, path in lost(stages, gone, lambda file: _pinned(root / file))]
 
 
 def _finding(stage: Made, path: str, remote: Remote) -> Finding:
+    if not stage.name:
+        words = f"{path} is not on {remote.url}, and no stage makes it, so it is lost with the machine that has it"
+        return Finding("OB304", stage.lock, words, "`make push` on the machine that has it")
     words = (
         f"{path} of stage {stage.name!r} is not on {remote.url}, and no source with a SHA-256 can make it again, "
         "so it is lost with the machine that made it"
