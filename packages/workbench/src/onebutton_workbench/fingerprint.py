@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -155,7 +154,9 @@ class Lock:
 
 @cache
 def _distributions() -> Mapping[str, Sequence[str]]:
-    return metadata.packages_distributions()
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()
 
 
 @cache
@@ -174,8 +175,10 @@ def _installed(name: str) -> tuple[str, ...]:
 
 @cache
 def _has(installed: str, prefix: str) -> bool:
-    files = (file.as_posix() for file in metadata.files(installed) or ())
-    return any(file.startswith((f"{prefix}/", f"{prefix}.")) for file in files)
+    from importlib.metadata import files
+
+    listed = (file.as_posix() for file in files(installed) or ())
+    return any(file.startswith((f"{prefix}/", f"{prefix}.")) for file in listed)
 
 
 def innermost(names: Iterable[str]) -> list[str]:
