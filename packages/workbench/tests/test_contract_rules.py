@@ -105,6 +105,20 @@ def test_a_shallow_clone_is_told_as_not_run_and_red_in_ci(
     assert "fetch-depth: 0" in said
 
 
+def test_a_clone_of_main_is_compared_with_the_commit_before_and_a_shallow_one_with_nothing(
+    repo: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, shell: Any
+) -> None:
+    shell("git", "switch", "--quiet", "main", folder=repo)
+    found(repo, "required: true", "required: false")
+    shell("git", "commit", "--quiet", "--all", "--message", "looser", folder=repo)
+    whole, cut = (tmp_path_factory.mktemp(name) for name in ("whole", "cut"))
+    shell("git", "clone", "--quiet", repo.as_uri(), str(whole), folder=repo)
+    shell("git", "clone", "--quiet", "--depth", "1", repo.as_uri(), str(cut), folder=repo)
+    assert [finding.check for finding in check(whole)] == ["OB301"]
+    monkeypatch.setenv("CI", "true")
+    assert lint(cut) == 1
+
+
 def test_a_shallow_clone_is_held_to_the_standard_all_the_same(
     shallow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

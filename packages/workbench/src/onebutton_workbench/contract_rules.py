@@ -18,7 +18,7 @@ from onebutton_contracts.compatibility import needs_major
 from onebutton_contracts.contract import Contract, contract_of, load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.changes import NothingToCompareError, default_base, is_commit
-from onebutton_workbench.checkout import call, git, names
+from onebutton_workbench.checkout import call, git, holds, names
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
@@ -35,8 +35,10 @@ def earlier(root: Path) -> str:
     """
     try:
         base = default_base(root, os.environ)
-        if is_commit(base, root) and not call("merge-base", base, "HEAD", folder=root).returncode:
-            return git("merge-base", base, "HEAD", folder=root)
+        parted = call("merge-base", base, "HEAD", folder=root).stdout.strip() if is_commit(base, root) else ""
+        # what is main already is compared with itself only while somebody edits a contract in it
+        if parted and (parted != git("rev-parse", "HEAD", folder=root) or not _unedited(root)):
+            return parted
     except NothingToCompareError:
         pass
     if git("rev-parse", "--is-shallow-repository", folder=root) == "true":
@@ -46,6 +48,10 @@ def earlier(root: Path) -> str:
         )
         raise NothingToCompareError(message)
     return git("rev-parse", "HEAD~1" if is_commit("HEAD~1", root) else "HEAD", folder=root)
+
+
+def _unedited(root: Path) -> bool:
+    return holds("diff", "--quiet", "--no-ext-diff", "HEAD", "--", PATTERN, folder=root)
 
 
 def check(root: Path, base: str = "") -> Iterator[Finding]:
