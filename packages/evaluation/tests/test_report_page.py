@@ -1,0 +1,52 @@
+"""The page of a pipeline whose team writes into `metrics.json` what it likes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from onebutton_evaluation.declarations import Judging, SliceRule
+from onebutton_evaluation.judgement import slice_mapping
+from onebutton_evaluation.report_data import Around, Results
+from onebutton_evaluation.report_page import page
+from onebutton_evaluation.slices import find_slices, judge
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, judging: Judging) -> Results:
+    parts = find_slices(days, [SliceRule(by=("part",))])
+    slices = {one.name: slice_mapping(one) for one in judge(days, parts, judging)}
+    return Results(
+        name="prices",
+        verdicts=[],
+        metric="auc",
+        metrics=metrics,
+        slices={"answer": "late", "unit": "day", "slices": slices},
+        comparison={"champion": {"name": None, "in_words": "first release"}},
+        robustness={"label_noise": 0.1, "perturbed": {}},
+        curves={},
+        has_card=False,
+        around=Around(other=other),
+    )
+
+
+@pytest.mark.parametrize("training", [0.3, None, "not yet", {"share": None}, {"share": "a third"}])
+def test_a_page_is_written_whatever_training_is_called_in_the_metrics(
+    training: object, days: pl.DataFrame, judging: Judging
+) -> None:
+    text = page(results({"training": training}, {}, days, judging))
+    assert "The share of “late” runs from" in text
+    assert "in training" not in text
+
+
+def test_metrics_that_are_no_numbers_are_not_compared_with_those_of_before(
+    days: pl.DataFrame, judging: Judging
+) -> None:
+    before = {"rmse": 1.5, "note": "old", "model": {"auc": 0.7}}
+    text = page(results({"rmse": 1.25, "note": "new", "model": {"auc": None}}, before, days, judging))
+    assert "-0.25" in text
+    assert "note" not in text
+    assert "none" in text
