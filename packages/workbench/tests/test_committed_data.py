@@ -234,7 +234,9 @@ def test_where_nothing_changed_nothing_is_read_again(me: Person, monkeypatch: py
 
 
 def test_a_pipeline_is_sent_and_fetched_with_the_data_that_no_stage_of_it_makes(me: Person) -> None:
-    assert targets(me.root, "toy") == ["pipelines/toy/dvc.yaml", f"{DATA}.dvc"]
+    (me.root / "pipelines/toy/new.csv").write_text("1\n", encoding="utf-8")
+    me.call("dvc", "add", "--quiet", "pipelines/toy/new.csv")  # not in git yet, and sent all the same
+    assert targets(me.root, "toy") == ["pipelines/toy/dvc.yaml", f"{DATA}.dvc", "pipelines/toy/new.csv.dvc"]
     assert me.count == "1"
     transfer("push", me.root, "toy")
     me.lose()

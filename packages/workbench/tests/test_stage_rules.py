@@ -329,9 +329,13 @@ def test_a_folder_of_which_dvc_keeps_a_part_is_compared_without_the_data(ran: Pa
         shell("dvc", "add", "--quiet", "pipelines/pipe/champion/predictions.csv", folder=ran)
         shell("git", "add", "--all", folder=ran)
 
-    predict("1\n")
+    predict("0\n")
     edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, champion]")
     edit(ran, PIPE, "deps: [.code/first]", "deps: [.code/first, champion/predictions.csv]")
+    shell("git", "reset", "--quiet", folder=ran)
+    press_dvc(ran, shell)
+    assert forgotten(ran) == []  # although nothing of it is added yet
+    predict("1\n")
     press_dvc(ran, shell)
     shell("git", "add", "--all", folder=ran)
     (champion / "predictions.csv").unlink()

@@ -185,7 +185,7 @@ def targets(root: Path, pipeline: str) -> list[str]:
     if not pipeline:
         return []
     folder = f"pipelines/{pipeline}/"
-    added = {one.file for one in tracked(root) if one.file.startswith(folder)}
+    added = {one.file for one in tracked(root, new=True) if one.file.startswith(folder)}
     return [f"{folder}dvc.yaml", *sorted(added)]
 
 
@@ -196,7 +196,7 @@ def _lacking(remote: Remote, said: str, root: Path) -> str:
         WorkbenchError: no stage makes it.
     """
     listed = set(said.splitlines())
-    gone = [one.path for one in tracked(root) if listed & {one.path, f"md5: {one.md5}"}]
+    gone = [one.path for one in tracked(root, new=True) if listed & {one.path, f"md5: {one.md5}"}]
     if gone:
         message = (
             f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "

@@ -31,13 +31,18 @@ class Tracked:
     md5: str
 
 
-def tracked(root: Path) -> list[Tracked]:
+def tracked(root: Path, *, new: bool = False) -> list[Tracked]:
     """Read every `.dvc` file in git that is here; what it names outside the checkout is left out.
+
+    Args:
+        root: of the checkout.
+        new: whether those count that are not added yet.
 
     Raises:
         WorkbenchError: one cannot be read, or this is no checkout.
     """
-    listed = names("ls-files", "-z", "--deduplicate", "--", "*.dvc", folder=root)
+    which = ("--cached", "--others", "--exclude-standard") if new else ("--cached",)
+    listed = names("ls-files", "-z", *which, "--deduplicate", "--", "*.dvc", folder=root)
     return [one for file in listed if (root / file).is_file() for one in _read(file, root)]
 
 

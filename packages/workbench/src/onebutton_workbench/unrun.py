@@ -103,7 +103,7 @@ class Kept:
     """What can be said of files without having the data.
 
     Attributes:
-        in_git: their paths, relative to the root.
+        in_git: those that git has or is about to have, relative to the root.
         digests: of the data that git only names, in `.dvc` files and as outputs in any `dvc.lock`, by its path.
     """
 
@@ -119,8 +119,9 @@ class Kept:
             for stage in (read_yaml(lock).get("stages") or {}).values() if lock.is_file() else ():
                 for entry in stage.get("outs", []):
                     digests[posixpath.normpath(posixpath.join(folder, entry["path"]))] = str(entry.get("md5", ""))
-        digests |= {one.path: one.md5 for one in tracked(root)}
-        in_git = frozenset(names("ls-files", "-z", folder=root))
+        digests |= {one.path: one.md5 for one in tracked(root, new=True)}
+        listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+        in_git = frozenset(names(*listed, folder=root))
         return cls(in_git, {path: md5 for path, md5 in digests.items() if path not in in_git})
 
 
