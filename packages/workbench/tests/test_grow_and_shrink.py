@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -250,6 +251,10 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
     )
     graduate(fresh / "pipelines/churn")
     shell("make", "run", "PIPELINE=churn", folder=fresh)
+    shell("git", "add", "--all", folder=fresh)
+    stale = "stage 'report' was not run since .*pipelines/churn/metrics.json changed"
+    assert re.search(stale, shell("make", "status", folder=fresh, status=2)), "the team's report lacks the new pipeline"
+    shell("make", "run", folder=fresh)
     shell("git", "add", "--all", folder=fresh)
     shell("make", "lint", "types", "status", folder=fresh)
     judged = shell("make", "gates", "PIPELINE=churn", folder=fresh)
