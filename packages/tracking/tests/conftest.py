@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from importlib import util
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.error import HTTPError
 
 import pytest
 from onnx import TensorProto, helper
@@ -63,11 +68,16 @@ stages:
 
 
 @pytest.fixture(autouse=True)
-def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hook's GIT_* and a person's own store must not reach a test."""
+def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hook's GIT_* and a person's own store must not reach a test, nor what a test tells MLflow the next one."""
     for name in list(os.environ):
-        if name.startswith(("GIT_", "BUTTON_", "MLFLOW_TRACKING_URI")):
+        if name.startswith(("GIT_", "BUTTON_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")):
             monkeypatch.delenv(name)
+    before = set(os.environ)
+    yield
+    for name in set(os.environ) - before:
+        if name.startswith("MLFLOW_"):
+            del os.environ[name]
 
 
 def onnx_file(path: Path, weight: float) -> None:
@@ -130,10 +140,15 @@ def checkout(pipeline: Path, git: Git) -> Path:
     return pipeline
 
 
+PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    pytest.fail("every port is taken")
 
 
 @pytest.fixture(scope="session")
@@ -186,10 +201,23 @@ def postgresql(not_run: Callable[[str], None]) -> Iterator[str]:
             call(*control, "-m", "immediate", "stop")
 
 
+def answers(page: str) -> bool:
+    """Ask for a page; a server that takes a call may still be setting up what answers it."""
+    try:
+        with urllib.request.urlopen(page, timeout=20) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        return False
+    except OSError:
+        return False
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """MLflow's own server over a SQLite file, as a team would reach it."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
     store, artifacts = f"sqlite:///{tmp_path}/server.db", tmp_path / "server"
     command = ["mlflow", "server", "--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
     command = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -197,11 +225,12 @@ def server(tmp_path: Path) -> Iterator[str]:
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **quiet) as program:
         try:
-            for _ in range(600):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
+            deadline = time.monotonic() + 180
+            while not answers(f"{address}/api/2.0/mlflow/experiments/search?max_results=1"):
+                assert program.poll() is None, "MLflow's server has ended"
+                assert time.monotonic() < deadline, "MLflow's server does not answer"
                 time.sleep(0.2)
-            yield f"http://127.0.0.1:{port}"
+            yield address
         finally:
-            os.killpg(program.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGTERM)

@@ -179,14 +179,18 @@ def test_the_package_imports_in_under_a_tenth_of_a_second() -> None:
     program = (
         "import sys, time; begun = time.process_time()\n"
         "import onebutton_tracking.mirror, onebutton_tracking.why, onebutton_tracking.reproduce\n"
-        "print(time.process_time() - begun, 'mlflow' in sys.modules)"
+        "print(time.process_time() - begun, *{'mlflow', 'pandas', 'sqlalchemy'} & {*sys.modules})"
     )
-    told = [
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-        for _ in range(5)
-    ]
-    assert min(float(seconds) for seconds, _ in told) < 0.1
-    assert {imported for _, imported in told} == {"False"}
+    least, imported = 1.0, set[str]()
+    for _ in range(20):  # also processor time is longer on a busy machine, whose other programs take the caches
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        seconds, *names = done.stdout.split()
+        least = min(least, float(seconds))
+        imported |= {*names}
+        if least < 0.1:
+            break
+    assert least < 0.1
+    assert imported == set()
 
 
 def test_inputs_name_their_digests_and_the_stages_that_read_them(pipeline: Path, uri: str) -> None:

@@ -31,7 +31,7 @@ def page(not_run: Any) -> Iterator[Page]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=SLOWLY)
         page = browser.new_page(viewport={"width": 1500, "height": 1100})
         page.set_default_timeout(SLOWLY)
         yield page
