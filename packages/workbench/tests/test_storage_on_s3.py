@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,10 +28,15 @@ KEY, SECRET, WRONG = "a-key-of-the-test", "a-secret-of-the-test", "not-the-secre
 DATA = {"table.bin": os.urandom(3_000_000), "raw/one.bin": os.urandom(200_000), "raw/two.bin": b"two\n"}
 
 
+PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    pytest.fail("every port is taken")
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +75,17 @@ class Wire:
         while True:
             try:
                 near, _ = self.listener.accept()
-                far = socket.create_connection(("127.0.0.1", self.to))
             except OSError:
                 return
+            try:
+                far = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                near.close()
+                continue
             self.open += [near, far]
+            if self.left < 0:  # it was cut meanwhile
+                self.cut()
+                return
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
