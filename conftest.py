@@ -1,4 +1,7 @@
-"""What pytest does otherwise in drafts: their warnings are told at the end, where those of all other members are errors."""
+"""What pytest does otherwise here: no example of Hypothesis has a time limit, and drafts may warn.
+
+The warnings of drafts are told at the end, where those of all other members are errors.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent
+settings.register_profile("default", deadline=None)  # a busy machine is no mistake of ours
 
 
 @cache
