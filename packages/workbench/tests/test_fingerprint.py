@@ -160,15 +160,19 @@ def test_a_package_is_locked_under_the_name_of_its_distribution(
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
         (info / "RECORD").write_text(f"{file},,\n{info.name}/METADATA,,\n", encoding="utf-8")
+        (site / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / file).touch()  # importlib_metadata, which MLflow imports, leaves out files that are not there
     monkeypatch.setattr(sys, "path", [str(site)])
-    fingerprint._distributions.cache_clear()
-    fingerprint._has.cache_clear()
+    caches = (fingerprint._distributions, fingerprint._installed, fingerprint._has)
+    for cached in caches:
+        cached.cache_clear()
     versions = {name.replace("_", "-"): version for name, (version, _) in installed.items() if "other" not in name}
     lock = Lock(versions | {"pyyaml": "6.0.3"}, {"yaml": "pyyaml"})
     edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", line)
     text = fingerprint.fingerprint(["pipe.first"], workspace, lock)
     monkeypatch.undo()
-    fingerprint._distributions.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
     assert [line for line in text.splitlines() if "==" in line] == brought_by
 
 
