@@ -245,10 +245,13 @@ def seconds_of_a_press_with_nothing_to_say(pipeline: Path, uri: str) -> float:
     return min(taken)
 
 
-def at_once(pipeline: Path, uri: str) -> None:
+def at_once(pipeline: Path, uri: str, *, all_done: bool = True) -> None:
+    """Start eight mirrors; one that a busy server keeps waiting may say in its last line that the next press completes it."""
     started = [start(pipeline, MLFLOW_TRACKING_URI=uri) for _ in range(8)]
     printed = [program.communicate(timeout=600)[0] for program in started]
-    assert [program.returncode for program in started] == [0] * 8, "\n".join(printed)
+    behind = [words for program, words in zip(started, printed, strict=True) if program.returncode]
+    assert not (behind and all_done), "\n".join(printed)
+    assert all("Traceback" not in words and "MLflow" in words.splitlines()[-1] for words in behind), behind
 
 
 @pytest.mark.slow
@@ -269,7 +272,7 @@ def test_eight_mirrors_at_once_into_one_postgresql(
 
 @pytest.mark.slow
 def test_eight_mirrors_at_once_into_one_server_are_one_run_after_the_next_press(pipeline: Path, server: str) -> None:
-    at_once(pipeline, server)
+    at_once(pipeline, server, all_done=False)
     press(
         pipeline, MLFLOW_TRACKING_URI=server
     )  # a server offers no lock: what two wrote in the same moment is settled now
