@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +30,7 @@ from onebutton_tracking.store import (
 
 AFTER_RUN = "after-run"
 PATIENCE = 60  # seconds that `make run` waits for MLflow
+TRIES = 4  # of a mirror that meets others on a server
 AGAIN = 0.5  # seconds after which whoever is too slow is told once more
 
 
@@ -63,14 +64,12 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
         raise ResultsError(message)
     check_writable(uri)
     origin = find_origin(folder, digest, just_run=just_run)
-    try:
-        return _bring(results, origin, uri)
-    except StoreError:
-        if not is_server(uri):
-            raise
-        # Another mirror on the same server may have written the same at the same time, and tidied up after both: then the
-        # second try finds that, or goes on from there.
-        return _bring(results, origin, uri)
+    for _ in range(TRIES - 1 if is_server(uri) else 0):
+        # Another mirror on the same server may have written the same at the same time, and tidied up after both: then the next
+        # try finds that, or goes on from there, and may meet a third.
+        with suppress(StoreError):
+            return _bring(results, origin, uri)
+    return _bring(results, origin, uri)
 
 
 def _bring(results: Results, origin: Origin, uri: str) -> str:
