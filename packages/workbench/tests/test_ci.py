@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.ci import check_committed, runner_arguments
+from onebutton_workbench.ci import check_committed, failed_jobs, runner_arguments
 from onebutton_workbench.workspace import WorkbenchError
 
 
@@ -40,3 +40,31 @@ def test_docker_without_an_engine_is_not_run_rather_than_passed(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WorkbenchError, match="NOT RUN"):
         runner_arguments("docker")
+
+
+def test_a_failed_job_is_told_by_the_tests_that_failed_in_it() -> None:
+    printed = [
+        "[ci/Lint and types]   | All checks passed!",
+        "[ci/Lint and types] 🏁  Job succeeded",
+        "[ci/Slow tests    ]   | FAILED packages/release/tests/test_ship.py::test_a_release_is_served - assert 1 == 2",
+        "[ci/Slow tests    ]   | 1 failed, 300 passed in 900s",
+        "[ci/Slow tests    ]   ❌  Failure - Main make test SLOW=1",
+        "[ci/Slow tests    ] 🏁  Job failed",
+        "exit status 2",
+    ]
+    assert failed_jobs(printed) == {
+        "Slow tests": ["FAILED packages/release/tests/test_ship.py::test_a_release_is_served - assert 1 == 2"]
+    }
+
+
+def test_a_failed_job_without_tests_is_told_by_its_last_lines_and_only_its_own() -> None:
+    lint = [f"\x1b[36m[ci/Lint and types]\x1b[0m   | finding {number}" for number in range(40)]
+    other = ["[ci/Tests         ]   | 1,500 passed", "[ci/Tests         ] 🏁  Job succeeded"]
+    failed = failed_jobs([*lint, *other, "[ci/Lint and types] 🏁  Job failed"])
+    assert failed == {"Lint and types": [f"finding {number}" for number in range(25, 40)]}
+
+
+def test_a_long_list_of_failed_tests_is_cut_and_says_so() -> None:
+    tests = [f"[ci/Tests]   | FAILED tests/test_{number}.py" for number in range(20)]
+    (told,) = failed_jobs([*tests, "[ci/Tests] 🏁  Job failed"]).values()
+    assert (told[0], told[-1], len(told)) == ("FAILED tests/test_0.py", "and 5 more", 16)

@@ -5,9 +5,11 @@ Only ci.yml runs, never a deployment. What is not committed is not in the clone,
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from onebutton_workbench.checkout import git, shortened, uncommitted
@@ -15,6 +17,11 @@ from onebutton_workbench.pressed import clean_environment, press, value, without
 from onebutton_workbench.workspace import ROOT, WorkbenchError, read_toml
 
 WORKFLOW = ".github/workflows/ci.yml"
+
+TELLING = 15  # lines of a failed job that are said again at the end
+ACT_LINE = re.compile(r"\[ci/(?P<job>[^]]+)\]\s+(?P<text>.*)")  # act begins each line with the workflow and the job
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+PYTEST_VERDICT = ("FAILED ", "ERROR ")  # how pytest's summary names a test
 
 
 def check_committed(root: Path) -> None:
@@ -55,6 +62,40 @@ def runner_arguments(runner: str) -> list[str]:
     return ["--platform", "ubuntu-latest=catthehacker/ubuntu:act-latest"]
 
 
+def failed_jobs(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Find in act's output which jobs failed, and the few lines of each that say why.
+
+    A run prints thousands of lines and goes on with its other jobs after the first failure, so a reader would have to
+    search. Pytest's verdicts say most; a job without any is told by its last lines.
+    """
+    printed: dict[str, list[str]] = {}
+    failed = []
+    for line in lines:
+        of_a_job = ACT_LINE.match(COLOUR.sub("", line.rstrip()))
+        if of_a_job is None:
+            continue
+        job, text = of_a_job["job"].strip(), of_a_job["text"]
+        if text.startswith("|"):
+            printed.setdefault(job, []).append(text[1:].strip())
+        elif text.endswith("Job failed"):
+            failed.append(job)
+    return {job: _telling([line for line in printed.get(job, []) if line]) for job in failed}
+
+
+def _telling(lines: list[str]) -> list[str]:
+    verdicts = [line for line in lines if line.startswith(PYTEST_VERDICT)]
+    if not verdicts:
+        return lines[-TELLING:]
+    more = [f"and {len(verdicts) - TELLING} more"] if len(verdicts) > TELLING else []
+    return verdicts[:TELLING] + more
+
+
+def _shown(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        print(line, end="", flush=True)
+        yield line
+
+
 def run_workflow() -> int:
     """Clone the commit, and let act run the workflow there.
 
@@ -77,9 +118,21 @@ def run_workflow() -> int:
         environment.setdefault("UV_CACHE_DIR", _uv_cache())
         # one job at a time: each uses every processor already
         act = [str(ROOT / ".venv/bin/act"), "push", "--workflows", WORKFLOW, "--concurrent-jobs", "1", *runner]
-        status = subprocess.run(act, cwd=clone, env=environment, check=False).returncode
+        with subprocess.Popen(
+            act,
+            cwd=clone,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as running:
+            failed = failed_jobs(_shown(running.stdout or ()))
+        status = running.returncode
     if status:
-        raise WorkbenchError("a job failed and says why above, on the lines that carry its name")
+        for job, why in failed.items():
+            print(f"\nci: job {job} failed:", *(f"  {line}" for line in why), sep="\n")
+        raise WorkbenchError("a job failed; all that it printed is above, on the lines that carry its name")
     print(f"ci: every job of {WORKFLOW} succeeded on {commit[:8]}")
     return 0
 
