@@ -107,6 +107,8 @@ def test_another_lock_is_another_run_and_the_same_model_keeps_its_version(pipeli
     rerun(pipeline)
     assert "version 1 as before" in mirror(pipeline, uri)
     assert len(runs(uri)) == 2
+    made = [[output.model_id for output in run.outputs.model_outputs] if run.outputs else [] for run in runs(uri)]
+    assert made[0] == made[1] != []  # both pages of MLflow show the one model
     assert len(client(uri).search_model_versions("name = 'demo'")) == 1
 
 

@@ -13,17 +13,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from onebutton_tracking import entry
+from onebutton_tracking import entry, model
 from onebutton_tracking import mirror as mirror_module
 from onebutton_tracking.entry import open_store
 from onebutton_tracking.mirror import TooSlowError, at_most, bring, mirror, refusals
-from onebutton_tracking.store import tracking_uri
+from onebutton_tracking.store import LOCK_TAG, PIPELINE_TAG, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,7 +80,7 @@ def check_whole(uri: str) -> None:
     assert {item.path for item in client(uri).list_artifacts(run.info.run_id)} >= {"plots", "sources"}
     assert len(client(uri).search_model_versions("name = 'demo'")) == 1
     models = client(uri).search_logged_models([run.info.experiment_id])
-    assert [str(model.status) for model in models] == ["READY"]
+    assert [str(logged.status) for logged in models] == ["READY"]
 
 
 def closed(folder: Path) -> Iterator[str]:
@@ -272,6 +272,88 @@ def test_a_mirror_whose_run_others_take_for_a_duplicate_goes_on_until_it_is_thro
     (run,) = runs(uri)
     assert run.info.status == "FINISHED"
     assert run.info.run_id not in deleted
+
+
+def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two mirrors of one run: the second finds the first one's model logged, and makes its version after the first has."""
+    uri, make_room, between = tracking_uri(pipeline.parents[1]), model._ensure_registered_model, list[str]()
+
+    def meet_another(store: MlflowClient, name: str) -> None:
+        make_room(store, name)
+        if not between:
+            between.append(name)
+            assert "version 1" in mirror(pipeline, uri)
+
+    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
+    monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
+    monkeypatch.setattr(model, "_ensure_registered_model", meet_another)
+    assert "version 1 as before" in mirror(pipeline, uri)
+    check_whole(uri)
+
+
+def test_what_a_mirror_had_logged_of_the_model_before_its_run_was_deleted_goes(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, make_room, between = tracking_uri(pipeline.parents[1]), model._ensure_registered_model, list[str]()
+
+    def meet_another(store: MlflowClient, name: str) -> None:
+        make_room(store, name)
+        if not between:
+            (run,) = runs(uri)
+            between.append(run.info.run_id)
+            store.delete_run(run.info.run_id)
+            assert "version 1" in mirror(pipeline, uri)
+            from mlflow.exceptions import MlflowException
+
+            raise MlflowException("the server was too busy")
+
+    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
+    monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
+    monkeypatch.setattr(model, "_ensure_registered_model", meet_another)
+    assert "already" in mirror(pipeline, uri)
+    check_whole(uri)
+
+
+def test_a_run_that_a_mirror_left_behind_goes_with_the_next_press(pipeline: Path) -> None:
+    """It was killed, or refused, while another finished the same."""
+    uri = tracking_uri(pipeline.parents[1])
+    mirror(pipeline, uri)
+    (whole,) = runs(uri)
+    tags = {tag: whole.data.tags[tag] for tag in (LOCK_TAG, PIPELINE_TAG)}
+    left = client(uri).create_run(whole.info.experiment_id, tags=tags)
+    assert "already" in mirror(pipeline, uri)
+    assert left.info.status == "RUNNING"
+    assert [run.info.run_id for run in runs(uri)] == [whole.info.run_id]
+    check_whole(uri)
+
+
+def test_a_run_that_registered_the_model_is_finished_although_another_is_whole(pipeline: Path) -> None:
+    uri = tracking_uri(pipeline.parents[1])
+    mirror(pipeline, uri)
+    (owner,) = runs(uri)
+    tags = {tag: owner.data.tags[tag] for tag in (LOCK_TAG, PIPELINE_TAG)}
+    other = client(uri).create_run(owner.info.experiment_id, tags=tags)
+    client(uri).set_terminated(other.info.run_id, "FINISHED")
+    client(uri).update_run(owner.info.run_id, status="RUNNING")  # as a killed process leaves it
+    assert "demo -> MLflow run" in mirror(pipeline, uri)
+    assert [run.info.run_id for run in runs(uri)] == [owner.info.run_id]
+    check_whole(uri)
+
+
+def test_a_version_that_somebody_has_chosen_is_not_tidied_away(pipeline: Path) -> None:
+    """Eight mirrors meet within seconds, yet a person may be quicker than the last of them."""
+    uri = tracking_uri(pipeline.parents[1])
+    mirror(pipeline, uri)
+    store, file = client(uri), pipeline / "model/model.onnx"
+    (first,) = store.search_model_versions("name = 'demo'")
+    twice = [store.create_model_version("demo", str(first.source), first.run_id, tags=first.tags) for _ in range(2)]
+    store.set_registered_model_alias("demo", "champion", str(twice[0].version))
+    (run,) = runs(uri)
+    model.keep_one_version(store, run.info.experiment_id, "demo", file)
+    assert sorted(int(found.version) for found in store.search_model_versions("name = 'demo'")) == [1, 2]
+    assert len(store.search_logged_models([run.info.experiment_id])) == 1
 
 
 @pytest.mark.slow

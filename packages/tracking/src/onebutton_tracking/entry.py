@@ -13,10 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onebutton_tracking.datasets import list_datasets
-from onebutton_tracking.model import RUN_TAG, register
+from onebutton_tracking.model import RUN_TAG, keep_one_version, register
 from onebutton_tracking.origin import Origin
 from onebutton_tracking.results import STAND_IN, Results
-from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, SOURCES_TAG, WANTED, Found, alone, sqlite_file
+from onebutton_tracking.store import (
+    DIRTY_TAG,
+    LOCK_TAG,
+    PIPELINE_TAG,
+    SOURCES_TAG,
+    WANTED,
+    Found,
+    StoreError,
+    alone,
+    sqlite_file,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +38,6 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # else 
 COMMIT_TAG = "mlflow.source.git.commit"
 BRANCH_TAG = "mlflow.source.git.branch"
 PATCH = "sources/patch.diff"
-ABANDONED = 3600 * 1000  # milliseconds after which nobody writes a run any more that another has made needless
 
 
 def open_store(uri: str) -> MlflowClient:
@@ -105,12 +114,25 @@ def search(client: MlflowClient, experiment: str, results: Results) -> list[Foun
     ]
 
 
-def write(client: MlflowClient, experiment: str, results: Results, origin: Origin, *, crowded: bool) -> str:
-    """Write a run from its beginning to its end, or on from wherever an earlier try stopped.
+def open_run(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run | None:
+    """Go on with the run that an earlier try left unfinished, or begin one; None where a whole one is there.
+
+    A run that has registered the model is finished in any case, as its version's page leads to it.
+    """
+    runs = search(client, experiment, results)
+    unfinished = {run.run_id for run in runs if not run.finished}
+    registered = unfinished & _registered(client, results)
+    if any(run.finished for run in runs) and not registered:
+        return None
+    return client.get_run(min(registered or unfinished)) if unfinished else _create(client, experiment, results, origin)
+
+
+def write(client: MlflowClient, run: Run, results: Results, origin: Origin, *, crowded: bool) -> str:
+    """Write a run from its beginning to its end; what an earlier try had written stays as it is.
 
     Args:
         client: of the store.
-        experiment: its id.
+        run: that `open_run` gave.
         results: to write.
         origin: of the results.
         crowded: whether other mirrors may be writing the same.
@@ -118,8 +140,6 @@ def write(client: MlflowClient, experiment: str, results: Results, origin: Origi
     Returns:
         Which version of the registered model it is, in words; empty for a pipeline without a model.
     """
-    unfinished = [run.run_id for run in search(client, experiment, results) if not run.finished]
-    run = client.get_run(min(unfinished)) if unfinished else _create(client, experiment, results, origin)
     run_id = run.info.run_id
     log_values(client, run, results)
     _log_inputs(client, run, results)
@@ -134,20 +154,34 @@ def write(client: MlflowClient, experiment: str, results: Results, origin: Origi
     return words
 
 
-def keep_one(client: MlflowClient, experiment: str, results: Results) -> str:
+def keep_one(client: MlflowClient, experiment: str, results: Results, *, crowded: bool) -> str:
     """Delete all but one finished run of a `dvc.lock`, and return the one.
 
     Mirrors that write to one server at once cannot keep each other out. Each looks again when it has finished, and all choose the
-    same: whoever is last sees every run. Unfinished ones are left to whoever writes them, unless that is long ago.
+    same: whoever is last sees every run. Whoever still writes a run that is deleted here is refused, tries again, and finds the
+    one that stayed. What it had logged of the model goes too.
+
+    Raises:
+        StoreError: two others each took the other's for the one that stays.
     """
     runs = search(client, experiment, results)
     finished = {run.run_id for run in runs if run.finished}
-    versions = client.search_model_versions(f"name = '{results.pipeline}'") if results.model else []
-    kept = min({str(version.run_id) for version in versions} & finished or finished)  # who registered the model stays
+    if not finished:
+        raise StoreError("another mirror deleted the run that this one wrote. `make track` writes it again")
+    registered = _registered(client, results)
+    kept = min(registered & finished or finished)
     for run in runs:
-        if run.run_id != kept and (run.finished or time.time() * 1000 - run.started > ABANDONED):
+        if run.run_id != kept and (run.finished or run.run_id not in registered):
             client.delete_run(run.run_id)
+    if results.model and crowded:
+        keep_one_version(client, experiment, results.pipeline, results.model)
     return kept
+
+
+def _registered(client: MlflowClient, results: Results) -> set[str]:
+    """Return the runs that made a version of the pipeline's model."""
+    versions = client.search_model_versions(f"name = '{results.pipeline}'") if results.model else []
+    return {str(version.run_id) for version in versions}
 
 
 def gain_commit(client: MlflowClient, run_id: str, origin: Origin) -> None:

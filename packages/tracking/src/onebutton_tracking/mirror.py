@@ -77,13 +77,13 @@ def _bring(results: Results, origin: Origin, uri: str) -> str:
     with refusals(uri):
         from onebutton_tracking import entry
 
-        client = entry.open_store(uri)
+        client, crowded = entry.open_store(uri), is_server(uri)
         with alone(uri, results.pipeline):
             experiment = entry.experiment_id(client, results.pipeline, uri)
-            there = any(run.finished for run in entry.search(client, experiment, results))
-            model = "" if there else entry.write(client, experiment, results, origin, crowded=is_server(uri))
-            kept = entry.keep_one(client, experiment, results)
-    if there:
+            run = entry.open_run(client, experiment, results, origin)
+            model = entry.write(client, run, results, origin, crowded=crowded) if run else ""
+            kept = entry.keep_one(client, experiment, results, crowded=crowded)
+    if run is None:
         return f"{results.pipeline} is in MLflow already, run {kept[:8]}"
     return f"{results.pipeline} -> MLflow run {kept[:8]}{model}"
 

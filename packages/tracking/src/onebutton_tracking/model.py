@@ -15,10 +15,12 @@ from onebutton_tracking.results import Results
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 MODEL_TAG = "onebutton.sha256"
 RUN_TAG = "onebutton.model"  # of a run: the version that it made or made again
 REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "pandas")  # what MLflow's ONNX flavour needs to score
+MODEL_URI = "models:/"
 HALF_WRITTEN = 600 * 1000  # milliseconds after which nobody writes a model any more
 OUT_OF_A_HAT = {"boolean": True, "date": "2000-01-01", "timestamp": "2000-01-01T00:00:00Z", "string": "text"}
 
@@ -38,27 +40,74 @@ def register(client: MlflowClient, run: Run, results: Results, file: Path, *, cr
     """
     name, content = results.pipeline, file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if version := _known_version(client, name, digest):
-        _show_on_page(client, run, client.get_model_version(name, version).model_id)
-        return version, False
+    if known := _known_version(client, name, digest):
+        _show_on_page(client, run, _model_id(known))
+        return str(known.version), False
     _clear(client, run, digest, crowded=crowded)
     model_id = _logged(client, run, content, digest, contracts(results.folder))
     _ensure_registered_model(client, name)
     created = client.create_model_version(
-        name, f"models:/{model_id}", run.info.run_id, tags={MODEL_TAG: digest}, model_id=model_id
+        name, f"{MODEL_URI}{model_id}", run.info.run_id, tags={MODEL_TAG: digest}, model_id=model_id
     )
-    first = _known_version(client, name, digest) or str(created.version)
-    if first != str(created.version):  # another mirror on the same server was quicker
-        client.delete_model_version(name, created.version)
+    first = _known_version(client, name, digest) or created
+    if int(first.version) == int(created.version):
+        return str(created.version), True
+    keep_one_version(client, run.info.experiment_id, name, file)  # another mirror on the same server was quicker
+    return str(first.version), False
+
+
+def keep_one_version(client: MlflowClient, experiment: str, name: str, file: Path) -> None:
+    """Delete all but the first version of these bytes, and the logged models that no version is made of.
+
+    Mirrors of one run on a server may take up each other's logged model, so whoever came second must not delete its own
+    version's model unless no other version needs it. The first version never goes, whoever tidies up and however often;
+    another mirror that still writes what is deleted here is refused, and finds on its next try what stayed.
+
+    Args:
+        client: of the store.
+        experiment: the id of the pipeline's.
+        name: of the registered model.
+        file: the ONNX file.
+    """
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    versions = client.search_model_versions(_holds(name, digest))
+    if not versions:
+        return
+    chosen = {int(number) for number in client.get_registered_model(name).aliases.values()}
+    stay = {min(int(version.version) for version in versions)} | chosen
+    for version in versions:
+        if int(version.version) not in stay:
+            client.delete_model_version(name, str(version.version))
+    needed = {_model_id(version) for version in versions if int(version.version) in stay}
+    for model in client.search_logged_models([experiment], f"tags.`{MODEL_TAG}` = '{digest}'") if all(needed) else ():
+        if model.model_id not in needed:
+            _delete_unless_gone(client, model.model_id)
+
+
+def _delete_unless_gone(client: MlflowClient, model_id: str) -> None:
+    """Delete a logged model that another mirror may just have deleted: MLflow refuses that, unlike with runs and versions."""
+    from mlflow.exceptions import MlflowException
+
+    try:
         client.delete_logged_model(model_id)
-        return first, False
-    return first, True
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
-def _known_version(client: MlflowClient, name: str, digest: str) -> str:
-    """Return the first version that holds these bytes; empty when none does."""
-    versions = client.search_model_versions(f"name = '{name}' AND tags.`{MODEL_TAG}` = '{digest}'")
-    return str(min((int(version.version) for version in versions), default="")) if versions else ""
+def _model_id(version: ModelVersion) -> str:
+    """Return the logged model that a version is made of, which MLflow keeps in the version's source; empty for another source."""
+    source = str(version.source)
+    return source.removeprefix(MODEL_URI) if source.startswith(MODEL_URI) else ""
+
+
+def _holds(name: str, digest: str) -> str:
+    return f"name = '{name}' AND tags.`{MODEL_TAG}` = '{digest}'"
+
+
+def _known_version(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    """Return the first version that holds these bytes, if any does."""
+    return min(client.search_model_versions(_holds(name, digest)), key=lambda found: int(found.version), default=None)
 
 
 def _ensure_registered_model(client: MlflowClient, name: str) -> None:
@@ -70,7 +119,7 @@ def _ensure_registered_model(client: MlflowClient, name: str) -> None:
         client.get_registered_model(name)  # it is there already; whatever else is wrong, this says
 
 
-def _show_on_page(client: MlflowClient, run: Run, model_id: str | None) -> None:
+def _show_on_page(client: MlflowClient, run: Run, model_id: str) -> None:
     """List a model that an earlier run logged among the outputs of one that made the same bytes."""
     from mlflow.entities import LoggedModelOutput
 
