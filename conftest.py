@@ -1,13 +1,17 @@
-"""What pytest does otherwise here: no example of Hypothesis has a time limit, and drafts may warn.
+"""What pytest does otherwise here: no example of Hypothesis has a time limit, drafts may warn, and servers get ports.
 
 The warnings of drafts are told at the end, where those of all other members are errors.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import socket
 import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent
 settings.register_profile("default", deadline=None)  # a busy machine is no mistake of ours
+PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
 
 
 @cache
@@ -46,3 +51,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if in_draft(item.path):
             item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
+
+    def find() -> int:
+        for port in PORTS:
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+        pytest.fail("every port is taken")
+
+    return find

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -204,21 +202,9 @@ def inside(image: Built) -> dict[str, Any]:
     return found
 
 
-PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
-
-
-def free_port() -> int:
-    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
-    for port in PORTS:
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    pytest.fail("every port is taken")
-
-
 @contextlib.contextmanager
-def served(image: Built) -> Iterator[int]:
+def served(image: Built, port: int) -> Iterator[int]:
     """Start what the image starts; chroot isolation has the machine's own network."""
-    port = free_port()
     command = image.command(*image.config["Entrypoint"], port=port)
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:
         try:
@@ -239,8 +225,8 @@ def served(image: Built) -> Iterator[int]:
                 os.killpg(program.pid, signal.SIGTERM)
 
 
-def test_the_server_in_it_predicts(image: Built) -> None:
-    with served(image) as port:
+def test_the_server_in_it_predicts(image: Built, free_port: Callable[[], int]) -> None:
+    with served(image, free_port()) as port:
         body = json.dumps({"rows": [{"x": 7.0}]}).encode()
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/predict", body, headers)
@@ -273,10 +259,10 @@ def test_it_holds_the_release_and_what_serves_it_and_nothing_else(image: Built, 
     assert not [path for path in inside["there"] if path.startswith(("/cache", "/build", "/root"))]
 
 
-def test_nothing_in_it_reports_to_anybody(image: Built) -> None:
+def test_nothing_in_it_reports_to_anybody(image: Built, free_port: Callable[[], int]) -> None:
     assert "ORT_DISABLE_TELEMETRY=1" in image.config["Env"]
     with served(
-        image
+        image, free_port()
     ):  # else an identifier of the machine is written beside the user's caches, and its absence is told
         state = subprocess.run(image.command("python", "-c", LOOK), capture_output=True, text=True, check=True).stdout
     assert not [path for path in json.loads(state)["there"] if "deviceid" in path.lower()]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -170,22 +167,13 @@ def client(tmp_path: Path) -> Iterator[Client]:
     client.close()
 
 
-PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
-
-
-def free_port() -> int:
-    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
-    for port in PORTS:
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    pytest.fail("every port is taken")
-
-
 class Server:
     """A real server."""
 
-    def __init__(self, folder: Path, *words: str, before: Callable[[], None] | None = None, **environment: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self, folder: Path, port: int, *words: str, before: Callable[[], None] | None = None, **environment: str
+    ) -> None:
+        self.port = port
         self.address = f"http://127.0.0.1:{self.port}"
         self.state = folder / "state"
         own = ["--port", str(self.port), "--state", str(self.state)]
@@ -257,14 +245,14 @@ class Server:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[..., Server]]:
     """Starts servers, and ends them afterwards."""
     started: list[Server] = []
 
     def start(*words: str, **more: Any) -> Server:
         folder = tmp_path / f"server-{len(started)}"
         folder.mkdir()
-        started.append(Server(folder, *words, **more))
+        started.append(Server(folder, free_port(), *words, **more))
         return started[-1]
 
     yield start

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packages.serving.tests.conftest import FIRST, SECOND, Server, damage, free_port, golden_rows, make_release
+from packages.serving.tests.conftest import FIRST, SECOND, Server, damage, golden_rows, make_release
 
 from onebutton_serving.loading import load_release
 from onebutton_serving.places import Place, PlaceError, open_place
@@ -30,7 +30,9 @@ KEY, SECRET = "a-key-of-the-test", "a-secret-of-the-test"
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory, not_run: Callable[[str], None]) -> Iterator[int]:
+def port(
+    tmp_path_factory: pytest.TempPathFactory, not_run: Callable[[str], None], free_port: Callable[[], int]
+) -> Iterator[int]:
     program = Path(sys.executable).with_name("nanio")
     if not program.is_file():
         not_run("nanio is not installed. `make test SLOW=1` brings it")
@@ -237,7 +239,9 @@ def test_two_cannot_move_the_pointer_at_once_and_a_lock_left_behind_ends(locked:
 
 
 @pytest.mark.usefixtures("s3")
-def test_what_is_wrong_is_said_in_a_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_said_in_a_line(
+    url: str, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def said(address: str) -> str:
         with pytest.raises(PlaceError) as refused:
             open_place(address, "flights").read("pointer.json")

