@@ -200,17 +200,15 @@ def answers(page: str) -> bool:
         return False
 
 
-@pytest.fixture
-def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
-    """MLflow's own server over a SQLite file, as a team would reach it."""
-    port = free_port()
+@contextlib.contextmanager
+def mlflow_server(store: str, artifacts: Path, port: int) -> Iterator[str]:
+    """Start MLflow's own server, as a team would reach it; gives its address."""
     address = f"http://127.0.0.1:{port}"
-    store, artifacts = f"sqlite:///{tmp_path}/server.db", tmp_path / "server"
     command = ["mlflow", "server", "--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
     command = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **quiet) as program:
+    with subprocess.Popen(command, env=environment, cwd=artifacts.parent, start_new_session=True, **quiet) as program:
         try:
             deadline = time.monotonic() + 180
             while not answers(f"{address}/api/2.0/mlflow/experiments/search?max_results=1"):
@@ -221,3 +219,10 @@ def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
+    """MLflow's own server over a SQLite file."""
+    with mlflow_server(f"sqlite:///{tmp_path}/server.db", tmp_path / "server", free_port()) as address:
+        yield address
