@@ -90,6 +90,7 @@ check: lint types test ## All that a commit must pass: lint, types and test; cha
 
 .PHONY: deploy
 deploy: .venv/.synced ## Put a model into service: PIPELINE=name ENV=local; STATUS=1 says what is, TO=version one that was
+	@python -m onebutton_workbench.unrun before-deployment
 	@python -m onebutton_release.buttons deploy
 
 .PHONY: rollback

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from onebutton_workbench import closure
+from onebutton_workbench import unrun as unrun_module
 from onebutton_workbench.fingerprint import write_fingerprints
 from onebutton_workbench.stage_rules import check_all, mend
-from onebutton_workbench.unrun import unrun
+from onebutton_workbench.unrun import before_deployment, unrun
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 PIPE = "pipelines/pipe/dvc.yaml"
@@ -277,6 +278,21 @@ def test_what_was_run_is_not_called_forgotten_and_what_changed_since_is(ran: Pat
     assert forgotten(ran) == [
         "stage 'second' was not run since its parameters changed, so its results are of another time"
     ]
+
+
+def test_results_of_another_time_are_not_deployed_but_a_release_made_before_is(
+    ran: Path, forget: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(unrun_module, "ROOT", ran)
+    monkeypatch.setenv("BUTTON_PIPELINE", "pipe")
+    assert before_deployment() == 0
+    edit(ran, "pipelines/pipe/params.yaml", "seed: 1", "seed: 2")
+    forget()
+    with pytest.raises(WorkbenchError, match="nothing was deployed"):
+        before_deployment()
+    assert "stage 'second' was not run since its parameters changed" in capsys.readouterr().out
+    monkeypatch.setenv("BUTTON_TO", "20261125-0123abcd")
+    assert before_deployment() == 0
 
 
 def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: Path, shell: Any) -> None:

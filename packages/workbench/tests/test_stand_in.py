@@ -73,7 +73,7 @@ def test_only_the_number_of_rows_is_relaxed(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["run", "DATA=dumy"], "DATA can be: dummy. It is 'dumy'"),
-        (["run", "DATA=dummy", "ROWS=many"], "ROWS must be a whole number, it is 'many'"),
+        (["run", "DATA=dummy", "ROWS=many"], "ROWS must be a whole number from 1 on, it is 'many'"),
         (["dummy-data", "PIPELINE=no_such"], "there is no pipeline 'no_such'"),
     ],
 )

@@ -206,7 +206,7 @@ def rows_asked() -> int:
     """
     text = value("ROWS") or str(DEFAULT_ROWS)
     if not text.isdigit() or int(text) < 1:
-        message = f"ROWS must be a whole number, it is {text!r}"
+        message = f"ROWS must be a whole number from 1 on, it is {text!r}"
         raise WorkbenchError(message)
     return int(text)
 

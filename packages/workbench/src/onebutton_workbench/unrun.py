@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ from onebutton_workbench.stage_rules import dvc_files
 from onebutton_workbench.stages import FINGERPRINTS, paths, read_stages, read_yaml, resolved
 from onebutton_workbench.storage import UnreachableError, configured
 from onebutton_workbench.tracked_data import FOLDER, digest_of_file, digest_of_list, tracked
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 OUTPUTS = ("outs", "metrics", "plots")
+BEFORE_DEPLOYMENT = "before-deployment"  # said by the button `deploy`
 PARAMS = "params.yaml"  # where parameters without the name of a file stand
 MISSING = object()  # equal to nothing that a file may hold
 
@@ -196,5 +198,24 @@ def status() -> int:
     return 1 if failed or (unasked and value("STRICT")) else 0
 
 
+def before_deployment() -> int:
+    """Refuse results of another time: their release would name a commit and parameters that never made them.
+
+    A release that is there already (TO=) is not made of what stands here, and what else is missing the deployment says itself.
+    """
+    plan = ROOT / "pipelines" / value("PIPELINE") / "dvc.yaml"
+    if value("STATUS") or value("TO") or not value("PIPELINE") or not plan.is_file():
+        return 0
+    findings = unrun(plan, ROOT)
+    for finding in findings:
+        print(finding)
+    if findings:
+        raise WorkbenchError("nothing was deployed: the model that is here was not made of what stands here")
+    return 0
+
+
 if __name__ == "__main__":
-    press("status", status)
+    if BEFORE_DEPLOYMENT in sys.argv[1:]:
+        press("deploy", before_deployment)
+    else:
+        press("status", status)
