@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from onebutton_contracts.contract import load_contract
-from onebutton_evaluation import card
+from onebutton_evaluation import card, verdicts
 from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder
@@ -392,6 +392,27 @@ def test_a_difference_that_these_rows_cannot_show_is_not_run_and_says_how_many_c
     assert result == "NOT RUN"
     assert "cannot tell on " in words
     assert "rows are needed, there are" in words
+
+
+@pytest.mark.parametrize(
+    ("needed", "told"),
+    [
+        (30_000, "about 30,000 rows are needed, there are 20,000"),
+        (16_000, "the 20,000 rows would do for two equal models, so this one may be a little worse"),
+    ],
+)
+def test_who_has_more_rows_than_are_needed_is_not_told_to_bring_fewer(needed: int, told: str) -> None:
+    july = {
+        "verdict": "no difference",
+        "rows": 20_000,
+        "rows_needed": needed,
+        "difference": {"low": -0.011, "high": 0.002},
+    }
+    compared = {"tolerance": 0.01, "name": "the champion", "metric": "auc"}
+    finding = verdicts._not_worse("July", july, compared, worse=False)
+    assert finding == verdicts.Finding(
+        "NOT RUN", f"cannot tell on July: -0.0110 to +0.0020 with a tolerance of 0.01; {told}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -242,8 +242,10 @@ def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, 
         return Finding("passed", "")
     if worse or one["verdict"] == "worse":
         return Finding("failed", f"worse on {place} than {compared['name']} ({compared['metric']} {ends})")
-    needed = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
-    return Finding("NOT RUN", f"cannot tell on {place}: {ends} with a tolerance of {tolerance:g}; {needed}")
+    tail = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
+    if one["rows_needed"] <= one["rows"]:
+        tail = f"the {one['rows']:,} rows would do for two equal models, so this one may be a little worse"
+    return Finding("NOT RUN", f"cannot tell on {place}: {ends} with a tolerance of {tolerance:g}; {tail}")
 
 
 def _noise(gate: NoiseGate, evidence: Evidence) -> Finding:
