@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -51,6 +52,21 @@ def test_the_locked_distribution_brings_the_weather_until_30_december(weather: p
 def test_na_is_read_as_missing(flights: pl.DataFrame) -> None:
     assert flights.filter(pl.col("dep_time").is_null()).height == 8_255
     assert flights["tailnum"].null_count() == 2_512
+
+
+@pytest.mark.parametrize(("kind", "told"), [("public", "`far`"), ("personal", "a value")])
+def test_a_value_of_another_type_is_told_unless_it_may_be_somebodys(
+    lines: list[str], contracts: dict[str, Contract], kind: str, told: str
+) -> None:
+    weather = contracts["weather"]
+    columns = tuple(replace(one, classification=kind) if one.name == "temp" else one for one in weather.columns)
+    header, first, *rest = lines
+    cells = first.split(",")
+    cells[header.split(",").index("temp")] = "far"
+    words = refusal([header, ",".join(cells), *rest], replace(weather, columns=columns))
+    assert f"could not parse {told}" in words
+    assert "'temp'" in words
+    assert ("far" in words) is (kind == "public")
 
 
 def test_columns_in_another_order_come_back_in_that_of_the_contract(

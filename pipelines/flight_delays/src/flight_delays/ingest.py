@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def read_table(source: bytes, contract: Contract) -> pl.DataFrame:
         return pl.read_csv(source, null_values="NA", schema_overrides=polars_schema(contract.columns))
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
+        if any(column.classification == "personal" for column in contract.columns):
+            reason = re.sub("`.*`", "a value", reason, count=1)  # polars shows what it could not parse
         message = f"the file of {contract.name} cannot be read by {contract.path}: {reason}. Owner: {contract.owner}"
         raise InputError(message) from None
 
