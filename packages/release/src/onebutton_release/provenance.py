@@ -17,7 +17,7 @@ FORMAT = b"release 1"
 
 
 def version_of(folder: Path) -> str:
-    """Name the release that a pipeline's results make: the day of the commit, and the start of the digest of `dvc.lock`.
+    """Name the release that a pipeline's results make: the day of the commit, and the start of a digest of all it is made of.
 
     The same results have the same name, whoever builds them, so a release is built once.
 

@@ -146,7 +146,9 @@ def _check_port(settings: Settings) -> None:
             probe.bind(address)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        why = "something listens there already; --port takes another" if taken else (error.strerror or str(error))
+        why = (
+            "something listens there already; PORT= (--port) takes another" if taken else (error.strerror or str(error))
+        )
         message = f"cannot listen on {settings.host}:{settings.port}: {why}"
         raise SettingsError(message) from None
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 MANIFEST = "MANIFEST.sha256"
-VERSION = re.compile(r"\d{8}-[0-9a-f]{8}")  # the day of the commit, and the start of the digest of dvc.lock
+VERSION = re.compile(r"\d{8}-[0-9a-f]{8}")  # the day of the commit, and the start of a digest of its results
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/\0][^\0]*)")
 
 
