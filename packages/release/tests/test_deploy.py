@@ -19,6 +19,7 @@ from onebutton_release.pointer import been_in_service, read_history, read_pointe
 from onebutton_release.rollback import rollback
 from onebutton_release.status import status
 from onebutton_release.target import Target, find_target
+from onebutton_serving.sealed import MANIFEST, seal
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
 Make = Callable[..., Path]
@@ -148,6 +149,26 @@ def test_one_flipped_byte_is_refused_before_anybody_is_pointed_at_it(
     with pytest.raises(InputError, match=f"release {B} is damaged: {name} was changed"):
         put(find(repo), B)
     assert fake.worker()["version"] == A
+
+
+def test_a_release_that_was_changed_together_with_its_digests_is_refused_whoever_asks_for_it(
+    repo: Path, fake: Fake, make_release: Make
+) -> None:
+    folder = make_release(A)
+    make_release(B, slope=0.002)
+    put(find(repo), A)
+    put(find(repo), B)
+    card = folder / "card.md"
+    card.chmod(0o644)
+    card.write_text("a card that says something else", encoding="utf-8")
+    (folder / MANIFEST).chmod(0o644)
+    seal(folder)
+    words = f"release {A} is not what was in service under that name since .*: {MANIFEST} was changed"
+    with pytest.raises(InputError, match=words):
+        put(find(repo), A)
+    with pytest.raises(InputError, match=words):
+        rollback(find(repo), version="", why="bad", say=lambda _: None)
+    assert fake.worker()["version"] == B
 
 
 def test_a_release_whose_golden_answers_differ_is_refused(repo: Path, fake: Fake, make_release: Make) -> None:

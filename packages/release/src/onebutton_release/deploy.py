@@ -20,6 +20,7 @@ from onebutton_release.measured import measured
 from onebutton_release.pointer import (
     Entry,
     Pointer,
+    altered,
     been_in_service,
     move,
     now,
@@ -114,7 +115,16 @@ def _from_before(earlier: Target, version: str) -> Path:
         )
         message = f"{what}, and must be before it comes here. `make deploy PIPELINE={earlier.pipeline} ENV={earlier.name}` first"
         raise InputError(message)
-    return _loaded(earlier.fetch(wanted))
+    return _as_it_was(earlier, wanted)
+
+
+def _as_it_was(place_of: Target, version: str) -> Path:
+    """Fetch a release that was made before, and refuse one that is not what was in service then."""
+    folder = _loaded(place_of.fetch(version))
+    if fault := altered(read_history(place_of.place), version, digest_of(folder / MANIFEST)):
+        message = f"{fault}. Remove it from {place_of.place.url}; whoever has its results can then deploy it anew"
+        raise InputError(message)
+    return folder
 
 
 def _loaded(folder: Path) -> Path:
@@ -133,7 +143,7 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
         if version not in known:
             message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
             raise InputError(message)
-        return _loaded(target.fetch(version))
+        return _as_it_was(target, version)
     commit, _ = read_commit(one.folder, produced_files(one.folder))
     if commit.dirty and not target.environment.laptop:
         message = (
@@ -145,7 +155,7 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
     name = version_of(one.folder)
     if again := same_results(name, known):
         say(f"release {again} was made of these very results before")
-        return _loaded(target.fetch(again))
+        return _as_it_was(target, again)
     return _sealed(one, target, name, person, say)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from onebutton_serving.places import POINTER, Place, PlaceError
-from onebutton_serving.sealed import ReleaseError, check_version
+from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version
 
 Action = Literal["deploy", "rollback", "undo"]
 
@@ -152,6 +152,24 @@ def good(history: Sequence[Entry]) -> list[str]:
 def been_in_service(history: Sequence[Entry]) -> set[str]:
     """List every release that stayed: one that its servers refused did not."""
     return {entry.after for entry in stood(history)}
+
+
+def altered(history: Sequence[Entry], version: str, digest: str) -> str:
+    """Say that a release is no longer what was in service under its name; empty when it is, or never was.
+
+    Args:
+        history: of the place.
+        version: of the release.
+        digest: of its manifest, as it is now. A release whose files were changed with their digests betrays itself here alone.
+    """
+    for entry in reversed(history):
+        if entry.after == version:
+            same = entry.digest == digest
+            words = (
+                f"release {version} is not what was in service under that name since {entry.at}: {MANIFEST} was changed"
+            )
+            return "" if same else words
+    return ""
 
 
 def rolled_back(history: Sequence[Entry], version: str) -> Entry | None:

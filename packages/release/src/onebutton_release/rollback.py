@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import check_allowed, who
-from onebutton_release.pointer import Entry, Pointer, good, move, now, read_history, read_pointer, settle
+from onebutton_release.pointer import Entry, Pointer, altered, good, move, now, read_history, read_pointer, settle
 from onebutton_release.servers import wait
 from onebutton_release.target import Target
 from onebutton_serving.places import PlaceError
@@ -95,7 +95,8 @@ def damage(target: Target, version: str) -> str:
     try:
         found = target.fetch(version)
         check(found)
-        return target.place.lacks(version, found)
+        history = read_history(target.place)
+        return altered(history, version, digest_of(found / MANIFEST)) or target.place.lacks(version, found)
     except (ReleaseError, PlaceError) as error:
         return str(error)
 
