@@ -208,6 +208,7 @@ def test_parquet_and_json_lines_come_in_with_their_own_types(tmp_path: Path) -> 
         ("a,a\n1,2\n", "two columns 'a'"),
         ("a,\n1,2\n", "a column without a name"),
         ("a,^b.*$\n1,2\n", "would be taken for a pattern of names"),
+        ("a,*\n1,2\n", r"has a column '\*', which would be taken for a pattern of names"),
         ("a,b\n", "has no rows"),
         ("a,b\n1,2\n1,2,3\n", "cannot be read"),
         ('{"a": [1, 2]}\n', "column 'a' is List"),
@@ -273,6 +274,14 @@ def test_a_value_of_few_rows_is_not_named_in_the_draft(tmp_path: Path) -> None:
 )
 def test_limits_are_rounded_away_from_the_values(value: float, low: float, high: float) -> None:
     assert (outwards(value, up=False), outwards(value, up=True)) == (low, high)
+
+
+@pytest.mark.parametrize("name", ["**", "a*", "^", "$", "^a", "a$", "*.*"])
+def test_a_name_that_only_resembles_a_pattern_is_a_name(tmp_path: Path, name: str) -> None:
+    parsed = table(put(tmp_path / "a.csv", f"{name},other\nx,1\n"))
+    _, contract = drafted(parsed)
+    validate(parsed.frame, contract)
+    assert contract.column_names == [name, "other"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -93,7 +93,7 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
     if twice or not columns:
         raise ContractError(f"column {twice[0]!r} is there twice" if twice else "the table has no columns")
     if patterns := [column.name for column in columns if is_pattern(column.name)]:
-        message = f"column {patterns[0]!r} would be taken for a pattern of names: none may begin with ^ and end with $"
+        message = f"column {patterns[0]!r} would be taken for a pattern of names: none may be * or begin with ^ and end with $"
         raise ContractError(message)
     rules = read_table_rules(table, columns)
     return Contract(
@@ -193,7 +193,7 @@ def _instant(text: Any, place: str) -> datetime:
 
 def is_pattern(name: str) -> bool:
     """Whether polars would take the name of a column for a pattern that many names match."""
-    return name.startswith("^") and name.endswith("$")
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def _pattern(pattern: str, name: str) -> str:
