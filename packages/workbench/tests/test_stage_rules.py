@@ -280,11 +280,17 @@ def test_what_was_run_is_not_called_forgotten_and_what_changed_since_is(ran: Pat
     ]
 
 
+@pytest.mark.parametrize("named", ["pipe", ""])
 def test_results_of_another_time_are_not_deployed_but_a_release_made_before_is(
-    ran: Path, forget: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ran: Path,
+    forget: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    named: str,
 ) -> None:
     monkeypatch.setattr(unrun_module, "ROOT", ran)
-    monkeypatch.setenv("BUTTON_PIPELINE", "pipe")
+    monkeypatch.setenv("BUTTON_PIPELINE", named)
+    (ran / "pipelines/pipe/release.toml").touch()
     assert before_deployment() == 0
     edit(ran, "pipelines/pipe/params.yaml", "seed: 1", "seed: 2")
     forget()

@@ -201,12 +201,13 @@ def status() -> int:
 def before_deployment() -> int:
     """Refuse results of another time: their release would name a commit and parameters that never made them.
 
-    A release that is there already (TO=) is not made of what stands here, and what else is missing the deployment says itself.
+    A release that is there already (TO=) is not made of what stands here. Without PIPELINE the only one that makes releases is
+    meant; what else is missing the deployment says itself.
     """
-    plan = ROOT / "pipelines" / value("PIPELINE") / "dvc.yaml"
-    if value("STATUS") or value("TO") or not value("PIPELINE") or not plan.is_file():
+    if value("STATUS") or value("TO"):
         return 0
-    findings = unrun(plan, ROOT)
+    plans = [file.with_name("dvc.yaml") for file in ROOT.glob(f"pipelines/{value('PIPELINE') or '*'}/release.toml")]
+    findings = [finding for plan in plans if len(plans) == 1 and plan.is_file() for finding in unrun(plan, ROOT)]
     for finding in findings:
         print(finding)
     if findings:
