@@ -274,6 +274,12 @@ def test_a_mirror_whose_run_others_take_for_a_duplicate_goes_on_until_it_is_thro
     assert run.info.run_id not in deleted
 
 
+def as_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let mirrors into a file that do not keep each other out."""
+    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
+    monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
+
+
 def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,8 +292,7 @@ def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
             between.append(name)
             assert "version 1" in mirror(pipeline, uri)
 
-    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
-    monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
+    as_on_a_server(monkeypatch)
     monkeypatch.setattr(model, "_ensure_registered_model", meet_another)
     assert "version 1 as before" in mirror(pipeline, uri)
     check_whole(uri)
@@ -309,8 +314,7 @@ def test_what_a_mirror_had_logged_of_the_model_before_its_run_was_deleted_goes(
 
             raise MlflowException("the server was too busy")
 
-    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
-    monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
+    as_on_a_server(monkeypatch)
     monkeypatch.setattr(model, "_ensure_registered_model", meet_another)
     assert "already" in mirror(pipeline, uri)
     check_whole(uri)
