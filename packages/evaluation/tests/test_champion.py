@@ -8,7 +8,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import Champion, beside, read_champion
-from onebutton_evaluation.exam import read_exam
+from onebutton_evaluation.holdout import read_holdout
 
 HOUR = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
 ROWS = pl.DataFrame({"flight": [1, 2, 3], "hour": [HOUR] * 3, "late": [0, 1, 0], "probability": [0.1, 0.2, 0.3]})
@@ -57,15 +57,15 @@ def test_a_champion_whose_predictions_are_not_here_is_told_and_not_taken_for_non
         read_champion(tmp_path)
 
 
-def test_the_exam_is_the_same_in_any_order_and_another_with_other_rows_or_answers() -> None:
-    exam = read_exam(ROWS, KEY, "late")
-    assert exam == read_exam(ROWS.reverse().with_columns(probability=0.0), KEY, "late")
+def test_the_holdout_is_the_same_in_any_order_and_another_with_other_rows_or_answers() -> None:
+    holdout = read_holdout(ROWS, KEY, "late")
+    assert holdout == read_holdout(ROWS.reverse().with_columns(probability=0.0), KEY, "late")
     others = [
         ROWS.head(2),
         ROWS.with_columns(late=1 - pl.col("late")),
         ROWS.with_columns(flight=pl.col("flight") + 1),
         ROWS.with_columns(hour=pl.col("hour") + pl.duration(hours=1)),
     ]
-    digests = {read_exam(other, KEY, "late").digest for other in others}
+    digests = {read_holdout(other, KEY, "late").digest for other in others}
     assert len(digests) == 4
-    assert exam.digest not in digests
+    assert holdout.digest not in digests

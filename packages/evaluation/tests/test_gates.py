@@ -55,7 +55,7 @@ owner = "the owner"
 why = "Because it matters."
 """
 KINDS = {
-    "exam": ("exam", 'contract = "contract.yaml"'),
+    "holdout": ("holdout", 'contract = "contract.yaml"'),
     "ranks": ("limit", 'metric = "auc"\nslices = ["all", "part"]\nat_least = 0.60'),
     "few": ("limit", 'metric = "auc"\nslices = ["one day"]\nat_least = 0.5'),
     "calibrated": ("number", 'number = "model.calibration_error"\nat_most = 0.1'),
@@ -74,8 +74,8 @@ status: active
 schema:
   - name: predictions
     customProperties:
-      - {{property: examRows, value: {rows}}}
-      - {{property: examSha256, value: {digest}}}
+      - {{property: holdoutRows, value: {rows}}}
+      - {{property: holdoutSha256, value: {digest}}}
     properties:
       - {{name: flight, logicalType: integer, primaryKey: true, primaryKeyPosition: 1}}
 version: 1.0.0
@@ -104,8 +104,8 @@ class Pipeline:
         self.write("dvc.yaml", "stages: {}\n")
         self.write("contract.yaml", CONTRACT.format(rows=0, digest="none"))
         self.judge(None)
-        exam = json.loads((self.folder / "slices.json").read_text(encoding="utf-8"))["exam"]
-        self.write("contract.yaml", CONTRACT.format(**exam))
+        holdout = json.loads((self.folder / "slices.json").read_text(encoding="utf-8"))["holdout"]
+        self.write("contract.yaml", CONTRACT.format(**holdout))
         self.seal()
 
     def write(self, name: str, text: str) -> None:
@@ -243,9 +243,9 @@ def say_the_same_of_all(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("gate", "fault", "words"),
     [
-        ("exam", drop_hard_rows, "rows were judged, the contract pins"),
-        ("exam", swap_hard_rows, "but other keys or answers. If they are right, pin examRows"),
-        ("exam", mix_up_answers, "other keys or answers"),
+        ("holdout", drop_hard_rows, "rows were judged, the contract pins"),
+        ("holdout", swap_hard_rows, "but other keys or answers. If they are right, pin holdoutRows"),
+        ("holdout", mix_up_answers, "other keys or answers"),
         (
             "ranks",
             lambda one: one.edit("gates.toml", 'slices = ["all", "part"]', 'slices = ["prat"]'),

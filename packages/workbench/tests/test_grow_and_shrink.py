@@ -267,7 +267,7 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
     fewer = fresh / "pipelines/churn/params.yaml"
     fewer.write_text(fewer.read_text(encoding="utf-8").replace("test_share: 0.3", "test_share: 0.2"), encoding="utf-8")
     shell("make", "run", "PIPELINE=churn", folder=fresh)
-    assert "114 rows were judged, the contract pins 171. If they are right, pin examRows: 114" in " ".join(
+    assert "114 rows were judged, the contract pins 171. If they are right, pin holdoutRows: 114" in " ".join(
         shell("make", "gates", "PIPELINE=churn", folder=fresh, status=2).split()
     )
 

@@ -84,7 +84,7 @@ def _facts(folder: Path, text: CardText, slices: Mapping[str, Any]) -> dict[str,
     lock = hashlib.sha256(json.dumps(slices, sort_keys=True).encode()).hexdigest()
     return {
         "model": f"{text.model}, SHA-256 {sha256(model)}",
-        "exam": f"{slices['exam']['rows']:,} rows, SHA-256 {slices['exam']['digest']}",
+        "holdout": f"{slices['holdout']['rows']:,} rows, SHA-256 {slices['holdout']['digest']}",
         "results": f"{SLICES}, SHA-256 {lock} of its content",
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in text.packages) or "none named",
     }

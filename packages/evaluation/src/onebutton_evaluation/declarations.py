@@ -89,10 +89,10 @@ class _Gate:
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class ExamGate(_Gate):
+class HoldoutGate(_Gate):
     """The rows judged are those that the contract pins: their number, their keys and their answers."""
 
-    check: Literal["exam"]
+    check: Literal["holdout"]
     contract: Text
 
 
@@ -181,7 +181,7 @@ class CardGate(_Gate):
 
 
 Gate = Annotated[
-    ExamGate | LimitGate | NumberGate | NoWorseGate | NoiseGate | PerturbedGate | SizeGate | ServiceGate | CardGate,
+    HoldoutGate | LimitGate | NumberGate | NoWorseGate | NoiseGate | PerturbedGate | SizeGate | ServiceGate | CardGate,
     Field(discriminator="check"),
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_evaluation.declarations import load_declarations
-from onebutton_evaluation.seals import broken_seals
+from onebutton_evaluation.integrity import changed_files
 from onebutton_evaluation.verdicts import Verdict, verdicts
 
 WIDTH = 118
@@ -28,7 +28,7 @@ def gate_folder(folder: Path) -> list[Verdict]:
     except InputError as error:
         return [Verdict("gates-toml", "failed", str(error), owner, "Nothing says what this model must be.")]
     try:
-        broken = broken_seals(folder)
+        broken = changed_files(folder)
     except InputError as error:
         seal = Verdict("digests", "NOT RUN", str(error), owner, why)
     else:

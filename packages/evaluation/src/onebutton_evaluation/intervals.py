@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onebutton_evaluation.auc_variance import OF_AUC, OF_DIFFERENCE, Spread, spread
 from onebutton_evaluation.influence import Metric, Rows
-from onebutton_evaluation.placements import OF_AUC, OF_DIFFERENCE, Spread, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def from_influence(
         difference: whether it is the difference of two models.
 
     Returns:
-        None where there is not enough data for an AUC: see `placements.LEAST`. The ends are NaN where the units do not differ at
+        None where there is not enough data for an AUC: see `auc_variance.LEAST`. The ends are NaN where the units do not differ at
         all, or are fewer than two: nothing is known then of the spread.
     """
     if metric.scale == "ranks":

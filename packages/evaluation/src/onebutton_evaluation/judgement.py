@@ -18,8 +18,8 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import Champion, beside, read_champion
 from onebutton_evaluation.comparison import Comparison, compare, detectable, in_words
 from onebutton_evaluation.declarations import Declarations, NoWorseGate, load_declarations
-from onebutton_evaluation.exam import read_exam
 from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
+from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.intervals import LEVEL, Interval
 from onebutton_evaluation.metrics import DIGITS
 from onebutton_evaluation.robustness import judge_perturbed, label_noise
@@ -91,7 +91,7 @@ def judgement(
         The content of each file, by its name.
     """
     parts = find_slices(frame, said.slices)
-    exam = read_exam(frame, contract.primary_key, said.judging.answer)
+    holdout = read_holdout(frame, contract.primary_key, said.judging.answer)
     against: dict[str, Any] = {"champion": {"name": None, "in_words": FIRST}}
     if champion is not None:
         both = beside(frame, champion, contract.primary_key, said.judging.prediction)
@@ -106,7 +106,7 @@ def judgement(
             "level": LEVEL,
             "answer": said.judging.answer,
             "unit": said.judging.unit or "row",
-            "exam": {"rows": exam.rows, "digest": exam.digest},
+            "holdout": {"rows": holdout.rows, "digest": holdout.digest},
             "slices": {one.name: slice_mapping(one) for one in judge(frame, parts, said.judging)},
         },
         COMPARISON: against,

@@ -11,13 +11,14 @@ from typing import Any, Literal
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
+from onebutton_evaluation.auc_variance import LEAST
 from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.champion import champion_name
 from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
     CardGate,
-    ExamGate,
     Gate,
+    HoldoutGate,
     LimitGate,
     NoiseGate,
     NoWorseGate,
@@ -27,10 +28,9 @@ from onebutton_evaluation.declarations import (
     SizeGate,
 )
 from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.integrity import locked_sizes
 from onebutton_evaluation.intervals import LEVEL
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
-from onebutton_evaluation.placements import LEAST
-from onebutton_evaluation.seals import locked_sizes
 
 Result = Literal["passed", "failed", "NOT RUN"]
 SERVICE = "service.json"
@@ -108,17 +108,17 @@ def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[s
         yield from found.items() or [(name, None)]
 
 
-def _exam(gate: ExamGate, evidence: Evidence) -> Finding:
+def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
     contract = load_contract(evidence.folder / gate.contract)
-    judged = evidence.file(SLICES)["exam"]
-    pinned = {name: contract.properties.get(name) for name in ("examRows", "examSha256")}
-    right = f"If they are right, pin examRows: {judged['rows']}, examSha256: {judged['digest']}"
+    judged = evidence.file(SLICES)["holdout"]
+    pinned = {name: contract.properties.get(name) for name in ("holdoutRows", "holdoutSha256")}
+    right = f"If they are right, pin holdoutRows: {judged['rows']}, holdoutSha256: {judged['digest']}"
     if None in pinned.values():
-        return Finding("failed", f"{gate.contract} pins no exam; {judged['rows']:,} rows were judged. {right}")
-    if str(judged["rows"]) != pinned["examRows"]:
-        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned['examRows'])):,}"
+        return Finding("failed", f"{gate.contract} pins no holdout; {judged['rows']:,} rows were judged. {right}")
+    if str(judged["rows"]) != pinned["holdoutRows"]:
+        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned['holdoutRows'])):,}"
         return Finding("failed", f"{words}. {right}")
-    if judged["digest"] != pinned["examSha256"]:
+    if judged["digest"] != pinned["holdoutSha256"]:
         return Finding("failed", f"as many rows as the contract pins, but other keys or answers. {right}")
     return Finding("passed", f"{judged['rows']:,} rows with the keys and answers that the contract pins")
 
@@ -282,7 +282,7 @@ def _card(gate: CardGate, evidence: Evidence) -> Finding:
 
 
 _CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
-    ExamGate: _exam,
+    HoldoutGate: _holdout,
     LimitGate: _limit,
     NumberGate: _number,
     NoWorseGate: _no_worse,

@@ -11,7 +11,7 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import gate_folder
-from onebutton_evaluation.seals import locked_sizes
+from onebutton_evaluation.integrity import locked_sizes
 from onebutton_evaluation.verdicts import SERVICE, Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_release.compiled import compile_schema, schema_text

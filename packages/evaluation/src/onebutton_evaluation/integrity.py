@@ -32,7 +32,7 @@ def locked_sizes(folder: Path) -> dict[str, int]:
     }
 
 
-def broken_seals(folder: Path) -> list[str]:
+def changed_files(folder: Path) -> list[str]:
     """Name every file that is no longer what its stage read or wrote.
 
     Files that are not here, such as data in a fresh clone, are left out: a gate that needs them says so.

@@ -1,4 +1,4 @@
-"""The exam: exactly which rows a model is judged on. Without hard rows any model is good, so the contract pins them."""
+"""The holdout: exactly which rows a model is judged on. Without hard rows any model is good, so the contract pins them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import polars as pl
 
 
 @dataclass(frozen=True)
-class Exam:
-    """The rows of an exam.
+class Holdout:
+    """The rows of a holdout.
 
     Attributes:
         rows: how many.
@@ -22,14 +22,14 @@ class Exam:
     digest: str
 
 
-def read_exam(frame: pl.DataFrame, key: Sequence[str], answer: str) -> Exam:
+def read_holdout(frame: pl.DataFrame, key: Sequence[str], answer: str) -> Holdout:
     """Take the digest of the rows that were judged.
 
     Args:
         frame: one row per prediction, in any order.
         key: the columns that together name a row, the contract's primary key.
-        answer: the column of what happened: a label that changes makes another exam.
+        answer: the column of what happened: a label that changes makes another holdout.
     """
     instants = [pl.col(name).dt.epoch("us") for name, kind in frame.select(key).schema.items() if kind.is_temporal()]
     lines = frame.select(*key, answer).sort(key).with_columns(instants).write_csv(include_header=True)
-    return Exam(frame.height, hashlib.sha256(lines.encode()).hexdigest())
+    return Holdout(frame.height, hashlib.sha256(lines.encode()).hexdigest())
