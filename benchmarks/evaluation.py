@@ -48,6 +48,7 @@ def ours(frame: pl.DataFrame, unit: str) -> dict[str, float]:
     """Judge every slice, with intervals; return the AUC of each, to compare."""
     rules = [SliceRule(by=(f"column_{number}",)) for number in range(COLUMNS)]
     judging = Judging(
+        owner="nobody",
         answer="answer",
         prediction="probability",
         metrics=("auc", "log_loss", "brier"),

@@ -46,6 +46,7 @@ def draw() -> Draw:
 def judging() -> Judging:
     """Judge the columns of `simulated` by AUC, clustered by unit."""
     return Judging(
+        owner="us",
         answer="answer",
         prediction="challenger",
         metrics=("share", "auc", "log_loss", "brier", "bias"),

@@ -99,7 +99,7 @@ def test_too_few_rows_with_one_of_the_answers_are_never_no_difference_in_auc(
     assert verdict_on(compared(few[0], by_loss, []), "all") != "not enough data"
 
 
-def test_two_perfect_rankings_of_few_are_not_surely_equal_unless_they_are_the_same() -> None:
+def test_two_perfect_rankings_of_few_are_not_held_equal_unless_they_are_the_same() -> None:
     frame = pl.DataFrame(
         {
             "answer": [0] * 300 + [1] * 20,
@@ -108,7 +108,13 @@ def test_two_perfect_rankings_of_few_are_not_surely_equal_unless_they_are_the_sa
         }
     )
     judging = Judging(
-        answer="answer", prediction="challenger", metrics=("auc",), champion="auc", tolerance=0.01, minimum_rows=50
+        owner="us",
+        answer="answer",
+        prediction="challenger",
+        metrics=("auc",),
+        champion="auc",
+        tolerance=0.01,
+        minimum_rows=50,
     )
     other = compared(frame, judging, []).differences[0]
     same = compared(frame.with_columns(champion=pl.col("challenger") ** 2), judging, []).differences[0]
@@ -129,7 +135,13 @@ def test_two_prompts_are_compared_by_their_mean_scores() -> None:
     hard = random.normal(0, 1, 150)  # what both find hard: pairing takes it out
     scores = pl.DataFrame({"short": hard + 0.3 + random.normal(0, 0.3, 150), "long": hard, "none": np.zeros(150)})
     judging = Judging(
-        answer="none", prediction="short", metrics=("mean",), champion="mean", tolerance=0.1, minimum_rows=50
+        owner="us",
+        answer="none",
+        prediction="short",
+        metrics=("mean",),
+        champion="mean",
+        tolerance=0.1,
+        minimum_rows=50,
     )
     found = compare(scores, find_slices(scores, []), judging, "long", "the long prompt").differences[0]
     assert found.verdict == "better"

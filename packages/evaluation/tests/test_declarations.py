@@ -9,6 +9,7 @@ from onebutton_evaluation.declarations import load_declarations
 
 GOOD = """
 [judging]
+owner = "us"
 answer = "late"
 prediction = "probability"
 metrics = ["auc", "share"]
@@ -19,9 +20,8 @@ tolerance = 0.01
 by = ["month"]
 
 [[gates]]
-id = "ranks"
+id = "auc-overall"
 check = "limit"
-owner = "us"
 why = "because"
 metric = "auc"
 slices = ["all"]
@@ -40,22 +40,27 @@ def refusal(folder: Path, text: str) -> str:
 def test_a_good_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "gates.toml").write_text(GOOD, encoding="utf-8")
     said = load_declarations(tmp_path / "gates.toml")
-    assert (said.gates[0].id, said.slices[0].by, said.judging.minimum_units) == ("ranks", ("month",), 20)
+    assert (said.gates[0].id, said.slices[0].by, said.judging.minimum_units) == ("auc-overall", ("month",), 20)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("at_least = 0.7", "at_leest = 0.7", "at_leest: unknown key"),
-        ("at_least = 0.7", "", "gate 'ranks' has no limit, so it could not fail"),
+        ("at_least = 0.7", "", "gate 'auc-overall' has no limit, so it could not fail"),
         ("at_least = 0.7", 'at_least = "0.7"', "at_least: input should be a valid number"),
         ('why = "because"', "", "why: missing"),
         ('owner = "us"', 'owner = ""', "owner: string should have at least 1 character"),
+        (
+            'why = "because"',
+            'why = "because"\nowner = "us"',
+            "owner: unknown key, it stands once for all gates, in [judging]",
+        ),
         ('check = "limit"', 'check = "vibes"', "gates.0: input tag 'vibes'"),
         (
             'metric = "auc"\n',
             'metric = "brier"\n',
-            "gate 'ranks' is about brier, which judging.metrics does not measure",
+            "gate 'auc-overall' is about brier, which judging.metrics does not measure",
         ),
         ('champion = "auc"', 'champion = "share"', "neither more nor less is better"),
         ('by = ["month"]', "", "slices 1 needs either by or where"),
@@ -74,7 +79,7 @@ def test_a_file_that_would_not_hold_what_it_seems_to_say_is_refused_by_name(
 
 
 def test_two_gates_of_one_id_are_refused(tmp_path: Path) -> None:
-    assert "two gates have the id 'ranks'" in refusal(tmp_path, GOOD + GOOD[GOOD.index("[[gates]]") :])
+    assert "two gates have the id 'auc-overall'" in refusal(tmp_path, GOOD + GOOD[GOOD.index("[[gates]]") :])
 
 
 def test_a_gate_on_a_perturbation_that_nobody_declared_is_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert (judged.low, judged.high) == pytest.approx((0.0552, 0.1744), abs=1e-4)  # as printed in textbooks
 
 
-def test_a_share_of_nothing_is_not_surely_nothing() -> None:
+def test_a_share_of_nothing_is_not_held_to_be_nothing() -> None:
     judged = interval(sorted_rows([0] * 50, np.linspace(0, 1, 50))[0], METRICS["share"])
     assert judged is not None
     assert judged.low == pytest.approx(0, abs=1e-9)
@@ -95,7 +95,7 @@ def test_many_late_flights_of_nine_days_are_too_few_for_an_auc() -> None:
     assert interval(sorted_rows(late, random.random(1200))[0], METRICS["auc"]) is not None
 
 
-def test_a_perfect_ranking_of_few_is_not_surely_perfect() -> None:
+def test_a_perfect_ranking_of_few_is_not_held_to_be_perfect() -> None:
     ends = []
     for few in (10, 100, 1000):
         answers = np.repeat([0, 1], [2000, few])

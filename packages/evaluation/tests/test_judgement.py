@@ -15,6 +15,7 @@ from onebutton_evaluation.judgement import Asked, judge_model
 
 GATES = """
 [judging]
+owner = "us"
 answer = "answer"
 prediction = "challenger"
 metrics = ["share", "auc"]
@@ -25,7 +26,6 @@ by = ["part"]
 [[gates]]
 id = "good"
 check = "limit"
-owner = "us"
 why = "because"
 metric = "auc"
 slices = ["all"]

@@ -21,10 +21,14 @@ def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, 
     slices = {one.name: slice_mapping(one) for one in judge(days, parts, judging)}
     return Results(
         name="prices",
+        title="Prices",
+        predicts="What a flat costs.",
+        owner="us",
+        draft=False,
         verdicts=[],
         metric="auc",
         metrics=metrics,
-        slices={"answer": "late", "unit": "day", "slices": slices},
+        slices={"answer_label": "late flats", "unit": "day", "slices": slices},
         comparison={"champion": {"name": None, "in_words": "first release"}},
         robustness={"label_noise": 0.1, "perturbed": {}},
         curves={},
@@ -38,7 +42,7 @@ def test_a_page_is_written_whatever_training_is_called_in_the_metrics(
     training: object, days: pl.DataFrame, judging: Judging
 ) -> None:
     text = page(results({"training": training}, {}, days, judging))
-    assert "The share of “late” runs from" in text
+    assert "Late flats by part" in text
     assert "in training" not in text
 
 

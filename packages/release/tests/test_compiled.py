@@ -40,6 +40,7 @@ COLUMNS = {
 }
 GATES = """
 [judging]
+owner = "o"
 answer = "late"
 prediction = "probability"
 metrics = ["auc"]
@@ -50,7 +51,6 @@ minimum_rows = 50
 [[gates]]
 id = "quick"
 check = "service"
-owner = "o"
 why = "w"
 number = "p95_ms"
 at_most = 5

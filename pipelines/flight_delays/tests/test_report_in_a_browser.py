@@ -101,7 +101,7 @@ def test_every_word_can_be_read_in_the_light_and_in_the_dark(
 
 def test_the_story_is_seen_without_scrolling(browser: Browser, site: Path) -> None:
     page = opened(browser, site / "flight_delays.html", 1280, "light")
-    months = page.locator("section", has_text="The story: month").locator("tbody tr")
+    months = page.locator("section", has_text="Late flights by month").locator("tbody tr")
     assert months.count() == 6
     last = months.last.bounding_box()
     assert last["y"] + last["height"] < 800
@@ -127,7 +127,7 @@ def test_a_person_with_a_keyboard_reaches_everything(browser: Browser, site: Pat
 
 def test_a_screen_reader_hears_the_months_as_rows_of_numbers(browser: Browser, site: Path) -> None:
     page = opened(browser, site / "flight_delays.html", 1280, "light")
-    table = page.get_by_role("table", name="What happened and what was predicted, by month")
+    table = page.get_by_role("table", name="Share of late flights, observed and predicted")
     heard = table.aria_snapshot()
     assert 'rowheader "September"' in heard
     assert "13.7 %" in heard

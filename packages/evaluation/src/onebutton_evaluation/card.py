@@ -1,4 +1,4 @@
-"""Write the model card: what people said in `card.toml`, and every number as the stages wrote it. A stage of its own in DVC.
+"""Write the model card: the text of `card.toml`, and every number as the stages wrote it. A stage of its own in DVC.
 
 After Mitchell et al. 2019, "Model Cards for Model Reporting". Nothing is typed twice, so the card cannot differ from the results.
 """
@@ -17,11 +17,12 @@ from typing import Any
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import CardText, read_card_text
-from onebutton_evaluation.declarations import Declarations, ServiceGate, load_declarations
+from onebutton_evaluation.declarations import Declarations, Gate, ServiceGate, load_declarations
 from onebutton_evaluation.influence import METRICS
 from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_text
-from onebutton_evaluation.pages import badge, document, paragraph, section, table
-from onebutton_evaluation.verdicts import Verdict, verdicts
+from onebutton_evaluation.pages import badge, document, marked, paragraph, section, table
+from onebutton_evaluation.verdicts import Verdict, standing, verdicts
+from onebutton_evaluation.wording import metric_label, number_words
 
 WORST = 3
 HEADINGS = {
@@ -44,7 +45,7 @@ class Card:
         text: written by people.
         slices: content of slices.json.
         compared: one sentence per comparison.
-        verdicts: of the gates that results alone decide.
+        verdicts: of every gate; the server is measured after the card is written, so its gates are NOT RUN.
         facts: environment and provenance by name.
         metric: by which slices are ranked.
     """
@@ -65,15 +66,21 @@ def read_card(folder: Path, said: Declarations) -> Card:
     """
     text = read_card_text(folder / "card.toml")
     against = read_json(folder / COMPARISON)
-    settled = [gate for gate in said.gates if not isinstance(gate, ServiceGate)]  # a server is measured after this
     return Card(
         text,
         read_json(folder / SLICES),
         {name: one["in_words"] for name, one in against.items()},
-        verdicts(folder, settled),
+        _verdicts(folder, said.gates),
         _facts(folder, text, read_json(folder / SLICES)),
         said.judging.champion,
     )
+
+
+def _verdicts(folder: Path, gates: Sequence[Gate]) -> list[Verdict]:
+    """Hold the results to the gates, whatever was measured of a server before: the same results always make the same card."""
+    settled = {one.id: one for one in verdicts(folder, [gate for gate in gates if not isinstance(gate, ServiceGate)])}
+    later = "measured on a running server: `make deploy` does it"
+    return [settled.get(gate.id) or Verdict(gate.id, "NOT RUN", later, gate.why, gate.check) for gate in gates]
 
 
 def _facts(folder: Path, text: CardText, slices: Mapping[str, Any]) -> dict[str, str]:
@@ -91,7 +98,7 @@ def _facts(folder: Path, text: CardText, slices: Mapping[str, Any]) -> dict[str,
 
 
 def worst_slices(card: Card) -> list[str]:
-    """Name the slices on which the model is worst, by the metric that decides, the whole left out."""
+    """Name the slices on which the model is worst, by the metric that decides; all rows together are no slice."""
     better = METRICS[card.metric].better
     judged = {
         name: one["metrics"][card.metric]["estimate"]
@@ -106,7 +113,7 @@ def _rows(card: Card) -> list[list[str]]:
     rows = []
     for name in names:
         one = card.slices["slices"][name]
-        cells = [number_words(one["metrics"].get(metric)) for metric in _metrics(card)]
+        cells = [number_words(metric, one["metrics"].get(metric)) for metric in _metrics(card)]
         rows.append(["all rows" if name == "all" else name, f"{one['rows']:,}", *cells])
     return rows
 
@@ -115,13 +122,13 @@ def _metrics(card: Card) -> list[str]:
     return list(card.slices["slices"]["all"]["metrics"])
 
 
-def number_words(number: Mapping[str, Any] | None) -> str:
-    """Write a number with its 95 % interval."""
-    if number is None:
-        return "not enough data"
-    if number["low"] is None:
-        return f"{number['estimate']:.3f}"
-    return f"{number['estimate']:.3f} ({number['low']:.3f} to {number['high']:.3f})"
+def _labels(card: Card) -> list[str]:
+    return [metric_label(name, card.slices["answer_label"]) for name in _metrics(card)]
+
+
+def compared_heading(name: str) -> str:
+    """Head a comparison with the champion or with the column of a simpler model."""
+    return f"Compared with {'the champion' if name == 'champion' else name.replace('_', ' ')}"
 
 
 def markdown(card: Card) -> str:
@@ -134,7 +141,7 @@ def markdown(card: Card) -> str:
     ]
     for name, heading in HEADINGS.items():
         lines += [f"## {heading}", "", getattr(card.text, name).strip() or "**nobody has written this yet**", ""]
-    head = ["", "rows", *(METRICS[name].words for name in _metrics(card))]
+    head = ["", "rows", *_labels(card)]
     lines += [
         "## How good it is",
         "",
@@ -143,9 +150,9 @@ def markdown(card: Card) -> str:
     ]
     lines += ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     lines += ["| " + " | ".join(row) + " |" for row in _rows(card)]
-    lines += ["", *(f"- Beside {name}: {words}." for name, words in card.compared.items()), ""]
-    lines += ["## Gates", "", "| verdict | gate | found | owner |", "|---|---|---|---|"]
-    lines += [f"| {one.result} | {one.id} | {one.words.replace('|', '/')} | {one.owner} |" for one in card.verdicts]
+    lines += ["", *(f"- {compared_heading(name)}: {words}." for name, words in card.compared.items()), ""]
+    lines += ["## Gates", "", standing(card.verdicts)[1], "", "| verdict | gate | found |", "|---|---|---|"]
+    lines += [f"| {one.result} | {one.id} | {one.words.replace('|', '/')} |" for one in card.verdicts]
     lines += ["", "## Environment and provenance", "", *(f"- {name}: {fact}" for name, fact in card.facts.items())]
     return "\n".join(lines) + "\n"
 
@@ -156,15 +163,15 @@ def html(card: Card) -> str:
     said = {heading: escape(getattr(card.text, name).strip()) or missing for name, heading in HEADINGS.items()}
     numbers = table(
         f"With 95 % intervals; on all rows, and on the {WORST} slices where it is worst",
-        ["slice", "#rows", *(f"#{METRICS[name].words}" for name in _metrics(card))],
+        ["slice", "#rows", *(f"#{label}" for label in _labels(card))],
         [[escape(cell) for cell in row] for row in _rows(card)],
     )
-    compared = [paragraph(f"Beside {name}: {words}.") for name, words in card.compared.items()]
+    compared = [paragraph(f"{compared_heading(name)}: {words}.") for name, words in card.compared.items()]
     facts = {name: f"<code>{escape(fact)}</code>" for name, fact in card.facts.items()}
     body = [
-        section("What people say", _listed(said)),
+        section("Description", _listed(said)),
         section("How good it is", numbers, *compared),
-        section("Gates", gate_table(card.verdicts)),
+        section("Gates", paragraph(standing(card.verdicts)[1]), gate_table(card.verdicts)),
         section("Environment and provenance", _listed(facts)),
     ]
     note = "Written by make run from card.toml and the results; edit neither by hand."
@@ -176,13 +183,13 @@ def _listed(items: Mapping[str, str]) -> str:
 
 
 def gate_table(found: Sequence[Verdict]) -> str:
-    """Lay out verdicts, those that are not passed first."""
+    """Lay out verdicts as HTML, those that are not passed first."""
     order = {"failed": 0, "NOT RUN": 1, "passed": 2}
     rows = [
         [
             f"<code>{escape(one.id)}</code>",
             badge(one.result),
-            f'{escape(one.words)}<span class="why">{escape(one.why)} Ask: {escape(one.owner)}.</span>',
+            f'{marked(one.words)}<span class="why">{marked(one.why)}</span>',
         ]
         for one in sorted(found, key=lambda one: order[one.result])
     ]
@@ -194,7 +201,8 @@ def main() -> None:
     card = read_card(Path(), load_declarations())
     write_text(Path("card.md"), markdown(card))
     write_text(Path("card.html"), html(card))
-    found = {one.id: {name: value for name, value in asdict(one).items() if name != "id"} for one in card.verdicts}
+    settled = [one for one in card.verdicts if one.check != "service"]  # the rest is not known yet
+    found = {one.id: {name: value for name, value in asdict(one).items() if name != "id"} for one in settled}
     write_text(Path(VERDICTS), json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 

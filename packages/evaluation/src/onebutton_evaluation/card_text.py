@@ -1,4 +1,4 @@
-"""What people write into a model card, `card.toml`: no number stands in it, those come from the results."""
+"""Read the written part of a model card, `card.toml`: no number stands in it, those come from the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLACEHOLDERS = ("todo", "tbd", "fixme", "...", "…")
 
 @dataclass(frozen=True, config=STRICT)
 class CardText:
-    """The human part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting").
+    """The written part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting").
 
     Attributes:
         title: what the model is called.
@@ -51,7 +51,7 @@ FIELDS = tuple(field.name for field in fields(CardText))
 
 
 def read_card_text(file: Path = Path("card.toml")) -> CardText:
-    """Read the human part of the card.
+    """Read the written part of the card.
 
     Raises:
         InputError: it is missing, or a key is unknown or lacking.

@@ -10,6 +10,7 @@ from itertools import pairwise
 from onebutton_evaluation.pages import table
 
 SIZE, EDGE = 320, 40  # of a curve, in its own units
+LONGEST = 10  # letters of a name below a column
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,47 @@ def dots(
     return table(caption, ["slice", "", f"#{what}", "~rows"], cells, kind="dots")
 
 
+def columns(title: str, rows: Sequence[Dot], write: Callable[[float], str]) -> str:
+    """Draw dots with intervals side by side as a small picture, for a summary.
+
+    Args:
+        title: what it shows, for readers who cannot see it too.
+        rows: in the order to show; a second mark is drawn as a diamond.
+        write: lays out a number of the scale.
+    """
+    width, height, left, bottom, top = max(240, 40 + 68 * len(rows)), 190, 52, 160, 12
+    ends = [value for row in rows for value in (row.low, row.high, row.second) if value is not None]
+    low, high = min(ends), max(ends)
+    low, high = low - (high - low) * 0.1, high + (high - low) * 0.05 or 1.0
+
+    def up(value: float) -> float:
+        return round(bottom - (value - low) / (high - low) * (bottom - top), 1)
+
+    parts = [
+        f'<line class="axis" x1="{left}" x2="{width}" y1="{up(mark)}" y2="{up(mark)}"/>'
+        f'<text x="{left - 6}" y="{up(mark) + 4}" text-anchor="end">{escape(write(mark))}</text>'
+        for mark in (min(ends), (min(ends) + max(ends)) / 2, max(ends))
+    ]
+    step = (width - left) / len(rows)
+    for number, row in enumerate(rows):
+        x = round(left + step * (number + 0.5), 1)
+        parts.append(f'<line class="reach" x1="{x}" x2="{x}" y1="{up(row.low)}" y2="{up(row.high)}"/>')
+        parts.append(f'<circle class="point" cx="{x}" cy="{up(row.estimate)}" r="5"/>')
+        if row.second is not None:
+            y = up(row.second)
+            parts.append(f'<path class="second" d="M{x} {y - 6}l6 6l-6 6l-6 -6z"/>')
+        name = row.name if len(row.name) <= LONGEST else f"{row.name[: LONGEST - 1]}…"
+        parts.append(f'<text x="{x}" y="{height - 8}" text-anchor="middle">{escape(name)}</text>')
+    label = f'viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}"'
+    return f'<figure><svg {label}>{"".join(parts)}</svg><figcaption class="soft">{escape(title)}</figcaption></figure>'
+
+
 def curve(title: str, words: str, x: tuple[str, Sequence[float]], y: tuple[str, Sequence[float]], *, dots: bool) -> str:
     """Draw a curve in the unit square with its diagonal.
 
     Args:
         title: above it.
-        words: what it shows, for who cannot see it.
+        words: what it shows, for readers who cannot see it.
         x: name and values, 0 to 1.
         y: name and values, 0 to 1.
         dots: whether to mark each point.

@@ -1,4 +1,4 @@
-"""Compare two models on the same rows, overall and by slice: what is better, what is worse, and what nobody can tell.
+"""Compare two models on the same rows, overall and by slice: what is better, what is worse, and what the data cannot tell.
 
 Paired, because two models err on the same rows (Miller 2024, "Adding Error Bars to Evals"); corrected for the number of slices
 by Holm (1979), because of twenty slices one would differ by chance. docs/evaluation.md has the method and its sources.
@@ -15,7 +15,7 @@ import numpy as np
 
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.influence import METRICS, Metric, Rows, sorted_rows, take
-from onebutton_evaluation.intervals import LEVEL, Interval, from_influence
+from onebutton_evaluation.intervals import LEVEL, Interval, from_influence, interval
 from onebutton_evaluation.slices import Slice, check_rows, unit_values
 
 if TYPE_CHECKING:
@@ -57,12 +57,14 @@ class Comparison:
     Attributes:
         than: what the challenger was compared with.
         metric: its name.
+        theirs: the metric of what it was compared with, on all rows; None with too little data.
         differences: all rows first, then each slice.
         verdict: over all of them.
     """
 
     than: str
     metric: str
+    theirs: Interval | None
     tolerance: float
     differences: tuple[Difference, ...]
     verdict: Overall
@@ -108,7 +110,8 @@ def compare(
         )
         for part, rows, units_here, difference in found
     )
-    return Comparison(than, metric.name, judging.tolerance, differences, overall(differences))
+    alone = interval(sides[1][0], metric) if found[0][-1] else None
+    return Comparison(than, metric.name, alone, judging.tolerance, differences, overall(differences))
 
 
 def _difference(ours: Rows, theirs: Rows, places: Sequence[Places], metric: Metric) -> Interval | None:
@@ -191,7 +194,7 @@ def overall(differences: Sequence[Difference]) -> Overall:
 
 
 def in_words(comparison: Comparison) -> str:
-    """Say it so that a person outside the team can use it."""
+    """Sum up a comparison in a sentence."""
     metric, parts = METRICS[comparison.metric], []
     for verdict in ("better", "worse"):
         named = [
@@ -207,7 +210,8 @@ def in_words(comparison: Comparison) -> str:
     if "not enough data" in verdicts:
         few = [_place(one) for one in comparison.differences if one.verdict == "not enough data"]
         parts.append(f"not enough data on {', '.join(few)}")
-    return f"{comparison.verdict}: {'; '.join(parts)}" if parts else comparison.verdict
+    words = "; ".join(parts) or comparison.verdict
+    return words if words.startswith(comparison.verdict) else f"{comparison.verdict}: {words}"
 
 
 def _place(one: Difference) -> str:

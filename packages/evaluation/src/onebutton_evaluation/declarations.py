@@ -1,4 +1,4 @@
-"""What a pipeline declares in its `gates.toml`: how it is judged, its slices, and its gates. An unknown key is refused by name.
+"""Read what a pipeline declares in `gates.toml`: how it is judged, its slices, and its gates. An unknown key is refused by name.
 
 docs/evaluation.md explains every key.
 """
@@ -25,23 +25,27 @@ class Judging:
     """How rows are judged.
 
     Attributes:
+        owner: who is asked about every gate of this file.
         answer: the column of what happened.
         prediction: the column of what the model said.
         metrics: the numbers that every slice gets.
         unit: the column whose values are independent of each other while rows that share one are not, such as a day; empty
             where every row is independent.
+        answer_label: what rows with the answer 1 are called on pages, such as "late flights"; left out, the column's name.
         minimum_rows: a slice with fewer has not enough data.
         minimum_units: the same in independent units.
         champion: the metric by which challenger and champion are compared.
         tolerance: the smallest difference in that metric that matters to anybody, in its own unit: 0.01 is one point of AUC.
     """
 
+    owner: Text
     answer: Text
     prediction: Text
     metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)]
     champion: MetricName
     tolerance: PositiveFloat
     unit: str = ""
+    answer_label: str = ""
     minimum_rows: PositiveInt = 200
     minimum_units: Annotated[int, Field(ge=20)] = 20
 
@@ -75,16 +79,15 @@ class Perturbation:
 
     name: Text
     columns: Annotated[tuple[Text, ...], Field(min_length=1)]
-    share: Annotated[float, Field(gt=0, le=1)]
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     noise: NonNegativeFloat = 0.0
 
 
 @dataclass(frozen=True, config=STRICT)
 class _Gate:
-    """What every gate says: its id, whom to ask, and why it is there."""
+    """What every gate says: its id, and why it is there."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    owner: Text
     why: Text
 
 
@@ -93,7 +96,7 @@ class HoldoutGate(_Gate):
     """The rows judged are those that the contract pins: their number, their keys and their answers."""
 
     check: Literal["holdout"]
-    contract: Text
+    contract: Text = "contracts/predictions.odcs.yaml"
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -126,11 +129,13 @@ class NoWorseGate(_Gate):
 
     Attributes:
         than: `champion`, or the column of a simpler model.
+        better: on all rows it must be better: the lower end of the difference is above 0.
         protected: slices, or groups of slices, on which it must hold as it must overall.
     """
 
     check: Literal["no-worse"]
     than: Text
+    better: bool = False
     protected: tuple[Text, ...] = ()
 
 
@@ -144,7 +149,7 @@ class NoiseGate(_Gate):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class PerturbedGate(_Gate):
-    """A metric stays above a floor, or below a ceiling, with the inputs perturbed as `[[perturbations]]` says."""
+    """A metric keeps its limits with the inputs perturbed as `[[perturbations]]` says."""
 
     check: Literal["perturbed"]
     perturbation: Text
@@ -202,7 +207,13 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
     Raises:
         InputError: it is missing, no TOML, or says something that no check would hold; every fault is named.
     """
-    said = load_parameters(Declarations, file)
+    try:
+        said = load_parameters(Declarations, file)
+    except InputError as error:
+        message = str(error).replace(
+            "owner: unknown key", "owner: unknown key, it stands once for all gates, in [judging]"
+        )
+        raise InputError(message) from None
     faults = [*_gate_faults(said), *_slice_faults(said)]
     if faults:
         message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"

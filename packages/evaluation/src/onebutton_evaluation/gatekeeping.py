@@ -12,29 +12,42 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.integrity import changed_files
-from onebutton_evaluation.verdicts import Verdict, verdicts
+from onebutton_evaluation.verdicts import Verdict, standing, verdicts
 
 WIDTH = 118
+DIGESTS = "digests"  # the gate before all others; it is listed where it is not passed
 
 
 def gate_folder(folder: Path) -> list[Verdict]:
-    """Hold one pipeline to its gates; the first verdict says whether its results are as its stages left them.
+    """Hold one pipeline to its gates.
 
-    A pipeline without a readable `gates.toml` has one verdict, failed: nothing says what it must be.
+    Returns:
+        A verdict for each gate of its `gates.toml`. Before them stands `digests` where a file is not as its stage left it. A
+        pipeline without a readable `gates.toml` has one verdict, failed: nothing says what its model must be.
     """
-    owner, why = "whoever git log names", "A number that was edited by hand says nothing about the model."
     try:
         said = load_declarations(folder / "gates.toml")
     except InputError as error:
-        return [Verdict("gates-toml", "failed", str(error), owner, "Nothing says what this model must be.")]
+        return [Verdict("gates-toml", "failed", str(error), "Nothing else says what this model must be.", "gates.toml")]
+    return [*_digests(folder), *verdicts(folder, said.gates)]
+
+
+def _digests(folder: Path) -> list[Verdict]:
+    why = "A file that was changed by hand says nothing about the model."
     try:
-        broken = changed_files(folder)
+        changed = changed_files(folder)
     except InputError as error:
-        seal = Verdict("digests", "NOT RUN", str(error), owner, why)
-    else:
-        words = "; ".join(broken) + ". `make run` mends it" if broken else "every file here is as its stage left it"
-        seal = Verdict("digests", "failed" if broken else "passed", words, owner, why)
-    return [seal, *verdicts(folder, said.gates)]
+        return [Verdict(DIGESTS, "NOT RUN", str(error), why, DIGESTS)]
+    words = "; ".join(changed) + ". `make run` writes them again"
+    return [Verdict(DIGESTS, "failed", words, why, DIGESTS)] if changed else []
+
+
+def owner(folder: Path) -> str:
+    """Say who is asked about a pipeline's gates; empty where `gates.toml` cannot be read."""
+    try:
+        return load_declarations(folder / "gates.toml").judging.owner
+    except InputError:
+        return ""
 
 
 def is_draft(folder: Path) -> bool:
@@ -45,24 +58,22 @@ def is_draft(folder: Path) -> bool:
 
 
 def table(found: Sequence[Verdict]) -> list[str]:
-    """Lay out verdicts for a terminal: those that are not passed say whom to ask, and why the gate is there."""
+    """Lay out verdicts for a terminal; one that failed says why the gate is there."""
     width = max(len(one.id) for one in found)
     lines = []
     for one in found:
         start = f"  {one.result:<8} {one.id:<{width}}  "
-        lines += textwrap.wrap(one.words, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
-        if one.result != "passed":
-            indent = " " * len(start)
-            lines += textwrap.wrap(
-                f"{one.why} Ask: {one.owner}", WIDTH, initial_indent=indent, subsequent_indent=indent
-            )
+        indent = " " * len(start)
+        lines += textwrap.wrap(one.words, WIDTH, initial_indent=start, subsequent_indent=indent)
+        if one.result == "failed":
+            lines += textwrap.wrap(f"Why: {one.why}", WIDTH, initial_indent=indent, subsequent_indent=indent)
     return lines
 
 
 def gates() -> None:
     """Print every verdict; end with status 1 when one is failed or, with STRICT=1, NOT RUN.
 
-    The verdicts of a draft are told and stop nobody: it can be neither released nor deployed.
+    The verdicts of a draft are printed and stop nobody: it can be neither released nor deployed.
 
     Raises:
         InputError: there is no such pipeline, or a gate is not passed.
@@ -80,12 +91,17 @@ def gates() -> None:
     counts = {"passed": 0, "failed": 0, "NOT RUN": 0}
     for folder in chosen:
         found, draft = gate_folder(folder), is_draft(folder)
-        print(f"{folder.name}{', a draft, so this stops nobody' if draft else ''}:", *table(found), "", sep="\n")
+        asked = f" Ask: {owner(folder)}" if owner(folder) else ""
+        print(f"{folder.name}{', a draft' if draft else ''}.{asked}", *table(found), "", sep="\n")
+        print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")
         for one in found:
             counts[one.result] += not draft
     summary = f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"
-    if counts["failed"] or (strict and counts["NOT RUN"]):
-        message = f"gates: {summary}. The results are recorded; they may not be merged or deployed like this"
+    if counts["failed"]:
+        message = f"gates: {summary}. The results are recorded, and can be neither merged nor deployed like this"
+        raise InputError(message)
+    if strict and counts["NOT RUN"]:
+        message = f"gates: {summary}. With STRICT=1 every gate must have run: `make measure` measures the server"
         raise InputError(message)
     print(f"gates: {summary}. Next: make report", file=sys.stdout)
 

@@ -135,7 +135,7 @@ def auc(rows: Rows) -> tuple[float, Floats] | None:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("share", "share of the answer 1", "", _mean_of(lambda rows: rows.answers), "share"),
+        Metric("share", "share", "", _mean_of(lambda rows: rows.answers), "share"),
         Metric("auc", "AUC", "higher", auc, "ranks"),
         Metric("log_loss", "log loss", "lower", _mean_of(_log_losses)),
         Metric("brier", "Brier score", "lower", _mean_of(lambda rows: (rows.predictions - rows.answers) ** 2)),

@@ -101,8 +101,8 @@ def from_influence(
         difference: whether it is the difference of two models.
 
     Returns:
-        None where there is not enough data for an AUC: see `auc_variance.LEAST`. The ends are NaN where the units do not differ at
-        all, or are fewer than two: nothing is known then of the spread.
+        None where there is not enough data for an AUC: see `auc_variance.LEAST`. The ends are NaN where the units do not differ
+        at all, or are fewer than two: nothing is known then of the spread.
     """
     if metric.scale == "ranks":
         found = spread(rows, influence)

@@ -1,7 +1,6 @@
-"""A pipeline's judgement as files: slices, comparisons and robustness with their intervals, written by its stage `judge`.
+"""Write a pipeline's results as files: slices, comparisons and robustness with their intervals. The work of a stage `judge`.
 
-Each file is nested mappings of names to numbers and texts, so that gates, card and report read what was
-measured and nothing else.
+Each file is nested mappings of names to numbers and texts; gates, card and report read these files alone.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def judgement(
     return {
         SLICES: {
             "level": LEVEL,
-            "answer": said.judging.answer,
+            "answer_label": said.judging.answer_label or said.judging.answer,
             "unit": said.judging.unit or "row",
             "holdout": {"rows": holdout.rows, "digest": holdout.digest},
             "slices": {one.name: slice_mapping(one) for one in judge(frame, parts, said.judging)},
@@ -164,6 +163,7 @@ def comparison_mapping(comparison: Comparison) -> dict[str, Any]:
     }
     return {
         "metric": comparison.metric,
+        "theirs": None if comparison.theirs is None else interval_mapping(comparison.theirs),
         "tolerance": comparison.tolerance,
         "verdict": comparison.verdict,
         "in_words": in_words(comparison),

@@ -1,7 +1,8 @@
-"""Pages of HTML that need nothing but a browser: one file each, no network, no script; light and dark, narrow and wide."""
+"""Lay out pages of HTML that need nothing but a browser: one file each, no network, no script; light or dark, any width."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -32,6 +33,12 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { whi
 .passed, .better { color: var(--good); } .failed, .worse { color: var(--bad); } .waiting, .few { color: var(--wait); }
 .big { font-size: 1.15rem; padding: .7rem 1rem; background: var(--panel); border-left: .35rem solid; max-width: none; }
 .why { color: var(--soft); font-size: .88rem; display: block; }
+.card { border: 1px solid var(--line); border-radius: .6rem; padding: .2rem 1.2rem .8rem; margin: 1.2rem 0; }
+.card h2 { margin: .8rem 0 .3rem; } .card .big { font-size: 1rem; padding: .5rem .8rem; } .card p { max-width: none; }
+.split { display: grid; grid-template-columns: minmax(16rem, 2fr) minmax(0, 3fr); gap: 1.5rem; align-items: center; }
+.split figure { margin: 0; } .split figcaption { font-weight: 400; }
+.headline { font-size: 1.1rem; } .headline strong { font-size: 2.6rem; line-height: 1.1; } .headline span { display: block; }
+.facts dt { font-weight: 400; color: var(--soft); font-size: .9rem; margin-top: .5rem; }
 .dots td.track { width: 45%; min-width: 7rem; padding-right: 1rem; }
 .track div { position: relative; height: 1.4rem; }
 .track i { position: absolute; display: block; }
@@ -49,18 +56,21 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { whi
 .curves figure { margin: 0; max-width: 26rem; } figcaption { font-weight: 600; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 svg .axis { stroke: var(--line); } svg .chance { stroke: var(--soft); stroke-dasharray: 4 4; }
+svg .reach { stroke: var(--main); stroke-width: 3; opacity: .55; }
+svg .second { fill: none; stroke: var(--other); stroke-width: 2; }
 svg .line { fill: none; stroke: var(--main); stroke-width: 2.5; } svg .point { fill: var(--main); }
 dl { margin: .5rem 0; } dt { font-weight: 600; margin-top: .7rem; } dd { margin: 0; max-width: 46rem; }
 code { font-size: .9em; } dd code { overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: .88rem; padding-bottom: 2rem; margin-top: 2.5rem; }
-@media (max-width: 40rem) { body { font-size: 15px; } table { font-size: .85rem; } .wide { display: none; }
+@media (max-width: 40rem) { body { font-size: 15px; } .split { grid-template-columns: 1fr; } .card { padding: .1rem .8rem .6rem; }
+  table { font-size: .85rem; } .wide { display: none; }
   th, td { padding-right: .4rem; } .dots td.track { min-width: 5.5rem; width: 34%; padding-right: .6rem;
   } .dots td.n { white-space: normal; }
   .dots .soft { display: block; white-space: nowrap; } }
 @media print { .skip { display: none; } }
 """
 CLASSES = {"passed": "passed", "failed": "failed", "NOT RUN": "waiting"}
-MARKS = {"passed": "✓", "failed": "✗", "NOT RUN": "?"}  # so that colour is never the only sign
+MARKS = {"passed": "✓", "failed": "✗", "NOT RUN": "○"}  # so that colour is never the only sign
 
 
 def document(title: str, body: Iterable[str], *, back: str = "", note: str = "") -> str:
@@ -92,9 +102,14 @@ def section(heading: str, *parts: str) -> str:
     return f"<section><h2>{escape(heading)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
+def marked(text: str) -> str:
+    """Write plain text as HTML; what stands between backticks is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def paragraph(text: str, kind: str = "") -> str:
     """Write a paragraph of plain text."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return f'<p class="{kind}">{marked(text)}</p>' if kind else f"<p>{marked(text)}</p>"
 
 
 def badge(result: str) -> str:

@@ -1,19 +1,18 @@
-"""What a page of the report is made of: a pipeline's results, and what git and MLflow know of it."""
+"""Read what a page of the report is made of: a pipeline's results, and what git and MLflow know of it."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.declarations import load_declarations
-from onebutton_evaluation.gatekeeping import gate_folder
+from onebutton_evaluation.gatekeeping import gate_folder, is_draft
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
-from onebutton_evaluation.pages import CLASSES
 from onebutton_evaluation.verdicts import Verdict
 
 INDEX = "index.html"
@@ -27,11 +26,13 @@ class Around:
         base: what `other` was read from, such as `main`.
         other: the content of its `metrics.json` there; None where there is none.
         links: addresses by what they lead to, such as its MLflow run.
+        made: the commit and the date of its results, in words.
     """
 
     base: str = "main"
     other: Mapping[str, Any] | None = None
     links: Mapping[str, str] = field(default_factory=dict)
+    made: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,20 @@ class Results:
     """All that a pipeline's page shows.
 
     Attributes:
+        title: of its model, as `card.toml` says.
+        predicts: what it predicts, as `card.toml` says.
+        owner: who is asked about its gates.
+        draft: whether it is still being tried out.
         metric: by which models are compared.
         curves: for each CSV file of `plots/` its columns.
         has_card: whether there is a model card to link to.
     """
 
     name: str
+    title: str
+    predicts: str
+    owner: str
+    draft: bool
     verdicts: Sequence[Verdict]
     metric: str
     metrics: Mapping[str, Any]
@@ -63,10 +72,15 @@ def read_results(folder: Path, around: Around) -> Results:
         InputError: a file is missing or malformed.
     """
     plots = folder / "plots"
+    said, text = load_declarations(folder / "gates.toml"), read_card_text(folder / "card.toml")
     return Results(
         name=folder.name,
+        title=text.title,
+        predicts=" ".join(text.predicts.split()),
+        owner=said.judging.owner,
+        draft=is_draft(folder),
         verdicts=gate_folder(folder),
-        metric=load_declarations(folder / "gates.toml").judging.champion,
+        metric=said.judging.champion,
         metrics=read_json(folder / "metrics.json"),
         slices=read_json(folder / SLICES),
         comparison=read_json(folder / COMPARISON),
@@ -87,22 +101,12 @@ def _columns(file: Path) -> dict[str, list[float]]:
         raise InputError(message) from None
 
 
-def standing(found: Sequence[Verdict]) -> tuple[str, str]:
-    """Sum up verdicts: the worst of them, and a sentence."""
-    counts = {result: sum(one.result == result for one in found) for result in ("failed", "NOT RUN", "passed")}
-    if counts["failed"]:
-        bad = ", ".join(one.id for one in found if one.result == "failed")
-        return "failed", f"{counts['failed']} of {len(found)} gates failed: {bad}. It may not be merged or deployed."
-    if counts["NOT RUN"]:
-        open_ones = ", ".join(one.id for one in found if one.result == "NOT RUN")
-        return (
-            "NOT RUN",
-            f"{counts['NOT RUN']} of {len(found)} gates were not run: {open_ones}. It may not be deployed.",
-        )
-    return "passed", f"All {len(found)} gates passed."
-
-
-def banner(found: Sequence[Verdict]) -> str:
-    """Write the sum of the verdicts, large."""
-    result, words = standing(found)
-    return f'<p class="big {CLASSES[result]}"><strong>{escape(words)}</strong></p>'
+def named_numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Flatten the numbers of a `metrics.json`, as in `model.auc`."""
+    flat: dict[str, float] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= named_numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float):
+            flat[f"{prefix}{name}"] = value
+    return flat

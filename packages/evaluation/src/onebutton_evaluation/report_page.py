@@ -1,4 +1,4 @@
-"""One pipeline's page of the report: verdicts first, then the story of its slices, curves, comparisons and robustness."""
+"""Write one pipeline's page of the report: the verdict, the slices, the gates, curves, comparisons and robustness."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from onebutton_evaluation.card import gate_table, number_words
-from onebutton_evaluation.charts import Dot, curve, dots
-from onebutton_evaluation.influence import METRICS
-from onebutton_evaluation.pages import document, paragraph, section, table
-from onebutton_evaluation.report_data import INDEX, Results, banner
+from onebutton_evaluation.card import compared_heading, gate_table
+from onebutton_evaluation.charts import Dot, columns, curve, dots
+from onebutton_evaluation.headline import headline
+from onebutton_evaluation.influence import METRICS, Metric
+from onebutton_evaluation.pages import CLASSES, MARKS, document, marked, paragraph, section, table
+from onebutton_evaluation.report_data import INDEX, Results, named_numbers
+from onebutton_evaluation.verdicts import standing
+from onebutton_evaluation.wording import number_words, percent
 
 Slices = Mapping[str, Mapping[str, Any]]
+WORST = 6  # slices in the small picture
 
 
 def page(results: Results) -> str:
@@ -21,23 +25,31 @@ def page(results: Results) -> str:
     if results.has_card:
         links = {"Model card": f"{results.name}.card.html", **links}
     listed = " · ".join(f'<a href="{escape(address)}">{escape(name)}</a>' for name, address in links.items())
+    numbers = " · ".join(
+        f"{escape(name)} <strong>{escape(words)}</strong>" for name, words in headline(results).items()
+    )
     parts = [
-        banner(results.verdicts),
+        paragraph(results.title),
+        banner(results),
+        f'<p class="facts">{numbers}</p>',
         f"<p>{listed}</p>" if listed else "",
         _story(results),
-        section("Verdicts", gate_table(results.verdicts)),
+        section("Gates", paragraph(f"Owner: {results.owner}."), gate_table(results.verdicts)),
         _by_slice(results),
         _curves(results),
         *(_compared(name, one) for name, one in results.comparison.items()),
-        _beside_base(results),
+        _compared_with_base(results),
         _robustness(results),
     ]
-    note = "Written by make report from the results in this checkout. Intervals hold the truth 95 times of 100."
+    note = "Written by make report from the results in this checkout. A 95 % interval holds the truth 95 times of 100."
     return document(results.name, [part for part in parts if part], back=INDEX, note=note)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+def banner(results: Results) -> str:
+    """Write what the verdicts come to, large."""
+    result, words = standing(results.verdicts, draft=results.draft)
+    mark = f'<span aria-hidden="true">{MARKS[result]} </span>'
+    return f'<p class="big {CLASSES[result]}"><strong>{mark}{marked(words)}</strong></p>'
 
 
 def _dot(name: str, number: Mapping[str, Any], rows: int, **extra: Any) -> Dot:
@@ -53,8 +65,8 @@ def _judged(slices: Slices, metric: str) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def loudest_group(slices: Slices) -> str | None:
-    """Find the group of slices between which the share of the answer differs most: the story to tell first."""
+def widest_group(slices: Slices) -> str | None:
+    """Find the group of slices between which the share of the answer differs most."""
     spread: dict[str, list[float]] = {}
     for name, one in _judged(slices, "share").items():
         if name != "all":
@@ -67,47 +79,81 @@ def loudest_group(slices: Slices) -> str | None:
     return max(several, key=lambda group: several[group]) if several else None
 
 
-def _story(results: Results) -> str:
-    """Show the group of slices in which what happens differs most, in its own order: what happened, and what was predicted."""
+def _observed(slices: Slices, group: str) -> list[Dot]:
+    """Set the observed share of each slice of a group beside the predicted one, in the order of the slices."""
+    rows = []
+    for name, one in _judged(slices, "share").items():
+        if one["group"] == group:
+            share, bias = one["metrics"]["share"], one["metrics"].get("bias")
+            predicted = None if bias is None else share["estimate"] + bias["estimate"]
+            rows.append(
+                _dot(name.removeprefix(f"{group} "), share, one["rows"], second=predicted, second_word="predicted")
+            )
+    return rows
+
+
+def picture(results: Results) -> str:
+    """Draw the small picture of a summary: observed and predicted shares by group, else the slices with the worst metric."""
     slices = results.slices["slices"]
-    group = loudest_group(slices)
+    group = widest_group(slices)
+    if group is not None:
+        label = _capital(results.slices["answer_label"])
+        return columns(
+            f"{label} by {group}: observed with 95 % interval ●, predicted ◇", _observed(slices, group), _round
+        )
+    metric = METRICS[results.metric]
+    worst = _ranked(slices, metric)[:WORST]
+    if not worst:
+        return ""
+    rows = [_dot(name, slices[name]["metrics"][metric.name], slices[name]["rows"]) for name in worst]
+    return columns(f"{metric.words} with 95 % interval, worst slices first", rows, lambda value: f"{value:.2f}")
+
+
+def _round(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _ranked(slices: Slices, metric: Metric) -> list[str]:
+    """Sort the slices by a metric, the worst first; all rows together are no slice."""
+    judged = {name: one for name, one in _judged(slices, metric.name).items() if name != "all"}
+    return sorted(
+        judged, key=lambda name: judged[name]["metrics"][metric.name]["estimate"], reverse=metric.better == "lower"
+    )
+
+
+def _story(results: Results) -> str:
+    """Show the group of slices in which the share of the answer differs most: observed and predicted."""
+    slices = results.slices["slices"]
+    group = widest_group(slices)
     if group is None:
         return ""
-    chosen = {name: one for name, one in _judged(slices, "share").items() if one["group"] == group}
-    shares = {name: one["metrics"]["share"]["estimate"] for name, one in chosen.items()}
-    low, high = min(shares, key=lambda name: shares[name]), max(shares, key=lambda name: shares[name])
+    rows = _observed(slices, group)
+    low, high = (choose(rows, key=lambda row: row.estimate) for choose in (min, max))
     training = results.metrics.get("training")
     known = training.get("share") if isinstance(training, Mapping) else None
     known = known if isinstance(known, int | float) else None
-    before = "" if known is None else f", against {_percent(known)} in training"
-    what = results.slices["answer"]
-    words = (
-        f"The share of “{what}” runs from {_percent(shares[low])} ({low}) to {_percent(shares[high])} ({high}){before}."
-    )
-    rows = []
-    for name, one in chosen.items():
-        share, bias = one["metrics"]["share"], one["metrics"].get("bias")
-        predicted = None if bias is None else share["estimate"] + bias["estimate"]
-        rows.append(_dot(name.removeprefix(f"{group} "), share, one["rows"], second=predicted, second_word="predicted"))
-    legend = '<p class="soft" aria-hidden="true"><span class="key"></span>happened, with 95 % interval '
+    label = results.slices["answer_label"]
+    words = f"From {percent(low.estimate)} in {low.name} to {percent(high.estimate)} in {high.name}"
+    words += "." if known is None else f"; in training {percent(known)}."
+    legend = '<p class="soft" aria-hidden="true"><span class="key"></span>observed, with 95 % interval '
     legend += '&nbsp; <span class="key second"></span>predicted'
     legend += "" if known is None else ' &nbsp; <span class="key ref"></span>in training'
-    chart = dots(f"What happened and what was predicted, by {group}", "happened", rows, _percent, reference=known)
-    return section(f"The story: {group}", f"<p><strong>{escape(words)}</strong></p>", f"{legend}</p>", chart)
+    chart = dots(f"Share of {label}, observed and predicted", "observed", rows, percent, reference=known)
+    return section(f"{_capital(label)} by {group}", f"<p><strong>{escape(words)}</strong></p>", f"{legend}</p>", chart)
 
 
 def _by_slice(results: Results) -> str:
     metric, slices = METRICS[results.metric], results.slices["slices"]
-    judged = {name: one for name, one in _judged(slices, metric.name).items() if name != "all"}
-    whole = slices["all"]["metrics"].get(metric.name)
-    if not judged or whole is None:
+    ranked, whole = _ranked(slices, metric), slices["all"]["metrics"].get(metric.name)
+    if not ranked or whole is None:
         return ""
-    ranked = sorted(
-        judged, key=lambda name: judged[name]["metrics"][metric.name]["estimate"], reverse=metric.better == "lower"
-    )
-    rows = [_dot(name, judged[name]["metrics"][metric.name], judged[name]["rows"]) for name in ranked]
-    few = [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in judged and name != "all"]
-    overall = f"On all rows {metric.words} is {number_words(whole)}, the dotted line; the worst slice stands first."
+    rows = [_dot(name, slices[name]["metrics"][metric.name], slices[name]["rows"]) for name in ranked]
+    few = [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in ranked and name != "all"]
+    overall = f"On all rows {metric.words} is {number_words(metric.name, whole)}, the dotted line; the worst slice stands first."
     chart = dots(
         f"{metric.words} by slice, worst first", metric.words, rows, _four(metric.name), reference=whole["estimate"]
     )
@@ -135,7 +181,7 @@ def _curves(results: Results) -> str:
     if calibration:
         pairs = list(zip(calibration["predicted"], calibration["observed"], strict=True))
         furthest = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
-        apart = f"{_percent(furthest[0])} predicted, {_percent(furthest[1])} observed"
+        apart = f"{percent(furthest[0])} predicted, {percent(furthest[1])} observed"
         words = f"Predicted and observed share, which meet on the diagonal; furthest apart at {apart}."
         axes = [(name, calibration[name]) for name in ("predicted", "observed")]
         figures.append(curve("Calibration", words, *axes, dots=True))
@@ -143,7 +189,7 @@ def _curves(results: Results) -> str:
 
 
 def _compared(name: str, one: Mapping[str, Any]) -> str:
-    heading = f"Beside {name.replace('_', ' ')}"
+    heading = compared_heading(name)
     if "slices" not in one:
         return section(heading, paragraph(f"{one['in_words']}."))
     metric = METRICS[one["metric"]]
@@ -169,17 +215,15 @@ def _compared(name: str, one: Mapping[str, Any]) -> str:
         f"Difference in {metric.words}, {unit}", "difference", rows, lambda value: f"{value:+.{digits}f}", reference=0.0
     )
     words = one["in_words"]
-    return section(
-        heading, f"<p><strong>{escape(words[:1].upper() + words[1:])}.</strong></p>", paragraph(f"{told} {seen}"), chart
-    )
+    return section(heading, f"<p><strong>{escape(_capital(words))}.</strong></p>", paragraph(f"{told} {seen}"), chart)
 
 
-def _beside_base(results: Results) -> str:
-    base, other = results.around.base, results.around.other
-    heading = f"Beside {base}"
+def _compared_with_base(results: Results) -> str:
+    base, other = results.around.base.removeprefix("origin/"), results.around.other
+    heading = f"Compared with {base}"
     if other is None:
         return section(heading, paragraph(f"{base} has no metrics of this pipeline here, so nothing is compared."))
-    before, now = _numbers(other), _numbers(results.metrics)
+    before, now = named_numbers(other), named_numbers(results.metrics)
     changed = [
         [escape(name), _shown(before.get(name)), _shown(now.get(name)), _change(before.get(name), now.get(name))]
         for name in dict.fromkeys((*now, *before))
@@ -190,16 +234,6 @@ def _beside_base(results: Results) -> str:
     return section(
         heading, table(f"Metrics that differ from {base}", ["metric", f"#{base}", "#here", "#change"], changed)
     )
-
-
-def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float):
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _shown(value: float | None) -> str:
@@ -216,12 +250,14 @@ def _robustness(results: Results) -> str:
     names = [name for name in (results.metric, "log_loss", "bias") if name in METRICS]
     whole = results.slices["slices"]["all"]["metrics"]
     judged = {"inputs as they are": whole, **results.robustness["perturbed"]}
-    rows = [[escape(how), *(number_words(numbers.get(name)) for name in names)] for how, numbers in judged.items()]
+    rows = [
+        [escape(how), *(number_words(name, numbers.get(name)) for name in names)] for how, numbers in judged.items()
+    ]
     noise = results.robustness["label_noise"]
     return section(
         "When inputs fail",
         table("The model on perturbed inputs", ["inputs", *(f"#{METRICS[name].words}" for name in names)], rows),
         paragraph(
-            f"{_percent(noise)} of the answers look wrong by confident learning; a jump here means mixed-up answers."
+            f"{percent(noise)} of the answers look wrong by confident learning; a jump here means mixed-up answers."
         ),
     )

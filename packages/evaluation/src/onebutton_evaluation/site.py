@@ -7,10 +7,13 @@ from html import escape
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.headline import headline
 from onebutton_evaluation.judgement import write_text
-from onebutton_evaluation.pages import badge, document, paragraph, table
-from onebutton_evaluation.report_data import INDEX, Around, Results, read_results, standing
-from onebutton_evaluation.report_page import page
+from onebutton_evaluation.pages import document, marked, paragraph
+from onebutton_evaluation.report_data import INDEX, Around, Results, read_results
+from onebutton_evaluation.report_page import banner, page, picture
+
+NONE_YET = "There is no pipeline yet. `make new-pipeline NAME=churn` writes one, and `make run report` shows it here."
 
 
 def index(pages: Sequence[Results], refused: Mapping[str, str]) -> str:
@@ -20,19 +23,36 @@ def index(pages: Sequence[Results], refused: Mapping[str, str]) -> str:
         pages: pipelines with a page.
         refused: for a pipeline whose results cannot be read, why.
     """
-    rows = []
-    for one in pages:
-        result, words = standing(one.verdicts)
-        whole = one.slices["slices"]["all"]["metrics"].get(one.metric)
-        number = "" if whole is None else f"{whole['estimate']:.3f} ({whole['low']:.3f} to {whole['high']:.3f})"
-        link = f'<a href="{escape(one.name)}.html">{escape(one.name)}</a>'
-        rows.append([link, badge(result), f"{escape(words)}", f"{escape(one.metric)} {number}"])
-    rows += [[escape(name), badge("NOT RUN"), escape(why), ""] for name, why in refused.items()]
-    body = [
-        paragraph("Every pipeline, and whether its model is what it was declared to be."),
-        table("Pipelines with the sum of their verdicts", ["pipeline", "verdict", "found", "~how good, 95 %"], rows),
+    intro = "Each model judged on rows that it never saw, with 95 % intervals." if pages or refused else NONE_YET
+    body = [paragraph(intro, "soft"), *map(_summary, pages)]
+    body += [
+        f'<article class="card"><h2>{escape(name)}</h2><p class="big waiting">{marked(why)}</p></article>'
+        for name, why in refused.items()
     ]
     return document("Report", body, note="Written by make report from the results in this checkout.")
+
+
+def _summary(one: Results) -> str:
+    """Write one pipeline's part of the index."""
+    (metric, number), *facts = headline(one).items()
+    estimate, _, interval = number.partition(" ")
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in facts)
+    links = {"Gates, slices and curves": f"{one.name}.html"}
+    links |= {"Model card": f"{one.name}.card.html"} if one.has_card else {}
+    listed_links = " · ".join(
+        f'<a href="{escape(address)}">{escape(name)}</a>' for name, address in {**links, **one.around.links}.items()
+    )
+    return "\n".join(
+        [
+            f'<article class="card"><h2><a href="{escape(one.name)}.html">{escape(one.name)}</a></h2>',
+            f'<p><strong>{escape(one.title)}.</strong> <span class="soft">{escape(one.predicts)}</span></p>',
+            '<div class="split"><div>',
+            f'<p class="headline"><strong>{escape(estimate)}</strong> {escape(metric)}',
+            f'<span class="soft">{escape(interval.strip("()"))}</span></p><dl class="facts">{listed}</dl></div>',
+            f"{picture(one)}</div>",
+            f"{banner(one)}<p>{listed_links}</p></article>",
+        ]
+    )
 
 
 def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:

@@ -199,7 +199,8 @@ def _check_gates(one: Declared, *, measured_too: bool) -> None:
         names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
         lines = "\n".join(table(bad))
         message = (
-            f"{one.pipeline} may not be released: {names}\n{lines}\nNothing was changed. `make report` shows it all"
+            f"{one.pipeline} may not be released: {names}\n{lines}\nNothing was changed. Ask: {one.said.judging.owner}. "
+            "`make report` shows it all"
         )
         raise InputError(message)
 

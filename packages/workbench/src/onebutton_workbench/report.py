@@ -21,10 +21,19 @@ MLFLOW = "http://127.0.0.1:5000"  # where `make ui` opens it
 
 
 def around(name: str, base: str, root: Path = ROOT) -> Around:
-    """Collect a pipeline's metrics on another commit, and the address of its MLflow run."""
+    """Collect a pipeline's metrics on another commit, its MLflow run, and the commit and date of its results."""
+    folder = f"pipelines/{name}"
     return Around(
-        base, _metrics_on(base, f"pipelines/{name}/metrics.json", root), _links(root / "pipelines" / name, root)
+        base, _metrics_on(base, f"{folder}/metrics.json", root), _links(root / folder, root), _made(folder, root)
     )
+
+
+def _made(folder: str, root: Path) -> str:
+    """Say which commit holds a pipeline's results, and of what date it is."""
+    lock = f"{folder}/dvc.lock"
+    committed = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
+    changed = call("status", "--porcelain", "--", lock, folder=root).stdout.strip()
+    return "not committed yet" if changed or not committed else committed
 
 
 def _metrics_on(base: str, file: str, root: Path) -> dict[str, Any] | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from onebutton_evaluation.headline import summary
 from onebutton_tracking.results import collect
 from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
 
 METRICS = "metrics.json"
+WIDTH = 118
 WIDEST = 40  # characters of a text or a list in a table of numbers
 
 
@@ -88,6 +91,10 @@ def summarise() -> int:
     names = [value("PIPELINE")] if value("PIPELINE") else pipelines()
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
+        print(
+            *textwrap.wrap(summary(ROOT / "pipelines" / name), WIDTH, initial_indent="  ", subsequent_indent="  "),
+            sep="\n",
+        )
     files = changed_results(ROOT, names)
     if files:
         print(

@@ -1,0 +1,333 @@
+"""Check one gate each: the holdout, limits, comparisons, perturbed inputs, file size, the measured server, the model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.sources import sha256
+from onebutton_evaluation.auc_variance import LEAST
+from onebutton_evaluation.card_text import read_card_text
+from onebutton_evaluation.champion import champion_name
+from onebutton_evaluation.comparison import holm
+from onebutton_evaluation.declarations import (
+    CardGate,
+    HoldoutGate,
+    LimitGate,
+    NoiseGate,
+    NoWorseGate,
+    NumberGate,
+    PerturbedGate,
+    ServiceGate,
+    SizeGate,
+)
+from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.integrity import locked_sizes
+from onebutton_evaluation.intervals import LEVEL
+from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
+from onebutton_evaluation.slices import ALL
+from onebutton_evaluation.wording import limit_words, percent, service_words, with_interval
+
+Result = Literal["passed", "failed", "NOT RUN"]
+SERVICE = "service.json"
+CHAMPION = "champion"  # what a gate calls it, and its folder
+MEGABYTE = 1_000_000
+MEASURES = "`make deploy` measures it, and so does `make measure`"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one gate's check found."""
+
+    result: Result
+    words: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A pipeline's results, read when a gate first asks for them."""
+
+    folder: Path
+    _read: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def file(self, name: str) -> dict[str, Any]:
+        """Return the content of a results file.
+
+        Raises:
+            InputError: it is not there.
+        """
+        if name not in self._read:
+            self._read[name] = read_json(self.folder / name)
+        return self._read[name]
+
+
+def _worst(findings: Sequence[Finding], passed: str) -> Finding:
+    """Sum up findings: failed when one failed, else NOT RUN when one is, and the words of those alone."""
+    for result in ("failed", "NOT RUN"):
+        words = [one.words for one in findings if one.result == result]
+        if words:
+            return Finding("failed" if result == "failed" else "NOT RUN", "; ".join(words))
+    return Finding("passed", passed)
+
+
+def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
+    """Find slices by name or by group; None where nothing is called so."""
+    for name in names:
+        found = {key: one for key, one in slices.items() if name in (key, one["group"])}
+        yield from found.items() or [(name, None)]
+
+
+def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
+    contract = load_contract(evidence.folder / gate.contract)
+    judged = evidence.file(SLICES)["holdout"]
+    pinned = {name: contract.properties.get(name) for name in ("holdoutRows", "holdoutSha256")}
+    right = f"If they are right, pin holdoutRows: {judged['rows']}, holdoutSha256: {judged['digest']}"
+    if None in pinned.values():
+        return Finding("failed", f"{gate.contract} pins no holdout; {judged['rows']:,} rows were judged. {right}")
+    if str(judged["rows"]) != pinned["holdoutRows"]:
+        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned['holdoutRows'])):,}"
+        return Finding("failed", f"{words}. {right}")
+    if judged["digest"] != pinned["holdoutSha256"]:
+        return Finding("failed", f"as many rows as the contract pins, but other keys or answers. {right}")
+    return Finding("passed", f"{judged['rows']:,} rows, keys and answers as the contract pins them")
+
+
+def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
+    slices, unknown, few, held = evidence.file(SLICES)["slices"], [], [], []
+    for name, one in _chosen(slices, gate.slices):
+        if one is None:
+            unknown.append(_unknown(name))
+        elif gate.metric not in one["metrics"]:
+            few.append(_too_few(name, one, gate.metric))
+        else:
+            held.append((name, _held(one["metrics"][gate.metric], gate, METRICS[gate.metric].words)))
+    if unknown:
+        return unknown[0]
+    failed = [(name, one) for name, one in held if one.result == "failed"]
+    if not failed and few:
+        return _several(few)
+    not_run = [one.finding for _, one in held if one.result == "NOT RUN"]
+    if not failed and not_run:
+        return _several(not_run)
+    name, worst = min(held, key=lambda pair: pair[1].room)
+    words = worst.finding.words
+    if len(held) > 1:
+        words = f"worst of {len(held)} slices: {name}, {words}"
+    elif name != ALL:
+        words = f"{name}: {words}"
+    if len(failed) > 1:
+        words += f". {len(failed)} slices failed: {', '.join(name for name, _ in failed)}"
+    return Finding(worst.result, words)
+
+
+def _unknown(name: str) -> Finding:
+    return Finding("failed", f"no slice or group is called {name!r}")
+
+
+def _several(findings: Sequence[Finding]) -> Finding:
+    return Finding(findings[0].result, "; ".join(one.words for one in findings))
+
+
+def _too_few(place: str, one: Mapping[str, Any], metric: str) -> Finding:
+    words = f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units"
+    return Finding("NOT RUN", f"{words}{_both(metric)}. Add rows, or take the slice out of gates.toml, then `make run`")
+
+
+def _both(metric: str) -> str:
+    """Say what an AUC needs beside rows."""
+    return (
+        f"; {METRICS[metric].words} needs {LEAST} units with either answer" if METRICS[metric].scale == "ranks" else ""
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """A number that was held to its limits.
+
+    Attributes:
+        room: from the worse end of the interval to the nearest limit, in the number's own unit; negative beyond it.
+    """
+
+    finding: Finding
+    room: float
+
+    @property
+    def result(self) -> Result:
+        """The verdict on this number alone."""
+        return self.finding.result
+
+
+def _held(number: Mapping[str, Any], gate: Any, what: str) -> Held:
+    """Hold the worse end of an interval to a gate's limits; without an interval an estimate can fail, and cannot pass."""
+    alone = number["low"] is None
+    low, high = (number["estimate"],) * 2 if alone else (number["low"], number["high"])
+    rooms = [
+        *([low - gate.at_least] if gate.at_least is not None else []),
+        *([gate.at_most - high] if gate.at_most is not None else []),
+    ]
+    room = min(rooms)
+    words, limits = f"{what} {with_interval(number, gate)}", limit_words(gate)
+    if not room >= 0:
+        end = "it" if alone else "the lower end" if gate.at_least is not None and room == rooms[0] else "the upper end"
+        return Held(Finding("failed", f"{words}, {end} must be {limits}"), room)
+    if alone:
+        return Held(Finding("NOT RUN", f"{words} has no interval, because every row is alike"), room)
+    return Held(Finding("passed", f"{words}, {limits}"), room)
+
+
+def _number(gate: NumberGate, evidence: Evidence) -> Finding:
+    number = _found(gate.number, evidence.file("metrics.json"))
+    if number is None:
+        return Finding("failed", f"metrics.json has no number {gate.number}")
+    name = gate.number.removeprefix("model.").replace("_", " ")
+    return _plain(number, gate, f"{name} {with_interval({'estimate': number}, gate)}", limit_words(gate))
+
+
+def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
+    if not (evidence.folder / SERVICE).is_file():
+        return Finding("NOT RUN", f"needs a running server: {MEASURES}")
+    model = evidence.folder / read_card_text(evidence.folder / "card.toml").model
+    if not model.is_file() or sha256(model) != evidence.file(SERVICE).get("model_sha256"):
+        return Finding("NOT RUN", f"the server was measured with another model; with this one {MEASURES}")
+    value = _found(gate.number, evidence.file(SERVICE))
+    if value is None:
+        return Finding("failed", f"{SERVICE} has no number {gate.number}")
+    return _plain(value, gate, *service_words(gate.number, value, gate))
+
+
+def _found(name: str, numbers: Any) -> float | None:
+    """Look up a number by its dotted name."""
+    for part in name.split("."):
+        numbers = numbers.get(part) if isinstance(numbers, Mapping) else None
+    return None if isinstance(numbers, bool) or not isinstance(numbers, int | float) else numbers
+
+
+def _plain(value: float, gate: NumberGate | ServiceGate, words: str, limits: str) -> Finding:
+    """Hold a number without an interval to its limits."""
+    low, high = gate.at_least, gate.at_most
+    if (low is None or value >= low) and (high is None or value <= high):
+        return Finding("passed", f"{words}, {limits}")
+    return Finding("failed", f"{words}, must be {limits}")
+
+
+def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
+    compared = evidence.file(COMPARISON).get(gate.than)
+    if compared is None:
+        return Finding("failed", f"nothing was compared with {gate.than!r}")
+    champion = champion_name(evidence.folder / CHAMPION) if gate.than == CHAMPION else None
+    if champion is not None and champion != compared["name"]:
+        with_whom = "no champion" if compared["name"] is None else f"the champion {compared['name']}"
+        words = f"compared with {with_whom}, but {CHAMPION}/ holds {champion} by now: `make run` compares with it"
+        return Finding("failed", words)
+    if compared["name"] is None:
+        return Finding("passed", compared["in_words"])
+    chosen = dict(_chosen(compared["slices"], (ALL, *gate.protected)))
+    worse = shown_worse(chosen)
+    findings = [_not_worse(name, one, compared, worse=name in worse) for name, one in chosen.items()]
+    found = _worst(findings, _improvement(gate, compared, chosen))
+    if found.result == "passed" and gate.better and not compared["slices"][ALL]["difference"]["low"] > 0:
+        return Finding("failed", f"{found.words}; on all rows the lower end must be above 0")
+    return found
+
+
+def _improvement(gate: NoWorseGate, compared: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
+    """Say how much better the model is overall, and where least."""
+    numbers = {name: one["difference"] for name, one in chosen.items() if one is not None and "difference" in one}
+    if ALL not in numbers:
+        return ""
+    metric, than = METRICS[compared["metric"]].words, compared["name"].replace("_", " ")
+    floor = f"more than {-compared['tolerance']:g}"
+    words = f"improvement in {metric} over {than} {with_interval(numbers[ALL], sign=True)}, {'above 0' if gate.better else floor}"
+    parts = {name: one for name, one in numbers.items() if name != ALL}
+    if not parts:
+        return words
+    least = min(parts, key=lambda name: parts[name]["low"])
+    return f"{words}; worst of {len(parts)} slices: {least}, {with_interval(parts[least], sign=True)}, {floor}"
+
+
+def shown_worse(slices: Mapping[str, Mapping[str, Any] | None]) -> set[str]:
+    """Name the slices on which a challenger is worse, p-values corrected together (Holm 1979) for these slices alone.
+
+    A gate asks about the slices that it names; how many others are shown beside them must not weaken it.
+    """
+    found = {name: one["difference"] for name, one in slices.items() if one is not None and "difference" in one}
+    p_values = [math.nan if one.get("p") is None else one["p"] for one in found.values()]
+    return {
+        name
+        for (name, one), p in zip(found.items(), holm(p_values), strict=True)
+        if p < 1 - LEVEL and one["estimate"] < 0
+    }
+
+
+def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, Any], *, worse: bool) -> Finding:
+    """Judge one slice: no worse by the tolerance is shown, worse is shown, or the data cannot tell."""
+    if one is None:
+        return _unknown(name)
+    place = "all rows" if name == ALL else name
+    if one["verdict"] == "not enough data":
+        return _too_few(place, one, compared["metric"])
+    difference, tolerance = one["difference"], compared["tolerance"]
+    if difference["low"] > -tolerance:
+        return Finding("passed", "")
+    words = f"{METRICS[compared['metric']].words} {with_interval(difference, sign=True)}"
+    if worse or one["verdict"] == "worse":
+        words = f"worse on {place} than {compared['name']}: {words}"
+        return Finding("failed", f"{words}, the lower end must be more than {-tolerance:g}")
+    tail = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
+    if one["rows_needed"] <= one["rows"]:
+        tail = f"the {one['rows']:,} rows would do for two equal models, so this one may be a little worse"
+    return Finding("NOT RUN", f"cannot tell on {place}: {words} with a tolerance of {tolerance:g}; {tail}")
+
+
+def _noise(gate: NoiseGate, evidence: Evidence) -> Finding:
+    noise = evidence.file(ROBUSTNESS)["label_noise"]
+    words = f"{percent(noise)} of the answers look wrong"
+    if noise <= gate.at_most:
+        return Finding("passed", f"{words}, at most {percent(gate.at_most)}")
+    return Finding("failed", f"{words}, must be at most {percent(gate.at_most)}")
+
+
+def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
+    numbers = evidence.file(ROBUSTNESS)["perturbed"].get(gate.perturbation)
+    if numbers is None:
+        return Finding("NOT RUN", f"the model was not tried with {gate.perturbation!r}: `make run` does it")
+    number = numbers.get(gate.metric)
+    if number is None:
+        return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}{_both(gate.metric)}")
+    return _held(number, gate, f"{METRICS[gate.metric].words} with {gate.perturbation}").finding
+
+
+def _size(gate: SizeGate, evidence: Evidence) -> Finding:
+    file = evidence.folder / gate.file
+    size = file.stat().st_size if file.is_file() else locked_sizes(evidence.folder).get(gate.file)
+    if size is None:
+        return Finding("NOT RUN", f"{gate.file} is not here, and no stage wrote it: `make run` does")
+    words, limit = f"{gate.file} {size / MEGABYTE:.2f} MB", f"at most {gate.at_most_mb:g} MB"
+    if size <= gate.at_most_mb * MEGABYTE:
+        return Finding("passed", f"{words}, {limit}")
+    return Finding("failed", f"{words}, must be {limit}")
+
+
+def _card(gate: CardGate, evidence: Evidence) -> Finding:
+    said = read_card_text(evidence.folder / "card.toml")
+    empty = [name for name in gate.required if not said.written(name)]
+    if empty:
+        return Finding("failed", f"card.toml: nobody has written {', '.join(empty)}")
+    return Finding("passed", f"{len(gate.required)} fields are written")
+
+
+CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
+    HoldoutGate: _holdout,
+    LimitGate: _limit,
+    NumberGate: _number,
+    NoWorseGate: _no_worse,
+    NoiseGate: _noise,
+    PerturbedGate: _perturbed,
+    SizeGate: _size,
+    ServiceGate: _service,
+    CardGate: _card,
+}

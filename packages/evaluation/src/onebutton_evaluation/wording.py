@@ -1,0 +1,89 @@
+"""Write numbers with their interval and their limit in the same words on every page, in the terminal and in the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from onebutton_evaluation.influence import METRICS
+
+SERVICE_NUMBERS = {  # of service.json: in words, and the unit
+    "p50_ms": ("median latency", "ms"),
+    "p95_ms": ("p95 latency", "ms"),
+    "p99_ms": ("p99 latency", "ms"),
+    "requests_per_second": ("throughput", "requests/s"),
+    "start_seconds": ("start-up", "s"),
+    "memory_mb": ("memory", "MB"),
+    "size_mb": ("size", "MB"),
+}
+MOST_DIGITS = 6
+LARGE = 100  # from here on a measured number needs no digit behind the point
+
+
+class Limits(Protocol):
+    """A gate with a lower limit, an upper one, or both."""
+
+    @property
+    def at_least(self) -> float | None:
+        """The lower limit."""
+
+    @property
+    def at_most(self) -> float | None:
+        """The upper limit."""
+
+
+def percent(value: float) -> str:
+    """Write a share as a percentage with one digit."""
+    return f"{100 * value:.1f} %"
+
+
+def metric_label(metric: str, answer_label: str) -> str:
+    """Name a metric for the head of a column; the share of the answer 1 is called after what it is a share of."""
+    return f"{answer_label}, %" if metric == "share" else METRICS[metric].words
+
+
+def number_words(metric: str, number: Mapping[str, Any] | None) -> str:
+    """Write a metric with its 95 % interval, as in `0.714 (0.694 to 0.734)`; a share of answers in percent."""
+    if number is None:
+        return "not enough data"
+    scale, digits = (100, 1) if metric == "share" else (1, 3)
+    ends = [number["estimate"], number["low"], number["high"]]
+    estimate, low, high = ("" if end is None else f"{scale * end:.{digits}f}" for end in ends)
+    return f"{estimate} ({low} to {high})" if low else estimate
+
+
+def with_interval(number: Mapping[str, Any], limits: Limits | None = None, *, sign: bool = False) -> str:
+    """Write an estimate and its 95 % interval, as in `0.714 (95 % interval 0.694 to 0.734)`.
+
+    Args:
+        number: with `estimate`, and with `low` and `high` where it has an interval.
+        limits: what it is held to: it gets as many digits as tell the two apart.
+        sign: whether to write a plus sign, as for a difference.
+    """
+    ends = [end for end in map(number.get, ("estimate", "low", "high")) if end is not None]
+    digits = _digits(ends, limits)
+    estimate, *rest = (f"{end:{'+' if sign else ''}.{digits}f}" for end in ends)
+    return f"{estimate} (95 % interval {rest[0]} to {rest[1]})" if rest else estimate
+
+
+def _digits(values: list[float], limits: Limits | None, least: int = 3) -> int:
+    """Count the digits behind the point that show on which side of its limit each value stands."""
+    marks = [mark for mark in (limits.at_least, limits.at_most) if mark is not None] if limits else []
+    for digits in range(least, MOST_DIGITS):
+        if all(value == mark or round(value, digits) != mark for value in values for mark in marks):
+            return digits
+    return MOST_DIGITS
+
+
+def limit_words(limits: Limits, unit: str = "") -> str:
+    """Write the limits of a gate, as in `at least 0.68`."""
+    marks = {"at least": limits.at_least, "at most": limits.at_most}
+    return " and ".join(f"{side} {mark:,g}{unit}" for side, mark in marks.items() if mark is not None)
+
+
+def service_words(name: str, value: float, limits: Limits) -> tuple[str, str]:
+    """Write a number of `service.json` and its limits, each with its unit."""
+    words, unit = SERVICE_NUMBERS.get(name, (name, ""))
+    digits = _digits([value], limits, least=1 if abs(value) < LARGE else 0)
+    space = f" {unit}" if unit else ""
+    return f"{words} {value:,.{digits}f}{space}", limit_words(limits, space)
