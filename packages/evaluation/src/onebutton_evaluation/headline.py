@@ -23,7 +23,7 @@ def headline(results: Results) -> dict[str, str]:
     lines = {metric.words: "not enough data" if whole is None else with_interval(whole)}
     if baseline := _baseline(results, metric.name):
         name, number = baseline
-        lines[f"Baseline, {name}"] = with_interval(number)
+        lines[f"Baseline ({name})"] = with_interval(number)
     base = results.around.base.removeprefix("origin/")
     lines[f"{CHANGE} {base}"] = _change(results, metric.name, base)
     if results.around.made:
