@@ -41,7 +41,7 @@ class CardText:
     packages: tuple[str, ...] = ()
 
     def written(self, name: str) -> bool:
-        """Say whether somebody wrote a field: not left empty, and no placeholder."""
+        """Say whether a field is written: not left empty, and no placeholder."""
         value = getattr(self, name, "")
         text = value.strip().lower() if isinstance(value, str) else ""
         return bool(text) and not text.startswith(PLACEHOLDERS)

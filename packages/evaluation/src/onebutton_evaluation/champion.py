@@ -1,4 +1,4 @@
-"""The champion: the model in service, and what it predicted for the rows on which a challenger is judged."""
+"""Read the champion, the model in service: its name, and its predictions for the rows on which a challenger is judged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def champion_name(folder: Path) -> str | None:
     """Name the champion of a folder: what `champion.txt` says; where it is lacking, as the folder is called.
 
     Returns:
-        None where there is no champion. Predictions that DVC has are one, though they be not here.
+        None where there is no champion. There is one when DVC has its predictions, even if they are not in this checkout.
     """
     name = folder / NAME
     if name.is_file():

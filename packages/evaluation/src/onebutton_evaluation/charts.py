@@ -1,4 +1,4 @@
-"""Charts as HTML and inline SVG: dots with their intervals in a table that reads as well as it looks, and curves."""
+"""Draw charts as HTML and inline SVG: dots with their intervals in a table or side by side, and curves."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Golden examples: a few rows of the test period with the answers that were judged.
+"""Choose golden examples: a few rows of the holdout with the model's predictions, which every release carries.
 
-A release carries them; whoever loads the model asks them first, so that another model, a damaged one, or a machine that computes
-otherwise is found before it answers anybody.
+A server asks them first when it loads the model, so that another model, a damaged one, or a machine that computes otherwise is
+found before it answers a request.
 """
 
 from __future__ import annotations

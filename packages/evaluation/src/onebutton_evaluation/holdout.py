@@ -1,4 +1,4 @@
-"""The holdout: exactly which rows a model is judged on. Without hard rows any model is good, so the contract pins them."""
+"""Hash the holdout, the rows on which a model is judged: the contract pins them, because without hard rows any model is good."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Holdout:
 
 
 def read_holdout(frame: pl.DataFrame, key: Sequence[str], answer: str) -> Holdout:
-    """Take the digest of the rows that were judged.
+    """Hash the keys and answers of the rows that were judged.
 
     Args:
         frame: one row per prediction, in any order.

@@ -1,4 +1,4 @@
-"""Catch what was changed by hand between a stage and its gates: `dvc.lock` holds the digest of every file read and written."""
+"""Find files that were changed since their stage read or wrote them: `dvc.lock` holds the digest of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def locked_sizes(folder: Path) -> dict[str, int]:
 
 
 def changed_files(folder: Path) -> list[str]:
-    """Name every file that is no longer what its stage read or wrote.
+    """Name every file that differs from what its stage read or wrote.
 
     Files that are not here, such as data in a fresh clone, are left out: a gate that needs them says so.
 

@@ -1,4 +1,4 @@
-"""Metrics of a predicted probability, overall and by the values of a column."""
+"""Measure predicted probabilities, overall and by the values of a column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model stands what it will meet: answers that are wrong, and inputs that go missing or carry noise."""
+"""Measure how a model copes with wrong answers, and with inputs that go missing or carry noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 20_130_101
 
 
 def label_noise(answers: ArrayLike, probabilities: ArrayLike) -> float:
-    """Share of answers that look wrong, by confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning").
+    """Estimate the share of wrong answers by confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning").
 
     A row looks wrong when the probability of the other answer is at least as high as it is on average where that other answer
     stands, and its own is not. Where the model cannot tell, as with chance by nature, the share is far above 0: it is read beside

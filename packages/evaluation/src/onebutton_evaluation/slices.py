@@ -1,4 +1,4 @@
-"""Slices: named parts of the data, and every metric on each of them."""
+"""Cut the data into slices, named parts of it, and measure every metric on each of them."""
 
 from __future__ import annotations
 
