@@ -1,4 +1,4 @@
-"""Against a real MLflow in a SQLite file, with two versions of a model."""
+"""Against a real MLflow, in a SQLite file and behind a server, with two versions of a model."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def press(root: Path, **asked: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def two_versions(checkout: Path, git: Any) -> Path:
+def two_versions(checkout: Path, git: Any, anywhere: None) -> Path:
     """The root of a repo whose pipeline was run, changed and run again."""
+    del anywhere
     root = checkout.parents[1]
     uri = tracking_uri(root)
     record(checkout, {"train": 3.0})
@@ -51,7 +52,7 @@ def two_versions(checkout: Path, git: Any) -> Path:
     return root
 
 
-def test_a_models_past_is_told_from_the_champion_by_default(two_versions: Path, git: Any) -> None:
+def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Path, git: Any) -> None:
     status, shown = press(two_versions, MODEL="demo")
     assert status == 0
     assert shown.startswith("demo version 1 (@champion): run ")
@@ -69,11 +70,11 @@ def test_a_models_past_is_told_from_the_champion_by_default(two_versions: Path, 
     assert "model.auc: 0.75 -> 0.76" in shown
 
     _, of_file = press(two_versions, FILE="pipelines/demo/metrics.json", JSON="1")
-    past = json.loads(of_file)
-    assert past["commit"]["sha"] == git(two_versions, "rev-parse", "HEAD")
-    assert past["changes"]["params"] == {"train.rate": {"old": "0.1", "new": "0.2"}}
-    _, of_run = press(two_versions, RUN=past["run_id"][:8])
-    assert f"demo: run {past['run_id'][:8]}" in of_run
+    lineage = json.loads(of_file)
+    assert lineage["commit"]["sha"] == git(two_versions, "rev-parse", "HEAD")
+    assert lineage["changes"]["params"] == {"train.rate": {"old": "0.1", "new": "0.2"}}
+    _, of_run = press(two_versions, RUN=lineage["run_id"][:8])
+    assert f"demo: run {lineage['run_id'][:8]}" in of_run
 
     for asked, words in (
         ({"MODEL": "dem"}, "there is no model 'dem' in MLflow. MODEL can be: demo"),

@@ -22,7 +22,7 @@ RUN_TAG = "onebutton.model"  # of a run: the version that it made or made again
 REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "pandas")  # what MLflow's ONNX flavour needs to score
 MODEL_URI = "models:/"
 HALF_WRITTEN = 600 * 1000  # milliseconds after which nobody writes a model any more
-OUT_OF_A_HAT = {"boolean": True, "date": "2000-01-01", "timestamp": "2000-01-01T00:00:00Z", "string": "text"}
+EXAMPLES = {"boolean": True, "date": "2000-01-01", "timestamp": "2000-01-01T00:00:00Z", "string": "text"}
 
 
 def register(client: MlflowClient, run: Run, results: Results, file: Path, *, crowded: bool) -> tuple[str, bool]:
@@ -59,8 +59,8 @@ def register(client: MlflowClient, run: Run, results: Results, file: Path, *, cr
 def keep_one_version(client: MlflowClient, experiment: str, name: str, file: Path) -> None:
     """Delete all but the first version of these bytes, and the logged models that no version is made of.
 
-    Mirrors of one run on a server may take up each other's logged model, so whoever came second must not delete its own
-    version's model unless no other version needs it. The first version never goes, whoever tidies up and however often;
+    Mirrors of one run on a server may take up each other's logged model, so the one that came second must not delete its
+    own version's model unless no other version needs it. The first version never goes, whichever mirror tidies up;
     another mirror that still writes what is deleted here is refused, and finds on its next try what stayed.
 
     Args:
@@ -207,8 +207,8 @@ def allowed_value(column: Column) -> Any:
     """Return a value that a contract allows in a column: the first that it lists, or the middle of its limits."""
     if column.allowed:
         return column.allowed[0]
-    if column.logical_type in OUT_OF_A_HAT:
-        return OUT_OF_A_HAT[column.logical_type]
+    if column.logical_type in EXAMPLES:
+        return EXAMPLES[column.logical_type]
     limits = [limit for limit in (column.minimum, column.maximum) if isinstance(limit, int | float)] or [0, 1]
     middle = sum(limits) / len(limits)
     return round(middle) if column.logical_type == "integer" else middle

@@ -34,7 +34,7 @@ def as_run(plan: Mapping[str, Any], lock: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_filled_in(stage: Mapping[str, Any]) -> bool:
-    """Whether only DVC knows what a stage of a plan becomes."""
+    """Tell whether only DVC knows what a stage of a plan becomes."""
     return "do" in stage or "matrix" in stage or "${" in str(stage)
 
 
@@ -50,6 +50,6 @@ def _written(entries: list[str | dict[str, Any]], written: list[str]) -> list[st
 
 
 def prefix_of(stage: str) -> str:
-    """What the metrics of a stage are called by before their own name: the key of one of several, nothing of any other."""
+    """Return the prefix of a stage's metrics: `key.` for a stage `name@key`, empty for any other."""
     key = re.sub(r"[^\w./ -]", "_", stage.partition("@")[2])
     return f"{key}." if key else ""

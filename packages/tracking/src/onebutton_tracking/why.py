@@ -1,4 +1,4 @@
-"""Say what stands behind a model, a run or a metric. The work of `make why`."""
+"""Print the lineage of a model, a run or a metric. The work of `make why`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from onebutton_tracking import lookup
 from onebutton_tracking.entry import open_store
+from onebutton_tracking.lineage import Lineage, trace
 from onebutton_tracking.lookup import Subject, UnknownError
 from onebutton_tracking.mirror import refusals
-from onebutton_tracking.past import Past, look_back
 from onebutton_tracking.results import CURVES, ResultsError
 from onebutton_tracking.store import StoreError, check_there, tracking_uri
 
@@ -27,12 +27,12 @@ WAYS = ("MODEL", "RUN", "FILE")
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
 
-def page(found: Past) -> str:
-    """Write what stands behind a run for a terminal; `JSON=1` has every value."""
+def page(found: Lineage) -> str:
+    """Lay a lineage out for a terminal; `JSON=1` has every value."""
     return "\n".join(f"  {label:<11} {words}".rstrip() if label != ">" else words for label, words in _lines(found))
 
 
-def _lines(found: Past) -> Iterator[tuple[str, str]]:
+def _lines(found: Lineage) -> Iterator[tuple[str, str]]:
     aliases = f" (@{', @'.join(found.aliases)})" if found.aliases else ""
     when = datetime.fromtimestamp(found.finished / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     yield ">", f"{found.model or found.pipeline}{aliases}: run {found.run_id[:8]} of {when}"
@@ -55,7 +55,7 @@ def _part(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
         yield ("" if number else label), words
 
 
-def _commit_words(found: Past) -> list[str]:
+def _commit_words(found: Lineage) -> list[str]:
     commit = found.commit
     if not commit["sha"]:
         return ["none: the run was made outside git"]
@@ -76,7 +76,7 @@ def _data_words(name: str, entry: dict[str, str]) -> str:
     return f"{name}  {entry['digest'][:SHORT]}  {words}"
 
 
-def _changes_words(found: Past) -> list[str]:
+def _changes_words(found: Lineage) -> list[str]:
     if not found.before:
         return ["nothing: it is the first"]
     if not found.changes:
@@ -133,7 +133,7 @@ def subject(client: MlflowClient, way: str, text: str, root: Path) -> Subject:
 
 
 def main() -> int:
-    """Print what stands behind what MODEL, RUN or FILE names; as JSON with `--json` or JSON=1."""
+    """Print the lineage of what MODEL, RUN or FILE names; as JSON with `--json` or JSON=1."""
     root = Path.cwd()
     uri = tracking_uri(root)
     try:
@@ -141,7 +141,7 @@ def main() -> int:
         check_there(uri)
         with refusals(uri):
             client = open_store(uri)
-            found = look_back(client, subject(client, way, asked, root), root)
+            found = trace(client, subject(client, way, asked, root), root)
     except (UnknownError, ResultsError, StoreError) as error:
         print(f"why: {error}", file=sys.stderr)
         return 1

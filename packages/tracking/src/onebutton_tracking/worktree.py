@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onebutton_tracking.commit import git, git_environment
-from onebutton_tracking.past import file_digest
+from onebutton_tracking.lineage import file_digest
 from onebutton_tracking.record import Record
 
 _RUNNING = re.compile(r"^Running stage '(?:.+:)?(?P<stage>[^:']+)':")

@@ -1,4 +1,4 @@
-"""What stands behind a model, a run or a metric: read from the tags that the mirror wrote, and from git."""
+"""The lineage of a model, a run or a metric: read from the tags that the mirror wrote, and from git."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Past:
-    """What stands behind a number.
+class Lineage:
+    """What a number was made from, and how that differs from the run before.
 
     Attributes:
         model: name and version; empty for a run without one.
-        aliases: that point at that version now: `champion` is who was promoted.
+        aliases: that point at that version now: `champion` is the one that was promoted.
         promoted: for each of them who pointed it there, when and why.
         commit: `sha`, `branch`, `author`, `date`, `subject`; the last three are empty where the commit is not in this clone.
         dirty: whether the sources were in no commit; MLflow keeps the patch.
@@ -67,25 +67,25 @@ class Past:
     changes: dict[str, dict[str, Change]] = field(default_factory=dict)
 
 
-def look_back(client: MlflowClient, subject: Subject, folder: Path) -> Past:
-    """Collect what stands behind a run, and how it differs from the one before.
+def trace(client: MlflowClient, subject: Subject, folder: Path) -> Lineage:
+    """Collect the lineage of a run, and how it differs from the one before.
 
     Args:
         client: of the store.
         subject: what is asked about.
         folder: of the repo, to ask git.
     """
-    past = _read(subject, folder)
+    lineage = _read(subject, folder)
     before = _before(client, subject)
-    upstream = _upstream(client, past)
+    upstream = _upstream(client, lineage)
     if before is None:
-        return Past(**vars(past) | {"upstream": upstream})
+        return Lineage(**vars(lineage) | {"upstream": upstream})
     earlier = _read(before, folder)
     name = earlier.model or f"run {earlier.run_id[:8]}"
-    return Past(**vars(past) | {"upstream": upstream, "before": name, "changes": changes(earlier, past)})
+    return Lineage(**vars(lineage) | {"upstream": upstream, "before": name, "changes": changes(earlier, lineage)})
 
 
-def changes(old: Past, new: Past) -> dict[str, dict[str, Change]]:
+def changes(old: Lineage, new: Lineage) -> dict[str, dict[str, Change]]:
     """Compare two runs: what went in first, what came out last."""
     pairs: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         "params": (old.params, new.params),
@@ -97,12 +97,12 @@ def changes(old: Past, new: Past) -> dict[str, dict[str, Change]]:
     return {part: _different(*both) for part, both in pairs.items() if _different(*both)}
 
 
-def _digests(past: Past) -> dict[str, str]:
-    return {name: entry["digest"] for name, entry in past.data.items()}
+def _digests(lineage: Lineage) -> dict[str, str]:
+    return {name: entry["digest"] for name, entry in lineage.data.items()}
 
 
-def _locked(past: Past) -> dict[str, str]:
-    return {"uv.lock": past.environment["uv.lock"]}
+def _locked(lineage: Lineage) -> dict[str, str]:
+    return {"uv.lock": lineage.environment["uv.lock"]}
 
 
 def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Change]:
@@ -110,10 +110,10 @@ def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Chan
     return {name: Change(old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
 
 
-def _read(subject: Subject, folder: Path) -> Past:
+def _read(subject: Subject, folder: Path) -> Lineage:
     run, tags = subject.run, subject.run.data.tags
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return Past(
+    return Lineage(
         run_id=run.info.run_id,
         pipeline=tags[PIPELINE_TAG],
         lock_digest=tags[LOCK_TAG],
@@ -178,10 +178,10 @@ def _before(client: MlflowClient, subject: Subject) -> Subject | None:
     return Subject(max(earlier, key=lambda run: int(run.info.start_time))) if earlier else None
 
 
-def _upstream(client: MlflowClient, past: Past) -> list[str]:
+def _upstream(client: MlflowClient, lineage: Lineage) -> list[str]:
     """Find the runs of other pipelines that wrote what this one read, such as `../prices/data/daily.parquet`."""
     found = []
-    for name, entry in past.data.items():
+    for name, entry in lineage.data.items():
         if not name.startswith("../"):
             continue
         _, pipeline, path = name.split("/", 2)
@@ -195,5 +195,5 @@ def _upstream(client: MlflowClient, past: Past) -> list[str]:
 
 
 def file_digest(file: Path) -> str:
-    """Digest of a file, as the mirror writes it into tags; empty when there is none."""
+    """Hash a file (SHA-256), as the mirror writes it into tags; empty when there is none."""
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
