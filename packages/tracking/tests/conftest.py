@@ -226,3 +226,10 @@ def server(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
     """MLflow's own server over a SQLite file."""
     with mlflow_server(f"sqlite:///{tmp_path}/server.db", tmp_path / "server", free_port()) as address:
         yield address
+
+
+@pytest.fixture(params=["file", "server"])
+def anywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow as a person has it, `mlflow.db` in their clone, and as a team has it, a server that everybody names."""
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("server"))

@@ -148,7 +148,7 @@ def test_a_model_that_was_not_pulled_is_named_and_no_run_counts(pipeline: Path, 
         mirror(pipeline, uri)
     from onebutton_tracking.results import lock_digest
 
-    assert find_runs(uri, "demo", lock_digest(pipeline)) == []
+    assert find_runs(client(uri), "demo", lock_digest(pipeline)) == []
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(pipeline: Path, uri: str) -> None:
@@ -164,11 +164,12 @@ def test_a_place_that_cannot_be_written_is_refused(pipeline: Path) -> None:
         mirror(pipeline, f"sqlite:///{pipeline}/no/such/folder/mlflow.db")
 
 
-def test_nothing_new_to_say_imports_no_mlflow(pipeline: Path, uri: str) -> None:
+def test_a_run_with_nothing_new_imports_no_mlflow_once_the_results_were_seen_there(pipeline: Path, uri: str) -> None:
+    mirror(pipeline, uri)
     mirror(pipeline, uri)
     program = (
         "import sys; from pathlib import Path; from onebutton_tracking.mirror import mirror\n"
-        f"print(mirror(Path({str(pipeline)!r}), {uri!r}))\n"
+        f"print(mirror(Path({str(pipeline)!r}), {uri!r}, just_run=True))\n"
         "print([name for name in ('mlflow', 'pandas', 'sqlalchemy', 'yaml') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -51,7 +51,7 @@ Path("metrics.json").write_text(json.dumps({"model": {"total": total}}))
 
 
 def environment(**more: str) -> dict[str, str]:
-    foreign = ("MLFLOW_", "GIT_", "UV_FROZEN", "VIRTUAL_ENV", "BUTTON_")
+    foreign = ("GIT_", "UV_FROZEN", "VIRTUAL_ENV", "BUTTON_")
     return {name: text for name, text in os.environ.items() if not name.startswith(foreign)} | more
 
 
@@ -77,7 +77,8 @@ def run(root: Path) -> str:
 
 
 @pytest.fixture
-def repo(tmp_path: Path, git: Any) -> Path:
+def repo(tmp_path: Path, git: Any, anywhere: None) -> Path:
+    del anywhere
     root = tmp_path / "small"
     folder = root / "pipelines/demo"
     folder.mkdir(parents=True)

@@ -10,8 +10,9 @@ from typing import Any
 from onebutton_contracts.errors import InputError
 from onebutton_serving.sealed import digest_of
 from onebutton_tracking.commit import git, read_commit
+from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import locked_code, locked_digests, produced_files, read_lock
-from onebutton_tracking.store import find_runs, tracking_uri
+from onebutton_tracking.store import tracking_uri
 
 FORMAT = b"release 1"
 
@@ -85,7 +86,6 @@ def _digest(file: Path) -> str:
 def _run(root: Path, pipeline: str, lock_digest: str) -> str:
     """Return the id of the MLflow run of these results; empty while MLflow is away, which must not stop a release."""
     try:
-        runs = find_runs(tracking_uri(root), pipeline, lock_digest) or []
+        return run_of_lock(tracking_uri(root), pipeline, lock_digest)
     except Exception:  # noqa: BLE001  whatever a store raises, it is not needed here
         return ""
-    return next((run.run_id for run in runs if run.finished), "")

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 from onebutton_tracking.datasets import list_datasets
 from onebutton_tracking.model import RUN_TAG, keep_one_version, register
 from onebutton_tracking.origin import Origin
-from onebutton_tracking.results import STAND_IN, Results
+from onebutton_tracking.results import DUMMY, Results
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
     PIPELINE_TAG,
     SOURCES_TAG,
-    WANTED,
-    Found,
     StoreError,
     alone,
+    find_experiment,
+    find_runs,
+    is_finished,
     sqlite_file,
 )
 
@@ -83,10 +84,14 @@ def _make_database(file: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
-    """Return the experiment of a pipeline, made where it is missing."""
+    """Return the experiment of a pipeline, made where it is missing.
+
+    Raises:
+        DeletedError: somebody deleted it.
+    """
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(name):
+    if found := find_experiment(client, name):
         for key, text in EXPERIMENT_TAGS.items() - found.tags.items():
             client.set_experiment_tag(found.experiment_id, key, text)
         return str(found.experiment_id)
@@ -100,29 +105,15 @@ def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
         raise
 
 
-def search(client: MlflowClient, experiment: str, results: Results) -> list[Found]:
-    """List the runs of a `dvc.lock`, as `store.find_runs` does, through MLflow."""
-    wanted = f"tags.`{LOCK_TAG}` = '{results.lock_digest}' AND tags.`{PIPELINE_TAG}` = '{results.pipeline}'"
-    return [
-        Found(
-            run.info.run_id,
-            run.info.status,
-            run.info.start_time,
-            {key: text for key, text in run.data.tags.items() if key in WANTED},
-        )
-        for run in client.search_runs([experiment], wanted)
-    ]
-
-
 def open_run(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run | None:
     """Go on with the run that an earlier try left unfinished, or begin one; None where a whole one is there.
 
     A run that has registered the model is finished in any case, as its version's page leads to it.
     """
-    runs = search(client, experiment, results)
-    unfinished = {run.run_id for run in runs if not run.finished}
+    runs = find_runs(client, results.pipeline, results.lock_digest)
+    unfinished = {str(run.info.run_id) for run in runs if not is_finished(run)}
     registered = unfinished & _registered(client, results)
-    if any(run.finished for run in runs) and not registered:
+    if any(map(is_finished, runs)) and not registered:
         return None
     return client.get_run(min(registered or unfinished)) if unfinished else _create(client, experiment, results, origin)
 
@@ -158,21 +149,21 @@ def keep_one(client: MlflowClient, experiment: str, results: Results, *, crowded
     """Delete all but one finished run of a `dvc.lock`, and return the one.
 
     Mirrors that write to one server at once cannot keep each other out. Each looks again when it has finished, and all choose the
-    same: whoever is last sees every run. Whoever still writes a run that is deleted here is refused, tries again, and finds the
-    one that stayed. What it had logged of the model goes too.
+    same: the last one sees every run. A mirror that still writes a run that is deleted here is refused, tries again, and finds
+    the one that stayed. What it had logged of the model goes too.
 
     Raises:
         StoreError: two others each took the other's for the one that stays.
     """
-    runs = search(client, experiment, results)
-    finished = {run.run_id for run in runs if run.finished}
+    runs = find_runs(client, results.pipeline, results.lock_digest)
+    finished = {str(run.info.run_id) for run in runs if is_finished(run)}
     if not finished:
         raise StoreError("another mirror deleted the run that this one wrote. `make track` writes it again")
     registered = _registered(client, results)
     kept = min(registered & finished or finished)
     for run in runs:
-        if run.run_id != kept and (run.finished or run.run_id not in registered):
-            client.delete_run(run.run_id)
+        if run.info.run_id != kept and (is_finished(run) or run.info.run_id not in registered):
+            client.delete_run(run.info.run_id)
     if results.model and crowded:
         keep_one_version(client, experiment, results.pipeline, results.model)
     return kept
@@ -214,7 +205,7 @@ def _tags(results: Results, origin: Origin) -> dict[str, str]:
     return {
         LOCK_TAG: results.lock_digest,
         PIPELINE_TAG: results.pipeline,
-        "onebutton.data": "dummy" if results.pipeline.endswith(STAND_IN) else "real",
+        "onebutton.data": "dummy" if results.pipeline.endswith(DUMMY) else "real",
         **_commit_tags(origin),
         "mlflow.source.name": f"pipelines/{results.pipeline}",
         "mlflow.source.type": "LOCAL",
@@ -228,7 +219,7 @@ def _tags(results: Results, origin: Origin) -> dict[str, str]:
 
 
 def _user() -> str:
-    """Name whoever presses the button; by number in a container whose user has no name."""
+    """Name the person at the machine; by number in a container whose user has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # the first up to Python 3.12

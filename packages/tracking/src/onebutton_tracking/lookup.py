@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onebutton_tracking.entry import open_store
+from onebutton_tracking.mirror import refusals
 from onebutton_tracking.model import RUN_TAG
 from onebutton_tracking.results import lock_digest
-from onebutton_tracking.store import LOCK_TAG, PIPELINE_TAG
+from onebutton_tracking.store import LOCK_TAG, check_there, find_experiment, find_runs, is_finished
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +43,7 @@ def find_model(client: MlflowClient, text: str) -> Subject:
 
     Raises:
         UnknownError: there is no such model, alias or version, or it was not made by a run.
+        DeletedError: the experiment of its runs was deleted in MLflow.
     """
     match = _MODEL.fullmatch(text)
     if match is None:
@@ -69,6 +72,7 @@ def find_model(client: MlflowClient, text: str) -> Subject:
 
 def _maker(client: MlflowClient, version: ModelVersion) -> Run:
     """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
+    find_experiment(client, version.name)  # says it where the run is gone because the whole experiment is
     wanted = f"{version.name}/{version.version}"
     made = [run for run in all_runs(client) if run.data.tags.get(RUN_TAG) == wanted]
     registered = [run for run in made if run.info.run_id == version.run_id]
@@ -106,6 +110,7 @@ def find_file(client: MlflowClient, file: Path) -> Run:
 
     Raises:
         UnknownError: the file is in no pipeline, or its results are not in MLflow.
+        DeletedError: the pipeline's experiment was deleted in MLflow.
         ResultsError: the pipeline was never run.
     """
     path = file.resolve()
@@ -114,11 +119,24 @@ def find_file(client: MlflowClient, file: Path) -> Run:
         message = f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
         raise UnknownError(message)
     digest = lock_digest(folder)
-    for run in all_runs(client):
-        if run.data.tags.get(LOCK_TAG) == digest and run.data.tags.get(PIPELINE_TAG) == folder.name:
-            return run
-    message = f"the results in {folder.name} are not in MLflow yet. `make track` brings them"
-    raise UnknownError(message)
+    finished = [run for run in find_runs(client, folder.name, digest) if is_finished(run)]
+    if not finished:
+        message = f"the results in {folder.name} are not in MLflow yet. `make track` brings them"
+        raise UnknownError(message)
+    return finished[0]
+
+
+def run_of_lock(uri: str, pipeline: str, digest: str) -> str:
+    """Return the id of the finished run of a `dvc.lock`; empty when there is none.
+
+    Raises:
+        StoreError: there is no MLflow yet, it is away, or it refuses.
+    """
+    check_there(uri)
+    with refusals(uri):
+        return next(
+            (str(run.info.run_id) for run in find_runs(open_store(uri), pipeline, digest) if is_finished(run)), ""
+        )
 
 
 def all_runs(client: MlflowClient) -> list[Run]:

@@ -13,25 +13,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from onebutton_tracking.commit import Commit
+from onebutton_tracking.marker import Marker, recall, remember
 from onebutton_tracking.origin import Origin, commit_for, find_origin
-from onebutton_tracking.results import STAND_IN, Results, ResultsError, collect, lock_digest
+from onebutton_tracking.results import DUMMY, Results, ResultsError, collect, lock_digest
 from onebutton_tracking.store import (
+    DIRTY_TAG,
+    LOCK_TAG,
     SOURCES_TAG,
-    Found,
+    DeletedError,
     StoreError,
     alone,
     check_writable,
     find_runs,
+    is_finished,
     is_server,
     shown,
     tracking_uri,
 )
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
 AFTER_RUN = "after-run"
 PATIENCE = 60  # seconds that `make run` waits for MLflow
 TRIES = 4  # of a mirror that meets others on a server
-AGAIN = 0.5  # seconds after which whoever is too slow is told once more
+AGAIN = 0.5  # seconds after which a mirror that is too slow is told once more
 
 
 class TooSlowError(BaseException):
@@ -44,63 +54,81 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
     Args:
         folder: of the pipeline.
         uri: of MLflow's store.
-        just_run: whether DVC has just found sources and results to agree.
+        just_run: whether DVC has just found sources and results to agree; then what was remembered of them is enough.
 
     Returns:
         One line that says what happened.
 
     Raises:
         ResultsError: the results are not complete.
+        DeletedError: the pipeline's experiment was deleted in MLflow.
         StoreError: the store cannot be used.
     """
     digest = lock_digest(folder)
-    runs = find_runs(uri, folder.name, digest)
-    whole = [run for run in runs or [] if run.finished]
-    if whole and len(whole) == len(runs or []) == 1:
-        return _already(folder, uri, whole[0], just_run=just_run)
+    known = recall(folder, shown(uri), digest) if just_run else None
+    if known and not _new_commit(folder, known, just_run=just_run):
+        return _already(folder, known)
+    check_writable(uri)
+    with refusals(uri):
+        from onebutton_tracking import entry
+
+        client = entry.open_store(uri)
+        runs = find_runs(client, folder.name, digest)
+        if len(runs) == 1 and is_finished(runs[0]):
+            return _confirm(client, folder, uri, runs[0], just_run=just_run)
     results = collect(folder)
     if results.model and not results.model.is_file():
         message = f"{results.model} is not here. `make run` or `make pull` brings it"
         raise ResultsError(message)
-    check_writable(uri)
     origin = find_origin(folder, digest, just_run=just_run)
     for _ in range(TRIES - 1 if is_server(uri) else 0):
         # Another mirror on the same server may have written the same at the same time, and tidied up after both: then the next
         # try finds that, or goes on from there, and may meet a third.
         with suppress(StoreError):
-            return _bring(results, origin, uri)
-    return _bring(results, origin, uri)
+            return _bring(client, results, origin, uri)
+    return _bring(client, results, origin, uri)
 
 
-def _bring(results: Results, origin: Origin, uri: str) -> str:
+def _bring(client: MlflowClient, results: Results, origin: Origin, uri: str) -> str:
     """Write a run, and leave one where several wrote."""
-    with refusals(uri):
-        from onebutton_tracking import entry
+    from onebutton_tracking import entry
 
-        client, crowded = entry.open_store(uri), is_server(uri)
-        with alone(uri, results.pipeline):
-            experiment = entry.experiment_id(client, results.pipeline, uri)
-            run = entry.open_run(client, experiment, results, origin)
-            model = entry.write(client, run, results, origin, crowded=crowded) if run else ""
-            kept = entry.keep_one(client, experiment, results, crowded=crowded)
+    crowded = is_server(uri)
+    with refusals(uri), alone(uri, results.pipeline):
+        experiment = entry.experiment_id(client, results.pipeline, uri)
+        run = entry.open_run(client, experiment, results, origin)
+        model = entry.write(client, run, results, origin, crowded=crowded) if run else ""
+        kept = entry.keep_one(client, experiment, results, crowded=crowded)
     if run is None:
         return f"{results.pipeline} is in MLflow already, run {kept[:8]}"
     return f"{results.pipeline} -> MLflow run {kept[:8]}{model}"
 
 
-def _already(folder: Path, uri: str, run: Found, *, just_run: bool) -> str:
-    """Leave a run as it is, unless it is dirty and a commit has come to hold its sources."""
-    words = f"{folder.name} is in MLflow already, run {run.run_id[:8]}"
-    if not run.dirty:
-        return words
-    commit = commit_for(folder, lock_digest(folder), run.tags.get(SOURCES_TAG, ""), just_run=just_run)
-    if commit is None:
-        return f"{words}; its sources are in no commit yet, MLflow keeps the patch"
-    with refusals(uri):
-        from onebutton_tracking import entry
+def _confirm(client: MlflowClient, folder: Path, uri: str, run: Run, *, just_run: bool) -> str:
+    """Leave a whole run as it is, unless it is dirty and a commit has come to hold its sources."""
+    from onebutton_tracking import entry
 
-        entry.gain_commit(entry.open_store(uri), run.run_id, Origin(lock_digest(folder), commit))
-    return f"{words}; its sources are now commit {commit.sha[:8]}"
+    tags = run.data.tags
+    dirty, sources = tags.get(DIRTY_TAG) == "true", tags.get(SOURCES_TAG, "")
+    marker = Marker(shown(uri), tags[LOCK_TAG], str(run.info.run_id), dirty, sources)
+    commit = _new_commit(folder, marker, just_run=just_run)
+    if commit is None:
+        remember(folder, marker)
+        return _already(folder, marker)
+    entry.gain_commit(client, marker.run_id, Origin(marker.lock_digest, commit))
+    return f"{folder.name} is in MLflow already, run {marker.run_id[:8]}; its sources are now commit {commit.sha[:8]}"
+
+
+def _new_commit(folder: Path, marker: Marker, *, just_run: bool) -> Commit | None:
+    """Find the commit that has come to hold the sources of a dirty run; None where there is none, or the run is not dirty."""
+    if not marker.dirty:
+        return None
+    return commit_for(folder, marker.lock_digest, marker.sources, just_run=just_run)
+
+
+def _already(folder: Path, marker: Marker) -> str:
+    kept = "; its sources are in no commit yet, MLflow keeps the patch" if marker.dirty else ""
+    return f"{folder.name} is in MLflow already, run {marker.run_id[:8]}{kept}"
 
 
 @contextmanager
@@ -164,6 +192,9 @@ def bring(folders: list[Path], uri: str, *, after_run: bool) -> int:
                 except ResultsError as error:
                     print(f"track: {folder.name}: {error}", file=sys.stderr)
                     status = 1
+                except DeletedError as error:
+                    print(f"track: {folder.name}: {error}", file=sys.stderr)
+                    status = status if after_run else 1
     except StoreError as error:  # the next pipeline would meet the same
         reason = str(error)
     except TooSlowError:
@@ -183,7 +214,7 @@ def main() -> int:
     root = Path.cwd()
     place = ".dummy" if os.environ.get("BUTTON_DATA") else "pipelines"
     paths = sorted(root.glob(f"{place}/*/dvc.yaml"))
-    folders = [path.parent for path in paths if wanted in (None, "", path.parent.name.removesuffix(STAND_IN))]
+    folders = [path.parent for path in paths if wanted in (None, "", path.parent.name.removesuffix(DUMMY))]
     if wanted and not folders:
         known = ", ".join(path.parent.name for path in paths) or "(none yet)"
         print(f"track: there is no pipeline {wanted!r}. PIPELINE can be: {known}", file=sys.stderr)

@@ -16,7 +16,7 @@ CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 
 
-STAND_IN = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
+DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
 
 
 class ResultsError(Exception):
@@ -57,7 +57,7 @@ class Results:
 
 
 def lock_digest(folder: Path) -> str:
-    """Digest of a pipeline's `dvc.lock`.
+    """Hash a pipeline's `dvc.lock` (SHA-256).
 
     Raises:
         ResultsError: the pipeline was never run.

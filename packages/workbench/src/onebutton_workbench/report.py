@@ -9,8 +9,9 @@ from typing import Any
 
 from onebutton_evaluation.report_data import INDEX, Around
 from onebutton_evaluation.site import write_site
+from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import ResultsError, lock_digest
-from onebutton_tracking.store import StoreError, find_runs, is_server, tracking_uri
+from onebutton_tracking.store import StoreError, is_server, tracking_uri
 from onebutton_workbench.changes import MAIN, check_base, is_commit
 from onebutton_workbench.checkout import call
 from onebutton_workbench.pressed import press, value
@@ -49,11 +50,10 @@ def _links(folder: Path, root: Path) -> dict[str, str]:
     uri = tracking_uri(root)
     server = uri if is_server(uri) else MLFLOW
     try:
-        runs = find_runs(uri, folder.name, lock_digest(folder)) or []
+        run = run_of_lock(uri, folder.name, lock_digest(folder))
     except (ResultsError, StoreError):
-        runs = []
-    ids = [run.run_id for run in runs if run.finished]
-    return {f"MLflow run {one[:8]} (make ui)": f"{server}/#/runs/{one}" for one in ids[:1]} or {"MLflow": server}
+        run = ""
+    return {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"} if run else {"MLflow": server}
 
 
 def report() -> int:
