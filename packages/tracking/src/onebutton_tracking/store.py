@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _check_answers(uri: str) -> None:
         connect_postgresql(uri).close()
     if not is_server(uri):
         return
+    from ssl import SSLError
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
@@ -101,6 +103,8 @@ def _check_answers(uri: str) -> None:
     except HTTPError as error:
         error.close()  # it holds the connection
     except (OSError, HTTPException) as error:
+        if isinstance(getattr(error, "reason", None), SSLError):
+            return  # MLflow's client may know the team's own certificates
         message = f"the server {shown(uri)} does not answer ({error})"
         raise StoreError(message) from None
 
@@ -114,7 +118,7 @@ def find_experiment(client: MlflowClient, pipeline: str) -> Experiment | None:
     found = client.get_experiment_by_name(pipeline)
     if found and found.lifecycle_stage == "deleted":
         uri = client.tracking_uri
-        where = f"MLFLOW_TRACKING_URI={uri} " if sqlite_file(uri) else ""  # any other is in the person's shell already
+        where = f"MLFLOW_TRACKING_URI={quote(uri)} " if sqlite_file(uri) else ""  # others are in the shell
         message = (
             f"somebody deleted the experiment {pipeline} in MLflow, so its runs can be neither read nor written. "
             f"`{where}.venv/bin/mlflow experiments restore --experiment-id {found.experiment_id}` brings it back "
