@@ -1,4 +1,4 @@
-"""A repo with one pipeline and one environment, and sealed releases in its place."""
+"""A repo with one pipeline and one environment, and sealed releases in its release store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onebutton_serving.sealed import MANIFEST, digest_of, seal
 
 ENVIRONMENTS = """
 [environments.local]
-place = "releases"
+store = "releases"
 may_deploy = ["*"]
 on_call = "you"
 champion = true
@@ -50,7 +50,7 @@ def target(repo: Path) -> Target:
 
 @pytest.fixture
 def put(repo: Path) -> Put:
-    """Put a sealed release into the place, without anybody pointing at it."""
+    """Put a sealed release into the release store, without anybody pointing at it."""
 
     def put(version: str) -> Path:
         folder = repo / "releases/flights" / version
@@ -64,16 +64,16 @@ def put(repo: Path) -> Put:
 
 @pytest.fixture
 def deployed(target: Target, put: Put) -> Callable[[str], None]:
-    """Put a release into the place and into service."""
+    """Put a release into the release store and into service."""
 
     def deployed(version: str) -> None:
-        before = read_pointer(target.place)
+        before = read_pointer(target.store)
         folder = target.root / "releases/flights" / version
         folder = folder if folder.is_dir() else put(version)
         number, old = (before.sequence + 1, before.version) if before else (1, "")
         digest = digest_of(folder / MANIFEST)
-        move(target.place, Entry(number, now(), "ann", "local", "flights", "deploy", old, version, "", digest))
-        settle(target.place)
+        move(target.store, Entry(number, now(), "ann", "local", "flights", "deploy", old, version, "", digest))
+        settle(target.store)
 
     return deployed
 
@@ -128,7 +128,7 @@ def write_release(
 
 @pytest.fixture
 def make_release(repo: Path) -> Callable[..., Path]:
-    """Put a small release that loads into the place, without anybody pointing at it."""
+    """Put a small release that loads into the release store, without anybody pointing at it."""
 
     def make_release(version: str, **how: Any) -> Path:
         return write_release(repo / "releases/flights" / version, **how)

@@ -13,7 +13,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_release import buttons, deploy
-from onebutton_release.deploy import Wish
+from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
 from onebutton_release.pointer import been_in_service, read_history, read_pointer
 from onebutton_release.rollback import rollback
@@ -26,10 +26,10 @@ Make = Callable[..., Path]
 
 
 class Fake:
-    """What answers `/v1/model` at an address: it follows the pointer of a place, or refuses to."""
+    """What answers `/v1/model` at an address: it follows the pointer of a release store, or refuses to."""
 
-    def __init__(self, place: Path) -> None:
-        self.place, self.refuses, self.has = place, "", ""
+    def __init__(self, store: Path) -> None:
+        self.store, self.refuses, self.has = store, "", ""
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ class Fake:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def worker(self) -> dict[str, Any]:
-        file = self.place / "pointer.json"
+        file = self.store / "pointer.json"
         wanted = json.loads(file.read_bytes())["version"] if file.is_file() else ""
         if self.refuses and wanted == self.refuses:
             return {"pid": 1, "version": self.has, "refused": {"version": wanted, "why": "golden example 1 differs"}}
@@ -73,8 +73,8 @@ def find(repo: Path, name: str = "local") -> Target:
     return find_target(repo, "flights", name, name)
 
 
-def put(target: Target, version: str, say: Callable[[str], None] = lambda _: None, **wish: Any) -> str:
-    return deploy.deploy(target, None, Wish(version=version, **wish), say).version
+def put(target: Target, version: str, say: Callable[[str], None] = lambda _: None, **request: Any) -> str:
+    return deploy.deploy(target, None, DeployRequest(version=version, **request), say).version
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_a_release_is_in_service_when_every_process_says_so(repo: Path, fake: Fa
     said: list[str] = []
     assert put(find(repo), A, said.append) == A
     assert said == [f"{fake.address}: 2 processes have {A} in service"]
-    assert [entry.after for entry in read_history(find(repo).place)] == [A]
+    assert [entry.after for entry in read_history(find(repo).store)] == [A]
 
 
 def test_a_server_that_refuses_takes_the_pointer_back(repo: Path, fake: Fake, make_release: Make) -> None:
@@ -101,10 +101,10 @@ def test_a_server_that_refuses_takes_the_pointer_back(repo: Path, fake: Fake, ma
         put(find(repo), B)
     assert "stays on the old release: golden example 1 differs" in str(refused.value)
     assert f"So the pointer moved back: {A} is in service in local" in str(refused.value)
-    pointer = read_pointer(find(repo).place)
+    pointer = read_pointer(find(repo).store)
     assert pointer
     assert (pointer.version, pointer.sequence) == (A, 3)
-    assert [(entry.action, entry.after) for entry in read_history(find(repo).place)] == [
+    assert [(entry.action, entry.after) for entry in read_history(find(repo).store)] == [
         ("deploy", A),
         ("deploy", B),
         ("undo", A),
@@ -196,19 +196,19 @@ def test_production_takes_only_what_was_in_service_in_staging(repo: Path, fake: 
     (repo / "prod").mkdir()
     with (repo / FILE).open("a", encoding="utf-8") as stream:
         stream.write(
-            '[environments.production]\nplace = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
+            '[environments.production]\nstore = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
         )
     make_release(A)
     make_release(B, slope=0.002)
     with pytest.raises(InputError, match="nothing is in service in local yet, and must be before it comes here"):
-        deploy.deploy(find(repo, "production"), find(repo), Wish(), lambda _: None)
+        deploy.deploy(find(repo, "production"), find(repo), DeployRequest(), lambda _: None)
     put(find(repo), A)
     fake.refuses = B
     with pytest.raises(InputError):
         put(find(repo), B)
     with pytest.raises(InputError, match=f"{B} was never in service in local"):
-        deploy.deploy(find(repo, "production"), find(repo), Wish(version=B), lambda _: None)
-    moved = deploy.deploy(find(repo, "production"), find(repo), Wish(), lambda _: None)
+        deploy.deploy(find(repo, "production"), find(repo), DeployRequest(version=B), lambda _: None)
+    moved = deploy.deploy(find(repo, "production"), find(repo), DeployRequest(), lambda _: None)
     assert moved.version == A
     assert (repo / "prod/flights" / A / "MANIFEST.sha256").read_bytes() == (
         repo / "releases/flights" / A / "MANIFEST.sha256"
@@ -239,10 +239,10 @@ def test_a_first_release_that_a_server_refuses_counts_for_nothing_until_it_takes
     for _ in range(2):
         with pytest.raises(InputError, match=f"still names {A}. Mend that server, and press again"):
             put(find(repo), A)
-    assert been_in_service(read_history(find(repo).place)) == set()
+    assert been_in_service(read_history(find(repo).store)) == set()
     fake.refuses = ""
     assert put(find(repo), A) == A
-    assert been_in_service(read_history(find(repo).place)) == {A}
+    assert been_in_service(read_history(find(repo).store)) == {A}
 
 
 def test_without_servers_that_could_confirm_a_release_nothing_moves(repo: Path, fake: Fake, make_release: Make) -> None:
@@ -251,7 +251,7 @@ def test_without_servers_that_could_confirm_a_release_nothing_moves(repo: Path, 
     (repo / FILE).write_text(text.replace("flights = ", "weather = "), encoding="utf-8")
     with pytest.raises(InputError, match=r"names no server of flights, .* Name them under `servers` in deploy"):
         put(find(repo), A)
-    assert read_pointer(find(repo).place) is None
+    assert read_pointer(find(repo).store) is None
     with (repo / FILE).open("a", encoding="utf-8") as stream:
         stream.write("image = true\n")  # Kubernetes confirms it
     assert put(find(repo), A) == A
@@ -301,12 +301,12 @@ def test_a_full_disk_leaves_the_old_release_in_service(
     monkeypatch.setattr(shutil, "copytree", _full)
     with (repo / FILE).open("a", encoding="utf-8") as stream:
         stream.write(
-            '[environments.production]\nplace = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
+            '[environments.production]\nstore = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
         )
     monkeypatch.setenv("BUTTON_PIPELINE", "flights")
     monkeypatch.setenv("BUTTON_ENV", "production")
     assert buttons.press("deploy", repo) == 1
-    assert read_pointer(find(repo, "production").place) is None
+    assert read_pointer(find(repo, "production").store) is None
     assert [path.name for path in (repo / "prod/flights").iterdir()] == [".lock"]
     assert fake.worker()["version"] == A
 

@@ -9,22 +9,22 @@ from onebutton_release.environments import (
     FILE,
     check_allowed,
     choose,
-    place_of,
     read_environments,
     release_in_service,
+    store_of,
     who,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = """
 [environments.staging]
-place = "/srv/nowhere/staging"
+store = "/srv/nowhere/staging"
 may_deploy = ["*"]
 on_call = "the platform team"
 servers = { flights = ["http://127.0.0.1:9"] }
 
 [environments.production]
-place = "/srv/nowhere/production"
+store = "/srv/nowhere/production"
 may_deploy = ["ann@acme.example"]
 on_call = "Ann, +1 555 0100"
 after = "staging"
@@ -57,13 +57,13 @@ def test_a_place_that_is_not_there_is_red(repo: Path) -> None:
     add(repo, PRODUCTION)
     environments = read_environments(repo)
     with pytest.raises(InputError, match="staging keeps releases in /srv/nowhere/staging, which is not there"):
-        place_of("staging", environments["staging"], "flights", repo)
+        store_of("staging", environments["staging"], "flights", repo)
 
 
 def test_a_hosted_runner_cannot_deploy_into_its_own_checkout(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     with pytest.raises(InputError, match="inside a checkout that GitHub throws away"):
-        place_of("local", read_environments(repo)["local"], "flights", repo)
+        store_of("local", read_environments(repo)["local"], "flights", repo)
     assert not (repo / "releases").exists()
 
 
@@ -93,7 +93,7 @@ def test_without_a_name_rollback_means_production(repo: Path) -> None:
         ('on_call = "you"', "", "on_call"),
         ("laptop = true", "laptop = true\nserver = 3", "unknown key"),
         ('may_deploy = ["*"]', "may_deploy = []", "may_deploy"),
-        ('place = "releases"', 'place = "releases"\nafter = "moon"', "which is no other environment"),
+        ('store = "releases"', 'store = "releases"\nafter = "moon"', "which is no other environment"),
         ("[environments.local]", "[environments", "not a file of parameters"),
     ],
 )

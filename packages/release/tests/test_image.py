@@ -41,7 +41,7 @@ def instructions() -> list[tuple[str, str]]:
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     """A sealed folder whose schema can be read; nothing here loads its model."""
-    folder = tmp_path / "place/small/20260102-0123abcd"
+    folder = tmp_path / "store/small/20260102-0123abcd"
     folder.mkdir(parents=True)
     contracts = {"input_contract": "features 1.0.0", "output_contract": "predictions 1.0.0"}
     sides = {"inputs": [{"name": "x", "type": "number"}], "outputs": [{"name": "y", "type": "number"}]}

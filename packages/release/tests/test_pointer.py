@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onebutton_release.pointer import Entry, been_in_service, good, read_history, read_pointer, rolled_back
 from onebutton_release.target import Target
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError
 
 VERSIONS = [f"2026110{number}-{number:08x}" for number in range(1, 6)]
@@ -82,21 +82,21 @@ def test_a_version_that_would_lead_elsewhere_is_damage(target: Target, version: 
     """Whoever can write to a bucket must not choose a folder on the machine of whoever deploys."""
     line = asdict(entry(1, "deploy", "", version))
     pointer = {"version": version, "sequence": 1, "breaking": False, "entry": line}
-    target.place.write("pointer.json", json.dumps(pointer).encode())
-    with pytest.raises(PlaceError, match=r"pointer\.json is damaged"):
-        read_pointer(target.place)
+    target.store.write("pointer.json", json.dumps(pointer).encode())
+    with pytest.raises(ReleaseStoreError, match=r"pointer\.json is damaged"):
+        read_pointer(target.store)
     with pytest.raises(ReleaseError, match="is no version of a release"):
         target.fetch(version)
-    target.place.write("pointer.json", json.dumps(pointer | {"version": VERSIONS[0]}).encode())
-    with pytest.raises(PlaceError, match=r"pointer\.json is damaged"):
-        read_pointer(target.place)
-    (Path(target.place.url) / "pointer.json").unlink()
-    target.place.append(1, json.dumps(line).encode())
-    assert read_history(target.place) == []
+    target.store.write("pointer.json", json.dumps(pointer | {"version": VERSIONS[0]}).encode())
+    with pytest.raises(ReleaseStoreError, match=r"pointer\.json is damaged"):
+        read_pointer(target.store)
+    (Path(target.store.url) / "pointer.json").unlink()
+    target.store.append(1, json.dumps(line).encode())
+    assert read_history(target.store) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "x"}', b"\xff\xfe", b'{"entry": {}}', b"null"])
 def test_a_damaged_pointer_is_told_and_never_guessed(target: Target, content: bytes) -> None:
-    target.place.write("pointer.json", content)
-    with pytest.raises(PlaceError, match=r"pointer\.json is damaged"):
-        read_pointer(target.place)
+    target.store.write("pointer.json", content)
+    with pytest.raises(ReleaseStoreError, match=r"pointer\.json is damaged"):
+        read_pointer(target.store)

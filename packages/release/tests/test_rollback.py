@@ -15,7 +15,7 @@ from onebutton_release import buttons
 from onebutton_release.pointer import read_history, read_pointer
 from onebutton_release.rollback import rollback
 from onebutton_release.target import Target
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
 Deployed = Callable[[str], None]
@@ -26,7 +26,7 @@ def quiet(_words: str) -> None:
 
 
 def in_service(target: Target) -> str:
-    pointer = read_pointer(target.place)
+    pointer = read_pointer(target.store)
     return pointer.version if pointer else ""
 
 
@@ -35,7 +35,7 @@ def test_going_back_takes_the_release_before_and_says_so_in_the_history(target: 
     deployed(B)
     assert rollback(target, version="", why="every flight is late, it says", say=quiet).version == A
     assert in_service(target) == A
-    last = json.loads(target.place.history()[-1])
+    last = json.loads(target.store.history()[-1])
     assert (last["action"], last["before"], last["after"]) == ("rollback", B, A)
     assert (last["who"], last["why"]) == ("ann@acme.example", "every flight is late, it says")
 
@@ -83,7 +83,7 @@ def test_a_release_that_was_never_in_service_is_no_place_to_go_back_to(target: T
 def test_while_somebody_deploys_nobody_else_can(target: Target, deployed: Deployed) -> None:
     deployed(A)
     deployed(B)
-    with target.place.hold(), pytest.raises(PlaceError, match="somebody deploys or rolls back right now"):
+    with target.store.hold(), pytest.raises(ReleaseStoreError, match="somebody deploys or rolls back right now"):
         rollback(target, version="", why="bad", say=quiet)
     assert in_service(target) == B
 
@@ -93,13 +93,13 @@ def test_the_line_that_a_crash_kept_from_the_history_is_written_by_the_next_pres
 ) -> None:
     deployed(A)
     deployed(B)
-    file = Path(target.place.url) / "deployments.jsonl"
+    file = Path(target.store.url) / "deployments.jsonl"
     whole = file.read_bytes()
     first, _second = whole.splitlines(keepends=True)
     file.write_bytes(first + b'{"sequence": 2, "at')  # torn by a crash, the pointer moved already
-    assert [entry.after for entry in read_history(target.place)] == [A, B]
+    assert [entry.after for entry in read_history(target.store)] == [A, B]
     rollback(target, version="", why="bad", say=quiet)
-    lines = [entry.after for entry in read_history(target.place)]
+    lines = [entry.after for entry in read_history(target.store)]
     assert lines == [A, B, A]
     assert [json.loads(line)["sequence"] for line in file.read_bytes().splitlines() if line.endswith(b"}")] == [1, 2, 3]
 
@@ -145,5 +145,5 @@ def test_a_mistake_is_one_line_and_status_1(
 def test_history_grows_by_one_line_a_move(target: Target, deployed: Deployed) -> None:
     for version in (A, B, C, A):
         deployed(version)
-    assert len(target.place.history()) == 4
-    assert all(time.strptime(json.loads(line)["at"][:19], "%Y-%m-%dT%H:%M:%S") for line in target.place.history())
+    assert len(target.store.history()) == 4
+    assert all(time.strptime(json.loads(line)["at"][:19], "%Y-%m-%dT%H:%M:%S") for line in target.store.history())

@@ -63,7 +63,7 @@ SCHEMA = Schema(
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed release."""
-    folder = tmp_path_factory.mktemp("place") / VERSION
+    folder = tmp_path_factory.mktemp("store") / VERSION
     folder.mkdir()
     shutil.copy(MODEL, folder / "model.onnx")
     (folder / "schema.json").write_text(json.dumps({"format": 1, **asdict(SCHEMA)}))

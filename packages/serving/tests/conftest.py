@@ -20,9 +20,9 @@ import pytest
 from onebutton_serving.app import App
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.pages import Pages
-from onebutton_serving.roster import Roster
 from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
+from onebutton_serving.worker_status import WorkerStatus
 
 HERE = Path(__file__).parent
 FIRST, SECOND = "20261124-0a0a0a0a", "20261125-0b0b0b0b"
@@ -62,8 +62,8 @@ def golden_rows(model: str = "first") -> list[dict[str, Any]]:
     return rows
 
 
-def make_release(place: Path, version: str = FIRST, model: str = "first", **schema: Any) -> Path:
-    folder = place / "flights" / version
+def make_release(store: Path, version: str = FIRST, model: str = "first", **schema: Any) -> Path:
+    folder = store / "flights" / version
     folder.mkdir(parents=True)
     shutil.copyfile(HERE / f"{model}.onnx", folder / "model.onnx")
     shutil.copyfile(HERE / f"{model}.golden.json", folder / "golden.json")
@@ -76,8 +76,8 @@ def make_release(place: Path, version: str = FIRST, model: str = "first", **sche
     return folder
 
 
-def point(place: Path, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
-    pointer = place / "flights" / "pointer.json"
+def point(store: Path, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
+    pointer = store / "flights" / "pointer.json"
     draft = pointer.with_suffix(".draft")
     draft.write_text(json.dumps({"version": version, "sequence": sequence, "breaking": breaking, "entry": {}}))
     draft.replace(pointer)
@@ -100,9 +100,9 @@ def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A place with two releases, the first in service."""
-    folder = tmp_path / "place"
+def store(tmp_path: Path) -> Path:
+    """A release store with two releases, the first in service."""
+    folder = tmp_path / "store"
     make_release(folder, FIRST, "first")
     make_release(folder, SECOND, "second")
     point(folder, FIRST)
@@ -113,7 +113,7 @@ class Client:
     """Asks the application without a network, as an ASGI server would."""
 
     def __init__(self, state: Path, key: str = "") -> None:
-        self.service = Service(Roster(state / "workers"), state)
+        self.service = Service(WorkerStatus(state / "workers"), state)
         self.log = PredictionLog(state / "log", key)
         self.app = App(self.service, self.log, None, Pages(self.service, None).application())
         self.runner = asyncio.Runner()
@@ -154,7 +154,7 @@ class Client:
 
     def close(self) -> None:
         self.log.close()
-        self.service.roster.close()
+        self.service.status.close()
         self.runner.close()
 
 

@@ -206,7 +206,7 @@ def test_before_a_release_is_loaded_the_server_says_what_it_waits_for(tmp_path: 
 def test_a_column_may_have_any_name(tmp_path: Path) -> None:
     """Names that Python reserves, or that mean something to a page, are only names."""
     client = Client(tmp_path)
-    folder = make_release(tmp_path / "place")
+    folder = make_release(tmp_path / "store")
     client.service.fix(folder)
     reader = client.service.current
     assert reader is not None

@@ -20,12 +20,12 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 
 def test_5_000_made_up_requests_meet_no_server_error(
-    serve: Callable[..., Server], place: Path, tmp_path: Path, not_run: Callable[[str], None]
+    serve: Callable[..., Server], store: Path, tmp_path: Path, not_run: Callable[[str], None]
 ) -> None:
     program = Path(sys.executable).with_name("schemathesis")
     if not program.is_file():
         not_run("schemathesis is not installed. `make test SLOW=1` brings it")
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     common = [
         str(program), "run", f"{server.address}/openapi.json", "--max-examples", "2480", "--checks", CHECKS,
         "--phases", "coverage,fuzzing", "--include-path", "/v1/predict", "--suppress-health-check", "all",

@@ -48,9 +48,9 @@ def opened(browser: Browser, server: Server, size: tuple[int, int], scheme: Any,
 
 
 def test_a_person_asks_for_a_prediction_on_the_page(
-    browser: Browser, serve: Callable[..., Server], place: Path
+    browser: Browser, serve: Callable[..., Server], store: Path
 ) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     complaints: list[str] = []
     page = opened(browser, server, DESK, "light", complaints)
     page.get_by_role("button", name="Predict").click()
@@ -79,9 +79,9 @@ def test_a_person_asks_for_a_prediction_on_the_page(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_every_field_has_a_label(
-    browser: Browser, serve: Callable[..., Server], place: Path, tmp_path: Path, scheme: str
+    browser: Browser, serve: Callable[..., Server], store: Path, tmp_path: Path, scheme: str
 ) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     complaints: list[str] = []
     page = opened(browser, server, PHONE, scheme, complaints)
     page.get_by_role("button", name="Predict").click()

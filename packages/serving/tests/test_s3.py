@@ -1,4 +1,4 @@
-"""A place in S3, against a real server that speaks it and checks signatures."""
+"""A release store in S3, against a real server that speaks it and checks signatures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Server, damage, golden_rows, make_release
 
 from onebutton_serving.loading import load_release
-from onebutton_serving.places import Place, PlaceError, open_place
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError, open_store
 from onebutton_serving.sealed import MANIFEST
 
 pytestmark = pytest.mark.slow
@@ -72,16 +72,16 @@ def url(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @pytest.fixture
-def s3(url: str, place: Path) -> Place:
-    """A place in S3 that holds both releases, the first in service."""
-    found = open_place(url, "flights")
+def s3(url: str, store: Path) -> ReleaseStore:
+    """A release store in S3 that holds both releases, the first in service."""
+    found = open_store(url, "flights")
     for version in (FIRST, SECOND):
-        found.publish(place / "flights" / version)
+        found.publish(store / "flights" / version)
     found.write("pointer.json", json.dumps({"version": FIRST, "sequence": 1, "breaking": False}).encode())
     return found
 
 
-def test_a_release_comes_back_as_it_was_published(s3: Place, tmp_path: Path) -> None:
+def test_a_release_comes_back_as_it_was_published(s3: ReleaseStore, tmp_path: Path) -> None:
     assert s3.releases() == [FIRST, SECOND]
     folder = s3.fetch(FIRST, tmp_path / "cache")
     assert load_release(folder).version == FIRST
@@ -90,34 +90,34 @@ def test_a_release_comes_back_as_it_was_published(s3: Place, tmp_path: Path) -> 
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [".lock", FIRST]
 
 
-def test_workers_that_share_a_cache_all_get_a_whole_release(s3: Place, url: str, tmp_path: Path) -> None:
-    places = [open_place(url, "flights") for _ in range(6)]
+def test_workers_that_share_a_cache_all_get_a_whole_release(s3: ReleaseStore, url: str, tmp_path: Path) -> None:
+    stores = [open_store(url, "flights") for _ in range(6)]
     for attempt in range(5):
-        with ThreadPoolExecutor(len(places)) as pool:
+        with ThreadPoolExecutor(len(stores)) as pool:
             cache = tmp_path / f"cache-{attempt}"
-            found = pool.map(lambda place, where=cache: load_release(place.fetch(FIRST, where)).version, places)
-            assert list(found) == [FIRST] * len(places)
+            found = pool.map(lambda store, where=cache: load_release(store.fetch(FIRST, where)).version, stores)
+            assert list(found) == [FIRST] * len(stores)
     assert s3.releases() == [FIRST, SECOND]
 
 
-def test_a_copy_does_not_hide_what_the_place_has_lost(s3: Place, url: str, tmp_path: Path) -> None:
+def test_a_copy_does_not_hide_what_the_place_has_lost(s3: ReleaseStore, url: str, tmp_path: Path) -> None:
     copy = s3.fetch(FIRST, tmp_path / "cache")
     assert s3.lacks(FIRST, copy) == ""
-    place: Any = open_place(url, "flights")
-    place._call("delete_object", f"{FIRST}/model.onnx")
+    store: Any = open_store(url, "flights")
+    store._call("delete_object", f"{FIRST}/model.onnx")
     assert s3.lacks(FIRST, copy) == f"release {FIRST}: model.onnx is missing in {url}/flights"
-    place._call("delete_object", f"{FIRST}/{MANIFEST}")
+    store._call("delete_object", f"{FIRST}/{MANIFEST}")
     assert "holds another MANIFEST.sha256 than the copy on this machine, or none" in s3.lacks(FIRST, copy)
 
 
-def test_a_lock_that_cannot_be_removed_does_not_turn_what_was_done_into_a_failure(s3: Place) -> None:
+def test_a_lock_that_cannot_be_removed_does_not_turn_what_was_done_into_a_failure(s3: ReleaseStore) -> None:
     with pytest.MonkeyPatch.context() as away, s3.hold():
         away.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
-        away.setattr(s3, "read", lambda _: (_ for _ in ()).throw(PlaceError("it cannot be reached")))
+        away.setattr(s3, "read", lambda _: (_ for _ in ()).throw(ReleaseStoreError("it cannot be reached")))
 
 
 def test_an_upload_that_was_cut_off_does_not_count_and_the_next_one_completes_it(
-    s3: Place, url: str, tmp_path: Path
+    s3: ReleaseStore, url: str, tmp_path: Path
 ) -> None:
     folder = make_release(tmp_path / "more", "20261126-0c0c0c0c")
     manifest = (folder / MANIFEST).read_bytes()
@@ -125,10 +125,10 @@ def test_an_upload_that_was_cut_off_does_not_count_and_the_next_one_completes_it
     assert folder.name not in s3.releases()
     s3.publish(folder)
     assert s3.read(f"{folder.name}/{MANIFEST}") == manifest
-    load_release(open_place(url, "flights").fetch(folder.name, tmp_path / "cache"))
+    load_release(open_store(url, "flights").fetch(folder.name, tmp_path / "cache"))
 
 
-def test_the_stamp_of_the_pointer_changes_with_it(s3: Place) -> None:
+def test_the_stamp_of_the_pointer_changes_with_it(s3: ReleaseStore) -> None:
     before = s3.stamp("pointer.json")
     assert s3.stamp("pointer.json") == before
     s3.write("pointer.json", b"{}")
@@ -137,7 +137,7 @@ def test_the_stamp_of_the_pointer_changes_with_it(s3: Place) -> None:
     assert s3.read("none.json") is None
 
 
-def test_a_line_of_the_history_is_written_once(s3: Place) -> None:
+def test_a_line_of_the_history_is_written_once(s3: ReleaseStore) -> None:
     for sequence, line in ((1, b"one"), (2, b"two"), (2, b"another"), (10, b"ten")):
         s3.append(sequence, line)
     assert s3.history() == [b"one", b"two", b"ten"]
@@ -187,7 +187,9 @@ class _PassOn(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(params=["conditions are kept", "conditions are ignored"])
-def locked(request: pytest.FixtureRequest, s3: Place, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def locked(
+    request: pytest.FixtureRequest, s3: ReleaseStore, port: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ReleaseStore]:
     if request.param == "conditions are ignored":
         yield s3
         return
@@ -199,33 +201,33 @@ def locked(request: pytest.FixtureRequest, s3: Place, port: int, monkeypatch: py
 
 
 def test_of_many_who_come_at_once_one_moves_the_pointer(
-    locked: Place, url: str, monkeypatch: pytest.MonkeyPatch
+    locked: ReleaseStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert locked.read("lock.json") is None
     monkeypatch.setattr("onebutton_serving.s3.SETTLED", 3.0)  # on a busy machine "the same moment" is a longer one
-    places = [open_place(url, "flights") for _ in range(6)]
-    together, refused = threading.Barrier(len(places)), threading.Semaphore(0)
+    stores = [open_store(url, "flights") for _ in range(6)]
+    together, refused = threading.Barrier(len(stores)), threading.Semaphore(0)
 
-    def press(place: Place) -> bool:
+    def press(store: ReleaseStore) -> bool:
         together.wait(60)
         try:
-            with place.hold():
-                for _ in range(len(places) - 1):
+            with store.hold():
+                for _ in range(len(stores) - 1):
                     assert refused.acquire(timeout=60)
                 return True
-        except PlaceError:
+        except ReleaseStoreError:
             refused.release()
             return False
 
-    with ThreadPoolExecutor(len(places)) as pool:
-        assert sum(pool.map(press, places)) == 1
+    with ThreadPoolExecutor(len(stores)) as pool:
+        assert sum(pool.map(press, stores)) == 1
 
 
-def test_two_cannot_move_the_pointer_at_once_and_a_lock_left_behind_ends(locked: Place, url: str) -> None:
-    s3 = open_place(url, "flights")
+def test_two_cannot_move_the_pointer_at_once_and_a_lock_left_behind_ends(locked: ReleaseStore, url: str) -> None:
+    s3 = open_store(url, "flights")
     assert locked.stamp("lock.json") == ""
-    other = open_place(url, "flights")
-    with s3.hold(), pytest.raises(PlaceError, match="deploys or rolls back right now"), other.hold():
+    other = open_store(url, "flights")
+    with s3.hold(), pytest.raises(ReleaseStoreError, match="deploys or rolls back right now"), other.hold():
         pass
     with other.hold():
         pass
@@ -234,7 +236,7 @@ def test_two_cannot_move_the_pointer_at_once_and_a_lock_left_behind_ends(locked:
     with other.hold():
         pass
     s3.write("lock.json", json.dumps({"who": "ann on laptop", "until": time.time() + 60, "token": "x"}).encode())
-    with pytest.raises(PlaceError, match="ann on laptop deploys or rolls back right now"), other.hold():
+    with pytest.raises(ReleaseStoreError, match="ann on laptop deploys or rolls back right now"), other.hold():
         pass
 
 
@@ -243,8 +245,8 @@ def test_what_is_wrong_is_said_in_a_line(
     url: str, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def said(address: str) -> str:
-        with pytest.raises(PlaceError) as refused:
-            open_place(address, "flights").read("pointer.json")
+        with pytest.raises(ReleaseStoreError) as refused:
+            open_store(address, "flights").read("pointer.json")
         assert "\n" not in str(refused.value)
         return str(refused.value)
 
@@ -263,9 +265,9 @@ def test_what_is_wrong_is_said_in_a_line(
 
 
 def test_a_server_follows_a_pointer_in_s3_and_keeps_its_model_when_s3_is_gone(
-    s3: Place, url: str, variables: dict[str, str], serve: Callable[..., Server]
+    s3: ReleaseStore, url: str, variables: dict[str, str], serve: Callable[..., Server]
 ) -> None:
-    server = serve("--place", url, "--pipeline", "flights", **variables).ready()
+    server = serve("--store", url, "--pipeline", "flights", **variables).ready()
     s3.write("pointer.json", json.dumps({"version": SECOND, "sequence": 2, "breaking": False}).encode())
     server.until(lambda: server.versions() == {SECOND})
     assert server.predict(golden_rows("second")[0]["input"])[1]["predictions"] == [golden_rows("second")[0]["output"]]

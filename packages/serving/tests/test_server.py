@@ -78,14 +78,14 @@ class Load:
             await asyncio.gather(*tasks)
 
 
-def test_swaps_under_load_fail_nobody_mix_nothing_and_take_less_than_a_second(serve: Serve, place: Path) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights", "--workers", "2").ready(2)
+def test_swaps_under_load_fail_nobody_mix_nothing_and_take_less_than_a_second(serve: Serve, store: Path) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights", "--workers", "2").ready(2)
     load = Load(server.port)
 
     def swaps() -> list[float]:
         taken = []
         for sequence, version in enumerate([SECOND, FIRST, SECOND, FIRST], start=2):
-            point(place, version, sequence)
+            point(store, version, sequence)
             taken.append(server.until(lambda version=version: server.versions() == {version}))  # type: ignore[misc]
             time.sleep(0.2)
         return taken
@@ -96,13 +96,13 @@ def test_swaps_under_load_fail_nobody_mix_nothing_and_take_less_than_a_second(se
     assert min(taken) < 1  # the clients take every core: how much longer the others took, says how busy those are
 
 
-def test_a_release_that_is_refused_under_load_changes_nothing_and_is_told(serve: Serve, place: Path) -> None:
-    damage(place / "flights" / SECOND / "golden.json")
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+def test_a_release_that_is_refused_under_load_changes_nothing_and_is_told(serve: Serve, store: Path) -> None:
+    damage(store / "flights" / SECOND / "golden.json")
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     load = Load(server.port)
 
     def refusal() -> None:
-        point(place, SECOND, 2)
+        point(store, SECOND, 2)
         server.until(lambda: bool(server.workers()[0]["refused"]))
 
     asyncio.run(load.during(refusal))
@@ -115,13 +115,13 @@ def test_a_release_that_is_refused_under_load_changes_nothing_and_is_told(serve:
     assert f"{FIRST} stays in service" in server.said()
 
 
-def test_a_server_that_starts_on_a_damaged_release_says_so_and_recovers(serve: Serve, place: Path) -> None:
-    damage(place / "flights" / FIRST / "model.onnx")
-    server = serve("--place", str(place), "--pipeline", "flights")
+def test_a_server_that_starts_on_a_damaged_release_says_so_and_recovers(serve: Serve, store: Path) -> None:
+    damage(store / "flights" / FIRST / "model.onnx")
+    server = serve("--store", str(store), "--pipeline", "flights")
     server.until(lambda: "model.onnx was changed" in str(server.get("/health/ready")))
     assert server.get("/health/ready")[0] == 503
     assert server.predict(ROW)[0] == 503
-    point(place, SECOND, 2)
+    point(store, SECOND, 2)
     server.until(lambda: server.get("/health/ready")[0] == 200)
     assert server.predict(ROW)[1]["version"] == SECOND
 
@@ -129,7 +129,7 @@ def test_a_server_that_starts_on_a_damaged_release_says_so_and_recovers(serve: S
 def test_a_fixed_release_that_does_not_answer_as_judged_ends_the_server_with_a_reason(
     serve: Serve, tmp_path: Path
 ) -> None:
-    folder = make_release(tmp_path / "place")
+    folder = make_release(tmp_path / "store")
     golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     golden["rows"][1]["output"]["probability"] = 0.99
     for file in folder.iterdir():
@@ -144,8 +144,8 @@ def test_a_fixed_release_that_does_not_answer_as_judged_ends_the_server_with_a_r
     assert last.startswith(f"serving: release {FIRST}: golden example 2")
 
 
-def test_a_killed_worker_comes_back_and_its_log_is_whole(serve: Serve, place: Path) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+def test_a_killed_worker_comes_back_and_its_log_is_whole(serve: Serve, store: Path) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     for _ in range(50):
         assert server.predict(ROW)[0] == 200
     server.until(lambda: "onebutton_log_rows_written_total 50.0" in server.get("/metrics")[1])
@@ -159,8 +159,8 @@ def test_a_killed_worker_comes_back_and_its_log_is_whole(serve: Serve, place: Pa
     assert list((server.state / "log").glob("*.journal")) == []
 
 
-def test_when_the_server_is_killed_its_workers_end_and_the_port_is_free(serve: Serve, place: Path) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+def test_when_the_server_is_killed_its_workers_end_and_the_port_is_free(serve: Serve, store: Path) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     server.process.kill()
     server.process.wait()
     for _ in range(1500):
@@ -171,8 +171,8 @@ def test_when_the_server_is_killed_its_workers_end_and_the_port_is_free(serve: S
     raise AssertionError(server.said())
 
 
-def test_requests_under_way_are_answered_when_the_server_is_told_to_end(serve: Serve, place: Path) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+def test_requests_under_way_are_answered_when_the_server_is_told_to_end(serve: Serve, store: Path) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     large = json.dumps({"rows": [ROW] * 10_000}).encode()
 
     async def end_meanwhile() -> list[tuple[int, bytes]]:
@@ -196,11 +196,11 @@ def test_requests_under_way_are_answered_when_the_server_is_told_to_end(serve: S
     assert read_log(server.state / "log").collect().height == 40_000
 
 
-def test_a_full_disk_drops_the_log_and_counts_it_and_answers_go_on(serve: Serve, place: Path) -> None:
+def test_a_full_disk_drops_the_log_and_counts_it_and_answers_go_on(serve: Serve, store: Path) -> None:
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
-    server = serve("--place", str(place), "--pipeline", "flights", before=little_room).ready()
+    server = serve("--store", str(store), "--pipeline", "flights", before=little_room).ready()
     for _ in range(20):
         assert server.predict(*[ROW] * 200)[0] == 200
         time.sleep(0.05)
@@ -210,8 +210,8 @@ def test_a_full_disk_drops_the_log_and_counts_it_and_answers_go_on(serve: Serve,
     assert read_log(server.state / "log").collect().height > 0
 
 
-def test_a_second_server_on_the_same_port_or_state_is_refused_in_a_line(serve: Serve, place: Path) -> None:
-    words = ("--place", str(place), "--pipeline", "flights")
+def test_a_second_server_on_the_same_port_or_state_is_refused_in_a_line(serve: Serve, store: Path) -> None:
+    words = ("--store", str(store), "--pipeline", "flights")
     server = serve(*words).ready()
     second = serve(*words, "--port", str(server.port))
     assert second.process.wait(20) == 1
@@ -247,8 +247,8 @@ def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize() / 1e6
 
 
-def test_10_000_fuzzed_bodies_crash_nothing_and_leave_no_memory_behind(serve: Serve, place: Path) -> None:
-    server = serve("--place", str(place), "--pipeline", "flights").ready()
+def test_10_000_fuzzed_bodies_crash_nothing_and_leave_no_memory_behind(serve: Serve, store: Path) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
     pid = server.workers()[0]["pid"]
     statuses: Counter[int] = Counter()
 

@@ -23,25 +23,25 @@ def line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_what_is_wrong_with_the_command_line_is_said_in_a_line(
-    place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    here = ("--place", str(place), "--pipeline", "flights")
-    assert "either --place" in line(capsys)
-    assert "either --place" in line(capsys, *here, "--release", str(place))
-    assert "say whose model" in line(capsys, "--place", str(place))
-    assert "say whose model" in line(capsys, "--place", str(place), "--pipeline", "../x")
-    assert "there is no place" in line(capsys, "--place", str(tmp_path / "none"), "--pipeline", "flights")
+    here = ("--store", str(store), "--pipeline", "flights")
+    assert "either --store" in line(capsys)
+    assert "either --store" in line(capsys, *here, "--release", str(store))
+    assert "say whose model" in line(capsys, "--store", str(store))
+    assert "say whose model" in line(capsys, "--store", str(store), "--pipeline", "../x")
+    assert "there is no release store" in line(capsys, "--store", str(tmp_path / "none"), "--pipeline", "flights")
     assert "there is no release" in line(capsys, "--release", str(tmp_path / "none"))
     assert "no number of a port" in line(capsys, *here, "--port", "70000")
     assert "at least one" in line(capsys, *here, "--workers", "0")
     assert "cannot use the state folder /dev/null/x" in line(capsys, *here, "--state", "/dev/null/x", "--port", "1")
 
 
-def test_a_taken_port_is_said_in_a_line(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_taken_port_is_said_in_a_line(store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         said = line(
-            capsys, "--place", str(place), "--pipeline", "flights", "--port", port, "--state", str(tmp_path / "s")
+            capsys, "--store", str(store), "--pipeline", "flights", "--port", port, "--state", str(tmp_path / "s")
         )
     assert f"cannot listen on 127.0.0.1:{port}: something listens there already" in said
 
@@ -53,16 +53,16 @@ def test_a_fixed_release_that_is_damaged_is_said_in_a_line(tmp_path: Path, capsy
 
 
 def test_no_traceback_reaches_a_person(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "onebutton_serving", "--place", str(tmp_path / "none"), "--pipeline", "x"]
+    command = [sys.executable, "-m", "onebutton_serving", "--store", str(tmp_path / "none"), "--pipeline", "x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("serving: there is no place")
+    assert done.stderr.startswith("serving: there is no release store")
     assert "Traceback" not in done.stderr
 
 
 def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {
-        "PLACE": "s3://bucket/folder",
+        "STORE": "s3://bucket/folder",
         "PIPELINE": "flights",
         "PORT": "9000",
         "HOST": "10.0.0.1",
@@ -74,7 +74,7 @@ def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch)
     for name, value in said.items():
         monkeypatch.setenv(f"ONEBUTTON_{name}", value)
     settings = from_command_line(["--port", "9001"], os.environ)
-    assert (settings.place, settings.pipeline, settings.host) == ("s3://bucket/folder", "flights", "10.0.0.1")
+    assert (settings.store, settings.pipeline, settings.host) == ("s3://bucket/folder", "flights", "10.0.0.1")
     assert (settings.port, settings.workers, settings.state, settings.keep_days, settings.keep_mb) == (
         9001,
         2,

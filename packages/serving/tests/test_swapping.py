@@ -12,16 +12,16 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, damage, golden_rows, make_release, point
 
 from onebutton_serving import watching
-from onebutton_serving.places import FolderPlace
+from onebutton_serving.release_store import FolderStore
 from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
 from onebutton_serving.watching import Watcher
 
 
 @pytest.fixture
-def service(place: Path, tmp_path: Path) -> Iterator[Service]:
+def service(store: Path, tmp_path: Path) -> Iterator[Service]:
     client = Client(tmp_path / "state")
-    client.service.follow(FolderPlace(place / "flights"))
+    client.service.follow(FolderStore(store / "flights"))
     yield client.service
     client.close()
 
@@ -30,75 +30,75 @@ def in_service(service: Service) -> str:
     return service.current.version if service.current else ""
 
 
-def test_the_pointer_is_followed_there_and_back(service: Service, place: Path) -> None:
+def test_the_pointer_is_followed_there_and_back(service: Service, store: Path) -> None:
     assert in_service(service) == FIRST
     for sequence, version in enumerate((SECOND, FIRST, SECOND), start=2):
-        point(place, version, sequence)
-        service.follow(FolderPlace(place / "flights"))
+        point(store, version, sequence)
+        service.follow(FolderStore(store / "flights"))
         assert (in_service(service), service.refused) == (version, None)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "schema.json", "golden.json", "card.md", "MANIFEST.sha256"])
-def test_one_flipped_bit_is_refused_by_name_and_the_old_model_stays(service: Service, place: Path, name: str) -> None:
-    damage(place / "flights" / SECOND / name)
-    point(place, SECOND, 2)
-    service.follow(FolderPlace(place / "flights"))
+def test_one_flipped_bit_is_refused_by_name_and_the_old_model_stays(service: Service, store: Path, name: str) -> None:
+    damage(store / "flights" / SECOND / name)
+    point(store, SECOND, 2)
+    service.follow(FolderStore(store / "flights"))
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert service.refused["version"] == SECOND
     assert "damaged" in service.refused["why"] or "missing" in service.refused["why"]
     assert "\n" not in service.refused["why"]
-    assert service.roster.read()[0]["refused"] == service.refused
-    point(place, FIRST, 3)
-    service.follow(FolderPlace(place / "flights"))
+    assert service.status.read()[0]["refused"] == service.refused
+    point(store, FIRST, 3)
+    service.follow(FolderStore(store / "flights"))
     assert service.refused is None
 
 
-def test_a_model_that_answers_otherwise_than_it_was_judged_is_refused(service: Service, place: Path) -> None:
-    folder = make_release(place, "20261126-0c0c0c0c", "first")
+def test_a_model_that_answers_otherwise_than_it_was_judged_is_refused(service: Service, store: Path) -> None:
+    folder = make_release(store, "20261126-0c0c0c0c", "first")
     for file in folder.iterdir():
         file.chmod(0o644)
     shutil.copyfile(Path(__file__).parent / "second.onnx", folder / "model.onnx")
     seal(folder)
-    point(place, folder.name, 2)
-    service.follow(FolderPlace(place / "flights"))
+    point(store, folder.name, 2)
+    service.follow(FolderStore(store / "flights"))
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert "golden example" in service.refused["why"]
 
 
-def test_a_contract_of_another_major_version_waits_until_callers_are_ready(service: Service, place: Path) -> None:
-    other = make_release(place, "20261126-0d0d0d0d", input_contract="features 2.0.0").name
-    minor = make_release(place, "20261126-0e0e0e0e", input_contract="features 1.9.0").name
+def test_a_contract_of_another_major_version_waits_until_callers_are_ready(service: Service, store: Path) -> None:
+    other = make_release(store, "20261126-0d0d0d0d", input_contract="features 2.0.0").name
+    minor = make_release(store, "20261126-0e0e0e0e", input_contract="features 1.9.0").name
     for sequence, (version, breaking, wanted) in enumerate(
         [(other, False, FIRST), (minor, False, minor), (other, True, other)], start=2
     ):
-        point(place, version, sequence, breaking=breaking)
-        service.follow(FolderPlace(place / "flights"))
+        point(store, version, sequence, breaking=breaking)
+        service.follow(FolderStore(store / "flights"))
         assert in_service(service) == wanted
         assert (service.refused is None) == (wanted == version)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}'])
-def test_a_damaged_pointer_is_refused(service: Service, place: Path, content: bytes) -> None:
-    (place / "flights/pointer.json").write_bytes(content)
-    service.follow(FolderPlace(place / "flights"))
+def test_a_damaged_pointer_is_refused(service: Service, store: Path, content: bytes) -> None:
+    (store / "flights/pointer.json").write_bytes(content)
+    service.follow(FolderStore(store / "flights"))
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert "pointer.json is damaged" in service.refused["why"]
 
 
 def test_a_release_that_was_refused_is_tried_again_without_a_move_of_the_pointer(
-    service: Service, place: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk may have been full, or a part of it not there yet."""
-    schema = place / "flights" / SECOND / "schema.json"
+    schema = store / "flights" / SECOND / "schema.json"
     whole = schema.read_bytes()
     damage(schema)
-    point(place, SECOND, 2)
+    point(store, SECOND, 2)
     monkeypatch.setattr(watching, "NEAR", 0.01)
     monkeypatch.setattr(watching, "AGAIN", 0.05)
-    watcher = Watcher(service, FolderPlace(place / "flights"), 0)
+    watcher = Watcher(service, FolderStore(store / "flights"), 0)
     watcher.start()
     eventually(lambda: service.refused is not None)
     assert in_service(service) == FIRST
@@ -118,37 +118,37 @@ def eventually(seen: Callable[[], bool]) -> None:
     raise AssertionError
 
 
-def test_a_pointer_at_nothing_is_refused(service: Service, place: Path) -> None:
-    point(place, "20261130-ffffffff", 2)
-    service.follow(FolderPlace(place / "flights"))
+def test_a_pointer_at_nothing_is_refused(service: Service, store: Path) -> None:
+    point(store, "20261130-ffffffff", 2)
+    service.follow(FolderStore(store / "flights"))
     assert service.refused is not None
     assert "never sealed" in service.refused["why"]
 
 
 def test_when_the_place_disappears_the_model_stays(
-    service: Service, place: Path, caplog: pytest.LogCaptureFixture
+    service: Service, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.rmtree(place)
-    service.follow(FolderPlace(place / "flights"))
+    shutil.rmtree(store)
+    service.follow(FolderStore(store / "flights"))
     assert in_service(service) == FIRST
     assert f"{FIRST} stays in service" in caplog.text
 
 
-def test_a_worker_that_comes_back_has_what_the_others_have(service: Service, place: Path, tmp_path: Path) -> None:
+def test_a_worker_that_comes_back_has_what_the_others_have(service: Service, store: Path, tmp_path: Path) -> None:
     """The pointer names a release that all refuse; the one that was killed must not stand there with nothing."""
-    damage(place / "flights" / SECOND / "model.onnx")
-    point(place, SECOND, 2)
-    again = Service(service.roster, tmp_path / "state")
-    again.resume(FolderPlace(place / "flights"))
-    again.follow(FolderPlace(place / "flights"))
+    damage(store / "flights" / SECOND / "model.onnx")
+    point(store, SECOND, 2)
+    again = Service(service.status, tmp_path / "state")
+    again.resume(FolderStore(store / "flights"))
+    again.follow(FolderStore(store / "flights"))
     assert in_service(again) == FIRST
     assert again.refused is not None
 
 
-def test_a_request_is_answered_by_the_release_that_it_began_with(place: Path, tmp_path: Path) -> None:
+def test_a_request_is_answered_by_the_release_that_it_began_with(store: Path, tmp_path: Path) -> None:
     client = Client(tmp_path / "state")
-    client.service.follow(FolderPlace(place / "flights"))
-    point(place, SECOND, 2)
+    client.service.follow(FolderStore(store / "flights"))
+    point(store, SECOND, 2)
     row = golden_rows()[0]
     body = json.dumps({"rows": [row["input"]]}).encode()
 
@@ -157,7 +157,7 @@ def test_a_request_is_answered_by_the_release_that_it_began_with(place: Path, tm
 
         asked = [asyncio.ensure_future(client.once("POST", "/v1/predict", [body])) for _ in range(20)]
         await asyncio.sleep(0)
-        client.service.follow(FolderPlace(place / "flights"))
+        client.service.follow(FolderStore(store / "flights"))
         asked += [asyncio.ensure_future(client.once("POST", "/v1/predict", [body])) for _ in range(20)]
         versions = []
         for status, headers, content in await asyncio.gather(*asked):

@@ -10,7 +10,7 @@ from onebutton_release.environments import read_environments
 from onebutton_release.pointer import Pointer, read_pointer
 from onebutton_release.target import Target, find_target
 from onebutton_serving.loading import MODEL
-from onebutton_serving.places import POINTER, PlaceError
+from onebutton_serving.release_store import POINTER, ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError, read_manifest
 from onebutton_tracking.lookup import CHAMPION
 from onebutton_tracking.promotion import Promotion, promote
@@ -38,9 +38,9 @@ def tell_mlflow(targets: list[Target], seconds: float = PATIENCE) -> list[str]:
     wanted = []
     for target in targets:
         try:
-            pointer = read_pointer(target.place)
+            pointer = read_pointer(target.store)
             wanted += list(promotions(target, pointer)) if pointer and not pointer.refused else []
-        except (PlaceError, ReleaseError) as error:
+        except (ReleaseStoreError, ReleaseError) as error:
             return [f"MLflow's aliases stay as they are: {error}"]
     if not wanted:
         return []
@@ -58,9 +58,9 @@ def all_targets(root: Path) -> list[Target]:
         for name in environments:
             try:
                 target = find_target(root, pipeline, name, name, environments)
-                if target.place.stamp(POINTER):
+                if target.store.stamp(POINTER):
                     found.append(target)
-            except (InputError, PlaceError):
+            except (InputError, ReleaseStoreError):
                 continue
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onebutton_contracts.errors import InputError
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 
 if TYPE_CHECKING:
     from onebutton_release.target import Target
@@ -28,14 +28,14 @@ def deploy(root: Path) -> None:
         _status(root)
         return
     from onebutton_release.aliases import tell_mlflow
-    from onebutton_release.deploy import Wish
+    from onebutton_release.deploy import DeployRequest
     from onebutton_release.deploy import deploy as put_into_service
 
     target = find_target(root, typed("PIPELINE"), typed("ENV"), "local")
     after = target.environment.after
     earlier = find_target(root, target.pipeline, after, after) if after else None
-    wish = Wish(version=typed("TO"), why=typed("WHY"), breaking=bool(typed("BREAKING")))
-    pointer = put_into_service(target, earlier, wish, _say)
+    request = DeployRequest(version=typed("TO"), why=typed("WHY"), breaking=bool(typed("BREAKING")))
+    pointer = put_into_service(target, earlier, request, _say)
     for words in tell_mlflow([target]):
         _say(words)
     print(f"deploy: {pointer.version} is in service in {target.name}. Next: {_next(target)}")
@@ -75,7 +75,7 @@ def _status(root: Path) -> None:
             unreadable += "NOT RUN" in lines[0]
             print(*lines, sep="\n")
     if unreadable:
-        message = f"{unreadable} {'place' if unreadable == 1 else 'places'} could not be read"
+        message = f"{unreadable} release {'store' if unreadable == 1 else 'stores'} could not be read"
         raise InputError(message)
 
 
@@ -141,10 +141,10 @@ def serve(root: Path) -> None:
     if not port.isdigit():
         message = f"PORT={port} is no number of a port"
         raise InputError(message)
-    place = target.environment.place
-    url = place if place.startswith("s3://") else str(root / place)
+    where = target.environment.store
+    url = where if where.startswith("s3://") else str(root / where)
     state = root / ".serving" / target.name / target.pipeline / port
-    words = ["--place", url, "--pipeline", target.pipeline, "--port", port, "--state", str(state)]
+    words = ["--store", url, "--pipeline", target.pipeline, "--port", port, "--state", str(state)]
     if not any(address.endswith(f":{port}") for address in target.servers):
         print(
             f"serve: deploy/environments.toml does not name port {port}, so `make deploy` will not wait for this server"
@@ -164,7 +164,7 @@ def press(name: str, root: Path) -> int:
     """Do the work of a button; a person's mistake is told in a line."""
     try:
         BUTTONS[name](root)
-    except (InputError, PlaceError) as error:
+    except (InputError, ReleaseStoreError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -16,7 +16,7 @@ from onebutton_evaluation.verdicts import SERVICE, Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_release.compiled import compile_schema, schema_text
 from onebutton_release.declared import Declared
-from onebutton_release.opcodes import pickles
+from onebutton_release.pickle_scan import pickles
 from onebutton_release.provenance import provenance
 from onebutton_release.sbom import SBOM, bill_of_materials
 from onebutton_serving.loading import GOLDEN, MODEL, load_release

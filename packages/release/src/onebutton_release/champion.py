@@ -37,9 +37,9 @@ def fetch_champion(target: Target) -> str:
 
     Raises:
         InputError: nothing is in service, or the release is damaged.
-        PlaceError: the place cannot be read.
+        ReleaseStoreError: the release store cannot be read.
     """
-    pointer = read_pointer(target.place)
+    pointer = read_pointer(target.store)
     if pointer is None:
         message = f"nothing is in service in {target.name}, so {target.pipeline} has no champion yet"
         raise InputError(message)

@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeployRequest:
     """What the person typed.
 
     Attributes:
@@ -58,21 +58,21 @@ class Wish:
     breaking: bool = False
 
 
-def deploy(target: Target, earlier: Target | None, wish: Wish, say: Say) -> Pointer:
+def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: Say) -> Pointer:
     """Deploy a release.
 
     Args:
         target: where to.
         earlier: the environment that must have had it in service before; None when the release is built from this checkout.
-        wish: what was typed.
+        request: what was typed.
         say: prints one line of progress.
 
     Returns:
         The pointer, as it stands now.
 
     Raises:
-        InputError: a gate, the release, the place or a server refuses; the message says which, and what is in service.
-        PlaceError: the place cannot be read or written.
+        InputError: a gate, the release, the release store or a server refuses; the message says which, and what is in service.
+        ReleaseStoreError: the release store cannot be read or written.
     """
     person = who()
     check_allowed(target.name, target.environment, person)
@@ -82,31 +82,33 @@ def deploy(target: Target, earlier: Target | None, wish: Wish, say: Say) -> Poin
             f"in {FILE}, or say `image = true` where they run an image of it: docs/kubernetes.md"
         )
         raise InputError(message)
-    with target.place.hold():
-        settle(target.place)
-        before = read_pointer(target.place)
-        folder = _from_before(earlier, wish.version) if earlier else _built(target, wish.version, person, say)
+    with target.store.hold():
+        settle(target.store)
+        before = read_pointer(target.store)
+        folder = _from_before(earlier, request.version) if earlier else _built(target, request.version, person, say)
         if before and before.version == folder.name and not before.refused:
             say(f"{folder.name} is in service in {target.name} already, since {before.entry.at}")
             if bad := _confirmed(target, before.version, say):
                 message = f"{bad}. The pointer names {before.version} and was not moved: restart that server, then press again"
                 raise InputError(message)
             return before
-        if not wish.version:
+        if not request.version:
             _check_not_rolled_back(target, folder.name)
-        _check_callers(target, before, folder, breaking=wish.breaking)
-        target.place.publish(folder)
+        _check_callers(target, before, folder, breaking=request.breaking)
+        target.store.publish(folder)
         found = _loaded(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
-        if fault := target.place.lacks(folder.name, found):
+        if fault := target.store.lacks(folder.name, found):
             raise InputError(fault)
-        return _moved(target, before, _entry(target, before, folder, person, wish.why), breaking=wish.breaking, say=say)
+        return _moved(
+            target, before, _entry(target, before, folder, person, request.why), breaking=request.breaking, say=say
+        )
 
 
 def _from_before(earlier: Target, version: str) -> Path:
     """Fetch a release that was in service in the environment before this one."""
-    pointer = read_pointer(earlier.place)
+    pointer = read_pointer(earlier.store)
     wanted = version or (pointer.version if pointer else "")
-    known = been_in_service(read_history(earlier.place))
+    known = been_in_service(read_history(earlier.store))
     if wanted not in known:
         what = (
             f"{wanted} was never in service in {earlier.name}"
@@ -118,11 +120,11 @@ def _from_before(earlier: Target, version: str) -> Path:
     return _as_it_was(earlier, wanted)
 
 
-def _as_it_was(place_of: Target, version: str) -> Path:
+def _as_it_was(where: Target, version: str) -> Path:
     """Fetch a release that was made before, and refuse one that is not what was in service then."""
-    folder = _loaded(place_of.fetch(version))
-    if fault := altered(read_history(place_of.place), version, digest_of(folder / MANIFEST)):
-        message = f"{fault}. Remove it from {place_of.place.url}; whoever has its results can then deploy it anew"
+    folder = _loaded(where.fetch(version))
+    if fault := altered(read_history(where.store), version, digest_of(folder / MANIFEST)):
+        message = f"{fault}. Remove it from {where.store.url}; whoever has its results can then deploy it anew"
         raise InputError(message)
     return folder
 
@@ -136,9 +138,9 @@ def _loaded(folder: Path) -> Path:
 
 
 def _built(target: Target, version: str, person: str, say: Say) -> Path:
-    """Build the release of the results in this checkout; one that is in the place already is not built again."""
+    """Build the release of the results in this checkout; one that is in the release store already is not built again."""
     one = declared(target.root / "pipelines" / target.pipeline)
-    known = target.place.releases()
+    known = target.store.releases()
     if version:
         if version not in known:
             message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
@@ -160,7 +162,7 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
 
 
 def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> Path:
-    """Candidate, then the service measured on it, then the seal; and a copy in the place."""
+    """Candidate, then the service measured on it, then the seal; and a copy in the release store."""
     with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
         folder = Path(scratch) / name
         say(f"candidate {name}: model, schema, golden examples, card, provenance, bill of materials")
@@ -171,14 +173,14 @@ def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> 
         _check_gates(one, measured_too=True)
         candidate.judge(one, folder)
         candidate.finish(folder)
-        target.place.publish(folder)
+        target.store.publish(folder)
         say(f"sealed: {len(list(folder.iterdir()))} files, {MANIFEST} {digest_of(folder / MANIFEST)[:12]}")
     return target.fetch(name)
 
 
 def _check_not_rolled_back(target: Target, version: str) -> None:
-    """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no wish."""
-    if entry := rolled_back(read_history(target.place), version):
+    """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no request."""
+    if entry := rolled_back(read_history(target.store), version):
         message = (
             f"{version} was rolled back in {target.name} by {entry.who}, {entry.at}: {entry.why}. Train a model that mends this, "
             f"and it goes in as usual; make deploy PIPELINE={target.pipeline} ENV={target.name} TO={version} brings this one back"
@@ -237,10 +239,10 @@ def _entry(target: Target, before: Pointer | None, folder: Path, person: str, wh
 
 def _moved(target: Target, before: Pointer | None, entry: Entry, *, breaking: bool, say: Say) -> Pointer:
     """Move the pointer, wait for the servers, and move it back when one of them refuses."""
-    pointer = move(target.place, entry, breaking=breaking)
+    pointer = move(target.store, entry, breaking=breaking)
     bad = _confirmed(target, entry.after, say)
     if not bad:
-        settle(target.place)
+        settle(target.store)
         return pointer
     good = before.entry if before and not before.refused else None
     back = good or entry  # where there was none before, the pointer goes on naming what was refused
@@ -254,8 +256,8 @@ def _moved(target: Target, before: Pointer | None, entry: Entry, *, breaking: bo
         why=bad,
         digest=back.digest,
     )
-    move(target.place, undone, breaking=True)
-    settle(target.place)
+    move(target.store, undone, breaking=True)
+    settle(target.store)
     if good is None:
         message = (
             f"{bad}. Nothing was there before: the pointer still names {entry.after}. Mend that server, and press again"

@@ -14,10 +14,10 @@ from pydantic.dataclasses import dataclass
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_release.pointer import read_pointer
-from onebutton_serving.places import Place, PlaceError, open_place
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError, open_store
 
 FILE = Path("deploy/environments.toml")
-CACHE = Path(".releases/cache")  # copies of releases whose place is in S3
+CACHE = Path(".releases/cache")  # copies of releases of a store in S3
 EVERYBODY = "*"
 PRODUCTION = "production"
 Text = Annotated[str, Field(min_length=1)]
@@ -28,7 +28,7 @@ class Environment:
     """One environment.
 
     Attributes:
-        place: `s3://bucket/folder`, or a folder; a relative one is inside this checkout.
+        store: `s3://bucket/folder`, or a folder; a relative one is inside this checkout.
         on_call: whom to call when a model misbehaves.
         runbook: the page for that moment.
         may_deploy: names, as `git config user.email` or GitHub's name of who pressed; `*` is everybody.
@@ -37,11 +37,11 @@ class Environment:
         image: whether its servers run an image of the release, as on Kubernetes: none follows the pointer, the rollout is what
             confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
-        laptop: a place to try things: its folder is made when it is missing, its servers may be off, and work that is not
+        laptop: for trying things: its folder is made when it is missing, its servers may be off, and work that is not
             committed may be released.
     """
 
-    place: Text
+    store: Text
     on_call: Text
     runbook: Text = "docs/runbook.md"
     may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]
@@ -100,34 +100,34 @@ def choose(environments: Mapping[str, Environment], wanted: str, otherwise: str)
     return name
 
 
-def place_of(name: str, environment: Environment, pipeline: str, root: Path) -> Place:
-    """Open a pipeline's part of an environment's place, which must be there.
+def store_of(name: str, environment: Environment, pipeline: str, root: Path) -> ReleaseStore:
+    """Open a pipeline's part of an environment's release store, which must be there.
 
     Raises:
         InputError: a folder is missing, or would be thrown away with a hosted runner.
     """
-    url = environment.place
+    url = environment.store
     if url.startswith("s3://"):
-        return open_place(url, pipeline)
+        return open_store(url, pipeline)
     folder = root / url
     if folder.resolve().is_relative_to(root.resolve()) and os.environ.get("GITHUB_ACTIONS") == "true":
         message = (
             f"{name} keeps releases in {url}, inside a checkout that GitHub throws away: nothing would be deployed"
         )
-        message += f". Name a place in {FILE} that stays, such as s3://bucket/releases"
+        message += f". Name a release store in {FILE} that stays, such as s3://bucket/releases"
         raise InputError(message)
     if environment.laptop:
         folder.mkdir(parents=True, exist_ok=True)
     if not folder.is_dir():
         message = f"{name} keeps releases in {folder}, which is not there, so nothing can be deployed. Mount it, or mend {FILE}"
         raise InputError(message)
-    return open_place(str(folder), pipeline)
+    return open_store(str(folder), pipeline)
 
 
 def who() -> str:
     """Name who presses: GitHub's name in a workflow, of who pushed or ran it again; else git's address, else the login.
 
-    It is what the history shows, and no lock: what keeps others out is who has the keys to the place.
+    It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
     """
     import subprocess
 
@@ -174,18 +174,18 @@ def release_in_service(pipeline: str, environment: str = "", root: Path | None =
         root: of the repo.
 
     Raises:
-        InputError: there is no such pipeline, environment, place or release.
+        InputError: there is no such pipeline, environment, store or release.
     """
     root = root or Path.cwd()
     pipeline = pipeline_named(pipeline, root)
     environments = read_environments(root)
     name = choose(environments, environment, PRODUCTION)
     try:
-        place = place_of(name, environments[name], pipeline, root)
-        pointer = read_pointer(place)
+        store = store_of(name, environments[name], pipeline, root)
+        pointer = read_pointer(store)
         if pointer is None:
             message = f"no release of {pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
             raise InputError(message)
-        return place.fetch(pointer.version, root / CACHE / name / pipeline)
-    except PlaceError as error:
+        return store.fetch(pointer.version, root / CACHE / name / pipeline)
+    except ReleaseStoreError as error:
         raise InputError(str(error)) from None

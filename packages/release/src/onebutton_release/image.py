@@ -16,7 +16,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import release_in_service
 from onebutton_release.image_context import Facts, read_facts, write_context
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError
 from onebutton_tracking.commit import git_environment
 
@@ -88,7 +88,7 @@ def press(root: Path, arguments: Sequence[str] = ()) -> int:
         with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
             write_context(root, release, facts, Path(scratch))
             came_out = build(engine, facts, Path(scratch), *arguments)
-    except (InputError, PlaceError, ReleaseError) as error:
+    except (InputError, ReleaseStoreError, ReleaseError) as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
     run = f"{engine} run --read-only --tmpfs /tmp --publish 127.0.0.1:8000:8000 {facts.name}, or "

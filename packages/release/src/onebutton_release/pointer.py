@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from onebutton_serving.places import POINTER, Place, PlaceError
+from onebutton_serving.release_store import POINTER, ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version
 
 Action = Literal["deploy", "rollback", "undo"]
@@ -70,13 +70,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def read_pointer(place: Place) -> Pointer | None:
+def read_pointer(store: ReleaseStore) -> Pointer | None:
     """Return the pointer; None before the first deployment.
 
     Raises:
-        PlaceError: it is damaged, or the place cannot be read.
+        ReleaseStoreError: it is damaged, or the release store cannot be read.
     """
-    content = place.read(POINTER)
+    content = store.read(POINTER)
     if content is None:
         return None
     try:
@@ -86,39 +86,39 @@ def read_pointer(place: Place) -> Pointer | None:
         check_version(entry.after)
         return Pointer(**{**said, "entry": entry})
     except (ValueError, TypeError, KeyError, ReleaseError) as error:
-        message = f"{place.url}: {POINTER} is damaged ({error}). The last line of its history says what it was"
-        raise PlaceError(message) from None
+        message = f"{store.url}: {POINTER} is damaged ({error}). The last line of its history says what it was"
+        raise ReleaseStoreError(message) from None
 
 
-def move(place: Place, entry: Entry, *, breaking: bool = False) -> Pointer:
+def move(store: ReleaseStore, entry: Entry, *, breaking: bool = False) -> Pointer:
     """Put a release into service.
 
     The line of the move before is written first, should a crash have kept it from the history.
     """
-    settle(place)
+    settle(store)
     pointer = Pointer(entry.after, entry.sequence, breaking, entry)
-    place.write(POINTER, json.dumps(asdict(pointer), indent=1).encode() + b"\n")
+    store.write(POINTER, json.dumps(asdict(pointer), indent=1).encode() + b"\n")
     return pointer
 
 
-def settle(place: Place) -> None:
+def settle(store: ReleaseStore) -> None:
     """Write the line of the last move, unless it is there: pressed after every move, and before the next."""
-    pointer = read_pointer(place)
+    pointer = read_pointer(store)
     if pointer is not None:
-        place.append(pointer.sequence, json.dumps(asdict(pointer.entry)).encode())
+        store.append(pointer.sequence, json.dumps(asdict(pointer.entry)).encode())
 
 
-def read_history(place: Place) -> list[Entry]:
+def read_history(store: ReleaseStore) -> list[Entry]:
     """Return every move, oldest first, the last one included even where its line is not written yet; torn lines are left out."""
     found = {}
-    for line in place.history():
+    for line in store.history():
         try:
             entry = Entry(**json.loads(line))
             check_version(entry.after)
         except (ValueError, TypeError, ReleaseError):
             continue
         found[entry.sequence] = entry
-    pointer = read_pointer(place)
+    pointer = read_pointer(store)
     if pointer is not None:
         found[pointer.sequence] = pointer.entry
     return [found[number] for number in sorted(found)]
@@ -158,7 +158,7 @@ def altered(history: Sequence[Entry], version: str, digest: str) -> str:
     """Say that a release is no longer what was in service under its name; empty when it is, or never was.
 
     Args:
-        history: of the place.
+        history: of the release store.
         version: of the release.
         digest: of its manifest, as it is now. A release whose files were changed with their digests betrays itself here alone.
     """

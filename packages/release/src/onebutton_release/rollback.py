@@ -1,6 +1,6 @@
 """Go back to the release before: check it, move the pointer, wait for the servers. The work of `make rollback`.
 
-It needs neither MLflow nor the network of anybody but the place and its servers.
+It needs neither MLflow nor the network of anybody but the release store and its servers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from onebutton_release.environments import check_allowed, who
 from onebutton_release.pointer import Entry, Pointer, altered, good, move, now, read_history, read_pointer, settle
 from onebutton_release.servers import wait
 from onebutton_release.target import Target
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check, digest_of
 
 PATIENCE = 10.0  # seconds until the servers must have it
@@ -29,7 +29,7 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
 
     Raises:
         InputError: nothing was in service before, or what was is damaged; the message names the next that is whole.
-        PlaceError: the place cannot be read or written.
+        ReleaseStoreError: the release store cannot be read or written.
     """
     person = who()
     check_allowed(target.name, target.environment, person)
@@ -37,15 +37,15 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
         example = f'make rollback PIPELINE={target.pipeline} WHY="every flight is late, it says"'
         message = f"say why, in a few words: whoever reads the history tomorrow was not here. `{example}`"
         raise InputError(message)
-    with target.place.hold():
-        settle(target.place)
-        pointer = read_pointer(target.place)
+    with target.store.hold():
+        settle(target.store)
+        pointer = read_pointer(target.store)
         if pointer is None:
             message = (
                 f"no release of {target.pipeline} is in service in {target.name}, so there is nothing to go back from"
             )
             raise InputError(message)
-        before = good(read_history(target.place))[:-1]
+        before = good(read_history(target.store))[:-1]
         chosen = _choose(target, pointer.version, before, version)
         entry = Entry(
             sequence=pointer.sequence + 1,
@@ -59,8 +59,8 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
             why=why,
             digest=_digest(target, chosen),
         )
-        moved = move(target.place, entry, breaking=True)  # whoever calls was served by it before
-        settle(target.place)
+        moved = move(target.store, entry, breaking=True)  # whoever calls was served by it before
+        settle(target.store)
         _tell(target, chosen, say)
     return moved
 
@@ -95,9 +95,9 @@ def damage(target: Target, version: str) -> str:
     try:
         found = target.fetch(version)
         check(found)
-        history = read_history(target.place)
-        return altered(history, version, digest_of(found / MANIFEST)) or target.place.lacks(version, found)
-    except (ReleaseError, PlaceError) as error:
+        history = read_history(target.store)
+        return altered(history, version, digest_of(found / MANIFEST)) or target.store.lacks(version, found)
+    except (ReleaseError, ReleaseStoreError) as error:
         return str(error)
 
 

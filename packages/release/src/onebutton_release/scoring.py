@@ -48,7 +48,7 @@ def check_out(out: Path) -> None:
     raise InputError(message)
 
 
-def wish(name: str) -> str:
+def typed(name: str) -> str:
     """Return a value that was typed.
 
     Raises:
@@ -75,7 +75,7 @@ def run(find_release: Callable[[], Loaded]) -> str:
         ReleaseError: the release cannot be used.
     """
     begun = time.monotonic()
-    wanted, out = wish("IN"), Path(wish("OUT"))
+    wanted, out = typed("IN"), Path(typed("OUT"))
     check_out(out)
     sources = find_sources(wanted, out)
     release = find_release()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from onebutton_release.pointer import Entry, good, read_history, read_pointer
 from onebutton_release.servers import ask
 from onebutton_release.target import Target
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 
 LATEST = 10  # moves that are shown
 
@@ -15,15 +15,15 @@ LATEST = 10  # moves that are shown
 def status(target: Target) -> Iterator[str]:
     """Write what is known of one pipeline in one environment."""
     try:
-        pointer, history = read_pointer(target.place), read_history(target.place)
-    except PlaceError as error:
-        yield f"{target.pipeline} in {target.name}: NOT RUN, its place cannot be read: {error}"
+        pointer, history = read_pointer(target.store), read_history(target.store)
+    except ReleaseStoreError as error:
+        yield f"{target.pipeline} in {target.name}: NOT RUN, its release store cannot be read: {error}"
         return
     if pointer is None:
         yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
         return
     yield f"{target.pipeline} in {target.name}: {pointer.version}, since {pointer.entry.at}, by {pointer.entry.who}"
-    yield f"  place      {target.place.url}"
+    yield f"  store      {target.store.url}"
     yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
     for address in target.servers:
         report = ask(address)

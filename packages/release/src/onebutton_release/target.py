@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, place_of, read_environments
-from onebutton_serving.places import Place
+from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, read_environments, store_of
+from onebutton_serving.release_store import ReleaseStore
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Target:
 
     Attributes:
         name: of the environment.
-        place: where its releases, pointer and history are.
+        store: where its releases, pointer and history are.
         root: of the repo.
         pipeline: its name.
     """
 
     name: str
     environment: Environment
-    place: Place
+    store: ReleaseStore
     root: Path
     pipeline: str
 
@@ -34,7 +34,7 @@ class Target:
 
     def fetch(self, version: str) -> Path:
         """Return a folder on this machine that holds one of the releases."""
-        return self.place.fetch(version, self.root / CACHE / self.name / self.pipeline)
+        return self.store.fetch(version, self.root / CACHE / self.name / self.pipeline)
 
 
 def find_target(
@@ -50,9 +50,9 @@ def find_target(
         environments: all of them; read when not given.
 
     Raises:
-        InputError: there is no such pipeline or environment, or its place is not there.
+        InputError: there is no such pipeline or environment, or its release store is not there.
     """
     environments = environments or read_environments(root)
     name = choose(environments, wanted, otherwise)
     found = pipeline_named(pipeline, root)
-    return Target(name, environments[name], place_of(name, environments[name], found, root), root, found)
+    return Target(name, environments[name], store_of(name, environments[name], found, root), root, found)

@@ -1,4 +1,4 @@
-"""Start a server: `python -m onebutton_serving --place .releases --pipeline flight_delays`."""
+"""Start a server: `python -m onebutton_serving --store .releases --pipeline flight_delays`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from onebutton_serving.places import POINTER, PlaceError, open_place
+from onebutton_serving.release_store import POINTER, ReleaseStoreError, open_store
 from onebutton_serving.sealed import ReleaseError, check
 from onebutton_serving.settings import Settings, SettingsError, from_command_line
 
@@ -39,7 +39,7 @@ def main(words: list[str]) -> int:
         _check_port(settings)
         with _state(settings) as state:
             return _serve(replace(settings, state=str(state), server=os.getpid()), served)
-    except (SettingsError, PlaceError, ReleaseError) as error:
+    except (SettingsError, ReleaseStoreError, ReleaseError) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -108,7 +108,7 @@ def _what_is_served(settings: Settings) -> str:
     """Say what will be in service.
 
     Raises:
-        PlaceError: the place is not there.
+        ReleaseStoreError: the release store is not there.
         ReleaseError: a fixed release is not what was sealed.
     """
     if settings.release:
@@ -118,13 +118,11 @@ def _what_is_served(settings: Settings) -> str:
             raise SettingsError(message)
         check(folder)
         return f"release {folder.name}"
-    if not settings.place.startswith("s3://") and not Path(settings.place).is_dir():
-        message = (
-            f"there is no place {settings.place}. `make deploy` makes the one of this laptop; others must be mounted"
-        )
-        raise PlaceError(message)
-    place = open_place(settings.place, settings.pipeline)
-    content = place.read(POINTER)
+    if not settings.store.startswith("s3://") and not Path(settings.store).is_dir():
+        message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
+        raise ReleaseStoreError(message)
+    store = open_store(settings.store, settings.pipeline)
+    content = store.read(POINTER)
     try:
         return (
             f"{settings.pipeline} {json.loads(content)['version']}"

@@ -15,7 +15,7 @@ from onebutton_serving.batching import Batcher
 from onebutton_serving.bodies import Bodies, DisconnectedError, Receive, RefusedError, Scope, Send
 from onebutton_serving.faults import Fault, faults_in
 from onebutton_serving.log import PredictionLog
-from onebutton_serving.meters import EVERY, Meters
+from onebutton_serving.metrics import EVERY, Metrics
 from onebutton_serving.rows import Values
 from onebutton_serving.service import Service
 
@@ -33,7 +33,7 @@ class App:
         self,
         service: Service,
         log: PredictionLog | None,
-        meters: Meters | None,
+        metrics: Metrics | None,
         pages: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
         """Put the parts together.
@@ -41,10 +41,10 @@ class App:
         Args:
             service: holds the release.
             log: of predictions; None keeps none.
-            meters: counts; None does not.
+            metrics: counts; None does not.
             pages: everything but predictions.
         """
-        self._service, self._log, self._meters, self._pages = service, log, meters, pages
+        self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
         self._bodies, self._batcher = Bodies(), Batcher()
         self._one_search = asyncio.Semaphore(
             1
@@ -95,8 +95,8 @@ class App:
         finally:
             if held:
                 self._bodies.let_go(held)
-        if self._meters is not None:
-            self._meters.answered(status, count, seconds)
+        if self._metrics is not None:
+            self._metrics.answered(status, count, seconds)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
@@ -127,14 +127,14 @@ class App:
                     self._timer.cancel()
                 if self._log is not None:
                     await asyncio.to_thread(self._log.close)
-                if self._meters is not None:
-                    self._meters.flush()
+                if self._metrics is not None:
+                    self._metrics.flush()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     def _flush(self) -> None:
-        if self._meters is not None:
-            self._meters.flush()
+        if self._metrics is not None:
+            self._metrics.flush()
         self._timer = asyncio.get_running_loop().call_later(EVERY, self._flush)
 
 

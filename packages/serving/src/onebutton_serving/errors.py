@@ -1,5 +1,5 @@
-"""What goes wrong with a place: raised by folders and by S3 alike."""
+"""What goes wrong with a release store: raised by folders and by S3 alike."""
 
 
-class PlaceError(Exception):
-    """A place cannot be read or written; the message says which and why."""
+class ReleaseStoreError(Exception):
+    """A release store cannot be read or written; the message says which and why."""

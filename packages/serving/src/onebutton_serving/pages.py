@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from onebutton_serving.docs_page import page, policy, waiting_page
 from onebutton_serving.loading import Loaded
-from onebutton_serving.meters import CONTENT_TYPE, Meters
+from onebutton_serving.metrics import CONTENT_TYPE, Metrics
 from onebutton_serving.openapi import describe
 from onebutton_serving.service import Service
 
@@ -30,9 +30,9 @@ CARD_POLICY = (
 class Pages:
     """What is behind each path."""
 
-    def __init__(self, service: Service, meters: Meters | None) -> None:
+    def __init__(self, service: Service, metrics: Metrics | None) -> None:
         """Read from these."""
-        self._service, self._meters = service, meters
+        self._service, self._metrics = service, metrics
 
     def application(self) -> Starlette:
         """Make the application that serves them."""
@@ -61,14 +61,14 @@ class Pages:
 
     async def metrics(self, _: Request) -> Response:
         """Figures for Prometheus."""
-        if self._meters is None:
+        if self._metrics is None:
             raise HTTPException(404)
-        self._meters.flush()  # what this worker counted since the last time
-        content = await asyncio.to_thread(self._figures, self._meters)
+        self._metrics.flush()  # what this worker counted since the last time
+        content = await asyncio.to_thread(self._figures, self._metrics)
         return Response(content, headers={"content-type": CONTENT_TYPE})
 
-    def _figures(self, meters: Meters) -> bytes:
-        return meters.written({one["pid"] for one in self._service.roster.read()})
+    def _figures(self, metrics: Metrics) -> bytes:
+        return metrics.written({one["pid"] for one in self._service.status.read()})
 
     async def openapi(self, _: Request) -> Response:
         """The API of the release in service."""
@@ -115,7 +115,7 @@ def _loaded(service: Service) -> Loaded:
 
 
 def _model(service: Service) -> dict[str, Any]:
-    current, workers = service.current, service.roster.read()
+    current, workers = service.current, service.status.read()
     if current is None:
         return {"pipeline": None, "version": None, "reason": service.reason, "workers": workers}
     loaded = current.loaded

@@ -1,4 +1,4 @@
-"""A place in S3. Keys come from the environment, as all that speaks S3 reads them: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`."""
+"""A release store in S3. Keys come from the environment, as with all that speaks S3: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     PartialCredentialsError,
 )
 
-from onebutton_serving.errors import PlaceError
+from onebutton_serving.errors import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check, check_version, read_manifest
 
 HELD = 900.0  # seconds after which a lock no longer counts: whoever held it was killed
@@ -41,8 +41,8 @@ _WORDS = {
 }
 
 
-class S3Place:
-    """One pipeline's part of an environment's place, as objects below a prefix."""
+class S3Store:
+    """One pipeline's part of an environment's release store, as objects below a prefix."""
 
     def __init__(self, url: str) -> None:
         """Connect to nothing yet.
@@ -78,7 +78,7 @@ class S3Place:
             return content
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a small object in the place of the old one: S3 does so whole."""
+        """Put a small object instead of the old one: S3 does so whole."""
         with self._told():
             self._call("put_object", name, Body=content)
 
@@ -99,7 +99,7 @@ class S3Place:
         return sorted(path.parts[0] for path in paths if path.name == MANIFEST and len(path.parts) == 2)  # noqa: PLR2004
 
     def fetch(self, version: str, cache: Path) -> Path:
-        """Copy a release beside its place in the cache, then rename it; a good copy is used again.
+        """Copy a release beside where it will be in the cache, then rename it; a good copy is used again.
 
         Of several workers that share the cache one copies, and the others wait for it. Whether the copy is whole is for
         `load_release` to say, as with a folder.
@@ -118,7 +118,7 @@ class S3Place:
                 self._download(version, target)
         except OSError as error:
             message = f"{cache}: {error.strerror or error}, so {version} could not be copied here"
-            raise PlaceError(message) from None
+            raise ReleaseStoreError(message) from None
         return target
 
     def _download(self, version: str, target: Path) -> None:
@@ -181,7 +181,7 @@ class S3Place:
         together the one who wrote last has it.
 
         Raises:
-            PlaceError: somebody holds it.
+            ReleaseStoreError: somebody holds it.
         """
         token = secrets.token_hex(8)
         mine = json.dumps({"who": _who(), "until": time.time() + HELD, "token": token}).encode()
@@ -192,11 +192,11 @@ class S3Place:
                 time.sleep(SETTLED)
             if token.encode() not in (self.read(LOCK) or b""):
                 message = f"{self.url}: somebody began to deploy or roll back at the same moment. Press again when they are done"
-                raise PlaceError(message)
+                raise ReleaseStoreError(message)
         try:
             yield
         finally:
-            with contextlib.suppress(PlaceError), self._told():  # what was done stands; the lock ends by itself
+            with contextlib.suppress(ReleaseStoreError), self._told():  # what was done stands; the lock ends by itself
                 if token.encode() in (self.read(LOCK) or b""):
                     self._call("delete_object", LOCK)
 
@@ -217,7 +217,7 @@ class S3Place:
             f"{self.url}: {who} deploys or rolls back right now. Press again when they are done; "
             f"if they were killed, their lock ends in {left / 60:.0f} minutes"
         )
-        raise PlaceError(message)
+        raise ReleaseStoreError(message)
 
     def _put_new(self, name: str, content: bytes) -> bool:
         """Write an object unless there is one; say whether it was written."""
@@ -247,7 +247,7 @@ class S3Place:
         except (ClientError, BotoCoreError) as error:
             raise self._error(error) from None
 
-    def _error(self, error: Exception) -> PlaceError:
+    def _error(self, error: Exception) -> ReleaseStoreError:
         if isinstance(error, ClientError):
             words = (
                 _WORDS.get(_code(error)) or f"S3 answers {_code(error)}: {error.response['Error'].get('Message', '')}"
@@ -256,7 +256,7 @@ class S3Place:
             words = "no key is set: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         else:
             words = f"it cannot be reached: {error}"
-        return PlaceError(f"{self.url}: {' '.join(words.split())}")
+        return ReleaseStoreError(f"{self.url}: {' '.join(words.split())}")
 
 
 def _who() -> str:

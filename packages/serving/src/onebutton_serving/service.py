@@ -9,9 +9,9 @@ from typing import Any
 
 from onebutton_serving.answering import Answerer
 from onebutton_serving.loading import load_release
-from onebutton_serving.places import POINTER, Place, PlaceError
-from onebutton_serving.roster import Roster
+from onebutton_serving.release_store import POINTER, ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError, check_version
+from onebutton_serving.worker_status import WorkerStatus
 
 logger = logging.getLogger("onebutton_serving")
 
@@ -26,25 +26,25 @@ class Service:
         swaps: how many releases were taken, and how many were refused.
     """
 
-    def __init__(self, roster: Roster, state: Path) -> None:
+    def __init__(self, status: WorkerStatus, state: Path) -> None:
         """Start with nothing."""
         self.current: Answerer | None = None
         self.reason = "no release is loaded yet"
         self.refused: dict[str, str] | None = None
         self.swaps = {"taken": 0, "refused": 0}
-        self.roster = roster
+        self.status = status
         self._cache = state / "releases"
         self._in_service = state / "in-service.json"
 
-    def follow(self, place: Place) -> None:
+    def follow(self, store: ReleaseStore) -> None:
         """Do what the pointer says: swap, or keep what is in service and say why.
 
         Raises:
-            PlaceError: the place cannot be read now.
+            ReleaseStoreError: the release store cannot be read now.
         """
-        content = place.read(POINTER)
+        content = store.read(POINTER)
         if content is None:
-            self.keep(f"{place.url}: there is no {POINTER}, so nothing was deployed here yet")
+            self.keep(f"{store.url}: there is no {POINTER}, so nothing was deployed here yet")
             return
         try:
             version, breaking = _named(content)
@@ -55,16 +55,16 @@ class Service:
             self._accept(self.current)
             return
         try:
-            self._accept(self._loaded(place.fetch(version, self._cache), breaking=breaking))
+            self._accept(self._loaded(store.fetch(version, self._cache), breaking=breaking))
         except ReleaseError as error:
             self._refuse(version, str(error))
 
-    def resume(self, place: Place) -> None:
-        """Take what the other workers have, in the place of one that was killed; the pointer may name what they refused."""
+    def resume(self, store: ReleaseStore) -> None:
+        """Take what the other workers have, instead of one that was killed; the pointer may name what they refused."""
         try:
             version = str(json.loads(self._in_service.read_text(encoding="utf-8"))["version"])
-            self._accept(Answerer(load_release(place.fetch(version, self._cache))))
-        except (OSError, ValueError, KeyError, TypeError, ReleaseError, PlaceError):
+            self._accept(Answerer(load_release(store.fetch(version, self._cache))))
+        except (OSError, ValueError, KeyError, TypeError, ReleaseError, ReleaseStoreError):
             return
 
     def fix(self, folder: Path) -> None:
@@ -94,7 +94,7 @@ class Service:
             logger.info("in service: %s %s", found.loaded.schema.pipeline, found.version)
             self._remember(found.version)
         self.reason, self.refused = "", None
-        self.roster.say(found.version, None)
+        self.status.say(found.version, None)
 
     def _refuse(self, version: str, why: str) -> None:
         refused = {"version": version, "why": why}
@@ -107,7 +107,7 @@ class Service:
             logger.error("refused: %s. Nothing is in service", why)
         else:
             logger.error("refused: %s. %s stays in service", why, self.current.version)
-        self.roster.say(self.current.version if self.current else None, self.refused)
+        self.status.say(self.current.version if self.current else None, self.refused)
 
     def keep(self, reason: str) -> None:
         """Note why nothing is in service, or that the pointer has gone."""

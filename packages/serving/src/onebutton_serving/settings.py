@@ -20,16 +20,16 @@ class Settings:
     """How one server runs.
 
     Attributes:
-        place: where releases and the pointer are, `s3://bucket/folder` or a folder; empty with a fixed release.
+        store: where releases and the pointer are, `s3://bucket/folder` or a folder; empty with a fixed release.
         pipeline: whose model; may be left out with a fixed release.
-        release: the folder of one release to serve for ever; empty with a place.
+        release: the folder of one release to serve for ever; empty with a release store.
         state: a folder of this server alone: its log of predictions, metrics, what its workers say of themselves.
         keep_days: how long segments of the log stay; 0 keeps them for ever.
         keep_mb: megabytes that the log may have, the oldest segments go first; 0 sets no limit.
         server: the process that started the workers; 0 in that process itself.
     """
 
-    place: str = ""
+    store: str = ""
     pipeline: str = ""
     release: str = ""
     host: str = "127.0.0.1"
@@ -72,12 +72,14 @@ def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.
     default = from_environment(environment)
     parser = argparse.ArgumentParser(
         prog="python -m onebutton_serving",
-        description="Serve the release that a place's pointer names, and change with it; or one fixed release.",
-        epilog="Each option can be an environment variable instead: ONEBUTTON_PLACE, ONEBUTTON_PORT and so on.",
+        description="Serve the release that a release store's pointer names, and change with it; or one fixed release.",
+        epilog="Each option can be an environment variable instead: ONEBUTTON_STORE, ONEBUTTON_PORT and so on.",
     )
-    parser.add_argument("--place", default=default.place, help="s3://bucket/folder, or a folder")
+    parser.add_argument("--store", default=default.store, help="s3://bucket/folder, or a folder")
     parser.add_argument("--pipeline", default=default.pipeline, help="whose model")
-    parser.add_argument("--release", default=default.release, help="the folder of one release, instead of a place")
+    parser.add_argument(
+        "--release", default=default.release, help="the folder of one release, instead of a release store"
+    )
     parser.add_argument("--host", default=default.host, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=default.port, help="%(default)s")
     parser.add_argument("--workers", type=int, default=default.workers, help="processes (%(default)s)")
@@ -95,11 +97,11 @@ def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.
 
 
 def _checked(settings: Settings) -> Settings:
-    if bool(settings.place) == bool(settings.release):
-        message = "say either --place, where the pointer is, or --release, one release to serve"
+    if bool(settings.store) == bool(settings.release):
+        message = "say either --store, where the pointer is, or --release, one release to serve"
         raise SettingsError(message)
-    if settings.place and (not settings.pipeline or Path(settings.pipeline).name != settings.pipeline):
-        message = "say whose model: --pipeline with a name that is a folder of the place"
+    if settings.store and (not settings.pipeline or Path(settings.pipeline).name != settings.pipeline):
+        message = "say whose model: --pipeline with a name that is a folder of the release store"
         raise SettingsError(message)
     if not 0 < settings.port < 65536:  # noqa: PLR2004  the largest number of a port
         message = f"--port {settings.port} is no number of a port"

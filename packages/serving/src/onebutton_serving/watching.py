@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from onebutton_serving.places import POINTER, FolderPlace, Place, PlaceError
+from onebutton_serving.release_store import POINTER, FolderStore, ReleaseStore, ReleaseStoreError
 from onebutton_serving.service import Service
 
 NEAR, FAR = 0.2, 2.0  # seconds between two looks at a folder, and at S3
@@ -20,16 +20,16 @@ logger = logging.getLogger("onebutton_serving")
 class Watcher(threading.Thread):
     """Follows the pointer, and ends its worker when the server is gone."""
 
-    def __init__(self, service: Service, place: Place | None, server: int) -> None:
+    def __init__(self, service: Service, store: ReleaseStore | None, server: int) -> None:
         """Watch nothing yet.
 
         Args:
             service: does what the pointer says.
-            place: where the pointer is; None with a fixed release.
+            store: where the pointer is; None with a fixed release.
             server: the process that started this worker; 0 when it does not matter.
         """
         super().__init__(name="watcher", daemon=True)
-        self._service, self._place, self._server = service, place, server
+        self._service, self._store, self._server = service, store, server
         self._stop_asked = threading.Event()
         self._seen: str | None = None
         self._tried = 0.0
@@ -37,15 +37,15 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """Look again and again."""
-        if self._place:
-            self._guarded(lambda: self._service.resume(self._place))  # type: ignore[arg-type]  # it stays what it is
+        if self._store:
+            self._guarded(lambda: self._service.resume(self._store))  # type: ignore[arg-type]  # it stays what it is
         while True:
-            if self._place:
+            if self._store:
                 self._guarded(self._look)
             if self._server and os.getppid() != self._server:  # it was killed: nobody could stop this worker any more
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            if self._stop_asked.wait(NEAR if isinstance(self._place, FolderPlace | None) else FAR):
+            if self._stop_asked.wait(NEAR if isinstance(self._store, FolderStore | None) else FAR):
                 return
 
     def stop(self) -> None:
@@ -53,24 +53,24 @@ class Watcher(threading.Thread):
         self._stop_asked.set()
 
     def _look(self) -> None:
-        place = self._place
-        if place is None:
+        store = self._store
+        if store is None:
             return
-        stamp = place.stamp(POINTER)
+        stamp = store.stamp(POINTER)
         again = self._service.refused is not None and time.monotonic() - self._tried > AGAIN
         if stamp == self._seen and not again:
             return
         self._tried = time.monotonic()
-        self._service.follow(place)
+        self._service.follow(store)
         if self._trouble:
-            logger.info("%s can be read again", place.url)
+            logger.info("%s can be read again", store.url)
         self._seen, self._trouble = stamp, ""
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Go on whatever happens: a watcher that ended would leave this worker on its release for ever."""
         try:
             work()
-        except PlaceError as error:
+        except ReleaseStoreError as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
                 self._service.keep(self._trouble)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from onebutton_serving.app import App
 from onebutton_serving.log import PredictionLog
-from onebutton_serving.meters import Meters
+from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
-from onebutton_serving.places import open_place
-from onebutton_serving.roster import Roster
+from onebutton_serving.release_store import open_store
 from onebutton_serving.sealed import ReleaseError
 from onebutton_serving.service import Service
 from onebutton_serving.settings import from_environment
 from onebutton_serving.watching import Watcher
+from onebutton_serving.worker_status import WorkerStatus
 
 SWITCH = (
     0.001  # seconds that the threads of log and watcher may keep requests from running; Python's own 0.005 shows in p99
@@ -35,8 +35,8 @@ def make_app() -> App:
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
     state = Path(settings.state)
-    service = Service(Roster(state / "workers"), state)
-    place = open_place(settings.place, settings.pipeline) if settings.place else None
+    service = Service(WorkerStatus(state / "workers"), state)
+    store = open_store(settings.store, settings.pipeline) if settings.store else None
     if settings.release:
         try:
             service.fix(Path(settings.release))
@@ -50,6 +50,6 @@ def make_app() -> App:
         version = service.current.version if service.current else None
         return version, service.swaps | {"written": log.written, "dropped": log.dropped}
 
-    meters = Meters(state / "metrics", counted)
-    Watcher(service, place, settings.server).start()
-    return App(service, log, meters, Pages(service, meters).application())
+    metrics = Metrics(state / "metrics", counted)
+    Watcher(service, store, settings.server).start()
+    return App(service, log, metrics, Pages(service, metrics).application())

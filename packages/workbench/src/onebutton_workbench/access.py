@@ -12,10 +12,10 @@ from pathlib import Path
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import pinned_source
-from onebutton_release.environments import FILE, Environment, place_of, read_environments
+from onebutton_release.environments import FILE, Environment, read_environments, store_of
 from onebutton_release.pointer import read_pointer
 from onebutton_release.servers import ask
-from onebutton_serving.places import PlaceError
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_workbench.storage import UnreachableError, absent, configured
 from onebutton_workbench.workspace import pipelines
 
@@ -77,16 +77,16 @@ def try_remote(root: Path) -> Access:
 
 
 def try_environments(root: Path) -> Iterator[Access]:
-    """Look into every place that models are deployed to, and ask every server there."""
+    """Look into every release store that models are deployed to, and ask every server there."""
     try:
         environments = read_environments(root)
     except InputError as error:
         yield Access("environments", has=False, words=f"{error}. docs/deploy.md explains every key")
         return
     for name, environment in environments.items():
-        if environment.laptop and not (root / environment.place).exists():
+        if environment.laptop and not (root / environment.store).exists():
             yield Access(
-                f"environment {name}", has=True, words=f"{environment.place} will be made by the first `make deploy`"
+                f"environment {name}", has=True, words=f"{environment.store} will be made by the first `make deploy`"
             )
             continue
         for pipeline in pipelines(root):
@@ -96,10 +96,10 @@ def try_environments(root: Path) -> Iterator[Access]:
 def _try_environment(name: str, environment: Environment, pipeline: str, root: Path) -> Access:
     subject, whom = f"environment {name}", f"On call: {environment.on_call}"
     try:
-        pointer = read_pointer(place_of(name, environment, pipeline, root))
-    except (InputError, PlaceError) as error:
+        pointer = read_pointer(store_of(name, environment, pipeline, root))
+    except (InputError, ReleaseStoreError) as error:
         return Access(subject, has=False, words=f"has not: {error}. {whom}. {FILE} says where it is")
-    seen = f"has {environment.place}, {pipeline} {pointer.version if pointer else 'not deployed yet'}"
+    seen = f"has {environment.store}, {pipeline} {pointer.version if pointer else 'not deployed yet'}"
     silent = [address for address in environment.servers_of(pipeline) if ask(address).silent]
     if silent and not environment.laptop:
         return Access(subject, has=False, words=f"{seen}, but {' and '.join(silent)} does not answer. {whom}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onebutton_release.opcodes import holds_pickle, pickles
+from onebutton_release.pickle_scan import holds_pickle, pickles
 
 MODEL = Path(__file__).resolve().parents[3] / "packages/models/tests/flights.csv"
 

@@ -12,7 +12,7 @@ SIZE = 4096  # of each file from its start, so that a full disk stops nobody fro
 _LONGEST = 1000  # characters of a reason
 
 
-class Roster:
+class WorkerStatus:
     """The folder that the workers of one server share.
 
     A lock ends with its process, however that ends: the file of a worker that was killed is not locked, and is passed over.

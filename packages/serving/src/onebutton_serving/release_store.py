@@ -1,10 +1,10 @@
 """Where releases, the pointer and the history of an environment are kept: a folder, or a folder in S3.
 
-    <place>/<pipeline>/<version>/         a sealed release, which never changes
-    <place>/<pipeline>/pointer.json       which release is in service
-    <place>/<pipeline>/deployments.jsonl  how it came to be, one line each (in S3: deployments/, one object each)
+    <store>/<pipeline>/<version>/         a sealed release, which never changes
+    <store>/<pipeline>/pointer.json       which release is in service
+    <store>/<pipeline>/deployments.jsonl  how it came to be, one line each (in S3: deployments/, one object each)
 
-The standard library alone, until a place is in S3.
+The standard library alone, until a release store is in S3.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from onebutton_serving.errors import PlaceError
+from onebutton_serving.errors import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, check_version
 
-__all__ = ["POINTER", "FolderPlace", "Place", "PlaceError", "open_place"]
+__all__ = ["POINTER", "FolderStore", "ReleaseStore", "ReleaseStoreError", "open_store"]
 POINTER = "pointer.json"
 
 
-class Place(Protocol):
-    """One pipeline's part of an environment's place."""
+class ReleaseStore(Protocol):
+    """One pipeline's part of an environment's release store."""
 
     url: str
 
@@ -34,7 +34,7 @@ class Place(Protocol):
         """Return a small file; None when there is none."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a small file in the place of the old one: whoever reads sees either, whole."""
+        """Put a small file instead of the old one: whoever reads sees either, whole."""
 
     def stamp(self, name: str) -> str:
         """Return what changes when a file changes; empty when there is none. Cheap, for asking often."""
@@ -43,14 +43,14 @@ class Place(Protocol):
         """List the versions that are sealed here."""
 
     def fetch(self, version: str, cache: Path) -> Path:
-        """Return a folder on this machine that holds a release; a copy in `cache` where the place is elsewhere.
+        """Return a folder on this machine that holds a release; a copy in `cache` where the release store is elsewhere.
 
         Raises:
             ReleaseError: what is asked for is no version.
         """
 
     def lacks(self, version: str, copy: Path) -> str:
-        """Say what the place itself no longer has of a release that `fetch` returned; empty when it has all of it."""
+        """Say what the release store itself no longer has of a release that `fetch` returned; empty when it has all of it."""
 
     def publish(self, folder: Path) -> None:
         """Take a sealed release in, whole or not at all; one that is here stays as it is."""
@@ -65,29 +65,29 @@ class Place(Protocol):
         """Keep others from moving the pointer meanwhile."""
 
 
-def open_place(url: str, pipeline: str) -> Place:
-    """Open a pipeline's part of a place.
+def open_store(url: str, pipeline: str) -> ReleaseStore:
+    """Open a pipeline's part of a release store.
 
     Args:
         url: `s3://bucket/folder`, or a folder.
         pipeline: a name that is a folder there.
 
     Raises:
-        PlaceError: boto3 is not installed, and the place is in S3.
+        ReleaseStoreError: boto3 is not installed, and the release store is in S3.
     """
     if url.startswith("s3://"):
         try:
-            from onebutton_serving.s3 import S3Place
+            from onebutton_serving.s3 import S3Store
         except ImportError as error:
             message = (
                 f"{url}: this installation cannot speak S3 ({error}): it lacks the extra `s3` of onebutton-serving"
             )
-            raise PlaceError(message) from None
-        return S3Place(f"{url.rstrip('/')}/{pipeline}")
-    return FolderPlace(Path(url) / pipeline)
+            raise ReleaseStoreError(message) from None
+        return S3Store(f"{url.rstrip('/')}/{pipeline}")
+    return FolderStore(Path(url) / pipeline)
 
 
-class FolderPlace:
+class FolderStore:
     """A folder on this machine, or one that machines share."""
 
     def __init__(self, folder: Path) -> None:
@@ -104,7 +104,7 @@ class FolderPlace:
             raise self._error(error) from None
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a small file in the place of the old one, and on the disk before this returns."""
+        """Put a small file instead of the old one, and on the disk before this returns."""
         draft = self.folder / f".{name}.{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ class FolderPlace:
         return ""
 
     def publish(self, folder: Path) -> None:
-        """Copy a release beside its place, then rename it: it is there whole or not at all."""
+        """Copy a release beside where it will be, then rename it: it is there whole or not at all."""
         target = self.folder / folder.name
         if (target / MANIFEST).is_file():
             return
@@ -176,20 +176,20 @@ class FolderPlace:
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Lock a file; the system lets go of it when the program ends, however it ends."""
-        with contextlib.ExitStack() as stack:  # what goes wrong meanwhile is no fault of the place
+        with contextlib.ExitStack() as stack:  # what goes wrong meanwhile is no fault of the release store
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 stream = stack.enter_context((self.folder / ".lock").open("w"))
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 message = f"{self.url}: somebody deploys or rolls back right now. Press again when they are done"
-                raise PlaceError(message) from None
+                raise ReleaseStoreError(message) from None
             except OSError as error:
                 raise self._error(error) from None
             yield
 
-    def _error(self, error: OSError) -> PlaceError:
-        return PlaceError(f"{self.url}: {error.strerror or error}")
+    def _error(self, error: OSError) -> ReleaseStoreError:
+        return ReleaseStoreError(f"{self.url}: {error.strerror or error}")
 
 
 def _sequence(line: bytes) -> int:

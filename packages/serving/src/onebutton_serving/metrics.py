@@ -14,7 +14,7 @@ EVERY = 0.5  # seconds between two flushes
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
 
 
-class Meters:
+class Metrics:
     """The figures of one worker.
 
     Attributes:
