@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,10 +16,11 @@ from onebutton_contracts.errors import InputError
 from onebutton_release import buttons, deploy
 from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
-from onebutton_release.pointer import been_in_service, read_history, read_pointer
+from onebutton_release.pointer import Entry, been_in_service, read_history, read_pointer
 from onebutton_release.rollback import rollback
-from onebutton_release.status import status
+from onebutton_release.status import status as status_of
 from onebutton_release.target import Target, find_target
+from onebutton_serving.release_store import FolderStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, seal
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
@@ -30,12 +32,16 @@ class Fake:
 
     def __init__(self, store: Path) -> None:
         self.store, self.refuses, self.has = store, "", ""
+        self.follows: dict[str, str] | None = {"pipeline": "flights", "folder": "", "store": ""}
+        self.status = 200  # of its answers
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps({"version": fake.has, "workers": [fake.worker(), fake.worker()]}).encode()
-                self.send_response(200)
+                workers = [fake.worker(), fake.worker()]
+                answer = {"pipeline": "flights", "version": fake.has, "follows": fake.follows, "workers": workers}
+                body = json.dumps(answer).encode()
+                self.send_response(fake.status)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -122,17 +128,90 @@ def test_pressing_again_is_red_while_a_server_has_another_release(
         put(find(repo), A)
 
 
-def test_a_server_that_does_not_answer_takes_the_pointer_back(
+def moves(target: Target) -> list[tuple[str, str, str]]:
+    return [(entry.action, entry.before, entry.after) for entry in read_history(target.store)]
+
+
+def test_a_server_that_stops_answering_takes_the_pointer_back(
     repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_release(A)
     make_release(B, slope=0.002)
     put(find(repo), A)
+    fake.status = 502
+    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
+    with pytest.raises(InputError, match=rf"{fake.address} does not answer .it answers 502.* pointer moved back: {A}"):
+        put(find(repo), B)
+    assert moves(find(repo)) == [("deploy", "", A), ("deploy", A, B), ("undo", B, A)]
+
+
+def test_a_declared_server_that_is_off_or_not_ours_stops_a_deployment_before_anything_moves(
+    repo: Path, fake: Fake, make_release: Make
+) -> None:
+    make_release(A)
+    make_release(B, slope=0.002)
+    put(find(repo), A)
+    ours = (Path(find(repo).store.url) / "store.id").read_text(encoding="utf-8").strip()
+    for follows, words in (
+        ({"pipeline": "churn", "folder": "0" * 16, "store": "1" * 32}, "serves pipeline churn, not flights, so nobody"),
+        (
+            {"pipeline": "flights", "folder": "0" * 16, "store": "1" * 32},
+            "serves pipeline flights from ANOTHER RELEASE STORE",
+        ),
+        (None, "serves one fixed release of flights and follows no pointer"),
+    ):
+        fake.follows = follows
+        with pytest.raises(InputError, match=words) as refused:
+            put(find(repo), B)
+        assert "Nothing was changed. Start the server of flights there, or mend `servers` of local" in str(
+            refused.value
+        )
+    fake.follows = {"pipeline": "flights", "folder": "0" * 16, "store": ours}  # mounted under another path
+    assert put(find(repo), B) == B
     text = (repo / FILE).read_text(encoding="utf-8")
     (repo / FILE).write_text(text.replace(fake.address, "http://127.0.0.1:9"), encoding="utf-8")
-    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
-    with pytest.raises(InputError, match=r"http://127.0.0.1:9 does not answer .* So the pointer moved back"):
-        put(find(repo), B)
+    with pytest.raises(InputError, match=r"http://127.0.0.1:9 does not answer .*refused.*Nothing was changed"):
+        put(find(repo), A)
+    assert moves(find(repo)) == [("deploy", "", A), ("deploy", A, B)]
+
+
+@pytest.mark.parametrize(
+    ("follows", "words"),
+    [
+        ({"pipeline": "churn", "folder": "0" * 16, "store": ""}, "serves pipeline churn from ANOTHER FOLDER"),
+        ({"pipeline": "flights", "folder": "0" * 16, "store": ""}, "serves pipeline flights from ANOTHER FOLDER"),
+        ({"pipeline": "churn", "folder": "", "store": ""}, "serves pipeline churn, not flights"),
+        (None, "serves one fixed release of flights and follows no pointer"),
+        ({}, "is no model server: it answers something else"),
+    ],
+)
+def test_on_a_laptop_what_has_the_port_and_is_not_ours_is_named_and_not_waited_for(
+    repo: Path, fake: Fake, make_release: Make, follows: dict[str, str] | None, words: str
+) -> None:
+    make_release(A)
+    on_a_laptop(repo)
+    fake.follows, fake.refuses = follows, A
+    said: list[str] = []
+    begun = time.monotonic()
+    assert put(find(repo), A, said.append) == A
+    assert time.monotonic() - begun < 5
+    assert said == [f"{fake.address} {words}; this deployment does not wait for it"]
+    assert moves(find(repo)) == [("deploy", "", A)]
+    assert f"{fake.address}: {words}: it is none of this environment's" in "\n".join(status_of(find(repo)))
+
+
+def test_on_a_laptop_another_program_on_the_port_is_not_waited_for(repo: Path, fake: Fake, make_release: Make) -> None:
+    make_release(A)
+    on_a_laptop(repo)
+    fake.status = 404
+    said: list[str] = []
+    assert put(find(repo), A, said.append) == A
+    assert said == [f"{fake.address} is no model server: it answers 404; this deployment does not wait for it"]
+
+
+def on_a_laptop(repo: Path) -> None:
+    with (repo / FILE).open("a", encoding="utf-8") as stream:
+        stream.write("laptop = true\n")
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "schema.json", "golden.json"])
@@ -230,19 +309,76 @@ def test_an_undone_deployment_leaves_the_way_back(
     assert rollback(find(repo), version="", why="bad", say=lambda _: None).version == A
 
 
-def test_a_first_release_that_a_server_refuses_counts_for_nothing_until_it_takes_it(
+def test_a_first_release_that_a_server_refuses_is_out_of_service_again(
+    repo: Path, fake: Fake, make_release: Make
+) -> None:
+    make_release(A)
+    fake.refuses = A
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"So the pointer moved back: nothing is in service in local$"):
+            put(find(repo), A)
+    assert moves(find(repo)) == [("deploy", "", A), ("undo", A, "")] * 2
+    assert been_in_service(read_history(find(repo).store)) == set()
+    assert "nothing is in service" in next(status_of(find(repo)))
+    with pytest.raises(InputError, match="no release of flights is in service in local"):
+        rollback(find(repo), version="", why="bad", say=lambda _: None)
+    fake.refuses = ""
+    assert put(find(repo), A) == A
+    assert been_in_service(read_history(find(repo).store)) == {A}
+
+
+def test_a_server_that_does_not_go_back_is_named(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(A)
+    make_release(B, slope=0.002)
+    put(find(repo), A)
+    stuck = {"pid": 1, "version": C, "refused": None}
+    monkeypatch.setattr(fake, "worker", lambda: stuck)
+    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
+    with pytest.raises(
+        InputError, match=rf"did not take {B}.*moved back: {A} is in service in local. .* DID NOT GO BACK"
+    ):
+        put(find(repo), B)
+
+
+def test_a_release_store_that_fills_up_after_the_move_keeps_the_history_true(
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(A)
+    make_release(B, slope=0.002)
+
+    def full(*_: object) -> None:
+        message = "No space left on device"
+        raise ReleaseStoreError(message)
+
+    said: list[str] = []
+    with monkeypatch.context() as broken:
+        broken.setattr(FolderStore, "append", full)
+        assert put(find(repo), A, said.append) == A  # it is in service, so the button does not say that it failed
+    assert said[-1] == "No space left on device. The next deployment or rollback writes this line of the history"
+    put(find(repo), B)
+    assert fake.has == B
+    assert moves(find(repo)) == [("deploy", "", A), ("deploy", A, B)]
+
+
+def test_a_pointer_that_cannot_be_moved_back_is_told(
     repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_release(A)
     fake.refuses = A
-    monkeypatch.setattr(deploy, "PATIENCE", 0.2)
-    for _ in range(2):
-        with pytest.raises(InputError, match=f"still names {A}. Mend that server, and press again"):
-            put(find(repo), A)
-    assert been_in_service(read_history(find(repo).store)) == set()
-    fake.refuses = ""
-    assert put(find(repo), A) == A
-    assert been_in_service(read_history(find(repo).store)) == {A}
+    whole = deploy.move
+
+    def fails_to_undo(store: Any, entry: Entry, *, breaking: bool = False) -> Any:
+        if entry.action == "undo":
+            message = "the disk is gone"
+            raise ReleaseStoreError(message)
+        return whole(store, entry, breaking=breaking)
+
+    monkeypatch.setattr(deploy, "move", fails_to_undo)
+    with pytest.raises(InputError, match=r"could not be moved back .the disk is gone.* STATUS=1` says what it names"):
+        put(find(repo), A)
+    assert moves(find(repo)) == [("deploy", "", A)]
 
 
 def test_without_servers_that_could_confirm_a_release_nothing_moves(repo: Path, fake: Fake, make_release: Make) -> None:
@@ -320,7 +456,7 @@ def test_the_status_says_what_one_needs_at_night(repo: Path, fake: Fake, make_re
     make_release(B, slope=0.002)
     put(find(repo), A)
     put(find(repo), B, why="better on JFK")
-    shown = "\n".join(status(find(repo)))
+    shown = "\n".join(status_of(find(repo)))
     assert f"flights in local: {B}, since " in shown
     assert "by ann@acme.example" in shown
     assert f"server     {fake.address}: {B}" in shown

@@ -40,7 +40,7 @@ def test_the_file_of_this_repo_has_one_environment_that_works_here() -> None:
     environments = read_environments(ROOT)
     assert [*environments] == ["local"]
     assert environments["local"].laptop
-    assert environments["local"].servers_of("anything") == ("http://127.0.0.1:8000",)
+    assert environments["local"].servers_of("anything") == ()  # each pipeline's is on a port of its own: test_ports.py
 
 
 def test_the_examples_in_the_file_are_what_it_takes(repo: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_examples_in_the_file_are_what_it_takes(repo: Path) -> None:
     assert [*read_environments(repo)] == ["staging", "production"]
 
 
-def test_a_place_that_is_not_there_is_red(repo: Path) -> None:
+def test_a_release_store_that_is_not_there_is_red(repo: Path) -> None:
     add(repo, PRODUCTION)
     environments = read_environments(repo)
     with pytest.raises(InputError, match="staging keeps releases in /srv/nowhere/staging, which is not there"):

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebutton_release.pointer import Entry, been_in_service, good, read_history, read_pointer, rolled_back
+from onebutton_release import pointer
+from onebutton_release.pointer import (
+    Entry,
+    been_in_service,
+    good,
+    in_service,
+    read_history,
+    read_pointer,
+    rolled_back,
+)
 from onebutton_release.target import Target
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError
@@ -64,9 +73,25 @@ def test_a_deployment_that_was_undone_leaves_the_way_back_as_it_was() -> None:
 
 def test_a_first_release_that_the_servers_refused_is_nothing_to_go_back_to() -> None:
     a, b, *_ = VERSIONS
-    history = [entry(1, "deploy", "", a), entry(2, "undo", a, a), entry(3, "deploy", a, b)]
+    history = [entry(1, "deploy", "", a), entry(2, "undo", a, ""), entry(3, "deploy", "", b)]
     assert good(history) == [b]
     assert been_in_service(history) == {b}
+
+
+def test_what_version_0_1_wrote_of_an_undone_first_release_is_read_as_nothing_in_service(target: Target) -> None:
+    a, *_ = VERSIONS
+    first, undone = entry(1, "deploy", "", a), entry(2, "undo", a, a)
+    target.store.write(
+        "pointer.json", json.dumps({"version": a, "sequence": 2, "breaking": True, "entry": asdict(undone)}).encode()
+    )
+    target.store.append(1, json.dumps(asdict(first)).encode())
+    assert in_service(target.store) is None
+    assert [(one.action, one.before, one.after) for one in read_history(target.store)] == [
+        ("deploy", "", a),
+        ("undo", a, ""),
+    ]
+    pointer.move(target.store, entry(3, "deploy", "", a))
+    assert been_in_service(read_history(target.store)) == {a}
 
 
 def test_a_release_counts_as_rolled_back_until_somebody_puts_it_back() -> None:
@@ -81,13 +106,13 @@ def test_a_release_counts_as_rolled_back_until_somebody_puts_it_back() -> None:
 def test_a_version_that_would_lead_elsewhere_is_damage(target: Target, version: str) -> None:
     """Whoever can write to a bucket must not choose a folder on the machine of whoever deploys."""
     line = asdict(entry(1, "deploy", "", version))
-    pointer = {"version": version, "sequence": 1, "breaking": False, "entry": line}
-    target.store.write("pointer.json", json.dumps(pointer).encode())
+    said = {"version": version, "sequence": 1, "breaking": False, "entry": line}
+    target.store.write("pointer.json", json.dumps(said).encode())
     with pytest.raises(ReleaseStoreError, match=r"pointer\.json is damaged"):
         read_pointer(target.store)
     with pytest.raises(ReleaseError, match="is no version of a release"):
         target.fetch(version)
-    target.store.write("pointer.json", json.dumps(pointer | {"version": VERSIONS[0]}).encode())
+    target.store.write("pointer.json", json.dumps(said | {"version": VERSIONS[0]}).encode())
     with pytest.raises(ReleaseStoreError, match=r"pointer\.json is damaged"):
         read_pointer(target.store)
     (Path(target.store.url) / "pointer.json").unlink()

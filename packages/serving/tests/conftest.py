@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from onebutton_serving.app import App
+from onebutton_serving.identity import Identity
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.pages import Pages
 from onebutton_serving.sealed import seal
@@ -112,8 +113,8 @@ def store(tmp_path: Path) -> Path:
 class Client:
     """Asks the application without a network, as an ASGI server would."""
 
-    def __init__(self, state: Path, key: str = "") -> None:
-        self.service = Service(WorkerStatus(state / "workers"), state)
+    def __init__(self, state: Path, key: str = "", follows: Identity | None = None) -> None:
+        self.service = Service(WorkerStatus(state / "workers"), state, follows)
         self.log = PredictionLog(state / "log", key)
         self.app = App(self.service, self.log, None, Pages(self.service, None).application())
         self.runner = asyncio.Runner()

@@ -171,6 +171,7 @@ def test_the_model_page_says_what_is_in_service_and_what_is_behind_it(client: Cl
         "card": "# Flights\n\nMade for tests.\n",
         "provenance": {"commit": "0123456"},
         "verdicts": {"passed": 2},
+        "follows": None,
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, damage, golden_rows, make_release, point
 
 from onebutton_serving import watching
+from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import FolderStore
 from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
@@ -86,6 +87,33 @@ def test_a_damaged_pointer_is_refused(service: Service, store: Path, content: by
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert "pointer.json is damaged" in service.refused["why"]
+
+
+def test_a_first_deployment_that_was_undone_is_out_of_service_again(service: Service, store: Path) -> None:
+    point(store, "", 2)
+    service.follow(FolderStore(store / "flights"))
+    assert service.current is None
+    assert "the first deployment was undone, so nothing is in service" in service.reason
+    assert service.status.read()[0]["version"] is None
+    point(store, SECOND, 3)
+    service.follow(FolderStore(store / "flights"))
+    assert in_service(service) == SECOND
+
+
+def test_a_server_says_which_pipeline_and_store_it_follows_and_no_path(store: Path, tmp_path: Path) -> None:
+    client = Client(tmp_path / "state", follows=Identity("flights", folder_digest(str(store))))
+    asked = json.loads(client.ask("GET", "/v1/model")[2])
+    assert (asked["pipeline"], asked["version"]) == ("flights", None)
+    (store / "flights/store.id").write_text("0123abcd\n", encoding="utf-8")
+    client.service.follow(FolderStore(store / "flights"))
+    content = client.ask("GET", "/v1/model")[2]
+    assert json.loads(content)["follows"] == {
+        "pipeline": "flights",
+        "folder": folder_digest(str(store)),
+        "store": "0123abcd",
+    }
+    assert str(tmp_path).encode() not in content
+    client.close()
 
 
 def test_a_release_that_was_refused_is_tried_again_without_a_move_of_the_pointer(

@@ -11,7 +11,7 @@ from onebutton_workbench.access import Access, try_environments
 
 LOCAL = """\
 [environments.local]
-place = ".releases"
+store = ".releases"
 servers = { "*" = ["http://127.0.0.1:PORT"] }
 may_deploy = ["*"]
 on_call = "you"
@@ -19,7 +19,7 @@ laptop = true
 """
 PRODUCTION = """\
 [environments.production]
-place = "mounted"
+store = "mounted"
 servers = { toy = ["http://127.0.0.1:PORT"] }
 may_deploy = ["*"]
 on_call = "Ann, +1 555 0100"
@@ -42,7 +42,7 @@ def seen(root: Path, environments: str) -> Access:
     return access
 
 
-def test_a_laptop_is_well_without_place_and_server_and_looking_makes_none(root: Path) -> None:
+def test_a_laptop_is_well_without_release_store_and_server_and_looking_makes_none(root: Path) -> None:
     assert seen(root, LOCAL).has
     assert not (root / ".releases").exists()
     (root / ".releases").mkdir()
@@ -51,7 +51,7 @@ def test_a_laptop_is_well_without_place_and_server_and_looking_makes_none(root: 
     assert access.words == "has .releases, toy not deployed yet; `make serve` starts its server"
 
 
-def test_a_place_that_is_not_there_names_whom_to_call(root: Path) -> None:
+def test_a_release_store_that_is_not_there_names_whom_to_call(root: Path) -> None:
     access = seen(root, PRODUCTION)
     assert not access.has
     assert access.words.startswith("has not: production keeps releases in ")

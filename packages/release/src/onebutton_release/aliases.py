@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import read_environments
-from onebutton_release.pointer import Pointer, read_pointer
+from onebutton_release.pointer import Pointer, in_service
 from onebutton_release.target import Target, find_target
 from onebutton_serving.loading import MODEL
 from onebutton_serving.release_store import POINTER, ReleaseStoreError
@@ -38,8 +38,8 @@ def tell_mlflow(targets: list[Target], seconds: float = PATIENCE) -> list[str]:
     wanted = []
     for target in targets:
         try:
-            pointer = read_pointer(target.store)
-            wanted += list(promotions(target, pointer)) if pointer and not pointer.refused else []
+            pointer = in_service(target.store)
+            wanted += list(promotions(target, pointer)) if pointer else []
         except (ReleaseStoreError, ReleaseError) as error:
             return [f"MLflow's aliases stay as they are: {error}"]
     if not wanted:

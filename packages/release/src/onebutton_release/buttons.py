@@ -38,7 +38,13 @@ def deploy(root: Path) -> None:
     pointer = put_into_service(target, earlier, request, _say)
     for words in tell_mlflow([target]):
         _say(words)
-    print(f"deploy: {pointer.version} is in service in {target.name}. Next: {_next(target)}")
+    print(f"deploy: {pointer.version} is in service in {target.name}{_where(target)}. Next: {_next(target)}")
+
+
+def _where(target: Target) -> str:
+    if not target.environment.laptop or not target.servers:
+        return ""
+    return f"; `make serve PIPELINE={target.pipeline}` serves it on {target.servers[0]}"
 
 
 def _next(target: Target) -> str:
@@ -141,13 +147,11 @@ def serve(root: Path) -> None:
     if not port.isdigit():
         message = f"PORT={port} is no number of a port"
         raise InputError(message)
-    where = target.environment.store
-    url = where if where.startswith("s3://") else str(root / where)
     state = root / ".serving" / target.name / target.pipeline / port
-    words = ["--store", url, "--pipeline", target.pipeline, "--port", port, "--state", str(state)]
+    words = ["--store", target.url, "--pipeline", target.pipeline, "--port", port, "--state", str(state)]
     if not any(address.endswith(f":{port}") for address in target.servers):
         print(
-            f"serve: deploy/environments.toml does not name port {port}, so `make deploy` will not wait for this server"
+            f"serve: `make deploy` looks for this server at {' and '.join(target.servers) or 'no address'}, not at port {port}"
         )
     os.execv(sys.executable, [sys.executable, "-m", "onebutton_serving", *words])  # noqa: S606  it takes this program's place
 

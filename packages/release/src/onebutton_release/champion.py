@@ -11,7 +11,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import NAME, PREDICTIONS
 from onebutton_evaluation.judgement import write_text
 from onebutton_release.environments import read_environments
-from onebutton_release.pointer import read_pointer
+from onebutton_release.pointer import in_service
 from onebutton_release.target import Target
 from onebutton_serving.sealed import ReleaseError, check
 from onebutton_tracking.commit import git_environment
@@ -39,7 +39,7 @@ def fetch_champion(target: Target) -> str:
         InputError: nothing is in service, or the release is damaged.
         ReleaseStoreError: the release store cannot be read.
     """
-    pointer = read_pointer(target.store)
+    pointer = in_service(target.store)
     if pointer is None:
         message = f"nothing is in service in {target.name}, so {target.pipeline} has no champion yet"
         raise InputError(message)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass as strict_dataclass
 
 from onebutton_contracts.contract import load_contract
@@ -26,6 +28,7 @@ class Parts:
         model: the ONNX file.
         golden: examples with the answers that were judged.
         predictions: the answers for the whole test period, with which the next model is compared.
+        port: of this pipeline's server on a laptop; 0 makes one from the name. It is no part of a release.
     """
 
     inputs: str
@@ -33,6 +36,7 @@ class Parts:
     model: str = "model/model.onnx"
     golden: str = "model/golden.json"
     predictions: str = "data/predictions.parquet"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
 
 
 @dataclass(frozen=True)

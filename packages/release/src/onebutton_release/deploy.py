@@ -1,13 +1,13 @@
 """Put a model into service: gates, candidate, measured service, seal, pointer, servers. The work of `make deploy`.
 
-Whatever goes wrong before the pointer moves changes nothing. Once it has moved, every server must report the new release, or the
-pointer moves back.
+Whatever goes wrong before the pointer moves changes nothing; that a server is off, or is not ours, is found before. Once the
+pointer has moved, every server must report the new release, or it moves back.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from onebutton_release.pointer import (
     Pointer,
     altered,
     been_in_service,
+    in_service,
     move,
     now,
     read_history,
@@ -30,9 +31,10 @@ from onebutton_release.pointer import (
     settle,
 )
 from onebutton_release.provenance import same_results, version_of
-from onebutton_release.servers import Report, wait
+from onebutton_release.servers import Report, ask, wait
 from onebutton_release.target import Target
 from onebutton_serving.loading import load_release
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.schema import read_schema
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_tracking.commit import read_commit
@@ -84,11 +86,13 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
         raise InputError(message)
     with target.store.hold():
         settle(target.store)
-        before = read_pointer(target.store)
+        pointer = read_pointer(target.store)
+        before = pointer if pointer and pointer.version else None
+        addresses = _servers_of_ours(target, say)
         folder = _from_before(earlier, request.version) if earlier else _built(target, request.version, person, say)
-        if before and before.version == folder.name and not before.refused:
+        if before and before.version == folder.name:
             say(f"{folder.name} is in service in {target.name} already, since {before.entry.at}")
-            if bad := _confirmed(target, before.version, say):
+            if bad := _confirmed(target, addresses, before.version, say):
                 message = f"{bad}. The pointer names {before.version} and was not moved: restart that server, then press again"
                 raise InputError(message)
             return before
@@ -99,14 +103,42 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
         found = _loaded(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
         if fault := target.store.lacks(folder.name, found):
             raise InputError(fault)
-        return _moved(
-            target, before, _entry(target, before, folder, person, request.why), breaking=request.breaking, say=say
+        entry = _entry(target, pointer, folder, person, request.why)
+        moved = move(target.store, entry, breaking=request.breaking)
+        if bad := _confirmed(target, addresses, folder.name, say):
+            raise InputError(_undone(target, addresses, before, replace(entry, why=bad), say))
+        _settle(target, say)
+        return moved
+
+
+def _servers_of_ours(target: Target, say: Say) -> tuple[str, ...]:
+    """Return the addresses at which a server of ours is waited for.
+
+    On a laptop its server may be off, and another program may have its port: that is told and not waited for.
+
+    Raises:
+        InputError: elsewhere, when a server is off or is not ours: nobody could confirm the release.
+    """
+    reports = [ask(address, target.identity) for address in target.servers]
+    foreign = {report.address: report.foreign for report in reports if report.foreign}
+    if target.environment.laptop:
+        for address, words in foreign.items():
+            say(f"{address} {words}; this deployment does not wait for it")
+        return tuple(address for address in target.servers if address not in foreign)
+    bad = [f"{address} {words}" for address, words in foreign.items()]
+    bad += [f"{report.address} does not answer ({report.silent})" for report in reports if report.off]
+    if bad:
+        message = (
+            f"{'; '.join(bad)}, so nobody could confirm a release. Nothing was changed. Start the server of "
+            f"{target.pipeline} there, or mend `servers` of {target.name} in {FILE}, then press again"
         )
+        raise InputError(message)
+    return target.servers
 
 
 def _from_before(earlier: Target, version: str) -> Path:
     """Fetch a release that was in service in the environment before this one."""
-    pointer = read_pointer(earlier.store)
+    pointer = in_service(earlier.store)
     wanted = version or (pointer.version if pointer else "")
     known = been_in_service(read_history(earlier.store))
     if wanted not in known:
@@ -222,69 +254,80 @@ def _check_callers(target: Target, before: Pointer | None, folder: Path, *, brea
         raise InputError(message)
 
 
-def _entry(target: Target, before: Pointer | None, folder: Path, person: str, why: str) -> Entry:
+def _entry(target: Target, pointer: Pointer | None, folder: Path, person: str, why: str) -> Entry:
     return Entry(
-        sequence=before.sequence + 1 if before else 1,
+        sequence=pointer.sequence + 1 if pointer else 1,
         at=now(),
         who=person,
         environment=target.name,
         pipeline=target.pipeline,
         action="deploy",
-        before=before.version if before else "",
+        before=pointer.version if pointer else "",
         after=folder.name,
         why=why,
         digest=digest_of(folder / MANIFEST),
     )
 
 
-def _moved(target: Target, before: Pointer | None, entry: Entry, *, breaking: bool, say: Say) -> Pointer:
-    """Move the pointer, wait for the servers, and move it back when one of them refuses."""
-    pointer = move(target.store, entry, breaking=breaking)
-    bad = _confirmed(target, entry.after, say)
-    if not bad:
+def _settle(target: Target, say: Say) -> None:
+    """Write the history's line; the pointer carries it until the release store takes it, so the move itself stands."""
+    try:
         settle(target.store)
-        return pointer
-    good = before.entry if before and not before.refused else None
-    back = good or entry  # where there was none before, the pointer goes on naming what was refused
-    undone = replace(
+    except ReleaseStoreError as error:
+        say(f"{error}. The next deployment or rollback writes this line of the history")
+
+
+def _undone(target: Target, addresses: Sequence[str], before: Pointer | None, entry: Entry, say: Say) -> str:
+    """Move the pointer back to where it was, to nothing if it was nowhere, and say so; the entry's `why` is what is wrong.
+
+    Raises:
+        InputError: the release store does not take the move.
+    """
+    back = before.version if before else ""
+    undo = replace(
         entry,
         sequence=entry.sequence + 1,
         at=now(),
         action="undo",
         before=entry.after,
-        after=back.after,
-        why=bad,
-        digest=back.digest,
+        after=back,
+        digest=before.entry.digest if before else "",
     )
-    move(target.store, undone, breaking=True)
-    settle(target.store)
-    if good is None:
+    try:
+        move(target.store, undo, breaking=True)
+    except ReleaseStoreError as error:
         message = (
-            f"{bad}. Nothing was there before: the pointer still names {entry.after}. Mend that server, and press again"
+            f"{entry.why}. The pointer could not be moved back ({error}). `make deploy STATUS=1` says what it names"
         )
-        raise InputError(message)
-    wait(target.servers, back.after, PATIENCE)
-    message = f"{bad}. So the pointer moved back: {back.after} is in service in {target.name}"
-    raise InputError(message)
+        raise InputError(message) from None
+    _settle(target, say)
+    left = [report.address for report in wait(addresses, target.identity, back, PATIENCE) if _lags(report, back)]
+    stays = f". {' and '.join(left)} DID NOT GO BACK: restart it" if left else ""
+    return f"{entry.why}. So the pointer moved back: {back or 'nothing'} is in service in {target.name}{stays}"
 
 
-def _confirmed(target: Target, version: str, say: Say) -> str:
+def _lags(report: Report, version: str) -> bool:
+    return not (report.has(version) or report.silent or report.foreign)
+
+
+def _confirmed(target: Target, addresses: Sequence[str], version: str, say: Say) -> str:
     """Wait until every server has a release in service; return what is wrong, or an empty string."""
-    reports = wait(target.servers, version, PATIENCE)
+    reports = wait(addresses, target.identity, version, PATIENCE)
     for report in reports:
         if report.has(version):
             count = len(report.versions)
             say(f"{report.address}: {count} {'process has' if count == 1 else 'processes have'} {version} in service")
     bad = [words for report in reports if (words := _trouble(report, version, target))]
-    silent = [report for report in reports if report.silent]
-    if silent and target.environment.laptop:
-        say(f"no server runs at {silent[0].address}. `make serve PIPELINE={target.pipeline}` starts one")
+    off = [report for report in reports if report.silent]
+    if off and target.environment.laptop:
+        say(f"no server runs at {off[0].address}. `make serve PIPELINE={target.pipeline}` starts one")
     return "; ".join(bad)
 
 
 def _trouble(report: Report, version: str, target: Target) -> str:
-    if report.silent:
-        return "" if target.environment.laptop else f"{report.address} does not answer ({report.silent})"
+    if report.silent or report.foreign:
+        words = report.foreign or f"does not answer ({report.silent})"
+        return "" if target.environment.laptop else f"{report.address} {words}"
     if why := report.refusal(version):
         return f"{report.address} stays on the old release: {why}"
     return "" if report.has(version) else f"{report.address} did not take {version} within {PATIENCE:.0f} s"

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
-from onebutton_release.pointer import read_pointer
+from onebutton_release.pointer import in_service
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError, open_store
 
 FILE = Path("deploy/environments.toml")
@@ -38,7 +38,7 @@ class Environment:
             confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
         laptop: for trying things: its folder is made when it is missing, its servers may be off, and work that is not
-            committed may be released.
+            committed may be released. Where it names no server, each pipeline's is on a port of its own: see `ports`.
     """
 
     store: Text
@@ -182,7 +182,7 @@ def release_in_service(pipeline: str, environment: str = "", root: Path | None =
     name = choose(environments, environment, PRODUCTION)
     try:
         store = store_of(name, environments[name], pipeline, root)
-        pointer = read_pointer(store)
+        pointer = in_service(store)
         if pointer is None:
             message = f"no release of {pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
             raise InputError(message)

@@ -7,12 +7,13 @@ from being written is written by whoever comes next. Standard library alone: rol
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
-from onebutton_serving.release_store import POINTER, ReleaseStore, ReleaseStoreError
+from onebutton_serving.release_store import POINTER, STORE_ID, ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version
 
 Action = Literal["deploy", "rollback", "undo"]
@@ -27,8 +28,8 @@ class Entry:
         at: when, in UTC.
         who: pressed.
         action: `undo` is a deployment that the servers refused, taken back.
-        before: the version that was in service; empty for the first.
-        after: the version that is.
+        before: the version that was in service; empty when none was.
+        after: the version that is; empty when the first deployment was undone.
         why: in words.
         digest: SHA-256 of the release's manifest, which holds all others.
     """
@@ -50,6 +51,7 @@ class Pointer:
     """Which release is in service.
 
     Attributes:
+        version: of the release; empty when none is, because the first deployment was undone.
         breaking: whether servers take it although whoever calls was written for another contract.
         entry: how it came to be.
     """
@@ -59,11 +61,6 @@ class Pointer:
     breaking: bool
     entry: Entry
 
-    @property
-    def refused(self) -> bool:
-        """Whether it is a first release that its servers did not take: there was none before to move back to."""
-        return self.entry.action == "undo" and self.entry.before == self.entry.after
-
 
 def now() -> str:
     """Return the time as the history writes it."""
@@ -71,7 +68,7 @@ def now() -> str:
 
 
 def read_pointer(store: ReleaseStore) -> Pointer | None:
-    """Return the pointer; None before the first deployment.
+    """Return the pointer as it was last moved; None before the first deployment. `in_service` leaves out one to nothing.
 
     Raises:
         ReleaseStoreError: it is damaged, or the release store cannot be read.
@@ -81,13 +78,43 @@ def read_pointer(store: ReleaseStore) -> Pointer | None:
         return None
     try:
         said = json.loads(content)
-        entry = Entry(**said["entry"])
-        check_version(said["version"])
-        check_version(entry.after)
-        return Pointer(**{**said, "entry": entry})
+        entry = _entry(said["entry"])
+        if entry.after:
+            check_version(said["version"])
+        return Pointer(**{**said, "version": said["version"] if entry.after else "", "entry": entry})
     except (ValueError, TypeError, KeyError, ReleaseError) as error:
         message = f"{store.url}: {POINTER} is damaged ({error}). The last line of its history says what it was"
         raise ReleaseStoreError(message) from None
+
+
+def _entry(said: Mapping[str, Any]) -> Entry:
+    """Read a line of the history.
+
+    Version 0.1 undid a first deployment with a line from a release to itself, which never happened: it is read as to nothing.
+
+    Raises:
+        ReleaseError, TypeError: it is damaged.
+    """
+    entry = Entry(**said)
+    if entry.action == "undo" and entry.after in ("", entry.before):
+        return replace(entry, after="", digest="")
+    check_version(entry.after)
+    return entry
+
+
+def in_service(store: ReleaseStore) -> Pointer | None:
+    """Return the pointer to the release in service; None when none is.
+
+    Raises:
+        ReleaseStoreError: it is damaged, or the release store cannot be read.
+    """
+    pointer = read_pointer(store)
+    return pointer if pointer and pointer.version else None
+
+
+def store_id(store: ReleaseStore) -> str:
+    """Return the id of a release store, by which its servers are known; empty before the first deployment."""
+    return (store.read(STORE_ID) or b"").decode(errors="replace").strip()
 
 
 def move(store: ReleaseStore, entry: Entry, *, breaking: bool = False) -> Pointer:
@@ -96,6 +123,8 @@ def move(store: ReleaseStore, entry: Entry, *, breaking: bool = False) -> Pointe
     The line of the move before is written first, should a crash have kept it from the history.
     """
     settle(store)
+    if not store_id(store):
+        store.write(STORE_ID, uuid.uuid4().hex.encode() + b"\n")
     pointer = Pointer(entry.after, entry.sequence, breaking, entry)
     store.write(POINTER, json.dumps(asdict(pointer), indent=1).encode() + b"\n")
     return pointer
@@ -113,8 +142,7 @@ def read_history(store: ReleaseStore) -> list[Entry]:
     found = {}
     for line in store.history():
         try:
-            entry = Entry(**json.loads(line))
-            check_version(entry.after)
+            entry = _entry(json.loads(line))
         except (ValueError, TypeError, ReleaseError):
             continue
         found[entry.sequence] = entry

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import check_allowed, who
-from onebutton_release.pointer import Entry, Pointer, altered, good, move, now, read_history, read_pointer, settle
+from onebutton_release.pointer import Entry, Pointer, altered, good, in_service, move, now, read_history, settle
 from onebutton_release.servers import wait
 from onebutton_release.target import Target
 from onebutton_serving.release_store import ReleaseStoreError
@@ -39,7 +39,7 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
         raise InputError(message)
     with target.store.hold():
         settle(target.store)
-        pointer = read_pointer(target.store)
+        pointer = in_service(target.store)
         if pointer is None:
             message = (
                 f"no release of {target.pipeline} is in service in {target.name}, so there is nothing to go back from"
@@ -107,9 +107,11 @@ def _digest(target: Target, version: str) -> str:
 
 def _tell(target: Target, version: str, say: Callable[[str], None]) -> None:
     """Wait for the servers; going back stands whatever they say, because the pointer is what they will follow."""
-    for report in wait(target.servers, version, PATIENCE):
+    for report in wait(target.servers, target.identity, version, PATIENCE):
         if report.has(version):
             say(f"{report.address} has {version} in service")
+        elif report.foreign:
+            say(f"{report.address} {report.foreign}; going back does not wait for it")
         elif report.silent:
             say(f"{report.address} does not answer ({report.silent}); it takes {version} when it starts")
         else:

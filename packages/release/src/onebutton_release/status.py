@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onebutton_release.pointer import Entry, good, read_history, read_pointer
-from onebutton_release.servers import ask
+from onebutton_release.pointer import Entry, good, in_service, read_history
+from onebutton_release.servers import Report, ask
 from onebutton_release.target import Target
 from onebutton_serving.release_store import ReleaseStoreError
 
@@ -15,7 +15,7 @@ LATEST = 10  # moves that are shown
 def status(target: Target) -> Iterator[str]:
     """Write what is known of one pipeline in one environment."""
     try:
-        pointer, history = read_pointer(target.store), read_history(target.store)
+        pointer, history = in_service(target.store), read_history(target.store)
     except ReleaseStoreError as error:
         yield f"{target.pipeline} in {target.name}: NOT RUN, its release store cannot be read: {error}"
         return
@@ -26,14 +26,8 @@ def status(target: Target) -> Iterator[str]:
     yield f"  store      {target.store.url}"
     yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
     for address in target.servers:
-        report = ask(address)
-        words = (
-            f"does not answer ({report.silent})"
-            if report.silent
-            else ", ".join(sorted(set(report.versions))) or "no release"
-        )
-        lagging = "" if report.silent or report.has(pointer.version) else " NOT what the pointer names"
-        yield f"  server     {address}: {words}{lagging}"
+        report = ask(address, target.identity)
+        yield f"  server     {address}: {_words(report, pointer.version)}"
         yield from (f"             refused {version}: {why}" for version, why in report.refused)
     before = good(history)[:-1]
     yield f"  back to    {before[-1] if before else 'nothing: it is the first'}"
@@ -41,6 +35,17 @@ def status(target: Target) -> Iterator[str]:
         yield f"  {'history' if not number else '':<10} {_line(entry)}"
 
 
+def _words(report: Report, version: str) -> str:
+    if report.foreign:
+        return f"{report.foreign}: it is none of this environment's"
+    if report.silent:
+        return f"does not answer ({report.silent})"
+    words = ", ".join(sorted(set(report.versions))) or "no release"
+    return words if report.has(version) else f"{words} NOT what the pointer names"
+
+
 def _line(entry: Entry) -> str:
     why = f": {entry.why}" if entry.why else ""
-    return f"{entry.at}  {entry.action:<8} {entry.before or '(nothing)'} -> {entry.after}  {entry.who}{why}"
+    return (
+        f"{entry.at}  {entry.action:<8} {entry.before or '(nothing)'} -> {entry.after or '(nothing)'}  {entry.who}{why}"
+    )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, read_environments, store_of
+from onebutton_release.pointer import store_id
+from onebutton_release.ports import ports
+from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import ReleaseStore
 
 
@@ -29,8 +32,27 @@ class Target:
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """The servers that must report a release."""
-        return self.environment.servers_of(self.pipeline)
+        """The servers that must report a release; on a laptop that names none, the one that `make serve` starts."""
+        named = self.environment.servers_of(self.pipeline)
+        return (
+            named if named or not self.environment.laptop else (f"http://127.0.0.1:{ports(self.root)[self.pipeline]}",)
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the environment's release store is: `s3://bucket/folder`, or a folder of this machine."""
+        where = self.environment.store
+        return where if where.startswith("s3://") else str(self.root / where)
+
+    @property
+    def identity(self) -> Identity:
+        """What a server of ours says of itself.
+
+        On a laptop it has the same folder. Elsewhere a folder may be mounted under another path, so the store's own id counts.
+        """
+        if self.environment.laptop:
+            return Identity(self.pipeline, folder=folder_digest(self.url))
+        return Identity(self.pipeline, store=store_id(self.store))
 
     def fetch(self, version: str) -> Path:
         """Return a folder on this machine that holds one of the releases."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import http.client
 import json
 import os
 import shutil
@@ -17,13 +18,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
+from urllib.request import urlopen
 
+from onebutton_serving.identity import Identity, folder_digest, read_identity
 from onebutton_serving.release_store import POINTER, ReleaseStoreError, open_store
 from onebutton_serving.sealed import ReleaseError, check
 from onebutton_serving.settings import Settings, SettingsError, from_command_line
 
 DRAIN = 30  # seconds that requests under way may take when the server is told to end
 BACKLOG = 1024
+PATIENCE = 2.0  # seconds for the server on a port that is taken to say who it is
 _OF_ONE_LIFE = ("workers", "metrics", "in-service.json", "failed")
 
 
@@ -143,12 +147,27 @@ def _check_port(settings: Settings) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        why = (
-            "something listens there already; PORT= (--port) takes another" if taken else (error.strerror or str(error))
-        )
+        why = _who_holds(settings) if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
         message = f"cannot listen on {settings.host}:{settings.port}: {why}"
         raise SettingsError(message) from None
+
+
+def _who_holds(settings: Settings) -> str:
+    """Name the server on a port that is taken; what is none of ours is not guessed."""
+    another = "PORT= (--port) takes another"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  compared, not bound
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    ours = Identity(settings.pipeline, folder_digest(settings.store) if settings.store else "")
+    try:
+        with urlopen(f"{address}/v1/model", timeout=PATIENCE) as answer:  # noqa: S310  an address of this machine
+            found = read_identity(json.load(answer))
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        return f"something listens there already, and it is no model server; {another}"
+    if found is None:
+        return f"a server of one fixed release listens there; {another}"
+    if words := found.instead_of(ours):
+        return f"the server there {words}; {another}"
+    return f"{found.pipeline} is served there already, and that server takes what is deployed; {another}"
 
 
 @contextlib.contextmanager

@@ -136,7 +136,11 @@ def _paths() -> Described:
         | {status: said(words, "Errors") for status, words in refusals.items()},
     }
     reads = {
-        "/v1/model": ("model", "What is in service, its card, its past, and every worker", "application/json"),
+        "/v1/model": (
+            "model",
+            "What is in service, its card and provenance, the pointer followed, every worker",
+            "application/json",
+        ),
         "/health/live": ("live", "Whether the process answers", "application/json"),
         "/health/ready": ("ready", "Whether a release is in service", "application/json"),
         "/metrics": ("metrics", "Figures for Prometheus", "text/plain"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ class Pages:
         return Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
 
     async def model(self, _: Request) -> Response:
-        """What is in service, its card, its past, and every worker."""
+        """What is in service, its card and provenance, the pointer followed, every worker."""
         return JSONResponse(await asyncio.to_thread(_model, self._service))
 
     async def live(self, _: Request) -> Response:
@@ -116,8 +117,10 @@ def _loaded(service: Service) -> Loaded:
 
 def _model(service: Service) -> dict[str, Any]:
     current, workers = service.current, service.status.read()
+    follows = asdict(service.follows) if service.follows else None
     if current is None:
-        return {"pipeline": None, "version": None, "reason": service.reason, "workers": workers}
+        pipeline = follows["pipeline"] if follows else None
+        return {"pipeline": pipeline, "version": None, "reason": service.reason, "follows": follows, "workers": workers}
     loaded = current.loaded
     schema = loaded.schema
     return {
@@ -126,8 +129,9 @@ def _model(service: Service) -> dict[str, Any]:
         "title": schema.title,
         "contracts": {"inputs": schema.input_contract, "outputs": schema.output_contract},
         "card": _text(loaded.folder / "card.md"),
-        "provenance": _content(loaded.folder / "provenance.json"),
+        "provenance": _public(_content(loaded.folder / "provenance.json")),
         "verdicts": _counted(_content(loaded.folder / "verdicts.json")),
+        "follows": follows,
         "workers": workers,
     }
 
@@ -144,6 +148,11 @@ def _content(path: Path) -> Any:
         return json.loads(_text(path) or "null")
     except ValueError:
         return None
+
+
+def _public(provenance: Any) -> Any:
+    """Leave out who built a release: a mail address is nothing for everybody who can reach a server."""
+    return {name: value for name, value in (provenance or {}).items() if name != "built_by"}
 
 
 def _counted(verdicts: Any) -> dict[str, int]:

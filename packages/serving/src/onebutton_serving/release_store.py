@@ -2,6 +2,7 @@
 
     <store>/<pipeline>/<version>/         a sealed release, which never changes
     <store>/<pipeline>/pointer.json       which release is in service
+    <store>/<pipeline>/store.id           tells this store from others, whatever its path
     <store>/<pipeline>/deployments.jsonl  how it came to be, one line each (in S3: deployments/, one object each)
 
 The standard library alone, until a release store is in S3.
@@ -21,8 +22,9 @@ from typing import Protocol
 from onebutton_serving.errors import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, check_version
 
-__all__ = ["POINTER", "FolderStore", "ReleaseStore", "ReleaseStoreError", "open_store"]
+__all__ = ["POINTER", "STORE_ID", "FolderStore", "ReleaseStore", "ReleaseStoreError", "open_store"]
 POINTER = "pointer.json"
+STORE_ID = "store.id"
 
 
 class ReleaseStore(Protocol):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from onebutton_serving.answering import Answerer
+from onebutton_serving.identity import Identity
 from onebutton_serving.loading import load_release
-from onebutton_serving.release_store import POINTER, ReleaseStore, ReleaseStoreError
+from onebutton_serving.release_store import POINTER, STORE_ID, ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError, check_version
 from onebutton_serving.worker_status import WorkerStatus
 
@@ -24,10 +26,12 @@ class Service:
         reason: why none is loaded.
         refused: `version` and `why` of the release that the pointer names and this worker does not take; else None.
         swaps: how many releases were taken, and how many were refused.
+        follows: which pointer; None with a fixed release.
     """
 
-    def __init__(self, status: WorkerStatus, state: Path) -> None:
+    def __init__(self, status: WorkerStatus, state: Path, follows: Identity | None = None) -> None:
         """Start with nothing."""
+        self.follows = follows
         self.current: Answerer | None = None
         self.reason = "no release is loaded yet"
         self.refused: dict[str, str] | None = None
@@ -43,6 +47,9 @@ class Service:
             ReleaseStoreError: the release store cannot be read now.
         """
         content = store.read(POINTER)
+        if self.follows is not None:
+            known = (store.read(STORE_ID) or b"") if content is not None else b""
+            self.follows = replace(self.follows, store=known.decode(errors="replace").strip())
         if content is None:
             self.keep(f"{store.url}: there is no {POINTER}, so nothing was deployed here yet")
             return
@@ -50,6 +57,9 @@ class Service:
             version, breaking = _named(content)
         except ReleaseError as error:
             self._refuse("", str(error))
+            return
+        if not version:
+            self._withdraw(f"{store.url}: the first deployment was undone, so nothing is in service")
             return
         if self.current is not None and self.current.version == version:
             self._accept(self.current)
@@ -109,6 +119,14 @@ class Service:
             logger.error("refused: %s. %s stays in service", why, self.current.version)
         self.status.say(self.current.version if self.current else None, self.refused)
 
+    def _withdraw(self, reason: str) -> None:
+        """Take the release out of service, because its deployment was undone and there was none before."""
+        if self.current is not None:
+            logger.warning("%s. %s is out of service", reason, self.current.version)
+        self.current, self.refused, self.reason = None, None, reason
+        self._in_service.unlink(missing_ok=True)
+        self.status.say(None, None)
+
     def keep(self, reason: str) -> None:
         """Note why nothing is in service, or that the pointer has gone."""
         if self.current is None:
@@ -126,10 +144,11 @@ class Service:
 
 
 def _named(content: bytes) -> tuple[str, bool]:
-    """Return what a pointer names: a version, and whether callers are ready for another contract."""
+    """Return what a pointer names: a version, empty for none, and whether callers are ready for another contract."""
     try:
         pointer: Any = json.loads(content)
-        return check_version(pointer["version"]), pointer.get("breaking") is True
+        version = pointer["version"]
+        return version if version == "" else check_version(version), pointer.get("breaking") is True
     except (ValueError, KeyError, TypeError, ReleaseError) as error:
         message = f"{POINTER} is damaged: {error!r}"
         raise ReleaseError(message) from None

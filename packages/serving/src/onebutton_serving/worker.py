@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from onebutton_serving.app import App
+from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
@@ -35,7 +36,8 @@ def make_app() -> App:
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
     state = Path(settings.state)
-    service = Service(WorkerStatus(state / "workers"), state)
+    follows = Identity(settings.pipeline, folder_digest(settings.store)) if settings.store else None
+    service = Service(WorkerStatus(state / "workers"), state, follows)
     store = open_store(settings.store, settings.pipeline) if settings.store else None
     if settings.release:
         try:

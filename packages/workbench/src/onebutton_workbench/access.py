@@ -12,9 +12,10 @@ from pathlib import Path
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import pinned_source
-from onebutton_release.environments import FILE, Environment, read_environments, store_of
-from onebutton_release.pointer import read_pointer
+from onebutton_release.environments import FILE, Environment, read_environments
+from onebutton_release.pointer import in_service
 from onebutton_release.servers import ask
+from onebutton_release.target import find_target
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_workbench.storage import UnreachableError, absent, configured
 from onebutton_workbench.workspace import pipelines
@@ -96,14 +97,16 @@ def try_environments(root: Path) -> Iterator[Access]:
 def _try_environment(name: str, environment: Environment, pipeline: str, root: Path) -> Access:
     subject, whom = f"environment {name}", f"On call: {environment.on_call}"
     try:
-        pointer = read_pointer(store_of(name, environment, pipeline, root))
+        target = find_target(root, pipeline, name, name, {name: environment})
+        pointer = in_service(target.store)
+        reports = [ask(address, target.identity) for address in target.servers]
     except (InputError, ReleaseStoreError) as error:
         return Access(subject, has=False, words=f"has not: {error}. {whom}. {FILE} says where it is")
     seen = f"has {environment.store}, {pipeline} {pointer.version if pointer else 'not deployed yet'}"
-    silent = [address for address in environment.servers_of(pipeline) if ask(address).silent]
-    if silent and not environment.laptop:
-        return Access(subject, has=False, words=f"{seen}, but {' and '.join(silent)} does not answer. {whom}")
-    return Access(subject, has=True, words=seen + ("; `make serve` starts its server" if silent else ""))
+    missing = [f"{one.address} {one.foreign or 'does not answer'}" for one in reports if one.foreign or one.silent]
+    if missing and not environment.laptop:
+        return Access(subject, has=False, words=f"{seen}, but {' and '.join(missing)}. {whom}")
+    return Access(subject, has=True, words=seen + ("; `make serve` starts its server" if missing else ""))
 
 
 def meanwhile(root: Path, pipeline: str) -> str:
