@@ -443,7 +443,7 @@ def test_a_full_disk_leaves_the_old_release_in_service(
     monkeypatch.setenv("BUTTON_ENV", "production")
     assert buttons.press("deploy", repo) == 1
     assert read_pointer(find(repo, "production").store) is None
-    assert [path.name for path in (repo / "prod/flights").iterdir()] == [".lock"]
+    assert sorted(path.name for path in (repo / "prod/flights").iterdir()) == [".lock", "store.id"]
     assert fake.worker()["version"] == A
 
 

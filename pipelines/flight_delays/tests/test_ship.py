@@ -46,12 +46,17 @@ PIPELINE = "pipelines/flight_delays"
 class Server:
     """`make serve`, until the test is over."""
 
-    def __init__(self, newcomer: Any, port: int) -> None:
+    def __init__(self, newcomer: Any, port: int, pipeline: str = "flight_delays") -> None:
+        """Serve on the pipeline's own port, which the caller knows."""
         self.address = f"http://127.0.0.1:{port}"
-        words = ["make", "serve", "PIPELINE=flight_delays", f"PORT={port}"]
+        words = ["make", "serve", f"PIPELINE={pipeline}"]
         self.process = subprocess.Popen(
             words, cwd=newcomer.clone, env=newcomer.environment, start_new_session=True, stdout=subprocess.DEVNULL
         )
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, signal.SIGTERM)  # make, its shell, and the server: a shell passes no signal on
+        self.process.wait(60)
 
     def get(self, page: str) -> Any:
         with urllib.request.urlopen(f"{self.address}{page}", timeout=5) as answer:
@@ -99,14 +104,14 @@ def versions(newcomer: Any) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/MANIFEST.sha256"))
 
 
-def measure(newcomer: Any) -> None:
+def measure(newcomer: Any, pipeline: str = "flight_delays") -> None:
     """Measure what `make deploy` would measure once, until it passes: a machine that is busy right now fails a good model."""
-    folder = newcomer.clone / PIPELINE
+    folder = newcomer.clone / "pipelines" / pipeline
     gates = tomllib.loads((folder / "gates.toml").read_text(encoding="utf-8"))["gates"]
     wanted = [gate for gate in gates if gate["check"] == "service"]
     assert wanted
     for _ in range(5):
-        newcomer.call("make", "measure", "PIPELINE=flight_delays")
+        newcomer.call("make", "measure", f"PIPELINE={pipeline}")
         told = json.loads((folder / "service.json").read_text(encoding="utf-8"))
         if all(gate.get("at_least", 0) <= told[gate["number"]] <= gate.get("at_most", math.inf) for gate in wanted):
             return
@@ -125,20 +130,19 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def served(trained: Any, port: int) -> Iterator[Server]:
-    """The first release in service, and its server; the environment names the server's port."""
+    """The first release in service, and its server, on a port that the pipeline declares."""
     trained.reset()
-    trained.edit("deploy/environments.toml", "127.0.0.1:8000", f"127.0.0.1:{port}")
+    trained.edit(f"{PIPELINE}/release.toml", "port = 8000", f"port = {port}")
     trained.call("git", "commit", "--quiet", "--all", "--no-verify", "--message", "another port")
     measure(trained)
     said = trained.call("make", "deploy", "PIPELINE=flight_delays")
-    assert "is in service in local. Next: make champion" in said
+    assert f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{port}. Next: make champion" in said
     server = Server(trained, port)
     try:
         server.wait()
         yield server
     finally:
-        os.killpg(server.process.pid, signal.SIGTERM)  # make, its shell, and the server: a shell passes no signal on
-        server.process.wait(60)
+        server.stop()
 
 
 def test_the_first_release_answers_and_there_is_nothing_to_go_back_to(newcomer: Any, served: Server) -> None:

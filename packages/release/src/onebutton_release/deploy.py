@@ -22,6 +22,7 @@ from onebutton_release.pointer import (
     Pointer,
     altered,
     been_in_service,
+    give_id,
     in_service,
     move,
     now,
@@ -86,6 +87,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
         raise InputError(message)
     with target.store.hold():
         settle(target.store)
+        give_id(target.store)
         pointer = read_pointer(target.store)
         before = pointer if pointer and pointer.version else None
         addresses = _servers_of_ours(target, say)

@@ -117,14 +117,18 @@ def store_id(store: ReleaseStore) -> str:
     return (store.read(STORE_ID) or b"").decode(errors="replace").strip()
 
 
+def give_id(store: ReleaseStore) -> None:
+    """Give a release store its id, unless it has one: before its servers are asked whose they are."""
+    if not store_id(store):
+        store.write(STORE_ID, uuid.uuid4().hex.encode() + b"\n")
+
+
 def move(store: ReleaseStore, entry: Entry, *, breaking: bool = False) -> Pointer:
     """Put a release into service.
 
     The line of the move before is written first, should a crash have kept it from the history.
     """
     settle(store)
-    if not store_id(store):
-        store.write(STORE_ID, uuid.uuid4().hex.encode() + b"\n")
     pointer = Pointer(entry.after, entry.sequence, breaking, entry)
     store.write(POINTER, json.dumps(asdict(pointer), indent=1).encode() + b"\n")
     return pointer
