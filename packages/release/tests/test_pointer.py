@@ -104,7 +104,7 @@ def test_a_release_counts_as_rolled_back_until_somebody_puts_it_back() -> None:
 
 @pytest.mark.parametrize("version", ["/home/ann", "../..", "", "20261101-AAAAAAAA"])
 def test_a_version_that_would_lead_elsewhere_is_damage(target: Target, version: str) -> None:
-    """Whoever can write to a bucket must not choose a folder on the machine of whoever deploys."""
+    """Write access to a bucket must not reach a folder on the machine that deploys."""
     line = asdict(entry(1, "deploy", "", version))
     said = {"version": version, "sequence": 1, "breaking": False, "entry": line}
     target.store.write("pointer.json", json.dumps(said).encode())

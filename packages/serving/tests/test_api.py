@@ -1,4 +1,4 @@
-"""What whoever calls notices: answers, refusals, limits, pages."""
+"""What callers notice: answers, refusals, limits, pages."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class DeployRequest:
         version: which release, also one that was rolled back; empty for the one in service in the environment before, or the
             results in this checkout.
         why: in words, for the history.
-        breaking: take it although whoever calls was written for another contract.
+        breaking: take it although its callers were written for another contract.
     """
 
     version: str = ""
@@ -158,7 +158,7 @@ def _as_it_was(where: Target, version: str) -> Path:
     """Fetch a release that was made before, and refuse one that is not what was in service then."""
     folder = _loaded(where.fetch(version))
     if fault := altered(read_history(where.store), version, digest_of(folder / MANIFEST)):
-        message = f"{fault}. Remove it from {where.store.url}; whoever has its results can then deploy it anew"
+        message = f"{fault}. Remove it from {where.store.url}; then deploy it anew from a checkout that has its results"
         raise InputError(message)
     return folder
 
@@ -252,7 +252,7 @@ def _check_callers(target: Target, before: Pointer | None, folder: Path, *, brea
         return  # what is in service is damaged: all the more reason to replace it
     if old.callers_contract != new.callers_contract:
         message = f"{folder.name} reads {new.input_contract}, {before.version} in service reads {old.input_contract}"
-        message += ": whoever calls it would be refused. Change the callers first, then press again with BREAKING=1"
+        message += ": its callers would be refused. Change them first, then press again with BREAKING=1"
         raise InputError(message)
 
 

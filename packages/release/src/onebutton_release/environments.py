@@ -31,7 +31,7 @@ class Environment:
         store: `s3://bucket/folder`, or a folder; a relative one is inside this checkout.
         on_call: whom to call when a model misbehaves.
         runbook: the page for that moment.
-        may_deploy: names, as `git config user.email` or GitHub's name of who pressed; `*` is everybody.
+        may_deploy: names, as `git config user.email` or GitHub's name of the person who deploys; `*` is everybody.
         servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
         after: the environment in which a release must have been in service before it may come here; empty when none.
         image: whether its servers run an image of the release, as on Kubernetes: none follows the pointer, the rollout is what
@@ -125,7 +125,7 @@ def store_of(name: str, environment: Environment, pipeline: str, root: Path) -> 
 
 
 def who() -> str:
-    """Name who presses: GitHub's name in a workflow, of who pushed or ran it again; else git's address, else the login.
+    """Name the person at work: in a workflow GitHub's name of who pushed or ran it again; else git's address, else the login.
 
     It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
     """
@@ -166,7 +166,7 @@ def pipeline_named(name: str, root: Path) -> str:
 
 
 def release_in_service(pipeline: str, environment: str = "", root: Path | None = None) -> Path:
-    """Return a folder on this machine with the release that is in service; its digests are checked by whoever loads it.
+    """Return a folder on this machine with the release that is in service; `load_release` checks its digests.
 
     Args:
         pipeline: its name.

@@ -1,7 +1,7 @@
 """The pointer, which says which release is in service, and the history, which says how that came to be.
 
-The pointer is the truth: it moves by one atomic write and carries its own line of the history, so that a line which a crash kept
-from being written is written by whoever comes next. Standard library alone: rolling back must not wait for imports.
+The pointer is the truth: it moves by one atomic write and carries its own line of the history, so the next deployment or rollback
+writes a line that a crash kept from being written. Standard library alone: rolling back must not wait for imports.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Entry:
     Attributes:
         sequence: counts the moves of one pointer from 1.
         at: when, in UTC.
-        who: pressed.
+        who: moved the pointer.
         action: `undo` is a deployment that the servers refused, taken back.
         before: the version that was in service; empty when none was.
         after: the version that is; empty when the first deployment was undone.
@@ -52,7 +52,7 @@ class Pointer:
 
     Attributes:
         version: of the release; empty when none is, because the first deployment was undone.
-        breaking: whether servers take it although whoever calls was written for another contract.
+        breaking: whether servers take it although their callers were written for another contract.
         entry: how it came to be.
     """
 
@@ -135,7 +135,7 @@ def move(store: ReleaseStore, entry: Entry, *, breaking: bool = False) -> Pointe
 
 
 def settle(store: ReleaseStore) -> None:
-    """Write the line of the last move, unless it is there: pressed after every move, and before the next."""
+    """Write the history's line of the last move, unless it is there; called after every move and before the next."""
     pointer = read_pointer(store)
     if pointer is not None:
         store.append(pointer.sequence, json.dumps(asdict(pointer.entry)).encode())

@@ -20,7 +20,7 @@ FORMAT = b"release 1"
 def version_of(folder: Path) -> str:
     """Name the release that a pipeline's results make: the day of the commit, and the start of a digest of all it is made of.
 
-    The same results have the same name, whoever builds them, so a release is built once.
+    The same results always have the same name, so a release is built once.
 
     Raises:
         InputError: the pipeline was never run.

@@ -35,7 +35,7 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
     check_allowed(target.name, target.environment, person)
     if not why.strip():
         example = f'make rollback PIPELINE={target.pipeline} WHY="every flight is late, it says"'
-        message = f"say why, in a few words: whoever reads the history tomorrow was not here. `{example}`"
+        message = f"say why, in a few words: who reads the history tomorrow was not here. `{example}`"
         raise InputError(message)
     with target.store.hold():
         settle(target.store)
@@ -59,7 +59,7 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
             why=why,
             digest=_digest(target, chosen),
         )
-        moved = move(target.store, entry, breaking=True)  # whoever calls was served by it before
+        moved = move(target.store, entry, breaking=True)  # its callers were served by it before
         settle(target.store)
         _tell(target, chosen, say)
     return moved

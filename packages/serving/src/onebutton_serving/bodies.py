@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 
 class DisconnectedError(Exception):
-    """Whoever asked has gone."""
+    """The client has disconnected."""
 
 
 class Bodies:

@@ -1,6 +1,6 @@
 """Which pointer a server follows, as it says at `/v1/model`: so nobody takes the server of another pipeline or folder for theirs.
 
-No path is told, because whoever can reach a server can read it: a folder is told by its digest.
+No path is told, because everybody who reaches a server can read it: a folder is told by its digest.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ Line = tuple[Answerer, int, bytes]  # how many rows are in it
 class PredictionLog:
     """Writes what one worker answers.
 
-    A journal is lines of JSON: an object that says which release the lines below it are of, then an array per request. Whoever
-    writes it keeps it locked, so journals of workers that were killed can be told apart.
+    A journal is lines of JSON: an object that says which release the lines below it are of, then an array per request. Its
+    writer keeps it locked, so journals of workers that were killed can be told apart.
 
     Attributes:
         written: rows, since the start.

@@ -1,4 +1,4 @@
-"""Figures for Prometheus. A request adds to plain numbers; twice a second they go to the files that all workers share."""
+"""Metrics for Prometheus. A request adds to plain numbers; twice a second they go to the files that all workers share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Metrics:
-    """The figures of one worker.
+    """The metrics of one worker.
 
     Attributes:
         statuses: answers to predictions by status, since the last flush.
@@ -23,7 +23,7 @@ class Metrics:
     """
 
     def __init__(self, folder: Path, counted: Callable[[], tuple[str | None, dict[str, int]]]) -> None:
-        """Make this worker's files, and take their room on the disk, so that a disk which fills later hurts nobody.
+        """Make this worker's files, and allocate them on the disk, so that a disk which fills later does no harm.
 
         Args:
             folder: that all workers share.
@@ -98,7 +98,7 @@ class Metrics:
             self._version = version
 
     def written(self, living: set[int]) -> bytes:
-        """Write all workers' figures as Prometheus reads them.
+        """Write all workers' metrics as Prometheus reads them.
 
         Args:
             living: numbers of the worker processes; what others had in service no longer counts.

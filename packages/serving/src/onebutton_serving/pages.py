@@ -1,4 +1,4 @@
-"""Everything but predictions: what is in service, health, figures, and pages for people."""
+"""Everything but predictions: what is in service, health, metrics, and pages for people."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Pages:
         return JSONResponse({"status": "ready", "version": current.version})
 
     async def metrics(self, _: Request) -> Response:
-        """Figures for Prometheus."""
+        """Metrics for Prometheus."""
         if self._metrics is None:
             raise HTTPException(404)
         self._metrics.flush()  # what this worker counted since the last time

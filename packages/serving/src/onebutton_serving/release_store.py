@@ -36,7 +36,7 @@ class ReleaseStore(Protocol):
         """Return a small file; None when there is none."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a small file instead of the old one: whoever reads sees either, whole."""
+        """Put a small file instead of the old one: a reader sees either, whole."""
 
     def stamp(self, name: str) -> str:
         """Return what changes when a file changes; empty when there is none. Cheap, for asking often."""

@@ -27,8 +27,8 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 from onebutton_serving.errors import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check, check_version, read_manifest
 
-HELD = 900.0  # seconds after which a lock no longer counts: whoever held it was killed
-SETTLED = 0.5  # seconds after which whoever came at the same moment has written, too
+HELD = 900.0  # seconds after which a lock no longer counts: its holder was killed
+SETTLED = 0.5  # seconds after which another that came at the same moment has written, too
 LOCK, HISTORY = "lock.json", "deployments"
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _ABSENT = {"NoSuchKey", "404"}

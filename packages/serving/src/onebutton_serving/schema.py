@@ -70,7 +70,7 @@ class Schema:
 
     @property
     def callers_contract(self) -> tuple[str, str]:
-        """Name and major version of the input contract: whoever calls was written for these."""
+        """Name and major version of the input contract: callers were written for these."""
         name, _, version = self.input_contract.partition(" ")
         return name, version.split(".")[0]
 

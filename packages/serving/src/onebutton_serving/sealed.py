@@ -21,7 +21,7 @@ class ReleaseError(Exception):
 
 
 def check_version(version: str) -> str:
-    """Return a version that may become part of a path: whoever can write a pointer must not choose a folder with it.
+    """Return a version that may become part of a path: a pointer must not be able to name a folder elsewhere.
 
     Raises:
         ReleaseError: it is none.

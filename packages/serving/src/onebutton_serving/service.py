@@ -22,7 +22,7 @@ class Service:
     """The release in service, and why another is not.
 
     Attributes:
-        current: answers requests; None until a release is loaded. Whoever answers a request takes it once.
+        current: answers requests; None until a release is loaded. A request takes it once.
         reason: why none is loaded.
         refused: `version` and `why` of the release that the pointer names and this worker does not take; else None.
         swaps: how many releases were taken, and how many were refused.
@@ -78,7 +78,7 @@ class Service:
             return
 
     def fix(self, folder: Path) -> None:
-        """Load one release for ever.
+        """Serve one release, which never changes.
 
         Raises:
             ReleaseError: it is not what was sealed, or does not answer as it should.

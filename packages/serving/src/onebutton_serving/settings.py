@@ -22,9 +22,9 @@ class Settings:
     Attributes:
         store: where releases and the pointer are, `s3://bucket/folder` or a folder; empty with a fixed release.
         pipeline: whose model; may be left out with a fixed release.
-        release: the folder of one release to serve for ever; empty with a release store.
+        release: the folder of one release to serve, which never changes; empty with a release store.
         state: a folder of this server alone: its log of predictions, metrics, what its workers say of themselves.
-        keep_days: how long segments of the log stay; 0 keeps them for ever.
+        keep_days: how long segments of the log stay; 0 keeps all.
         keep_mb: megabytes that the log may have, the oldest segments go first; 0 sets no limit.
         server: the process that started the workers; 0 in that process itself.
     """
@@ -87,7 +87,7 @@ def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.
         "--state", default=default.state, help="folder of the log of predictions, and what workers share"
     )
     parser.add_argument(
-        "--keep-days", type=int, default=default.keep_days, help="days that the log is kept (0, which is for ever)"
+        "--keep-days", type=int, default=default.keep_days, help="days that the log is kept (0, which keeps it all)"
     )
     parser.add_argument(
         "--keep-mb", type=int, default=default.keep_mb, help="megabytes that the log may have (0, which is no limit)"
@@ -110,7 +110,7 @@ def _checked(settings: Settings) -> Settings:
         message = f"--workers {settings.workers}: at least one is needed"
         raise SettingsError(message)
     if settings.keep_days < 0:
-        message = f"--keep-days {settings.keep_days}: 0 keeps the log for ever, more keeps it so many days"
+        message = f"--keep-days {settings.keep_days}: 0 keeps all of the log, more keeps it so many days"
         raise SettingsError(message)
     if settings.keep_mb < 0:
         message = f"--keep-mb {settings.keep_mb}: 0 sets the log no limit, more is its size in megabytes"

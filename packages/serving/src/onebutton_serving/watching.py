@@ -67,7 +67,7 @@ class Watcher(threading.Thread):
         self._seen, self._trouble = stamp, ""
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Go on whatever happens: a watcher that ended would leave this worker on its release for ever."""
+        """Go on whatever happens: a watcher that ended would leave this worker on its old release."""
         try:
             work()
         except ReleaseStoreError as error:

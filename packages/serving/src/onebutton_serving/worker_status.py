@@ -1,4 +1,4 @@
-"""What the workers of a server say of themselves, each in a file that it keeps locked for as long as it lives."""
+"""The status of each worker of a server, in a file that the worker keeps locked for as long as it lives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WorkerStatus:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder, and sign this process in."""
+        """Make the folder, and the locked file of this process."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._own = (folder / f"{os.getpid()}.json").open("w+b", buffering=0)
@@ -52,7 +52,7 @@ class WorkerStatus:
         return sorted(found, key=lambda one: int(one["pid"]))
 
     def close(self) -> None:
-        """Sign this process out."""
+        """Close and unlock the file of this process."""
         self._own.close()
 
 
