@@ -16,7 +16,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_release import buttons, deploy
 from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
-from onebutton_release.pointer import Entry, been_in_service, read_history, read_pointer
+from onebutton_release.pointer import Entry, been_in_service, move, read_history, read_pointer
 from onebutton_release.rollback import rollback
 from onebutton_release.status import status as status_of
 from onebutton_release.target import Target, find_target
@@ -367,13 +367,12 @@ def test_a_pointer_that_cannot_be_moved_back_is_told(
 ) -> None:
     make_release(A)
     fake.refuses = A
-    whole = deploy.move
 
     def fails_to_undo(store: Any, entry: Entry, *, breaking: bool = False) -> Any:
         if entry.action == "undo":
             message = "the disk is gone"
             raise ReleaseStoreError(message)
-        return whole(store, entry, breaking=breaking)
+        return move(store, entry, breaking=breaking)
 
     monkeypatch.setattr(deploy, "move", fails_to_undo)
     with pytest.raises(InputError, match=r"could not be moved back .the disk is gone.* STATUS=1` says what it names"):

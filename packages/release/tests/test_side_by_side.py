@@ -98,6 +98,10 @@ def until(holds: Callable[[], bool]) -> None:
     pytest.fail("it did not come to hold within 30 s")
 
 
+def until_served(port: int) -> None:
+    until(lambda: bool(get(port)["version"] == A))
+
+
 def moves(root: Path, pipeline: str, name: str = "local") -> list[tuple[str, str, str]]:
     history = read_history(find_target(root, pipeline, name, name).store)
     return [(entry.action, entry.before, entry.after) for entry in history]
@@ -135,7 +139,7 @@ def test_two_pipelines_are_deployed_and_served_side_by_side(repo: Path, ports: d
         assert f"no server runs at http://127.0.0.1:{port}" in said
         assert f"`make serve PIPELINE={pipeline}` serves it on http://127.0.0.1:{port}. Next: " in said
         serve(repo, PIPELINE=pipeline)
-        until(lambda port=port: get(port)["version"] == A)
+        until_served(port)
     assert {pipeline: get(port)["follows"]["pipeline"] for pipeline, port in ports.items()} == {n: n for n in ports}
     for pipeline, port in ports.items():
         assert get(port, "/v1/predict", ROW)["version"] == A
@@ -157,7 +161,7 @@ def test_with_one_port_for_both_the_second_is_deployed_all_the_same(
         stream.write(f'servers = {{ "*" = ["http://127.0.0.1:{ports["flights"]}"] }}\n')
     press(repo, "deploy", PIPELINE="flights", TO=A)
     serve(repo, PIPELINE="flights")
-    until(lambda: get(ports["flights"])["version"] == A)
+    until_served(ports["flights"])
     begun = time.monotonic()
     status, said = press(repo, "deploy", PIPELINE="churn", TO=A)
     assert status == 0, said
@@ -171,7 +175,7 @@ def test_the_server_of_a_copied_checkout_is_not_taken_for_ones_own(
 ) -> None:
     press(repo, "deploy", PIPELINE="churn", TO=A)
     serve(repo, PIPELINE="churn")
-    until(lambda: get(ports["churn"])["version"] == A)
+    until_served(ports["churn"])
     copy = tmp_path_factory.mktemp("copy") / "checkout"
     shutil.copytree(repo, copy)
     write_release(copy / "releases/churn" / B, slope=0.002)
@@ -194,7 +198,7 @@ def test_where_a_server_is_declared_one_of_another_store_stops_the_deployment_be
     write_release(repo / "prod/flights" / A)
     press(repo, "deploy", PIPELINE="flights", TO=A)
     serve(repo, PIPELINE="flights")  # of the laptop's store
-    until(lambda: get(ports["flights"])["version"] == A)
+    until_served(ports["flights"])
     begun = time.monotonic()
     status, said = press(repo, "deploy", PIPELINE="flights", ENV="production", TO=A)
     assert status == 1
