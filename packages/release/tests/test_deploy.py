@@ -195,7 +195,8 @@ def test_on_a_laptop_what_has_the_port_and_is_not_ours_is_named_and_not_waited_f
     begun = time.monotonic()
     assert put(find(repo), A, said.append) == A
     assert time.monotonic() - begun < 5
-    assert said == [f"{fake.address} {words}; this deployment does not wait for it"]
+    remedy = "`make serve PIPELINE=flights PORT=…` takes another port"
+    assert said == [f"{fake.address} {words}; this deployment does not wait for it. {remedy}"]
     assert moves(find(repo)) == [("deploy", "", A)]
     assert f"{fake.address}: {words}: it is none of this environment's" in "\n".join(status_of(find(repo)))
 
@@ -206,7 +207,7 @@ def test_on_a_laptop_another_program_on_the_port_is_not_waited_for(repo: Path, f
     fake.status = 404
     said: list[str] = []
     assert put(find(repo), A, said.append) == A
-    assert said == [f"{fake.address} is no model server: it answers 404; this deployment does not wait for it"]
+    assert f"{fake.address} is no model server: it answers 404; this deployment does not wait for it. " in said[0]
 
 
 def on_a_laptop(repo: Path) -> None:

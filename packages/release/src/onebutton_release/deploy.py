@@ -125,7 +125,10 @@ def _servers_of_ours(target: Target, say: Say) -> tuple[str, ...]:
     foreign = {report.address: report.foreign for report in reports if report.foreign}
     if target.environment.laptop:
         for address, words in foreign.items():
-            say(f"{address} {words}; this deployment does not wait for it")
+            say(
+                f"{address} {words}; this deployment does not wait for it. "
+                f"`make serve PIPELINE={target.pipeline} PORT=…` takes another port"
+            )
         return tuple(address for address in target.servers if address not in foreign)
     bad = [f"{address} {words}" for address, words in foreign.items()]
     bad += [f"{report.address} does not answer ({report.silent})" for report in reports if report.off]
