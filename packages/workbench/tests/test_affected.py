@@ -252,11 +252,20 @@ def test_an_unknown_base_is_refused(repo: Repo, base: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["push", "schedule", "workflow_dispatch", "merge_group"])
-def test_github_runs_everything_but_for_a_pull_request(repo: Repo, event: str) -> None:
+def test_github_runs_everything_on_main_and_in_the_merge_queue(repo: Repo, event: str) -> None:
     repo.append("packages/other/src/other/__init__.py")
-    found = repo.affected(GITHUB_EVENT_NAME=event)
+    found = repo.affected(GITHUB_EVENT_NAME=event, GITHUB_REF_NAME="main")
     assert found.everything
     assert event in found.words
+
+
+def test_a_pushed_branch_is_compared_with_main(repo: Repo) -> None:
+    repo.git("update-ref", "refs/remotes/origin/main", "main")
+    repo.append("packages/other/src/other/__init__.py")
+    repo.commit()
+    found = repo.affected(GITHUB_EVENT_NAME="push", GITHUB_REF_NAME="change")
+    assert list(members(found)) == ["packages/other"]
+    assert "since origin/main" in found.words
 
 
 def test_a_pull_request_is_compared_with_the_branch_that_it_goes_into(repo: Repo) -> None:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from onebutton_workbench.ci import check_committed, failed_jobs, runner_arguments
-from onebutton_workbench.workspace import WorkbenchError
+from onebutton_workbench.ci import WORKFLOW, check_committed, failed_jobs, runner_arguments
+from onebutton_workbench.stages import read_yaml
+from onebutton_workbench.workspace import ROOT, WorkbenchError
+
+ON = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
 
 
 @pytest.fixture
@@ -68,3 +75,59 @@ def test_a_long_list_of_failed_tests_is_cut_and_says_so() -> None:
     tests = [f"[ci/Tests]   | FAILED tests/test_{number}.py" for number in range(20)]
     (told,) = failed_jobs([*tests, "[ci/Tests] 🏁  Job failed"]).values()
     assert (told[0], told[-1], len(told)) == ("FAILED tests/test_0.py", "and 5 more", 16)
+
+
+@pytest.fixture
+def succeeded(tmp_path: Path, shell: Any) -> Callable[..., set[str]]:
+    """Has act run this repo's workflow with its own conditions and names, in which every job does nothing."""
+    content: dict[Any, Any] = read_yaml(ROOT / WORKFLOW)
+    content["on"] = content.pop(ON)
+    for job in content["jobs"].values():
+        job["steps"] = [{"run": "true"}]
+    (tmp_path / WORKFLOW).parent.mkdir(parents=True)
+    (tmp_path / WORKFLOW).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    shell("git", "init", "--quiet", "--initial-branch", "main", folder=tmp_path)
+    shell("git", "remote", "add", "origin", "https://github.com/acme/models.git", folder=tmp_path)
+    shell("git", "add", "--all", folder=tmp_path)
+    shell("git", "commit", "--quiet", "--message", "a", folder=tmp_path)
+
+    def jobs(event: str, head: str = "") -> set[str]:
+        told = tmp_path / "event.json"
+        repository = {"full_name": head, "fork": True}  # so is a team's own repository, when it began as a fork
+        told.write_text(json.dumps({"pull_request": {"head": {"repo": repository}}} if head else {}), encoding="utf-8")
+        words = [str(ROOT / ".venv/bin/act"), event, "--eventpath", str(told), "--workflows", WORKFLOW]
+        words += ["--platform", "ubuntu-latest=-self-hosted"]
+        printed = shell(*words, folder=tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+        return {name.strip() for name in re.findall(r"\[ci/([^]]+)\].*Job succeeded", printed)}
+
+    return jobs
+
+
+@pytest.mark.parametrize(
+    ("event", "head"),
+    [("push", ""), ("merge_group", ""), ("workflow_dispatch", ""), ("pull_request", "somebody/models")],
+)
+def test_a_push_a_merge_queue_and_a_pull_request_from_a_fork_run_every_job(
+    succeeded: Callable[..., set[str]], event: str, head: str
+) -> None:
+    assert succeeded(event, head) == {"Lint and types", "Tests", "Slow tests", "Pipelines", "all-green"}
+
+
+def test_a_pull_request_from_a_branch_of_this_repository_shows_the_run_of_its_push(
+    succeeded: Callable[..., set[str]],
+) -> None:
+    assert succeeded("pull_request", "acme/models") == set()
+
+
+def test_where_every_job_is_skipped_none_is_called_all_green() -> None:
+    """GitHub takes a skipped job for a passed one, and would let a commit be merged while its push still runs."""
+    job = read_yaml(ROOT / WORKFLOW)["jobs"]["all-green"]
+    condition = job["if"].removeprefix("always() && ").strip()
+    assert " ".join(job["name"].split()) == f"${{{{ {condition} && 'all-green' || 'see the run of the push' }}}}"
+
+
+def test_every_branch_is_run_when_it_is_pushed() -> None:
+    content: dict[Any, Any] = read_yaml(ROOT / WORKFLOW)
+    events = content[ON]
+    assert events["push"] == {"branches": ["**", "!gh-readonly-queue/**"]}
+    assert {"pull_request", "merge_group"} <= set(events)

@@ -83,15 +83,21 @@ def test_a_torn_metrics_file_is_named() -> None:
         read_numbers(PLAN, {"metrics.json": "{"})
 
 
-def test_only_a_pull_request_gets_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_branch_and_a_pull_request_get_a_summary_and_main_gets_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
     monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    monkeypatch.setenv("GITHUB_REF_NAME", "main")
     write_summary(["x"])
     assert not file.exists()
-    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    monkeypatch.setenv("GITHUB_REF_NAME", "first-morning")
     write_summary(["x"])
-    assert file.read_text(encoding="utf-8") == "x\n"
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    write_summary(["y"])
+    assert file.read_text(encoding="utf-8") == "x\ny\n"
 
 
 def test_the_button_compares_with_the_last_commit(shell: Any) -> None:

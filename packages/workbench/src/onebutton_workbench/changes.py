@@ -49,12 +49,24 @@ def check_base(base: str, root: Path) -> None:
         raise WorkbenchError(message)
 
 
+def target_branch(environment: Mapping[str, str]) -> str:
+    """Name the branch that a workflow's commit will go into; empty where it goes nowhere.
+
+    Args:
+        environment: in GitHub Actions a pull request names its branch here; what is pushed to any other branch goes into main.
+    """
+    event = environment.get("GITHUB_EVENT_NAME", "")
+    if event == "push":
+        return MAIN if environment.get("GITHUB_REF_NAME", MAIN) != MAIN else ""
+    return environment.get("GITHUB_BASE_REF", "") if event == "pull_request" else ""
+
+
 def default_base(root: Path, environment: Mapping[str, str]) -> str:
     """Choose what to compare with where nobody typed BASE: the branch that the work will go into.
 
     Args:
         root: of the checkout.
-        environment: in GitHub Actions a pull request names its branch here; any other event compares with nothing.
+        environment: in GitHub Actions the event and the branch; where no branch is waiting, nothing is compared.
 
     Raises:
         NothingToCompareError: there is no such branch here.
@@ -62,10 +74,11 @@ def default_base(root: Path, environment: Mapping[str, str]) -> str:
     """
     git("rev-parse", "--is-inside-work-tree", folder=root)
     event = environment.get("GITHUB_EVENT_NAME", "")
-    if event and event != "pull_request":
-        message = f"GitHub runs this for {event}, and only a pull request is compared with its branch"
+    branch = target_branch(environment) if event else MAIN
+    if not branch:
+        message = f"GitHub runs this for {event} on a commit that goes into no other branch"
         raise NothingToCompareError(message)
-    target = f"origin/{environment.get('GITHUB_BASE_REF', '') if event else MAIN}"
+    target = f"origin/{branch}"
     if is_commit(target, root):
         return target
     if event or not is_commit(MAIN, root):

@@ -14,7 +14,7 @@ from typing import Any
 
 from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import ResultsError, declared_names, declared_plots, flatten, read_curves
-from onebutton_workbench.changes import NothingToCompareError, check_base, default_base
+from onebutton_workbench.changes import NothingToCompareError, check_base, default_base, target_branch
 from onebutton_workbench.checkout import call, git
 from onebutton_workbench.pressed import press, value
 from onebutton_workbench.stages import read_yaml
@@ -196,17 +196,17 @@ def here(folder: Path, files: list[str]) -> dict[str, str]:
 
 
 def find_base() -> str:
-    """Choose what to compare with: BASE, a pull request's target branch, or the last commit."""
+    """Choose what to compare with: BASE, in a workflow the branch that the commit goes into, or the last commit."""
     if value("BASE"):
         check_base(value("BASE"), ROOT)
         return value("BASE")
-    if os.environ.get("GITHUB_EVENT_NAME") == "pull_request":
+    if target_branch(os.environ):
         return default_base(ROOT, os.environ)
     return "HEAD"
 
 
 def compare() -> int:
-    """Print every metric of every pipeline, and in a pull request write the summary.
+    """Print every metric of every pipeline, and in a workflow write the summary.
 
     Raises:
         WorkbenchError: the commit to compare with is unknown, or a file cannot be read.
@@ -237,9 +237,9 @@ def compare() -> int:
 
 
 def write_summary(lines: list[str]) -> None:
-    """Add to the summary of the job, where GitHub runs this for a pull request."""
+    """Add to the summary of the job, where GitHub runs this for a commit that goes into another branch."""
     file = os.environ.get("GITHUB_STEP_SUMMARY")
-    if file and os.environ.get("GITHUB_EVENT_NAME") == "pull_request":
+    if file and target_branch(os.environ):
         with Path(file).open("a", encoding="utf-8") as stream:
             stream.write("\n".join([*lines, ""]))
 
