@@ -29,12 +29,6 @@ def test_the_page_is_never_wider_than_a_terminal() -> None:
     assert max(map(len, page(read_buttons(MAKEFILE), everything=True).splitlines())) <= 120
 
 
-def test_the_readme_names_every_button_of_every_day() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = [b.name for b in read_buttons(MAKEFILE) if b.group == EVERY_DAY and f"make {b.name}" not in readme]
-    assert set(missing) <= {"help", "setup"}  # `make` alone is the help, and every button sets itself up
-
-
 @pytest.fixture
 def probe(tmp_path: Path) -> Path:
     """The Makefile's treatment of values, with one target that prints what a program gets."""

@@ -1,4 +1,4 @@
-"""What a person lives through on a fresh clone, with an empty HOME: the README word by word, then mistakes."""
+"""What a person lives through on a fresh clone, with an empty HOME: the pages to begin with as they stand, then mistakes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,77 @@ def test_make_run_trains_a_model_that_is_good_and_says_how_good(newcomer: Any) -
     assert re.search(rf"model +166,668 .* {metrics['model']['auc']:.4f}", printed)
     assert "model flight_delays version 1" in printed
     assert printed.rstrip().splitlines()[-1].startswith("run: done. Next:")
+
+
+def steps(page: str) -> list[tuple[str, list[str]]]:
+    """Pair each block to type with the blocks that show what it prints: those that follow in the same section."""
+    found: list[tuple[str, list[str]]] = []
+    for section in re.split(r"^## ", page, flags=re.MULTILINE):
+        blocks = re.findall(r"^```(console|text)\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        typed = 0
+        for kind, block in blocks:
+            if kind == "console":
+                found.append((block, []))
+                typed += 1
+            elif typed:
+                found[-1][1].append(block)
+    return found
+
+
+def loosely(text: str) -> list[str]:
+    """Reduce lines to what every machine prints: a number stands for any with as many decimals, an id for any id."""
+    text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{8}\b", "ID", text)
+    text = re.sub(r"\d[\d,]*(\.\d+)?", lambda number: "0" + re.sub(r"\d", "0", number[1] or ""), text)
+    return [re.sub(r" {2,}", "  ", line).rstrip() for line in text.strip("\n").splitlines()]
+
+
+def missing(shown: list[str], printed: str) -> list[str]:
+    """Say what a page shows that was not printed like that; `...` stands for lines that it leaves out."""
+    lines, position = loosely(printed), 0
+    for part in re.split(r"^\.\.\.$", "\n...\n".join(block.strip("\n") for block in shown), flags=re.MULTILINE):
+        wanted = loosely(part)
+        starts = (start for start in range(position, len(lines)) if lines[start : start + len(wanted)] == wanted)
+        start = next(starts, None)
+        if start is None:
+            return part.strip("\n").splitlines()
+        position = start + len(wanted)
+    return []
+
+
+@pytest.mark.parametrize(
+    ("page", "until"), [("README.md", None), ("docs/tutorial.md", "## 2. ")], ids=["the README", "the first chapter"]
+)
+def test_every_command_of_the_first_pages_works_and_prints_what_they_show(
+    newcomer: Any, tmp_path: Path, page: str, until: str | None
+) -> None:
+    text = (newcomer.clone / page).read_text(encoding="utf-8")
+    pages = steps(text.partition(until)[0] if until else text)
+    (address,) = re.findall(r"^git clone (\S+)", pages[0][0], re.MULTILINE)
+    git = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{newcomer.clone}.insteadOf",  # the page's address, word for word, means this clone
+        "GIT_CONFIG_VALUE_0": address,
+    }
+    where = tmp_path
+    for typed, shown in pages:
+        terminal = f'set -e\n{typed}\npwd > "{tmp_path}/where"'
+        printed = newcomer.call("sh", "-c", terminal, folder=where, **git)
+        where = Path((tmp_path / "where").read_text(encoding="utf-8").strip())
+        assert missing(shown, printed) == [], (
+            f"{page} shows this below\n{typed}and it was printed otherwise:\n{printed}"
+        )
+
+
+def test_a_number_on_a_page_stands_for_another_and_a_word_for_itself() -> None:
+    printed = "stage 'a' ran\n\nrun: done (41.2 s)\ntrack: x -> MLflow run 0cdcdb6b, version 12\n"
+    assert (
+        missing(["stage 'a' ran\n...\nrun: done (9.8 s)\n", "track: x -> MLflow run deadbee5, version 1\n"], printed)
+        == []
+    )
+    assert missing(["stage 'a' was skipped\n"], printed) == ["stage 'a' was skipped"]
+    assert missing(["run: done (41 s)\n"], printed) == ["run: done (41 s)"]
+    assert missing(["stage 'a' ran\nrun: done (9.8 s)\n"], printed) == ["stage 'a' ran", "run: done (9.8 s)"]
+    assert missing(["run: done (9.8 s)\n", "stage 'a' ran\n"], printed) == ["stage 'a' ran"]
 
 
 def test_a_second_press_runs_no_stage_and_adds_no_run(newcomer: Any) -> None:

@@ -1,0 +1,46 @@
+"""What the pages show can be typed as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from onebutton_workbench.buttons import read_buttons
+from onebutton_workbench.pressed import clean_environment
+from onebutton_workbench.workspace import ROOT
+
+BUTTONS = {button.name for button in read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))}
+PAGES = subprocess.run(
+    ["git", "ls-files", "*.md", "*.md.jinja"],
+    cwd=ROOT,
+    env=clean_environment(),
+    capture_output=True,
+    text=True,
+    check=True,
+).stdout.split()
+LEFT_OUT = re.compile(r"\.\.\.|…|<[a-z_-]+>")  # `...` in the middle of a line; `<file>` is a redirection to a shell
+
+
+def commands(page: str) -> list[str]:
+    """The lines that a page gives to type, without the comments behind them."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"(^| )# .*", "", line) for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_can_be_pasted(page: str) -> None:
+    assert [line for line in commands(page) if LEFT_OUT.search(line)] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.endswith(".md")])
+def test_every_button_that_a_page_tells_to_press_exists(page: str) -> None:
+    pressed = {name for line in commands(page) for name in re.findall(r"^make ([a-z][a-z-]*)\b", line)}
+    assert pressed <= BUTTONS
+
+
+def test_the_page_of_buttons_names_every_one() -> None:
+    page = (ROOT / "docs/buttons.md").read_text(encoding="utf-8")
+    assert BUTTONS - set(re.findall(r"make ([a-z][a-z-]*)\b", page)) == set()
