@@ -17,7 +17,7 @@ BY_ID = {  # their ids are proven one by one
     "stages that would go stale",
     "logic in workflows, failures lost",
     "contracts that break readers",
-    "licences that bind whoever forks",
+    "licences that bind a fork",
 }
 
 

@@ -1,6 +1,6 @@
 """Turn a fitted scikit-learn pipeline into ONNX, and prove that both answer alike.
 
-The pipeline takes the raw columns, text included, so that whoever scores needs no code of ours. Numbers travel as float32,
+The pipeline takes the raw columns, text included, so that scoring needs no code of ours. Numbers travel as float32,
 as they do everywhere in ONNX: train on float32 columns, and the two agree to the last rounding.
 """
 

@@ -76,7 +76,7 @@ class OnnxModel:
         return self.answer({name: _as_input(frame, name, kind) for name, kind in self.inputs.items()})
 
     def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Score arrays that are ready, for whoever has checked the values already.
+        """Score arrays that are ready, for a caller who has checked the values already.
 
         Args:
             feed: for each input an array of shape (rows, 1): objects that are text, or float32.

@@ -72,7 +72,7 @@ def try_remote(root: Path) -> Access:
         absent(remote, {PROBE}, root)
     except UnreachableError as error:
         works = "".join(meanwhile(root, name) for name in pipelines(root))
-        ask = "Ask whoever owns it, who stands in .github/CODEOWNERS"
+        ask = "Ask its owner, whom .github/CODEOWNERS names"
         return Access("storage", has=False, words=f"has not, {remote.url}: {error}. {ask}.{works}")
     return Access("storage", has=True, words=f"has, {remote.url} answers")
 

@@ -2,7 +2,7 @@
 
 `git pull` brings a colleague's new `.dvc` file, and the data of before still lies beside it. DVC takes that for new data of
 yours: it would train on it and write the colleague's file back. So data of an earlier commit gives way to that of this one, and
-data that nobody else has is never touched: whoever made it says which is meant.
+data that nobody else has is never touched: its author says which is meant.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def read_request(root: Path = ROOT) -> Request:
     )
     if not re.fullmatch(r"[0-9a-f]{64}", request.sha256):
         message = (
-            "SHA256= must be the 64 digits that whoever gives the data names for it; of a file of your own "
+            "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
             "`sha256sum` prints them. Without it nobody could tell a changed file from the one that you looked at"
         )
         raise WorkbenchError(message)
@@ -169,7 +169,7 @@ def fetch(request: Request, target: Path) -> None:
     if digest.hexdigest() != request.sha256:
         message = (
             f"{request.public_source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
-            "it is another file, so it was not taken in. Ask whoever gives the data which is right"
+            "it is another file, so it was not taken in. Ask the publisher of the data which is right"
         )
         raise WorkbenchError(message)
 

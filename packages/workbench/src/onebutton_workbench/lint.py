@@ -50,7 +50,7 @@ CHECKS = (
     Check("logic in workflows, failures lost", ("python", "-m", "onebutton_workbench.workflow_rules"), "as it says"),
     Check("stages that would go stale", ("python", "-m", "onebutton_workbench.stage_rules"), f"as it says; {FORMAT}"),
     Check("contracts that break readers", ("python", "-m", "onebutton_workbench.contract_rules"), "as it says"),
-    Check("licences that bind whoever forks", ("python", "-m", "onebutton_workbench.license_rules"), "as it says"),
+    Check("licences that bind a fork", ("python", "-m", "onebutton_workbench.license_rules"), "as it says"),
     Check("words that point at the wrong line", ("python", "-m", "onebutton_workbench.glossary", "check"), FORMAT),
     Check("a lock that lags behind", ("uv", "lock", "--check", "--offline", "--quiet"), "uv lock"),
     Check(

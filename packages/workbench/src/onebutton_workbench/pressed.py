@@ -38,7 +38,7 @@ def press(button: str, work: Callable[[], int]) -> None:
     except WorkbenchError as error:
         print(f"{button}: {error}", file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:  # whoever read along, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os._exit(141)  # as a program that the signal ends
     except KeyboardInterrupt:
         print(f"\n{button}: interrupted", file=sys.stderr)

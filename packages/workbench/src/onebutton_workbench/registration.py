@@ -162,7 +162,7 @@ def _edit_report(text: str, member: Member, change: Callable[[Any, str], None]) 
 
 
 def _with_owner(text: str, member: Member) -> str:
-    """Add a line for a member, owned by whoever owns what no other line names."""
+    """Add a line for a member, with the owner of what no other line names."""
     path = f"/{member.path.as_posix()}/"
     everything = re.search(r"^\*(\s+)(\S.*)$", text, re.MULTILINE)
     if everything is None or re.search(rf"^{re.escape(path)}\s", text, re.MULTILINE):

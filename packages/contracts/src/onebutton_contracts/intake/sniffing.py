@@ -83,7 +83,7 @@ def sniff(path: Path, called: str) -> Kind:
 def _is_tar(path: Path) -> bool:
     try:
         return tarfile.is_tarfile(path)
-    except (OSError, EOFError, ValueError):  # a damaged gz; whoever unpacks it says so
+    except (OSError, EOFError, ValueError):  # a damaged gz; unpacking says so
         return False
 
 
