@@ -209,7 +209,7 @@ remove: .venv/.synced ## Take a member out that nobody needs: MEMBER=name; sever
 	@python -m onebutton_workbench.removal
 
 .PHONY: adopt
-adopt: .venv/.synced ## Turn a fresh fork into your team's: NAME=acme OWNER=@acme/data; SAMPLES=remove takes the samples out
+adopt: .venv/.synced ## Turn a fresh fork into your team's: NAME=acme OWNER=@acme/data; SAMPLES=remove for no samples
 	@python -m onebutton_workbench.adoption
 
 .PHONY: upgrade

@@ -12,7 +12,7 @@ from onebutton_workbench.license_rules import check, is_denied
     ["BUSL-1.1", "BSL-1.1", "AGPL-3.0-or-later", "GNU Affero General Public License v3", "MIT AND AGPL-3.0-only",
      "Other/Proprietary License", "SSPL-1.0", "CC-BY-NC-4.0", "AGPL-3.0 OR LicenseRef-Commercial"],
 )  # fmt: skip
-def test_a_licence_that_binds_whoever_forks_is_denied(expression: str) -> None:
+def test_a_licence_that_binds_a_fork_is_denied(expression: str) -> None:
     assert is_denied(expression)
 
 
