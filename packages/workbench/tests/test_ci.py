@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.ci import check_committed, failed_jobs, runner_arguments
+from onebutton_workbench.runs.ci import check_committed, failed_jobs, runner_arguments
 from onebutton_workbench.workspace import WorkbenchError
 
 

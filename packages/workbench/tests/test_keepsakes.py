@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.keepsakes import kept, small_results
-from onebutton_workbench.stage_rules import dvc_files
+from onebutton_workbench.checks.stage_rules import dvc_files
+from onebutton_workbench.runs.kept_outputs import kept, small_results
 from onebutton_workbench.workspace import ROOT
 
 STAGES = """\
 stages:
   code:
-    cmd: python -m onebutton_workbench.fingerprint
+    cmd: python -m onebutton_workbench.lineage.fingerprint
     outs: [.code/train: {cache: false}]
   train:
     cmd: python -m toy.train
