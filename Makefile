@@ -90,7 +90,7 @@ check: lint types test ## All that a commit must pass: lint, types and test; cha
 
 .PHONY: deploy
 deploy: .venv/.synced ## Put a model into service: PIPELINE=name ENV=local; STATUS=1 says what is, TO=version one that was
-	@python -m onebutton_workbench.lineage.stale before-deployment
+	@python -m onebutton_workbench.runs.status before-deployment
 	@python -m onebutton_release.buttons deploy
 
 .PHONY: rollback
@@ -109,7 +109,7 @@ affected: .venv/.synced ## Say which members and stages a change reaches, and wh
 
 .PHONY: status
 status: .venv/.synced ## Name stages that somebody forgot to run, and data that no shared remote has; STRICT=1
-	@python -m onebutton_workbench.lineage.stale
+	@python -m onebutton_workbench.runs.status
 
 .PHONY: selftest
 selftest: .venv/.synced ## Plant one violation per gate in a temporary clone, and see each turn red

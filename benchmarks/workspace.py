@@ -108,7 +108,8 @@ def workspace(shape: Shape) -> dict[str, str]:
 def dvc_yaml(pipeline: str) -> str:
     """Write the stages of a pipeline, each reading what the one before it wrote."""
     outs = "".join(f"      - .code/stage_{at}: {{cache: false}}\n" for at in range(STAGES))
-    code = f"stages:\n  code:\n    cmd: python -m onebutton_workbench.lineage.fingerprint\n    always_changed: true\n    outs:\n{outs}"
+    command = "python -m onebutton_workbench.lineage.fingerprint"
+    code = f"stages:\n  code:\n    cmd: {command}\n    always_changed: true\n    outs:\n{outs}"
     return code + "".join(
         f"  stage_{at}:\n    cmd: python -m {pipeline}.stage_{at}\n    params: [stage_{at}]\n"
         f"    deps: [.code/stage_{at}, data/{at}.parquet]\n    outs: [data/{at + 1}.parquet]\n"

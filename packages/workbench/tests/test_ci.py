@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.runs.ci import check_committed, failed_jobs, runner_arguments
+from onebutton_workbench.git import check_committed
+from onebutton_workbench.runs.ci import failed_jobs, runner_arguments
 from onebutton_workbench.workspace import WorkbenchError
 
 

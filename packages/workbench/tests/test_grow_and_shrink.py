@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.git import write_texts
+from onebutton_workbench.files import write_texts
 from onebutton_workbench.members import lockfile, registration
 from onebutton_workbench.members import new as scaffold
 from onebutton_workbench.members import remove as removal

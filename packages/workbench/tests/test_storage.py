@@ -125,7 +125,7 @@ def test_a_source_that_is_not_had_names_whom_to_ask_and_what_works_meanwhile(tmp
 def test_status_says_not_run_when_the_remote_does_not_answer_and_strict_refuses_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, repo: Path, shell: Any
 ) -> None:
-    from onebutton_workbench.lineage import stale as unrun
+    from onebutton_workbench.runs import status as unrun
 
     choose(str(tmp_path / "not-mounted"), repo)
     shell("git", "commit", "--quiet", "--allow-empty", "--message", "first", folder=repo)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.workspace import WorkbenchError
+from onebutton_workbench.workspace import WorkbenchError, read_toml
 
 SHOWN = 5  # file names, as many as fit a line
 YOURS = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_ASKPASS")  # who you are, and how you reach other machines
@@ -90,28 +90,22 @@ def check_clean(folder: Path, button: str) -> None:
         raise WorkbenchError(message)
 
 
-def read_texts(folder: Path, files: Iterable[str]) -> dict[str, str]:
-    """Read those of the files that are text; links, and what is not UTF-8, are left out."""
-    texts = {}
-    for name in files:
-        path = folder / name
-        if path.is_file() and not path.is_symlink():
-            try:
-                texts[name] = path.read_bytes().decode("utf-8")  # bytes, so that line ends stay as they are
-            except UnicodeDecodeError:
-                continue
-    return texts
+def check_committed(root: Path) -> None:
+    """Refuse a working tree that differs from its commit.
+
+    Raises:
+        WorkbenchError: it does; the message names up to five files.
+    """
+    changed = uncommitted(root)
+    if changed:
+        message = (
+            f"not committed, so it would not be tested: {shortened(changed)}. "
+            "Commit it (a branch is enough), then press `make ci` again"
+        )
+        raise WorkbenchError(message)
 
 
-def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write several files: all beside the old ones first, so that a full disk leaves every old one as it was."""
-    drafts = {folder / name: folder / f"{name}.draft" for name in texts}
-    try:
-        for (path, draft), text in zip(drafts.items(), texts.values(), strict=True):
-            draft.write_bytes(text.encode("utf-8"))
-            draft.chmod(path.stat().st_mode)
-        for path, draft in drafts.items():
-            draft.replace(path)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+def address(root: Path) -> str:
+    """Make up the address that act takes a repository's name on GitHub from; nothing is fetched there."""
+    name = read_toml(root / "pyproject.toml")["project"]["name"]
+    return f"https://github.com/{name}/{name}.git"

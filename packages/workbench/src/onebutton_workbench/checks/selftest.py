@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.git import git
+from onebutton_workbench.git import address, check_committed, git
 from onebutton_workbench.pressed import clean_environment, press, without_tools
-from onebutton_workbench.runs.ci import address, check_committed
 from onebutton_workbench.workspace import ROOT, WorkbenchError, members, read_toml
 
 CUT = "<cut>"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from onebutton_workbench.files import edit_yaml, read_yaml
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.lineage.fingerprint import Lock, innermost, read_lock
 from onebutton_workbench.lineage.imports import (
@@ -26,16 +27,11 @@ from onebutton_workbench.lineage.imports import (
     read_source,
     unfollowed_imports,
 )
-from onebutton_workbench.lineage.stages import FINGERPRINTS, Stage, body_of, edit_yaml, paths, read_stages, read_yaml
+from onebutton_workbench.lineage.stages import FINGERPRINTS, Stage, body_of, dvc_files, paths, read_stages
 from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
-
-
-def dvc_files(root: Path) -> list[Path]:
-    """List every `dvc.yaml`: that of the root and those of the pipelines."""
-    return [path for path in (root / "dvc.yaml", *sorted(root.glob("pipelines/*/dvc.yaml"))) if path.is_file()]
 
 
 def check(dvc_yaml: Path, root: Path) -> list[Finding]:

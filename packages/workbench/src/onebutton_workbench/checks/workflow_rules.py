@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.lineage.stages import read_yaml
 from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.checks.stage_rules import dvc_files
 from onebutton_workbench.data.storage import Remote, absent
+from onebutton_workbench.files import parse_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import call, names
-from onebutton_workbench.lineage.stages import FINGERPRINTS, parse_yaml
+from onebutton_workbench.lineage.stages import FINGERPRINTS, dvc_files
 from onebutton_workbench.lineage.tracked_data import tracked
 from onebutton_workbench.workspace import WorkbenchError
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import WorkbenchError
 
 FINGERPRINTS = ".code"
@@ -45,60 +43,9 @@ class Stage:
         return f"{FINGERPRINTS}/{self.name}" in self.deps
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a file that holds a mapping, such as `dvc.yaml`, `dvc.lock`, `params.yaml` or a workflow.
-
-    Raises:
-        WorkbenchError: it is not a mapping in YAML.
-    """
-    return parse_yaml(file.read_text(encoding="utf-8"), str(file))
-
-
-def parse_yaml(text: str, file: str) -> dict[str, Any]:
-    """Read the text of such a file; messages call it `file`.
-
-    Raises:
-        WorkbenchError: as `read_yaml`.
-    """
-    import yaml
-
-    try:
-        content = yaml.load(text, Loader=_loader())  # noqa: S506  a safe loader
-    except yaml.YAMLError as error:
-        message = f"{file}: not YAML: {' '.join(str(error).split())}"
-        raise WorkbenchError(message) from None
-    if not isinstance(content, dict):
-        message = f"{file}: not a mapping of names to values"
-        raise WorkbenchError(message)
-    return content
-
-
-@cache
-def _loader() -> Any:
-    """Read YAML as DVC does: there 1e-05 is a number, as in YAML 1.2, which PyYAML takes for text."""
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the same in C, ten times as fast
-        pass
-
-    exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
-    return Loader
-
-
-def edit_yaml(text: str, change: Callable[[Any], Any]) -> str:
-    """Change a YAML text in place; its comments, quotes and order stay."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1000
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    content = yaml.load(text)
-    change(content)
-    stream = io.StringIO()
-    yaml.dump(content, stream)
-    return stream.getvalue()
+def dvc_files(root: Path) -> list[Path]:
+    """List every `dvc.yaml`: that of the root and those of the pipelines."""
+    return [path for path in (root / "dvc.yaml", *sorted(root.glob("pipelines/*/dvc.yaml"))) if path.is_file()]
 
 
 def read_stages(dvc_yaml: Path) -> list[Stage]:

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.checks.stage_rules import dvc_files
-from onebutton_workbench.data.storage import UnreachableError, configured
-from onebutton_workbench.findings import Finding, tell
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import names
 from onebutton_workbench.lineage.fingerprint import fingerprint, read_lock
-from onebutton_workbench.lineage.stages import FINGERPRINTS, paths, read_stages, read_yaml, resolved
+from onebutton_workbench.lineage.stages import FINGERPRINTS, dvc_files, paths, read_stages, resolved
 from onebutton_workbench.lineage.tracked_data import FOLDER, digest_of_file, digest_of_list, tracked
-from onebutton_workbench.pressed import press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 OUTPUTS = ("outs", "metrics", "plots")
 BEFORE_DEPLOYMENT = "before-deployment"  # said by the button `deploy`
@@ -176,47 +172,3 @@ def _read(file: Path, wanted: Mapping[str, Any], *, whole: bool) -> dict[str, An
             found = found.get(part) if isinstance(found, dict) else None
         now[name] = found
     return now
-
-
-def status() -> int:
-    """Print every stage that somebody forgot to run, and data that nobody else can have.
-
-    What the remote has is NOT RUN when it does not answer: told, and with STRICT=1 refused.
-    """
-    findings = [finding for file in dvc_files(ROOT) for finding in unrun(file, ROOT)]
-    remote = configured(ROOT)
-    unasked = False
-    if remote and remote.shared:
-        from onebutton_workbench.data.storage_rules import check
-
-        try:
-            findings += check(ROOT, remote)
-        except UnreachableError as reason:
-            unasked = True
-            print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
-    failed = tell(findings, "status: every stage was run with the code, command, parameters and files that stand here")
-    return 1 if failed or (unasked and value("STRICT")) else 0
-
-
-def before_deployment() -> int:
-    """Refuse results of another time: their release would name a commit and parameters that never made them.
-
-    A release that is there already (TO=) is not made of what stands here. Without PIPELINE the only one that makes releases is
-    meant; what else is missing the deployment says itself.
-    """
-    if value("STATUS") or value("TO"):
-        return 0
-    plans = [file.with_name("dvc.yaml") for file in ROOT.glob(f"pipelines/{value('PIPELINE') or '*'}/release.toml")]
-    findings = [finding for plan in plans if len(plans) == 1 and plan.is_file() for finding in unrun(plan, ROOT)]
-    for finding in findings:
-        print(finding)
-    if findings:
-        raise WorkbenchError("nothing was deployed: the model that is here was not made of what stands here")
-    return 0
-
-
-if __name__ == "__main__":
-    if BEFORE_DEPLOYMENT in sys.argv[1:]:
-        press("deploy", before_deployment)
-    else:
-        press("status", status)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import names
-from onebutton_workbench.lineage.stages import read_yaml
 
 FOLDER = ".dir"  # how the digest of a folder ends
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from onebutton_workbench.git import call, check_clean, git, names, read_texts, write_texts
+from onebutton_workbench.files import read_texts, write_texts
+from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.identity import (
     Identity,
     adopted,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from onebutton_workbench.checks import glossary
-from onebutton_workbench.git import read_texts, write_texts
+from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.members import registration
 from onebutton_workbench.members.lockfile import LOCK, relock, skeleton
 from onebutton_workbench.pressed import clean_environment, press, value

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from onebutton_workbench.lineage.stages import edit_yaml
+from onebutton_workbench.files import edit_yaml
 from onebutton_workbench.workspace import Member, WorkbenchError, distribution
 
 PYPROJECT, OWNERS, REPORT = "pyproject.toml", ".github/CODEOWNERS", "dvc.yaml"

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
 from onebutton_workbench.checks import glossary
-from onebutton_workbench.git import check_clean, git, names, read_texts, shortened, write_texts
+from onebutton_workbench.files import read_texts, write_texts
+from onebutton_workbench.git import check_clean, git, names, shortened
 from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.members import registration
 from onebutton_workbench.members.lockfile import LOCK, relock, skeleton

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from onebutton_tracking.results import ResultsError
 from onebutton_tracking.results import collect as collect_results
-from onebutton_workbench.git import call, check_clean, git, holds, names, read_texts, write_texts
+from onebutton_workbench.files import read_texts, write_texts
+from onebutton_workbench.git import call, check_clean, git, holds, names
 from onebutton_workbench.members import conflicts
 from onebutton_workbench.members.conflicts import Naming, Side
 from onebutton_workbench.members.identity import adopted, identity_of, readdressed, upstream_identity

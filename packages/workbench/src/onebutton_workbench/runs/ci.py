@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from onebutton_workbench.git import git, shortened, uncommitted
+from onebutton_workbench.git import address, check_committed, git
 from onebutton_workbench.pressed import clean_environment, press, value, without_tools
-from onebutton_workbench.workspace import ROOT, WorkbenchError, read_toml
+from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 WORKFLOW = ".github/workflows/ci.yml"
 
@@ -22,27 +22,6 @@ TELLING = 15  # lines of a failed job that are said again at the end
 ACT_LINE = re.compile(r"\[ci/(?P<job>[^]]+)\]\s+(?P<text>.*)")  # act begins each line with the workflow and the job
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PYTEST_VERDICT = ("FAILED ", "ERROR ")  # how pytest's summary names a test
-
-
-def check_committed(root: Path) -> None:
-    """Refuse a working tree that differs from its commit.
-
-    Raises:
-        WorkbenchError: it does; the message names up to five files.
-    """
-    changed = uncommitted(root)
-    if changed:
-        message = (
-            f"not committed, so it would not be tested: {shortened(changed)}. "
-            "Commit it (a branch is enough), then press `make ci` again"
-        )
-        raise WorkbenchError(message)
-
-
-def address(root: Path) -> str:
-    """Make up the address that act takes a repository's name on GitHub from; nothing is fetched there."""
-    name = read_toml(root / "pyproject.toml")["project"]["name"]
-    return f"https://github.com/{name}/{name}.git"
 
 
 def runner_arguments(runner: str) -> list[str]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onebutton_workbench.checks.stage_rules import dvc_files
-from onebutton_workbench.lineage.stages import FINGERPRINTS, body_of, read_yaml
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.lineage.stages import FINGERPRINTS, body_of, dvc_files
 
 OUTPUTS = ("outs", "metrics", "plots")
 

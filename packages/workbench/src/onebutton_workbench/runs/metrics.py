@@ -14,9 +14,9 @@ from typing import Any
 
 from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import ResultsError, declared_names, declared_plots, flatten, read_curves
+from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call, git
 from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base
-from onebutton_workbench.lineage.stages import read_yaml
 from onebutton_workbench.pressed import press, value
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
 

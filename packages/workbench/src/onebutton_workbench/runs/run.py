@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onebutton_tracking.origin import record
-from onebutton_workbench.checks.stage_rules import dvc_files
 from onebutton_workbench.data.committed_data import bring
+from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call as git_call
-from onebutton_workbench.lineage.stages import read_yaml
+from onebutton_workbench.lineage.stages import dvc_files
 from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.runs.kept_outputs import kept
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
