@@ -46,17 +46,17 @@ setup: ## Make the environment and the git hooks; every other button does it too
 
 .PHONY: run
 run: .venv/.synced ## Train, evaluate and track what changed; PIPELINE=name for one, DATA=dummy without any access
-	@python -m onebutton_workbench.reproduction
+	@python -m onebutton_workbench.runs.run
 	@python -m onebutton_tracking.mirror after-run
-	@python -m onebutton_workbench.summary
+	@python -m onebutton_workbench.runs.summary
 
 .PHONY: metrics
 metrics: .venv/.synced ## Compare the metrics with the last commit; BASE=branch with another
-	@python -m onebutton_workbench.metrics
+	@python -m onebutton_workbench.runs.metrics
 
 .PHONY: report
 report: .venv/.synced ## Write report/index.html: verdicts, slices, curves, comparisons; BASE=branch to compare with
-	@python -m onebutton_workbench.report
+	@python -m onebutton_workbench.runs.report
 
 .PHONY: ui
 ui: .venv/.synced ## Open MLflow in the browser: runs, curves, models; PORT=5000
@@ -68,29 +68,29 @@ format: .venv/.synced ## Lay out code, Makefile and notebooks, and mend what can
 	ruff format
 	mbake format Makefile
 	rumdl fmt --quiet
-	python -m onebutton_workbench.notebooks strip
-	python -m onebutton_workbench.stage_rules mend
-	python -m onebutton_workbench.glossary
+	python -m onebutton_workbench.checks.notebooks strip
+	python -m onebutton_workbench.checks.stage_rules mend
+	python -m onebutton_workbench.checks.glossary
 	@echo "format: done. Next: make check"
 
 .PHONY: lint
 lint: .venv/.synced ## Find mistakes without changing a file
-	@python -m onebutton_workbench.lint
+	@python -m onebutton_workbench.checks.lint
 
 .PHONY: types
 types: .venv/.synced ## Check the types of every member; those of drafts are told and stop nobody
-	@python -m onebutton_workbench.typecheck
+	@python -m onebutton_workbench.runs.typecheck
 
 .PHONY: test
 test: .venv/.synced ## Run the tests; MEMBER=name, AFFECTED=1 those a change reaches, ALONE=1, SLOW=1, COVERAGE=1
-	@python -m onebutton_workbench.testing
+	@python -m onebutton_workbench.runs.testing
 
 .PHONY: check
 check: lint types test ## All that a commit must pass: lint, types and test; changes nothing
 
 .PHONY: deploy
 deploy: .venv/.synced ## Put a model into service: PIPELINE=name ENV=local; STATUS=1 says what is, TO=version one that was
-	@python -m onebutton_workbench.unrun before-deployment
+	@python -m onebutton_workbench.runs.status before-deployment
 	@python -m onebutton_release.buttons deploy
 
 .PHONY: rollback
@@ -101,19 +101,19 @@ rollback: .venv/.synced ## Go back to the release before: PIPELINE=name WHY="...
 
 .PHONY: ci
 ci: .venv/.synced ## Run the GitHub workflow here, on a clean clone of the commit; RUNNER=docker uses act's images
-	@python -m onebutton_workbench.ci
+	@python -m onebutton_workbench.runs.ci
 
 .PHONY: affected
 affected: .venv/.synced ## Say which members and stages a change reaches, and why; BASE=branch since another
-	@python -m onebutton_workbench.affected
+	@python -m onebutton_workbench.lineage.affected
 
 .PHONY: status
 status: .venv/.synced ## Name stages that somebody forgot to run, and data that no shared remote has; STRICT=1
-	@python -m onebutton_workbench.unrun
+	@python -m onebutton_workbench.runs.status
 
 .PHONY: selftest
 selftest: .venv/.synced ## Plant one violation per gate in a temporary clone, and see each turn red
-	@python -m onebutton_workbench.selftest
+	@python -m onebutton_workbench.checks.selftest
 
 .PHONY: explain
 explain: .venv/.synced ## Print the page of a check: ID=OB103
@@ -121,7 +121,7 @@ explain: .venv/.synced ## Print the page of a check: ID=OB103
 
 .PHONY: doctor
 doctor: .venv/.synced ## Say what is installed, what is missing, and what cannot be seen from here
-	@python -m onebutton_workbench.doctor
+	@python -m onebutton_workbench.runs.doctor
 
 .PHONY: all-green
 all-green: ## The last job of CI: fail unless every job that it needs succeeded
@@ -176,42 +176,42 @@ champion: .venv/.synced ## Compare with the model in service from now on: PIPELI
 
 .PHONY: data-add
 data-add: .venv/.synced ## Take a table in: URL= or FILE=, with SHA256= LICENSE= NAME= PIPELINE=; LIMIT=1000 (MB)
-	@python -m onebutton_workbench.intake
+	@python -m onebutton_workbench.data.intake
 
 .PHONY: dummy-data
 dummy-data: .venv/.synced ## Draw tables that resemble the real ones: PIPELINE=name ROWS=50000; FIT=1 describes and judges
-	@python -m onebutton_workbench.stand_in
+	@python -m onebutton_workbench.data.dummy
 
 .PHONY: remote
 remote: .venv/.synced ## Say where data is kept; URL=s3://bucket/folder keeps it there, keys from the environment
-	@python -m onebutton_workbench.storage remote
+	@python -m onebutton_workbench.data.storage remote
 
 .PHONY: push
 push: .venv/.synced ## Send data and models to the remote; PIPELINE=name
-	@python -m onebutton_workbench.storage push
+	@python -m onebutton_workbench.data.storage push
 
 .PHONY: pull
 pull: .venv/.synced ## Fetch data and models from the remote; PIPELINE=name
-	@python -m onebutton_workbench.storage pull
+	@python -m onebutton_workbench.data.storage pull
 
 ##@ Make it yours
 
 .PHONY: new-pipeline
 new-pipeline: .venv/.synced ## Write a pipeline that runs, for you to change: NAME=churn
-	@python -m onebutton_workbench.scaffold pipeline
+	@python -m onebutton_workbench.members.new pipeline
 
 .PHONY: new-package
 new-package: .venv/.synced ## Write a package that others can import: NAME=weather
-	@python -m onebutton_workbench.scaffold package
+	@python -m onebutton_workbench.members.new package
 
 .PHONY: remove
 remove: .venv/.synced ## Take a member out that nobody needs: MEMBER=name; several with commas between
-	@python -m onebutton_workbench.removal
+	@python -m onebutton_workbench.members.remove
 
 .PHONY: adopt
 adopt: .venv/.synced ## Turn a fresh fork into your team's: NAME=acme OWNER=@acme/data; SAMPLES=remove for no samples
-	@python -m onebutton_workbench.adoption
+	@python -m onebutton_workbench.members.adopt
 
 .PHONY: upgrade
 upgrade: .venv/.synced ## Merge what upstream has done since; FROM=address or folder of another upstream
-	@python -m onebutton_workbench.upgrade
+	@python -m onebutton_workbench.members.upgrade

@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 5
 FUNCTIONS = 6  # in each module, seven lines each
 STAGES = 10  # of each pipeline
-FINGERPRINTS = "from onebutton_workbench.fingerprint import write_fingerprints\n"
+FINGERPRINTS = "from onebutton_workbench.lineage.fingerprint import write_fingerprints\n"
 LOOKS = {
-    "affected": "from onebutton_workbench.affected import report; report(root)",
-    "lint": "from onebutton_workbench.stage_rules import check_all; assert not check_all(root)",
+    "affected": "from onebutton_workbench.lineage.affected import report; report(root)",
+    "lint": "from onebutton_workbench.checks.stage_rules import check_all; assert not check_all(root)",
     "one pipeline": f"{FINGERPRINTS}write_fingerprints(root / 'pipelines/pipeline_000', root)",
     "all": f"{FINGERPRINTS}for folder in sorted(root.glob('pipelines/*')): write_fingerprints(folder, root)",
 }
@@ -108,7 +108,8 @@ def workspace(shape: Shape) -> dict[str, str]:
 def dvc_yaml(pipeline: str) -> str:
     """Write the stages of a pipeline, each reading what the one before it wrote."""
     outs = "".join(f"      - .code/stage_{at}: {{cache: false}}\n" for at in range(STAGES))
-    code = f"stages:\n  code:\n    cmd: python -m onebutton_workbench.fingerprint\n    always_changed: true\n    outs:\n{outs}"
+    command = "python -m onebutton_workbench.lineage.fingerprint"
+    code = f"stages:\n  code:\n    cmd: {command}\n    always_changed: true\n    outs:\n{outs}"
     return code + "".join(
         f"  stage_{at}:\n    cmd: python -m {pipeline}.stage_{at}\n    params: [stage_{at}]\n"
         f"    deps: [.code/stage_{at}, data/{at}.parquet]\n    outs: [data/{at + 1}.parquet]\n"

@@ -231,7 +231,7 @@ def test_one_flipped_byte_is_refused_before_anybody_is_pointed_at_it(
     assert fake.worker()["version"] == A
 
 
-def test_a_release_that_was_changed_together_with_its_digests_is_refused_whoever_asks_for_it(
+def test_a_release_that_was_changed_together_with_its_digests_is_refused_by_every_button(
     repo: Path, fake: Fake, make_release: Make
 ) -> None:
     folder = make_release(A)

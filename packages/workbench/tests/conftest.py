@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from onebutton_workbench import closure, fingerprint
+from onebutton_workbench.lineage import fingerprint
+from onebutton_workbench.lineage import imports as closure
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -107,7 +108,7 @@ def workspace(tmp_path: Path) -> Path:
         "pipelines/pipe/src/pipe/second.py": "def main():\n    from lib.mid import g\n\n    print(g(1))\n\n\nmain()\n",
         "pipelines/pipe/dvc.yaml": (
             "stages:\n"
-            "  code:\n    cmd: python -m onebutton_workbench.fingerprint\n    always_changed: true\n"
+            "  code:\n    cmd: python -m onebutton_workbench.lineage.fingerprint\n    always_changed: true\n"
             "    outs:\n      - .code/first: {cache: false}\n      - .code/second: {cache: false}\n"
             "  first:\n    cmd: python -m pipe.first\n    deps: [.code/first]\n"
             "  second:\n    cmd: python -m pipe.second\n    deps: [.code/second]\n"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench import upgrade as upgrades
-from onebutton_workbench.adoption import adopt
-from onebutton_workbench.checkout import git
-from onebutton_workbench.manifest import MANIFEST, read_manifest, with_value
+from onebutton_workbench.git import git
+from onebutton_workbench.members import upgrade as upgrades
+from onebutton_workbench.members.adopt import adopt
+from onebutton_workbench.members.manifest import MANIFEST, read_manifest, with_value
+from onebutton_workbench.members.upgrade import upgrade
 from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.upgrade import upgrade
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 OLD = "old-owner/old-name"

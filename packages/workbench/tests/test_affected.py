@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.affected import Affected, affected, report
+from onebutton_workbench.lineage.affected import Affected, affected, report
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 DEEP = "packages/shared/src/shared/deep.py"

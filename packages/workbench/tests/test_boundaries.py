@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.stages import read_stages
+from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.workspace import ROOT, Member, members, pipelines, read_toml
 
 

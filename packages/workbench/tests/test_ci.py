@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from onebutton_workbench.ci import WORKFLOW, check_committed, failed_jobs, runner_arguments
-from onebutton_workbench.stages import read_yaml
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.git import check_committed
+from onebutton_workbench.runs.ci import WORKFLOW, failed_jobs, runner_arguments
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 ON = True  # YAML 1.1 reads the key `on` of a workflow as a truth value

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench import tracked_data
-from onebutton_workbench.committed_data import bring
-from onebutton_workbench.storage import choose, configured, targets, transfer
-from onebutton_workbench.storage_rules import check
-from onebutton_workbench.tracked_data import digest, tracked
+from onebutton_workbench.data.committed_data import bring
+from onebutton_workbench.data.storage import choose, configured, targets, transfer
+from onebutton_workbench.data.storage_rules import check
+from onebutton_workbench.lineage import tracked_data
+from onebutton_workbench.lineage.tracked_data import digest, tracked
 from onebutton_workbench.workspace import WorkbenchError
 
 DATA = "pipelines/toy/data/rows.csv"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.access import Access, try_environments
+from onebutton_workbench.data.access import Access, try_environments
 
 LOCAL = """\
 [environments.local]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench import closure, fingerprint
-from onebutton_workbench.fingerprint import Lock, locked_versions, write_fingerprints
+from onebutton_workbench.lineage import fingerprint
+from onebutton_workbench.lineage import imports as closure
+from onebutton_workbench.lineage.fingerprint import Lock, locked_versions, write_fingerprints
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 
@@ -207,7 +208,7 @@ def test_fingerprints_are_equal_on_every_python_at_hand(workspace: Path) -> None
     """Over all modules of this repo: syntax trees differ between versions, their meaning must not."""
     program = (
         "import sys, hashlib, ast; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n"
-        "from onebutton_workbench.fingerprint import meaning\n"
+        "from onebutton_workbench.lineage.fingerprint import meaning\n"
         "from pathlib import Path\n"
         "files = sorted(Path(sys.argv[2]).glob('*/*/src/**/*.py'))\n"
         "print(len(files), *(hashlib.sha256(meaning(ast.parse(f.read_bytes())).encode()).hexdigest()[:12] for f in files))\n"

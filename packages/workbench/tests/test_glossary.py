@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.glossary import GLOSSARY, check, mend, read_entries, refuse, relocate
+from onebutton_workbench.checks.glossary import GLOSSARY, check, mend, read_entries, refuse, relocate
 from onebutton_workbench.workspace import ROOT
 
 SMALL = """# Glossary

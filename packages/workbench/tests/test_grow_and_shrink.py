@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench import lockfile, registration, removal, scaffold
-from onebutton_workbench.checkout import write_texts
-from onebutton_workbench.scaffold import check_name, new_member
+from onebutton_workbench.files import write_texts
+from onebutton_workbench.members import lockfile, registration
+from onebutton_workbench.members import new as scaffold
+from onebutton_workbench.members import remove as removal
+from onebutton_workbench.members.new import check_name, new_member
 from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members
 
 Shell = Callable[..., str]  # of conftest.py

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from onebutton_workbench.identity import (
+from onebutton_workbench.members.identity import (
     Identity,
     adopted,
     check_name,

@@ -20,7 +20,7 @@ import pytest
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet
-from onebutton_workbench.intake import Request, data_add, read_request, take_in
+from onebutton_workbench.data.intake import Request, data_add, read_request, take_in
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 CSV = "station,temp\n" + "".join(f"S{number},{number / 2}\n" for number in range(1, 41))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.license_rules import check, is_denied
+from onebutton_workbench.checks.license_rules import check, is_denied
 
 
 @pytest.mark.parametrize(

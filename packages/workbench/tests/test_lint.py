@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.lint import Check, run, untold
+from onebutton_workbench.checks.lint import Check, run, untold
 
 
 def said(program: str, root: Path) -> tuple[str, list[str]]:

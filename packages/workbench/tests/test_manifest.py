@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from onebutton_workbench.manifest import MANIFEST, parse_manifest, read_manifest, with_value
+from onebutton_workbench.members.manifest import MANIFEST, parse_manifest, read_manifest, with_value
 from onebutton_workbench.pressed import clean_environment
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onebutton_evaluation import judgement
-from onebutton_workbench.metrics import (
+from onebutton_workbench.runs.metrics import (
     SLICES,
     differences,
     markdown,

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from onebutton_workbench.notebooks import load_stage, tracked_notebooks
+from onebutton_workbench.checks.notebooks import load_stage, tracked_notebooks
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 

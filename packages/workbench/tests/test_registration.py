@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.registration import FILES, registered, unregistered
+from onebutton_workbench.members.registration import FILES, registered, unregistered
 from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members
 
 PACKAGE = Member(Path("packages/ghost_lib"), "onebutton-ghost-lib")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.report import around
+from onebutton_workbench.runs.report import around
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.reproduction import (
+from onebutton_workbench.runs.run import (
     busy_programs,
     call_dvc,
     clear_notes,

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench import closure
-from onebutton_workbench import unrun as unrun_module
-from onebutton_workbench.fingerprint import write_fingerprints
-from onebutton_workbench.stage_rules import check_all, mend
-from onebutton_workbench.unrun import before_deployment, unrun
+from onebutton_workbench.checks.stage_rules import check_all, mend
+from onebutton_workbench.lineage import imports as closure
+from onebutton_workbench.lineage.fingerprint import write_fingerprints
+from onebutton_workbench.lineage.stale import unrun
+from onebutton_workbench.runs import status as unrun_module
+from onebutton_workbench.runs.status import before_deployment
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 PIPE = "pipelines/pipe/dvc.yaml"

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.contract import load_contract
-from onebutton_workbench.stages import read_stages
-from onebutton_workbench.stand_in import drop_stage, relax
+from onebutton_workbench.data.dummy import drop_stage, relax
+from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 STAGES = """\
 stages:
   code:
-    cmd: python -m onebutton_workbench.fingerprint
+    cmd: python -m onebutton_workbench.lineage.fingerprint
     always_changed: true
     outs:
       - .code/ingest: {cache: false}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.access import try_remote, try_sources
-from onebutton_workbench.storage import UnreachableError, absent, choose, configured, transfer, why
-from onebutton_workbench.storage_rules import Made, lost, read_made
+from onebutton_workbench.data.access import try_remote, try_sources
+from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer, why
+from onebutton_workbench.data.storage_rules import Made, lost, read_made
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
 
 RAW, TABLE, MODEL = "pipelines/toy/data/raw", "pipelines/toy/data/table.parquet", "pipelines/toy/model/model.onnx"
@@ -125,7 +125,7 @@ def test_a_source_that_is_not_had_names_whom_to_ask_and_what_works_meanwhile(tmp
 def test_status_says_not_run_when_the_remote_does_not_answer_and_strict_refuses_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, repo: Path, shell: Any
 ) -> None:
-    from onebutton_workbench import unrun
+    from onebutton_workbench.runs import status as unrun
 
     choose(str(tmp_path / "not-mounted"), repo)
     shell("git", "commit", "--quiet", "--allow-empty", "--message", "first", folder=repo)

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.access import try_remote
-from onebutton_workbench.storage import UnreachableError, absent, choose, configured, transfer
-from onebutton_workbench.storage_rules import check
+from onebutton_workbench.data.access import try_remote
+from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer
+from onebutton_workbench.data.storage_rules import check
 from onebutton_workbench.workspace import WorkbenchError
 
 pytestmark = pytest.mark.slow

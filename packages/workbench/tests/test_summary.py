@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.summary import metrics_table, rows_of, table
+from onebutton_workbench.runs.summary import metrics_table, rows_of, table
 from onebutton_workbench.workspace import WorkbenchError
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench import isolation, testing
-from onebutton_workbench.affected import Affected
-from onebutton_workbench.isolation import Verdict, examine, run_alone
+from onebutton_workbench.lineage.affected import Affected
+from onebutton_workbench.runs import isolation, testing
+from onebutton_workbench.runs.isolation import Verdict, examine, run_alone
 from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member
 
 Typed = Callable[..., None]

@@ -120,7 +120,7 @@ class Progress:
 
 
 def interruptible(work: Callable[[], str]) -> str:
-    """Work in another thread, so that whoever presses Ctrl-C is heard at once, whatever polars is in the middle of.
+    """Work in another thread, so that Ctrl-C is heard at once, whatever polars is in the middle of.
 
     Polars answers the signal by a panic in one of its threads, and prints that on the terminal; it is not asked. The program
     ends on the spot, as if it had been killed: parts come to their names by a rename, and the system takes back the lock.

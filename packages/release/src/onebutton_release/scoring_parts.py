@@ -1,4 +1,4 @@
-"""Keep what the model answered beside OUT, part by part, so that whoever presses again asks only for what is missing.
+"""Keep what the model answered beside OUT, part by part, so that the next press asks only for what is missing.
 
     <OUT>.parts/identity.json                 what they are made of: release, input, boundaries, versions of the tools
     <OUT>.parts/part-000012-<sha256>.parquet  the answers to a part

@@ -1,0 +1,105 @@
+"""Hold every data contract to the standard, and every change of one to its readers.
+
+| id | rule |
+|---|---|
+| OB301 | what breaks readers of a contract comes with a new major version |
+| OB303 | a contract keeps the standard, and says nothing that would not be checked |
+
+Where the history is cut off there is nothing to compare with: OB301 is then NOT RUN, and on GitHub that is red.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from onebutton_contracts.compatibility import needs_major
+from onebutton_contracts.contract import Contract, contract_of, load_contract
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.findings import Finding, tell
+from onebutton_workbench.git import call, git, holds, names
+from onebutton_workbench.lineage.changes import NothingToCompareError, default_base, is_commit
+from onebutton_workbench.pressed import press
+from onebutton_workbench.workspace import ROOT
+
+PATTERN = "*.odcs.yaml"
+
+
+def earlier(root: Path) -> str:
+    """Name the commit whose contracts readers rely on: where this branch left main; on main itself the commit before.
+
+    Raises:
+        NothingToCompareError: this is a shallow clone, and that commit is not in it.
+        WorkbenchError: this is no checkout, or has no commit.
+    """
+    try:
+        base = default_base(root, os.environ)
+        parted = call("merge-base", base, "HEAD", folder=root).stdout.strip() if is_commit(base, root) else ""
+        # what is main already is compared with itself only while somebody edits a contract in it
+        if parted and (parted != git("rev-parse", "HEAD", folder=root) or not _unedited(root)):
+            return parted
+    except NothingToCompareError:
+        pass
+    if git("rev-parse", "--is-shallow-repository", folder=root) == "true":
+        message = (
+            "this clone is shallow, so the contracts that readers rely on are not here to compare with. "
+            "`git fetch --unshallow` brings them, in a workflow `fetch-depth: 0`"
+        )
+        raise NothingToCompareError(message)
+    return git("rev-parse", "HEAD~1" if is_commit("HEAD~1", root) else "HEAD", folder=root)
+
+
+def _unedited(root: Path) -> bool:
+    return holds("diff", "--quiet", "--no-ext-diff", "HEAD", "--", PATTERN, folder=root)
+
+
+def check(root: Path, base: str = "") -> Iterator[Finding]:
+    """Hold every contract in git, or about to be, to the rules.
+
+    Args:
+        root: of the checkout.
+        base: the commit that they are compared with; without one they are held to the standard alone.
+
+    Raises:
+        WorkbenchError: git refuses.
+    """
+    listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", PATTERN)
+    for name in names(*listed, folder=root):
+        if not (root / name).is_file():
+            continue
+        try:
+            contract = load_contract(root / name)
+        except InputError as error:
+            words = str(error).removeprefix(f"{root / name}: ")
+            yield Finding("OB303", name, f"{words}, so no stage can be held to it", "the line that it names")
+            continue
+        before = _before(name, base, root) if base else None
+        for words in needs_major(before, contract) if before else ():
+            cost = f"{words} since {base[:8]}, and the version is still {contract.version}: a reader would not notice"
+            yield Finding("OB301", name, cost, f"version: {contract.major + 1}.0.0, and look at every reader")
+
+
+def _before(name: str, base: str, root: Path) -> Contract | None:
+    """Read a contract as it was; None when it is new, or could not be read then either."""
+    shown = call("show", f"{base}:./{name}", folder=root)
+    try:
+        return contract_of(shown.stdout, Path(name)) if shown.returncode == 0 else None
+    except InputError:
+        return None
+
+
+def lint(root: Path = ROOT) -> int:
+    """Print what breaks a rule; a part of `make lint`."""
+    base, not_run = "", ""
+    try:
+        base = earlier(root)
+    except NothingToCompareError as error:
+        not_run = str(error)
+        print(f"NOT RUN OB301: {not_run}")
+    failed = tell(list(check(root, base)), "every contract keeps the standard, and no reader is seen to break")
+    return 1 if failed or (not_run and os.environ.get("CI") == "true") else 0
+
+
+if __name__ == "__main__":
+    press("lint", lint)

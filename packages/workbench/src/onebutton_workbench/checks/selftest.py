@@ -1,0 +1,252 @@
+"""Prove that every gate can fail: plant one violation per gate in a temporary clone, and see the right button turn red.
+
+The violations are data: `violations.toml` of the workbench and of any other member. The work of `make selftest`.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onebutton_workbench.git import address, check_committed, git
+from onebutton_workbench.pressed import clean_environment, press, without_tools
+from onebutton_workbench.workspace import ROOT, WorkbenchError, members, read_toml
+
+CUT = "<cut>"
+CLEAN = "(clean tree)"
+START = "selftest-start"  # what a clone goes back to
+WARM = (".mypy_cache", ".ruff_cache", ".import_linter_cache", ".dvc/cache")  # what a person's clone would have, too
+SHOWN = 2000  # characters of an output that was not what it should be
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One small thing that a gate must refuse.
+
+    Attributes:
+        what: in words.
+        gates: which gates it proves.
+        press: the command that must turn red; `git commit`, `git push` and `act push` prove hooks and jobs.
+        reasons: patterns that its output must hold, so that it is red for this and not for something else.
+        edits: what to change; each has `file`, and one of `append`, `write`, `delete`, or `find` and `replace`.
+    """
+
+    what: str
+    gates: tuple[str, ...]
+    press: str
+    reasons: tuple[str, ...]
+    edits: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a violation: `caught`, or why not."""
+
+    what: str
+    gate: str
+    by: str
+    seconds: float
+    problem: str = ""
+
+
+def read_violations(root: Path = ROOT) -> list[Violation]:
+    """Read the violations of every member."""
+    files = [root / member.path / "violations.toml" for member in members(root)]
+    return [_violation(item) for file in files if file.is_file() for item in read_toml(file)["violation"]]
+
+
+def _violation(item: dict[str, Any]) -> Violation:
+    gates, reasons = (item[key] if isinstance(item[key], list) else [item[key]] for key in ("gate", "reason"))
+    whole = tuple(reason.replace(CUT, "") for reason in reasons)
+    return Violation(item["what"], tuple(gates), item["press"], whole, tuple(item["edits"]))
+
+
+def plant(violation: Violation, clone: Path) -> None:
+    """Change the files of a clone.
+
+    Raises:
+        WorkbenchError: an edit finds nothing to replace, so the violation would prove nothing.
+    """
+    for edit in violation.edits:
+        file = clone / edit["file"]
+        if edit.get("delete"):
+            file.unlink()
+            continue
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        if "find" in edit and edit["find"] not in text:
+            message = f"violation {violation.what!r}: {edit['file']} does not hold {edit['find']!r}, so nothing would be planted"
+            raise WorkbenchError(message)
+        if "find" in edit:
+            text = text.replace(edit["find"], edit["replace"])
+        else:
+            text = edit["write"] * edit.get("times", 1) if "write" in edit else text + edit["append"]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace(CUT, ""), encoding="utf-8")
+
+
+def make_clone(folder: Path) -> Path:
+    """Clone this repo with an environment of its own, results and warm caches, and a remote to push to."""
+    clone, remote = folder / "clone", folder / "remote.git"
+    git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
+    git("switch", "--quiet", "--force-create", "main", folder=clone)
+    git("tag", START, folder=clone)
+    git("init", "--quiet", "--bare", str(remote), folder=folder)
+    git("remote", "set-url", "origin", address(ROOT), folder=clone)
+    git("remote", "add", "planted", str(remote), folder=clone)
+    for key, value in (("user.name", "selftest"), ("user.email", "selftest@localhost")):
+        git("config", key, value, folder=clone)
+    for cache in WARM:
+        if (ROOT / cache).is_dir():
+            shutil.copytree(ROOT / cache, clone / cache)
+    # gates judge results, and the server; where the cache has the results this only fetches them
+    for button in ("make setup", "make run", "make measure"):
+        done = call(button, clone)
+        if done.returncode:
+            message = f"{button} failed in the temporary clone:\n{done.stdout}"
+            raise WorkbenchError(message)
+    reset(clone)
+    return clone
+
+
+def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
+    """Press a button in a clone, as a person would."""
+    # what GitHub says of its own run would make a button behave as in a workflow, where `local` may not be deployed to
+    environment = {name: text for name, text in clean_environment().items() if not name.startswith("GITHUB_")}
+    environment["PATH"] = without_tools(ROOT, environment["PATH"])
+    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": uv_cache(), "CI": "true"}
+    if command == "git commit":
+        git("add", "--all", folder=clone)
+    if command in {"git push", "act push"}:
+        git("add", "--all", folder=clone)
+        git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "planted", folder=clone)
+    programs = {
+        "git commit": ["git", "commit", "--message", "planted"],
+        "git push": ["git", "push", "planted", "HEAD:refs/heads/planted"],
+        "act push": [str(ROOT / ".venv/bin/act"), "push", "--workflows", ".github/workflows/ci.yml"],
+    }
+    words = programs.get(command) or command.split()
+    return subprocess.run(
+        words, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+def uv_cache() -> str:
+    """Find uv's cache of downloads: what it holds is named by content, so sharing it hides nothing."""
+    return git_free("uv", "cache", "dir")
+
+
+def git_free(*command: str) -> str:
+    """Call a program and return what it prints."""
+    return subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=True).stdout.strip()
+
+
+def reset(clone: Path) -> None:
+    """Take everything planted out again; ignored files, such as caches and results, stay."""
+    git("reset", "--quiet", "--hard", START, folder=clone)
+    git("clean", "--quiet", "-d", "--force", folder=clone)
+
+
+def prove(violation: Violation, clone: Path) -> list[Outcome]:
+    """Plant a violation, press its button, and judge: red, and for the right reason."""
+    begun = time.monotonic()
+    try:
+        plant(violation, clone)
+        done = call(violation.press, clone)
+    finally:
+        reset(clone)
+    seconds = time.monotonic() - begun
+    missing = [reason for reason in violation.reasons if not re.search(reason, done.stdout)]
+    problem = ""
+    if done.returncode == 0:
+        problem = "stayed green"
+    elif missing:
+        problem = f"red, but without {missing[0]!r}"
+    if problem:
+        problem += f"\n{done.stdout[-SHOWN:]}"
+    by = (
+        violation.press
+        if violation.press.startswith("make")
+        else f"{'hook' if 'git' in violation.press else 'workflow'}: {violation.press}"
+    )
+    return [Outcome(violation.what, gate, by, seconds, problem) for gate in violation.gates]
+
+
+def prove_clean(command: str, clone: Path) -> Outcome:
+    """Press a button on the tree as it is: it must be green, or its red proves nothing."""
+    begun = time.monotonic()
+    try:
+        done = call(command, clone)
+    finally:
+        reset(clone)
+    problem = f"red without any violation\n{done.stdout[-SHOWN:]}" if done.returncode else ""
+    return Outcome("nothing", CLEAN, command, time.monotonic() - begun, problem)
+
+
+def line(outcome: Outcome) -> str:
+    """Write one row of the table."""
+    state = "FAILED" if outcome.problem else "green" if outcome.gate == CLEAN else "caught"
+    return f"{state:<7} {outcome.gate:<38} {outcome.what:<62} {outcome.by} ({outcome.seconds:.0f} s)"
+
+
+def run_all(violations: Sequence[Violation], clones: Sequence[Path]) -> list[Outcome]:
+    """Work through everything, each clone doing one thing at a time, and print each outcome as it comes."""
+    free: queue.Queue[Path] = queue.Queue()
+    for clone in clones:
+        free.put(clone)
+    clean = sorted({one.press for one in violations if one.press.startswith("make")})
+
+    def work(task: Violation | str) -> list[Outcome]:
+        clone = free.get()
+        try:
+            outcomes = [prove_clean(task, clone)] if isinstance(task, str) else prove(task, clone)
+        finally:
+            free.put(clone)
+        for outcome in outcomes:
+            print(line(outcome), flush=True)
+        return outcomes
+
+    slow_first = sorted(violations, key=lambda one: (one.press == "make lint", one.press))
+    with ThreadPoolExecutor(len(clones)) as pool:
+        return [outcome for outcomes in pool.map(work, [*clean, *slow_first]) for outcome in outcomes]
+
+
+def selftest() -> int:
+    """Plant everything, and print what was caught by what.
+
+    Raises:
+        WorkbenchError: something is not committed, or a gate did not do its work.
+    """
+    check_committed(ROOT)
+    begun = time.monotonic()
+    violations = read_violations()
+    with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:
+        places = [Path(folder, str(number)) for number in range(min(2, os.cpu_count() or 1))]
+        for place in places:
+            place.mkdir()
+        with ThreadPoolExecutor(len(places)) as pool:
+            clones = list(pool.map(make_clone, places))
+        outcomes = run_all(violations, clones)
+    bad = [outcome for outcome in outcomes if outcome.problem]
+    for outcome in bad:
+        print(f"\n{outcome.gate}: {outcome.what}: {outcome.problem}", file=sys.stderr)
+    minutes, seconds = divmod(int(time.monotonic() - begun), 60)
+    if bad:
+        message = f"{len(bad)} of {len(outcomes)} gates did not do their work ({minutes} min {seconds} s)"
+        raise WorkbenchError(message)
+    print(f"selftest: {len(violations)} violations, every one caught where it should be ({minutes} min {seconds} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    press("selftest", selftest)

@@ -1,0 +1,1 @@
+"""Bring tables in, keep them in a remote, and draw dummy ones."""

@@ -1,0 +1,221 @@
+"""A copy of a pipeline that runs on dummy data: the work of `make dummy-data` and `make run DATA=dummy`.
+
+It stands in `.dummy/<pipeline>-dummy`, a DVC repository of its own, so nothing that it makes mixes with results of real data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.dummy.description import describe, read_description, write_description
+from onebutton_contracts.dummy.generation import generate
+from onebutton_contracts.dummy.plan import Plan, contracts_of, load_plan
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.tables import read_parquet, write_parquet
+from onebutton_tracking.results import produced_files
+from onebutton_workbench.git import names
+from onebutton_workbench.lineage.stages import FINGERPRINTS
+from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+
+PLACE = Path(".dummy")
+DESCRIPTION = "dummy.json"
+DEFAULT_ROWS = 50_000
+
+
+def folder_of(pipeline: str, root: Path = ROOT) -> Path:
+    """Return where the stand-in of a pipeline is; its name says so wherever it is shown, in MLflow too."""
+    return root / PLACE / f"{pipeline}-dummy"
+
+
+def make(pipeline: str, rows: int, root: Path = ROOT) -> Path:
+    """Copy a pipeline without the stage that takes real data in, and draw the tables that it would have taken.
+
+    Raises:
+        InputError: the pipeline has no plan or no description, or they do not fit.
+        WorkbenchError: git refuses.
+    """
+    source, target = root / "pipelines" / pipeline, folder_of(pipeline, root)
+    plan = load_plan(source)
+    tables = generate(plan, read_description(source / DESCRIPTION), contracts_of(plan, source), rows)
+    copy_sources(source, target)
+    drop_stage(target / "dvc.yaml", plan.replaces)
+    for file in (target / "contracts").glob("*.odcs.yaml"):
+        relax(file)
+    for name, contract in contracts_of(plan, target).items():
+        write_parquet(tables[name], target / plan.tables[name].file, contract)
+    if not (target / ".dvc").is_dir():
+        call(["dvc", "init", "--quiet", "--no-scm"], target)
+    return target
+
+
+def copy_sources(source: Path, target: Path) -> None:
+    """Copy what stages read of a pipeline in git, not their code and results; what was copied before goes first."""
+    shutil.rmtree(target / "contracts", ignore_errors=True)
+    results = {path.as_posix() for path in produced_files(source)}
+    listed = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=source)
+    for name in listed:
+        kept = not name.startswith(("src/", "tests/")) and name not in results
+        if kept and (source / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / name)
+
+
+def drop_stage(dvc_yaml: Path, stage: str) -> None:
+    """Take a stage out of a `dvc.yaml`; what it wrote is then a file like any other."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    content = yaml.load(dvc_yaml.read_text(encoding="utf-8"))
+    if stage not in content["stages"]:
+        message = f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced"
+        raise WorkbenchError(message)
+    del content["stages"][stage]
+    outs: list[Any] = content["stages"]["code"]["outs"]
+    content["stages"]["code"]["outs"] = [out for out in outs if f"{FINGERPRINTS}/{stage}" not in (out, *_keys(out))]
+    with dvc_yaml.open("w", encoding="utf-8") as stream:
+        yaml.dump(content, stream)
+
+
+def _keys(entry: Any) -> list[str]:
+    return list(entry) if isinstance(entry, dict) else []
+
+
+def relax(file: Path) -> None:
+    """Let a contract of dummy data hold for any number of rows; every other rule stays."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    content = yaml.load(file.read_text(encoding="utf-8"))
+    for table in content["schema"]:
+        for rule in table.get("quality", []):
+            if rule.get("metric") == "rowCount":
+                for key in [key for key in rule if key.startswith("mustBe")]:
+                    del rule[key]
+                rule["mustBeGreaterOrEqualTo"] = 1
+    with file.open("w", encoding="utf-8") as stream:
+        yaml.dump(content, stream)
+
+
+def call(command: list[str], folder: Path) -> None:
+    """Call a program in the copy.
+
+    Raises:
+        WorkbenchError: it failed; it said why.
+    """
+    environment = clean_environment() | {"DVC_NO_ANALYTICS": "1"}
+    if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
+        message = f"{' '.join(command)} failed in {folder} and says why above"
+        raise WorkbenchError(message)
+
+
+def fit(pipeline: str, root: Path = ROOT) -> None:
+    """Fit the description of a pipeline's tables; needs the real ones.
+
+    Raises:
+        InputError: a table is not here, or the plan does not fit.
+    """
+    source = root / "pipelines" / pipeline
+    plan = load_plan(source)
+    contracts = contracts_of(plan, source)
+    tables = {
+        name: read_parquet(source / table.file, contracts[name].name, contracts[name].major)
+        for name, table in plan.tables.items()
+    }
+    write_description(describe(plan, tables, contracts), source / DESCRIPTION)
+
+
+def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
+    """Hold the stand-in against the real data, beside rows made of the contract alone and columns shuffled one by one.
+
+    Raises:
+        InputError: the real table is not here.
+        WorkbenchError: the stage that makes the table failed.
+    """
+    from onebutton_contracts.samples import sample
+    from onebutton_evaluation.fidelity import Task, measure, shuffled
+
+    source, target = root / "pipelines" / pipeline, folder_of(pipeline, root)
+    plan: Plan = load_plan(source)
+    judged = plan.fidelity
+    call(["dvc", "repro", "--quiet", judged.stage], target)
+    contract = load_contract(source / judged.contract)
+    real, dummy = (read_parquet(place / judged.file, contract.name, contract.major) for place in (source, target))
+    task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
+    columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
+    stand_ins = {
+        "copula": dummy,
+        "contract only": sample(contract, dummy.height, plan.seed),
+        "shuffled columns": shuffled(
+            real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed), plan.seed
+        ),
+    }
+    return {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in stand_ins.items()}
+
+
+def dummy_data() -> int:
+    """Fit, draw and judge; the work of `make dummy-data`.
+
+    Raises:
+        WorkbenchError: no pipeline is named, or ROWS is no number.
+    """
+    pipeline = the_pipeline(value("PIPELINE") or next(iter(with_plan()), ""))
+    rows = rows_asked()
+    try:
+        if value("FIT"):
+            fit(pipeline)
+            print(
+                f"dummy-data: described in pipelines/{pipeline}/{DESCRIPTION}; read it before you commit it", flush=True
+            )
+        target = make(pipeline, rows)
+        print(f"dummy-data: {rows:,} rows a table in {target.relative_to(ROOT)}", flush=True)
+        if not value("FIT"):
+            print(f"dummy-data: done. Next: make run DATA=dummy PIPELINE={pipeline}")
+            return 0
+        return tell(judge(pipeline), pipeline)
+    except InputError as error:
+        raise WorkbenchError(str(error)) from None
+
+
+def tell(found: dict[str, Any], pipeline: str) -> int:
+    """Print the report, keep it as JSON, and fail when the stand-in misses a gate."""
+    report = {name: {key: round(number, 4) for key, number in vars(one).items()} for name, one in found.items()}
+    file = ROOT / "pipelines" / pipeline / "dummy-fidelity.json"
+    file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    columns = list(next(iter(report.values())))
+    print(f"| stand-in | {' | '.join(columns)} |\n|---|{'--:|' * len(columns)}")
+    for name, numbers in report.items():
+        print(f"| {name} | {' | '.join(f'{number:.4f}' for number in numbers.values())} |")
+    gates = found["copula"].gates
+    for gate, holds in gates.items():
+        print(f"  {'passed' if holds else 'failed'}  {gate}")
+    return 0 if all(gates.values()) else 1
+
+
+def rows_asked() -> int:
+    """Read ROWS.
+
+    Raises:
+        WorkbenchError: it is no whole number from 1 on.
+    """
+    text = value("ROWS") or str(DEFAULT_ROWS)
+    if not text.isdigit() or int(text) < 1:
+        message = f"ROWS must be a whole number from 1 on, it is {text!r}"
+        raise WorkbenchError(message)
+    return int(text)
+
+
+def with_plan(root: Path = ROOT) -> list[str]:
+    """List the pipelines that have a plan for dummy data."""
+    return [name for name in pipelines(root) if (root / "pipelines" / name / "dummy.yaml").is_file()]
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    press("dummy-data", dummy_data)

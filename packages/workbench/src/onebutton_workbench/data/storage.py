@@ -1,0 +1,254 @@
+"""Keep data and models in DVC's remote: choose it, send to it, fetch from it. The work of `make remote`, `push` and `pull`.
+
+The remote stands in `.dvc/config`. Keys to it come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE` and the rest that
+every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's) and are never written to a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from dataclasses import dataclass
+from pathlib import Path
+
+from onebutton_workbench.git import shortened
+from onebutton_workbench.lineage.tracked_data import tracked
+from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.workspace import ROOT, WorkbenchError, the_pipeline
+
+NAME = "storage"
+PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", re.ASCII)
+REASONS = (  # what DVC and its clients say, and what it means; the first that fits
+    (
+        r"NoCredentials|Unable to locate credentials|Partial credentials|ProfileNotFound|config profile",
+        "no key to it is set. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, in your shell",
+    ),
+    (
+        (
+            r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
+            r"|Permission ?denied|PermissionError|access key|signature we calculated"
+        ),
+        "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner",
+    ),
+    (
+        r"Can't remove the following unsaved files",
+        "data of yours that nobody else has lies where data was to come. Move it away, or `dvc add` it, and press again",
+    ),
+    (
+        r"NoSuchBucket|bucket does not exist|bucket .* not exist",
+        "there is no such bucket. `make remote URL=…` names another",
+    ),
+    (
+        (
+            r"(?i)could not connect|connect(ion)? .*(refused|reset|closed|aborted|timed? ?out)|timed? ?out"
+            r"|EndpointConnection|disconnect|cannot connect|name or service not known|getaddrinfo"
+            r"|ClosedError|ClientPayload|incomplete"
+        ),
+        "it cannot be reached, or the connection was cut. Look at network and AWS_ENDPOINT_URL, press again: what arrived stays",
+    ),
+)
+MISSING = (
+    "Missing cache files",
+    "Checkout failed for following targets",
+)  # DVC begins to list what is neither here nor there
+
+
+class UnreachableError(Exception):
+    """The remote gave no answer, so nobody can say what it holds; the message says why."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where DVC keeps data.
+
+    Attributes:
+        name: as `.dvc/config` has it.
+        url: `s3://…`, or a folder.
+        shared: whether others can have it too: it is not inside this checkout.
+    """
+
+    name: str
+    url: str
+    shared: bool
+
+
+def configured(root: Path) -> Remote | None:
+    """Read which remote DVC uses; None when none is set.
+
+    Raises:
+        WorkbenchError: the configuration cannot be read.
+    """
+    settings = ConfigParser(interpolation=None)
+    try:
+        settings.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
+    except (ConfigError, ValueError) as error:
+        message = f".dvc/config cannot be read: {' '.join(str(error).split())}. `git restore .dvc/config` mends it"
+        raise WorkbenchError(message) from None
+    name = settings.get("core", "remote", fallback="")
+    url = settings.get(f"'remote \"{name}\"'", "url", fallback="")
+    if not url:
+        return None
+    if "://" in url:
+        return Remote(name, url, shared=True)
+    folder = (root / ".dvc" / url).resolve()
+    return Remote(name, str(folder), shared=not folder.is_relative_to(root.resolve()))
+
+
+def why(output: str) -> str:
+    """Say in one line why DVC or a client of S3 failed: with what mends it where that is known, else in its own last words."""
+    for pattern, words in REASONS:
+        if re.search(pattern, output):
+            return words
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["it does not say why"])[-1]
+
+
+def absent(remote: Remote, digests: set[str], root: Path) -> set[str]:
+    """Ask a remote which of these it does not have; a folder's digest ends in `.dir`, and counts only with every file in it.
+
+    Raises:
+        UnreachableError: it does not answer, or refuses the key.
+    """
+    from dvc.repo import Repo
+
+    patience = {"connect_timeout": 5, "read_timeout": 20} if remote.url.startswith("s3://") else {}
+    if not patience and "://" not in remote.url and not Path(remote.url).is_dir():
+        message = f"the folder {remote.url} is not there"
+        raise UnreachableError(message)
+    try:
+        with Repo(str(root), config={"remote": {remote.name: patience}} if patience else None) as repo:
+            storage = repo.cloud.get_remote_odb(remote.name)
+            return {digest for digest in digests if not _has(storage, digest)}
+    except Exception as error:  # noqa: BLE001  whatever a client raises, it did not answer
+        raise UnreachableError(why(f"{type(error).__name__}: {error}")) from None
+
+
+def _has(storage: object, digest: str) -> bool:
+    import json
+    from typing import Any, cast
+
+    held = cast("Any", storage)
+    path = held.oid_to_path(digest)
+    try:
+        held.fs.info(path)  # not `exists`, which some clients answer with False when they cannot tell
+        if not digest.endswith(".dir"):
+            return True
+        with held.fs.open(path, "rb") as stream:
+            return all(_has(storage, entry["md5"]) for entry in json.load(stream))
+    except FileNotFoundError:
+        return False
+
+
+def transfer(direction: str, root: Path, pipeline: str = "") -> int:
+    """Send data to the remote, or fetch it: `push` or `pull`.
+
+    Raises:
+        WorkbenchError: there is nothing to send to, it refuses, or it lacks what no stage makes; what was here and there stays
+            as it was, what arrived stays.
+    """
+    remote = configured(root)
+    if remote is None:
+        words = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
+        if direction == "push":
+            raise WorkbenchError(words)
+        print(f"pull: nothing to fetch, {words}")
+        return 0
+    preposition = "to" if direction == "push" else "from"
+    print(
+        f"{direction}: {preposition} {remote.url}{'' if remote.shared else ' (a folder here, shared with nobody)'}",
+        flush=True,
+    )
+    command = ["dvc", "--wait-for-lock", direction, *targets(root, pipeline)]
+    done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    reason, missing = why(said), any(words in said for words in MISSING)
+    if done.returncode and (not missing or any(reason == words for _, words in REASONS)):
+        message = f"{remote.url}: {reason}"
+        raise WorkbenchError(message)
+    if missing and direction == "push":  # DVC only warns of what it cannot send
+        message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
+        raise WorkbenchError(message)
+    if missing:
+        print(f"pull: {_lacking(remote, said, root)}")
+        return 0
+    print(f"{direction}: done. {' '.join(done.stdout.split())}")
+    return 0
+
+
+def targets(root: Path, pipeline: str) -> list[str]:
+    """Name what DVC sends or fetches for a pipeline: what its stages write, and data that no stage makes; nothing for all."""
+    if not pipeline:
+        return []
+    folder = f"pipelines/{pipeline}/"
+    added = {one.file for one in tracked(root, new=True) if one.file.startswith(folder)}
+    return [f"{folder}dvc.yaml", *sorted(added)]
+
+
+def _lacking(remote: Remote, said: str, root: Path) -> str:
+    """Say what is to be done about data that the remote lacks.
+
+    Raises:
+        WorkbenchError: no stage makes it.
+    """
+    listed = set(said.splitlines())
+    gone = [one.path for one in tracked(root, new=True) if listed & {one.path, f"md5: {one.md5}"}]
+    if gone:
+        message = (
+            f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
+            "`make push` where it was added sends it"
+        )
+        raise WorkbenchError(message)
+    return "what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest"
+
+
+def choose(url: str, root: Path) -> int:
+    """Write a remote into `.dvc/config`, or say which is there when no URL was typed.
+
+    Raises:
+        WorkbenchError: the URL is neither `s3://bucket/folder` nor an absolute folder, or holds a key.
+    """
+    if url:
+        if "@" in url or "?" in url:
+            raise WorkbenchError(
+                "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID and so on"
+            )
+        if not PLACE.fullmatch(url) and not Path(url).is_absolute():
+            message = f"URL can be s3://bucket/folder or an absolute folder, not {url!r}; nothing was changed"
+            raise WorkbenchError(message)
+        command = ["dvc", "--quiet", "remote", "add", "--force", "--default", NAME, url]
+        done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            message = f"nothing was changed: {why(done.stdout + done.stderr)}"
+            raise WorkbenchError(message)
+    remote = configured(root)
+    if remote is None:
+        raise WorkbenchError("no remote is set. `make remote URL=s3://bucket/folder` sets one")
+    print(f"remote: {remote.url}, {'shared' if remote.shared else 'a folder here, shared with nobody'}")
+    if remote.shared:
+        try:
+            absent(remote, {"0" * 32}, root)
+            print("remote: it answers")
+        except UnreachableError as reason:
+            print(f"remote: NOT RUN, nobody looked into it: {reason}")
+    if url:
+        print("remote: Next: make push, then commit .dvc/config")
+    return 0
+
+
+def work() -> int:
+    """Do what the button says that was pressed."""
+    button = sys.argv[1]
+    if button == "remote":
+        return choose(value("URL"), ROOT)
+    pipeline = value("PIPELINE")
+    return transfer(button, ROOT, the_pipeline(pipeline, ROOT) if pipeline else "")
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    press(sys.argv[1], work)

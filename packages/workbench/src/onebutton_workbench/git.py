@@ -1,0 +1,111 @@
+"""A git checkout: how git is called in it, and what in it differs from its commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from onebutton_workbench.pressed import clean_environment
+from onebutton_workbench.workspace import WorkbenchError, read_toml
+
+SHOWN = 5  # file names, as many as fit a line
+YOURS = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_ASKPASS")  # who you are, and how you reach other machines
+
+
+def call(*arguments: str, folder: Path, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Call git and return what became of it; it never stops to ask for a password.
+
+    Raises:
+        WorkbenchError: git is missing, or took longer than the seconds given.
+    """
+    yours = {name: text for name, text in os.environ.items() if name.startswith(YOURS)}
+    environment = clean_environment() | yours | {"GIT_TERMINAL_PROMPT": "0"}
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+    except OSError as error:
+        message = f"git did not start: {error}"
+        raise WorkbenchError(message) from None
+    except subprocess.TimeoutExpired:
+        message = f"git {arguments[0]} did not answer within {seconds:.0f} seconds"
+        raise WorkbenchError(message) from None
+
+
+def git(*arguments: str, folder: Path) -> str:
+    """Call git and return what it prints.
+
+    Raises:
+        WorkbenchError: it failed; the message is git's own.
+    """
+    done = call(*arguments, folder=folder)
+    if done.returncode:
+        message = f"git {arguments[0]} failed: {done.stderr.strip() or f'status {done.returncode}'}"
+        raise WorkbenchError(message)
+    return done.stdout.rstrip()  # not strip: a status line may begin with a space
+
+
+def holds(*arguments: str, folder: Path) -> bool:
+    """Ask git a question that it answers with its exit status."""
+    return call(*arguments, folder=folder).returncode == 0
+
+
+def names(*arguments: str, folder: Path) -> list[str]:
+    """Call git with `-z` among the arguments and return the names that it lists, whatever characters they hold."""
+    return [name for name in git(*arguments, folder=folder).split("\0") if name]
+
+
+def uncommitted(folder: Path) -> list[str]:
+    """Name the files that differ from the commit, new ones included."""
+    return [line[3:] for line in git("status", "--porcelain", folder=folder).splitlines()]
+
+
+def shortened(files: Sequence[str]) -> str:
+    """Write a list of files on one line: the first five, and how many more there are."""
+    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    return ", ".join(files[:SHOWN]) + more
+
+
+def check_clean(folder: Path, button: str) -> None:
+    """Refuse to change files among which somebody's unfinished work stands.
+
+    Raises:
+        WorkbenchError: something is not committed; the message names up to five files.
+    """
+    changed = uncommitted(folder)
+    if changed:
+        message = (
+            f"not committed: {shortened(changed)}. What the button changes would mix with it. "
+            f"Commit it or `git stash --include-untracked`, then press `make {button}` again; nothing was changed"
+        )
+        raise WorkbenchError(message)
+
+
+def check_committed(root: Path) -> None:
+    """Refuse a working tree that differs from its commit.
+
+    Raises:
+        WorkbenchError: it does; the message names up to five files.
+    """
+    changed = uncommitted(root)
+    if changed:
+        message = (
+            f"not committed, so it would not be tested: {shortened(changed)}. "
+            "Commit it (a branch is enough), then press `make ci` again"
+        )
+        raise WorkbenchError(message)
+
+
+def address(root: Path) -> str:
+    """Make up the address that act takes a repository's name on GitHub from; nothing is fetched there."""
+    name = read_toml(root / "pyproject.toml")["project"]["name"]
+    return f"https://github.com/{name}/{name}.git"

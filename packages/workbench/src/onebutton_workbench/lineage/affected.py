@@ -1,0 +1,173 @@
+"""Say which members and stages a change reaches, and why. The work of `make affected`.
+
+A file belongs to a member; a member reaches all that declare it. Where that cannot be said, everything counts as reached: a
+change may be tested too much, never too little.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, default_base
+from onebutton_workbench.lineage.rerun import stages_to_rerun
+from onebutton_workbench.pressed import press, value
+from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, member_paths, members
+
+DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
+RESULTS = "dvc.lock"  # of the root: `make run` writes it, as it writes report.md, and no test reads it
+SHOWN = 2  # files, as many as fit a line
+
+
+class EverythingError(WorkbenchError):
+    """A change concerns every member; the message says which."""
+
+
+@dataclass(frozen=True)
+class Affected:
+    """What a change reaches.
+
+    Attributes:
+        members: the folder of each member reached, relative to the root, and why.
+        stages: each stage that would rerun, as DVC addresses it, and why.
+        words: how that was found, for the closing line.
+        everything: whether it is every member and every stage.
+        repo_tests: tests of other members that read files of the whole repo, documentation included.
+    """
+
+    members: Mapping[Path, str]
+    stages: Mapping[str, str] = field(default_factory=dict)
+    words: str = ""
+    everything: bool = False
+    repo_tests: tuple[str, ...] = ()
+
+
+def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] = os.environ) -> Affected:
+    """Find what the change since a commit reaches.
+
+    Args:
+        root: of the workspace.
+        base: a commit as typed; when empty, the branch that the work will go into.
+        environment: in which GitHub Actions names that branch.
+
+    Raises:
+        WorkbenchError: the typed commit is unknown.
+    """
+    if base:
+        check_base(base, root)
+    try:
+        return reach(changes_since(base or default_base(root, environment), root), root)
+    except WorkbenchError as error:
+        return everything(root, str(error))
+
+
+def everything(root: Path, why: str) -> Affected:
+    """Take every member, for one reason."""
+    try:
+        paths = member_paths(root)
+    except WorkbenchError:
+        paths = []  # the root's own pyproject.toml is what cannot be read, and the reason says so
+    return Affected(dict.fromkeys(paths, why), words=why, everything=True)
+
+
+def reach(changes: Changes, root: Path) -> Affected:
+    """Find what changed files reach.
+
+    Raises:
+        WorkbenchError: it cannot be said, or is everything.
+    """
+    workspace = members(root)
+    reached = members_reached(changes.files, workspace)
+    stages = stages_to_rerun(changes.files, root, [member.path for member in workspace], list(reached))
+    if reached:
+        counted = f"{len(stages)} stage{'s' if len(stages) != 1 else ''}"
+        words = f"{len(reached)} of {len(workspace)} members, {counted}, since {changes.since}"
+    elif changes.files:
+        words = f"no member: only documentation or results changed since {changes.since}: {_few(changes.files)}"
+    else:
+        words = f"no member: nothing changed since {changes.since}"
+    others = [member for member in workspace if changes.files and member.path not in reached]
+    return Affected(reached, stages, words, repo_tests=tuple(test for member in others for test in member.repo_tests))
+
+
+def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[Path, str]:
+    """Find the members that own changed files, and those that build on them.
+
+    Args:
+        files: relative to the root.
+        workspace: every member.
+
+    Returns:
+        The folder of each, in order, with the reason. Documentation reaches nobody, a test nobody but its own member, the
+        data of tests all that build on it.
+
+    Raises:
+        EverythingError: a file belongs to no member: what stands in the root concerns all.
+    """
+    by_path = {member.path.as_posix(): member for member in workspace}
+    code: dict[Member, list[str]] = {}
+    tests: dict[Member, list[str]] = {}
+    for file in files:
+        owner = next((str(parent) for parent in PurePosixPath(file).parents if str(parent) in by_path), "")
+        inside = file.removeprefix(f"{owner}/")
+        if _is_documentation(inside, of_root=not owner):
+            continue
+        if not owner:
+            message = f"{file} belongs to no member, so it concerns all"
+            raise EverythingError(message)
+        own = inside.startswith("tests/") and inside.endswith(
+            ".py"
+        )  # other members' tests read the data in tests/, too
+        (tests if own else code).setdefault(by_path[owner], []).append(inside)
+    reasons = {member: f"changed: {_few(names)}" for member, names in (tests | code).items()}
+    reasons = _dependents(code, workspace) | reasons
+    return {member.path: reasons[member] for member in sorted(reasons, key=lambda member: member.path)}
+
+
+def _is_documentation(file: str, *, of_root: bool) -> bool:
+    path = PurePosixPath(file)
+    if len(path.parts) > 1:
+        return path.parts[0] in DOCUMENTATION
+    return file == "README.md" or (of_root and (path.suffix == ".md" or file == RESULTS))
+
+
+def _dependents(changed: Iterable[Member], workspace: Sequence[Member]) -> dict[Member, str]:
+    """Follow declarations upwards, however many levels; the reason names the nearest member on the way."""
+    reasons: dict[Member, str] = {}
+    waiting = list(changed)
+    while waiting:
+        below = waiting.pop(0)
+        for member in workspace:
+            if below.name in member.requires and member not in reasons:
+                reasons[member] = f"imports {below.name}"
+                waiting.append(member)
+    return reasons
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def table(rows: Mapping[str, str]) -> list[str]:
+    """Lay out names and reasons in two columns."""
+    width = max(map(len, rows), default=0)
+    return [f"{name:<{width}}  {why}" for name, why in rows.items()]
+
+
+def report(root: Path = ROOT) -> int:
+    """Print each member and each stage reached, with the reason."""
+    found = affected(root, value("BASE"))
+    for line in table({str(path): why for path, why in found.members.items()}):
+        print(line)
+    if found.stages:
+        print("", "would rerun, and then what reads their outputs:", *table(found.stages), "", sep="\n")
+    next_press = ". Next: make test AFFECTED=1" if found.members else ""
+    print(f"affected: {'everything: ' if found.everything else ''}{found.words}{next_press}")
+    return 0
+
+
+if __name__ == "__main__":
+    press("affected", report)

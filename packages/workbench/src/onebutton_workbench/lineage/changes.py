@@ -1,0 +1,107 @@
+"""Which files differ from another commit, as git tells it: commits since the two parted, edits not committed, files not added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from onebutton_workbench.git import git
+from onebutton_workbench.workspace import WorkbenchError
+
+MAIN = "main"
+
+
+class NothingToCompareError(WorkbenchError):
+    """There is no commit to compare with; the message says why."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The files that differ.
+
+    Attributes:
+        since: what they are compared with, in words.
+        files: their paths, relative to the root, in order; deleted ones and both names of renamed ones included.
+    """
+
+    since: str
+    files: tuple[str, ...]
+
+
+def is_commit(name: str, root: Path) -> bool:
+    """Whether a branch, a tag or a hash names a commit that is here."""
+    try:
+        git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=root)
+    except WorkbenchError:
+        return False
+    return True
+
+
+def check_base(base: str, root: Path) -> None:
+    """Refuse a BASE that names no commit.
+
+    Raises:
+        WorkbenchError: it names none.
+    """
+    if not is_commit(base, root):
+        message = f"{base!r} is no commit here. BASE takes a branch, a tag or a commit, such as BASE=main"
+        raise WorkbenchError(message)
+
+
+def target_branch(environment: Mapping[str, str]) -> str:
+    """Name the branch that a workflow's commit will go into; empty where it goes nowhere.
+
+    Args:
+        environment: in GitHub Actions a pull request names its branch here; what is pushed to any other branch goes into main.
+    """
+    event = environment.get("GITHUB_EVENT_NAME", "")
+    if event == "push":
+        return MAIN if environment.get("GITHUB_REF_NAME", MAIN) != MAIN else ""
+    return environment.get("GITHUB_BASE_REF", "") if event == "pull_request" else ""
+
+
+def default_base(root: Path, environment: Mapping[str, str]) -> str:
+    """Choose what to compare with where nobody typed BASE: the branch that the work will go into.
+
+    Args:
+        root: of the checkout.
+        environment: in GitHub Actions the event and the branch; where no branch is waiting, nothing is compared.
+
+    Raises:
+        NothingToCompareError: there is no such branch here.
+        WorkbenchError: this is no checkout.
+    """
+    git("rev-parse", "--is-inside-work-tree", folder=root)
+    event = environment.get("GITHUB_EVENT_NAME", "")
+    branch = target_branch(environment) if event else MAIN
+    if not branch:
+        message = f"GitHub runs this for {event} on a commit that goes into no other branch"
+        raise NothingToCompareError(message)
+    target = f"origin/{branch}"
+    if is_commit(target, root):
+        return target
+    if event or not is_commit(MAIN, root):
+        message = f"{target} is not here to compare with; `git fetch origin` may bring it"
+        raise NothingToCompareError(message)
+    if git("branch", "--show-current", folder=root) == MAIN:
+        raise NothingToCompareError("this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit")
+    return MAIN
+
+
+def changes_since(base: str, root: Path) -> Changes:
+    """List the files that differ from where this branch and another parted.
+
+    Raises:
+        NothingToCompareError: the two have no commit in common.
+        WorkbenchError: git refuses.
+    """
+    try:
+        parted = git("merge-base", base, "HEAD", folder=root)
+    except WorkbenchError:
+        message = f"{base} and this branch have no commit in common here; in a shallow clone `git fetch --unshallow` brings it"
+        raise NothingToCompareError(message) from None
+    edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", parted, folder=root)
+    added = git("ls-files", "--others", "--exclude-standard", "-z", folder=root)
+    files = {name for name in f"{edited}\0{added}".split("\0") if name}
+    return Changes(f"{base} ({parted[:8]})", tuple(sorted(files)))

@@ -1,0 +1,1 @@
+"""Add, take out, adopt and upgrade packages and pipelines."""

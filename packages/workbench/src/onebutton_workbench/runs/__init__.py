@@ -1,0 +1,1 @@
+"""Run pipelines, tests and the workflow, and show what came of them."""

@@ -1,0 +1,183 @@
+"""Say what is installed, what is missing, and what cannot be seen from here. The work of `make doctor`.
+
+Every line is `ok`, `missing` with what to do, or `NOT RUN` with why it could not be looked at; what was not seen is never ok.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
+from onebutton_workbench.data.access import try_environments, try_remote, try_sources
+from onebutton_workbench.pressed import clean_environment, press
+from onebutton_workbench.workspace import ROOT, pipelines
+
+ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        state: `ok`, `missing` or `NOT RUN`.
+        words: what was seen, and for anything but ok what to do.
+    """
+
+    subject: str
+    state: str
+    words: str
+
+
+def ask(*command: str) -> str:
+    """Call a program; an empty string when it is missing or refuses."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def environment() -> Iterator[Finding]:
+    """Look at what this repo stands on."""
+    yield Finding("Python", "ok", f"{platform.python_version()} in {sys.prefix}")
+    for program, why in (
+        ("git", "keeps history"),
+        ("uv", "installs what uv.lock pins"),
+        ("dvc", "runs the stages"),
+        ("act", "runs workflows here"),
+    ):
+        version = ask(program, "--version")
+        yield (
+            Finding(program, "ok", version.splitlines()[0])
+            if version
+            else Finding(program, "missing", f"it {why}; press `make setup`")
+        )
+    free = shutil.disk_usage(ROOT).free // 10**9
+    yield Finding(
+        "disk", "ok" if free >= ENOUGH_DISK else "missing", f"{free} GB free here, {ENOUGH_DISK} GB are wanted"
+    )
+    if sys.platform == "darwin":
+        yield from _mac()
+
+
+def _mac() -> Iterator[Finding]:
+    """Look at the two things that wheels do not bring to a Mac."""
+    if platform.machine() == "x86_64":
+        yield Finding(
+            "onnxruntime", "missing", "has no wheel for Intel Macs: work in a Linux container or on another machine"
+        )
+    found = any(Path(prefix, "opt/libomp/lib/libomp.dylib").exists() for prefix in ("/opt/homebrew", "/usr/local"))
+    yield (
+        Finding("libomp", "ok", "LightGBM finds it")
+        if found
+        else Finding("libomp", "missing", "LightGBM needs it: brew install libomp")
+    )
+
+
+def repository() -> Iterator[Finding]:
+    """Look at the checkout."""
+    hooks = ask("git", "rev-parse", "--git-path", "hooks")
+    if not hooks:
+        yield Finding("hooks", "NOT RUN", "this folder is not a git checkout")
+    for hook in ("pre-commit", "pre-push") if hooks else ():
+        present = (ROOT / hooks / hook).is_file()
+        yield (
+            Finding(f"hook {hook}", "ok", "presses the buttons")
+            if present
+            else Finding(f"hook {hook}", "missing", "press `make setup`")
+        )
+    for name in pipelines():
+        folder = ROOT / "pipelines" / name
+        present = (folder / "model/model.onnx").is_file()
+        yield (
+            Finding(f"results of {name}", "ok", "here")
+            if present
+            else Finding(f"results of {name}", "missing", f"press `make run PIPELINE={name}`")
+        )
+
+
+def data() -> Iterator[Finding]:
+    """Try every source of data."""
+    for access in (*try_sources(ROOT), try_remote(ROOT)):
+        yield Finding(access.source, "ok" if access.has else "missing", access.words)
+
+
+def deployment() -> Iterator[Finding]:
+    """Look at where models are deployed to."""
+    for access in try_environments(ROOT):
+        yield Finding(access.source, "ok" if access.has else "missing", access.words)
+
+
+def tracking() -> Iterator[Finding]:
+    """Look at MLflow's store."""
+    uri = tracking_uri(ROOT)
+    file = sqlite_file(uri)
+    if file is None:
+        yield Finding("MLflow", *_server(uri))
+    elif not file.exists():
+        yield Finding("MLflow", "ok", f"{file.name} will be made by the first `make run`")
+    else:
+        try:
+            check_writable(uri)
+            yield Finding("MLflow", "ok", str(file))
+        except Exception as error:  # noqa: BLE001  whatever it is, the doctor tells it and goes on
+            yield Finding("MLflow", "missing", str(error))
+
+
+def _server(uri: str) -> tuple[str, str]:
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    if not uri.startswith(("http://", "https://")):
+        return "NOT RUN", f"{uri.split(':', 1)[0]} store: only a run can tell"
+    try:
+        with urlopen(f"{uri}/health", timeout=3):  # noqa: S310  the scheme was checked above
+            return "ok", f"{uri} answers"
+    except (URLError, OSError) as error:
+        return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make track`"
+
+
+def elsewhere() -> Iterator[Finding]:
+    """Name what only GitHub or another program can tell."""
+    answers = ask("docker", "info", "--format", "{{.ServerVersion}}")
+    yield (
+        Finding("Docker", "ok", f"engine {answers}")
+        if answers
+        else Finding("Docker", "NOT RUN", "no engine answers; only RUNNER=docker needs one")
+    )
+    yield Finding("GitHub Actions", "NOT RUN", "a new fork has them switched off: open its Actions tab and enable them")
+    yield Finding(
+        "branch protection", "NOT RUN", "Settings, Branches: require the check `all-green` and one review on main"
+    )
+    yield Finding(
+        "secret scanning", "NOT RUN", "Settings, Code security: switch on secret scanning and push protection"
+    )
+
+
+SIGHTS: tuple[Callable[[], Iterator[Finding]], ...] = (environment, repository, data, tracking, deployment, elsewhere)
+
+
+def examine() -> int:
+    """Print every finding; fail when something is missing."""
+    findings = [finding for look in SIGHTS for finding in look()]
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        print(f"  {finding.state:<8} {finding.subject:<{width}}  {finding.words}")
+    missing = sum(finding.state == "missing" for finding in findings)
+    print(
+        f"doctor: {missing} missing, {sum(finding.state == 'NOT RUN' for finding in findings)} that nobody can see from here"
+    )
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    press("doctor", examine)

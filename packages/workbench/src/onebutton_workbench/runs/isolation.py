@@ -1,0 +1,96 @@
+"""Test each member by itself, with nothing installed but what it declares. The work of `make test ALONE=1`.
+
+In the environment that all members share, an import that a member forgot to declare works, because another declares it; where the
+member is installed without the others it does not.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from onebutton_workbench.checks import lint
+from onebutton_workbench.pressed import clean_environment
+from onebutton_workbench.workspace import ROOT, Member, WorkbenchError
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a member did alone.
+
+    Attributes:
+        result: `passed`, `failed`, or `NOT RUN` where it has no tests.
+        words: what was found, in a line.
+        output: of the tools, when it did not pass.
+    """
+
+    member: Member
+    result: str
+    words: str
+    output: str = ""
+
+
+def command(member: Member) -> list[str]:
+    """Write the call of pytest in an environment of one member's own: its extras, because its tests cover them, and `test`."""
+    only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
+    return ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{member.path.as_posix()}/tests"]
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Leave out the programs of the shared environment, which a member might call without declaring them."""
+    path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
+    return clean_environment() | {"OMP_NUM_THREADS": "1", "PATH": os.pathsep.join(path)}
+
+
+def examine(member: Member, root: Path) -> Verdict:
+    """Hold a member to what it declares: its sources by reading their imports, its tests by running them."""
+    (check,) = (check for check in lint.dependency_checks(root) if check.folder == member.path)
+    declared = lint.run(check, root)
+    if declared.result != "passed":
+        return Verdict(member, declared.result, "its imports and its pyproject.toml differ", declared.output)
+    if not (root / member.path / "tests").is_dir():
+        return Verdict(member, "NOT RUN", "it has no tests")
+    begun = time.monotonic()
+    done = subprocess.run(
+        command(member),
+        cwd=root,
+        env=environment(root),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = f"{time.monotonic() - begun:.0f} s"
+    if done.returncode:
+        return Verdict(member, "failed", f"its tests ({seconds})", done.stdout)
+    return Verdict(member, "passed", f"{done.stdout.strip().splitlines()[-1].split(' in ')[0]} ({seconds})")
+
+
+def run_alone(members: Sequence[Member], root: Path = ROOT) -> int:
+    """Examine members, as many at once as there are processors, and print each verdict as it comes.
+
+    Raises:
+        WorkbenchError: one of them did not pass.
+    """
+    width = max(len(str(member.path)) for member in members)
+    bad: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for finished in as_completed([pool.submit(examine, member, root) for member in members]):
+            verdict = finished.result()
+            print(f"{verdict.member.path!s:<{width}}  {verdict.result:<7}  {verdict.words}", flush=True)
+            if verdict.result != "passed":
+                bad.append(str(verdict.member.path))
+                print("".join(f"    {line}\n" for line in verdict.output.strip().splitlines()), end="", flush=True)
+    if bad:
+        message = (
+            f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(sorted(bad))}. "
+            "What one imports belongs into its pyproject.toml; then `uv lock`"
+        )
+        raise WorkbenchError(message)
+    print(f"test: {len(members)} of {len(members)} members passed alone. Next: make check, then commit")
+    return 0

@@ -1,0 +1,43 @@
+"""Keep the small results that are in git when a stage fails that would make them anew: DVC removes them before it runs.
+
+DVC's own `persist: true` keeps them too, but such a stage is never taken from DVC's cache: going back to
+parameters of before would train again what was trained already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.lineage.stages import FINGERPRINTS, body_of, dvc_files
+
+OUTPUTS = ("outs", "metrics", "plots")
+
+
+def small_results(root: Path) -> list[Path]:
+    """List what the stages write into git: outputs that DVC does not cache."""
+    return [
+        file.parent / path
+        for file in dvc_files(root)
+        for stage in (read_yaml(file).get("stages") or {}).values()
+        for kind in OUTPUTS
+        for entry in body_of(stage).get(kind) or []
+        if isinstance(entry, dict)
+        for path, settings in entry.items()
+        if (settings or {}).get("cache") is False and not path.startswith(f"{FINGERPRINTS}/")
+    ]
+
+
+@contextmanager
+def kept(root: Path) -> Iterator[None]:
+    """Write back afterwards what was there before and is gone; whatever was made anew stays."""
+    before = {path: path.read_bytes() for path in small_results(root) if path.is_file()}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)

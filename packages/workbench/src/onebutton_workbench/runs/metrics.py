@@ -1,0 +1,257 @@
+"""Say what a change did to every metric, overall and by slice: old, new and the difference. The work of `make metrics`.
+
+In a pull request on GitHub the same goes into the job's summary, with the curves that moved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from onebutton_tracking.plan import as_run, prefix_of
+from onebutton_tracking.results import ResultsError, declared_names, declared_plots, flatten, read_curves
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.git import call, git
+from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base, target_branch
+from onebutton_workbench.pressed import press, value
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+
+Curves = dict[str, list[tuple[int, float]]]
+MOST_POINTS = 40  # of a curve in a summary
+MOST_CURVES = 8
+RESULTS = "dvc.lock"
+SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric on both sides; None where a side lacks it."""
+
+    name: str
+    old: float | None
+    new: float | None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the two differ."""
+        return self.old != self.new
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of one pipeline at one time."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    curves: Curves = field(default_factory=dict)
+    slices: dict[str, float] = field(default_factory=dict)
+
+
+def read_numbers(dvc_yaml: Mapping[str, Any], texts: Mapping[str, str]) -> Numbers:
+    """Read metrics, curves and the metrics of slices of a pipeline.
+
+    Args:
+        dvc_yaml: its plan, which names their files.
+        texts: the content of each file; one that is not there is left out.
+
+    Raises:
+        WorkbenchError: a metrics file is no JSON.
+    """
+    metrics: dict[str, float] = {}
+    for stage, body in dvc_yaml["stages"].items():
+        for name in declared_names(body.get("metrics", [])):
+            if name in texts:
+                metrics |= {f"{prefix_of(stage)}{key}": number for key, number in _numbers(name, texts[name]).items()}
+    curves: Curves = {}
+    for name, options in declared_plots(dict(dvc_yaml)).items():
+        if name in texts and name.endswith(".csv") and isinstance(options.get("x"), str):
+            curves |= read_curves(texts[name], Path(name).stem, options["x"])
+    estimates = _numbers(SLICES, texts[SLICES]) if SLICES in texts else {}
+    parts = (key.removeprefix("slices.").rsplit(".", 3) for key in estimates if key.endswith(".estimate"))
+    slices = {
+        f"{part}: {metric}": estimates[f"slices.{part}.metrics.{metric}.estimate"] for part, _, metric, _ in parts
+    }
+    return Numbers(metrics, curves, slices)
+
+
+def _numbers(name: str, text: str) -> dict[str, float]:
+    try:
+        flat = flatten(json.loads(text))
+    except (ValueError, AttributeError):
+        message = f"{name} is no JSON object. `make run` writes it again"
+        raise WorkbenchError(message) from None
+    return {key: number for key, number in flat.items() if isinstance(number, int | float)}
+
+
+def metric_files(dvc_yaml: Mapping[str, Any]) -> list[str]:
+    """List the metrics files that a plan names."""
+    return [name for stage in dvc_yaml["stages"].values() for name in declared_names(stage.get("metrics", []))]
+
+
+def differences(old: Mapping[str, float], new: Mapping[str, float]) -> list[Difference]:
+    """Lay the metrics of two states side by side, in the order of the new one."""
+    return [Difference(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])]
+
+
+def cells(one: Difference) -> tuple[str, str, str, str]:
+    """Write one metric: its name, old, new and the difference."""
+    step = one.new - one.old if one.old is not None and one.new is not None else None
+    return one.name, number(one.old), number(one.new), "" if step is None else f"{step:+.6g}" if step else "0"
+
+
+def number(metric: float | None) -> str:
+    """Write a number as a person reads it; nothing for None."""
+    if metric is None:
+        return "-"
+    return f"{metric:,d}" if isinstance(metric, int) else f"{metric:.6g}"
+
+
+def table(found: list[Difference]) -> list[str]:
+    """Lay out metrics for a terminal."""
+    rows = [("", "old", "new", "difference"), *(cells(one) for one in found)]
+    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+    return [
+        f"  {row[0]:<{widths[0]}}  "
+        + "  ".join(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+
+
+def slice_table(found: list[Difference]) -> list[str]:
+    """Lay out the metrics of slices that moved; there are many, so the others are only counted."""
+    moved = [one for one in found if one.moved]
+    if not found:
+        return []
+    return ["", f"  {len(moved)} of {len(found)} numbers of slices moved", *(table(moved) if moved else [])]
+
+
+def slice_markdown(found: list[Difference]) -> list[str]:
+    """Write the metrics of slices that moved for GitHub, folded away."""
+    moved = [one for one in found if one.moved]
+    if not moved:
+        return []
+    summary = f"<details><summary>{len(moved)} of {len(found)} numbers of slices moved</summary>"
+    return [summary, "", *_rows(moved), "", "</details>", ""]
+
+
+def markdown(pipeline: str, found: list[Difference], old: Curves, new: Curves) -> list[str]:
+    """Write what moved for GitHub, what did not folded away below, and the curves that moved as charts."""
+    moved, still = [one for one in found if one.moved], [one for one in found if not one.moved]
+    lines = [f"### {pipeline}", "", *(_rows(moved) if moved else ["No metric moved."]), ""]
+    if still:
+        lines += [
+            f"<details><summary>{len(still)} metrics as before</summary>",
+            "",
+            *_rows(still),
+            "",
+            "</details>",
+            "",
+        ]
+    changed = [name for name in new if old.get(name) != new[name]]
+    for name in changed[:MOST_CURVES]:
+        lines += [*_chart(name, old.get(name, []), new[name]), ""]
+    if len(changed) > MOST_CURVES:
+        lines += [f"and {len(changed) - MOST_CURVES} more curves that moved: `make ui` shows all", ""]
+    return lines
+
+
+def _rows(found: list[Difference]) -> list[str]:
+    return [
+        "| metric | old | new | difference |",
+        "|---|--:|--:|--:|",
+        *(f"| {' | '.join(cells(one))} |" for one in found),
+    ]
+
+
+def _chart(name: str, old: list[tuple[int, float]], new: list[tuple[int, float]]) -> Iterator[str]:
+    """Draw both curves over the steps that they share, as GitHub draws Mermaid."""
+    before = dict(old)
+    points = [(step, before.get(step), after) for step, after in new if not old or step in before]
+    points = points[:: -(-len(points) // MOST_POINTS) or 1]
+    if not points:
+        return
+    values = [value for _, *both in points for value in both if value is not None]
+    low, high = min(values), max(values)
+    yield from ("```mermaid", "xychart-beta", f'  title "{name} (first line: old, second: new)"')
+    yield f"  x-axis [{', '.join(str(step) for step, *_ in points)}]"
+    yield f"  y-axis {low:.6g} --> {high if high > low else low + 1:.6g}"
+    if old:
+        yield f"  line [{', '.join(f'{value:.6g}' for _, value, _ in points)}]"
+    yield f"  line [{', '.join(f'{value:.6g}' for _, _, value in points)}]"
+    yield "```"
+
+
+def at_commit(commit: str, folder: str, files: list[str]) -> dict[str, str]:
+    """Read files of a pipeline as a commit holds them; those that it lacks are left out."""
+    asked = ((file, call("show", f"{commit}:{folder}/{file}", folder=ROOT)) for file in files)
+    return {file: done.stdout for file, done in asked if done.returncode == 0}
+
+
+def here(folder: Path, files: list[str]) -> dict[str, str]:
+    """Read files of a pipeline as they stand; those that are missing are left out."""
+    return {file: (folder / file).read_text(encoding="utf-8") for file in files if (folder / file).is_file()}
+
+
+def find_base() -> str:
+    """Choose what to compare with: BASE, in a workflow the branch that the commit goes into, or the last commit."""
+    if value("BASE"):
+        check_base(value("BASE"), ROOT)
+        return value("BASE")
+    if target_branch(os.environ):
+        return default_base(ROOT, os.environ)
+    return "HEAD"
+
+
+def compare() -> int:
+    """Print every metric of every pipeline, and in a workflow write the summary.
+
+    Raises:
+        WorkbenchError: the commit to compare with is unknown, or a file cannot be read.
+    """
+    names = [the_pipeline(value("PIPELINE"))] if value("PIPELINE") else pipelines()
+    base = find_base()
+    joint = call("merge-base", base, "HEAD", folder=ROOT)
+    commit = joint.stdout.strip() if joint.returncode == 0 else base
+    print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
+    summary = ["## What this change does to the metrics", ""]
+    for name in names:
+        folder = f"pipelines/{name}"
+        plan, lock = read_yaml(ROOT / folder / "dvc.yaml"), ROOT / folder / RESULTS
+        plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
+        files = [*metric_files(plan), *declared_plots(plan), SLICES]
+        try:
+            old, new = (
+                read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files))
+            )
+        except ResultsError as error:
+            raise WorkbenchError(str(error)) from None
+        found = differences(old.metrics, new.metrics)
+        slices = differences(old.slices, new.slices)
+        print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
+        summary += [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
+    write_summary(summary)
+    return 0
+
+
+def write_summary(lines: list[str]) -> None:
+    """Add to the summary of the job, where GitHub runs this for a commit that goes into another branch."""
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if file and target_branch(os.environ):
+        with Path(file).open("a", encoding="utf-8") as stream:
+            stream.write("\n".join([*lines, ""]))
+
+
+def main() -> int:
+    """Compare, or say that there is nothing to compare with."""
+    try:
+        return compare()
+    except NothingToCompareError as error:
+        print(f"metrics: NOT RUN: {error}")
+        return 0
+
+
+if __name__ == "__main__":
+    press("metrics", main)

@@ -1,0 +1,233 @@
+"""Bring every stage that is out of date up to date, with DVC, and write down what made the results. The work of `make run`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onebutton_tracking.origin import record
+from onebutton_workbench.data.committed_data import bring
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.git import call as git_call
+from onebutton_workbench.lineage.stages import dvc_files
+from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.runs.kept_outputs import kept
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+
+_RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
+MERGE_MARK = "<<<<<<< "
+_AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
+
+
+def reproduce() -> int:
+    """Call DVC, which prints each stage as it runs.
+
+    Raises:
+        WorkbenchError: the pipeline is unknown, committed data is not here, or a stage failed.
+    """
+    pipeline = value("PIPELINE")
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    if value("DATA"):
+        return reproduce_stand_ins([pipeline] if pipeline else [])
+    begun = time.monotonic()
+    target = [f"pipelines/{pipeline}/dvc.yaml"] if pipeline else ["--all-pipelines"]
+    with only_press(ROOT) as lock:
+        wait_for_others(ROOT)
+        clear_notes(ROOT / ".dvc/tmp/rwlock")
+        settle_merge(ROOT)
+        bring(ROOT, pipeline)
+        command = ["dvc", "--wait-for-lock", "repro", *target]
+        with kept(ROOT):
+            status, seconds = call_dvc(command, ROOT, lock)
+            if status and mend_locks(ROOT):
+                status, seconds = call_dvc(command, ROOT, lock)
+    if status:
+        message = (
+            "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
+            "mend it and press `make run` again: what is done stays done"
+        )
+        raise WorkbenchError(message)
+    for name in names:
+        record(ROOT / "pipelines" / name, seconds.get(f"pipelines/{name}/dvc.yaml", {}))
+    print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s)", flush=True)
+    return 0
+
+
+def reproduce_stand_ins(names: list[str]) -> int:
+    """Run copies of pipelines on dummy data, all that have a plan when none is named; no result of real data is touched.
+
+    Raises:
+        WorkbenchError: DATA is another word, a pipeline has no stand-in, or a stage failed.
+    """
+    if value("DATA") != "dummy":
+        message = f"DATA can be: dummy. It is {value('DATA')!r}"
+        raise WorkbenchError(message)
+    from onebutton_contracts.errors import InputError
+    from onebutton_workbench.data.dummy import call, make, rows_asked, with_plan
+
+    names, rows = names or with_plan(), rows_asked()
+    if not names:
+        raise WorkbenchError("no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
+    for name in names:
+        try:
+            folder = make(name, rows)
+        except InputError as error:
+            raise WorkbenchError(str(error)) from None
+        call(["dvc", "repro"], folder)
+        print(f"run: {name} ran on DUMMY data in {folder.relative_to(ROOT)}", flush=True)
+    return 0
+
+
+@contextmanager
+def only_press(root: Path) -> Iterator[int]:
+    """Let one press at a time run stages here.
+
+    The lock is on an open file that DVC inherits: when `make` is killed and DVC goes on without it, the next press still waits.
+
+    Yields:
+        The file's descriptor.
+    """
+    place = root / ".dvc/tmp"
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "onebutton-run").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("run: waits for another press, which still runs stages here", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def mend_locks(root: Path) -> bool:
+    """Bring the committed `dvc.lock` back where DVC was killed while it wrote one.
+
+    Returns:
+        Whether there was such a file.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA, vol
+
+    mended = False
+    for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
+        try:
+            COMPILED_LOCKFILE_SCHEMA(read_yaml(file) if file.is_file() else {"schema": "2.0"})
+        except (WorkbenchError, vol.Invalid):
+            bring_back(file, root, "was left half written by a press that was killed")
+            mended = True
+    return mended
+
+
+def settle_merge(root: Path) -> None:
+    """Bring the committed `dvc.lock` back where a merge left a conflict in it: what runs then is what the merged sources need."""
+    for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
+        if file.is_file() and MERGE_MARK in file.read_text(encoding="utf-8", errors="replace"):
+            bring_back(file, root, "holds the conflict of a merge")
+
+
+def bring_back(file: Path, root: Path, why: str) -> None:
+    """Put a file as the last commit has it in place of one that is no good, and say why."""
+    name = file.relative_to(root).as_posix()
+    committed = git_call("show", f"HEAD:./{name}", folder=root)
+    file.unlink(missing_ok=True)
+    if committed.returncode == 0:
+        file.write_text(committed.stdout, encoding="utf-8")
+    print(f"run: {name} {why}; that of your last commit is back", flush=True)
+
+
+def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, dict[str, dict[str, float]]]:
+    """Call DVC and pass on what it prints, line by line.
+
+    Returns:
+        Its exit status; and for each `dvc.yaml` the seconds that each stage took which ran.
+    """
+    environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        bufsize=1,
+        pass_fds=(lock,),
+    ) as program:
+        seconds = stage_seconds(_passed_on(program.stdout or ()))
+    return program.returncode, seconds
+
+
+def _passed_on(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
+    for line in lines:
+        print(line, end="", flush=True)
+        yield time.monotonic(), line
+    yield time.monotonic(), "Stage: the end"
+
+
+def stage_seconds(lines: Iterable[tuple[float, str]]) -> dict[str, dict[str, float]]:
+    """Measure how long each stage ran, by when DVC says that it starts and what it says next.
+
+    Args:
+        lines: of DVC's output, each with the second at which it came.
+
+    Returns:
+        For each `dvc.yaml` the seconds of its stages.
+    """
+    taken: dict[str, dict[str, float]] = {}
+    running: tuple[str, str, float] | None = None
+    for when, line in lines:
+        if running and _AFTER.match(line):
+            file, stage, begun = running
+            taken.setdefault(file, {})[stage] = when - begun
+            running = None
+        if match := _RUNNING.match(line):
+            running = (match["file"] or "dvc.yaml", match["stage"], when)
+    return taken
+
+
+def wait_for_others(root: Path) -> None:
+    """Wait for a `dvc repro` that still runs here: one whose `make` was killed goes on without it."""
+    told: set[int] = set()
+    while busy := busy_programs(root / ".dvc/tmp/rwlock"):
+        for process in busy.keys() - told:
+            print(f"run: waits for process {process}, which still runs stages here ({busy[process]})", flush=True)
+        told |= busy.keys()
+        time.sleep(0.5)
+
+
+def clear_notes(file: Path) -> None:
+    """Take DVC's notes of who holds what away where it was killed while it wrote them: it would refuse to start."""
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        file.unlink()
+
+
+def busy_programs(file: Path) -> dict[int, str]:
+    """Read which living processes hold files, in the notes that DVC keeps of it: their commands by their number."""
+    try:
+        notes = json.loads(file.read_text(encoding="utf-8"))
+        holders = [*notes.get("write", {}).values(), *(one for many in notes.get("read", {}).values() for one in many)]
+        return {int(one["pid"]): str(one["cmd"]) for one in holders if one and _lives(int(one["pid"]))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # no notes, or half of them: DVC itself will say
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+if __name__ == "__main__":
+    press("run", reproduce)

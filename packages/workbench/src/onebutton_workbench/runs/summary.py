@@ -1,0 +1,118 @@
+"""Say how good each pipeline's model is and what to commit. The last words of `make run`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from onebutton_evaluation.headline import summary
+from onebutton_tracking.results import collect
+from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
+
+METRICS = "metrics.json"
+WIDTH = 118
+WIDEST = 40  # characters of a text or a list in a table of numbers
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lay out rows of named values for a terminal; what a row lacks, or has as null, stays empty."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    cells = [["", *columns], *([name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items())]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns) + 1)]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+
+
+def _cell(content: object) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        text = " ".join((content if isinstance(content, str) else json.dumps(content)).split())
+        return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+    return f"{content:,d}" if isinstance(content, int) else f"{content:.4f}"
+
+
+def rows_of(metrics: object, name: str) -> dict[str, dict[str, Any]]:
+    """Make a row of each innermost mapping of a metrics file: `model`, `by_month 07`.
+
+    Args:
+        metrics: all that the file holds; a team may write into it what it likes.
+        name: of the row of the values that stand in no mapping.
+    """
+    content = metrics if isinstance(metrics, Mapping) else {"metrics": metrics}
+    alone = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
+    parts = {key: value for key, value in content.items() if isinstance(value, Mapping)}
+    rows = {f"{name} (alone)" if name in parts else name: alone} if alone else {}
+    for key, part in parts.items():
+        named = rows_of(part, key)
+        rows |= {row if row == key else f"{key} {row}": cells for row, cells in named.items()}
+    return rows
+
+
+def metrics_table(title: str, file: Path) -> list[str]:
+    """Lay out what a metrics file holds, or say that there is none.
+
+    Raises:
+        WorkbenchError: it is no JSON.
+    """
+    if not file.is_file():
+        return ["", f"{title}: no {file.name} is there, so there are no metrics to show"]
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
+        raise WorkbenchError(message) from None
+    return ["", f"{title}:", *table(rows_of(metrics, file.parent.name))]
+
+
+def changed_results(root: Path, names: list[str]) -> list[str]:
+    """List the results that differ from the last commit, or are not in git yet."""
+    produced = [f"pipelines/{name}/{path}" for name in names for path in collect(root / "pipelines" / name).produced]
+    ask = ["git", "status", "--porcelain", "--untracked-files=all", "--", "dvc.lock", "report.md", *produced]
+    answer = subprocess.run(ask, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+    return [line[3:] for line in answer.stdout.splitlines()]
+
+
+def summarise() -> int:
+    """Print each pipeline's metrics, then the files that belong into the next commit."""
+    if value("DATA"):
+        return summarise_stand_ins([value("PIPELINE")] if value("PIPELINE") else [])
+    names = [value("PIPELINE")] if value("PIPELINE") else pipelines()
+    for name in names:
+        print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
+        print(
+            *textwrap.wrap(summary(ROOT / "pipelines" / name), WIDTH, initial_indent="  ", subsequent_indent="  "),
+            sep="\n",
+        )
+    files = changed_results(ROOT, names)
+    if files:
+        print(
+            "", "Results changed. Commit them with the code that made them:", f"  git add {' '.join(files)}", sep="\n"
+        )
+    print("", "run: done. Next: `make ui` shows curves and models, `make metrics` what changed", sep="\n")
+    return 0
+
+
+def summarise_stand_ins(names: list[str]) -> int:
+    """Print the metrics of stand-ins, all when none is named; there is nothing to commit."""
+    from onebutton_workbench.data.dummy import folder_of, with_plan
+
+    for name in names or with_plan():
+        print(*metrics_table(f"{name} on DUMMY data", folder_of(name) / METRICS), sep="\n")
+    print("", "run: done, on DUMMY data: these numbers say that the code works, not how good a model is", sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    press("run", summarise)
