@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.affected import Affected, affected, report
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 DEEP = "packages/shared/src/shared/deep.py"
 ALL = ["packages/lib", "packages/other", "packages/shared", "pipelines/pipe"]
@@ -247,7 +248,7 @@ def test_a_typed_base_takes_the_place_of_main(repo: Repo) -> None:
 
 @pytest.mark.parametrize("base", ["nowhere", "--help", "$(id)"])
 def test_an_unknown_base_is_refused(repo: Repo, base: str) -> None:
-    with pytest.raises(WorkbenchError, match=r"is no commit here\. BASE takes a branch, a tag or a commit"):
+    with pytest.raises(InputError, match=r"is no commit here\. BASE takes a branch, a tag or a commit"):
         repo.affected(base=base)
 
 

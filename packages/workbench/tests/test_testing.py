@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.affected import Affected
 from onebutton_workbench.runs import isolation, testing
 from onebutton_workbench.runs.isolation import Verdict, examine, run_alone
-from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member
+from onebutton_workbench.workspace import ROOT, members, the_member
 
 Typed = Callable[..., None]
 
@@ -122,7 +123,7 @@ def test_reached_members_without_tests_are_named_and_do_not_pass(
 ) -> None:
     typed(AFFECTED="1")
     reaching(monkeypatch, "packages/ghost")
-    with pytest.raises(WorkbenchError, match="no test was collected, so nothing was tested"):
+    with pytest.raises(InputError, match="no test was collected, so nothing was tested"):
         testing.test()
     assert called == []
     assert "test: NOT RUN: there is no packages/ghost/tests" in capsys.readouterr().out
@@ -138,7 +139,7 @@ def test_a_member_is_named_as_people_name_it(typed: Typed, called: list[list[str
 def test_an_unknown_member_is_refused_with_the_list(typed: Typed) -> None:
     typed(MEMBER="trackin", ALONE="1")
     with pytest.raises(
-        WorkbenchError, match=r"there is no member 'trackin'\. MEMBER can be: .*packages/tracking, packages"
+        InputError, match=r"there is no member 'trackin'\. MEMBER can be: .*packages/tracking, packages"
     ):
         testing.test()
 
@@ -147,7 +148,7 @@ def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> N
     twin = workspace / "pipelines/lib/pyproject.toml"
     twin.parent.mkdir()
     twin.write_text('[project]\nname = "another"\n', encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=r"several members 'lib'\. MEMBER can be: packages/lib, pipelines/lib"):
+    with pytest.raises(InputError, match=r"several members 'lib'\. MEMBER can be: packages/lib, pipelines/lib"):
         the_member("lib", workspace)
 
 
@@ -162,7 +163,7 @@ def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> N
 )
 def test_values_that_contradict_each_other_are_refused(typed: Typed, values: dict[str, str], words: str) -> None:
     typed(**values)
-    with pytest.raises(WorkbenchError, match=words):
+    with pytest.raises(InputError, match=words):
         testing.test()
 
 
@@ -181,7 +182,7 @@ def test_every_member_gets_its_line_and_one_that_fails_alone_fails_all(
     assert run_alone(members(workspace), workspace) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("test: 4 of 4 members passed alone")
     verdicts(monkeypatch, lib="failed", other="NOT RUN")
-    with pytest.raises(WorkbenchError, match=r"2 of 4 members did not pass alone: packages/lib, packages/other\. "):
+    with pytest.raises(InputError, match=r"2 of 4 members did not pass alone: packages/lib, packages/other\. "):
         run_alone(members(workspace), workspace)
     shown = capsys.readouterr().out
     assert "packages/shared  passed   3 passed\n" in shown

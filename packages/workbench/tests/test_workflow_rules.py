@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from onebutton_workbench.checks.workflow_rules import check_all, check_makefile, check_workflow
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
-from onebutton_workbench.pressed import clean_environment
 from onebutton_workbench.workspace import ROOT
 
 GITHUB = ROOT / ".github"

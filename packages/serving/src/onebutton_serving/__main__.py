@@ -18,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from onebutton_serving.places import POINTER, PlaceError, open_place
-from onebutton_serving.sealed import ReleaseError, check
+from onebutton_serving.errors import PlaceError, ServingError
+from onebutton_serving.places import POINTER, open_place
+from onebutton_serving.sealed import check
 from onebutton_serving.settings import Settings, SettingsError, from_command_line
 
 DRAIN = 30  # seconds that requests under way may take when the server is told to end
@@ -39,7 +40,7 @@ def main(words: list[str]) -> int:
         _check_port(settings)
         with _state(settings) as state:
             return _serve(replace(settings, state=str(state), server=os.getpid()), served)
-    except (SettingsError, PlaceError, ReleaseError) as error:
+    except ServingError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

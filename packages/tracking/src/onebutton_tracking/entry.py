@@ -167,7 +167,7 @@ def keep_one(client: MlflowClient, experiment: str, results: Results, *, crowded
     runs = search(client, experiment, results)
     finished = {run.run_id for run in runs if run.finished}
     if not finished:
-        raise StoreError("another mirror deleted the run that this one wrote. `make track` writes it again")
+        raise StoreError("another mirror deleted the run that this one wrote. `make run` writes it again")
     registered = _registered(client, results)
     kept = min(registered & finished or finished)
     for run in runs:

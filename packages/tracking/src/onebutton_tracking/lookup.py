@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.model import RUN_TAG
 from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import LOCK_TAG, PIPELINE_TAG
@@ -20,7 +21,7 @@ CHAMPION = "champion"
 _MODEL = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
 
 
-class UnknownError(Exception):
+class UnknownError(InputError):
     """What was asked about is not there; the message says what is."""
 
 
@@ -117,7 +118,7 @@ def find_file(client: MlflowClient, file: Path) -> Run:
     for run in all_runs(client):
         if run.data.tags.get(LOCK_TAG) == digest and run.data.tags.get(PIPELINE_TAG) == folder.name:
             return run
-    message = f"the results in {folder.name} are not in MLflow yet. `make track` brings them"
+    message = f"the results in {folder.name} are not in MLflow yet. `make run` brings them"
     raise UnknownError(message)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
+
 LOCK_TAG = "onebutton.dvc_lock"
 PIPELINE_TAG = "onebutton.pipeline"
 DIRTY_TAG = "onebutton.dirty"
@@ -21,7 +23,7 @@ PATIENCE = 5  # seconds until a server that does not answer counts as down
 WANTED = (LOCK_TAG, PIPELINE_TAG, DIRTY_TAG, SOURCES_TAG)
 
 
-class StoreError(Exception):
+class StoreError(InputError):
     """MLflow's store cannot be used; the message says why and what mends it."""
 
 

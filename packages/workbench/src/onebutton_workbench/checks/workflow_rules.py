@@ -14,13 +14,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import run_stage
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
 
 # `WHY="$WHY"` hands a variable of the step over: the shell keeps it one word, and the Makefile never expands a value
@@ -112,4 +113,4 @@ def lint() -> int:
 
 
 if __name__ == "__main__":
-    press("lint", lint)
+    run_stage(lambda: sys.exit(lint()))
