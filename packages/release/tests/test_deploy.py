@@ -19,6 +19,7 @@ from onebutton_release.pointer import been_in_service, read_history, read_pointe
 from onebutton_release.rollback import rollback
 from onebutton_release.status import status
 from onebutton_release.target import Target, find_target
+from onebutton_serving.errors import PlaceError
 from onebutton_serving.sealed import MANIFEST, seal
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
@@ -276,7 +277,7 @@ def test_what_was_rolled_back_comes_back_only_by_its_name(
 
 
 def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
-    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_release(A)
 
@@ -284,9 +285,8 @@ def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
         raise FileNotFoundError(2, "No such file or directory", "uv")
 
     monkeypatch.setattr(deploy, "_built", without_uv)
-    monkeypatch.setenv("BUTTON_PIPELINE", "flights")
-    assert buttons.press("deploy", repo) == 1
-    assert capsys.readouterr().err == "deploy: uv: No such file or directory\n"
+    with pytest.raises(FileNotFoundError, match="uv"):
+        buttons.deploy(repo, "flights", "", Wish())
     assert fake.has == ""
 
 
@@ -303,9 +303,8 @@ def test_a_full_disk_leaves_the_old_release_in_service(
         stream.write(
             '[environments.production]\nplace = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
         )
-    monkeypatch.setenv("BUTTON_PIPELINE", "flights")
-    monkeypatch.setenv("BUTTON_ENV", "production")
-    assert buttons.press("deploy", repo) == 1
+    with pytest.raises(PlaceError, match="No space left on device"):
+        buttons.deploy(repo, "flights", "production", Wish())
     assert read_pointer(find(repo, "production").place) is None
     assert [path.name for path in (repo / "prod/flights").iterdir()] == [".lock"]
     assert fake.worker()["version"] == A

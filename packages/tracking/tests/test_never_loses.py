@@ -37,11 +37,27 @@ def environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
+MIRROR = """
+import os, sys
+from pathlib import Path
+from onebutton_contracts.errors import run_stage
+from onebutton_tracking.mirror import mirror_all
+
+def main():
+    status = mirror_all(Path.cwd(), after_run="after-run" in sys.argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads of MLflow that still wait for a server would hold the program
+
+run_stage(main)
+"""
+
+
 def start(
     folder: Path, *arguments: str, before: Callable[[], None] | None = None, **more: str
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "onebutton_tracking.mirror", *arguments],
+        [sys.executable, "-c", MIRROR, *arguments],
         cwd=folder.parents[1],
         env=environment(**more),
         stdout=subprocess.PIPE,
@@ -52,7 +68,7 @@ def start(
 
 
 def press(folder: Path, *arguments: str, before: Callable[[], None] | None = None, **more: str) -> tuple[int, str]:
-    """Press `make track`, or with `after-run` the last step of `make run`; return its status and what it printed."""
+    """Bring results into MLflow, with `after-run` as `make run` does; return the exit status and what was printed."""
     with start(folder, *arguments, before=before, **more) as program:
         printed, _ = program.communicate(timeout=300)
     assert "Traceback" not in printed, printed

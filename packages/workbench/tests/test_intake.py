@@ -25,11 +25,11 @@ from onebutton_workbench.workspace import ROOT
 
 CSV = "station,temp\n" + "".join(f"S{number},{number / 2}\n" for number in range(1, 41))
 GOOD = {
-    "PIPELINE": "pipe",
-    "FILE": "weather.csv",
-    "SHA256": hashlib.sha256(CSV.encode()).hexdigest(),
-    "LICENSE": "CC0-1.0",
-    "NAME": "weather",
+    "pipeline": "pipe",
+    "file": "weather.csv",
+    "sha256": hashlib.sha256(CSV.encode()).hexdigest(),
+    "license_": "CC0-1.0",
+    "name": "weather",
 }
 
 
@@ -88,49 +88,46 @@ def everything(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in kept}
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
-    for name, text in (GOOD | values).items():
-        monkeypatch.setenv(f"BUTTON_{name}", text)
+def typed(root: Path, **values: Any) -> Request:
+    return read_request(root=root, **(GOOD | values))
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"PIPELINE": ""}, "PIPELINE= says which pipeline takes the table in. It can be: pipe"),
-        ({"PIPELINE": "pip"}, "there is no pipeline 'pip'. PIPELINE can be: pipe"),
-        ({"SHA256": ""}, "SHA256= must be the 64 digits"),
-        ({"SHA256": "abc"}, "SHA256= must be the 64 digits"),
-        ({"LICENSE": ""}, "LICENSE= must say under which licence"),
-        ({"LICENSE": "free, I think"}, "LICENSE= must say under which licence"),
-        ({"NAME": "../weather"}, "NAME= must be a name in small letters"),
-        ({"FILE": ""}, "URL=https://... or FILE=path, one of them"),
-        ({"URL": "https://example.org/a.csv"}, "URL=https://... or FILE=path, one of them"),
-        ({"FILE": "", "URL": "file:///etc/passwd"}, "URL must begin with https:// or http://"),
-        ({"LIMIT": "much"}, "LIMIT must be a whole number of MB"),
+        ({"pipeline": ""}, "PIPELINE= says which pipeline takes the table in. It can be: pipe"),
+        ({"pipeline": "pip"}, "there is no pipeline 'pip'. PIPELINE can be: pipe"),
+        ({"sha256": ""}, "SHA256= must be the 64 digits"),
+        ({"sha256": "abc"}, "SHA256= must be the 64 digits"),
+        ({"license_": ""}, "LICENSE= must say under which licence"),
+        ({"license_": "free, I think"}, "LICENSE= must say under which licence"),
+        ({"name": "../weather"}, "NAME= must be a name in small letters"),
+        ({"file": ""}, "URL=https://... or FILE=path, one of them"),
+        ({"url": "https://example.org/a.csv"}, "URL=https://... or FILE=path, one of them"),
+        ({"file": "", "url": "file:///etc/passwd"}, "URL must begin with https:// or http://"),
+        ({"limit": 0}, "LIMIT must be a whole number of MB"),
     ],
 )
 def test_what_was_typed_is_refused_before_anything_is_fetched(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], words: str
+    workspace: Path, values: dict[str, Any], words: str
 ) -> None:
-    typed(monkeypatch, **values)
     with pytest.raises(InputError) as refused:
-        read_request(workspace)
+        typed(workspace, **values)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_licence_of_the_team_s_own_is_taken(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    typed(monkeypatch, LICENSE="LicenseRef-internal", SHA256=GOOD["SHA256"].upper())
-    assert read_request(workspace).license == "LicenseRef-internal"
+def test_a_licence_of_the_team_s_own_is_taken(workspace: Path) -> None:
+    request = typed(workspace, license_="LicenseRef-internal", sha256=GOOD["sha256"].upper())
+    assert request.license == "LicenseRef-internal"
 
 
-def test_a_table_of_the_same_name_is_never_written_over(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    typed(monkeypatch)
+def test_a_table_of_the_same_name_is_never_written_over(workspace: Path) -> None:
     there = workspace / "pipelines/pipe/contracts/weather.odcs.yaml"
     there.parent.mkdir()
     there.write_text("mine\n", encoding="utf-8")
     with pytest.raises(InputError, match="is there already"):
-        read_request(workspace)
+        typed(workspace)
 
 
 def test_a_source_stands_in_git_without_password_and_signature() -> None:
@@ -209,16 +206,15 @@ def test_an_address_that_does_not_give_the_file_ends_in_one_line(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
 def test_a_table_from_an_address_is_described_and_tracked(
-    repo: Path, address: str, monkeypatch: pytest.MonkeyPatch, shell: Any, capsys: pytest.CaptureFixture[str]
+    repo: Path, address: str, shell: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(monkeypatch, FILE="", URL=f"{address}/weather.csv?token=abc")
-    assert data_add(repo) == 0
+    data_add(typed(repo, file="", url=f"{address}/weather.csv?token=abc"), repo)
     folder = repo / "pipelines/pipe"
     contract = load_contract(folder / "contracts/weather.odcs.yaml")
     frame = read_parquet(folder / "data/weather.parquet", contract.name, contract.major)
     assert (frame.height, contract.primary_key) == (40, ("station",))
     assert contract.properties["source"] == f"{address}/weather.csv"
-    assert contract.properties["sourceSha256"] == GOOD["SHA256"]
+    assert contract.properties["sourceSha256"] == GOOD["sha256"]
     assert "up to date" in shell("dvc", "status", "pipelines/pipe/data/weather.parquet.dvc", folder=repo)
     status = shell("git", "status", "--porcelain", "-uall", folder=repo)
     assert sorted(line.split("/pipe/")[1] for line in status.splitlines()) == [

@@ -382,7 +382,7 @@ def check_values(button: str) -> None:
         known = sorted(taken if takers else {value for other in buttons() for value in values_of(other)})
         near = difflib.get_close_matches(name.upper(), known, 1)
         wrong = f"`make {button}` takes no {name}" if takers else f"no button takes {name}"
-        instead = f"Did you mean {near[0]}?" if near else f"it takes {', '.join(sorted(taken)) or 'no value'}"
+        instead = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(sorted(taken)) or 'no value'}"
         message = f"{wrong}. {instead}"
         raise InputError(message)
 

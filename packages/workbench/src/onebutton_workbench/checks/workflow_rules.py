@@ -8,7 +8,7 @@
 | OB204 | no step and no job may fail unseen |
 | OB205 | a job has a time limit, and says what it may do |
 | OB211 | a line of a recipe is one simple command |
-| OB212 | a button has a help line |
+| OB212 | a button has a help line, or a comment above it says who presses it |
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
 def check_makefile(text: str, place: str = "Makefile") -> Iterator[Finding]:
     """Hold the Makefile to the rules."""
     targets = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
+    above = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("\t"):
             command = line[1:].lstrip("@")
@@ -92,9 +93,10 @@ def check_makefile(text: str, place: str = "Makefile") -> Iterator[Finding]:
                     words,
                     "one command a line; more than that belongs into a module with a test",
                 )
-        elif (target := targets.match(line)) and "##" not in target["rest"]:
+        elif (target := targets.match(line)) and "##" not in target["rest"] and not above.startswith("# "):
             words = f"the button {target['name']!r} has no help line, so nobody will find it"
             yield Finding("OB212", f"{place}:{number}", words, "write `## what it does` behind it")
+        above = line
 
 
 def check_all(root: Path = ROOT) -> list[Finding]:
