@@ -134,7 +134,7 @@ def test_mlflow_away_fails_no_run_and_says_so_in_a_line(
         assert status == 0
         (line,) = printed.splitlines()
         assert line.startswith("track: MLflow is behind: ")
-        assert "`make track` brings them later" in line
+        assert "the next `make run` brings them later" in line
         assert (
             press(pipeline, MLFLOW_TRACKING_URI=uri)[0] == 1
         )  # whoever asks for nothing else is told with the status too

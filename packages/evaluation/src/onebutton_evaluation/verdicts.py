@@ -182,10 +182,12 @@ def _number(gate: NumberGate, evidence: Evidence) -> Finding:
 
 def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
     if not (evidence.folder / SERVICE).is_file():
-        return Finding("NOT RUN", "no server was measured on this model: `make measure` does it")
+        return Finding("NOT RUN", "no server was measured on this model: `make gates MEASURE=1` does it")
     model = evidence.folder / read_card_text(evidence.folder / "card.toml").model
     if not model.is_file() or sha256(model) != evidence.file(SERVICE).get("model_sha256"):
-        return Finding("NOT RUN", "the server was measured on another model: `make measure` measures it on this one")
+        return Finding(
+            "NOT RUN", "the server was measured on another model: `make gates MEASURE=1` measures it on this one"
+        )
     return _named_number(gate.number, evidence.file(SERVICE), gate)
 
 

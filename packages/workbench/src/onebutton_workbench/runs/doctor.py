@@ -141,7 +141,7 @@ def _server(uri: str) -> tuple[str, str]:
         with urlopen(f"{uri}/health", timeout=3):  # noqa: S310  the scheme was checked above
             return "ok", f"{uri} answers"
     except (URLError, OSError) as error:
-        return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make track`"
+        return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make run`"
 
 
 def elsewhere() -> Iterator[Finding]:
