@@ -401,7 +401,7 @@ def test_the_report_gives_the_reason_for_everything(repo: Repo, capsys: pytest.C
 
 
 def test_make_affected_works_here_and_refuses_an_unknown_base(shell: Any) -> None:
-    assert shell("make", "affected", "BASE=HEAD", folder=ROOT).splitlines()[-1].startswith("status: ")
-    shown = shell("make", "affected", "BASE=nowhere", folder=ROOT, status=2)
+    assert shell("make", "status", "AFFECTED=1", "BASE=HEAD", folder=ROOT).splitlines()[-1].startswith("status: ")
+    shown = shell("make", "status", "AFFECTED=1", "BASE=nowhere", folder=ROOT, status=2)
     assert "status: 'nowhere' is no commit here. BASE takes a branch" in shown
     assert "Traceback" not in shown

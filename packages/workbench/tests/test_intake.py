@@ -26,6 +26,7 @@ from onebutton_workbench.workspace import ROOT
 CSV = "station,temp\n" + "".join(f"S{number},{number / 2}\n" for number in range(1, 41))
 GOOD = {
     "pipeline": "pipe",
+    "url": "",
     "file": "weather.csv",
     "sha256": hashlib.sha256(CSV.encode()).hexdigest(),
     "license_": "CC0-1.0",

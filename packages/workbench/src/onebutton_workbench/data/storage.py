@@ -55,7 +55,7 @@ MISSING = (
 )  # DVC begins to list what is neither here nor there
 
 
-class UnreachableError(Exception):
+class UnreachableError(InputError):
     """The remote gave no answer, so nobody can say what it holds; the message says why."""
 
 
