@@ -85,16 +85,26 @@ def raw_seconds(session: Any, arrays: dict[str, NDArray[Any]], rows: int) -> tup
     return (time.perf_counter() - begun) * rows / done, (time.process_time() - worked) * rows / done
 
 
+SCORE = """
+import sys
+from pathlib import Path
+from onebutton_release.scoring import score_file
+from onebutton_serving.loading import load_release
+
+rows, out, release = sys.argv[1:]
+score_file(rows, out, lambda: load_release(Path(release)))
+"""
+
+
 def button(release: Path, rows: Path, out: Path) -> tuple[float, float, int]:
     """Press the button in a process of its own.
 
     Returns:
         Seconds, seconds of the processor, and the peak of resident memory in MB.
     """
-    command = [sys.executable, "-m", "onebutton_release.scoring", "--release", str(release)]
-    values = {"BUTTON_IN": str(rows), "BUTTON_OUT": str(out)}
+    command = [sys.executable, "-c", SCORE, str(rows), str(out), str(release)]
     begun = time.perf_counter()
-    started = subprocess.Popen(command, env={**os.environ, **values}, stdout=subprocess.DEVNULL)
+    started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(started.pid, 0)
     taken = time.perf_counter() - begun
     started.returncode = os.waitstatus_to_exitcode(status)

@@ -29,7 +29,7 @@ def client(
     free_port: Callable[[], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[MlflowClient]:
-    """MLflow where `make track` would write."""
+    """MLflow where `make run TRACK=only` would write."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with contextlib.ExitStack() as stack:
         if request.param == "server":

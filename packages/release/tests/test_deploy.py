@@ -412,7 +412,7 @@ def test_what_was_rolled_back_comes_back_only_by_its_name(
 
 
 def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
-    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_release(A)
 
@@ -420,9 +420,8 @@ def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
         raise FileNotFoundError(2, "No such file or directory", "uv")
 
     monkeypatch.setattr(deploy, "_built", without_uv)
-    monkeypatch.setenv("BUTTON_PIPELINE", "flights")
-    assert buttons.press("deploy", repo) == 1
-    assert capsys.readouterr().err == "deploy: uv: No such file or directory\n"
+    with pytest.raises(FileNotFoundError, match="uv"):
+        buttons.deploy(repo, "flights", "", DeployRequest())
     assert fake.has == ""
 
 
@@ -439,9 +438,8 @@ def test_a_full_disk_leaves_the_old_release_in_service(
         stream.write(
             '[environments.production]\nstore = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
         )
-    monkeypatch.setenv("BUTTON_PIPELINE", "flights")
-    monkeypatch.setenv("BUTTON_ENV", "production")
-    assert buttons.press("deploy", repo) == 1
+    with pytest.raises(ReleaseStoreError, match="No space left on device"):
+        buttons.deploy(repo, "flights", "production", DeployRequest())
     assert read_pointer(find(repo, "production").store) is None
     assert sorted(path.name for path in (repo / "prod/flights").iterdir()) == [".lock", "store.id"]
     assert fake.worker()["version"] == A

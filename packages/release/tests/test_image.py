@@ -73,8 +73,6 @@ def put(folder: Path, name: str, said: str = "", status: int = 0) -> None:
 def pressed(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person typed, with a release in service."""
     monkeypatch.setattr(image, "release_in_service", lambda *_: release)
-    for name in ("PIPELINE", "ENV", "OUT"):
-        monkeypatch.delenv(f"BUTTON_{name}", raising=False)
     monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
 
 
@@ -195,16 +193,15 @@ def test_the_source_is_an_address_without_anybodys_name_or_token(remote: str, ad
 
 
 @pytest.mark.usefixtures("pressed")
-def test_without_an_engine_it_did_not_run_and_says_how_to_get_one(
-    programs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_an_engine_it_did_not_run_and_says_how_to_get_one(programs: Path) -> None:
     put(programs, "docker", status=1)  # installed, and nobody answers
-    assert image.press(ROOT) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("image: NOT RUN: ")
+    with pytest.raises(InputError) as refused:
+        image.image(ROOT, "", "")
+    told = str(refused.value)
+    assert told.startswith("NOT RUN: ")
     assert "docker, but its engine does not answer, no podman, no buildah" in told
     assert "sudo apt-get install buildah" in told
-    assert told.count("\n") == 1
+    assert "\n" not in told
 
 
 @pytest.mark.usefixtures("pressed")
@@ -213,7 +210,7 @@ def test_each_engine_builds_the_context_and_the_person_is_told_what_came_out(
     engine: str, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(programs, engine, said="412 MB sha256:0123")
-    assert image.press(ROOT) == 0
+    image.image(ROOT, "", "")
     asked = (programs / f"{engine}.args").read_text(encoding="utf-8").splitlines()
     (build,) = (line for line in asked if line.startswith("build"))
     assert "--tag onebutton-small:20260102-0123abcd" in build
@@ -224,18 +221,17 @@ def test_each_engine_builds_the_context_and_the_person_is_told_what_came_out(
 
 
 @pytest.mark.usefixtures("pressed")
-def test_an_engine_that_fails_fails_the_button(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_engine_that_fails_fails_the_button(programs: Path) -> None:
     put(programs, "buildah", status=125)
-    assert image.press(ROOT) == 1
-    assert capsys.readouterr().err == "image: buildah failed, and says why above\n"
+    with pytest.raises(InputError, match=r"^buildah failed, and says why above$"):
+        image.image(ROOT, "", "")
 
 
 @pytest.mark.usefixtures("pressed", "programs")
 def test_a_workflow_gets_the_context_and_what_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUTTON_OUT", str(tmp_path / "context"))
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
     monkeypatch.setenv("GITHUB_REPOSITORY", "Acme/House")
-    assert image.press(ROOT) == 0  # no engine is needed
+    image.image(ROOT, "", "", tmp_path / "context")  # no engine is needed
     assert (tmp_path / "context/Dockerfile").is_file()
     outputs = dict(line.split("=", 1) for line in (tmp_path / "outputs").read_text(encoding="utf-8").splitlines())
     assert outputs["image"] == "acme/house/small"

@@ -109,37 +109,31 @@ def test_the_button_is_quick_because_it_imports_little(target: Target, deployed:
     deployed(A)
     deployed(B)
     code = (
-        "import sys; from pathlib import Path; from onebutton_release.buttons import press; "
-        "status = press('rollback', Path.cwd()); "
-        "print(sorted({'mlflow', 'polars', 'onnxruntime', 'pandas', 'sklearn'} & {*sys.modules}), status)"
+        "import sys; from pathlib import Path; from onebutton_release.buttons import rollback; "
+        "rollback(Path.cwd(), 'flights', '', '', 'bad'); "
+        "print(sorted({'mlflow', 'polars', 'onnxruntime', 'pandas', 'sklearn'} & {*sys.modules}))"
     )
-    environment = os.environ | {
-        "BUTTON_PIPELINE": "flights",
-        "BUTTON_WHY": "bad",
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-    }
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=target.root, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "[] 0", done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
     assert f"{A} is in service in local again, {B} is not" in done.stdout
 
 
-def test_a_mistake_is_one_line_and_status_1(
-    target: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, wanted in (("PIPELINE", "nothing"), ("ENV", "moon")):
-        monkeypatch.setenv(f"BUTTON_{name}", wanted)
-        assert buttons.press("rollback", target.root) == 1
-        said = capsys.readouterr().err
-        assert wanted in said
-        assert said.count("\n") == 1
-        monkeypatch.delenv(f"BUTTON_{name}")
-    monkeypatch.setenv("BUTTON_WHY", "bad")
-    assert buttons.press("rollback", target.root) == 1
-    assert (
-        "no release of flights is in service in local, so there is nothing to go back from" in capsys.readouterr().err
-    )
+@pytest.mark.parametrize(
+    ("pipeline", "environment", "words"),
+    [
+        ("nothing", "", "'nothing'"),
+        ("", "moon", "'moon'"),
+        ("", "", "no release of flights is in service in local, so there is nothing to go back from"),
+    ],
+)
+def test_a_mistake_is_one_line(target: Target, pipeline: str, environment: str, words: str) -> None:
+    with pytest.raises(InputError) as refused:
+        buttons.rollback(target.root, pipeline, environment, "", "bad")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_history_grows_by_one_line_a_move(target: Target, deployed: Deployed) -> None:

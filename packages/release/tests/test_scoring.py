@@ -32,7 +32,7 @@ from onebutton_release.scoring_inputs import find_sources
 from onebutton_release.scoring_parts import Parts
 from onebutton_serving.loading import Loaded, load_release
 from onebutton_serving.schema import Field, Schema
-from onebutton_serving.sealed import digest_of, seal
+from onebutton_serving.sealed import ReleaseError, digest_of, seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,15 +101,16 @@ Press = Callable[..., Pressed]
 
 
 @pytest.fixture
-def press(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Press:
+def press(folder: Path, capsys: pytest.CaptureFixture[str]) -> Press:
     """Press the button with values such as IN=, on the release or another one."""
 
     def press(release: Path = folder, **values: str) -> Pressed:
-        for name, value in ({"IN": "rows.parquet", "OUT": "scored.parquet"} | values).items():
-            monkeypatch.setenv(f"BUTTON_{name}", value)
-        monkeypatch.setattr(sys, "argv", ["scoring", "--release", str(release)])
-        status = scoring.main()
-        return Pressed(status, *capsys.readouterr())
+        names = {"IN": "rows.parquet", "OUT": "scored.parquet"} | values
+        try:
+            out = scoring.score_file(names["IN"], names["OUT"], lambda: load_release(release))
+        except (InputError, ReleaseError) as error:
+            return Pressed(1, "", str(error))
+        return Pressed(0, out, capsys.readouterr().err)
 
     return press
 
@@ -518,11 +519,22 @@ def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 # In a process of its own
 
 
+SCORE = """
+import sys
+from pathlib import Path
+from onebutton_contracts.errors import run_stage
+from onebutton_release.scoring import interruptible, score_file
+from onebutton_serving.loading import load_release
+
+rows, scored, release = sys.argv[1:]
+run_stage(lambda: print(interruptible(lambda: score_file(rows, scored, lambda: load_release(Path(release))))))
+"""
+
+
 def start(folder: Path, limit: int | None = None) -> subprocess.Popen[str]:
     """Press the button; no file may grow larger than a limit in bytes."""
-    values = {"BUTTON_IN": "rows.parquet", "BUTTON_OUT": "scored.parquet"}
-    values |= {"PYTHONDONTWRITEBYTECODE": "1"} if limit else {}  # half a .pyc would stay
-    command = [sys.executable, "-m", "onebutton_release.scoring", "--release", str(folder)]
+    values = {"PYTHONDONTWRITEBYTECODE": "1"} if limit else {}  # half a .pyc would stay
+    command = [sys.executable, "-c", SCORE, "rows.parquet", "scored.parquet", str(folder)]
     bound = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))) if limit else None
     return subprocess.Popen(
         command,
@@ -543,7 +555,7 @@ def test_a_full_disk_is_told_in_a_line_and_the_next_press_goes_on(folder: Path, 
     assert (full.returncode, out) == (1, "")
     reason = r"(File too large|.*File too large \(os error 27\).*)"
     assert re.fullmatch(
-        rf"score: scored\.parquet cannot be written: {reason}\. Finished parts are kept: press again when that is mended\n",
+        rf"scored\.parquet cannot be written: {reason}\. Finished parts are kept: press again when that is mended\n",
         err,
     )
     assert not Path("scored.parquet").exists()
@@ -607,16 +619,11 @@ def test_interrupted_by_hand_at_any_moment_it_says_in_a_line_that_parts_are_kept
 
 
 # On Linux `ru_maxrss` begins with what the process had that started this one.
-PEAK = """
-import re, resource, sys
-from pathlib import Path
-from onebutton_release.scoring import main
-
-status = main()
+PEAK = f"""{SCORE}
+import re, resource
 told = Path("/proc/self/status")
 found = re.search(r"VmHWM:\\s+(\\d+) kB", told.read_text()) if told.exists() else None
 print(int(found[1] if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024)
-sys.exit(status)
 """
 
 
@@ -628,8 +635,7 @@ def test_memory_does_not_grow_with_the_rows(folder: Path, kind: str) -> None:
         rows = pl.concat([FLIGHTS] * times)
         rows.write_csv("rows.csv") if kind == "csv" else rows.write_parquet("rows.parquet")
         done = subprocess.run(
-            [sys.executable, "-c", PEAK, "--release", str(folder)],
-            env={**os.environ, "BUTTON_IN": f"rows.{kind}", "BUTTON_OUT": f"{times}.parquet"},
+            [sys.executable, "-c", PEAK, f"rows.{kind}", f"{times}.parquet", str(folder)],
             capture_output=True,
             text=True,
             check=True,

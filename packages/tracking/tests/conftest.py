@@ -69,7 +69,7 @@ stages:
 def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hook's GIT_* and a person's own store must not reach a test, nor what a test tells MLflow the next one."""
     for name in list(os.environ):
-        if name.startswith(("GIT_", "BUTTON_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")):
+        if name.startswith(("GIT_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")):
             monkeypatch.delenv(name)
     before = set(os.environ)
     yield

@@ -58,12 +58,15 @@ def database(postgresql: str) -> Iterator[Callable[[], str]]:
     run("DROP DATABASE IF EXISTS mlflow WITH (FORCE)", "DROP ROLE mlflow")
 
 
+MIRROR = "from pathlib import Path; from onebutton_tracking.mirror import mirror_all; raise SystemExit(mirror_all(Path.cwd()))"
+
+
 def press(pipeline: Path, server: str, rate: str) -> None:
     """Mirror the pipeline as another run: with another rate, and another model."""
     lock = pipeline / "dvc.lock"
     lock.write_text(re.sub(r"rate: .*", f"rate: {rate}", lock.read_text(encoding="utf-8")), encoding="utf-8")
     subprocess.run(
-        [sys.executable, "-m", "onebutton_tracking.mirror"],
+        [sys.executable, "-c", MIRROR],
         cwd=pipeline.parents[1],
         env=os.environ | {"MLFLOW_TRACKING_URI": server},
         check=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -50,8 +51,18 @@ Path("metrics.json").write_text(json.dumps({"model": {"total": total}}))
 """
 
 
+REPRODUCE = """
+import json, sys
+from pathlib import Path
+from onebutton_contracts.errors import run_stage
+from onebutton_tracking.reproduce import reproduce_all
+
+run_stage(lambda: sys.exit(reproduce_all(Path.cwd(), **json.loads(sys.argv[1]))))
+"""
+
+
 def environment(**more: str) -> dict[str, str]:
-    foreign = ("GIT_", "UV_FROZEN", "VIRTUAL_ENV", "BUTTON_")
+    foreign = ("MLFLOW_", "GIT_", "UV_FROZEN", "VIRTUAL_ENV")
     return {name: text for name, text in os.environ.items() if not name.startswith(foreign)} | more
 
 
@@ -60,9 +71,8 @@ def call(folder: Path, *command: str) -> None:
 
 
 def press(root: Path, **asked: str) -> tuple[int, str]:
-    values = {f"BUTTON_{name}": text for name, text in asked.items()}
-    command = [sys.executable, "-m", "onebutton_tracking.reproduce"]
-    done = subprocess.run(command, cwd=root, env=environment(**values), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", REPRODUCE, json.dumps(asked)]
+    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr + done.stdout  # the verdict stands last
 
@@ -107,7 +117,7 @@ def test_a_run_is_made_again_from_its_commit_and_what_differs_is_named(repo: Pat
     # edited since: the run is made from its own commit, and the person's tree is left alone
     (folder / "train.py").write_text("raise SystemExit('not this one')\n", encoding="utf-8")
     before = git(repo, "status", "--porcelain")
-    status, shown = press(repo, RUN=first)
+    status, shown = press(repo, run=first)
     assert (status, shown.splitlines()[-1]) == (0, f"reproduce: run {first} is identical"), shown
     assert "1 of 1 stages ran" in shown
     assert git(repo, "status", "--porcelain") == before
@@ -116,7 +126,7 @@ def test_a_run_is_made_again_from_its_commit_and_what_differs_is_named(repo: Pat
     # a dirty run: only with the patch, and with it
     (folder / "train.py").write_text(TRAIN.replace("total = sum", "total = 10 + sum"), encoding="utf-8")
     dirty = run(repo)
-    status, shown = press(repo, RUN=dirty)
+    status, shown = press(repo, run=dirty)
     assert status == 0, shown
     assert "and its patch" in shown
     assert f"run {dirty} is identical" in shown
@@ -125,14 +135,14 @@ def test_a_run_is_made_again_from_its_commit_and_what_differs_is_named(repo: Pat
     (folder / "train.py").write_text(TRAIN.replace("total = sum", "total = 20 + sum"), encoding="utf-8")
     git(repo, "commit", "--quiet", "--message", "feat: not run yet", "pipelines/demo/train.py")
     late = run(repo)
-    status, shown = press(repo, RUN=late)
+    status, shown = press(repo, run=late)
     assert (status, shown.splitlines()[-1]) == (0, f"reproduce: run {late} is identical"), shown
 
     # the cache was tampered with: the data of the run is not the data any more
     (cached,) = [path for path in (repo / ".dvc/cache").rglob("*") if path.is_file() and path.read_bytes() == b"1\n2\n"]
     cached.chmod(0o644)
     cached.write_text("1\n3\n", encoding="utf-8")
-    status, shown = press(repo, RUN=first)
+    status, shown = press(repo, run=first)
     assert status == 1
     assert "data.csv" in shown.splitlines()[-1], shown
 
@@ -145,21 +155,21 @@ def test_a_commit_that_is_gone_and_a_lock_that_is_another_are_named(repo: Path, 
     client = MlflowClient(uri, uri)
     (whole,) = client.search_runs([client.get_experiment_by_name("demo").experiment_id])  # type: ignore[union-attr]
     client.set_tag(whole.info.run_id, "onebutton.uv_lock", "0" * 64)
-    status, shown = press(repo, RUN=first)
+    status, shown = press(repo, run=first)
     assert status == 1
     assert "uv.lock of commit" in shown.splitlines()[-1]
 
     client.set_tag(whole.info.run_id, "onebutton.dvc_lock", "0" * 64)
-    status, shown = press(repo, RUN=first)
+    status, shown = press(repo, run=first)
     assert status == 1
     assert "dvc.lock of commit" in shown.splitlines()[-1]
 
     client.set_tag(whole.info.run_id, "mlflow.source.git.commit", "1" * 40)
-    status, shown = press(repo, RUN=first)
+    status, shown = press(repo, run=first)
     assert status == 1
     assert f"reproduce: commit 111111111111 of run {first} is not in this clone" in shown
 
-    status, shown = press(repo, RUN="zzz")
+    status, shown = press(repo, run="zzz")
     assert status == 1
     assert "no run begins with 'zzz'" in shown
     assert git(repo, "status", "--porcelain") == ""

@@ -9,35 +9,30 @@ from pathlib import Path
 
 import pytest
 
-
-def press(folder: Path, **values: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": str(Path(sys.executable).parent), **values}
-    command = [sys.executable, "-m", "onebutton_tracking.ui"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.ui import ui
 
 
-@pytest.mark.parametrize("port", ["x", "0", "70000", "-1"])
-def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
-    done = press(tmp_path, BUTTON_PORT=port)
-    assert done.returncode == 1
-    assert f"PORT={port} is not a port number" in done.stderr
+@pytest.mark.parametrize("port", [0, 70000, -1])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None:
+    with pytest.raises(InputError, match=f"PORT={port} is not a port number"):
+        ui(tmp_path, port)
 
 
 def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        done = press(tmp_path, BUTTON_PORT=str(port))
-    assert done.returncode == 1
-    assert f"port {port} already" in done.stderr
-    assert "make ui PORT=5001" in done.stderr
+        with pytest.raises(InputError, match=rf"port {port} already.*make ui PORT=5001"):
+            ui(tmp_path, port)
 
 
 @pytest.mark.slow
 def test_the_page_opens_on_this_machine_alone(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    environment = {"PATH": str(Path(sys.executable).parent), "BUTTON_PORT": str(port), "HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "onebutton_tracking.ui"]
+    environment = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
+    code = f"from pathlib import Path; from onebutton_tracking.ui import ui; ui(Path.cwd(), {port})"
+    command = [sys.executable, "-c", code]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as program:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -19,11 +18,20 @@ from onebutton_tracking.store import tracking_uri
 pytestmark = pytest.mark.slow
 
 
-def press(root: Path, **asked: str) -> tuple[int, str]:
+WHY = """
+import json, sys
+from pathlib import Path
+from onebutton_contracts.errors import run_stage
+from onebutton_tracking.why import why
+
+run_stage(lambda: why(Path.cwd(), **json.loads(sys.argv[1])))
+"""
+
+
+def press(root: Path, **asked: str | bool) -> tuple[int, str]:
     """Press `make why` with some values."""
-    values = {f"BUTTON_{name}": text for name, text in asked.items()}
-    command = [sys.executable, "-m", "onebutton_tracking.why"]
-    done = subprocess.run(command, cwd=root, env=os.environ | values, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", WHY, json.dumps(asked)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr
 
@@ -53,7 +61,7 @@ def two_versions(checkout: Path, git: Any, anywhere: None) -> Path:
 
 
 def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Path, git: Any) -> None:
-    status, shown = press(two_versions, MODEL="demo")
+    status, shown = press(two_versions, model="demo")
     assert status == 0
     assert shown.startswith("demo version 1 (@champion): run ")
     assert git(two_versions, "rev-parse", "HEAD~1")[:12] in shown
@@ -63,27 +71,27 @@ def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Pat
     assert "train 3.0 s" in shown
     assert "before      nothing: it is the first" in shown
 
-    _, shown = press(two_versions, MODEL="demo/2")
+    _, shown = press(two_versions, model="demo/2")
     assert "before      demo version 1; since then:" in shown
     assert "train.rate: 0.1 -> 0.2" in shown
     assert "code of train" in shown
     assert "model.auc: 0.75 -> 0.76" in shown
 
-    _, of_file = press(two_versions, FILE="pipelines/demo/metrics.json", JSON="1")
+    _, of_file = press(two_versions, file="pipelines/demo/metrics.json", as_json=True)
     lineage = json.loads(of_file)
     assert lineage["commit"]["sha"] == git(two_versions, "rev-parse", "HEAD")
     assert lineage["changes"]["params"] == {"train.rate": {"old": "0.1", "new": "0.2"}}
-    _, of_run = press(two_versions, RUN=lineage["run_id"][:8])
+    _, of_run = press(two_versions, run=lineage["run_id"][:8])
     assert f"demo: run {lineage['run_id'][:8]}" in of_run
 
     for asked, words in (
-        ({"MODEL": "dem"}, "there is no model 'dem' in MLflow. MODEL can be: demo"),
-        ({"MODEL": "demo/9"}, "demo/9 is not in MLflow. After demo can stand: /1, /2, @champion"),
-        ({"MODEL": "demo@best"}, "demo@best is not in MLflow"),
-        ({"MODEL": "demo@a@b"}, "is not understood"),
-        ({"RUN": "zzz"}, "no run begins with 'zzz'. The latest are: "),
-        ({"FILE": "pipelines/demo/gone.json"}, "is no file of a pipeline"),
-        ({"RUN": "a", "MODEL": "demo"}, "says what to look at"),
+        ({"model": "dem"}, "there is no model 'dem' in MLflow. MODEL can be: demo"),
+        ({"model": "demo/9"}, "demo/9 is not in MLflow. After demo can stand: /1, /2, @champion"),
+        ({"model": "demo@best"}, "demo@best is not in MLflow"),
+        ({"model": "demo@a@b"}, "is not understood"),
+        ({"run": "zzz"}, "no run begins with 'zzz'. The latest are: "),
+        ({"file": "pipelines/demo/gone.json"}, "is no file of a pipeline"),
+        ({"run": "a", "model": "demo"}, "says what to look at"),
     ):
         status, shown = press(two_versions, **asked)
         assert status == 1
@@ -97,7 +105,7 @@ def test_a_run_of_another_program_is_told_apart(two_versions: Path) -> None:
     client = MlflowClient(uri, uri)
     run = client.create_run("0")
     client.set_terminated(run.info.run_id)
-    status, shown = press(two_versions, RUN=run.info.run_id)
+    status, shown = press(two_versions, run=run.info.run_id)
     assert status == 1
     assert "was written by another program" in shown
 
@@ -107,12 +115,12 @@ def test_a_question_that_was_not_asked_is_refused_before_mlflow_is_imported(tmp_
     (tmp_path / "mlflow.db").write_bytes(b"there is one")
     status, shown = press(tmp_path)
     assert status == 1
-    assert shown.startswith("why: one of MODEL=")
-    assert "imported" in press(tmp_path, MODEL="demo")[1]
+    assert shown.startswith("one of MODEL=")
+    assert "imported" in press(tmp_path, model="demo")[1]
 
 
 def test_without_mlflow_nothing_is_known_and_nothing_is_made(tmp_path: Path) -> None:
-    status, shown = press(tmp_path, MODEL="demo")
+    status, shown = press(tmp_path, model="demo")
     assert status == 1
     assert "there is no mlflow.db yet" in shown
     assert not (tmp_path / "mlflow.db").exists()

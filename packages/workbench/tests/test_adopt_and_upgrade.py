@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import git
 from onebutton_workbench.members import upgrade as upgrades
 from onebutton_workbench.members.adopt import adopt
 from onebutton_workbench.members.manifest import MANIFEST, read_manifest, with_value
 from onebutton_workbench.members.upgrade import upgrade
-from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 OLD = "old-owner/old-name"
 FILES = {
@@ -279,9 +280,9 @@ def test_a_second_press_changes_nothing_and_says_so(
 
 
 def test_once_adopted_no_pipeline_leaves_unnamed(team: Repo) -> None:
-    with pytest.raises(WorkbenchError, match=r"may be yours .* `make remove MEMBER=sample`"):
+    with pytest.raises(InputError, match=r"may be yours .* `make remove MEMBER=sample`"):
         adopt(team.folder, "acme", "@acme/data", "remove")
-    with pytest.raises(WorkbenchError, match="SAMPLES=yes is not understood"):
+    with pytest.raises(InputError, match="SAMPLES=yes is not understood"):
         adopt(team.folder, "acme", "@acme/data", "yes")
     assert team.git("status", "--porcelain") == ""
 
@@ -323,7 +324,7 @@ def test_a_trace_of_the_old_owner_that_came_in_by_hand_goes_with_the_next_press(
 )
 def test_a_wrong_name_or_owner_changes_nothing(fork: Repo, name: str, owner: str, words: str) -> None:
     before = fork.state()
-    with pytest.raises(WorkbenchError, match=words) as refusal:
+    with pytest.raises(InputError, match=words) as refusal:
         adopt(fork.folder, name, owner)
     assert "\n" not in str(refusal.value)
     assert fork.state() == before
@@ -335,12 +336,10 @@ def test_unfinished_work_is_not_mixed_with_an_adoption_or_an_upgrade(upstream: R
     fork.write("mine.txt", "mine")
     fork.edit("SECURITY.md", "Write", "Send a letter")
     before = fork.state()
-    with pytest.raises(
-        WorkbenchError, match=r"not committed: SECURITY\.md, mine\.txt.*`make adopt`.*nothing was changed"
-    ):
+    with pytest.raises(InputError, match=r"not committed: SECURITY\.md, mine\.txt.*`make adopt`.*nothing was changed"):
         adopt(fork.folder, "acme", "@acme/data")
     with pytest.raises(
-        WorkbenchError, match=r"not committed: SECURITY\.md, mine\.txt.*`make upgrade`.*nothing was changed"
+        InputError, match=r"not committed: SECURITY\.md, mine\.txt.*`make upgrade`.*nothing was changed"
     ):
         upgrade(fork.folder, "")
     assert fork.state() == before
@@ -539,7 +538,7 @@ def test_a_shared_file_in_conflict_stops_the_merge_which_can_be_finished_or_take
     assert either.read("pyproject.toml").count("<<<<<<<") == 1
     assert 'name = "acme"' in either.read("pyproject.toml").partition("<<<<<<<")[0]
     assert "ONE = 80\n" in either.read("packages/lib/src/onebutton_lib/scores.py")
-    with pytest.raises(WorkbenchError, match="a merge is under way"):
+    with pytest.raises(InputError, match="a merge is under way"):
         upgrade(either.folder, "")
 
     either.git("merge", "--abort")
@@ -688,7 +687,7 @@ def test_an_upgrade_that_breaks_off_takes_everything_back(
 
 def test_an_upstream_that_does_not_answer_changes_nothing(team: Repo, tmp_path: Path) -> None:
     before = team.state()
-    with pytest.raises(WorkbenchError, match="cannot be reached: ") as refusal:
+    with pytest.raises(InputError, match="cannot be reached: ") as refusal:
         upgrade(team.folder, str(tmp_path / "nowhere"))
     assert "\n" not in str(refusal.value)
     assert team.state() == before
@@ -700,7 +699,7 @@ def test_a_commit_that_upstream_does_not_have_changes_nothing(upstream: Repo, ei
     either.write(MANIFEST, with_value(either.read(MANIFEST), "upstream", "commit", commit))
     either.commit()
     before = either.state()
-    with pytest.raises(WorkbenchError, match="but upstream has no such commit") as refusal:
+    with pytest.raises(InputError, match="but upstream has no such commit") as refusal:
         upgrade(either.folder, "")
     assert "\n" not in str(refusal.value)
     assert either.state() == before
@@ -711,7 +710,7 @@ def test_a_repo_that_nobody_knows_the_beginning_of_is_refused(upstream: Repo, te
     template.git("add", "--all")
     template.git("commit", "--quiet", "--amend", "--no-edit")
     work_of_upstream(upstream)
-    with pytest.raises(WorkbenchError, match="nobody knows where this repo began: write the upstream commit"):
+    with pytest.raises(InputError, match="nobody knows where this repo began: write the upstream commit"):
         upgrade(template.folder, "")
 
 
@@ -719,13 +718,13 @@ def test_a_clone_without_its_history_is_refused(upstream: Repo, tmp_path: Path) 
     shallow = Repo(tmp_path / "shallow")
     git("clone", "--quiet", "--depth=1", f"file://{upstream.folder}", str(shallow.folder), folder=tmp_path)
     shallow.begin()
-    with pytest.raises(WorkbenchError, match="`git fetch --unshallow`"):
+    with pytest.raises(InputError, match="`git fetch --unshallow`"):
         upgrade(shallow.folder, "")
 
 
 def test_a_head_on_no_branch_is_refused(fork: Repo) -> None:
     fork.git("switch", "--quiet", "--detach")
-    with pytest.raises(WorkbenchError, match="this is no branch"):
+    with pytest.raises(InputError, match="this is no branch"):
         upgrade(fork.folder, "")
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.affected import Affected, affected, report
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 DEEP = "packages/shared/src/shared/deep.py"
 ALL = ["packages/lib", "packages/other", "packages/shared", "pipelines/pipe"]
@@ -247,7 +248,7 @@ def test_a_typed_base_takes_the_place_of_main(repo: Repo) -> None:
 
 @pytest.mark.parametrize("base", ["nowhere", "--help", "$(id)"])
 def test_an_unknown_base_is_refused(repo: Repo, base: str) -> None:
-    with pytest.raises(WorkbenchError, match=r"is no commit here\. BASE takes a branch, a tag or a commit"):
+    with pytest.raises(InputError, match=r"is no commit here\. BASE takes a branch, a tag or a commit"):
         repo.affected(base=base)
 
 
@@ -371,7 +372,7 @@ def test_two_modules_that_import_each_other_are_followed_once(repo: Repo) -> Non
 
 
 def test_the_report_names_members_then_stages_then_what_to_press(
-    repo: Repo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    repo: Repo, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repo.append(DEEP)
     assert report(repo.folder) == 0
@@ -385,19 +386,18 @@ def test_the_report_names_members_then_stages_then_what_to_press(
         "pipelines/pipe/dvc.yaml:second  runs shared.deep",
         "",
     ]
-    assert lines[-1].startswith("affected: 3 of 4 members, 1 stage, since main (")
+    assert lines[-1].startswith("status: 3 of 4 members, 1 stage, since main (")
     assert lines[-1].endswith("). Next: make test AFFECTED=1")
-    monkeypatch.setenv("BUTTON_BASE", "change")
     repo.commit()
-    assert report(repo.folder) == 0
-    assert capsys.readouterr().out.startswith("affected: no member: nothing changed since change (")
+    assert report(repo.folder, "change") == 0
+    assert capsys.readouterr().out.startswith("status: no member: nothing changed since change (")
 
 
 def test_the_report_says_why_documentation_reaches_nobody(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.append("docs/how.md")
     assert report(repo.folder) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("affected: no member: only documentation or results changed since main (")
+    assert line.startswith("status: no member: only documentation or results changed since main (")
     assert line.endswith("): docs/how.md")
 
 
@@ -410,7 +410,7 @@ def test_the_report_gives_the_reason_for_everything(repo: Repo, capsys: pytest.C
 
 
 def test_make_affected_works_here_and_refuses_an_unknown_base(shell: Any) -> None:
-    assert shell("make", "affected", "BASE=HEAD", folder=ROOT).splitlines()[-1].startswith("affected: ")
-    shown = shell("make", "affected", "BASE=nowhere", folder=ROOT, status=2)
-    assert "affected: 'nowhere' is no commit here. BASE takes a branch" in shown
+    assert shell("make", "status", "AFFECTED=1", "BASE=HEAD", folder=ROOT).splitlines()[-1].startswith("status: ")
+    shown = shell("make", "status", "AFFECTED=1", "BASE=nowhere", folder=ROOT, status=2)
+    assert "status: 'nowhere' is no commit here. BASE takes a branch" in shown
     assert "Traceback" not in shown

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
+from onebutton_serving.errors import ServingError
+from onebutton_workbench import cli
 from onebutton_workbench.buttons import EVERY_DAY, page, read_buttons
 from onebutton_workbench.workspace import ROOT, pipelines
 
@@ -32,7 +38,7 @@ def test_the_page_is_never_wider_than_a_terminal() -> None:
 @pytest.fixture
 def probe(tmp_path: Path) -> Path:
     """The Makefile's treatment of values, with one target that prints what a program gets."""
-    start = MAKEFILE.index("VALUES :=")
+    start = MAKEFILE.index("WORDS :=")
     rules = MAKEFILE[start : MAKEFILE.index("STDLIB :=")]
     makefile = tmp_path / "Makefile"
     makefile.write_text(rules + "\nshow:\n\t@env\n", encoding="utf-8")
@@ -40,16 +46,118 @@ def probe(tmp_path: Path) -> Path:
 
 
 def test_a_typed_value_reaches_the_program_unexpanded(probe: Path, shell: Any) -> None:
-    trap = "$(shell touch trapped)`touch trapped`\"'$HOME"
-    shown = shell("make", "show", f"PIPELINE={trap}", folder=probe)
+    trap = "$(shell touch trapped)`touch trapped`\"'$HOME a=b"
+    shown = shell("make", "show", f"PIPELINE={trap}", "WHY:=late again", folder=probe)
     assert f"BUTTON_PIPELINE={trap}\n" in shown
+    assert "BUTTON_WHY=late again\n" in shown
     assert not (probe / "trapped").exists()
+    assert {line for line in shown.splitlines() if line.startswith(("PIPELINE=", "WHY=", "BUTTON_a", "a="))} == set()
 
 
 def test_a_variable_of_the_shell_is_not_a_typed_value(probe: Path, shell: Any) -> None:
     shown = shell("make", "show", folder=probe, PIPELINE="from_the_shell", BUTTON_SLOW="from_the_shell")
-    assert "BUTTON_PIPELINE=\n" in shown
-    assert "BUTTON_SLOW=\n" in shown
+    assert "BUTTON_PIPELINE" not in shown
+    assert "BUTTON_SLOW" not in shown
+
+
+def test_an_empty_value_is_none(probe: Path, shell: Any) -> None:
+    assert "BUTTON_ROWS" not in shell("make", "show", "ROWS=", folder=probe)
+
+
+def test_what_belongs_to_make_and_to_other_programs_is_no_value(probe: Path, shell: Any) -> None:
+    shown = shell("make", "-j2", "show", "SHELL=/bin/sh", "MLFLOW_TRACKING_URI=http://there", folder=probe)
+    assert "BUTTON_SHELL" not in shown
+    assert "\nMLFLOW_TRACKING_URI=http://there\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lint", "PIPELINES=x"], "lint: no button takes PIPELINES. Did you mean PIPELINE?"),
+        (["run", "pipeline=x"], "run: no button takes pipeline. Did you mean PIPELINE?"),
+        (["types", "PIPELINE=x"], "types: `make types` takes no PIPELINE. It takes no value"),
+        (["champion", "TO=x"], "champion: `make champion` takes no TO. It takes ENV, PIPELINE"),
+        (["ui", "PORT=many"], 'ui: Invalid value for PORT: unable to convert "many" into int.'),
+        (["test", "SLOW=perhaps"], 'test: Invalid value for SLOW: unable to convert "perhaps" into bool.'),
+        (["run", "ROWS=0", "DATA=dummy"], "run: ROWS must be a whole number from 1 on, it is 0"),
+        (["run", "ROWS=5"], "run: ROWS and FIT are about dummy data: type DATA=dummy, too"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_one_line(shell: Any, words: list[str], said: str) -> None:
+    first, *rest = shell("make", *words, folder=ROOT, status=2).splitlines()
+    assert first == said
+    assert [line for line in rest if not line.startswith("make: ***")] == []
+
+
+def test_a_value_of_one_of_several_buttons_is_no_mistake(shell: Any) -> None:
+    """The first one takes no RUN, the second does."""
+    shown = shell("make", "remote", "why", "RUN=no-such-run", "MODEL=x", folder=ROOT, status=2)
+    assert "takes no" not in shown
+    assert "why: one of MODEL=" in shown
+
+
+def test_every_button_that_the_makefile_calls_is_there_and_takes_the_values_of_its_help_line() -> None:
+    called = set(re.findall(r"^\t@onebutton ([a-z-]+)$", MAKEFILE, re.MULTILINE))
+    assert called == set(cli.buttons())
+    for button in read_buttons(MAKEFILE):
+        if button.name in called:
+            assert set(re.findall(r"\b([A-Z0-9]+)=", button.help)) <= cli.values_of(button.name), button.name
+
+
+def test_there_are_at_most_36_buttons() -> None:
+    assert len(read_buttons(MAKEFILE)) <= 36
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("it is so"), 1, "lint: it is so\n"),
+        (ServingError("the place is away"), 1, "lint: the place is away\n"),
+        (OSError(28, "No space left on device", "a.txt"), 1, "lint: a.txt: No space left on device\n"),
+        (KeyboardInterrupt(), 130, "\nlint: interrupted\n"),
+    ],
+)
+def test_a_mistake_of_a_person_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    said: str,
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        press(monkeypatch, error)
+    assert ended.value.code == code
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), FileNotFoundError(2, "No such file", "uv"), KeyError("x")])
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        press(monkeypatch, error)
+
+
+def press(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Press `lint`, which ends as it is told."""
+
+    def broken() -> int:
+        raise error
+
+    monkeypatch.setattr("onebutton_workbench.checks.lint.lint", broken)
+    monkeypatch.setattr(sys, "argv", ["onebutton", "lint"])
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    cli.main()
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake(shell: Any) -> None:
+    shown = shell("sh", "-c", "{ onebutton --help; echo status $? >&2; } | head -1", folder=ROOT)
+    assert "Traceback" not in shown
+    assert "Error" not in shown
+
+
+def test_a_button_starts_without_anything_heavy() -> None:
+    code = "import sys, onebutton_workbench.cli; print(sorted({'polars', 'mlflow', 'dvc', 'yaml', 'numpy'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_every_line_of_a_recipe_goes_through_a_shell(tmp_path: Path, shell: Any) -> None:

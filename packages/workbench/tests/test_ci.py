@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import check_committed
 from onebutton_workbench.runs.ci import WORKFLOW, failed_jobs, runner_arguments
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 ON = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
 
@@ -33,12 +34,12 @@ def test_a_committed_tree_is_run(checkout: Path) -> None:
 def test_what_is_not_committed_is_refused_by_name(checkout: Path) -> None:
     (checkout / "a.txt").write_text("b", encoding="utf-8")
     (checkout / "new.py").write_text("", encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=r"not committed, so it would not be tested: a\.txt, new\.py\. Commit it"):
+    with pytest.raises(InputError, match=r"not committed, so it would not be tested: a\.txt, new\.py\. Commit it"):
         check_committed(checkout)
 
 
 def test_an_unknown_runner_is_refused() -> None:
-    with pytest.raises(WorkbenchError, match="RUNNER=podman is unknown"):
+    with pytest.raises(InputError, match="RUNNER=podman is unknown"):
         runner_arguments("podman")
 
 
@@ -46,7 +47,7 @@ def test_docker_without_an_engine_is_not_run_rather_than_passed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(WorkbenchError, match="NOT RUN"):
+    with pytest.raises(InputError, match="NOT RUN"):
         runner_arguments("docker")
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.data.storage import choose, configured, targets, transfer
 from onebutton_workbench.data.storage_rules import check
 from onebutton_workbench.lineage import tracked_data
 from onebutton_workbench.lineage.tracked_data import digest, tracked
-from onebutton_workbench.workspace import WorkbenchError
 
 DATA = "pipelines/toy/data/rows.csv"
 PLAN = """\
@@ -108,7 +108,7 @@ def test_data_that_a_colleague_committed_is_what_is_trained_on_once_it_is_fetche
 ) -> None:
     assert me.count == "1"
     pulled(me, colleague)
-    with pytest.raises(WorkbenchError) as refused:
+    with pytest.raises(InputError) as refused:
         bring(me.root)
     assert str(refused.value) == (
         f"{DATA}, which {DATA}.dvc names, is that of an earlier commit, and the committed one is not here: "
@@ -142,13 +142,13 @@ def test_data_of_an_earlier_commit_gives_way_although_the_cache_lost_it(me: Pers
 
 def test_data_that_nobody_else_has_is_never_touched(me: Person) -> None:
     (me.root / DATA).write_text("mine\nand mine\n", encoding="utf-8")
-    with pytest.raises(WorkbenchError) as refused:
+    with pytest.raises(InputError) as refused:
         bring(me.root)
     assert f"{DATA}: not what {DATA}.dvc names, and nobody has a copy" in str(refused.value)
     assert f"`dvc add {DATA}`" in str(refused.value)
     assert "`make pull`" in str(refused.value)
     assert "\n" not in str(refused.value)
-    with pytest.raises(WorkbenchError, match="Move it away, or `dvc add` it, and press again"):
+    with pytest.raises(InputError, match="Move it away, or `dvc add` it, and press again"):
         transfer("pull", me.root)
     assert me.data == "mine\nand mine\n"
     me.call("dvc", "add", "--quiet", DATA)  # on purpose: the `.dvc` file now differs from the commit
@@ -157,7 +157,7 @@ def test_data_that_nobody_else_has_is_never_touched(me: Person) -> None:
 
 def test_a_fresh_clone_names_the_button_that_fetches_what_is_missing(me: Person) -> None:
     me.lose()
-    with pytest.raises(WorkbenchError) as refused:
+    with pytest.raises(InputError) as refused:
         bring(me.root, "toy")
     said = f"{DATA}, which {DATA}.dvc names, is not here: `make pull` fetches it. No stage was run"
     assert str(refused.value) == said
@@ -168,7 +168,7 @@ def test_a_fresh_clone_names_the_button_that_fetches_what_is_missing(me: Person)
 def test_a_fresh_clone_without_a_remote_names_the_button_that_sets_one(me: Person) -> None:
     me.lose()
     (me.root / ".dvc/config").write_text("", encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=r"is not here: `make remote URL=…` says .*, then `make pull`"):
+    with pytest.raises(InputError, match=r"is not here: `make remote URL=…` says .*, then `make pull`"):
         bring(me.root)
 
 
@@ -194,7 +194,7 @@ def test_the_data_of_another_pipeline_stops_nobody(me: Person) -> None:
     me.lose()
     bring(me.root, "other")
     (other / "dvc.yaml").write_text(PLAN.replace("data/rows", "../toy/data/rows"), encoding="utf-8")
-    with pytest.raises(WorkbenchError, match="is not here"):
+    with pytest.raises(InputError, match="is not here"):
         bring(me.root, "other")
 
 
@@ -213,7 +213,7 @@ def test_a_folder_is_compared_file_by_file_and_what_dvc_ignores_does_not_count(m
     (raw / "a.swp").write_text("", encoding="utf-8")
     bring(me.root)
     (raw / "B").write_text("other", encoding="utf-8")
-    with pytest.raises(WorkbenchError, match="nobody has a copy"):
+    with pytest.raises(InputError, match="nobody has a copy"):
         bring(me.root)
 
 
@@ -276,5 +276,5 @@ def test_what_the_remote_lacks_is_red_only_when_no_stage_makes_it(
     me.lose()
     shutil.rmtree(tmp_path / "team")
     (tmp_path / "team").mkdir()
-    with pytest.raises(WorkbenchError, match=f"does not have {DATA}, and no stage makes that.*`make push`"):
+    with pytest.raises(InputError, match=f"does not have {DATA}, and no stage makes that.*`make push`"):
         transfer("pull", me.root)

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from onebutton_workbench.buttons import read_buttons
-from onebutton_workbench.pressed import clean_environment
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT
 
 BUTTONS = {button.name for button in read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))}

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage import fingerprint
 from onebutton_workbench.lineage import imports as closure
 from onebutton_workbench.lineage.fingerprint import Lock, locked_versions, write_fingerprints
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ def test_a_package_is_locked_under_the_name_of_its_distribution(
 
 def test_a_syntax_error_is_named_with_its_line(workspace: Path, fingerprints: Callable[[], dict[str, str]]) -> None:
     edit(workspace, DEEP, "x + 1", "x +")
-    with pytest.raises(WorkbenchError, match=r"deep\.py:11: "):
+    with pytest.raises(InputError, match=r"deep\.py:11: "):
         fingerprints()
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import write_texts
 from onebutton_workbench.members import lockfile, registration
 from onebutton_workbench.members import new as scaffold
 from onebutton_workbench.members import remove as removal
 from onebutton_workbench.members.new import check_name, new_member
-from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members
+from onebutton_workbench.workspace import ROOT, Member, members
 
 Shell = Callable[..., str]  # of conftest.py
 STANDING = [Member(Path("packages/shared"), "onebutton-shared"), Member(Path("pipelines/sample"), "sample")]
@@ -78,7 +79,7 @@ def _as_a_button_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_package_of_no_good_name_is_refused(name: str, words: str, tmp_path: Path) -> None:
     for member in STANDING:
         (tmp_path / member.path).mkdir(parents=True)
-    with pytest.raises(WorkbenchError) as refusal:
+    with pytest.raises(InputError) as refusal:
         check_name("package", name, new_member("package", name, "onebutton"), STANDING, tmp_path)
     assert str(refusal.value).startswith(words)
     assert str(refusal.value).endswith("Nothing was written")
@@ -97,7 +98,7 @@ def test_a_package_of_no_good_name_is_refused(name: str, words: str, tmp_path: P
 def test_a_pipeline_that_an_import_would_not_find_is_refused(name: str, words: str, tmp_path: Path) -> None:
     for member in STANDING:
         (tmp_path / member.path).mkdir(parents=True)
-    with pytest.raises(WorkbenchError) as refusal:
+    with pytest.raises(InputError) as refusal:
         check_name("pipeline", name, new_member("pipeline", name, "onebutton"), STANDING, tmp_path)
     assert str(refusal.value).startswith(words)
 
@@ -127,7 +128,7 @@ def test_a_member_that_uv_cannot_lock_is_not_written(
     clone: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scaffold, "relock", lambda _: "no versions of no-such-thing")
-    with pytest.raises(WorkbenchError, match=r"could not lock packages/wind: no versions of no-such-thing\. Nothing"):
+    with pytest.raises(InputError, match=r"could not lock packages/wind: no versions of no-such-thing\. Nothing"):
         scaffold.make("package", "wind", clone)
     assert state(clone, shell) == ""
 
@@ -145,14 +146,14 @@ def test_a_member_that_uv_cannot_lock_is_not_written(
     ],
 )
 def test_what_others_need_stays(member: str, words: str, with_sample: Path, shell: Shell) -> None:
-    with pytest.raises(WorkbenchError, match=words):
+    with pytest.raises(InputError, match=words):
         removal.remove(member, with_sample)
     assert state(with_sample, shell) == ""
 
 
 def test_work_that_is_not_committed_is_not_removed_with_a_member(with_sample: Path) -> None:
     (with_sample / "pipelines/sample/params.yaml").write_text("{}\n", encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=r"not committed: pipelines/sample/params\.yaml"):
+    with pytest.raises(InputError, match=r"not committed: pipelines/sample/params\.yaml"):
         removal.remove("sample", with_sample)
 
 
@@ -264,7 +265,7 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
     assert "NOT RUN  latency-p95" in judged
     assert "first release: there is no champion yet" in judged
     strict = shell("make", "gates", "PIPELINE=churn", "STRICT=1", folder=fresh, status=2)
-    assert "With STRICT=1 every gate must have run: `make measure` measures the server" in strict
+    assert "With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server" in strict
 
     fewer = fresh / "pipelines/churn/params.yaml"
     fewer.write_text(fewer.read_text(encoding="utf-8").replace("test_share: 0.3", "test_share: 0.2"), encoding="utf-8")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.members.identity import (
     Identity,
     adopted,
@@ -12,7 +13,6 @@ from onebutton_workbench.members.identity import (
     renamed_lock,
     upstream_identity,
 )
-from onebutton_workbench.workspace import WorkbenchError
 
 UPSTREAM = upstream_identity("origin-org/origin-repo")
 TEAM = Identity("acme", "@acme/data", "https://git.acme.com/acme/models")
@@ -39,7 +39,7 @@ def test_a_project_may_be_called_in_lower_case_digits_and_dashes(name: str) -> N
     ],
 )
 def test_any_other_name_is_refused_with_the_reason(name: str, words: str) -> None:
-    with pytest.raises(WorkbenchError, match=words):
+    with pytest.raises(InputError, match=words):
         check_name(name, UPSTREAM, {"polars"})
 
 
@@ -63,7 +63,7 @@ def test_a_user_or_a_team_may_own(owner: str) -> None:
     ],
 )
 def test_any_other_owner_is_refused_with_the_reason(owner: str, words: str) -> None:
-    with pytest.raises(WorkbenchError, match=words):
+    with pytest.raises(InputError, match=words):
         check_owner(owner, UPSTREAM)
 
 

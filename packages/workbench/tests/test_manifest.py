@@ -4,9 +4,10 @@ import subprocess
 
 import pytest
 
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.members.manifest import MANIFEST, parse_manifest, read_manifest, with_value
-from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 OURS = read_manifest(ROOT)
 # as it comes from upstream: without what a team's adoption, upgrades and exceptions make of it
@@ -78,7 +79,7 @@ def test_an_exception_decides_over_every_line_above_it_also_over_its_like() -> N
     ],
 )
 def test_a_mistake_is_told_with_its_place(old: str, new: str, words: str) -> None:
-    with pytest.raises(WorkbenchError, match=words):
+    with pytest.raises(InputError, match=words):
         parse_manifest(TEXT.replace(old, new, 1))
 
 

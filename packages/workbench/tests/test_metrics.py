@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_evaluation import judgement
 from onebutton_workbench.runs.metrics import (
     SLICES,
@@ -17,7 +18,7 @@ from onebutton_workbench.runs.metrics import (
     table,
     write_summary,
 )
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
+from onebutton_workbench.workspace import ROOT, pipelines
 
 PLAN: dict[str, Any] = {
     "stages": {"evaluate": {"metrics": [{"metrics.json": {"cache": False}}]}},
@@ -79,7 +80,7 @@ def test_a_pipeline_that_is_new_has_no_old_numbers() -> None:
 
 
 def test_a_torn_metrics_file_is_named() -> None:
-    with pytest.raises(WorkbenchError, match=r"metrics\.json is no JSON object\. `make run` writes it again"):
+    with pytest.raises(InputError, match=r"metrics\.json is no JSON object\. `make run` writes it again"):
         read_numbers(PLAN, {"metrics.json": "{"})
 
 

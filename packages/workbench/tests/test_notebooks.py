@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.notebooks import load_stage, tracked_notebooks
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 
 @pytest.fixture
@@ -35,13 +36,13 @@ def test_one_call_loads_inputs_outputs_and_params(root: Path) -> None:
 
 
 def test_an_unknown_stage_is_refused_with_those_that_were_run(root: Path) -> None:
-    with pytest.raises(WorkbenchError, match="has no stage 'train' that was run; stages: features"):
+    with pytest.raises(InputError, match="has no stage 'train' that was run; stages: features"):
         load_stage("demo", "train", root)
 
 
 def test_data_that_is_not_here_names_the_button(root: Path) -> None:
     (root / "pipelines/demo/data/features.csv").unlink()
-    with pytest.raises(WorkbenchError, match=r"features\.csv is not here\. `make run` writes it"):
+    with pytest.raises(InputError, match=r"features\.csv is not here\. `make run` writes it"):
         load_stage("demo", "features", root)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.members.registration import FILES, registered, unregistered
-from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members
+from onebutton_workbench.workspace import ROOT, Member, members
 
 PACKAGE = Member(Path("packages/ghost_lib"), "onebutton-ghost-lib")
 PIPELINE = Member(Path("pipelines/ghost"), "ghost")
@@ -67,5 +68,5 @@ def test_the_owner_of_everything_owns_what_is_new(texts: dict[str, str]) -> None
 
 def test_a_root_without_the_lists_is_refused_by_the_name_of_what_it_lacks(texts: dict[str, str]) -> None:
     without = texts["pyproject.toml"].replace("mypy_path", "mypy_pass")
-    with pytest.raises(WorkbenchError, match=r"lacks 'Key \"mypy_path\" does not exist\.'"):
+    with pytest.raises(InputError, match=r"lacks 'Key \"mypy_path\" does not exist\.'"):
         registered(texts | {"pyproject.toml": without}, PIPELINE, members())

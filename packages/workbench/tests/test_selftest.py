@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.lint import CHECKS
 from onebutton_workbench.checks.selftest import CLEAN, Outcome, Violation, line, plant, prove, read_violations
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import PAGES
-from onebutton_workbench.workspace import ROOT, WorkbenchError, read_toml
+from onebutton_workbench.workspace import ROOT, read_toml
 
 PROVEN = {gate for violation in read_violations() for gate in violation.gates}
 BY_ID = {  # their ids are proven one by one
@@ -58,7 +59,7 @@ def test_a_violation_can_be_planted_into_the_files_as_they_are(violation: Violat
 
 def test_a_violation_that_finds_nothing_to_change_is_an_error(tmp_path: Path) -> None:
     violation = Violation("x", ("y",), "make lint", ("z",), ({"file": "a", "find": "b", "replace": "c"},))
-    with pytest.raises(WorkbenchError, match="nothing would be planted"):
+    with pytest.raises(InputError, match="nothing would be planted"):
         plant(violation, tmp_path)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.dummy import drop_stage, relax
 from onebutton_workbench.lineage.stages import read_stages
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 STAGES = """\
 stages:
@@ -55,7 +56,7 @@ def test_the_stage_that_takes_real_data_in_is_left_out_and_no_other(tmp_path: Pa
     drop_stage(file, "ingest")
     assert [stage.name for stage in read_stages(file)] == ["train"]
     assert ".code/ingest" not in file.read_text(encoding="utf-8")
-    with pytest.raises(WorkbenchError, match="has no stage 'ingest'"):
+    with pytest.raises(InputError, match="has no stage 'ingest'"):
         drop_stage(file, "ingest")
 
 
@@ -72,9 +73,9 @@ def test_only_the_number_of_rows_is_relaxed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "DATA=dumy"], "DATA can be: dummy. It is 'dumy'"),
-        (["run", "DATA=dummy", "ROWS=many"], "ROWS must be a whole number from 1 on, it is 'many'"),
-        (["dummy-data", "PIPELINE=no_such"], "there is no pipeline 'no_such'"),
+        (["run", "DATA=dumy"], 'Invalid value "dumy" for DATA. Choose from: '),
+        (["run", "DATA=dummy", "ROWS=many"], 'Invalid value for ROWS: unable to convert "many" into int'),
+        (["run", "DATA=dummy", "PIPELINE=no_such"], "there is no pipeline 'no_such'"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_in_one_line(shell: Any, words: list[str], said: str) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.access import try_remote
 from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer
 from onebutton_workbench.data.storage_rules import check
-from onebutton_workbench.workspace import WorkbenchError
 
 pytestmark = pytest.mark.slow
 KEY, SECRET, WRONG = "a-key-of-the-test", "a-secret-of-the-test", "not-the-secret"
@@ -159,7 +159,7 @@ def test_a_wrong_key_is_refused_in_one_line_and_nothing_is_lost(
     repo: Path, server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, server, WRONG)
-    with pytest.raises(WorkbenchError, match="it refuses the key that is set") as refused:
+    with pytest.raises(InputError, match="it refuses the key that is set") as refused:
         transfer("push", repo)
     assert "\n" not in str(refused.value)
     assert held(repo) == DATA
@@ -167,7 +167,7 @@ def test_a_wrong_key_is_refused_in_one_line_and_nothing_is_lost(
     transfer("push", repo)
     lose_everything(repo)
     use(monkeypatch, server, WRONG)
-    with pytest.raises(WorkbenchError, match="it refuses the key that is set"):
+    with pytest.raises(InputError, match="it refuses the key that is set"):
         transfer("pull", repo)
     use(monkeypatch, server)
     transfer("pull", repo)
@@ -178,7 +178,7 @@ def test_a_push_over_a_cut_connection_says_so_and_the_next_one_completes_it(
     repo: Path, server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Wire(server, 300_000).port)
-    with pytest.raises(WorkbenchError, match="the connection was cut") as cut:
+    with pytest.raises(InputError, match="the connection was cut") as cut:
         transfer("push", repo)
     assert "\n" not in str(cut.value)
     assert held(repo) == DATA
@@ -195,7 +195,7 @@ def test_a_pull_over_a_cut_connection_leaves_no_half_file_and_the_next_one_compl
     transfer("push", repo)
     lose_everything(repo)
     use(monkeypatch, Wire(server, 300_000).port)
-    with pytest.raises(WorkbenchError, match="the connection was cut"):
+    with pytest.raises(InputError, match="the connection was cut"):
         transfer("pull", repo)
     assert held(repo).items() <= DATA.items()
     use(monkeypatch, server)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.runs.summary import metrics_table, rows_of, table
-from onebutton_workbench.workspace import WorkbenchError
 
 
 def test_each_innermost_group_of_numbers_becomes_a_row() -> None:
@@ -57,6 +57,6 @@ def test_a_pipeline_without_metrics_is_passed_over_with_a_word(tmp_path: Path) -
 
 def test_metrics_that_are_no_json_are_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text("auc: 0.5", encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=r"metrics\.json is no JSON: .* must write JSON") as told:
+    with pytest.raises(InputError, match=r"metrics\.json is no JSON: .* must write JSON") as told:
         metrics_table("churn", tmp_path / "metrics.json")
     assert "\n" not in str(told.value)

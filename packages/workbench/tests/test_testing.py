@@ -6,28 +6,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
+from onebutton_workbench import cli
 from onebutton_workbench.lineage.affected import Affected
 from onebutton_workbench.runs import isolation, testing
 from onebutton_workbench.runs.isolation import Verdict, examine, run_alone
-from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member
-
-Typed = Callable[..., None]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """Type values after `make test`."""
-
-    def type_them(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(f"BUTTON_{name}", value)
-
-    return type_them
+from onebutton_workbench.workspace import ROOT, members, the_member
 
 
 @pytest.fixture
@@ -56,58 +46,52 @@ def paths_of(call: list[str]) -> list[str]:
 
 
 def test_without_a_choice_all_tests_run(called: list[list[str]]) -> None:
-    assert testing.test() == 0
+    cli.test()
     assert [paths_of(call) for call in called] == [[]]
 
 
 def test_affected_runs_the_tests_of_the_members_that_a_change_reaches_and_says_which(
-    typed: Typed,
     called: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    typed(AFFECTED="1")
     reaching(monkeypatch, "packages/tracking", "packages/workbench")
-    assert testing.test() == 0
+    cli.test(affected=True)
     assert [paths_of(call) for call in called] == [["packages/tracking/tests", "packages/workbench/tests"]]
     shown = capsys.readouterr().out
     assert "packages/tracking   changed: a.py\npackages/workbench  changed: a.py\ntest: the words\n" in shown
 
 
 def test_affected_runs_all_tests_where_everything_is_reached(
-    typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(AFFECTED="1")
     reaching(monkeypatch, "packages/tracking", everything=True)
-    assert testing.test() == 0
+    cli.test(affected=True)
     assert [paths_of(call) for call in called] == [[]]
     assert "test: everything: the words" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("alone", ["", "1"])
+@pytest.mark.parametrize("press", [partial(cli.test, affected=True), partial(cli.test, affected=True, alone=True)])
 def test_affected_passes_with_a_clear_line_when_nobody_is_reached(
-    typed: Typed,
     called: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    alone: str,
+    press: Callable[[], None],
 ) -> None:
-    typed(AFFECTED="1", ALONE=alone)
     reaching(monkeypatch)
-    assert testing.test() == 0
+    press()
     assert called == []
     assert "test: no member is affected, so there is no test to run" in capsys.readouterr().out
 
 
 def test_tests_that_read_the_whole_repo_run_after_any_change(
-    typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    typed(AFFECTED="1")
     readers = ("packages/workbench/tests/test_glossary.py", "packages/workbench/tests/test_selftest.py")
     reaching(monkeypatch, "packages/tracking", repo_tests=readers)
-    assert testing.test() == 0
+    cli.test(affected=True)
     reaching(monkeypatch, repo_tests=readers)
-    assert testing.test() == 0
+    cli.test(affected=True)
     assert [paths_of(call) for call in called] == [["packages/tracking/tests", *readers], [*readers]]
 
 
@@ -118,52 +102,48 @@ def test_the_tests_that_read_the_whole_repo_are_there() -> None:
 
 
 def test_reached_members_without_tests_are_named_and_do_not_pass(
-    typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed(AFFECTED="1")
     reaching(monkeypatch, "packages/ghost")
-    with pytest.raises(WorkbenchError, match="no test was collected, so nothing was tested"):
-        testing.test()
+    with pytest.raises(InputError, match="no test was collected, so nothing was tested"):
+        cli.test(affected=True)
     assert called == []
     assert "test: NOT RUN: there is no packages/ghost/tests" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["onebutton-tracking", "tracking", "packages/tracking"])
-def test_a_member_is_named_as_people_name_it(typed: Typed, called: list[list[str]], name: str) -> None:
-    typed(MEMBER=name)
-    assert testing.test() == 0
+def test_a_member_is_named_as_people_name_it(called: list[list[str]], name: str) -> None:
+    cli.test(member=name)
     assert [paths_of(call) for call in called] == [["packages/tracking/tests"]]
 
 
-def test_an_unknown_member_is_refused_with_the_list(typed: Typed) -> None:
-    typed(MEMBER="trackin", ALONE="1")
+def test_an_unknown_member_is_refused_with_the_list() -> None:
     with pytest.raises(
-        WorkbenchError, match=r"there is no member 'trackin'\. MEMBER can be: .*packages/tracking, packages"
+        InputError, match=r"there is no member 'trackin'\. MEMBER can be: .*packages/tracking, packages"
     ):
-        testing.test()
+        cli.test(member="trackin", alone=True)
 
 
 def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> None:
     twin = workspace / "pipelines/lib/pyproject.toml"
     twin.parent.mkdir()
     twin.write_text('[project]\nname = "another"\n', encoding="utf-8")
-    with pytest.raises(WorkbenchError, match=r"several members 'lib'\. MEMBER can be: packages/lib, pipelines/lib"):
+    with pytest.raises(InputError, match=r"several members 'lib'\. MEMBER can be: packages/lib, pipelines/lib"):
         the_member("lib", workspace)
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"MEMBER": "tracking", "AFFECTED": "1"}, "AFFECTED and MEMBER each say which members to test"),
-        ({"PIPELINE": "flight_delays", "MEMBER": "models"}, "MEMBER and PIPELINE each say which members to test"),
-        ({"ALONE": "1", "SLOW": "1"}, "leave SLOW out"),
-        ({"ALONE": "1", "COVERAGE": "1"}, "leave COVERAGE out"),
+        ({"member": "tracking", "affected": True}, "AFFECTED and MEMBER each say which members to test"),
+        ({"pipeline": "flight_delays", "member": "models"}, "MEMBER and PIPELINE each say which members to test"),
+        ({"alone": True, "slow": True}, "leave SLOW out"),
+        ({"alone": True, "coverage": True}, "leave COVERAGE out"),
     ],
 )
-def test_values_that_contradict_each_other_are_refused(typed: Typed, values: dict[str, str], words: str) -> None:
-    typed(**values)
-    with pytest.raises(WorkbenchError, match=words):
-        testing.test()
+def test_values_that_contradict_each_other_are_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        cli.test(**values)
 
 
 def verdicts(monkeypatch: pytest.MonkeyPatch, **results: str) -> None:
@@ -178,10 +158,10 @@ def test_every_member_gets_its_line_and_one_that_fails_alone_fails_all(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     verdicts(monkeypatch)
-    assert run_alone(members(workspace), workspace) == 0
+    run_alone(members(workspace), workspace)
     assert capsys.readouterr().out.splitlines()[-1].startswith("test: 4 of 4 members passed alone")
     verdicts(monkeypatch, lib="failed", other="NOT RUN")
-    with pytest.raises(WorkbenchError, match=r"2 of 4 members did not pass alone: packages/lib, packages/other\. "):
+    with pytest.raises(InputError, match=r"2 of 4 members did not pass alone: packages/lib, packages/other\. "):
         run_alone(members(workspace), workspace)
     shown = capsys.readouterr().out
     assert "packages/shared  passed   3 passed\n" in shown

@@ -94,9 +94,7 @@ def test_terminal_page_and_card_count_the_same_gates_and_print_the_owner_once(
     folder: Path, page: Reader, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parents[1])
-    monkeypatch.delenv("BUTTON_PIPELINE", raising=False)
-    monkeypatch.delenv("BUTTON_STRICT", raising=False)
-    gates()
+    gates(folder.parents[1])
     declared = tomllib.loads((folder / "gates.toml").read_text(encoding="utf-8"))
     owner, sentence = declared["judging"]["owner"], f"7 of {len(declared['gates'])} gates passed"
     terminal = " ".join(capsys.readouterr().out.split())

@@ -111,7 +111,7 @@ def measure(newcomer: Any, pipeline: str = "flight_delays") -> None:
     wanted = [gate for gate in gates if gate["check"] == "service"]
     assert wanted
     for _ in range(5):
-        newcomer.call("make", "measure", f"PIPELINE={pipeline}")
+        newcomer.call("make", "gates", "MEASURE=1", f"PIPELINE={pipeline}", status=None)
         told = json.loads((folder / "service.json").read_text(encoding="utf-8"))
         if all(gate.get("at_least", 0) <= told[gate["number"]] <= gate.get("at_most", math.inf) for gate in wanted):
             return
@@ -153,7 +153,7 @@ def test_the_first_release_answers_and_there_is_nothing_to_go_back_to(newcomer: 
     said = newcomer.refused("make", "rollback", "PIPELINE=flight_delays", "WHY=just trying")
     assert "is the first release of flight_delays in local: there is nothing to go back to" in said
     assert "is in service in local already" in newcomer.call("make", "deploy", "PIPELINE=flight_delays")
-    newcomer.call("make", "track")  # on a busy machine `make deploy` may have left MLflow's alias to it
+    newcomer.call("make", "run", "TRACK=only")  # on a busy machine `make deploy` may have left MLflow's alias to it
     said = newcomer.call("make", "why", "MODEL=flight_delays@champion")
     assert re.search(r"@champion points here: \S+, .*, deploy of \d{8}-", said), said
 
@@ -367,11 +367,11 @@ def test_mlflow_being_away_stops_neither_deploying_nor_going_back(
     nowhere = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
     newcomer.call("make", "rollback", "PIPELINE=flight_delays", "WHY=trying", **nowhere)
     served.wait(first)
-    assert "flight_delays@champion is version 1" in newcomer.call("make", "track")
+    assert "flight_delays@champion is version 1" in newcomer.call("make", "run", "TRACK=only")
     said = newcomer.call("make", "deploy", "PIPELINE=flight_delays", f"TO={second}", **nowhere)
     assert "MLflow's aliases are behind" in said
     served.wait(second)
-    assert "flight_delays@champion is version 2" in newcomer.call("make", "track")
+    assert "flight_delays@champion is version 2" in newcomer.call("make", "run", "TRACK=only")
 
 
 def test_what_a_row_breaks_is_named_by_the_server(newcomer: Any, served: Server) -> None:

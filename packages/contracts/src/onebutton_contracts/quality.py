@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import polars_schema
 from onebutton_contracts.terms import Column, RowRule, TableRule
 
@@ -26,7 +27,7 @@ COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(
 MEASURE = re.compile(r"\s*SELECT\s+(?P<what>.+?)\s+FROM\s+(?P<table>\w+)\s*", re.IGNORECASE | re.DOTALL)
 
 
-class ContractError(ValueError):
+class ContractError(InputError):
     """A contract says what cannot be held; the message says which key."""
 
 

@@ -48,7 +48,7 @@ def sample(contract: Contract, rows: int, seed: int = 0) -> pl.DataFrame:
             return kept.head(rows)
     message = (
         f"{contract.path}: only {kept.height:,} of {rows:,} rows can be made of the contract alone: its key or its rules over "
-        "several columns let too few through. `make dummy-data` knows more"
+        "several columns let too few through. `make run DATA=dummy` knows more"
     )
     raise InputError(message)
 

@@ -36,7 +36,7 @@ Result = Literal["passed", "failed", "NOT RUN"]
 SERVICE = "service.json"
 CHAMPION = "champion"  # what a gate calls it, and its folder
 MEGABYTE = 1_000_000
-MEASURES = "`make deploy` measures it, and so does `make measure`"
+MEASURES = "`make deploy` measures it, and so does `make gates MEASURE=1`"
 
 
 @dataclass(frozen=True)

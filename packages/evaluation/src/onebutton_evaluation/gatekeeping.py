@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import textwrap
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.integrity import changed_files
 from onebutton_evaluation.verdicts import Verdict, standing, verdicts
@@ -70,23 +68,27 @@ def table(found: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def gates() -> None:
-    """Print every verdict; end with status 1 when one is failed or, with STRICT=1, NOT RUN.
+def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
+    """Print every verdict; the work of `make gates`.
 
     The verdicts of a draft are printed and stop nobody: it can be neither released nor deployed.
+
+    Args:
+        root: of the repo.
+        pipeline: its name; all of them when empty.
+        strict: whether a gate that is NOT RUN is refused, too.
 
     Raises:
         InputError: there is no such pipeline, or a gate is not passed.
     """
-    wanted, strict = os.environ.get("BUTTON_PIPELINE", ""), bool(os.environ.get("BUTTON_STRICT"))
-    folders = [path.parent for path in sorted(Path.cwd().glob("pipelines/*/dvc.yaml"))]
-    chosen = [folder for folder in folders if wanted in ("", folder.name)]
-    if not folders and not wanted:
+    folders = [path.parent for path in sorted(root.glob("pipelines/*/dvc.yaml"))]
+    chosen = [folder for folder in folders if pipeline in ("", folder.name)]
+    if not folders and not pipeline:
         print("gates: there is no pipeline yet, so there is nothing to judge")
         return
     if not chosen:
         names = ", ".join(folder.name for folder in folders) or "(none yet)"
-        message = f"gates: there is no pipeline {wanted!r}. PIPELINE can be: {names}"
+        message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {names}"
         raise InputError(message)
     counts = {"passed": 0, "failed": 0, "NOT RUN": 0}
     for folder in chosen:
@@ -98,13 +100,9 @@ def gates() -> None:
             counts[one.result] += not draft
     summary = f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"
     if counts["failed"]:
-        message = f"gates: {summary}. The results are recorded, and can be neither merged nor deployed like this"
+        message = f"{summary}. The results are recorded, and can be neither merged nor deployed like this"
         raise InputError(message)
     if strict and counts["NOT RUN"]:
-        message = f"gates: {summary}. With STRICT=1 every gate must have run: `make measure` measures the server"
+        message = f"{summary}. With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
         raise InputError(message)
-    print(f"gates: {summary}. Next: make report", file=sys.stdout)
-
-
-if __name__ == "__main__":
-    run_stage(gates)
+    print(f"gates: {summary}. Next: make report")

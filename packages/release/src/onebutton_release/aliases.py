@@ -1,4 +1,4 @@
-"""Bring what is in service into MLflow as aliases: each environment's name, and `champion`. The last step of `make track`."""
+"""Bring what is in service into MLflow as aliases: each environment's name, and `champion`. The work of `make run TRACK=only`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tell_mlflow(targets: list[Target], seconds: float = PATIENCE) -> list[str]:
     try:
         return promote(wanted, tracking_uri(targets[0].root), seconds)
     except StoreError as error:
-        return [f"MLflow's aliases are behind: {error}. `make track` brings them later"]
+        return [f"MLflow's aliases are behind: {error}. `make run TRACK=only` brings them later"]
 
 
 def all_targets(root: Path) -> list[Target]:
@@ -65,11 +65,7 @@ def all_targets(root: Path) -> list[Target]:
     return found
 
 
-def main() -> None:
+def tell_all(root: Path) -> None:
     """Move every alias that is behind."""
-    for words in tell_mlflow(all_targets(Path.cwd()), seconds=0):
-        print(f"track: {words}")
-
-
-if __name__ == "__main__":
-    main()
+    for words in tell_mlflow(all_targets(root), seconds=0):
+        print(f"run: {words}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import release_in_service
 from onebutton_release.image_context import Facts, read_facts, write_context
-from onebutton_serving.release_store import ReleaseStoreError
-from onebutton_serving.sealed import ReleaseError
 from onebutton_tracking.commit import git_environment
 
 ENGINES = ("docker", "podman", "buildah")  # in the order of how well people know them
@@ -72,28 +69,26 @@ def build(engine: str, facts: Facts, folder: Path, *more: str) -> str:
     return ", ".join(answer.stdout.rsplit(maxsplit=1))
 
 
-def press(root: Path, arguments: Sequence[str] = ()) -> int:
-    """Build the image of what is in service, or with OUT= only lay out what it is built from."""
-    pipeline, environment, out = (os.environ.get(f"BUTTON_{name}", "") for name in ("PIPELINE", "ENV", "OUT"))
-    try:
-        release = release_in_service(pipeline, environment, root)
-        facts = read_facts(root, release)
-        if out:
-            write_context(root, release, facts, Path(out))
-            _tell_github(facts)
-            print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
-            return 0
-        engine = find_engine()
-        print(f"image: {facts.name}, with {engine}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
-            write_context(root, release, facts, Path(scratch))
-            came_out = build(engine, facts, Path(scratch), *arguments)
-    except (InputError, ReleaseStoreError, ReleaseError) as error:
-        print(f"image: {error}", file=sys.stderr)
-        return 1
+def image(root: Path, pipeline: str, environment: str, out: Path | None = None, arguments: Sequence[str] = ()) -> None:
+    """Build the image of what is in service, or only lay out in the folder `out` what it is built from.
+
+    Raises:
+        InputError: nothing is in service, or no engine can build it.
+    """
+    release = release_in_service(pipeline, environment, root)
+    facts = read_facts(root, release)
+    if out:
+        write_context(root, release, facts, out)
+        _tell_github(facts)
+        print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
+        return
+    engine = find_engine()
+    print(f"image: {facts.name}, with {engine}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
+        write_context(root, release, facts, Path(scratch))
+        came_out = build(engine, facts, Path(scratch), *arguments)
     run = f"{engine} run --read-only --tmpfs /tmp --publish 127.0.0.1:8000:8000 {facts.name}, or "
     print(f"image: {facts.name}: {came_out}. Next: {run if engine != 'buildah' else ''}docs/kubernetes.md")
-    return 0
 
 
 def _tell_github(facts: Facts) -> None:
@@ -102,7 +97,3 @@ def _tell_github(facts: Facts) -> None:
         repository = os.environ.get("GITHUB_REPOSITORY", "").lower()
         with Path(file).open("a", encoding="utf-8") as outputs:
             outputs.write(f"image={repository}/{facts.pipeline}\nversion={facts.version}\nepoch={facts.epoch}\n")
-
-
-if __name__ == "__main__":
-    sys.exit(press(Path.cwd()))

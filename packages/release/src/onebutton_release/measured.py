@@ -1,4 +1,4 @@
-"""Measure a pipeline's model in the server and keep the numbers for its gates. The work of `make measure`."""
+"""Measure a pipeline's model in the server and keep the numbers for its gates. The work of `make gates MEASURE=1`."""
 
 from __future__ import annotations
 

@@ -118,9 +118,7 @@ def boot(candidate: Path) -> Iterator[Server]:
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="onebutton-measure-") as state:
         words = ["--release", str(candidate), "--port", str(port), "--state", state]
-        environment = {
-            name: text for name, text in os.environ.items() if not name.startswith(("ONEBUTTON_", "BUTTON_"))
-        }
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("ONEBUTTON_")}
         output = Path(state) / "said"
         begun = time.perf_counter()
         with output.open("wb") as said:

@@ -5,7 +5,6 @@ OUT holds the columns of IN, the answers of the release that is in service, and 
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
@@ -20,7 +19,6 @@ from onebutton_release.environments import release_in_service
 from onebutton_release.scoring_batch import Job, done_already, score
 from onebutton_release.scoring_inputs import find_sources
 from onebutton_serving.loading import Loaded, load_release
-from onebutton_serving.sealed import ReleaseError
 
 USE = "make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet"
 NEXT = "Next: `make notebook` to look at them"
@@ -48,52 +46,47 @@ def check_out(out: Path) -> None:
     raise InputError(message)
 
 
-def typed(name: str) -> str:
-    """Return a value that was typed.
+def score_file(rows: str, scored: str, find_release: Callable[[], Loaded]) -> str:
+    """Score one file, and return the line that tells what was done.
 
-    Raises:
-        InputError: it was not.
-    """
-    value = os.environ.get(f"BUTTON_{name}", "")
-    if not value:
-        message = f"say {name}=, as in: {USE}"
-        raise InputError(message)
-    return value
-
-
-def in_service() -> Loaded:
-    """Load the release that is in service."""
-    pipeline, environment = (os.environ.get(f"BUTTON_{name}", "") for name in ("PIPELINE", "ENV"))
-    return load_release(release_in_service(pipeline, environment))
-
-
-def run(find_release: Callable[[], Loaded]) -> str:
-    """Do what the button is for, and return the line that tells what was done.
+    Args:
+        rows: the path that IN names, or a pattern of several.
+        scored: the path that OUT names.
+        find_release: loads the release; called when both paths are good.
 
     Raises:
         InputError: a person can mend it; the message says how.
         ReleaseError: the release cannot be used.
     """
     begun = time.monotonic()
-    wanted, out = typed("IN"), Path(typed("OUT"))
+    for name, value in (("IN", rows), ("OUT", scored)):
+        if not value:
+            message = f"say {name}=, as in: {USE}"
+            raise InputError(message)
+    out = Path(scored)
     check_out(out)
-    sources = find_sources(wanted, out)
+    sources = find_sources(rows, out)
     release = find_release()
     threads = max(1, min(MOST_THREADS, (os.cpu_count() or 1) - 1))  # one core reads and writes
     job = Job(sources, out, release, threads=threads, progress=Progress() if sys.stderr.isatty() else _silent)
     if out.exists():
         if done_already(job):
-            return f"{out} is what release {release.version} answers to IN={wanted}: it is done already. {NEXT}"
+            return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
         message = f"OUT={out} exists, and is not what this input and release {release.version} give. Name another, or remove it"
         raise InputError(message)
     try:
-        rows = score(job)
+        count = score(job)
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         message = f"{out} cannot be written: {reason}. Finished parts are kept: press again when that is mended"
         raise InputError(message) from None
+    finally:
+        if sys.stderr.isatty():
+            print(CLEAR, end="", file=sys.stderr, flush=True)
     taken = time.monotonic() - begun
-    return f"{rows:,} rows in {taken:,.1f} s, {rows / taken:,.0f} a second, by release {release.version}: {out}. {NEXT}"
+    return (
+        f"{count:,} rows in {taken:,.1f} s, {count / taken:,.0f} a second, by release {release.version}: {out}. {NEXT}"
+    )
 
 
 def _silent(done: int, rows: int) -> None:
@@ -136,19 +129,15 @@ def interruptible(work: Callable[[], str]) -> str:
         os._exit(130)
 
 
-def main() -> int:
-    """Press the button."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--release", type=Path, help="folder of a sealed release that is not in service")
-    asked = parser.parse_args()
-    try:
-        find_release = (lambda: load_release(asked.release)) if asked.release else in_service
-        print(f"score: {interruptible(lambda: run(find_release))}")
-    except (InputError, ReleaseError) as error:
-        print(f"{CLEAR if sys.stderr.isatty() else ''}score: {error}", file=sys.stderr)
-        return 1
-    return 0
+def score_table(rows: str, scored: str, pipeline: str, environment: str) -> None:
+    """Score a table with what is in service; the work of `make score`.
 
+    Raises:
+        InputError: a person can mend it; the message says how.
+        ReleaseError: the release cannot be used.
+    """
 
-if __name__ == "__main__":
-    sys.exit(main())
+    def in_service() -> Loaded:
+        return load_release(release_in_service(pipeline, environment))
+
+    print(f"score: {interruptible(lambda: score_file(rows, scored, in_service))}")

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
 
+from onebutton_serving.errors import ReleaseStoreError, ServingError
 from onebutton_serving.identity import Identity, folder_digest, read_identity
-from onebutton_serving.release_store import POINTER, ReleaseStoreError, open_store
-from onebutton_serving.sealed import ReleaseError, check
+from onebutton_serving.release_store import POINTER, open_store
+from onebutton_serving.sealed import check
 from onebutton_serving.settings import Settings, SettingsError, from_command_line
 
 DRAIN = 30  # seconds that requests under way may take when the server is told to end
@@ -43,7 +44,7 @@ def main(words: list[str]) -> int:
         _check_port(settings)
         with _state(settings) as state:
             return _serve(replace(settings, state=str(state), server=os.getpid()), served)
-    except (SettingsError, ReleaseStoreError, ReleaseError) as error:
+    except ServingError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

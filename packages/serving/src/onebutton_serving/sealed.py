@@ -11,12 +11,14 @@ import os
 import re
 from pathlib import Path
 
+from onebutton_serving.errors import ServingError
+
 MANIFEST = "MANIFEST.sha256"
 VERSION = re.compile(r"\d{8}-[0-9a-f]{8}")  # the day of the commit, and the start of a digest of its results
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/\0][^\0]*)")
 
 
-class ReleaseError(Exception):
+class ReleaseError(ServingError):
     """A release cannot be used; the message says which, why, and what to do."""
 
 

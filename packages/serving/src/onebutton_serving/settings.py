@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from onebutton_serving.errors import ServingError
+
 PREFIX = "ONEBUTTON_"
 
 
-class SettingsError(Exception):
+class SettingsError(ServingError):
     """A setting is wrong or missing; the message says which and what would do."""
 
 

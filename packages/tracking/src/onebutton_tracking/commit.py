@@ -36,8 +36,8 @@ class Commit:
 
 
 def git_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Drop `GIT_*`: inside a hook they point at somebody else's index. MAKE's and our own values are dropped with them."""
-    foreign = ("GIT_", "BUTTON_", "MAKE", "MFLAGS")
+    """Drop `GIT_*`: inside a hook they point at somebody else's index. Make's own values are dropped with them."""
+    foreign = ("GIT_", "MAKE", "MFLAGS")
     return {key: value for key, value in os.environ.items() if not key.startswith(foreign)} | dict(more or {})
 
 

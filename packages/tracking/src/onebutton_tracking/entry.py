@@ -158,7 +158,7 @@ def keep_one(client: MlflowClient, experiment: str, results: Results, *, crowded
     runs = find_runs(client, results.pipeline, results.lock_digest)
     finished = {str(run.info.run_id) for run in runs if is_finished(run)}
     if not finished:
-        raise StoreError("another mirror deleted the run that this one wrote. `make track` writes it again")
+        raise StoreError("another mirror deleted the run that this one wrote. `make run` writes it again")
     registered = _registered(client, results)
     kept = min(registered & finished or finished)
     for run in runs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.entry import open_store
 from onebutton_tracking.mirror import refusals
 from onebutton_tracking.model import RUN_TAG
@@ -22,7 +23,7 @@ CHAMPION = "champion"
 _MODEL = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
 
 
-class UnknownError(Exception):
+class UnknownError(InputError):
     """What was asked about is not there; the message says what is."""
 
 
@@ -121,7 +122,7 @@ def find_file(client: MlflowClient, file: Path) -> Run:
     digest = lock_digest(folder)
     finished = [run for run in find_runs(client, folder.name, digest) if is_finished(run)]
     if not finished:
-        message = f"the results in {folder.name} are not in MLflow yet. `make track` brings them"
+        message = f"the results in {folder.name} are not in MLflow yet. `make run` brings them"
         raise UnknownError(message)
     return finished[0]
 

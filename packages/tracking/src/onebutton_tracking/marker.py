@@ -1,6 +1,6 @@
 """Remember that a pipeline's results are in MLflow, so that `make run` with nothing new spends no seconds on importing it.
 
-`make track` does not read this and asks MLflow itself: there a run may have been deleted, or an older backup restored.
+`make run TRACK=only` does not read this and asks MLflow itself: there a run may have been deleted, or an older backup restored.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ brings tomorrow, because it starts from the files and not from memory.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-AFTER_RUN = "after-run"
 PATIENCE = 60  # seconds that `make run` waits for MLflow
 TRIES = 4  # of a mirror that meets others on a server
 AGAIN = 0.5  # seconds after which a mirror that is too slow is told once more
@@ -188,9 +186,9 @@ def bring(folders: list[Path], uri: str, *, after_run: bool) -> int:
         with at_most(PATIENCE if after_run else 0):
             for folder in folders:
                 try:
-                    print(f"track: {mirror(folder, uri, just_run=after_run)}", flush=True)
+                    print(f"run: {mirror(folder, uri, just_run=after_run)}", flush=True)
                 except ResultsError as error:
-                    print(f"track: {folder.name}: {error}", file=sys.stderr)
+                    print(f"run: {folder.name}: {error}", file=sys.stderr)
                     status = 1
                 except DeletedError as error:
                     print(f"track: {folder.name}: {error}", file=sys.stderr)
@@ -202,28 +200,28 @@ def bring(folders: list[Path], uri: str, *, after_run: bool) -> int:
     else:
         return status
     print(
-        f"track: MLflow is behind: {reason}. The results are safe in DVC; `make track` brings them later",
+        f"run: MLflow is behind: {reason}. The results are safe in DVC; the next `make run` brings them later",
         file=sys.stderr,
     )
     return status if after_run else 1
 
 
-def main() -> int:
-    """Mirror every pipeline, or the one that PIPELINE names."""
-    wanted = os.environ.get("BUTTON_PIPELINE")
-    root = Path.cwd()
-    place = ".dummy" if os.environ.get("BUTTON_DATA") else "pipelines"
-    paths = sorted(root.glob(f"{place}/*/dvc.yaml"))
-    folders = [path.parent for path in paths if wanted in (None, "", path.parent.name.removesuffix(DUMMY))]
-    if wanted and not folders:
+def mirror_all(root: Path, pipeline: str = "", *, dummy: bool = False, after_run: bool = False) -> int:
+    """Mirror every pipeline, or the one that is named; return the exit status.
+
+    Args:
+        root: of the repo.
+        pipeline: its name; all of them when empty.
+        dummy: whether the copies that ran on dummy data are meant.
+        after_run: whether DVC has just found sources and results to agree.
+
+    Raises:
+        ResultsError: there is no such pipeline.
+    """
+    paths = sorted(root.glob(f"{'.dummy' if dummy else 'pipelines'}/*/dvc.yaml"))
+    folders = [path.parent for path in paths if pipeline in ("", path.parent.name.removesuffix(DUMMY))]
+    if pipeline and not folders:
         known = ", ".join(path.parent.name for path in paths) or "(none yet)"
-        print(f"track: there is no pipeline {wanted!r}. PIPELINE can be: {known}", file=sys.stderr)
-        return 1
-    return bring(folders, tracking_uri(root), after_run=AFTER_RUN in sys.argv[1:])
-
-
-if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # threads of MLflow that still wait for a server would hold the program
+        message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {known}"
+        raise ResultsError(message)
+    return bring(folders, tracking_uri(root), after_run=after_run)

@@ -62,7 +62,7 @@ def _promote(client: MlflowClient, one: Promotion) -> str:
     found = client.search_model_versions(f"name = '{one.pipeline}' AND tags.`{MODEL_TAG}` = '{one.digest}'")
     if not found:
         return (
-            f"{one.pipeline}@{one.alias}: MLflow does not know this model yet; `make track` where it was made brings it"
+            f"{one.pipeline}@{one.alias}: MLflow does not know this model yet; `make run` where it was made brings it"
         )
     version = min(found, key=lambda version: int(version.version))
     if client.get_registered_model(one.pipeline).aliases.get(one.alias) == version.version:

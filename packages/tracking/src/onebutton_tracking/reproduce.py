@@ -7,18 +7,14 @@ gone afterwards.
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from onebutton_tracking.comparison import DIFFERENT, Comparison, compare, page, sides
-from onebutton_tracking.lookup import UnknownError
 from onebutton_tracking.record import Record, records
-from onebutton_tracking.results import Results, ResultsError, collect, read_lock, read_yaml
-from onebutton_tracking.store import StoreError
-from onebutton_tracking.worktree import NotReproducedError, check_possible, prepare, run_stages, worktree
+from onebutton_tracking.results import Results, collect, read_lock, read_yaml
+from onebutton_tracking.worktree import check_possible, prepare, run_stages, worktree
 
 
 def other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
@@ -68,26 +64,18 @@ def tolerance(results: Results) -> float:
     return float(section["tolerance"]) if isinstance(section, dict) and "tolerance" in section else 0.0
 
 
-def main() -> int:
-    """Make again what RUN or MODEL names, or every champion; print a table and a verdict for each."""
-    root = Path.cwd()
+def reproduce_all(root: Path, *, run: str = "", model: str = "") -> int:
+    """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status.
+
+    Raises:
+        NotReproducedError: one could not be made again.
+        UnknownError: the run or the model is not there.
+    """
     status = 0
-    try:
-        asked = {way: text for way in ("RUN", "MODEL") if (text := os.environ.get(f"BUTTON_{way}"))}
-        for record in records(root, asked):
-            found = reproduce(record, root)
-            print(page(found))
-            why = f": {'; '.join(found.reasons[:5])}" if found.reasons else ""
-            print(f"reproduce: {record.name} is {found.verdict}{why}", flush=True)
-            status |= found.verdict == DIFFERENT
-    except (NotReproducedError, UnknownError, ResultsError, StoreError) as error:
-        print(f"reproduce: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nreproduce: interrupted", file=sys.stderr)
-        return 130
-    return int(status)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for record in records(root, {way: text for way, text in (("RUN", run), ("MODEL", model)) if text}):
+        found = reproduce(record, root)
+        print(page(found))
+        why = f": {'; '.join(found.reasons[:5])}" if found.reasons else ""
+        print(f"reproduce: {record.name} is {found.verdict}{why}", flush=True)
+        status |= found.verdict == DIFFERENT
+    return status

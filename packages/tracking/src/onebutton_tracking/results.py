@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.plan import as_run, is_filled_in, prefix_of
 
 FINGERPRINTS = ".code/"
@@ -19,7 +20,7 @@ NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and
 DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
 
 
-class ResultsError(Exception):
+class ResultsError(InputError):
     """The results of a pipeline cannot be read; the message says which file."""
 
 

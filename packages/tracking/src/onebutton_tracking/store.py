@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
+from onebutton_contracts.errors import InputError
+
 LOCK_TAG = "onebutton.dvc_lock"
 PIPELINE_TAG = "onebutton.pipeline"
 DIRTY_TAG = "onebutton.dirty"
@@ -23,7 +25,7 @@ DEFAULT_DATABASE = "mlflow.db"
 PATIENCE = 5  # seconds until a server or database that does not answer counts as down
 
 
-class StoreError(Exception):
+class StoreError(InputError):
     """MLflow's store cannot be used; the message says why and what mends it."""
 
 
@@ -122,7 +124,7 @@ def find_experiment(client: MlflowClient, pipeline: str) -> Experiment | None:
         message = (
             f"somebody deleted the experiment {pipeline} in MLflow, so its runs can be neither read nor written. "
             f"`{where}.venv/bin/mlflow experiments restore --experiment-id {found.experiment_id}` brings it back "
-            "with its runs; then `make track`"
+            "with its runs; then `make run TRACK=only`"
         )
         raise DeletedError(message)
     return found

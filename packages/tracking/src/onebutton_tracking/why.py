@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,14 +14,13 @@ from onebutton_tracking.entry import open_store
 from onebutton_tracking.lineage import Lineage, trace
 from onebutton_tracking.lookup import Subject, UnknownError
 from onebutton_tracking.mirror import refusals
-from onebutton_tracking.results import CURVES, ResultsError
-from onebutton_tracking.store import StoreError, check_there, tracking_uri
+from onebutton_tracking.results import CURVES
+from onebutton_tracking.store import check_there, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SHORT = 12  # characters of a digest
-WAYS = ("MODEL", "RUN", "FILE")
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
 
@@ -99,13 +96,13 @@ def _value(value: Any) -> str:
     return text[:SHORT] if len(text) in {32, 36, 64} else text  # a digest
 
 
-def question() -> tuple[str, str]:
-    """Read what was asked about: MODEL, RUN or FILE, and its value.
+def question(**values: str) -> tuple[str, str]:
+    """Choose what was asked about: model, run or file, and its value.
 
     Raises:
         UnknownError: it was asked about in no or in several ways.
     """
-    asked = [(way, text) for way in WAYS if (text := os.environ.get(f"BUTTON_{way}"))]
+    asked = [(way.upper(), text) for way, text in values.items() if text]
     if len(asked) != 1:
         message = (
             "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
@@ -132,23 +129,18 @@ def subject(client: MlflowClient, way: str, text: str, root: Path) -> Subject:
     return Subject(lookup.find_run(client, text) if way == "RUN" else lookup.find_file(client, root / text))
 
 
-def main() -> int:
-    """Print the lineage of what MODEL, RUN or FILE names; as JSON with `--json` or JSON=1."""
-    root = Path.cwd()
+def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: bool = False) -> None:
+    """Print what stands behind one model, run or file; the work of `make why`.
+
+    Raises:
+        UnknownError: it is not there, or it was asked about in no or in several ways.
+        ResultsError: the file is of a pipeline that was never run.
+        StoreError: MLflow cannot be asked.
+    """
     uri = tracking_uri(root)
-    try:
-        way, asked = question()  # before MLflow is imported, which takes seconds
-        check_there(uri)
-        with refusals(uri):
-            client = open_store(uri)
-            found = trace(client, subject(client, way, asked, root), root)
-    except (UnknownError, ResultsError, StoreError) as error:
-        print(f"why: {error}", file=sys.stderr)
-        return 1
-    as_json = "--json" in sys.argv[1:] or os.environ.get("BUTTON_JSON")
+    way, asked = question(model=model, run=run, file=file)  # before MLflow is imported, which takes seconds
+    check_there(uri)
+    with refusals(uri):
+        client = open_store(uri)
+        found = trace(client, subject(client, way, asked, root), root)
     print(json.dumps(asdict(found), indent=1) if as_json else page(found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

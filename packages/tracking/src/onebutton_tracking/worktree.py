@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import git, git_environment
 from onebutton_tracking.lineage import file_digest
 from onebutton_tracking.record import Record
@@ -19,7 +20,7 @@ from onebutton_tracking.record import Record
 _RUNNING = re.compile(r"^Running stage '(?:.+:)?(?P<stage>[^:']+)':")
 
 
-class NotReproducedError(Exception):
+class NotReproducedError(InputError):
     """The results could not be made again; the message says where it stopped."""
 
 

@@ -1,4 +1,4 @@
-"""List the buttons of the Makefile, grouped, with their help lines.
+"""List the buttons of the Makefile, grouped, with their help lines; or print the page of a check.
 
 It reads the Makefile itself, so a button cannot be listed and missing, or there and unlisted. It runs before anything is
 installed, so it imports the standard library alone.
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[4]
 EVERY_DAY = "Every day"
+CHECKS = "docs/checks"
 _GROUP = re.compile(r"^##@ (?P<group>.+)$")
 _BUTTON = re.compile(r"^(?P<name>[a-z][a-z-]*):[^#=]*## (?P<help>.+)$")
 
@@ -54,8 +55,21 @@ def page(buttons: list[Button], *, everything: bool) -> str:
     return "\n".join(lines).lstrip("\n")
 
 
+def check_page(check: str) -> str:
+    """Return the page that explains a check; empty when there is no such check."""
+    file = ROOT / CHECKS / f"{check.upper()}.md"
+    return file.read_text(encoding="utf-8") if re.fullmatch(r"OB\d{3}", check.upper()) and file.is_file() else ""
+
+
 def main() -> int:
-    """Print the page; all of it when the caller asked with ALL=1."""
+    """Print the list, all of it with ALL=1; or with ID=OB103 the page of that check."""
+    if check := os.environ.get("BUTTON_ID", ""):
+        if found := check_page(check):
+            sys.stdout.write(found)
+            return 0
+        known = ", ".join(sorted(path.stem for path in (ROOT / CHECKS).glob("OB*.md")))
+        print(f"help: there is no check {check!r}. ID can be: {known}", file=sys.stderr)
+        return 1
     buttons = read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))
     print(page(buttons, everything=bool(os.environ.get("BUTTON_ALL"))))
     return 0

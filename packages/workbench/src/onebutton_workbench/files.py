@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.workspace import WorkbenchError
+from onebutton_contracts.errors import InputError
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a file that holds a mapping, such as `dvc.yaml`, `dvc.lock`, `params.yaml` or a workflow.
 
     Raises:
-        WorkbenchError: it is not a mapping in YAML.
+        InputError: it is not a mapping in YAML.
     """
     return parse_yaml(file.read_text(encoding="utf-8"), str(file))
 
@@ -25,7 +25,7 @@ def parse_yaml(text: str, file: str) -> dict[str, Any]:
     """Read the text of such a file; messages call it `file`.
 
     Raises:
-        WorkbenchError: as `read_yaml`.
+        InputError: as `read_yaml`.
     """
     import yaml
 
@@ -33,10 +33,10 @@ def parse_yaml(text: str, file: str) -> dict[str, Any]:
         content = yaml.load(text, Loader=_loader())  # noqa: S506  a safe loader
     except yaml.YAMLError as error:
         message = f"{file}: not YAML: {' '.join(str(error).split())}"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     if not isinstance(content, dict):
         message = f"{file}: not a mapping of names to values"
-        raise WorkbenchError(message)
+        raise InputError(message)
     return content
 
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from onebutton_workbench.pressed import press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 PAGES = Path("docs/checks")
 
@@ -42,27 +37,3 @@ def tell(findings: Sequence[Finding], nothing: str) -> int:
     if not findings:
         print(nothing)
     return 1 if findings else 0
-
-
-def page(check: str, root: Path = ROOT) -> str:
-    """Return the page of a check.
-
-    Raises:
-        WorkbenchError: there is no such check; the message lists those that exist.
-    """
-    file = root / PAGES / f"{check.upper()}.md"
-    if not re.fullmatch(r"OB\d{3}", check.upper()) or not file.is_file():
-        known = ", ".join(sorted(path.stem for path in (root / PAGES).glob("OB*.md")))
-        message = f"there is no check {check!r}. ID can be: {known}"
-        raise WorkbenchError(message)
-    return file.read_text(encoding="utf-8")
-
-
-def explain() -> int:
-    """Print the page of the check that ID names; the work of `make explain`."""
-    sys.stdout.write(page(value("ID")))
-    return 0
-
-
-if __name__ == "__main__":
-    press("explain", explain)

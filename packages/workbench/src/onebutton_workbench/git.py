@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.workspace import WorkbenchError, read_toml
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.workspace import read_toml
 
 SHOWN = 5  # file names, as many as fit a line
 YOURS = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_ASKPASS")  # who you are, and how you reach other machines
@@ -18,7 +19,7 @@ def call(*arguments: str, folder: Path, seconds: float | None = None) -> subproc
     """Call git and return what became of it; it never stops to ask for a password.
 
     Raises:
-        WorkbenchError: git is missing, or took longer than the seconds given.
+        InputError: git is missing, or took longer than the seconds given.
     """
     yours = {name: text for name, text in os.environ.items() if name.startswith(YOURS)}
     environment = clean_environment() | yours | {"GIT_TERMINAL_PROMPT": "0"}
@@ -35,22 +36,22 @@ def call(*arguments: str, folder: Path, seconds: float | None = None) -> subproc
         )
     except OSError as error:
         message = f"git did not start: {error}"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     except subprocess.TimeoutExpired:
         message = f"git {arguments[0]} did not answer within {seconds:.0f} seconds"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
 
 
 def git(*arguments: str, folder: Path) -> str:
     """Call git and return what it prints.
 
     Raises:
-        WorkbenchError: it failed; the message is git's own.
+        InputError: it failed; the message is git's own.
     """
     done = call(*arguments, folder=folder)
     if done.returncode:
         message = f"git {arguments[0]} failed: {done.stderr.strip() or f'status {done.returncode}'}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     return done.stdout.rstrip()  # not strip: a status line may begin with a space
 
 
@@ -79,7 +80,7 @@ def check_clean(folder: Path, button: str) -> None:
     """Refuse to change files among which somebody's unfinished work stands.
 
     Raises:
-        WorkbenchError: something is not committed; the message names up to five files.
+        InputError: something is not committed; the message names up to five files.
     """
     changed = uncommitted(folder)
     if changed:
@@ -87,14 +88,14 @@ def check_clean(folder: Path, button: str) -> None:
             f"not committed: {shortened(changed)}. What the button changes would mix with it. "
             f"Commit it or `git stash --include-untracked`, then press `make {button}` again; nothing was changed"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 def check_committed(root: Path) -> None:
     """Refuse a working tree that differs from its commit.
 
     Raises:
-        WorkbenchError: it does; the message names up to five files.
+        InputError: it does; the message names up to five files.
     """
     changed = uncommitted(root)
     if changed:
@@ -102,7 +103,7 @@ def check_committed(root: Path) -> None:
             f"not committed, so it would not be tested: {shortened(changed)}. "
             "Commit it (a branch is enough), then press `make ci` again"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 def address(root: Path) -> str:

@@ -9,11 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[4]
-
-
-class WorkbenchError(Exception):
-    """Something that a person can mend; the message says what, where and with which button."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +49,27 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        WorkbenchError: it is missing, or no TOML; the message names the line.
+        InputError: it is missing, or no TOML; the message names the line.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read: {error}"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
 
 
 def find_root(folder: Path) -> Path:
     """Find the workspace that a folder belongs to: the nearest one above whose pyproject.toml lists members.
 
     Raises:
-        WorkbenchError: there is none.
+        InputError: there is none.
     """
     for candidate in (folder, *folder.parents):
         file = candidate / "pyproject.toml"
         if file.is_file() and "workspace" in read_toml(file).get("tool", {}).get("uv", {}):
             return candidate
     message = f"{folder} is in no uv workspace: no pyproject.toml above it has [tool.uv.workspace]"
-    raise WorkbenchError(message)
+    raise InputError(message)
 
 
 def member_paths(root: Path = ROOT) -> list[Path]:
@@ -90,13 +88,13 @@ def read_member(root: Path, path: Path) -> Member:
     """Read one member's pyproject.toml.
 
     Raises:
-        WorkbenchError: it cannot be read, or has no name.
+        InputError: it cannot be read, or has no name.
     """
     content = read_toml(root / path / "pyproject.toml")
     project = content.get("project", {})
     if "name" not in project:
         message = f"{path}/pyproject.toml has no name under [project]"
-        raise WorkbenchError(message)
+        raise InputError(message)
     declared = [*project.get("dependencies", []), *chain(*project.get("optional-dependencies", {}).values())]
     requires = frozenset(distribution(requirement) for requirement in declared)
     ours = content.get("tool", {}).get("onebutton", {})
@@ -108,14 +106,14 @@ def the_member(name: str, root: Path = ROOT) -> Member:
     """Return the member of a name, a folder or a path: `onebutton-models`, `models` and `packages/models` are one.
 
     Raises:
-        WorkbenchError: there is none, or more than one; the message lists those that are.
+        InputError: there is none, or more than one; the message lists those that are.
     """
     workspace = members(root)
     found = [member for member in workspace if name in {member.name, member.path.name, member.path.as_posix()}]
     if len(found) != 1:
         paths = ", ".join(member.path.as_posix() for member in found or workspace)
         message = f"there {'is no member' if not found else 'are several members'} {name!r}. MEMBER can be: {paths}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     return found[0]
 
 
@@ -134,9 +132,9 @@ def the_pipeline(name: str, root: Path = ROOT) -> str:
     """Return the name when it is a pipeline.
 
     Raises:
-        WorkbenchError: it is not; the message lists those that are.
+        InputError: it is not; the message lists those that are.
     """
     if name not in pipelines(root):
         message = f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(pipelines(root)) or '(none yet)'}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     return name

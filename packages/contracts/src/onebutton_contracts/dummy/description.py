@@ -256,7 +256,9 @@ def read_description(path: Path) -> dict[str, Description]:
             raise InputError(message)
         return {name: _description(one) for name, one in content["tables"].items()}
     except FileNotFoundError:
-        message = f"{path} is not here: who has access to the data fits it with `make dummy-data FIT=1` and commits it"
+        message = (
+            f"{path} is not here: who has access to the data fits it with `make run DATA=dummy FIT=1` and commits it"
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{path} is no description of tables: {error}"
     raise InputError(message)

@@ -53,9 +53,7 @@ def generate(
                 tables[name] = _draw_rows(name, plan, described[name], contracts, tables, rows, chance)
     except (KeyError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
-        message = (
-            f"the description does not fit dummy.yaml: {reason}. Who has access fits it again: `make dummy-data FIT=1`"
-        )
+        message = f"the description does not fit dummy.yaml: {reason}. Who has access fits it again: `make run DATA=dummy FIT=1`"
         raise InputError(message) from None
     return tables
 

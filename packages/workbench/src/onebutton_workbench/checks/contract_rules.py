@@ -11,16 +11,16 @@ Where the history is cut off there is nothing to compare with: OB301 is then NOT
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from onebutton_contracts.compatibility import needs_major
 from onebutton_contracts.contract import Contract, contract_of, load_contract
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.git import call, git, holds, names
 from onebutton_workbench.lineage.changes import NothingToCompareError, default_base, is_commit
-from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
 
 PATTERN = "*.odcs.yaml"
@@ -31,7 +31,7 @@ def earlier(root: Path) -> str:
 
     Raises:
         NothingToCompareError: this is a shallow clone, and that commit is not in it.
-        WorkbenchError: this is no checkout, or has no commit.
+        InputError: this is no checkout, or has no commit.
     """
     try:
         base = default_base(root, os.environ)
@@ -62,7 +62,7 @@ def check(root: Path, base: str = "") -> Iterator[Finding]:
         base: the commit that they are compared with; without one they are held to the standard alone.
 
     Raises:
-        WorkbenchError: git refuses.
+        InputError: git refuses.
     """
     listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", PATTERN)
     for name in names(*listed, folder=root):
@@ -102,4 +102,4 @@ def lint(root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    press("lint", lint)
+    run_stage(lambda: sys.exit(lint()))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from onebutton_workbench.pressed import press
+from onebutton_contracts.errors import run_stage
 from onebutton_workbench.workspace import ROOT
 
 GLOSSARY = Path("docs/glossary.md")
@@ -169,4 +169,4 @@ def refuse(root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    press("glossary", refuse if sys.argv[1:] == ["check"] else mend)
+    run_stage(lambda: sys.exit(refuse()))

@@ -7,13 +7,14 @@ of it, stands with the reason under `[tool.onebutton.licenses]` in the root's py
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from onebutton_contracts.errors import run_stage
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.lineage.fingerprint import locked_versions
-from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
 # Copyleft that reaches over the network, source that is not open, use that is not free. The plain GPL is no finding: it binds who
@@ -80,4 +81,4 @@ def lint(root: Path = ROOT) -> int:
 
 
 if __name__ == "__main__":
-    press("lint", lint)
+    run_stage(lambda: sys.exit(lint()))

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_workbench.pressed import clean_environment, press
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
 
@@ -57,9 +57,7 @@ CHECKS = (
     ),
     Check("contracts that break readers", ("python", "-m", "onebutton_workbench.checks.contract_rules"), "as it says"),
     Check("licences that bind a fork", ("python", "-m", "onebutton_workbench.checks.license_rules"), "as it says"),
-    Check(
-        "words that point at the wrong line", ("python", "-m", "onebutton_workbench.checks.glossary", "check"), FORMAT
-    ),
+    Check("words that point at the wrong line", ("python", "-m", "onebutton_workbench.checks.glossary"), FORMAT),
     Check("a lock that lags behind", ("uv", "lock", "--check", "--offline", "--quiet"), "uv lock"),
     Check(
         "workflows that an attacker could use",
@@ -190,7 +188,3 @@ def lint(root: Path = ROOT) -> int:
         return 1
     print(f"lint: {len(checks)} checks found nothing ({seconds:.1f} s). Next: make types")
     return 0
-
-
-if __name__ == "__main__":
-    press("lint", lint)

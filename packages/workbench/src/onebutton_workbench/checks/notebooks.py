@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebutton_workbench.pressed import clean_environment, press
-from onebutton_workbench.workspace import ROOT, WorkbenchError, the_pipeline
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.workspace import ROOT, the_pipeline
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,7 +41,7 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
     `data = load_stage("flight_delays", "features")`, then `data.outputs["features"]` is a frame.
 
     Raises:
-        WorkbenchError: there is no such pipeline or stage, or it was never run here.
+        InputError: there is no such pipeline or stage, or it was never run here.
     """
     import yaml
 
@@ -51,7 +51,7 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
     if stage not in stages:
         known = ", ".join(name for name in stages if name != "code") or "none was run yet: press `make run`"
         message = f"pipeline {pipeline!r} has no stage {stage!r} that was run; stages: {known}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     inputs, outputs = (_tables(folder, stages[stage].get(side, [])) for side in ("deps", "outs"))
     paths = [folder / entry["path"] for side in ("deps", "outs") for entry in stages[stage].get(side, [])]
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def _tables(folder: Path, entries: list[dict[str, Any]]) -> dict[str, pl.DataFra
         for file in (one for one in files if one.suffix in READERS):
             if not file.exists():
                 message = f"{file} is not here. `make run` writes it"
-                raise WorkbenchError(message)
+                raise InputError(message)
             found[file.stem] = _read(file)
     return found
 
@@ -89,9 +89,3 @@ def strip() -> int:
     notebooks = tracked_notebooks()
     command = ["nbstripout", "--keep-id", *notebooks]
     return subprocess.run(command, cwd=ROOT, check=False).returncode if notebooks else 0
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["strip"]:
-        sys.exit("usage: python -m onebutton_workbench.checks.notebooks strip")
-    press("format", strip)

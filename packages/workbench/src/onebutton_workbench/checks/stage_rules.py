@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import run_stage
 from onebutton_workbench.files import edit_yaml, read_yaml
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.lineage.fingerprint import Lock, innermost, read_lock
@@ -28,7 +29,6 @@ from onebutton_workbench.lineage.imports import (
     unfollowed_imports,
 )
 from onebutton_workbench.lineage.stages import FINGERPRINTS, Stage, body_of, dvc_files, paths, read_stages
-from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
@@ -125,7 +125,7 @@ def check_all(root: Path = ROOT) -> list[Finding]:
     """Hold every `dvc.yaml`, and the code behind its stages, to the rules.
 
     Raises:
-        WorkbenchError: a module has a syntax error.
+        InputError: a module has a syntax error.
     """
     return [finding for file in dvc_files(root) for finding in check(file, root)] + check_imports(root)
 
@@ -194,4 +194,4 @@ def mend_all() -> int:
 
 
 if __name__ == "__main__":
-    press("format" if sys.argv[1:] == ["mend"] else "lint", mend_all if sys.argv[1:] == ["mend"] else lint)
+    run_stage(lambda: sys.exit(lint()))

@@ -8,19 +8,20 @@
 | OB204 | no step and no job may fail unseen |
 | OB205 | a job has a time limit, and says what it may do |
 | OB211 | a line of a recipe is one simple command |
-| OB212 | a button has a help line |
+| OB212 | a button has a help line, or a comment above it says who presses it |
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import run_stage
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.pressed import press
 from onebutton_workbench.workspace import ROOT
 
 # `WHY="$WHY"` hands a variable of the step over: the shell keeps it one word, and the Makefile never expands a value
@@ -80,6 +81,7 @@ def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
 def check_makefile(text: str, place: str = "Makefile") -> Iterator[Finding]:
     """Hold the Makefile to the rules."""
     targets = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
+    above = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("\t"):
             command = line[1:].lstrip("@")
@@ -91,9 +93,10 @@ def check_makefile(text: str, place: str = "Makefile") -> Iterator[Finding]:
                     words,
                     "one command a line; more than that belongs into a module with a test",
                 )
-        elif (target := targets.match(line)) and "##" not in target["rest"]:
+        elif (target := targets.match(line)) and "##" not in target["rest"] and not above.startswith("# "):
             words = f"the button {target['name']!r} has no help line, so nobody will find it"
             yield Finding("OB212", f"{place}:{number}", words, "write `## what it does` behind it")
+        above = line
 
 
 def check_all(root: Path = ROOT) -> list[Finding]:
@@ -112,4 +115,4 @@ def lint() -> int:
 
 
 if __name__ == "__main__":
-    press("lint", lint)
+    run_stage(lambda: sys.exit(lint()))

@@ -14,12 +14,12 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import configured, why
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call, holds, names, shortened
 from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.lineage.tracked_data import FOLDER, Tracked, digest, signature, tracked
-from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.workspace import WorkbenchError
 
 NOTES = ".dvc/tmp/onebutton-data"  # which digest what lies here has, so that nothing is read twice
 
@@ -32,7 +32,7 @@ def bring(root: Path, pipeline: str = "") -> None:
         pipeline: whose data; when empty, that of all.
 
     Raises:
-        WorkbenchError: it is not here, or somebody's own data lies in its place; nothing was changed then.
+        InputError: it is not here, or somebody's own data lies in its place; nothing was changed then.
     """
     if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
         return  # nothing is committed yet, or this is no checkout
@@ -108,7 +108,7 @@ def _check(
     """Refuse what cannot be put right here.
 
     Raises:
-        WorkbenchError: as `bring`.
+        InputError: as `bring`.
     """
     if own:
         one = own[0]
@@ -117,7 +117,7 @@ def _check(
             f"`dvc add {one.path}` (a table of another source: `make data-add`); to take the committed one, "
             "move yours away and press `make pull`. No stage was run"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     away = [one for one in (*older, *missing) if one.md5 and not cached(one.md5, cache)]
     if not away:
         return
@@ -125,7 +125,7 @@ def _check(
     first = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
     what = "is that of an earlier commit, and the committed one is not here" if away[0] in older else "is not here"
     message = f"{_paths(away)}, which {away[0].file} names, {what}: {first}`make pull` fetches it. No stage was run"
-    raise WorkbenchError(message)
+    raise InputError(message)
 
 
 def _paths(some: Sequence[Tracked]) -> str:
@@ -136,7 +136,7 @@ def _check_out(some: Sequence[Tracked], root: Path) -> None:
     """Take committed data out of DVC's cache.
 
     Raises:
-        WorkbenchError: DVC refuses.
+        InputError: DVC refuses.
     """
     if not some:
         return
@@ -145,7 +145,7 @@ def _check_out(some: Sequence[Tracked], root: Path) -> None:
         message = (
             f"DVC does not put {_paths(some)} in place: {why(done.stdout + done.stderr)}. Perhaps `make pull` does"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     for one in some:
         print(f"run: {one.path} is now the one that {one.file} names", flush=True)
 

@@ -1,4 +1,4 @@
-"""A copy of a pipeline that runs on dummy data: the work of `make dummy-data` and `make run DATA=dummy`.
+"""A copy of a pipeline that runs on dummy data: the work of `make run DATA=dummy`.
 
 It stands in `.dummy/<pipeline>-dummy`, a DVC repository of its own, so nothing that it makes mixes with results of real data.
 """
@@ -6,7 +6,6 @@ It stands in `.dummy/<pipeline>-dummy`, a DVC repository of its own, so nothing 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,14 +18,15 @@ from onebutton_contracts.dummy.plan import Plan, contracts_of, load_plan
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_tracking.results import produced_files
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import names
 from onebutton_workbench.lineage.stages import FINGERPRINTS
-from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, pipelines
 
 PLACE = Path(".dummy")
 DESCRIPTION = "dummy.json"
 DEFAULT_ROWS = 50_000
+ROWS = ".rows"  # in the copy: how many were drawn
 
 
 def folder_of(pipeline: str, root: Path = ROOT) -> Path:
@@ -39,7 +39,7 @@ def make(pipeline: str, rows: int, root: Path = ROOT) -> Path:
 
     Raises:
         InputError: the pipeline has no plan or no description, or they do not fit.
-        WorkbenchError: git refuses.
+        InputError: git refuses.
     """
     source, target = root / "pipelines" / pipeline, folder_of(pipeline, root)
     plan = load_plan(source)
@@ -50,6 +50,7 @@ def make(pipeline: str, rows: int, root: Path = ROOT) -> Path:
         relax(file)
     for name, contract in contracts_of(plan, target).items():
         write_parquet(tables[name], target / plan.tables[name].file, contract)
+    (target / ROWS).write_text(str(rows), encoding="utf-8")
     if not (target / ".dvc").is_dir():
         call(["dvc", "init", "--quiet", "--no-scm"], target)
     return target
@@ -75,7 +76,7 @@ def drop_stage(dvc_yaml: Path, stage: str) -> None:
     content = yaml.load(dvc_yaml.read_text(encoding="utf-8"))
     if stage not in content["stages"]:
         message = f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced"
-        raise WorkbenchError(message)
+        raise InputError(message)
     del content["stages"][stage]
     outs: list[Any] = content["stages"]["code"]["outs"]
     content["stages"]["code"]["outs"] = [out for out in outs if f"{FINGERPRINTS}/{stage}" not in (out, *_keys(out))]
@@ -107,15 +108,15 @@ def call(command: list[str], folder: Path) -> None:
     """Call a program in the copy.
 
     Raises:
-        WorkbenchError: it failed; it said why.
+        InputError: it failed; it said why.
     """
     environment = clean_environment() | {"DVC_NO_ANALYTICS": "1"}
     if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
         message = f"{' '.join(command)} failed in {folder} and says why above"
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
-def fit(pipeline: str, root: Path = ROOT) -> None:
+def describe_tables(pipeline: str, root: Path = ROOT) -> None:
     """Fit the description of a pipeline's tables; needs the real ones.
 
     Raises:
@@ -136,7 +137,7 @@ def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
 
     Raises:
         InputError: the real table is not here.
-        WorkbenchError: the stage that makes the table failed.
+        InputError: the stage that makes the table failed.
     """
     from onebutton_contracts.samples import sample
     from onebutton_evaluation.fidelity import Task, measure, shuffled
@@ -159,32 +160,30 @@ def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
     return {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in stand_ins.items()}
 
 
-def dummy_data() -> int:
-    """Fit, draw and judge; the work of `make dummy-data`.
+def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
+    """Draw the tables, run the copy's stages, and say whether the tables resemble the real ones as they must.
+
+    Args:
+        pipeline: its name.
+        rows: of each table; None for as many as the last time.
+        fit: whether to describe the real tables first and to judge the resemblance at the end.
 
     Raises:
-        WorkbenchError: no pipeline is named, or ROWS is no number.
+        InputError: a table or the plan is not here, or a stage failed.
     """
-    pipeline = the_pipeline(value("PIPELINE") or next(iter(with_plan()), ""))
-    rows = rows_asked()
-    try:
-        if value("FIT"):
-            fit(pipeline)
-            print(
-                f"dummy-data: described in pipelines/{pipeline}/{DESCRIPTION}; read it before you commit it", flush=True
-            )
-        target = make(pipeline, rows)
-        print(f"dummy-data: {rows:,} rows a table in {target.relative_to(ROOT)}", flush=True)
-        if not value("FIT"):
-            print(f"dummy-data: done. Next: make run DATA=dummy PIPELINE={pipeline}")
-            return 0
-        return tell(judge(pipeline), pipeline)
-    except InputError as error:
-        raise WorkbenchError(str(error)) from None
+    if fit:
+        describe_tables(pipeline)
+        print(f"run: described in pipelines/{pipeline}/{DESCRIPTION}; read it before you commit it", flush=True)
+    rows = rows or rows_before(pipeline)
+    folder = make(pipeline, rows)
+    print(f"run: {rows:,} rows a table in {folder.relative_to(ROOT)}", flush=True)
+    call(["dvc", "repro"], folder)
+    print(f"run: {pipeline} ran on DUMMY data in {folder.relative_to(ROOT)}", flush=True)
+    return tell(judge(pipeline), pipeline) if fit else True
 
 
-def tell(found: dict[str, Any], pipeline: str) -> int:
-    """Print the report, keep it as JSON, and fail when the stand-in misses a gate."""
+def tell(found: dict[str, Any], pipeline: str) -> bool:
+    """Print the report, keep it as JSON, and say whether the copy keeps every gate."""
     report = {name: {key: round(number, 4) for key, number in vars(one).items()} for name, one in found.items()}
     file = ROOT / "pipelines" / pipeline / "dummy-fidelity.json"
     file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -195,27 +194,15 @@ def tell(found: dict[str, Any], pipeline: str) -> int:
     gates = found["copula"].gates
     for gate, holds in gates.items():
         print(f"  {'passed' if holds else 'failed'}  {gate}")
-    return 0 if all(gates.values()) else 1
+    return all(gates.values())
 
 
-def rows_asked() -> int:
-    """Read ROWS.
-
-    Raises:
-        WorkbenchError: it is no whole number from 1 on.
-    """
-    text = value("ROWS") or str(DEFAULT_ROWS)
-    if not text.isdigit() or int(text) < 1:
-        message = f"ROWS must be a whole number from 1 on, it is {text!r}"
-        raise WorkbenchError(message)
-    return int(text)
+def rows_before(pipeline: str, root: Path = ROOT) -> int:
+    """Return how many rows were drawn the last time: a number that was typed once stays until another is."""
+    file = folder_of(pipeline, root) / ROWS
+    return int(file.read_text(encoding="utf-8")) if file.is_file() else DEFAULT_ROWS
 
 
 def with_plan(root: Path = ROOT) -> list[str]:
     """List the pipelines that have a plan for dummy data."""
     return [name for name in pipelines(root) if (root / "pipelines" / name / "dummy.yaml").is_file()]
-
-
-if __name__ == "__main__":
-    os.chdir(ROOT)
-    press("dummy-data", dummy_data)

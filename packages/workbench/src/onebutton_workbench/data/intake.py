@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import shutil
 import subprocess
@@ -21,8 +20,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 LIMIT = 1000  # MB, of what is fetched and of what is unpacked
 CHUNK = 1 << 20
@@ -69,46 +68,50 @@ class Request:
         return Path(path).name or "the file"
 
 
-def read_request(root: Path = ROOT) -> Request:
-    """Read what was typed, and refuse what could not be taken in before anything is fetched.
+def read_request(  # noqa: PLR0913  a table has as many facts
+    *, pipeline: str, url: str, file: str, sha256: str, license_: str, name: str, limit: int = LIMIT, root: Path = ROOT
+) -> Request:
+    """Refuse what could not be taken in, before anything is fetched; the values are those that the button takes, `limit` in MB.
 
     Raises:
-        WorkbenchError: a value is missing or wrong, or the pipeline has a table of that name.
+        InputError: a value is missing or wrong, or the pipeline has a table of that name.
     """
-    if not value("PIPELINE"):
+    if not pipeline:
         message = (
             f"PIPELINE= says which pipeline takes the table in. It can be: {', '.join(pipelines(root)) or '(none yet)'}"
         )
-        raise WorkbenchError(message)
-    pipeline = the_pipeline(value("PIPELINE"), root)
-    url, file = value("URL"), value("FILE")
+        raise InputError(message)
+    the_pipeline(pipeline, root)
     if bool(url) == bool(file):
-        raise WorkbenchError("say where the table is: URL=https://... or FILE=path, one of them")
+        raise InputError("say where the table is: URL=https://... or FILE=path, one of them")
     if url and urlsplit(url).scheme not in {"http", "https"}:
-        raise WorkbenchError("URL must begin with https:// or http://; of a file here FILE= names the path")
+        raise InputError("URL must begin with https:// or http://; of a file here FILE= names the path")
     request = Request(
         url or file,
-        value("SHA256").lower(),
-        _license(value("LICENSE")),
-        value("NAME"),
+        sha256.lower(),
+        _license(license_),
+        name,
         pipeline,
-        _limit(value("LIMIT")),
+        limit * 10**6,
     )
+    if limit < 1:
+        message = f"LIMIT must be a whole number of MB from 1 on, it is {limit}"
+        raise InputError(message)
     if not re.fullmatch(r"[0-9a-f]{64}", request.sha256):
         message = (
             "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
             "`sha256sum` prints them. Without it nobody could tell a changed file from the one that you looked at"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", request.name):
         message = f"NAME= must be a name in small letters, such as weather, it is {request.name!r}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     for path in written(request, root):
         if path.exists():
             message = (
                 f"{path.relative_to(root)} is there already; choose another NAME, or remove it with its contract first"
             )
-            raise WorkbenchError(message)
+            raise InputError(message)
     return request
 
 
@@ -122,14 +125,7 @@ def _license(text: str) -> str:
             "LICENSE= must say under which licence the data may be used, as SPDX names it, such as CC-BY-4.0 "
             f"(https://spdx.org/licenses), or LicenseRef-internal for data of your own; it is {text!r}"
         )
-        raise WorkbenchError(message) from None
-
-
-def _limit(text: str) -> int:
-    if text and not (text.isdigit() and int(text)):
-        message = f"LIMIT must be a whole number of MB, it is {text!r}"
-        raise WorkbenchError(message)
-    return int(text or LIMIT) * 10**6
+        raise InputError(message) from None
 
 
 def written(request: Request, root: Path) -> tuple[Path, Path, Path]:
@@ -143,7 +139,7 @@ def fetch(request: Request, target: Path) -> None:
     """Copy the source to a file, and hold it to its limit and its hash.
 
     Raises:
-        WorkbenchError: it cannot be had, is too large, or is another file than the hash says.
+        InputError: it cannot be had, is too large, or is another file than the hash says.
     """
     digest, size = hashlib.sha256(), 0
     try:
@@ -155,23 +151,23 @@ def fetch(request: Request, target: Path) -> None:
                         f"{request.public_source} has more than {request.limit / 1e6:,.0f} MB, so it was not taken in; "
                         "LIMIT=<MB> allows more when that is what it should be"
                     )
-                    raise WorkbenchError(message)
+                    raise InputError(message)
                 digest.update(chunk)
                 out.write(chunk)
     except urllib.error.HTTPError as error:
         error.close()  # it holds the connection
         message = f"{request.public_source} answers {error.code} {error.reason}; nothing was taken in"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         message = f"{request.public_source} cannot be read: {reason}; nothing was taken in"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     if digest.hexdigest() != request.sha256:
         message = (
             f"{request.public_source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
             "it is another file, so it was not taken in. Ask the publisher of the data which is right"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 @contextmanager
@@ -195,7 +191,7 @@ def take_in(request: Request, root: Path = ROOT) -> list[str]:
 
     Raises:
         InputError: the file, or the table in it, is not what can be taken in.
-        WorkbenchError: it cannot be had, or DVC refuses.
+        InputError: it cannot be had, or DVC refuses.
     """
     from onebutton_contracts.contract import contract_of
     from onebutton_contracts.intake.archives import unpack
@@ -231,14 +227,14 @@ def track(table: Path, root: Path) -> None:
     """Have DVC track a file.
 
     Raises:
-        WorkbenchError: DVC refuses.
+        InputError: DVC refuses.
     """
     environment = clean_environment() | {"DVC_NO_ANALYTICS": "1"}
     command = ["dvc", "--wait-for-lock", "add", "--quiet", table.relative_to(root).as_posix()]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         message = f"DVC does not track {table.relative_to(root)}: {' '.join(done.stderr.split())}"
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 @contextmanager
@@ -262,20 +258,10 @@ def undone_on_failure(request: Request, root: Path) -> Iterator[None]:
         raise
 
 
-def data_add(root: Path = ROOT) -> int:
-    """Take in what was typed, and say what to do next."""
-    request = read_request(root)
-    try:
-        facts = take_in(request, root)
-    except InputError as error:
-        raise WorkbenchError(str(error)) from None
+def data_add(request: Request, root: Path = ROOT) -> None:
+    """Take a table in, and say what to do next."""
+    facts = take_in(request, root)
     print("\n".join(f"data-add: {fact}" for fact in facts))
     contract, table, tracked = (path.relative_to(root).as_posix() for path in written(request, root))
     print(f"data-add: {table} is tracked. Read {contract}: each guess in it is yours to decide")
     print(f"data-add: Next: git add {contract} {tracked} {Path(table).parent.as_posix()}/.gitignore")
-    return 0
-
-
-if __name__ == "__main__":
-    os.chdir(ROOT)
-    press("data-add", data_add)

@@ -6,19 +6,17 @@ every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import tracked
-from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, the_pipeline
 
 NAME = "storage"
 PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", re.ASCII)
@@ -57,7 +55,7 @@ MISSING = (
 )  # DVC begins to list what is neither here nor there
 
 
-class UnreachableError(Exception):
+class UnreachableError(InputError):
     """The remote gave no answer, so nobody can say what it holds; the message says why."""
 
 
@@ -80,14 +78,14 @@ def configured(root: Path) -> Remote | None:
     """Read which remote DVC uses; None when none is set.
 
     Raises:
-        WorkbenchError: the configuration cannot be read.
+        InputError: the configuration cannot be read.
     """
     settings = ConfigParser(interpolation=None)
     try:
         settings.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
     except (ConfigError, ValueError) as error:
         message = f".dvc/config cannot be read: {' '.join(str(error).split())}. `git restore .dvc/config` mends it"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     name = settings.get("core", "remote", fallback="")
     url = settings.get(f"'remote \"{name}\"'", "url", fallback="")
     if not url:
@@ -148,14 +146,14 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     """Send data to the remote, or fetch it: `push` or `pull`.
 
     Raises:
-        WorkbenchError: there is nothing to send to, it refuses, or it lacks what no stage makes; what was here and there stays
+        InputError: there is nothing to send to, it refuses, or it lacks what no stage makes; what was here and there stays
             as it was, what arrived stays.
     """
     remote = configured(root)
     if remote is None:
         words = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
         if direction == "push":
-            raise WorkbenchError(words)
+            raise InputError(words)
         print(f"pull: nothing to fetch, {words}")
         return 0
     preposition = "to" if direction == "push" else "from"
@@ -169,10 +167,10 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     reason, missing = why(said), any(words in said for words in MISSING)
     if done.returncode and (not missing or any(reason == words for _, words in REASONS)):
         message = f"{remote.url}: {reason}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     if missing and direction == "push":  # DVC only warns of what it cannot send
         message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
-        raise WorkbenchError(message)
+        raise InputError(message)
     if missing:
         print(f"pull: {_lacking(remote, said, root)}")
         return 0
@@ -193,7 +191,7 @@ def _lacking(remote: Remote, said: str, root: Path) -> str:
     """Say what is to be done about data that the remote lacks.
 
     Raises:
-        WorkbenchError: no stage makes it.
+        InputError: no stage makes it.
     """
     listed = set(said.splitlines())
     gone = [one.path for one in tracked(root, new=True) if listed & {one.path, f"md5: {one.md5}"}]
@@ -202,7 +200,7 @@ def _lacking(remote: Remote, said: str, root: Path) -> str:
             f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
             "`make push` where it was added sends it"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     return "what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest"
 
 
@@ -210,24 +208,24 @@ def choose(url: str, root: Path) -> int:
     """Write a remote into `.dvc/config`, or say which is there when no URL was typed.
 
     Raises:
-        WorkbenchError: the URL is neither `s3://bucket/folder` nor an absolute folder, or holds a key.
+        InputError: the URL is neither `s3://bucket/folder` nor an absolute folder, or holds a key.
     """
     if url:
         if "@" in url or "?" in url:
-            raise WorkbenchError(
+            raise InputError(
                 "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID and so on"
             )
         if not PLACE.fullmatch(url) and not Path(url).is_absolute():
             message = f"URL can be s3://bucket/folder or an absolute folder, not {url!r}; nothing was changed"
-            raise WorkbenchError(message)
+            raise InputError(message)
         command = ["dvc", "--quiet", "remote", "add", "--force", "--default", NAME, url]
         done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
         if done.returncode:
             message = f"nothing was changed: {why(done.stdout + done.stderr)}"
-            raise WorkbenchError(message)
+            raise InputError(message)
     remote = configured(root)
     if remote is None:
-        raise WorkbenchError("no remote is set. `make remote URL=s3://bucket/folder` sets one")
+        raise InputError("no remote is set. `make remote URL=s3://bucket/folder` sets one")
     print(f"remote: {remote.url}, {'shared' if remote.shared else 'a folder here, shared with nobody'}")
     if remote.shared:
         try:
@@ -238,17 +236,3 @@ def choose(url: str, root: Path) -> int:
     if url:
         print("remote: Next: make push, then commit .dvc/config")
     return 0
-
-
-def work() -> int:
-    """Do what the button says that was pressed."""
-    button = sys.argv[1]
-    if button == "remote":
-        return choose(value("URL"), ROOT)
-    pipeline = value("PIPELINE")
-    return transfer(button, ROOT, the_pipeline(pipeline, ROOT) if pipeline else "")
-
-
-if __name__ == "__main__":
-    os.chdir(ROOT)
-    press(sys.argv[1], work)

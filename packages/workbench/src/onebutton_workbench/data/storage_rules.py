@@ -20,7 +20,6 @@ from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import call, names
 from onebutton_workbench.lineage.stages import FINGERPRINTS, dvc_files
 from onebutton_workbench.lineage.tracked_data import tracked
-from onebutton_workbench.workspace import WorkbenchError
 
 CONTRACT = ".odcs.yaml"
 
@@ -107,7 +106,7 @@ def check(root: Path, remote: Remote) -> list[Finding]:
 
     Raises:
         UnreachableError: the remote does not answer, so nobody can say.
-        WorkbenchError: a committed file cannot be read.
+        InputError: a committed file cannot be read.
     """
     in_git = set(names("ls-tree", "-r", "-z", "--name-only", "HEAD", folder=root))
     locks = [file.with_name("dvc.lock").relative_to(root).as_posix() for file in dvc_files(root)]
@@ -116,7 +115,7 @@ def check(root: Path, remote: Remote) -> list[Finding]:
         shown = call("show", f"HEAD:./{lock}", folder=root)
         if shown.returncode:
             message = f"{lock} cannot be read from the last commit: {shown.stderr.strip()}"
-            raise WorkbenchError(message)
+            raise InputError(message)
         stages += read_made(lock, parse_yaml(shown.stdout, lock), in_git)
     stages += [
         Made(one.file, "", {}, (), {one.path: one.md5}) for one in tracked(root) if one.file in in_git and one.md5

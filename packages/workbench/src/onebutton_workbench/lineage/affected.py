@@ -1,4 +1,4 @@
-"""Say which members and stages a change reaches, and why. The work of `make affected`.
+"""Say which members and stages a change reaches, and why. The work of `make status AFFECTED=1`.
 
 A file belongs to a member; a member reaches all that declare it. Where that cannot be said, everything counts as reached: a
 change may be tested too much, never too little.
@@ -11,17 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, default_base
 from onebutton_workbench.lineage.rerun import stages_to_rerun
-from onebutton_workbench.pressed import press, value
-from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, member_paths, members
+from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
 RESULTS = "dvc.lock"  # of the root: `make run` writes it, as it writes report.md, and no test reads it
 SHOWN = 2  # files, as many as fit a line
 
 
-class EverythingError(WorkbenchError):
+class EverythingError(InputError):
     """A change concerns every member; the message says which."""
 
 
@@ -53,13 +53,13 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
         environment: in which GitHub Actions names that branch.
 
     Raises:
-        WorkbenchError: the typed commit is unknown.
+        InputError: the typed commit is unknown.
     """
     if base:
         check_base(base, root)
     try:
         return reach(changes_since(base or default_base(root, environment), root), root)
-    except WorkbenchError as error:
+    except InputError as error:
         return everything(root, str(error))
 
 
@@ -67,7 +67,7 @@ def everything(root: Path, why: str) -> Affected:
     """Take every member, for one reason."""
     try:
         paths = member_paths(root)
-    except WorkbenchError:
+    except InputError:
         paths = []  # the root's own pyproject.toml is what cannot be read, and the reason says so
     return Affected(dict.fromkeys(paths, why), words=why, everything=True)
 
@@ -76,7 +76,7 @@ def reach(changes: Changes, root: Path) -> Affected:
     """Find what changed files reach.
 
     Raises:
-        WorkbenchError: it cannot be said, or is everything.
+        InputError: it cannot be said, or is everything.
     """
     workspace = members(root)
     reached = members_reached(changes.files, workspace)
@@ -157,17 +157,13 @@ def table(rows: Mapping[str, str]) -> list[str]:
     return [f"{name:<{width}}  {why}" for name, why in rows.items()]
 
 
-def report(root: Path = ROOT) -> int:
+def report(root: Path = ROOT, base: str = "") -> int:
     """Print each member and each stage reached, with the reason."""
-    found = affected(root, value("BASE"))
+    found = affected(root, base)
     for line in table({str(path): why for path, why in found.members.items()}):
         print(line)
     if found.stages:
         print("", "would rerun, and then what reads their outputs:", *table(found.stages), "", sep="\n")
     next_press = ". Next: make test AFFECTED=1" if found.members else ""
-    print(f"affected: {'everything: ' if found.everything else ''}{found.words}{next_press}")
+    print(f"status: {'everything: ' if found.everything else ''}{found.words}{next_press}")
     return 0
-
-
-if __name__ == "__main__":
-    press("affected", report)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import git
-from onebutton_workbench.workspace import WorkbenchError
 
 MAIN = "main"
 
 
-class NothingToCompareError(WorkbenchError):
+class NothingToCompareError(InputError):
     """There is no commit to compare with; the message says why."""
 
 
@@ -33,7 +33,7 @@ def is_commit(name: str, root: Path) -> bool:
     """Whether a branch, a tag or a hash names a commit that is here."""
     try:
         git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=root)
-    except WorkbenchError:
+    except InputError:
         return False
     return True
 
@@ -42,11 +42,11 @@ def check_base(base: str, root: Path) -> None:
     """Refuse a BASE that names no commit.
 
     Raises:
-        WorkbenchError: it names none.
+        InputError: it names none.
     """
     if not is_commit(base, root):
         message = f"{base!r} is no commit here. BASE takes a branch, a tag or a commit, such as BASE=main"
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 def target_branch(environment: Mapping[str, str]) -> str:
@@ -70,7 +70,7 @@ def default_base(root: Path, environment: Mapping[str, str]) -> str:
 
     Raises:
         NothingToCompareError: there is no such branch here.
-        WorkbenchError: this is no checkout.
+        InputError: this is no checkout.
     """
     git("rev-parse", "--is-inside-work-tree", folder=root)
     event = environment.get("GITHUB_EVENT_NAME", "")
@@ -94,11 +94,11 @@ def changes_since(base: str, root: Path) -> Changes:
 
     Raises:
         NothingToCompareError: the two have no commit in common.
-        WorkbenchError: git refuses.
+        InputError: git refuses.
     """
     try:
         parted = git("merge-base", base, "HEAD", folder=root)
-    except WorkbenchError:
+    except InputError:
         message = f"{base} and this branch have no commit in common here; in a shallow clone `git fetch --unshallow` brings it"
         raise NothingToCompareError(message) from None
     edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", parted, folder=root)

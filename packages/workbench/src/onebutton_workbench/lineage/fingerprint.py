@@ -19,10 +19,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import call
 from onebutton_workbench.lineage.imports import Module, direct_imports, reach, read_syntax
 from onebutton_workbench.lineage.stages import FINGERPRINTS, Stage, read_stages
-from onebutton_workbench.workspace import WorkbenchError, distribution, find_root, member_paths, read_toml
+from onebutton_workbench.workspace import distribution, find_root, member_paths, read_toml
 
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
 NOT_DATA = {".py", ".pyc", ".pyi", ".typed"}
@@ -99,7 +100,7 @@ def _in_git(root: Path) -> frozenset[str] | None:
     sources = [f"{path.as_posix()}/src" for path in member_paths(root)]
     try:
         listed = call("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources, folder=root)
-    except WorkbenchError:  # there is no git here
+    except InputError:  # there is no git here
         return None
     return frozenset(listed.stdout.split("\0")) if listed.returncode == 0 else None
 
@@ -205,7 +206,7 @@ def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
         One line per module, per data file and per third-party package; equal text, equal meaning.
 
     Raises:
-        WorkbenchError: an entry is no module of the workspace, or a module cannot be parsed.
+        InputError: an entry is no module of the workspace, or a module cannot be parsed.
     """
     code: set[str] = set()
     data: set[str] = set()
@@ -218,7 +219,7 @@ def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
                 packages.update(direct_imports(module, root)[1])
         except KeyError:
             message = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
-            raise WorkbenchError(message) from None
+            raise InputError(message) from None
     third_party = sorted({line for name in innermost(packages) for line in lock.lines(name)})
     lines = [f"algorithm {ALGORITHM}", *sorted(code, key=lambda line: line[18:]), *sorted(data), *third_party]
     return "\n".join(lines) + "\n"
@@ -247,7 +248,7 @@ def _of_stage(stage: Stage, folder: Path, root: Path, lock: Lock) -> str:
         message = (
             f"{folder / 'dvc.yaml'}: stage {stage.name!r} does not run `python -m <module>`, so its code is unknown"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     return fingerprint(stage.modules, root, lock)
 
 
@@ -255,7 +256,7 @@ def main() -> int:
     """Write the fingerprints of the `dvc.yaml` in the current folder, as DVC calls it."""
     try:
         write_fingerprints(Path.cwd(), find_root(Path.cwd()))
-    except WorkbenchError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
-from onebutton_workbench.workspace import WorkbenchError, member_paths
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.workspace import member_paths
 
 IMPORT_LEVEL = 4  # arguments of `__import__` before the one that makes it relative
 BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}  # where statements stand in a statement
@@ -45,7 +46,7 @@ class Module:
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
 
-class UnreadableModuleError(WorkbenchError):
+class UnreadableModuleError(InputError):
     """A module with a syntax error; the message names file and line."""
 
 

@@ -28,7 +28,7 @@ def stages_to_rerun(
         Each stage as DVC addresses it, such as `pipelines/flight_delays/dvc.yaml:train`, with the reason.
 
     Raises:
-        WorkbenchError: a `dvc.yaml` or a module cannot be read.
+        InputError: a `dvc.yaml` or a module cannot be read.
     """
     if not files:
         return {}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_yaml
-from onebutton_workbench.workspace import WorkbenchError
 
 FINGERPRINTS = ".code"
 _BETWEEN = ";&|\n"  # what stands between the commands of a shell line
@@ -118,7 +118,7 @@ def resolved(dvc_yaml: Path, root: Path) -> dict[str, dict[str, Any]]:
     """Read the stages that DVC makes of a plan: `${…}` filled in, and one for each item of `foreach` and `matrix`.
 
     Raises:
-        WorkbenchError: DVC cannot tell what a `${…}` is.
+        InputError: DVC cannot tell what a `${…}` is.
     """
     content = read_yaml(dvc_yaml)
     plan: dict[str, Any] = {
@@ -137,5 +137,5 @@ def resolved(dvc_yaml: Path, root: Path) -> dict[str, dict[str, Any]]:
             found: dict[str, dict[str, Any]] = DataResolver(repo, str(dvc_yaml.parent), content).resolve()["stages"]
     except DvcException as error:
         message = f"{dvc_yaml.relative_to(root)}: DVC cannot fill it in: {' '.join(str(error).split())}"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     return found

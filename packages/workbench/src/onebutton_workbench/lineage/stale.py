@@ -32,7 +32,7 @@ def unrun(dvc_yaml: Path, root: Path) -> list[Finding]:
     """Compare the stages of one `dvc.yaml` with its `dvc.lock`.
 
     Raises:
-        WorkbenchError: a module has a syntax error, a stage runs none of the workspace, or DVC cannot fill a `${…}` in.
+        InputError: a module has a syntax error, a stage runs none of the workspace, or DVC cannot fill a `${…}` in.
     """
     place = dvc_yaml.relative_to(root).as_posix()
     lock_file = dvc_yaml.with_name("dvc.lock")

@@ -39,7 +39,7 @@ def tracked(root: Path, *, new: bool = False) -> list[Tracked]:
         new: whether those count that are not added yet.
 
     Raises:
-        WorkbenchError: one cannot be read, or this is no checkout.
+        InputError: one cannot be read, or this is no checkout.
     """
     which = ("--cached", "--others", "--exclude-standard") if new else ("--cached",)
     listed = names("ls-files", "-z", *which, "--deduplicate", "--", "*.dvc", folder=root)

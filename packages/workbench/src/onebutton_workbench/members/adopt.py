@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.identity import (
@@ -26,8 +27,7 @@ from onebutton_workbench.members.identity import (
 from onebutton_workbench.members.manifest import MANIFEST, Manifest, parse_manifest, read_manifest, with_value
 from onebutton_workbench.members.remove import remove
 from onebutton_workbench.members.upstream import fetch, find_baseline
-from onebutton_workbench.pressed import press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, members
+from onebutton_workbench.workspace import members
 
 PATIENCE = 30.0  # seconds that upstream has for an answer: adoption works without one
 
@@ -80,7 +80,7 @@ def baseline(root: Path, url: str) -> tuple[str, str]:
     """
     try:
         return find_baseline(root, fetch(root, url, PATIENCE), "").commit, ""
-    except WorkbenchError as error:
+    except InputError as error:
         forked = len(git("rev-list", "--max-count=2", "HEAD", folder=root).split()) > 1
         remark = f"NOT RUN: asking upstream which of its commits is in here: {error}. `make upgrade` asks again"
         return git("rev-parse", "HEAD", folder=root) if forked else "", remark
@@ -115,7 +115,7 @@ def sample_pipelines(root: Path, manifest: Manifest, choice: str) -> list[str]:
         choice: as typed; `remove` takes every pipeline out.
 
     Raises:
-        WorkbenchError: the choice is another, or the repo was adopted before: its pipelines may be the team's by now.
+        InputError: the choice is another, or the repo was adopted before: its pipelines may be the team's by now.
     """
     if not choice:
         return []
@@ -123,14 +123,14 @@ def sample_pipelines(root: Path, manifest: Manifest, choice: str) -> list[str]:
         message = (
             f"SAMPLES={choice} is not understood: SAMPLES=remove takes the sample pipelines out, without it they stay"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     here = [member.path.name for member in members(root) if member.is_pipeline]
     if manifest.name:
         message = (
             f"this is {manifest.name} already, so its pipelines may be yours and none is taken out. "
             f"`make remove MEMBER={','.join(here) or 'name'}` takes out those that you name"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     return here
 
 
@@ -144,7 +144,7 @@ def adopt(root: Path, name: str, owner: str, samples: str = "") -> int:
         samples: `remove` takes the sample pipelines out as well.
 
     Raises:
-        WorkbenchError: a value is refused, or something is not committed; nothing was changed.
+        InputError: a value is refused, or something is not committed; nothing was changed.
     """
     manifest = read_manifest(root)
     leaving = sample_pipelines(root, manifest, samples)
@@ -173,7 +173,3 @@ def adopt(root: Path, name: str, owner: str, samples: str = "") -> int:
         sep="\n",
     )
     return 0
-
-
-if __name__ == "__main__":
-    press("adopt", lambda: adopt(ROOT, value("NAME"), value("OWNER"), value("SAMPLES")))

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import git, names
 from onebutton_workbench.members.manifest import Owner
-from onebutton_workbench.pressed import clean_environment
 
 BASE, TEAM, UPSTREAM = 1, 2, 3  # the stages of git's index
 GIT_NAMES = {"team": "ours", "upstream": "theirs"}

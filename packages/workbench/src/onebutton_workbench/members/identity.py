@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.members.manifest import MANIFEST, Manifest
-from onebutton_workbench.workspace import WorkbenchError
 
 KEPT = ("LICENSE", "CHANGELOG.md", MANIFEST, "uv.lock")  # law, history, and what has rules of its own
 ANY_TEAM = "/*"
@@ -67,7 +67,7 @@ def check_name(name: str, upstream: Identity, locked: Collection[str]) -> None:
         locked: the distributions that are used here.
 
     Raises:
-        WorkbenchError: it is no such name, or something else has it.
+        InputError: it is no such name, or something else has it.
     """
     if not name:
         what = "NAME is missing: give your project's, as in NAME=acme"
@@ -80,14 +80,14 @@ def check_name(name: str, upstream: Identity, locked: Collection[str]) -> None:
     else:
         return
     message = f"{what}. Nothing was changed"
-    raise WorkbenchError(message)
+    raise InputError(message)
 
 
 def check_owner(owner: str, upstream: Identity) -> None:
     """Refuse what GitHub could not ask for a review.
 
     Raises:
-        WorkbenchError: it is neither `@org/team` nor `@user`, or it is upstream's.
+        InputError: it is neither `@org/team` nor `@user`, or it is upstream's.
     """
     match = OWNER.fullmatch(owner)
     if not owner:
@@ -99,7 +99,7 @@ def check_owner(owner: str, upstream: Identity) -> None:
     else:
         return
     message = f"{what}. Nothing was changed"
-    raise WorkbenchError(message)
+    raise InputError(message)
 
 
 def home_of(origin: str, name: str, owner: str, upstream: Identity) -> str:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebutton_workbench.pressed import clean_environment
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import Member
 
 LOCK = "uv.lock"

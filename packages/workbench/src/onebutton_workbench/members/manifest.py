@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from onebutton_workbench.workspace import WorkbenchError
+from onebutton_contracts.errors import InputError
 
 MANIFEST = ".onebutton.toml"
 Owner = Literal["upstream", "team", "shared"]
@@ -48,13 +48,13 @@ def parse_manifest(text: str) -> Manifest:
     """Read the text of a manifest.
 
     Raises:
-        WorkbenchError: a key is missing or unknown, or an owner is none of the three.
+        InputError: a key is missing or unknown, or an owner is none of the three.
     """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = f"{MANIFEST}: not TOML: {error}. `git checkout HEAD {MANIFEST}` brings the last good one back"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     for table, keys in KEYS.items():
         _check_keys(table, content.get(table), keys)
     files = [line for table in FILES for line in content.get(table, {}).items()]
@@ -66,7 +66,7 @@ def parse_manifest(text: str) -> Manifest:
     wrong += [f"[{table}] is not known" for table in content if table not in {*KEYS, *FILES}]
     if wrong:
         message = f"{MANIFEST}: {wrong[0]}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     upstream, team = content["upstream"], content["team"]
     return Manifest(
         upstream["url"], upstream["name"], upstream["commit"], team["name"], team["owner"], team["url"], tuple(files)
@@ -80,19 +80,19 @@ def _check_keys(table: str, content: Any, keys: set[str]) -> None:
     wrong += [f"{key} is no text" for key in sorted(keys & set(given)) if not isinstance(given[key], str)]
     if wrong:
         message = f"{MANIFEST}: [{table}] {wrong[0]}; it holds {', '.join(sorted(keys))}"
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 def read_manifest(root: Path) -> Manifest:
     """Read the manifest of a repo.
 
     Raises:
-        WorkbenchError: it is missing or malformed.
+        InputError: it is missing or malformed.
     """
     file = root / MANIFEST
     if not file.is_file():
         message = f"{MANIFEST} is missing, so nobody knows where this repo comes from. `git checkout HEAD {MANIFEST}`"
-        raise WorkbenchError(message)
+        raise InputError(message)
     return parse_manifest(file.read_text(encoding="utf-8"))
 
 

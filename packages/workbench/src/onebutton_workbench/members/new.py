@@ -16,12 +16,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks import glossary
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.members import registration
 from onebutton_workbench.members.lockfile import LOCK, relock, skeleton
-from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members, read_toml
+from onebutton_workbench.workspace import ROOT, Member, members, read_toml
 
 Kind = Literal["package", "pipeline"]
 FOLDERS = {"package": "packages", "pipeline": "pipelines"}
@@ -50,7 +51,7 @@ def check_name(kind: Kind, name: str, member: Member, others: Sequence[Member], 
         folder: of the workspace.
 
     Raises:
-        WorkbenchError: says what is wrong with it, and an example.
+        InputError: says what is wrong with it, and an example.
     """
     said = f"NAME={name}"
     installed = metadata.packages_distributions().get(member.module, [])
@@ -71,7 +72,7 @@ def check_name(kind: Kind, name: str, member: Member, others: Sequence[Member], 
     else:
         return
     message = f"{what}. Nothing was written"
-    raise WorkbenchError(message)
+    raise InputError(message)
 
 
 def render(kind: Kind, member: Member, root: Path, target: Path) -> None:
@@ -98,7 +99,7 @@ def make(kind: Kind, name: str, root: Path = ROOT) -> Member:
     """Write a member and register it.
 
     Raises:
-        WorkbenchError: the name is refused, or uv cannot lock it; nothing was written.
+        InputError: the name is refused, or uv cannot lock it; nothing was written.
     """
     others = members(root)
     member = new_member(kind, name, read_toml(root / "pyproject.toml")["project"]["name"])
@@ -115,7 +116,7 @@ def make(kind: Kind, name: str, root: Path = ROOT) -> Member:
         problem = relock(folder)
         if problem:
             message = f"uv could not lock {member.path.as_posix()}: {problem}. Nothing was written"
-            raise WorkbenchError(message)
+            raise InputError(message)
         changed[LOCK] = (folder / LOCK).read_text(encoding="utf-8")
         place = root / member.path
         place.parent.mkdir(exist_ok=True)  # git keeps no folder that is empty
@@ -129,24 +130,19 @@ def make(kind: Kind, name: str, root: Path = ROOT) -> Member:
     return member
 
 
-def scaffold(kind: Kind) -> int:
+def scaffold(kind: Kind, name: str) -> int:
     """Write a member, and say what to do with it."""
-    member = make(kind, value("NAME"))
-    path, name = member.path.as_posix(), member.path.name
+    member = make(kind, name)
+    path = member.path.as_posix()
     print(f"new-{kind}: wrote {path}, and named it in pyproject.toml, uv.lock, CODEOWNERS", end="")
     if kind == "package":
         print(
             f'.\nA member that imports {member.module} declares it: "{member.name}" under dependencies, then `uv lock`.\n'
-            f"Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`"
+            f"Next: its README says what to change; `make test MEMBER={member.path.name}`, `make check`, `git add --all`"
         )
     else:
         print(
             " and dvc.yaml.\nIt is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes\n"
-            f"from its pyproject.toml. Next: `make run PIPELINE={name}`, then the six steps of {path}/README.md"
+            f"from its pyproject.toml. Next: `make run PIPELINE={member.path.name}`, then the six steps of {path}/README.md"
         )
     return 0
-
-
-if __name__ == "__main__":
-    chosen: Kind = "pipeline" if sys.argv[1:] == ["pipeline"] else "package"
-    press(f"new-{chosen}", lambda: scaffold(chosen))

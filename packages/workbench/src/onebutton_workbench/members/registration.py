@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import edit_yaml
-from onebutton_workbench.workspace import Member, WorkbenchError, distribution
+from onebutton_workbench.workspace import Member, distribution
 
 PYPROJECT, OWNERS, REPORT = "pyproject.toml", ".github/CODEOWNERS", "dvc.yaml"
 FILES = (PYPROJECT, OWNERS, REPORT)
@@ -28,7 +29,7 @@ def registered(texts: Mapping[str, str], member: Member, others: Sequence[Member
         The texts with it; those of other files are left out.
 
     Raises:
-        WorkbenchError: a list is not where it should be.
+        InputError: a list is not where it should be.
     """
     pipelines = {other.module for other in others if other.is_pipeline}
     return {
@@ -57,7 +58,7 @@ def _edit_toml(text: str, change: Callable[[Any], None]) -> str:
         change(root)
     except KeyError as missing:
         message = f"{PYPROJECT} lacks {missing}, one of the lists in which a member is named. Nothing was changed"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     return tomlkit.dumps(root)
 
 

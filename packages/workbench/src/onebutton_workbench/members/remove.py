@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks import glossary
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import check_clean, git, names, shortened
 from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.members import registration
 from onebutton_workbench.members.lockfile import LOCK, relock, skeleton
-from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members, the_member
+from onebutton_workbench.workspace import ROOT, Member, members, the_member
 
 LINK = re.compile(
     r"(?P<here>^Here: )?\[(?P<text>(?:`[^`]*`|[^\]`])*)\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)", re.MULTILINE
@@ -31,10 +32,7 @@ def needed_by(member: Member, others: Sequence[Member], root: Path) -> list[str]
     run = {module.partition(".")[0] for stage in read_stages(root / "dvc.yaml") for module in stage.modules}
     if member.module in run:
         users.append("the report of the root's dvc.yaml")
-    makefile = root / "Makefile"
-    buttons = makefile.read_text(encoding="utf-8") if makefile.is_file() else ""
-    pressed = member.name == TOOLS or f"-m {member.module}." in buttons
-    return [*users, "the buttons of the Makefile"] if pressed else users
+    return [*users, "the buttons of the Makefile"] if member.name == TOOLS else users
 
 
 def unlinked(path: str, text: str, removed: Path) -> str:
@@ -76,17 +74,17 @@ def remove(typed: str, root: Path = ROOT) -> int:
         root: of the workspace.
 
     Raises:
-        WorkbenchError: one is unknown or needed, something is not committed, or uv cannot lock the rest; nothing was changed.
+        InputError: one is unknown or needed, something is not committed, or uv cannot lock the rest; nothing was changed.
     """
     if not typed:
-        raise WorkbenchError("MEMBER is missing: which one, as in MEMBER=flight_delays; several with commas between")
+        raise InputError("MEMBER is missing: which one, as in MEMBER=flight_delays; several with commas between")
     leaving = [the_member(name.strip(), root) for name in typed.split(",")]
     staying = [member for member in members(root) if member not in leaving]
     for member in leaving:
         users = needed_by(member, staying, root)
         if users:
             message = f"{member.path.as_posix()} is needed by {shortened(users)}. Nothing was changed"
-            raise WorkbenchError(message)
+            raise InputError(message)
     check_clean(root, "remove")
     texts = read_texts(root, names("ls-files", "-z", folder=root))
     changed = plan(texts, leaving)
@@ -97,7 +95,7 @@ def remove(typed: str, root: Path = ROOT) -> int:
         problem = relock(folder)
         if problem:
             message = f"uv could not lock what would be left: {problem}. Nothing was changed"
-            raise WorkbenchError(message)
+            raise InputError(message)
         changed[LOCK] = (folder / LOCK).read_text(encoding="utf-8")
         _take_away(root, leaving, changed, folder / "removed")
     glossary.mend(root)
@@ -137,7 +135,3 @@ def _finish(leaving: Sequence[Member], changed: Mapping[str, str], root: Path) -
     if speak:
         print(f"remove: these pages still speak of it, without links: {shortened(sorted(set(speak)))}")
     print("remove: done; git has everything until you commit. Next: `make check`, then `git add --all` and commit")
-
-
-if __name__ == "__main__":
-    press("remove", lambda: remove(value("MEMBER")))

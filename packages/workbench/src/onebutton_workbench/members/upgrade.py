@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.results import ResultsError
 from onebutton_tracking.results import collect as collect_results
 from onebutton_workbench.files import read_texts, write_texts
@@ -22,8 +23,7 @@ from onebutton_workbench.members.identity import adopted, identity_of, readdress
 from onebutton_workbench.members.lockfile import LOCK, relock
 from onebutton_workbench.members.manifest import MANIFEST, Manifest, read_manifest, with_value
 from onebutton_workbench.members.upstream import Baseline, fetch, find_baseline
-from onebutton_workbench.pressed import press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
+from onebutton_workbench.workspace import pipelines
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def check_ready(root: Path) -> None:
     """Refuse to merge where it could not be finished, or not be taken back.
 
     Raises:
-        WorkbenchError: what stands in the way, and what to do about it.
+        InputError: what stands in the way, and what to do about it.
     """
     merging = holds("rev-parse", "--quiet", "--verify", "MERGE_HEAD", folder=root)
     on_branch = holds("symbolic-ref", "--quiet", "HEAD", folder=root)
@@ -63,7 +63,7 @@ def check_ready(root: Path) -> None:
     ):
         if obstacle:
             message = f"{words}. Then press `make upgrade` again; nothing was changed"
-            raise WorkbenchError(message)
+            raise InputError(message)
     check_clean(root, "upgrade")
 
 
@@ -103,14 +103,14 @@ def merge(root: Path, baseline: Baseline, tip: str, title: str) -> None:
     strategy `ort` guesses all the same, `recursive` does not; from then on they are one.
 
     Raises:
-        WorkbenchError: git refuses.
+        InputError: git refuses.
     """
     how = ("--no-commit", "--no-ff", "--strategy", "recursive", "--strategy-option", "no-renames")
     with grafted(root, baseline):
         done = call("merge", *how, "-m", title, tip, folder=root)
     if not holds("rev-parse", "--quiet", "--verify", "MERGE_HEAD", folder=root):
         message = f"git merge failed: {(done.stderr or done.stdout).strip()}"
-        raise WorkbenchError(message)
+        raise InputError(message)
 
 
 def keep_removed(root: Path, base: str) -> list[str]:
@@ -217,7 +217,7 @@ def upgrade(root: Path, source: str) -> int:
         1 when something is left to a person.
 
     Raises:
-        WorkbenchError: it cannot begin, or failed on the way; nothing was changed.
+        InputError: it cannot begin, or failed on the way; nothing was changed.
     """
     check_ready(root)
     manifest = read_manifest(root)
@@ -254,7 +254,3 @@ def upgrade(root: Path, source: str) -> int:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-if __name__ == "__main__":
-    press("upgrade", lambda: upgrade(ROOT, value("FROM")))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import call, git, holds
 from onebutton_workbench.members.manifest import MANIFEST
-from onebutton_workbench.workspace import WorkbenchError
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def fetch(root: Path, source: str, seconds: float | None = None) -> str:
         seconds: how long to wait for an answer; for ever when None.
 
     Raises:
-        WorkbenchError: there is no answer, or no repo.
+        InputError: there is no answer, or no repo.
     """
     place = str(Path(source).expanduser()) if source.startswith("~") else source
     done = call("fetch", "--quiet", "--no-tags", "--", place, "HEAD", folder=root, seconds=seconds)
@@ -45,7 +45,7 @@ def fetch(root: Path, source: str, seconds: float | None = None) -> str:
         why = next((line for line in done.stderr.splitlines() if line.strip()), "git does not say why")
         why = why.removeprefix("fatal: ").removeprefix(f"unable to access '{place}/': ")
         message = f"upstream {source} cannot be reached: {why}"
-        raise WorkbenchError(message)
+        raise InputError(message)
     return git("rev-parse", "FETCH_HEAD^{commit}", folder=root)
 
 
@@ -58,14 +58,14 @@ def find_baseline(root: Path, tip: str, recorded: str) -> Baseline:
         recorded: what the manifest says; may be empty.
 
     Raises:
-        WorkbenchError: neither the manifest nor the history knows one.
+        InputError: neither the manifest nor the history knows one.
     """
     in_upstream, in_here = is_in(root, recorded, tip), is_in(root, recorded, "HEAD")
     if recorded and not in_upstream and is_in(root, tip, recorded):
         return Baseline(tip, in_history=in_here)  # a mirror that lags behind
     if recorded and not in_upstream and not in_here:
         message = f"{MANIFEST} says that commit {recorded[:12]} of upstream is in here, but upstream has no such commit"
-        raise WorkbenchError(message)
+        raise InputError(message)
     if in_upstream and not in_here:
         return Baseline(git("rev-parse", f"{recorded}^{{commit}}", folder=root), in_history=False)
     if shared := call("merge-base", "HEAD", tip, folder=root).stdout.split():
@@ -76,7 +76,7 @@ def find_baseline(root: Path, tip: str, recorded: str) -> Baseline:
         "no commit here has the content of one of upstream's, so nobody knows where this repo began: write the upstream "
         f"commit that you started from into `commit` of {MANIFEST}, commit that, and press the button again"
     )
-    raise WorkbenchError(message)
+    raise InputError(message)
 
 
 def is_in(root: Path, commit: str, branch: str) -> bool:

@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment, without_tools
 from onebutton_workbench.git import address, check_committed, git
-from onebutton_workbench.pressed import clean_environment, press, value, without_tools
-from onebutton_workbench.workspace import ROOT, WorkbenchError
+from onebutton_workbench.workspace import ROOT
 
 WORKFLOW = ".github/workflows/ci.yml"
 
@@ -28,16 +29,16 @@ def runner_arguments(runner: str) -> list[str]:
     """Say where act runs the jobs: on this machine, as .actrc says, or in a container.
 
     Raises:
-        WorkbenchError: the runner is unknown, or the engine that it needs is missing.
+        InputError: the runner is unknown, or the engine that it needs is missing.
     """
     if not runner:
         return []
     if runner != "docker":
         message = f"RUNNER={runner} is unknown. Leave it out to run on this machine, or take RUNNER=docker"
-        raise WorkbenchError(message)
+        raise InputError(message)
     engine = subprocess.run(["docker", "info"], capture_output=True, check=False) if shutil.which("docker") else None
     if engine is None or engine.returncode:
-        raise WorkbenchError("RUNNER=docker NOT RUN: no Docker engine answers here. Start one, or leave RUNNER out")
+        raise InputError("RUNNER=docker NOT RUN: no Docker engine answers here. Start one, or leave RUNNER out")
     return ["--platform", "ubuntu-latest=catthehacker/ubuntu:act-latest"]
 
 
@@ -75,13 +76,16 @@ def _shown(lines: Iterable[str]) -> Iterator[str]:
         yield line
 
 
-def run_workflow() -> int:
+def run_workflow(engine: str) -> int:
     """Clone the commit, and let act run the workflow there.
 
+    Args:
+        engine: `docker` for act's images; empty for this machine.
+
     Raises:
-        WorkbenchError: something is not committed, or a job failed.
+        InputError: something is not committed, or a job failed.
     """
-    runner = runner_arguments(value("RUNNER"))
+    runner = runner_arguments(engine)
     check_committed(ROOT)
     commit = git("rev-parse", "HEAD", folder=ROOT)
     print(f"ci: {WORKFLOW} on a clean clone of {commit[:8]}", flush=True)
@@ -111,7 +115,7 @@ def run_workflow() -> int:
     if status:
         for job, why in failed.items():
             print(f"\nci: job {job} failed:", *(f"  {line}" for line in why), sep="\n")
-        raise WorkbenchError("a job failed; all that it printed is above, on the lines that carry its name")
+        raise InputError("a job failed; all that it printed is above, on the lines that carry its name")
     print(f"ci: every job of {WORKFLOW} succeeded on {commit[:8]}")
     return 0
 
@@ -119,7 +123,3 @@ def run_workflow() -> int:
 def _uv_cache() -> str:
     answer = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=False)
     return answer.stdout.strip() or str(Path.home() / ".cache/uv")
-
-
-if __name__ == "__main__":
-    press("ci", run_workflow)

@@ -5,7 +5,6 @@ Every line is `ok`, `missing` with what to do, or `NOT RUN` with why it could no
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
 from onebutton_workbench.data.access import try_environments, try_remote, try_sources
-from onebutton_workbench.pressed import clean_environment, press
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT, pipelines
 
 ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
@@ -142,7 +141,7 @@ def _server(uri: str) -> tuple[str, str]:
         with urlopen(f"{uri}/health", timeout=3):  # noqa: S310  the scheme was checked above
             return "ok", f"{uri} answers"
     except (URLError, OSError) as error:
-        return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make track`"
+        return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make run`"
 
 
 def elsewhere() -> Iterator[Finding]:
@@ -176,8 +175,3 @@ def examine() -> int:
         f"doctor: {missing} missing, {sum(finding.state == 'NOT RUN' for finding in findings)} that nobody can see from here"
     )
     return 1 if missing else 0
-
-
-if __name__ == "__main__":
-    os.chdir(ROOT)
-    press("doctor", examine)

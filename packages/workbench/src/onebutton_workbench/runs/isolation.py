@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks import lint
-from onebutton_workbench.pressed import clean_environment
-from onebutton_workbench.workspace import ROOT, Member, WorkbenchError
+from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.workspace import ROOT, Member
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ def examine(member: Member, root: Path) -> Verdict:
     return Verdict(member, "passed", f"{done.stdout.strip().splitlines()[-1].split(' in ')[0]} ({seconds})")
 
 
-def run_alone(members: Sequence[Member], root: Path = ROOT) -> int:
+def run_alone(members: Sequence[Member], root: Path = ROOT) -> None:
     """Examine members, as many at once as there are processors, and print each verdict as it comes.
 
     Raises:
-        WorkbenchError: one of them did not pass.
+        InputError: one of them did not pass.
     """
     width = max(len(str(member.path)) for member in members)
     bad: list[str] = []
@@ -91,6 +92,5 @@ def run_alone(members: Sequence[Member], root: Path = ROOT) -> int:
             f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(sorted(bad))}. "
             "What one imports belongs into its pyproject.toml; then `uv lock`"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     print(f"test: {len(members)} of {len(members)} members passed alone. Next: make check, then commit")
-    return 0

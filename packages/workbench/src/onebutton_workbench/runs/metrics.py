@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.plan import as_run, prefix_of
-from onebutton_tracking.results import ResultsError, declared_names, declared_plots, flatten, read_curves
+from onebutton_tracking.results import declared_names, declared_plots, flatten, read_curves
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call, git
 from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base, target_branch
-from onebutton_workbench.pressed import press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 Curves = dict[str, list[tuple[int, float]]]
 MOST_POINTS = 40  # of a curve in a summary
@@ -58,7 +58,7 @@ def read_numbers(dvc_yaml: Mapping[str, Any], texts: Mapping[str, str]) -> Numbe
         texts: the content of each file; one that is not there is left out.
 
     Raises:
-        WorkbenchError: a metrics file is no JSON.
+        InputError: a metrics file is no JSON.
     """
     metrics: dict[str, float] = {}
     for stage, body in dvc_yaml["stages"].items():
@@ -82,7 +82,7 @@ def _numbers(name: str, text: str) -> dict[str, float]:
         flat = flatten(json.loads(text))
     except (ValueError, AttributeError):
         message = f"{name} is no JSON object. `make run` writes it again"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     return {key: number for key, number in flat.items() if isinstance(number, int | float)}
 
 
@@ -195,24 +195,24 @@ def here(folder: Path, files: list[str]) -> dict[str, str]:
     return {file: (folder / file).read_text(encoding="utf-8") for file in files if (folder / file).is_file()}
 
 
-def find_base() -> str:
-    """Choose what to compare with: BASE, in a workflow the branch that the commit goes into, or the last commit."""
-    if value("BASE"):
-        check_base(value("BASE"), ROOT)
-        return value("BASE")
+def find_base(base: str) -> str:
+    """Choose what to compare with: what was typed, in a workflow the branch that the commit goes into, or the last commit."""
+    if base:
+        check_base(base, ROOT)
+        return base
     if target_branch(os.environ):
         return default_base(ROOT, os.environ)
     return "HEAD"
 
 
-def compare() -> int:
+def compare(pipeline: str, base: str) -> None:
     """Print every metric of every pipeline, and in a workflow write the summary.
 
     Raises:
-        WorkbenchError: the commit to compare with is unknown, or a file cannot be read.
+        InputError: the commit to compare with is unknown, or a file cannot be read.
     """
-    names = [the_pipeline(value("PIPELINE"))] if value("PIPELINE") else pipelines()
-    base = find_base()
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    base = find_base(base)
     joint = call("merge-base", base, "HEAD", folder=ROOT)
     commit = joint.stdout.strip() if joint.returncode == 0 else base
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
@@ -222,18 +222,14 @@ def compare() -> int:
         plan, lock = read_yaml(ROOT / folder / "dvc.yaml"), ROOT / folder / RESULTS
         plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
         files = [*metric_files(plan), *declared_plots(plan), SLICES]
-        try:
-            old, new = (
-                read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files))
-            )
-        except ResultsError as error:
-            raise WorkbenchError(str(error)) from None
+        old, new = (
+            read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files))
+        )
         found = differences(old.metrics, new.metrics)
         slices = differences(old.slices, new.slices)
         print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
         summary += [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
     write_summary(summary)
-    return 0
 
 
 def write_summary(lines: list[str]) -> None:
@@ -244,14 +240,9 @@ def write_summary(lines: list[str]) -> None:
             stream.write("\n".join([*lines, ""]))
 
 
-def main() -> int:
+def metrics(pipeline: str, base: str) -> None:
     """Compare, or say that there is nothing to compare with."""
     try:
-        return compare()
+        compare(pipeline, base)
     except NothingToCompareError as error:
         print(f"metrics: NOT RUN: {error}")
-        return 0
-
-
-if __name__ == "__main__":
-    press("metrics", main)

@@ -14,7 +14,6 @@ from onebutton_tracking.results import ResultsError, lock_digest
 from onebutton_tracking.store import StoreError, is_server, tracking_uri
 from onebutton_workbench.git import call
 from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
-from onebutton_workbench.pressed import press, value
 from onebutton_workbench.workspace import ROOT, members, pipelines, the_pipeline
 
 TARGET = Path("report")
@@ -56,23 +55,19 @@ def _links(folder: Path, root: Path) -> dict[str, str]:
     return {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"} if run else {"MLflow": server}
 
 
-def report() -> int:
+def report(pipeline: str, base: str) -> int:
     """Write every page, and say where to open them.
 
     Raises:
-        WorkbenchError: the pipeline or BASE is unknown.
+        InputError: the pipeline or BASE is unknown.
     """
-    base = value("BASE") or (f"origin/{MAIN}" if is_commit(f"origin/{MAIN}", ROOT) else MAIN)
-    if value("BASE"):
+    if base:
         check_base(base, ROOT)
-    names = [the_pipeline(value("PIPELINE"))] if value("PIPELINE") else pipelines()
+    base = base or (f"origin/{MAIN}" if is_commit(f"origin/{MAIN}", ROOT) else MAIN)
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
     refused = write_site({ROOT / "pipelines" / name: around(name, base) for name in names}, ROOT / TARGET)
     for line in refused:
         print(f"report: no page for {line}", file=sys.stderr)
     print(f"report: {len(names) - len(refused)} of {len(names)} pipelines -> {TARGET / INDEX}. Open it in a browser")
     drafts = {member.path.name for member in members(ROOT) if member.draft}  # they may lack what a page shows
     return 0 if {line.partition(":")[0] for line in refused} <= drafts else 1
-
-
-if __name__ == "__main__":
-    press("report", report)

@@ -8,34 +8,79 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
+from onebutton_workbench.data import dummy
 from onebutton_workbench.data.committed_data import bring
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.runs.kept_outputs import kept
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
+from onebutton_workbench.runs.summary import summarise, summarise_dummies
+from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 _RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
 MERGE_MARK = "<<<<<<< "
 _AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
 
 
-def reproduce() -> int:
+def run(pipeline: str) -> int:
+    """Run what is out of date, bring the results into MLflow and say how good they are; return the exit status.
+
+    Args:
+        pipeline: its name; all of them when empty.
+
+    Raises:
+        InputError: as `reproduce`.
+    """
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    reproduce(pipeline, names)
+    if status := mirror_all(ROOT, pipeline, after_run=True):
+        return status
+    summarise(names)
+    return 0
+
+
+def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
+    """Run a copy of a pipeline, or of every one that has a plan, on dummy data; no result of real data is touched.
+
+    Raises:
+        InputError: the pipeline is unknown or has no plan, or a stage failed.
+    """
+    names = [the_pipeline(pipeline)] if pipeline else dummy.with_plan()
+    if not names:
+        raise InputError("no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
+    good = [dummy.run(name, rows, fit=fit) for name in names]
+    status = mirror_all(ROOT, pipeline, dummy=True, after_run=True)
+    summarise_dummies({name: dummy.folder_of(name) for name in names})
+    return status or int(not all(good))
+
+
+def track(pipeline: str) -> int:
+    """Bring results into MLflow that are not there yet, and what is in service as aliases; run no stage.
+
+    Raises:
+        InputError: there is no such pipeline.
+    """
+    from onebutton_release.aliases import tell_all
+
+    status = mirror_all(ROOT, pipeline)
+    tell_all(ROOT)
+    return status
+
+
+def reproduce(pipeline: str, names: Sequence[str]) -> None:
     """Call DVC, which prints each stage as it runs.
 
     Raises:
-        WorkbenchError: the pipeline is unknown, committed data is not here, or a stage failed.
+        InputError: committed data is not here, or a stage failed.
     """
-    pipeline = value("PIPELINE")
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    if value("DATA"):
-        return reproduce_stand_ins([pipeline] if pipeline else [])
     begun = time.monotonic()
     target = [f"pipelines/{pipeline}/dvc.yaml"] if pipeline else ["--all-pipelines"]
     with only_press(ROOT) as lock:
@@ -53,36 +98,10 @@ def reproduce() -> int:
             "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
             "mend it and press `make run` again: what is done stays done"
         )
-        raise WorkbenchError(message)
+        raise InputError(message)
     for name in names:
         record(ROOT / "pipelines" / name, seconds.get(f"pipelines/{name}/dvc.yaml", {}))
     print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s)", flush=True)
-    return 0
-
-
-def reproduce_stand_ins(names: list[str]) -> int:
-    """Run copies of pipelines on dummy data, all that have a plan when none is named; no result of real data is touched.
-
-    Raises:
-        WorkbenchError: DATA is another word, a pipeline has no stand-in, or a stage failed.
-    """
-    if value("DATA") != "dummy":
-        message = f"DATA can be: dummy. It is {value('DATA')!r}"
-        raise WorkbenchError(message)
-    from onebutton_contracts.errors import InputError
-    from onebutton_workbench.data.dummy import call, make, rows_asked, with_plan
-
-    names, rows = names or with_plan(), rows_asked()
-    if not names:
-        raise WorkbenchError("no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
-    for name in names:
-        try:
-            folder = make(name, rows)
-        except InputError as error:
-            raise WorkbenchError(str(error)) from None
-        call(["dvc", "repro"], folder)
-        print(f"run: {name} ran on DUMMY data in {folder.relative_to(ROOT)}", flush=True)
-    return 0
 
 
 @contextmanager
@@ -117,7 +136,7 @@ def mend_locks(root: Path) -> bool:
     for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
         try:
             COMPILED_LOCKFILE_SCHEMA(read_yaml(file) if file.is_file() else {"schema": "2.0"})
-        except (WorkbenchError, vol.Invalid):
+        except (InputError, vol.Invalid):
             bring_back(file, root, "was left half written by a press that was killed")
             mended = True
     return mended
@@ -227,7 +246,3 @@ def _lives(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-if __name__ == "__main__":
-    press("run", reproduce)

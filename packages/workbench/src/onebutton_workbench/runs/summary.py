@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_evaluation.headline import summary
 from onebutton_tracking.results import collect
-from onebutton_workbench.pressed import clean_environment, press, value
-from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines
+from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.workspace import ROOT
 
 METRICS = "metrics.json"
 WIDTH = 118
@@ -64,7 +65,7 @@ def metrics_table(title: str, file: Path) -> list[str]:
     """Lay out what a metrics file holds, or say that there is none.
 
     Raises:
-        WorkbenchError: it is no JSON.
+        InputError: it is no JSON.
     """
     if not file.is_file():
         return ["", f"{title}: no {file.name} is there, so there are no metrics to show"]
@@ -72,11 +73,11 @@ def metrics_table(title: str, file: Path) -> list[str]:
         metrics = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
-        raise WorkbenchError(message) from None
+        raise InputError(message) from None
     return ["", f"{title}:", *table(rows_of(metrics, file.parent.name))]
 
 
-def changed_results(root: Path, names: list[str]) -> list[str]:
+def changed_results(root: Path, names: Sequence[str]) -> list[str]:
     """List the results that differ from the last commit, or are not in git yet."""
     produced = [f"pipelines/{name}/{path}" for name in names for path in collect(root / "pipelines" / name).produced]
     ask = ["git", "status", "--porcelain", "--untracked-files=all", "--", "dvc.lock", "report.md", *produced]
@@ -84,11 +85,8 @@ def changed_results(root: Path, names: list[str]) -> list[str]:
     return [line[3:] for line in answer.stdout.splitlines()]
 
 
-def summarise() -> int:
-    """Print each pipeline's metrics, then the files that belong into the next commit."""
-    if value("DATA"):
-        return summarise_stand_ins([value("PIPELINE")] if value("PIPELINE") else [])
-    names = [value("PIPELINE")] if value("PIPELINE") else pipelines()
+def summarise(names: Sequence[str]) -> None:
+    """Print the metrics of pipelines, then the files that belong into the next commit."""
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
         print(
@@ -101,18 +99,10 @@ def summarise() -> int:
             "", "Results changed. Commit them with the code that made them:", f"  git add {' '.join(files)}", sep="\n"
         )
     print("", "run: done. Next: `make ui` shows curves and models, `make metrics` what changed", sep="\n")
-    return 0
 
 
-def summarise_stand_ins(names: list[str]) -> int:
-    """Print the metrics of stand-ins, all when none is named; there is nothing to commit."""
-    from onebutton_workbench.data.dummy import folder_of, with_plan
-
-    for name in names or with_plan():
-        print(*metrics_table(f"{name} on DUMMY data", folder_of(name) / METRICS), sep="\n")
+def summarise_dummies(folders: Mapping[str, Path]) -> None:
+    """Print the metrics of copies that ran on dummy data, by the name of their pipeline; there is nothing to commit."""
+    for name, folder in folders.items():
+        print(*metrics_table(f"{name} on DUMMY data", folder / METRICS), sep="\n")
     print("", "run: done, on DUMMY data: these numbers say that the code works, not how good a model is", sep="\n")
-    return 0
-
-
-if __name__ == "__main__":
-    press("run", summarise)

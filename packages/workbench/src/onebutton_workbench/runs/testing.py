@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.lineage.affected import affected, table
-from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member, the_pipeline
+from onebutton_workbench.workspace import ROOT, members, the_member, the_pipeline
 
-CHOICES = ("AFFECTED", "MEMBER", "PIPELINE")  # of members; ways to say which
 SLOW_GROUPS = ("servers", "browser", "conformance")
 NONE_COLLECTED = 5  # pytest's status
 
@@ -24,10 +24,12 @@ class Chosen:
     Attributes:
         members: their folders, relative to the root.
         more: tests of other members to run beside theirs.
+        changed: whether they are those that a change reaches.
     """
 
     members: tuple[Path, ...]
     more: tuple[str, ...] = ()
+    changed: bool = False
 
 
 def command(paths: Sequence[str], *, slow: bool, coverage: bool) -> list[str]:
@@ -45,61 +47,70 @@ def command(paths: Sequence[str], *, slow: bool, coverage: bool) -> list[str]:
     return [*words, *paths]
 
 
-def choose(root: Path = ROOT) -> Chosen | None:
+def choose(
+    pipeline: str = "", member: str = "", base: str = "", *, changed: bool = False, root: Path = ROOT
+) -> Chosen | None:
     """Find whose tests were asked for; None when nobody said whose, or when a change reaches everything.
 
+    Args:
+        pipeline: its name.
+        member: its name, folder or path.
+        base: the commit that a change is since.
+        changed: those that a change reaches.
+        root: of the workspace.
+
     Raises:
-        WorkbenchError: a member is unknown, or they were asked for in two ways.
+        InputError: a member is unknown, or they were asked for in two ways.
     """
-    typed = [choice for choice in CHOICES if value(choice)]
+    ways = {"AFFECTED": changed, "MEMBER": member, "PIPELINE": pipeline}
+    typed = [way for way, value in ways.items() if value]
     if len(typed) > 1:
         message = f"{' and '.join(typed)} each say which members to test: type one of them"
-        raise WorkbenchError(message)
-    if value("PIPELINE"):
-        return Chosen((Path("pipelines", the_pipeline(value("PIPELINE"), root)),))
-    if value("MEMBER"):
-        return Chosen((the_member(value("MEMBER"), root).path,))
-    if not value("AFFECTED"):
+        raise InputError(message)
+    if pipeline:
+        return Chosen((Path("pipelines", the_pipeline(pipeline, root)),))
+    if member:
+        return Chosen((the_member(member, root).path,))
+    if not changed:
         return None
-    found = affected(root, value("BASE"))
+    found = affected(root, base)
     if found.everything:
         print(f"test: everything: {found.words}", flush=True)
         return None
     print(*table({str(path): why for path, why in found.members.items()}), f"test: {found.words}", sep="\n", flush=True)
-    return Chosen(tuple(found.members), found.repo_tests)
+    return Chosen(tuple(found.members), found.repo_tests, changed=True)
 
 
-def test() -> int:
+def test(chosen: Chosen | None, *, alone: bool, slow: bool, coverage: bool) -> None:
     """Run the tests that were asked for.
 
-    Raises:
-        WorkbenchError: their members are unknown, have none, or one failed.
-    """
-    chosen = choose()
-    if value("ALONE"):
-        for other in ("SLOW", "COVERAGE"):
-            if value(other):
-                message = f"ALONE=1 runs the quick tests of each member by itself: leave {other} out"
-                raise WorkbenchError(message)
-    if chosen and not chosen.members and (value("ALONE") or not chosen.more):
-        print("test: no member is affected, so there is no test to run. `make test` runs all")
-        return 0
-    if value("ALONE"):
-        return run_alone([member for member in members() if chosen is None or member.path in chosen.members])
-    return run_together(chosen)
-
-
-def run_together(chosen: Chosen | None, root: Path = ROOT) -> int:
-    """Call pytest in the environment that all members share.
-
     Args:
-        chosen: whose tests to run; None for all.
-        root: of the workspace.
+        chosen: whose; None for all.
+        alone: each member by itself.
+        slow: the slow tests instead of the quick ones.
+        coverage: report which lines no test reached.
 
     Raises:
-        WorkbenchError: there are none, or one failed.
+        InputError: their members have none, or one failed.
     """
-    slow = bool(value("SLOW"))
+    for other, asked in (("SLOW", slow), ("COVERAGE", coverage)):
+        if alone and asked:
+            message = f"ALONE=1 runs the quick tests of each member by itself: leave {other} out"
+            raise InputError(message)
+    if chosen and not chosen.members and (alone or not chosen.more):
+        print("test: no member is affected, so there is no test to run. `make test` runs all")
+    elif alone:
+        run_alone([member for member in members() if chosen is None or member.path in chosen.members])
+    else:
+        run_together(chosen, slow=slow, coverage=coverage)
+
+
+def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = False, root: Path = ROOT) -> None:
+    """Call pytest in the environment that all members share; the values are those of `test`.
+
+    Raises:
+        InputError: there are none, or one failed.
+    """
     if slow:
         add_groups(root)
     wanted = [f"{path.as_posix()}/tests" for path in chosen.members] + list(chosen.more) if chosen else []
@@ -110,31 +121,26 @@ def run_together(chosen: Chosen | None, root: Path = ROOT) -> int:
     if paths or chosen is None:
         # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
         environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-        words = command(paths, slow=slow, coverage=bool(value("COVERAGE")))
+        words = command(paths, slow=slow, coverage=coverage)
         status = subprocess.run(words, cwd=root, env=environment, check=False).returncode
-    if status == NONE_COLLECTED and slow and value("AFFECTED"):
+    if status == NONE_COLLECTED and slow and chosen and chosen.changed:
         print("test: no affected member has a slow test, so there is none to run")
-        return 0
+        return
     if status == NONE_COLLECTED:
-        raise WorkbenchError("no test was collected, so nothing was tested")
+        raise InputError("no test was collected, so nothing was tested")
     if status:
-        raise WorkbenchError("a test failed and says why above. Mend it, then press `make test` again")
+        raise InputError("a test failed and says why above. Mend it, then press `make test` again")
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
-    return 0
 
 
 def add_groups(root: Path = ROOT) -> None:
     """Install what slow tests start and no member imports: a database server, a driver for the browser.
 
     Raises:
-        WorkbenchError: uv could not.
+        InputError: uv could not.
     """
     groups = [word for group in SLOW_GROUPS for word in ("--group", group)]
     command = ["uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", *groups]
     if subprocess.run(command, cwd=root, env=clean_environment(), check=False).returncode:
         message = f"the groups {' and '.join(SLOW_GROUPS)} could not be installed: uv says why above"
-        raise WorkbenchError(message)
-
-
-if __name__ == "__main__":
-    press("test", test)
+        raise InputError(message)

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onebutton_workbench.pressed import clean_environment, press
-from onebutton_workbench.workspace import ROOT, WorkbenchError, members
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.workspace import ROOT, members
 
 CRASHED = 2  # mypy's status when it could not check at all
 
@@ -41,11 +42,11 @@ def sort_out(lines: Sequence[str], drafts: Sequence[str]) -> Sorted:
     return Sorted([line for line in lines if not line.startswith(folders)], told)
 
 
-def check() -> int:
+def check() -> None:
     """Call mypy, and judge what it says.
 
     Raises:
-        WorkbenchError: it found a mistake outside drafts, or could not check.
+        InputError: it found a mistake outside drafts, or could not check.
     """
     drafts = [member.path.as_posix() for member in members(ROOT) if member.draft]
     command = ["mypy", "--no-error-summary", "--no-pretty"]
@@ -58,10 +59,5 @@ def check() -> int:
         print(*found.stopping, done.stderr, sep="\n", file=sys.stderr)
         many = "1 mistake" if found.mistakes == 1 else f"{found.mistakes} mistakes"
         message = f"{many}, where the lines above say" if found.mistakes else "mypy could not check, and says why above"
-        raise WorkbenchError(message)
+        raise InputError(message)
     print("types: no mistake found. Next: make test")
-    return 0
-
-
-if __name__ == "__main__":
-    press("types", check)

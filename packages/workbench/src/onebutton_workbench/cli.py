@@ -1,0 +1,430 @@
+"""Every button of the Makefile as a function: `onebutton lint` is what `make lint` presses.
+
+The Makefile hands over what was typed after `make`: PIPELINE=name arrives as the variable BUTTON_PIPELINE, and becomes the
+argument `pipeline`. Each function imports what it does when it is pressed, so that no button waits for another's imports.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Env
+
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.workspace import ROOT
+
+PREFIX = "BUTTON_"
+GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
+# Packages that depend on no other have errors of their own for what a person can mend; they count where they were imported.
+MISTAKES = {"onebutton_serving.errors": "ServingError", "onebutton_models.scoring": "ScoringError"}
+MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}  # no mistake of ours
+HINTS = {"deploy": ". `make deploy STATUS=1` says what is in service"}
+HINTS["rollback"] = HINTS["deploy"]
+
+app = App(
+    name="onebutton",
+    help="The buttons of this repository. `make help` lists them with the values that each takes.",
+    config=Env(PREFIX, command=False),
+    result_action="return_value",
+)
+
+
+# Every day
+
+
+@app.command
+def run(
+    *,
+    pipeline: str = "",
+    data: Literal["", "dummy"] = "",
+    rows: int | None = None,
+    fit: bool = False,
+    track: Literal["", "only"] = "",
+) -> int:
+    """Train, evaluate and track what changed."""
+    from onebutton_workbench.runs import run
+
+    if rows is not None and rows < 1:
+        message = f"ROWS must be a whole number from 1 on, it is {rows}"
+        raise InputError(message)
+    if not data and (rows or fit):
+        raise InputError("ROWS and FIT are about dummy data: type DATA=dummy, too")
+    if track:
+        return run.track(pipeline)
+    return run.run_on_dummy_data(pipeline, rows, fit=fit) if data else run.run(pipeline)
+
+
+@app.command
+def metrics(*, pipeline: str = "", base: str = "") -> None:
+    """Compare the metrics with another commit."""
+    from onebutton_workbench.runs.metrics import metrics
+
+    metrics(pipeline, base)
+
+
+@app.command
+def report(*, pipeline: str = "", base: str = "") -> int:
+    """Write the report."""
+    from onebutton_workbench.runs.report import report
+
+    return report(pipeline, base)
+
+
+@app.command
+def ui(*, port: int = 5000) -> None:
+    """Open MLflow in the browser."""
+    from onebutton_tracking.ui import ui
+
+    ui(ROOT, port)
+
+
+@app.command(name="format")
+def format_() -> int:
+    """Mend what stock tools cannot: notebooks, fingerprints in `dvc.yaml`, the glossary."""
+    from onebutton_workbench.checks import glossary, notebooks, stage_rules
+
+    status = notebooks.strip() or stage_rules.mend_all() or glossary.mend()
+    if not status:
+        print("format: done. Next: make check")
+    return status
+
+
+@app.command
+def lint() -> int:
+    """Find mistakes without changing a file."""
+    from onebutton_workbench.checks.lint import lint
+
+    return lint()
+
+
+@app.command
+def types() -> None:
+    """Check the types of every member."""
+    from onebutton_workbench.runs.typecheck import check
+
+    check()
+
+
+@app.command
+def test(
+    *,
+    pipeline: str = "",
+    member: str = "",
+    affected: bool = False,
+    base: str = "",
+    alone: bool = False,
+    slow: bool = False,
+    coverage: bool = False,
+) -> None:
+    """Run the tests."""
+    from onebutton_workbench.runs import testing
+
+    chosen = testing.choose(pipeline, member, base, changed=affected)
+    testing.test(chosen, alone=alone, slow=slow, coverage=coverage)
+
+
+@app.command
+def deploy(
+    *, pipeline: str = "", env: str = "", to: str = "", why: str = "", breaking: bool = False, status: bool = False
+) -> None:
+    """Put a model into service, or say what is."""
+    from onebutton_release import buttons
+
+    if status:
+        buttons.say_status(ROOT, pipeline, env)
+        return
+    from onebutton_release.deploy import DeployRequest
+    from onebutton_workbench.runs.status import before_deployment
+
+    if not to:  # a release that is there already is not made of what stands here
+        before_deployment(pipeline)
+    buttons.deploy(ROOT, pipeline, env, DeployRequest(version=to, why=why, breaking=breaking))
+
+
+@app.command
+def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") -> None:
+    """Go back to the release before."""
+    from onebutton_release.buttons import rollback
+
+    rollback(ROOT, pipeline, env, to, why)
+
+
+# Checks
+
+
+@app.command
+def ci(*, runner: str = "") -> int:
+    """Run the GitHub workflow here, on a clean clone of the commit."""
+    from onebutton_workbench.runs.ci import run_workflow
+
+    return run_workflow(runner)
+
+
+@app.command
+def status(*, affected: bool = False, base: str = "", strict: bool = False) -> int:
+    """Name what somebody forgot to run or to push; or what a change reaches."""
+    if affected:
+        from onebutton_workbench.lineage.affected import report
+
+        return report(ROOT, base)
+    from onebutton_workbench.runs.status import status
+
+    return status(strict=strict)
+
+
+@app.command
+def selftest() -> int:
+    """Plant one violation per gate in a temporary clone, and see each turn red."""
+    from onebutton_workbench.checks.selftest import selftest
+
+    return selftest()
+
+
+@app.command
+def doctor() -> int:
+    """Say what is installed, what is missing, and what cannot be seen from here."""
+    from onebutton_workbench.runs.doctor import examine
+
+    return examine()
+
+
+# Results
+
+
+@app.command
+def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) -> None:
+    """Say which requirements the models meet."""
+    from onebutton_evaluation.gatekeeping import gates
+
+    if measure:
+        from onebutton_release.buttons import measure as measure_server
+
+        measure_server(ROOT, pipeline)
+    gates(ROOT, pipeline, strict=strict)
+
+
+@app.command
+def why(
+    *, model: str = "", run: str = "", file: str = "", as_json: Annotated[bool, Parameter(name="--json")] = False
+) -> None:
+    """Say what stands behind a model, a run or a file of metrics."""
+    from onebutton_tracking.why import why
+
+    why(ROOT, model=model, run=run, file=file, as_json=as_json)
+
+
+@app.command
+def reproduce(*, run: str = "", model: str = "") -> int:
+    """Make a run again from its commit, and compare every output."""
+    from onebutton_tracking.reproduce import reproduce_all
+
+    return reproduce_all(ROOT, run=run, model=model)
+
+
+# Ship
+
+
+@app.command
+def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None:
+    """Run the server on what is in service."""
+    from onebutton_release.buttons import serve
+
+    serve(ROOT, pipeline, env, port)
+
+
+@app.command
+def score(
+    *, pipeline: str = "", env: str = "", rows: Annotated[str, Parameter(name="--in")] = "", out: str = ""
+) -> None:
+    """Score a table with what is in service."""
+    from onebutton_release.scoring import score_table
+
+    score_table(rows, out, pipeline, env)
+
+
+@app.command
+def image(*, pipeline: str = "", env: str = "", out: Path | None = None) -> None:
+    """Build the container image of the release in service."""
+    from onebutton_release.image import image
+
+    image(ROOT, pipeline, env, out)
+
+
+@app.command
+def champion(*, pipeline: str = "", env: str = "") -> None:
+    """Compare with the model in service from now on."""
+    from onebutton_release.buttons import champion
+
+    champion(ROOT, pipeline, env)
+
+
+# Data
+
+
+@app.command
+def data_add(
+    *,
+    pipeline: str = "",
+    url: str = "",
+    file: str = "",
+    sha256: str = "",
+    license_: Annotated[str, Parameter(name="--license")] = "",
+    name: str = "",
+    limit: int = 1000,
+) -> None:
+    """Take a table in."""
+    from onebutton_workbench.data.intake import data_add, read_request
+
+    data_add(
+        read_request(pipeline=pipeline, url=url, file=file, sha256=sha256, license_=license_, name=name, limit=limit)
+    )
+
+
+@app.command
+def remote(*, url: str = "") -> int:
+    """Say where data is kept, or keep it somewhere else."""
+    from onebutton_workbench.data.storage import choose
+
+    return choose(url, ROOT)
+
+
+@app.command
+def push(*, pipeline: str = "") -> int:
+    """Send data and models to the remote."""
+    from onebutton_workbench.data.storage import transfer
+
+    return transfer("push", ROOT, pipeline)
+
+
+@app.command
+def pull(*, pipeline: str = "") -> int:
+    """Fetch data and models from the remote."""
+    from onebutton_workbench.data.storage import transfer
+
+    return transfer("pull", ROOT, pipeline)
+
+
+# Make it yours
+
+
+@app.command
+def new_pipeline(*, name: str = "") -> int:
+    """Write a pipeline that runs, for you to change."""
+    from onebutton_workbench.members.new import scaffold
+
+    return scaffold("pipeline", name)
+
+
+@app.command
+def new_package(*, name: str = "") -> int:
+    """Write a package that others can import."""
+    from onebutton_workbench.members.new import scaffold
+
+    return scaffold("package", name)
+
+
+@app.command
+def remove(*, member: str = "") -> int:
+    """Take members out that nobody needs."""
+    from onebutton_workbench.members.remove import remove
+
+    return remove(member)
+
+
+@app.command
+def adopt(*, name: str = "", owner: str = "", samples: str = "") -> int:
+    """Turn a fresh fork into your team's."""
+    from onebutton_workbench.members.adopt import adopt
+
+    return adopt(ROOT, name, owner, samples)
+
+
+@app.command
+def upgrade(*, upstream: Annotated[str, Parameter(name="--from")] = "") -> int:
+    """Merge what upstream has done since."""
+    from onebutton_workbench.members.upgrade import upgrade
+
+    return upgrade(ROOT, upstream)
+
+
+def values_of(button: str) -> set[str]:
+    """Name the values that a button takes, such as PIPELINE."""
+    arguments = app[button].assemble_argument_collection()
+    return {
+        name.lstrip("-").upper() for argument in arguments for name in argument.names if not name.startswith("--no-")
+    }
+
+
+def buttons() -> list[str]:
+    """List the buttons."""
+    return [name for name in app if not name.startswith("-")]
+
+
+def check_values(button: str) -> None:
+    """Refuse a value that no button takes; and one that this does not, when it is the only button that was pressed.
+
+    Raises:
+        InputError: there is one; the message names the nearest that would do.
+    """
+    goals = os.environ.get(GOALS, button).split()
+    typed = {name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX) and name != GOALS}
+    taken = values_of(button)
+    for name in sorted(typed - taken):
+        takers = [other for other in buttons() if name in values_of(other)]
+        if takers and goals != [button]:
+            continue
+        known = sorted(taken if takers else {value for other in buttons() for value in values_of(other)})
+        near = difflib.get_close_matches(name.upper(), known, 1)
+        wrong = f"`make {button}` takes no {name}" if takers else f"no button takes {name}"
+        instead = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(sorted(taken)) or 'no value'}"
+        message = f"{wrong}. {instead}"
+        raise InputError(message)
+
+
+def press(words: list[str]) -> Any:
+    """Do what a button is for; what was typed is read, and then taken out of the environment of all that is started."""
+    if words and words[0] in buttons():
+        check_values(words[0])
+    work, values, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    return work(*values.args, **values.kwargs)
+
+
+def mistake(error: Exception) -> str:
+    """Say what a person reads when something is theirs to mend; empty when the error is a mistake of ours."""
+    if isinstance(error, CycloptsError):
+        return " ".join(str(error).replace(PREFIX, "").replace(" from env", "").split())
+    if isinstance(error, OSError) and error.errno in MACHINE:
+        return f"{error.filename or 'the system'}: {error.strerror}"
+    others = tuple(getattr(sys.modules[module], name) for module, name in MISTAKES.items() if module in sys.modules)
+    return str(error) if isinstance(error, (InputError, *others)) else ""
+
+
+def main() -> None:
+    """Press a button and end: with its status, or with one line where a person can mend something."""
+    button = next(iter(sys.argv[1:]), app.name[0])
+    try:
+        status = press(sys.argv[1:]) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        os._exit(141)  # as a program that the signal ends
+    except KeyboardInterrupt:
+        print(f"\n{button}: interrupted{HINTS.get(button, '')}", file=sys.stderr)
+        status = 130
+    except Exception as error:
+        if not (words := mistake(error)):
+            raise
+        print(f"{button}: {words}", file=sys.stderr)
+        status = 1
+    if "mlflow" in sys.modules:  # its threads that still wait for a server would hold the program
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -1,0 +1,21 @@
+"""The environment of programs that a button starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment for a program that a button starts.
+
+    Left out is what belongs to somebody else: `GIT_*` of a hook points at another index, `MAKEFLAGS` holds the values of the
+    button that was pressed and not of one pressed inside.
+    """
+    return {name: text for name, text in os.environ.items() if not name.startswith(("GIT_", "MAKE", "MFLAGS"))}
+
+
+def without_tools(root: Path, path: str) -> str:
+    """Take a checkout's own programs out of a PATH, for a program that must find another checkout's."""
+    own = {str(root / ".venv/bin"), str(root / ".tools/bin")}
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
