@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import stat
+import subprocess
 import tarfile
 import zipfile
 from datetime import UTC, date, datetime
@@ -85,7 +86,7 @@ def test_a_file_is_what_its_bytes_say_whatever_its_name(
         (b'[{"a": 1}]', "not JSON lines"),
         (b"one column\n", "text, but no table"),
         (b"\x00\x01\x02", "binary, of no known format"),
-        ("größe,b\n1,2\n".encode("latin-1"), "iconv -t UTF-8"),
+        ("größe,b\n1,2\n".encode("latin-1"), "iconv -f LATIN1 -t UTF-8"),
         (b"%PDF-1.7", "a PDF"),
         (PICKLE, "a pickle, and reading a pickle runs the code in it"),
     ],
@@ -190,6 +191,83 @@ def test_types_are_guessed_from_all_values_and_codes_stay_text(tmp_path: Path) -
     assert parsed.guesses == {"at": "the file names no time zone: is it UTC?"}
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "encoding"),
+    [
+        ("a,b\n1,2\ngröße,2\n".encode("latin-1"), 3, "LATIN1"),
+        (b"a,b\n" + b"1,2\n" * 40_000 + "größe,2\n".encode("latin-1"), 40_002, "LATIN1"),
+        ("a,b\n1,2\n".encode("utf-16"), 1, "UTF-16"),
+    ],
+)
+def test_text_of_another_encoding_names_the_line_and_a_command_that_mends_it(
+    tmp_path: Path, content: bytes, line: int, encoding: str
+) -> None:
+    file = put(tmp_path / "a.csv", content)
+    with pytest.raises(InputError, match=f"not UTF-8, from line {line:,} on") as refused:
+        table(file)
+    command = str(refused.value).split("`")[1]
+    assert encoding in command
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)  # noqa: S602  as a person would paste it
+    assert table(tmp_path / "utf8-a.csv").frame.columns == ["a", "b"]
+
+
+def test_blank_lines_are_no_rows_and_are_counted(tmp_path: Path) -> None:
+    parsed = table(put(tmp_path / "a.csv", "id,b\n1,x\n\n2,y\n,\n3,z\n\n"))
+    assert parsed.frame["id"].to_list() == [1, 2, 3]
+    assert parsed.notes == ("3 blank lines were left out",)
+    assert drafted(parsed)[1].primary_key == ("id",)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2\n1,2,3\n", "3 cells in line 3, and 2 in its first line"),
+        ("a,b\n1,2\n1\n", "1 cells in line 3, and 2 in its first line"),
+        ('a,b\n1,2\n3,"4" wide\n', "line 3: .*a quote inside a text is written twice"),
+        ('a,b\n1,2\n3,"4\n5,6\n', "line 4: unexpected end of data"),
+    ],
+)
+def test_a_line_that_is_not_as_the_others_is_named(tmp_path: Path, content: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        table(put(tmp_path / "a.csv", content))
+
+
+def test_a_first_line_that_excel_wrote_names_the_delimiter(tmp_path: Path) -> None:
+    assert table(put(tmp_path / "a.csv", "sep=;\na;b\n1;2\n")).frame.rows() == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["1.5"] * 1999 + ["twelve"], "1 of 2,000 values is no number, the first 'twelve' in row 2,000"),
+        (["1,5", "1.234,50", "3,25"], "numbers with a decimal comma"),
+        (["1,234", "12,345,678"], "numbers with commas between thousands"),
+        (["12%", "7.5 %"], "shares with a percent sign"),
+        (["31.12.2024", "01.01.2025"], "dates written as day.month.year"),
+        (["12/31/2024", "01/02/2025"], "dates with slashes"),
+        (["2024-01-01"] * 30 + ["soon"], "1 of 31 values is no date, the first 'soon' in row 31"),
+        (
+            ["north", "NA", "south"],
+            "1 of 3 rows holds a word that may mean missing and is kept, the first 'NA' in row 2",
+        ),
+    ],
+)
+def test_a_column_that_almost_has_a_type_says_why_it_stays_text(tmp_path: Path, values: list[str], words: str) -> None:
+    parsed = table(put(tmp_path / "a.csv", "key;x\n" + "".join(f"{at};{one}\n" for at, one in enumerate(values))))
+    (note,) = parsed.notes
+    assert note.startswith("column 'x' stays text: ")
+    assert words in note
+    text, contract = drafted(parsed)
+    assert "# guess: " + note.removeprefix("column 'x' stays text: ").partition(", the first")[0] in text
+    validate(parsed.frame, contract)
+
+
+def test_a_value_that_is_personal_is_not_shown_when_a_column_stays_text(tmp_path: Path) -> None:
+    values = ["1"] * 30 + ["anna@example.org"]
+    parsed = table(put(tmp_path / "a.csv", "key;x\n" + "".join(f"{at};{one}\n" for at, one in enumerate(values))))
+    assert parsed.notes == ("column 'x' stays text: 1 of 31 values is no number",)
+
+
 def test_parquet_and_json_lines_come_in_with_their_own_types(tmp_path: Path) -> None:
     frame = pl.DataFrame({"n": pl.Series([1, 2], dtype=pl.Int8), "day": [date(2024, 1, 1)] * 2, "c": ["x", "y"]})
     frame.with_columns(pl.col("c").cast(pl.Categorical)).write_parquet(tmp_path / "a.parquet")
@@ -210,7 +288,6 @@ def test_parquet_and_json_lines_come_in_with_their_own_types(tmp_path: Path) -> 
         ("a,^b.*$\n1,2\n", "would be taken for a pattern of names"),
         ("a,*\n1,2\n", r"has a column '\*', which would be taken for a pattern of names"),
         ("a,b\n", "has no rows"),
-        ("a,b\n1,2\n1,2,3\n", "cannot be read"),
         ('{"a": [1, 2]}\n', "column 'a' is List"),
         ('{"a": 1}\n{"a": \n', "cannot be read"),
         (b"PAR1 but no more", "cannot be read"),

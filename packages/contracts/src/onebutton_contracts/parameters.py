@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,8 +35,11 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
 
     try:
         content = _parse(path.read_text(encoding="utf-8"), toml=path.suffix == ".toml")
+        if faults := list(_dates(content)):
+            message = f"{path}: {'; '.join(faults)}. Then press `make run`"
+            raise InputError(message)
         # As JSON, because there a strict dataclass may be written as a mapping.
-        return TypeAdapter(schema).validate_json(json.dumps(content, default=str))
+        return TypeAdapter(schema).validate_json(json.dumps(content))
     except FileNotFoundError:
         message = f"{path}: no such file: bring it back with `git checkout {path}`"
     except OSError as error:
@@ -50,6 +55,15 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     except (TypeError, ValueError) as error:  # not UTF-8, a date that is none, a date as a key
         message = f"{path}: not a file of parameters: {error}. Mend the file, then press `make run`"
     raise InputError(message)
+
+
+def _dates(value: Any, place: str = "") -> Iterator[str]:
+    """Name every date or time that YAML or TOML read as one: DVC, MLflow and JSON each write it in their own way."""
+    if isinstance(value, date | time):
+        yield f"{place.removesuffix('.')}: {value} is read as a {type(value).__name__}; write it in quotes: '{value}'"
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _dates(item, f"{place}{key}.")
 
 
 def _parse(text: str, *, toml: bool) -> Any:

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.intake.csv_files import check_names, read_csv
+from onebutton_contracts.intake.near_misses import BOOLEAN, DATE, INSTANT, INTEGER, MISSING, NUMBER, PHONE, doubt
 from onebutton_contracts.intake.sniffing import Kind
-from onebutton_contracts.reading import is_pattern
 
-MISSING = (
-    "",
-    "NA",
-    "N/A",
-    "NaN",
-    "nan",
-    "null",
-    "NULL",
-)  # mean "missing" where all else are numbers, dates or booleans
-BOOLEAN = r"^(?i:true|false)$"
-INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"  # 007 is a code, and what has more digits does not fit
-NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
-PHONE = r"^\+\d{8,15}$"  # +4930123456 calls somebody; a measurement so large bears no plus
-DATE = r"^\d{4}-\d{2}-\d{2}$"
-INSTANT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:?\d{2})?$"
 NO_ZONE = "the file names no time zone: is it UTC?"
 MOST_CELLS = 500_000_000  # some 4 GB of numbers: a small Parquet file can hold any number of equal ones
 
@@ -41,10 +26,12 @@ class Parsed:
     Attributes:
         frame: its rows.
         guesses: by column, what had to be assumed to give it its type.
+        notes: what a person should know of how it was read, a sentence each.
     """
 
     frame: pl.DataFrame
     guesses: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def parse(path: Path, kind: Kind, called: str) -> Parsed:
@@ -61,7 +48,9 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
     try:
         match kind.name:
             case "csv":
-                return _typed(_read_csv(path, kind.delimiter, called), numbers=True)
+                frame, notes = read_csv(path, kind.delimiter, called)
+                _check_rows(frame, called)
+                return _typed(frame, numbers=True, notes=notes)
             case "jsonl":
                 frame = pl.read_ndjson(path, infer_schema_length=None)
             case _:
@@ -69,19 +58,11 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error) as error:
         message = f"{called} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise InputError(message) from None
-    _check_names(frame.columns, called)
+    check_names(frame.columns, called)
     _check_rows(frame, called)
     plain, guesses = _plain(frame, called)
     texts = _typed(plain, numbers=False) if kind.name == "jsonl" else Parsed(plain, {})
-    return Parsed(texts.frame, guesses | texts.guesses)
-
-
-def _read_csv(path: Path, delimiter: str, called: str) -> pl.DataFrame:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        _check_names(next(csv.reader(stream, delimiter=delimiter), []), called)
-    frame = pl.read_csv(path, separator=delimiter, infer_schema=False)
-    _check_rows(frame, called)
-    return frame
+    return Parsed(texts.frame, guesses | texts.guesses, texts.notes)
 
 
 def _read_parquet(path: Path, called: str) -> pl.DataFrame:
@@ -91,19 +72,6 @@ def _read_parquet(path: Path, called: str) -> pl.DataFrame:
         message = f"{called} has {cells:,} cells, which this machine may not hold; take in a part of it"
         raise InputError(message)
     return scan.collect()
-
-
-def _check_names(columns: list[str], called: str) -> None:
-    twice = [name for name, count in Counter(columns).items() if count > 1]
-    if not columns or twice or not all(name.strip() for name in columns):
-        what = f"two columns {twice[0]!r}" if twice and twice[0].strip() else "a column without a name"
-        message = f"{called} has {what}; its first line must name each column"
-        raise InputError(message)
-    if patterns := [name for name in columns if is_pattern(name)]:
-        message = (
-            f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; give it another name"
-        )
-        raise InputError(message)
 
 
 def _check_rows(frame: pl.DataFrame, called: str) -> None:
@@ -144,24 +112,25 @@ def _plain_column(series: pl.Series) -> pl.Series | None:
     return None
 
 
-def _typed(frame: pl.DataFrame, *, numbers: bool) -> Parsed:
+def _typed(frame: pl.DataFrame, *, numbers: bool, notes: tuple[str, ...] = ()) -> Parsed:
     """Give each column of text the narrowest type that all of its values have.
 
     Args:
         frame: columns of text; others stay as they are.
         numbers: whether text may mean a number or a boolean: in CSV it may, in JSON a number has no quotes.
+        notes: what is known of the reading so far.
     """
-    columns, guesses = [], {}
+    columns, guesses, told = [], {}, list(notes)
     for series in frame:
         found = _from_text(series, numbers=numbers) if series.dtype == pl.String else None
         columns.append(series if found is None else found)
-        if (
-            found is not None
-            and found.dtype == pl.Datetime
-            and series.str.extract(INSTANT, 3).null_count() > found.null_count()
-        ):
-            guesses[series.name] = NO_ZONE
-    return Parsed(pl.DataFrame(columns), guesses)
+        if found is not None and found.dtype == pl.Datetime:
+            if series.str.extract(INSTANT, 3).null_count() > found.null_count():
+                guesses[series.name] = NO_ZONE
+        elif found is None and numbers and (why := doubt(series)):
+            guesses[series.name] = why.words
+            told.append(f"column {series.name!r} stays text: {why.words}{why.example}")
+    return Parsed(pl.DataFrame(columns), guesses, tuple(told))
 
 
 def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:

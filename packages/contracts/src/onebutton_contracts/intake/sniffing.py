@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.intake.csv_files import not_utf8, separator_line
 
 HEAD = 65_536  # bytes that are looked at
 DELIMITERS = ",;\t|"
 SUPPORTED = "CSV, Parquet or JSON lines, or a zip, tar or gz of one of these"
 PICKLE_SUFFIXES = {".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 PICKLE_PROTOCOLS = range(2, 6)  # protocols 0 and 1 are text and have no mark
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FOREIGN = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save its sheet as CSV",
     b"SQLite format 3": "an SQLite database: export the table as CSV",
@@ -77,7 +79,7 @@ def sniff(path: Path, called: str) -> Kind:
             raise InputError(message)
     if _is_tar(path):
         return Kind("tar")
-    return Kind("gz") if head.startswith(b"\x1f\x8b") else _sniff_text(head, called)
+    return Kind("gz") if head.startswith(b"\x1f\x8b") else _sniff_text(path, head, called)
 
 
 def _is_tar(path: Path) -> bool:
@@ -87,12 +89,16 @@ def _is_tar(path: Path) -> bool:
         return False
 
 
-def _sniff_text(head: bytes, called: str) -> Kind:
+def _sniff_text(path: Path, head: bytes, called: str) -> Kind:
     reason = ""
     try:
         text = _decode(head)
     except UnicodeDecodeError:
-        text, reason = "", "neither a known format nor UTF-8 text; of text, `iconv -t UTF-8` makes UTF-8"
+        if b"\0" not in head or head.startswith(UTF_16):
+            raise InputError(not_utf8(path, called)) from None
+        text, reason = "", "binary, of no known format"
+    if delimiter := separator_line(path):
+        return Kind("csv", delimiter)
     first = text.lstrip("\ufeff").lstrip()
     if first.startswith("{"):
         if _is_object(first.splitlines()[0]) or len(head) == HEAD:

@@ -214,7 +214,7 @@ def take_in(request: Request, root: Path = ROOT) -> list[str]:
         contract_file.parent.mkdir(exist_ok=True)
         contract_file.write_text(text, encoding="utf-8")
         track(table, root)
-    facts = [f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {inside}"]
+    facts = [f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {inside}", *parsed.notes]
     personal = [column.name for column in contract.columns if column.classification == "personal"]
     if personal:
         facts.append(

@@ -1,7 +1,8 @@
 """Keep data and models in DVC's remote: choose it, send to it, fetch from it. The work of `make remote`, `push` and `pull`.
 
-The remote stands in `.dvc/config`. Keys to it come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE` and the rest that
-every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's) and are never written to a file.
+The remote stands in `.dvc/config`; it is any that DVC knows. Keys to it come from the environment (`AWS_ACCESS_KEY_ID`,
+`AWS_PROFILE` and the rest that every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's) and are never
+written to a file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
@@ -19,7 +21,8 @@ from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import tracked
 
 NAME = "storage"
-PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", re.ASCII)
+SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
+LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
 REASONS = (  # what DVC and its clients say, and what it means; the first that fits
     (
         r"NoCredentials|Unable to locate credentials|Partial credentials|ProfileNotFound|config profile",
@@ -65,7 +68,7 @@ class Remote:
 
     Attributes:
         name: as `.dvc/config` has it.
-        url: `s3://…`, or a folder.
+        url: `s3://…` or another that DVC knows, or a folder.
         shared: whether others can have it too: it is not inside this checkout.
     """
 
@@ -98,6 +101,9 @@ def configured(root: Path) -> Remote | None:
 
 def why(output: str) -> str:
     """Say in one line why DVC or a client of S3 failed: with what mends it where that is known, else in its own last words."""
+    if lacking := LACKING.search(output):
+        package = lacking["package"]
+        return f"DVC needs {package} for it. `make add PACKAGE={package} MEMBER=workbench` brings it"
     for pattern, words in REASONS:
         if re.search(pattern, output):
             return words
@@ -204,20 +210,27 @@ def _lacking(remote: Remote, said: str, root: Path) -> str:
     return "what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest"
 
 
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.password or parts.query:
+        raise InputError(
+            "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID and so on"
+        )
+    known = parts.scheme in SCHEMES and bool(parts.netloc) and not re.search(r"\s", url)
+    if not known and not Path(url).is_absolute():
+        others = ", ".join(SCHEMES[1:])
+        message = f"URL can be s3://bucket/folder (or {others}) or an absolute folder, not {url!r}; nothing was changed"
+        raise InputError(message)
+
+
 def choose(url: str, root: Path) -> int:
     """Write a remote into `.dvc/config`, or say which is there when no URL was typed.
 
     Raises:
-        InputError: the URL is neither `s3://bucket/folder` nor an absolute folder, or holds a key.
+        InputError: the URL is no remote that DVC can write to, or holds a key.
     """
     if url:
-        if "@" in url or "?" in url:
-            raise InputError(
-                "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID and so on"
-            )
-        if not PLACE.fullmatch(url) and not Path(url).is_absolute():
-            message = f"URL can be s3://bucket/folder or an absolute folder, not {url!r}; nothing was changed"
-            raise InputError(message)
+        _check_url(url)
         command = ["dvc", "--quiet", "remote", "add", "--force", "--default", NAME, url]
         done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
         if done.returncode:

@@ -1,0 +1,118 @@
+"""Read a CSV file as text, and name the line that is not as the others: polars alone would fill or drop cells silently."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.reading import is_pattern
+
+LARGEST_CELL = 10_000_000  # characters; more is a quote that was never closed
+
+
+def read_csv(path: Path, delimiter: str, called: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Read every cell as text; blank lines are left out.
+
+    Args:
+        path: the file, in UTF-8.
+        delimiter: between its columns.
+        called: what messages call it.
+
+    Returns:
+        The rows, and what a person should know of the reading.
+
+    Raises:
+        InputError: a line has more or fewer cells than the first, a quote stands alone, or the names of columns will not do.
+    """
+    skipped = 1 if separator_line(path) else 0  # what Excel writes first: sep=;
+    blank = _check_lines(path, delimiter, called, skipped)
+    frame = pl.read_csv(path, separator=delimiter, infer_schema=False, skip_lines=skipped)
+    kept = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    return kept, (f"{blank:,} blank lines were left out",) if blank else ()
+
+
+def separator_line(path: Path) -> str:
+    """Return the delimiter that a first line such as `sep=;` names; empty where there is no such line."""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        first = stream.readline(10).strip()
+    return first[4] if first.startswith("sep=") and len(first) == len("sep=;") else ""
+
+
+def not_utf8(path: Path, called: str) -> str:
+    """Say where a file of text stops being UTF-8, and the command that makes it so."""
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        line, encoding = 1, "UTF-16"
+    else:
+        try:
+            data.decode("utf-8")
+            bad = len(data)
+        except UnicodeDecodeError as error:
+            bad = error.start
+        line, encoding = data.count(b"\n", 0, bad) + 1, "LATIN1"
+    name = Path(called).name
+    return (
+        f"{called} is not UTF-8, from line {line:,} on; it looks like {encoding}. "
+        f"`iconv -f {encoding} -t UTF-8 {name} > utf8-{name}` writes it anew; take in that file, with its own SHA256"
+    )
+
+
+def _check_lines(path: Path, delimiter: str, called: str, skipped: int) -> int:
+    """Hold every line to the first, and count the blank ones."""
+    csv.field_size_limit(LARGEST_CELL)
+    blank = 0
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        for _ in range(skipped):
+            next(stream)
+        lines = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            names = next(lines, [])
+            check_names(names, called)
+            for cells, line in _counted(lines):
+                if len(cells) == len(names):
+                    blank += not any(cells)
+                elif cells:
+                    message = (
+                        f"{called} has {len(cells)} cells in line {line + skipped}, and {len(names)} in its first line. "
+                        f"Mend that line: a {delimiter!r} inside a text needs quotes around the text"
+                    )
+                    raise InputError(message)
+                else:
+                    blank += 1
+        except UnicodeDecodeError:
+            raise InputError(not_utf8(path, called)) from None
+        except csv.Error as error:
+            message = (
+                f"{called}, line {lines.line_num + skipped}: {error}. Mend that line: a quote inside a text is written "
+                'twice, as in "5"" wide"'
+            )
+            raise InputError(message) from None
+    return blank
+
+
+def _counted(lines: Iterator[list[str]]) -> Iterator[tuple[list[str], int]]:
+    for cells in lines:
+        yield cells, lines.line_num  # type: ignore[attr-defined]  # csv's reader counts
+
+
+def check_names(columns: list[str], called: str) -> None:
+    """Refuse names of columns that no contract could hold.
+
+    Raises:
+        InputError: one is missing, stands twice, or would be taken for a pattern.
+    """
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if not columns or twice or not all(name.strip() for name in columns):
+        what = f"two columns {twice[0]!r}" if twice and twice[0].strip() else "a column without a name"
+        message = f"{called} has {what}; its first line must name each column"
+        raise InputError(message)
+    if patterns := [name for name in columns if is_pattern(name)]:
+        message = (
+            f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; give it another name"
+        )
+        raise InputError(message)
