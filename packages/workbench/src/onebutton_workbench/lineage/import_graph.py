@@ -1,0 +1,159 @@
+"""Which modules of the workspace, and which third-party packages, a module reaches. grimp reads the imports.
+
+Nothing is executed. What stands under `if TYPE_CHECKING:` never runs, so it does not count. An import by a name that is put
+together while the program runs cannot be read: the rule OB104 refuses it in code behind a stage.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import grimp
+from grimp.exceptions import SourceSyntaxError
+
+from onebutton_workbench.workspace import WorkbenchError, member_paths
+
+
+class UnreadableModuleError(WorkbenchError):
+    """A module that Python cannot read; the message names file and line."""
+
+
+@dataclass(frozen=True)
+class Imports:
+    """The imports of a workspace.
+
+    Attributes:
+        files: the file of every module whose imports are known, by its name.
+        graph: who imports whom; a module imports the packages around it, too, as Python runs them first.
+        unreadable: packages that could not be read, by name, with the first fault in each.
+    """
+
+    files: Mapping[str, Path]
+    graph: grimp.ImportGraph
+    unreadable: Mapping[str, UnreadableModuleError]
+
+    def reached(self, entries: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Follow the imports of modules, directly or not.
+
+        Args:
+            entries: as `python -m` takes them: of a package its `__main__` runs.
+
+        Returns:
+            The modules of the workspace, entries included; the top-level names of third-party packages.
+
+        Raises:
+            KeyError: an entry is no module of the workspace.
+            UnreadableModuleError: one is in a package that cannot be read.
+        """
+        found: set[str] = set()
+        for entry in entries:
+            top = entry.partition(".")[0]
+            if entry not in self.files and top not in self.unreadable:
+                raise KeyError(entry)
+            start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
+            found |= {start} | (self.graph.find_upstream_modules(start) if start in self.files else set())
+        tops = {name.partition(".")[0] for name in found}
+        for package in sorted(tops & self.unreadable.keys()):
+            raise self.unreadable[package]
+        modules = found & self.files.keys()
+        return modules, self._third_party(found)
+
+    def third_party(self, module: str) -> set[str]:
+        """Name the third-party packages that a module imports itself."""
+        return self._third_party(self.graph.find_modules_directly_imported_by(module))
+
+    def _third_party(self, names: Iterable[str]) -> set[str]:
+        return {name for name in names if self.graph.is_module_squashed(name)} - sys.stdlib_module_names
+
+
+@cache
+def read_imports(root: Path) -> Imports:
+    """Read the imports of every member.
+
+    A package with a syntax error is left out and remembered, so that it stops only those that reach it. No cache is kept on disk:
+    grimp's own goes by the time of a file, and takes a change for known when another set of packages was read in between.
+
+    Raises:
+        WorkbenchError: grimp refuses a package in which Python finds no fault.
+    """
+    found = dict(_find_modules(root))
+    packages = {name.partition(".")[0] for name in found}
+    unreadable: dict[str, UnreadableModuleError] = {}
+    graph = None
+    while graph is None:
+        readable = sorted(packages - unreadable.keys())
+        try:
+            with _importable(root, packages):
+                graph = _build(readable)
+        except (SourceSyntaxError, UnicodeError) as error:
+            faults = _faults({name: file for name, file in found.items() if name.partition(".")[0] in readable})
+            if not faults:
+                raise WorkbenchError(" ".join(str(error).split())) from None
+            unreadable |= faults
+    files = {name: file for name, file in found.items() if name in graph.modules}
+    for name in files:
+        parent = name.rpartition(".")[0]
+        if parent in graph.modules:
+            graph.add_import(importer=name, imported=parent)
+    return Imports(files, graph, unreadable)
+
+
+def _build(packages: list[str]) -> grimp.ImportGraph:
+    if not packages:
+        return grimp.ImportGraph()
+    return grimp.build_graph(
+        *packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+    )
+
+
+def _find_modules(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every file of Python in a package of a member, by the name that it is imported as."""
+    for source in (root / member / "src" for member in member_paths(root)):
+        for file in source.glob("*/**/*.py"):
+            parts = file.relative_to(source).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
+
+
+@contextmanager
+def _importable(root: Path, packages: Iterable[str]) -> Iterator[None]:
+    """Let grimp find the packages of this workspace, even while one of that name from another place is imported."""
+    path, imported = sys.path, {name: sys.modules.pop(name) for name in packages if name in sys.modules}
+    sys.path = [*(str(root / member / "src") for member in member_paths(root)), *path]
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path = path
+        sys.modules.update(imported)
+
+
+def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:
+    """Find the first fault of each package that has one."""
+    faults: dict[str, UnreadableModuleError] = {}
+    for name, file in sorted(files.items()):
+        try:
+            parse(file)
+        except UnreadableModuleError as error:
+            faults.setdefault(name.partition(".")[0], error)
+    return faults
+
+
+def parse(file: Path) -> ast.Module:
+    """Parse a file.
+
+    Raises:
+        UnreadableModuleError: it has a syntax error.
+    """
+    try:
+        return ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        where, what = getattr(error, "lineno", 1), getattr(error, "msg", error)
+        message = f"{file}:{where}: {what}, so nobody can say what it imports. Mend the line"
+        raise UnreadableModuleError(message) from None
