@@ -362,7 +362,7 @@ def test_two_modules_that_import_each_other_are_followed_once(repo: Repo) -> Non
 
 
 def test_the_report_names_members_then_stages_then_what_to_press(
-    repo: Repo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    repo: Repo, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repo.append(DEEP)
     assert report(repo.folder) == 0
@@ -378,9 +378,8 @@ def test_the_report_names_members_then_stages_then_what_to_press(
     ]
     assert lines[-1].startswith("affected: 3 of 4 members, 1 stage, since main (")
     assert lines[-1].endswith("). Next: make test AFFECTED=1")
-    monkeypatch.setenv("BUTTON_BASE", "change")
     repo.commit()
-    assert report(repo.folder) == 0
+    assert report(repo.folder, base="change") == 0
     assert capsys.readouterr().out.startswith("affected: no member: nothing changed since change (")
 
 

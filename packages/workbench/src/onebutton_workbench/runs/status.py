@@ -3,47 +3,45 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from onebutton_workbench.data.storage import UnreachableError, configured
 from onebutton_workbench.findings import tell
-from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.lineage.stale import unrun
+from onebutton_workbench.lineage.stages import read_plan, read_plans
+from onebutton_workbench.lineage.stale import stale_stages
 from onebutton_workbench.pressed import press, value
 from onebutton_workbench.workspace import ROOT, WorkbenchError
 
 BEFORE_DEPLOYMENT = "before-deployment"  # said by the button `deploy`
 
 
-def status() -> int:
+def status(root: Path = ROOT, *, strict: bool = False) -> int:
     """Print every stage that somebody forgot to run, and data that nobody else can have.
 
-    What the remote has is NOT RUN when it does not answer: told, and with STRICT=1 refused.
+    What the remote has is NOT RUN when it does not answer: told, and refused where it is asked strictly.
     """
-    findings = [finding for file in dvc_files(ROOT) for finding in unrun(file, ROOT)]
-    remote = configured(ROOT)
+    findings = stale_stages(read_plans(root), root)
+    remote = configured(root)
     unasked = False
     if remote and remote.shared:
         from onebutton_workbench.data.storage_rules import check
 
         try:
-            findings += check(ROOT, remote)
+            findings += check(root, remote)
         except UnreachableError as reason:
             unasked = True
             print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
     failed = tell(findings, "status: every stage was run with the code, command, parameters and files that stand here")
-    return 1 if failed or (unasked and value("STRICT")) else 0
+    return 1 if failed or (unasked and strict) else 0
 
 
-def before_deployment() -> int:
+def before_deployment(root: Path = ROOT, *, pipeline: str = "") -> int:
     """Refuse results of another time: their release would name a commit and parameters that never made them.
 
-    A release that is there already (TO=) is not made of what stands here. Without PIPELINE the only one that makes releases is
-    meant; what else is missing the deployment says itself.
+    Without a pipeline the only one that makes releases is meant; what else is missing the deployment says itself.
     """
-    if value("STATUS") or value("TO"):
-        return 0
-    plans = [file.with_name("dvc.yaml") for file in ROOT.glob(f"pipelines/{value('PIPELINE') or '*'}/release.toml")]
-    findings = [finding for plan in plans if len(plans) == 1 and plan.is_file() for finding in unrun(plan, ROOT)]
+    plans = [file.with_name("dvc.yaml") for file in root.glob(f"pipelines/{pipeline or '*'}/release.toml")]
+    findings = stale_stages([read_plan(plan) for plan in plans if plan.is_file()] if len(plans) == 1 else [], root)
     for finding in findings:
         print(finding)
     if findings:
@@ -51,8 +49,13 @@ def before_deployment() -> int:
     return 0
 
 
+def _before_deployment() -> int:
+    made_before = value("STATUS") or value("TO")  # what is asked, or a release that is there already
+    return 0 if made_before else before_deployment(pipeline=value("PIPELINE"))
+
+
 if __name__ == "__main__":
     if BEFORE_DEPLOYMENT in sys.argv[1:]:
-        press("deploy", before_deployment)
+        press("deploy", _before_deployment)
     else:
-        press("status", status)
+        press("status", lambda: status(strict=bool(value("STRICT"))))
