@@ -156,9 +156,10 @@ def test_a_frozen_stage_may_ignore_its_code(workspace: Path) -> None:
     assert found(workspace) == []
 
 
-def test_a_syntax_error_is_named(workspace: Path) -> None:
-    edit(workspace, DEEP, "x + 1", "x +")
-    with pytest.raises(WorkbenchError, match=r"deep\.py:11: "):
+@pytest.mark.parametrize("file", [DEEP, "pipelines/pipe/src/pipe/first.py"])
+def test_a_syntax_error_is_named(workspace: Path, file: str) -> None:
+    (workspace / file).write_text("x = 1\nx +\n", encoding="utf-8")
+    with pytest.raises(WorkbenchError, match=rf"{file}:2: "):
         check_all(workspace)
 
 
@@ -331,18 +332,12 @@ def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: 
     ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "what"),
-    [
-        ("deps: [.code/second]", "deps: [.code/second, words.csv]", "words.csv"),
-        ("[rate, train.seed]", "[rate, train.seed, depth]", "its parameters"),
-        ("[rate, train.seed]", "[rate, train.seed]\n    metrics: [m.json]", "what it writes"),
-    ],
-)
-def test_what_a_plan_newly_names_was_not_run_with(ran: Path, old: str, new: str, what: str) -> None:
-    edit(ran, PIPE, old, new)
+def test_what_a_plan_newly_names_was_not_run_with(ran: Path) -> None:
+    edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, words.csv]")
+    edit(ran, PIPE, "[rate, train.seed]", "[rate, train.seed, depth]\n    metrics: [m.json]")
     edit(ran, "pipelines/pipe/params.yaml", "rate:", "depth: 3\nrate:")
-    assert forgotten(ran) == [f"stage 'second' was not run since {what} changed, so its results are of another time"]
+    changes = "its parameters, what it writes and words.csv changed"
+    assert forgotten(ran) == [f"stage 'second' was not run since {changes}, so its results are of another time"]
 
 
 def test_what_a_plan_no_longer_names_is_no_finding_as_dvc_would_run_nothing(ran: Path) -> None:

@@ -39,7 +39,7 @@ def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
         yield Finding("OB101", place, words, "`make format` writes it")
     written = paths(plan.code.get("outs"))
     for stage in (one for one in plan.stages if not one.frozen):
-        unknown = [name for name in stage.modules if name not in imports.files]
+        unknown = [name for name in stage.modules if not imports.has(name)]
         if unknown or stage.others or not stage.modules:
             words = f"stage {stage.name!r} {_unfollowed(stage, unknown)}, so nobody can say when its code has changed"
             yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
@@ -70,8 +70,8 @@ def _unfollowed(stage: Stage, unknown: Sequence[str]) -> str:
 
 def check_imports(plans: Iterable[Plan], imports: Imports, root: Path) -> Iterator[Finding]:
     """Find what stages reach that no fingerprint can hold."""
-    entries = {name for plan in plans for stage in plan.stages for name in stage.modules}
-    reached = sorted(imports.reached(entries & imports.files.keys())[0])
+    entries = {name for plan in plans for stage in plan.stages for name in stage.modules if imports.has(name)}
+    reached = sorted(imports.reached(entries)[0])
     lock = read_lock(root)
     for name in reached:
         yield from _imports_by_name(imports.files[name], root)

@@ -44,6 +44,10 @@ class Imports:
     third_party: frozenset[str]
     unreadable: Mapping[str, UnreadableModuleError]
 
+    def has(self, module: str) -> bool:
+        """Whether a module is one of the workspace, as far as anybody can read."""
+        return module in self.files or module.partition(".")[0] in self.unreadable
+
     def reached(self, entries: Iterable[str]) -> tuple[set[str], set[str]]:
         """Follow the imports of modules, directly or not.
 
@@ -59,13 +63,10 @@ class Imports:
         """
         found: set[str] = set()
         for entry in entries:
-            start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
-            if start in self.files:
-                found |= {start} | self.graph.find_upstream_modules(start)
-            elif entry.partition(".")[0] in self.unreadable:
-                found.add(entry)
-            else:
+            if not self.has(entry):
                 raise KeyError(entry)
+            start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
+            found |= {start} | (self.graph.find_upstream_modules(start) if start in self.files else set())
         for package in sorted({name.partition(".")[0] for name in found} & self.unreadable.keys()):
             raise self.unreadable[package]
         return found & self.files.keys(), found & self.third_party

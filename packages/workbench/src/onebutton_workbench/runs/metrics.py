@@ -16,7 +16,7 @@ from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import ResultsError, declared_names, declared_plots, flatten, read_curves
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call, git
-from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base
+from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base, parted
 from onebutton_workbench.pressed import press, value
 from onebutton_workbench.workspace import ROOT, WorkbenchError, pipelines, the_pipeline
 
@@ -209,12 +209,12 @@ def compare() -> int:
     """Print every metric of every pipeline, and in a pull request write the summary.
 
     Raises:
+        NothingToCompareError: it and what stands here have no commit in common.
         WorkbenchError: the commit to compare with is unknown, or a file cannot be read.
     """
     names = [the_pipeline(value("PIPELINE"))] if value("PIPELINE") else pipelines()
     base = find_base()
-    joint = call("merge-base", base, "HEAD", folder=ROOT)
-    commit = joint.stdout.strip() if joint.returncode == 0 else base
+    commit = parted(base, ROOT)
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
     summary = ["## What this change does to the metrics", ""]
     for name in names:
