@@ -48,7 +48,7 @@ def shell() -> Shell:
         identity = {
             f"GIT_{role}_{what}": f"test@{role}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
-        environment: dict[str, Any] = pristine() | {"PATH": path} | identity | extra
+        environment: dict[str, Any] = pristine() | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | identity | extra
         done = subprocess.run(
             command,
             cwd=folder,

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.files import edit_yaml
+from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.lineage.fingerprint import Lock, data_files, read_lock
 from onebutton_workbench.lineage.imports import Imports, parse, read_imports
@@ -143,9 +143,7 @@ def mend(dvc_yaml: Path) -> bool:
     text = edit_yaml(dvc_yaml.read_text(encoding="utf-8"), lambda content: changes.append(_complete(content)))
     if not any(changes):
         return False
-    draft = dvc_yaml.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.rename(dvc_yaml)
+    write_texts(dvc_yaml.parent, {dvc_yaml.name: text})
     return True
 
 
