@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from onebutton_workbench.lineage import fingerprint
-from onebutton_workbench.lineage import imports as closure
+from onebutton_workbench.lineage.imports import read_imports
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,7 +48,7 @@ def shell() -> Shell:
         identity = {
             f"GIT_{role}_{what}": f"test@{role}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
-        environment: dict[str, Any] = pristine() | {"PATH": path} | identity | extra
+        environment: dict[str, Any] = pristine() | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | identity | extra
         done = subprocess.run(
             command,
             cwd=folder,
@@ -69,14 +69,8 @@ def forget() -> Callable[[], None]:
     """Forget what was read: sources are read once per program, and a test is many programs in one."""
 
     def clear() -> None:
-        closures = (closure.find_modules, closure._top_packages, closure.read_syntax, closure.direct_imports)
-        for cached in (
-            *closures,
-            fingerprint._code_line,
-            fingerprint._data_lines,
-            fingerprint._in_git,
-            fingerprint._installed,
-        ):
+        read = (fingerprint.read_lock, fingerprint._digest_of_code, fingerprint._data_lines, fingerprint._in_git)
+        for cached in (read_imports, *read):
             cached.cache_clear()
 
     clear()

@@ -290,11 +290,16 @@ def test_a_shallow_clone_without_the_base_means_everything(
     repo.git("clone", "--quiet", "--depth", "1", "--branch", "change", f"file://{repo.folder}", str(clone))
     found = affected(clone, "", {})
     assert found.everything
-    assert "origin/main is not here to compare with" in found.words
+    assert "origin/main is not here to compare with; this clone is shallow: `git fetch --unshallow" in found.words
+    with pytest.raises(InputError, match="this clone is shallow"):
+        affected(clone, "HEAD~1", {})
     repo.shell("git", "fetch", "--quiet", "--depth", "1", "origin", "main:refs/remotes/origin/main", folder=clone)
     found = affected(clone, "", {})
     assert found.everything
-    assert "have no commit in common here; in a shallow clone `git fetch --unshallow` brings it" in found.words
+    assert "have no commit in common here; this clone is shallow" in found.words
+    remedy = found.words.split("`")[1].replace("'", "").split()
+    repo.shell(*remedy, folder=clone)
+    assert not affected(clone, "", {}).everything
 
 
 def test_tests_that_read_the_whole_repo_are_reached_by_any_change_even_of_documentation(repo: Repo) -> None:
@@ -389,7 +394,7 @@ def test_the_report_names_members_then_stages_then_what_to_press(
     assert lines[-1].startswith("status: 3 of 4 members, 1 stage, since main (")
     assert lines[-1].endswith("). Next: make test AFFECTED=1")
     repo.commit()
-    assert report(repo.folder, "change") == 0
+    assert report(repo.folder, base="change") == 0
     assert capsys.readouterr().out.startswith("status: no member: nothing changed since change (")
 
 

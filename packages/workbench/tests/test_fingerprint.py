@@ -11,8 +11,8 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage import fingerprint
-from onebutton_workbench.lineage import imports as closure
 from onebutton_workbench.lineage.fingerprint import Lock, locked_versions, write_fingerprints
+from onebutton_workbench.lineage.imports import read_imports
 from onebutton_workbench.workspace import ROOT
 
 
@@ -82,38 +82,50 @@ def test_what_means_something_changes_the_stages_that_reach_it_and_no_other(
     assert after["first"] == before["first"]
 
 
+FORMS = {
+    **dict.fromkeys(("__init__", *"abcdefgh", "inner/__init__", "inner/z", "run/__init__"), ""),
+    "inner/x": "from .. import a\nfrom ..b import thing\nfrom . import y\n",
+    "inner/y": "import forms.c as c\n\n\ndef late():\n    from forms import d\n",
+    "c": "try:\n    from forms.e import thing as other\nexcept ImportError:\n    import forms.f, os.path\n",
+    "d": "match 1:\n    case 1:\n        from .g import *\n    case _:\n        import polars.selectors as cs\n",
+    "f": "import typing\nif typing.TYPE_CHECKING:\n    import numpy\nelse:\n    from forms import h\n",
+    "run/__main__": "from forms.inner import x\n",
+}
+
+
 def test_every_form_of_import_is_followed(workspace: Path) -> None:
     package = workspace / "packages/forms/src/forms"
-    (package / "inner").mkdir(parents=True)
+    for folder in ("inner", "run"):
+        (package / folder).mkdir(parents=True)
     (workspace / "packages/forms/pyproject.toml").write_text('[project]\nname = "forms"\n', encoding="utf-8")
-    for name in ("__init__", "a", "b", "c", "d", "e", "f", "g", "h", "inner/__init__", "inner/x"):
-        (package / f"{name}.py").write_text("", encoding="utf-8")
-    (package / "inner/x.py").write_text("from .. import a\nfrom ..b import thing\nfrom . import y\n", encoding="utf-8")
-    (package / "inner/y.py").write_text(
-        "import forms.c as c\n\n\ndef late():\n    from forms import d\n", encoding="utf-8"
-    )
-    (package / "c.py").write_text(
-        "import importlib\nimportlib.import_module('forms.e')\nimportlib.import_module('.f', __package__)\n"
-        "importlib.import_module(name='..g', package='forms.inner')\n__import__('forms.h')\n",
-        encoding="utf-8",
-    )
-    closure.find_modules.cache_clear()
-    modules = closure.reach("forms.inner.x", workspace)
-    expected = {
+    for name, text in FORMS.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    modules, packages = read_imports(workspace).reached(["forms.run"])
+    assert modules == {
         "forms",
-        "forms.a",
-        "forms.b",
-        "forms.c",
-        "forms.d",
-        "forms.e",
-        "forms.f",
-        "forms.g",
-        "forms.h",
-        "forms.inner",
-        "forms.inner.x",
-        "forms.inner.y",
+        *(f"forms.{name}" for name in "abcdefgh"),
+        *("forms.inner", "forms.inner.x", "forms.inner.y", "forms.run", "forms.run.__main__"),
     }
-    assert {module.name for module in modules} == expected
+    assert packages == {"polars"}
+
+
+def test_code_that_cannot_be_followed_counts_as_data_beside_the_code(
+    workspace: Path, fingerprints: Callable[[], dict[str, str]]
+) -> None:
+    scripts = workspace / "packages/shared/src/shared/scripts"
+    scripts.mkdir()
+    before = fingerprints()
+    (scripts / "tool.py").write_text("x = 1\n", encoding="utf-8")  # no package: there is no __init__.py
+    assert fingerprints()["second"] != before["second"]
+
+
+def test_a_package_that_cannot_be_read_stops_only_what_reaches_it(
+    workspace: Path, fingerprints: Callable[[], dict[str, str]]
+) -> None:
+    before = fingerprints()
+    for text in (b"x = (\n", b"x = '\xe9'\n"):
+        (workspace / "packages/other/src/other/__init__.py").write_bytes(text)
+        assert fingerprints() == before
 
 
 def test_what_git_ignores_beside_the_code_is_no_part_of_it(
@@ -134,11 +146,8 @@ def test_what_git_ignores_beside_the_code_is_no_part_of_it(
     [
         ("from PIL import Image", ["pillow==11.0.0"]),
         ("from dateutil.parser import parse", ["python-dateutil==2.9.0"]),
-        ("from google.cloud import storage", ["google-cloud-storage==3.0.0"]),
-        ("import google.cloud.storage.blob as blob", ["google-cloud-storage==3.0.0"]),
-        ("import google.protobuf.message", ["protobuf==6.0.0"]),
-        ("import google", ["google-cloud-storage==3.0.0", "protobuf==6.0.0"]),
-        ("import yaml", ["pyyaml==6.0.3"]),  # the table in pyproject.toml says it
+        ("from google.cloud import storage", ["google-cloud-storage==3.0.0", "protobuf==6.0.0"]),  # which: nobody asks
+        ("import yaml", ["pyyaml==6.0.3"]),  # deptry's table in a pyproject.toml says it
         ("import nowhere.at_all", ["nowhere==not locked"]),
     ],
 )
@@ -165,16 +174,15 @@ def test_a_package_is_locked_under_the_name_of_its_distribution(
         (site / file).parent.mkdir(parents=True, exist_ok=True)
         (site / file).touch()  # importlib_metadata, which MLflow imports, leaves out files that are not there
     monkeypatch.setattr(sys, "path", [str(site)])
-    caches = (fingerprint._distributions, fingerprint._installed, fingerprint._has)
-    for cached in caches:
-        cached.cache_clear()
+    fingerprint._installed_with.cache_clear()
     versions = {name.replace("_", "-"): version for name, (version, _) in installed.items() if "other" not in name}
-    lock = Lock(versions | {"pyyaml": "6.0.3"}, {"yaml": "pyyaml"})
+    lock = Lock(versions | {"pyyaml": "6.0.3"}, workspace)
+    table = '\n[tool.deptry.package_module_name_map]\npyyaml = "yaml"\n'
+    edit(workspace, "packages/other/pyproject.toml", '"other"\n', f'"other"\n{table}')
     edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", line)
     text = fingerprint.fingerprint(["pipe.first"], workspace, lock)
     monkeypatch.undo()
-    for cached in caches:
-        cached.cache_clear()
+    fingerprint._installed_with.cache_clear()
     assert [line for line in text.splitlines() if "==" in line] == brought_by
 
 

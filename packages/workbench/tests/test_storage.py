@@ -140,13 +140,12 @@ def test_a_source_that_is_not_had_names_whom_to_ask_and_what_works_meanwhile(tmp
 
 
 def test_status_says_not_run_when_the_remote_does_not_answer_and_strict_refuses_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, repo: Path, shell: Any
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, repo: Path, shell: Any
 ) -> None:
-    from onebutton_workbench.runs import status as unrun
+    from onebutton_workbench.runs.status import status
 
     choose(str(tmp_path / "not-mounted"), repo)
     shell("git", "commit", "--quiet", "--allow-empty", "--message", "first", folder=repo)
-    monkeypatch.setattr(unrun, "ROOT", repo)
-    assert unrun.status(strict=False) == 0
+    assert status(repo) == 0
     assert "NOT RUN OB304" in capsys.readouterr().out
-    assert unrun.status(strict=True) == 1
+    assert status(repo, strict=True) == 1

@@ -143,7 +143,7 @@ def deploy(
     from onebutton_workbench.runs.status import before_deployment
 
     if not to:  # a release that is there already is not made of what stands here
-        before_deployment(pipeline)
+        before_deployment(pipeline=pipeline)
     buttons.deploy(ROOT, pipeline, env, DeployRequest(version=to, why=why, breaking=breaking))
 
 
@@ -172,7 +172,7 @@ def status(*, affected: bool = False, base: str = "", strict: bool = False) -> i
     if affected:
         from onebutton_workbench.lineage.affected import report
 
-        return report(ROOT, base)
+        return report(ROOT, base=base)
     from onebutton_workbench.runs.status import status
 
     return status(strict=strict)

@@ -20,7 +20,7 @@ from onebutton_contracts.contract import Contract, contract_of, load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.git import call, git, holds, names
-from onebutton_workbench.lineage.changes import NothingToCompareError, default_base, is_commit
+from onebutton_workbench.lineage.changes import NothingToCompareError, cut_off, default_base, is_commit
 from onebutton_workbench.workspace import ROOT
 
 PATTERN = "*.odcs.yaml"
@@ -41,11 +41,8 @@ def earlier(root: Path) -> str:
             return parted
     except NothingToCompareError:
         pass
-    if git("rev-parse", "--is-shallow-repository", folder=root) == "true":
-        message = (
-            "this clone is shallow, so the contracts that readers rely on are not here to compare with. "
-            "`git fetch --unshallow` brings them, in a workflow `fetch-depth: 0`"
-        )
+    if shallow := cut_off(root):
+        message = f"{shallow}. The contracts that readers rely on are not here to compare with"
         raise NothingToCompareError(message)
     return git("rev-parse", "HEAD~1" if is_commit("HEAD~1", root) else "HEAD", folder=root)
 

@@ -5,71 +5,57 @@
 | OB101 | a `dvc.yaml` has the stage `code`, which always runs and writes the fingerprints |
 | OB102 | a stage runs modules of the workspace, so that its code is known |
 | OB103 | a stage depends on its fingerprint, and `code` writes it |
-| OB104 | every import behind a stage can be followed, to a module or to a version in `uv.lock` |
+| OB104 | every import behind a stage can be read, and comes from a member or from `uv.lock` |
 """
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import run_stage
-from onebutton_workbench.files import edit_yaml, read_yaml
+from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.lineage.fingerprint import Lock, innermost, read_lock
-from onebutton_workbench.lineage.imports import (
-    Module,
-    direct_imports,
-    find_modules,
-    lines_of,
-    reach,
-    read_source,
-    unfollowed_imports,
-)
-from onebutton_workbench.lineage.stages import FINGERPRINTS, Stage, body_of, dvc_files, paths, read_stages
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.lineage.fingerprint import Lock, data_files, read_lock
+from onebutton_workbench.lineage.imports import Imports, parse, read_imports
+from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_of, dvc_files, paths, read_plans
+from onebutton_workbench.workspace import ROOT, read_toml
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
+# What imports or runs code by a name, which nobody can read from the source.
+BY_NAME = {"__import__", "import_module", "run_module", "run_path", "spec_from_file_location"}
 
 
-def check(dvc_yaml: Path, root: Path) -> list[Finding]:
+def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
     """Hold one `dvc.yaml` to the rules."""
-    place = dvc_yaml.relative_to(root).as_posix()
-    stages = read_yaml(dvc_yaml).get("stages") or {}
-    code = body_of(stages.get("code"))
-    unlisted = {name: f"`deps: {deps}`" for name, one in stages.items() if not isinstance(deps := _deps(one), list)}
-    findings = []
-    if code.get("cmd") != COMMAND or code.get("always_changed") is not True:
+    place = plan.file.relative_to(root).as_posix()
+    if plan.code.get("cmd") != COMMAND or plan.code.get("always_changed") is not True:
         words = (
             f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so an edit in code would rerun nothing"
         )
-        findings.append(Finding("OB101", place, words, "`make format` writes it"))
-    written = paths(code.get("outs"))
-    modules = find_modules(root)
-    for stage in (one for one in read_stages(dvc_yaml) if not one.frozen):
-        unknown = [name for name in stage.modules if name not in modules]
+        yield Finding("OB101", place, words, "`make format` writes it")
+    written = paths(plan.code.get("outs"))
+    for stage in (one for one in plan.stages if not one.frozen):
+        unknown = [name for name in stage.modules if not imports.has(name)]
         if unknown or stage.others or not stage.modules:
             words = f"stage {stage.name!r} {_unfollowed(stage, unknown)}, so nobody can say when its code has changed"
-            findings.append(Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member"))
-            continue
-        if stage.name in unlisted:
-            words = f"stage {stage.name!r} has {unlisted[stage.name]}, which is no list, so its fingerprint cannot stand in it"
-            findings.append(Finding("OB103", place, words, "write its `deps` as a list, a line for each"))
-            continue
-        if not stage.has_fingerprint or f"{FINGERPRINTS}/{stage.name}" not in written:
-            reached = sorted({module.name.partition(".")[0] for name in stage.modules for module in reach(name, root)})
+            yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
+        elif stage.unlisted:
+            words = (
+                f"stage {stage.name!r} has `deps: {stage.unlisted}`, which is no list, "
+                "so its fingerprint cannot stand in it"
+            )
+            yield Finding("OB103", place, words, "write its `deps` as a list, a line for each")
+        elif not stage.has_fingerprint or f"{FINGERPRINTS}/{stage.name}" not in written:
+            reached = sorted({name.partition(".")[0] for name in imports.reached(stage.modules)[0]})
             words = (
                 f"stage {stage.name!r} does not depend on its fingerprint {FINGERPRINTS}/{stage.name}, "
                 f"so an edit in {', '.join(reached)} would not rerun it"
             )
-            findings.append(Finding("OB103", place, words, "`make format`"))
-    return findings
-
-
-def _deps(stage: Any) -> Any:
-    return body_of(stage).get("deps") or []
+            yield Finding("OB103", place, words, "`make format`")
 
 
 def _unfollowed(stage: Stage, unknown: Sequence[str]) -> str:
@@ -82,52 +68,69 @@ def _unfollowed(stage: Stage, unknown: Sequence[str]) -> str:
     return "runs no `python -m <module>`"
 
 
-def check_imports(root: Path) -> list[Finding]:
-    """Find the imports behind stages that cannot be followed."""
-    entries = {name for file in dvc_files(root) for stage in read_stages(file) for name in stage.modules}
-    known = find_modules(root)
-    reached = {module for entry in sorted(entries & set(known)) for module in reach(entry, root)}
+def check_imports(plans: Iterable[Plan], imports: Imports, root: Path) -> Iterator[Finding]:
+    """Find what stages reach that no fingerprint can hold."""
+    entries = {name for plan in plans for stage in plan.stages for name in stage.modules if imports.has(name)}
+    reached = sorted(imports.reached(entries)[0])
     lock = read_lock(root)
-    return [
-        finding
-        for module in sorted(reached, key=lambda one: one.name)
-        for finding in (*_unfollowed_imports(module, root), *_unlocked_imports(module, lock, root))
-    ]
+    for name in reached:
+        yield from _imports_by_name(imports.files[name], root)
+        yield from _unlocked_imports(name, imports, lock, root)
+    for folder in sorted({imports.files[name].parent for name in reached}):
+        for file in sorted(file for file in data_files(folder) if file.suffix == ".py"):
+            words = (
+                "lies in a folder without `__init__.py`, so what it imports is not followed and would rerun no stage"
+            )
+            yield Finding("OB104", file.relative_to(root).as_posix(), words, "write an empty `__init__.py` beside it")
 
 
-def _unfollowed_imports(module: Module, root: Path) -> Iterator[Finding]:
-    for line in unfollowed_imports(module):
-        yield Finding(
-            "OB104",
-            f"{module.path.relative_to(root).as_posix()}:{line}",
-            "imports a name that is only known when it runs, so an edit there would rerun no stage",
-            "say on that line what it may be: `# reaches: package.module`, or `# reaches: nothing`",
-        )
+def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
+    """Find where a module imports or runs code by a name that is put together."""
+    if not any(name.encode() in file.read_bytes() for name in BY_NAME):
+        return
+    for node in ast.walk(parse(file)):
+        named = getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))  # of use, call and import
+        if named in BY_NAME and not isinstance(node, ast.FunctionDef):
+            words = (
+                f"uses `{named}`; what it brings in is known only when it runs, so an edit there would rerun no stage"
+            )
+            place = f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
+            yield Finding(
+                "OB104", place, words, "write `import package.module`, inside a function where it must be late"
+            )
 
 
-def _unlocked_imports(module: Module, lock: Lock, root: Path) -> Iterator[Finding]:
+def _unlocked_imports(name: str, imports: Imports, lock: Lock, root: Path) -> Iterator[Finding]:
     """Find what a module imports from no distribution of `uv.lock`."""
-    unlocked = {
-        name.partition(".")[0]: name for name in innermost(direct_imports(module, root)[1]) if not lock.brings(name)
-    }
-    for top, name in unlocked.items():
-        line = next(iter(lines_of(name, module)), 1)
-        if "# reaches: nothing" not in read_source(module).decode(errors="replace").splitlines()[line - 1]:
+    asked = imports.graph.find_modules_directly_imported_by(name) & imports.third_party
+    place = imports.files[name].relative_to(root)
+    for package in sorted(one for one in asked if not lock.brings(one)):
+        if package not in _may_be_missing(root.joinpath(*place.parts[:2], "pyproject.toml")):
+            line = imports.graph.get_import_details(importer=name, imported=package)[0]["line_number"]
             yield Finding(
                 "OB104",
-                f"{module.path.relative_to(root).as_posix()}:{line}",
-                f"imports {top}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage",
-                f'say which one: `name-of-the-package = "{top}"` under [tool.deptry.package_module_name_map] in pyproject.toml',
+                f"{place.as_posix()}:{line}",
+                f"imports {package}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage",
+                f"`make add PACKAGE=... MEMBER={place.parts[1]}`, or list it as DEP001 in the member's pyproject.toml",
             )
+
+
+def _may_be_missing(pyproject: Path) -> list[str]:
+    """Read which packages a member imports without declaring them, as deptry is told."""
+    rules = read_toml(pyproject).get("tool", {}).get("deptry", {}).get("per_rule_ignores", {})
+    found: list[str] = rules.get("DEP001", [])
+    return found
 
 
 def check_all(root: Path = ROOT) -> list[Finding]:
     """Hold every `dvc.yaml`, and the code behind its stages, to the rules.
 
     Raises:
-        InputError: a module has a syntax error.
+        InputError: a module behind a stage has a syntax error.
     """
-    return [finding for file in dvc_files(root) for finding in check(file, root)] + check_imports(root)
+    plans, imports = read_plans(root), read_imports(root)
+    of_plans = [finding for plan in plans for finding in check(plan, imports, root)]
+    return [*of_plans, *check_imports(plans, imports, root)]
 
 
 def mend(dvc_yaml: Path) -> bool:
@@ -140,9 +143,7 @@ def mend(dvc_yaml: Path) -> bool:
     text = edit_yaml(dvc_yaml.read_text(encoding="utf-8"), lambda content: changes.append(_complete(content)))
     if not any(changes):
         return False
-    draft = dvc_yaml.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.rename(dvc_yaml)
+    write_texts(dvc_yaml.parent, {dvc_yaml.name: text})
     return True
 
 
@@ -161,7 +162,7 @@ def _complete(content: Any) -> bool:
             stages["code"][key], changed = wanted, True
     for name, stage in stages.items():
         body = body_of(stage)
-        if name != "code" and "cmd" in body and not body.get("frozen") and isinstance(_deps(stage), list):
+        if name != "code" and "cmd" in body and not body.get("frozen") and isinstance(body.get("deps") or [], list):
             changed |= _complete_stage(f"{FINGERPRINTS}/{name}", body, stages["code"])
     return changed
 

@@ -80,7 +80,7 @@ def reach(changes: Changes, root: Path) -> Affected:
     """
     workspace = members(root)
     reached = members_reached(changes.files, workspace)
-    stages = stages_to_rerun(changes.files, root, [member.path for member in workspace], list(reached))
+    stages = stages_to_rerun(changes.files, root)
     if reached:
         counted = f"{len(stages)} stage{'s' if len(stages) != 1 else ''}"
         words = f"{len(reached)} of {len(workspace)} members, {counted}, since {changes.since}"
@@ -157,8 +157,8 @@ def table(rows: Mapping[str, str]) -> list[str]:
     return [f"{name:<{width}}  {why}" for name, why in rows.items()]
 
 
-def report(root: Path = ROOT, base: str = "") -> int:
-    """Print each member and each stage reached, with the reason."""
+def report(root: Path = ROOT, *, base: str = "") -> int:
+    """Print each member and each stage reached by the change since a commit, with the reason."""
     found = affected(root, base)
     for line in table({str(path): why for path, why in found.members.items()}):
         print(line)

@@ -38,6 +38,16 @@ def is_commit(name: str, root: Path) -> bool:
     return True
 
 
+def cut_off(root: Path) -> str:
+    """Say of a shallow clone that it is one, and what brings the rest; empty of a whole one."""
+    if git("rev-parse", "--is-shallow-repository", folder=root) != "true":
+        return ""
+    return (
+        "this clone is shallow: `git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'` brings the rest, "
+        "in a workflow `fetch-depth: 0`"
+    )
+
+
 def check_base(base: str, root: Path) -> None:
     """Refuse a BASE that names no commit.
 
@@ -45,7 +55,8 @@ def check_base(base: str, root: Path) -> None:
         InputError: it names none.
     """
     if not is_commit(base, root):
-        message = f"{base!r} is no commit here. BASE takes a branch, a tag or a commit, such as BASE=main"
+        remedy = cut_off(root) or "BASE takes a branch, a tag or a commit, such as BASE=main"
+        message = f"{base!r} is no commit here. {remedy}"
         raise InputError(message)
 
 
@@ -82,11 +93,24 @@ def default_base(root: Path, environment: Mapping[str, str]) -> str:
     if is_commit(target, root):
         return target
     if event or not is_commit(MAIN, root):
-        message = f"{target} is not here to compare with; `git fetch origin` may bring it"
+        message = f"{target} is not here to compare with; {cut_off(root) or '`git fetch origin` may bring it'}"
         raise NothingToCompareError(message)
     if git("branch", "--show-current", folder=root) == MAIN:
         raise NothingToCompareError("this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit")
     return MAIN
+
+
+def parted(base: str, root: Path) -> str:
+    """Name the commit where this branch and another parted.
+
+    Raises:
+        NothingToCompareError: the two have no commit in common.
+    """
+    try:
+        return git("merge-base", base, "HEAD", folder=root)
+    except InputError:
+        message = f"{base} and this branch have no commit in common here"
+        raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)]))) from None
 
 
 def changes_since(base: str, root: Path) -> Changes:
@@ -96,12 +120,8 @@ def changes_since(base: str, root: Path) -> Changes:
         NothingToCompareError: the two have no commit in common.
         InputError: git refuses.
     """
-    try:
-        parted = git("merge-base", base, "HEAD", folder=root)
-    except InputError:
-        message = f"{base} and this branch have no commit in common here; in a shallow clone `git fetch --unshallow` brings it"
-        raise NothingToCompareError(message) from None
-    edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", parted, folder=root)
+    commit = parted(base, root)
+    edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
     added = git("ls-files", "--others", "--exclude-standard", "-z", folder=root)
     files = {name for name in f"{edited}\0{added}".split("\0") if name}
-    return Changes(f"{base} ({parted[:8]})", tuple(sorted(files)))
+    return Changes(f"{base} ({commit[:8]})", tuple(sorted(files)))

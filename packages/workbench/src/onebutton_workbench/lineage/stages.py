@@ -1,14 +1,14 @@
-"""Read the stages of a `dvc.yaml`: what each runs, and whether it depends on its fingerprint."""
+"""Read every `dvc.yaml`: what each stage runs, and whether it depends on its fingerprint."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_yaml
 
 FINGERPRINTS = ".code"
@@ -26,9 +26,11 @@ class Stage:
     Attributes:
         name: as `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`.
         modules: what its command runs with `python -m`.
-        deps: the paths that it depends on, relative to its `dvc.yaml`.
+        deps: the paths that it depends on, relative to `wdir`.
         frozen: whether DVC was told to leave it as it is.
         others: the parts of its command that run something else, whose code nobody follows.
+        wdir: the folder that it runs in, relative to its `dvc.yaml`.
+        unlisted: what stands as its `deps` where that is no list, such as `${shared}`.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Stage:
     deps: tuple[str, ...]
     frozen: bool = False
     others: tuple[str, ...] = ()
+    wdir: str = ""
+    unlisted: str = ""
 
     @property
     def has_fingerprint(self) -> bool:
@@ -43,15 +47,50 @@ class Stage:
         return f"{FINGERPRINTS}/{self.name}" in self.deps
 
 
+@dataclass(frozen=True)
+class Plan:
+    """One `dvc.yaml`.
+
+    Attributes:
+        file: its path.
+        stages: every stage but `code`, in the order of the file.
+        code: what the stage `code` does; empty where there is none.
+    """
+
+    file: Path
+    stages: tuple[Stage, ...]
+    code: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.file.parent
+
+
 def dvc_files(root: Path) -> list[Path]:
     """List every `dvc.yaml`: that of the root and those of the pipelines."""
     return [path for path in (root / "dvc.yaml", *sorted(root.glob("pipelines/*/dvc.yaml"))) if path.is_file()]
 
 
+def read_plan(dvc_yaml: Path) -> Plan:
+    """Read one `dvc.yaml`.
+
+    Raises:
+        InputError: it is not a mapping in YAML.
+    """
+    bodies = {name: body_of(stage) for name, stage in (read_yaml(dvc_yaml).get("stages") or {}).items()}
+    code = bodies.pop("code", {})
+    return Plan(dvc_yaml, tuple(_stage(name, body) for name, body in bodies.items()), code)
+
+
+def read_plans(root: Path) -> list[Plan]:
+    """Read every `dvc.yaml`."""
+    return [read_plan(file) for file in dvc_files(root)]
+
+
 def read_stages(dvc_yaml: Path) -> list[Stage]:
     """Read every stage but `code`, in the order of the file."""
-    stages = read_yaml(dvc_yaml).get("stages") or {}
-    return [_stage(name, body) for name, body in stages.items() if name != "code"]
+    return list(read_plan(dvc_yaml).stages)
 
 
 def body_of(stage: Any) -> Any:
@@ -60,14 +99,18 @@ def body_of(stage: Any) -> Any:
     return body if isinstance(body, dict) else {}
 
 
-def _stage(name: str, stage: Any) -> Stage:
-    body = body_of(stage)
-    commands = body.get("cmd", [])
+def _stage(name: str, body: Mapping[str, Any]) -> Stage:
+    commands, deps = body.get("cmd", []), body.get("deps") or []
     parts = [part for one in (commands if isinstance(commands, list) else [commands]) for part in _parts(str(one))]
-    deps = tuple(paths(body.get("deps")))
-    modules = tuple(module for part in parts if (module := _module(part)))
-    others = tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part))
-    return Stage(name, modules, deps, body.get("frozen") is True, others)
+    return Stage(
+        name,
+        modules=tuple(module for part in parts if (module := _module(part))),
+        deps=tuple(paths(deps)),
+        frozen=body.get("frozen") is True,
+        others=tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part)),
+        wdir=str(body.get("wdir", "")),
+        unlisted="" if isinstance(deps, list) else str(deps),
+    )
 
 
 def paths(entries: Any) -> list[str]:
@@ -112,30 +155,3 @@ def _is_plain(words: list[str]) -> bool:
     """Whether a command means all that it says, with no code behind it that could change."""
     first = next((word for word in words if not _SETTING.fullmatch(word)), "true")
     return first in _PLAIN
-
-
-def resolved(dvc_yaml: Path, root: Path) -> dict[str, dict[str, Any]]:
-    """Read the stages that DVC makes of a plan: `${…}` filled in, and one for each item of `foreach` and `matrix`.
-
-    Raises:
-        InputError: DVC cannot tell what a `${…}` is.
-    """
-    content = read_yaml(dvc_yaml)
-    plan: dict[str, Any] = {
-        name: stage for name, stage in (content.get("stages") or {}).items() if isinstance(stage, dict)
-    }
-    if "${" not in dvc_yaml.read_text(encoding="utf-8") and not any(
-        "do" in one or "matrix" in one for one in plan.values()
-    ):
-        return plan
-    from dvc.exceptions import DvcException
-    from dvc.parsing import DataResolver
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(root)) as repo:
-            found: dict[str, dict[str, Any]] = DataResolver(repo, str(dvc_yaml.parent), content).resolve()["stages"]
-    except DvcException as error:
-        message = f"{dvc_yaml.relative_to(root)}: DVC cannot fill it in: {' '.join(str(error).split())}"
-        raise InputError(message) from None
-    return found

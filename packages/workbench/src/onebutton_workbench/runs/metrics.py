@@ -17,7 +17,13 @@ from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import declared_names, declared_plots, flatten, read_curves
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call, git
-from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base, target_branch
+from onebutton_workbench.lineage.changes import (
+    NothingToCompareError,
+    check_base,
+    default_base,
+    parted,
+    target_branch,
+)
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 Curves = dict[str, list[tuple[int, float]]]
@@ -209,12 +215,12 @@ def compare(pipeline: str, base: str) -> None:
     """Print every metric of every pipeline, and in a workflow write the summary.
 
     Raises:
+        NothingToCompareError: it and what stands here have no commit in common.
         InputError: the commit to compare with is unknown, or a file cannot be read.
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
     base = find_base(base)
-    joint = call("merge-base", base, "HEAD", folder=ROOT)
-    commit = joint.stdout.strip() if joint.returncode == 0 else base
+    commit = parted(base, ROOT)
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
     summary = ["## What this change does to the metrics", ""]
     for name in names:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import UnreachableError, configured
 from onebutton_workbench.findings import tell
-from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.lineage.stale import unrun
+from onebutton_workbench.lineage.stages import read_plan, read_plans
+from onebutton_workbench.lineage.stale import stale_stages
 from onebutton_workbench.workspace import ROOT
 
 
-def status(*, strict: bool) -> int:
+def status(root: Path = ROOT, *, strict: bool = False) -> int:
     """Print every stage that somebody forgot to run, and data that nobody else can have.
 
-    Args:
-        strict: refuse, and not only tell, that the remote does not answer: what it has is then NOT RUN.
+    What the remote has is NOT RUN when it does not answer: told, and refused where it is asked strictly.
     """
-    findings = [finding for file in dvc_files(ROOT) for finding in unrun(file, ROOT)]
-    remote = configured(ROOT)
+    findings = stale_stages(read_plans(root), root)
+    remote = configured(root)
     unasked = False
     if remote and remote.shared:
         from onebutton_workbench.data.storage_rules import check
 
         try:
-            findings += check(ROOT, remote)
+            findings += check(root, remote)
         except UnreachableError as reason:
             unasked = True
             print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
@@ -31,13 +32,13 @@ def status(*, strict: bool) -> int:
     return 1 if failed or (unasked and strict) else 0
 
 
-def before_deployment(pipeline: str) -> None:
+def before_deployment(root: Path = ROOT, *, pipeline: str = "") -> None:
     """Refuse results of another time: their release would name a commit and parameters that never made them.
 
-    Without a name the only pipeline that makes releases is meant; what else is missing the deployment says itself.
+    Without a pipeline the only one that makes releases is meant; what else is missing the deployment says itself.
     """
-    plans = [file.with_name("dvc.yaml") for file in ROOT.glob(f"pipelines/{pipeline or '*'}/release.toml")]
-    findings = [finding for plan in plans if len(plans) == 1 and plan.is_file() for finding in unrun(plan, ROOT)]
+    plans = [file.with_name("dvc.yaml") for file in root.glob(f"pipelines/{pipeline or '*'}/release.toml")]
+    findings = stale_stages([read_plan(plan) for plan in plans if plan.is_file()] if len(plans) == 1 else [], root)
     for finding in findings:
         print(finding)
     if findings:
