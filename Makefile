@@ -70,7 +70,6 @@ format: .venv/.synced ## Lay out code, Makefile and notebooks, and mend what can
 	rumdl fmt --quiet
 	python -m onebutton_workbench.checks.notebooks strip
 	python -m onebutton_workbench.checks.stage_rules mend
-	python -m onebutton_workbench.checks.glossary
 	@echo "format: done. Next: make check"
 
 .PHONY: lint

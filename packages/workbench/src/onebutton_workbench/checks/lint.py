@@ -59,9 +59,7 @@ CHECKS = (
     Check(
         "licences that bind whoever forks", ("python", "-m", "onebutton_workbench.checks.license_rules"), "as it says"
     ),
-    Check(
-        "words that point at the wrong line", ("python", "-m", "onebutton_workbench.checks.glossary", "check"), FORMAT
-    ),
+    Check("links that a removal would break", ("python", "-m", "onebutton_workbench.checks.link_rules"), "as it says"),
     Check("a lock that lags behind", ("uv", "lock", "--check", "--offline", "--quiet"), "uv lock"),
     Check(
         "workflows that an attacker could use",
