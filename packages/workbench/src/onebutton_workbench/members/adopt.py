@@ -78,7 +78,8 @@ def read_identity(project: str, owners: str) -> Identity:
         if not found:
             message = f"{what} is missing, so nobody knows whose repository this is. Nothing was changed"
             raise WorkbenchError(message)
-    return Identity(about.get("name", ""), *facts.values(), ours.get("upgraded-to", ""))
+    owner, url, upstream = facts.values()
+    return Identity(about.get("name", ""), owner, url, upstream, ours.get("upgraded-to", ""))
 
 
 def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
