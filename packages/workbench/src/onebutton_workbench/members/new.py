@@ -1,4 +1,4 @@
-"""Write a new member, complete and registered, from a template of the repo. The work of `make new-package`, `make new-pipeline`.
+"""Write a new member, complete and locked, from a template of the repo. The work of `make new-package`, `make new-pipeline`.
 
 Everything is made in a temporary folder first, the lock included, and moved into place at the end: a scaffold that cannot be
 finished leaves nothing behind.
@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from onebutton_workbench.checks import glossary
-from onebutton_workbench.files import read_texts, write_texts
-from onebutton_workbench.members import registration
+from onebutton_workbench.files import write_texts
 from onebutton_workbench.members.lockfile import LOCK, relock, skeleton
 from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members, read_toml
@@ -95,7 +94,7 @@ def tidy(folder: Path, member: Member) -> None:
 
 
 def make(kind: Kind, name: str, root: Path = ROOT) -> Member:
-    """Write a member and register it.
+    """Write a member and lock it.
 
     Raises:
         WorkbenchError: the name is refused, or uv cannot lock it; nothing was written.
@@ -103,25 +102,21 @@ def make(kind: Kind, name: str, root: Path = ROOT) -> Member:
     others = members(root)
     member = new_member(kind, name, read_toml(root / "pyproject.toml")["project"]["name"])
     check_name(kind, name, member, others, root)
-    texts = read_texts(root, [file for file in registration.FILES if (root / file).is_file()])
-    changed = registration.registered(texts, member, others)
     # within the workspace, because a rename does not cross file systems
     with tempfile.TemporaryDirectory(prefix=".scaffold-", dir=root) as draft:
         folder = Path(draft)
         skeleton(root, others, folder)
         render(kind, member, root, folder / member.path)
-        (folder / "pyproject.toml").write_text(changed[registration.PYPROJECT], encoding="utf-8")
         tidy(folder, member)
         problem = relock(folder)
         if problem:
             message = f"uv could not lock {member.path.as_posix()}: {problem}. Nothing was written"
             raise WorkbenchError(message)
-        changed[LOCK] = (folder / LOCK).read_text(encoding="utf-8")
         place = root / member.path
         place.parent.mkdir(exist_ok=True)  # git keeps no folder that is empty
         try:
             (folder / member.path).rename(place)
-            write_texts(root, {path: text for path, text in changed.items() if text != texts.get(path)})
+            write_texts(root, {LOCK: (folder / LOCK).read_text(encoding="utf-8")})
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -133,15 +128,15 @@ def scaffold(kind: Kind) -> int:
     """Write a member, and say what to do with it."""
     member = make(kind, value("NAME"))
     path, name = member.path.as_posix(), member.path.name
-    print(f"new-{kind}: wrote {path}, and named it in pyproject.toml, uv.lock, CODEOWNERS", end="")
+    print(f"new-{kind}: wrote {path}, and locked it in uv.lock.")
     if kind == "package":
         print(
-            f'.\nA member that imports {member.module} declares it: "{member.name}" under dependencies, then `uv lock`.\n'
+            f"Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=flight_delays`, for one.\n"
             f"Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`"
         )
     else:
         print(
-            " and dvc.yaml.\nIt is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes\n"
+            "It is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes\n"
             f"from its pyproject.toml. Next: `make run PIPELINE={name}`, then the six steps of {path}/README.md"
         )
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,10 +12,8 @@ from posixpath import normpath
 from onebutton_workbench.checks import glossary
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import check_clean, git, names, shortened
-from onebutton_workbench.lineage.stages import read_stages
-from onebutton_workbench.members import registration
 from onebutton_workbench.members.lockfile import LOCK, relock, skeleton
-from onebutton_workbench.pressed import clean_environment, press, value
+from onebutton_workbench.pressed import press, value
 from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, members, the_member
 
 LINK = re.compile(
@@ -26,11 +23,8 @@ TOOLS = "onebutton-workbench"
 
 
 def needed_by(member: Member, others: Sequence[Member], root: Path) -> list[str]:
-    """List what would not work without a member: members that declare it, the root's stages, the buttons."""
+    """List what would not work without a member: members that declare it, the buttons."""
     users = [other.path.as_posix() for other in others if member.name in other.requires]
-    run = {module.partition(".")[0] for stage in read_stages(root / "dvc.yaml") for module in stage.modules}
-    if member.module in run:
-        users.append("the report of the root's dvc.yaml")
     makefile = root / "Makefile"
     buttons = makefile.read_text(encoding="utf-8") if makefile.is_file() else ""
     pressed = member.name == TOOLS or f"-m {member.module}." in buttons
@@ -63,7 +57,6 @@ def plan(texts: Mapping[str, str], leaving: Sequence[Member]) -> dict[str, str]:
         if not any(PurePosixPath(path).is_relative_to(member.path.as_posix()) for member in leaving)
     }
     for member in leaving:
-        new |= registration.unregistered(new, member)
         new |= {path: unlinked(path, text, member.path) for path, text in new.items() if path.endswith(".md")}
     return {path: text for path, text in new.items() if text != texts[path]}
 
@@ -93,7 +86,6 @@ def remove(typed: str, root: Path = ROOT) -> int:
     with tempfile.TemporaryDirectory(prefix=".removal-", dir=root) as draft:
         folder = Path(draft)
         skeleton(root, staying, folder)
-        (folder / registration.PYPROJECT).write_text(changed[registration.PYPROJECT], encoding="utf-8")
         problem = relock(folder)
         if problem:
             message = f"uv could not lock what would be left: {problem}. Nothing was changed"
@@ -121,11 +113,7 @@ def _take_away(root: Path, leaving: Sequence[Member], changed: Mapping[str, str]
 
 
 def _finish(leaving: Sequence[Member], changed: Mapping[str, str], root: Path) -> None:
-    """Write the report over what is left, and say what was done and what a person should look at."""
-    if registration.REPORT in changed:
-        # DVC takes a stage that has lost an input for unchanged, so it is told
-        again = ["dvc", "repro", "--quiet", "--force", "--single-item", "dvc.yaml:code", "dvc.yaml:report"]
-        subprocess.run(again, cwd=root, env=clean_environment(), check=True)
+    """Say what was done and what a person should look at."""
     for path in sorted({*changed, *(member.path.as_posix() + "/" for member in leaving)}):
         print(f"  {path}{'' if path in changed else '  removed'}")
     speak = [
