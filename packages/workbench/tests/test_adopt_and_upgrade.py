@@ -256,7 +256,6 @@ def test_without_its_samples_the_front_page_speaks_of_none(fork: Repo) -> None:
     adopt(fork.folder, **ACME, samples="remove")
     assert not (fork.folder / "pipelines/sample").exists()
     assert "sample" not in fork.read("README.md")
-    assert "sample" not in fork.read("dvc.yaml")
     assert "sample" not in fork.read("uv.lock")
     assert "## Begin" in fork.read("README.md")
     assert "## Buttons" in fork.read("README.md")

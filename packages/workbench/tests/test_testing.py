@@ -103,7 +103,7 @@ def test_tests_that_read_the_whole_repo_run_after_any_change(
     typed: Typed, called: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed(AFFECTED="1")
-    readers = ("packages/workbench/tests/test_boundaries.py", "packages/workbench/tests/test_selftest.py")
+    readers = ("packages/workbench/tests/test_buttons.py", "packages/workbench/tests/test_selftest.py")
     reaching(monkeypatch, "packages/tracking", repo_tests=readers)
     assert testing.test() == 0
     reaching(monkeypatch, repo_tests=readers)

@@ -117,7 +117,8 @@ def _unlocked_imports(module: Module, lock: Lock, root: Path) -> Iterator[Findin
                 "OB104",
                 f"{module.path.relative_to(root).as_posix()}:{line}",
                 f"imports {top}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage",
-                f'say which one: `name-of-the-package = "{top}"` under [tool.deptry.package_module_name_map] in pyproject.toml',
+                f'say which one in the pyproject.toml of its member: `name-of-the-package = "{top}"` '
+                "under [tool.deptry.package_module_name_map]",
             )
 
 

@@ -190,7 +190,8 @@ def innermost(names: Iterable[str]) -> list[str]:
 def read_lock(root: Path) -> Lock:
     """Read the lock of a workspace."""
     versions = locked_versions((root / "uv.lock").read_text(encoding="utf-8"))
-    return Lock(versions, distribution_names(read_toml(root / "pyproject.toml")))
+    named = (distribution_names(read_toml(root / path / "pyproject.toml")) for path in member_paths(root))
+    return Lock(versions, {package: name for names in named for package, name in names.items()})
 
 
 def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:

@@ -106,7 +106,7 @@ def new(root: Path, *, kind: Kind, name: str) -> int:
     print(f"new-{kind}: wrote {path}, and it is in uv.lock.")
     if kind == "package":
         print(
-            f'A member that imports {member.module} declares "{member.name}" under dependencies.\n'
+            f"Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
             f"Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`"
         )
     else:

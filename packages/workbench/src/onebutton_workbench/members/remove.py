@@ -14,7 +14,7 @@ from onebutton_workbench.pressed import press, value
 from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, distribution, members, read_toml, the_member
 
 README = "README.md"
-CHANGED = (README, "dvc.yaml", LOCK)  # what a removal may write outside of the member, where it is there
+CHANGED = (README, LOCK)  # what a removal may write outside of the member, where it is there
 SAMPLES = re.compile(r"^<!-- samples -->\n.*?^<!-- /samples -->\n\n?", re.DOTALL | re.MULTILINE)
 
 
@@ -33,7 +33,7 @@ def needed_by(member: Member, others: Sequence[Member], root: Path) -> list[str]
 
 
 def take_out(root: Path, leaving: Sequence[Member]) -> list[str]:
-    """Remove the folders of members, their lines in the root's dvc.yaml and, with the last pipeline, README's of samples.
+    """Remove the folders of members and, with the last pipeline, what README says of samples.
 
     Whoever calls it writes the lock, and takes all back when that fails.
 
@@ -44,8 +44,6 @@ def take_out(root: Path, leaving: Sequence[Member]) -> list[str]:
     new = dict(texts)
     for member in leaving:
         git("rm", "-r", "--quiet", "--", member.path.as_posix(), folder=root)
-        line = re.compile(rf"^ *- {re.escape(member.path.as_posix())}/.*\n", re.MULTILINE)
-        new |= {path: line.sub("", text) for path, text in new.items() if path == "dvc.yaml"}
     if README in new and not any(member.is_pipeline for member in members(root)):
         new[README] = without_samples(new[README])
     changed = {path: text for path, text in new.items() if text != texts[path]}
@@ -90,9 +88,7 @@ def remove(root: Path, *, member: str) -> int:
         raise
     sweep(root, leaving)
     print(*lines, sep="\n")
-    print(
-        "remove: done; git has everything. Next: `make run` writes the report over what is left, `make check`, commit"
-    )
+    print("remove: done; git has everything until you commit. Next: `make check`, then `git add --all` and commit")
     return 0
 
 

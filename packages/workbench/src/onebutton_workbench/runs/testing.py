@@ -10,7 +10,7 @@ from pathlib import Path
 from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.pressed import clean_environment, press, value
 from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, WorkbenchError, members, the_member, the_pipeline
+from onebutton_workbench.workspace import ROOT, WorkbenchError, member_paths, members, the_member, the_pipeline
 
 CHOICES = ("AFFECTED", "MEMBER", "PIPELINE")  # of members; ways to say which
 SLOW_GROUPS = ("servers", "browser", "conformance")
@@ -30,18 +30,19 @@ class Chosen:
     more: tuple[str, ...] = ()
 
 
-def command(paths: Sequence[str], *, slow: bool, coverage: bool) -> list[str]:
+def command(paths: Sequence[str], *, slow: bool, covered: Sequence[Path] = ()) -> list[str]:
     """Write the call of pytest.
 
     Args:
         paths: tests, or folders of tests; all of them when empty.
         slow: run the slow tests instead of the quick ones.
-        coverage: report which lines no test reached.
+        covered: folders of members, to report which of their lines no test reached.
     """
     # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
     words = ["pytest", "--numprocesses", "auto", "--dist", "loadfile" if slow else "load"]
     words += ["-m", "slow"] if slow else []
-    words += ["--cov", "--cov-report", "term-missing:skip-covered"] if coverage else []
+    words += [f"--cov={folder.as_posix()}/src" for folder in covered]
+    words += ["--cov-report", "term-missing:skip-covered"] if covered else []
     return [*words, *paths]
 
 
@@ -110,7 +111,8 @@ def run_together(chosen: Chosen | None, root: Path = ROOT) -> int:
     if paths or chosen is None:
         # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
         environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-        words = command(paths, slow=slow, coverage=bool(value("COVERAGE")))
+        covered = (chosen.members if chosen else member_paths(root)) if value("COVERAGE") else ()
+        words = command(paths, slow=slow, covered=covered)
         status = subprocess.run(words, cwd=root, env=environment, check=False).returncode
     if status == NONE_COLLECTED and slow and value("AFFECTED"):
         print("test: no affected member has a slow test, so there is none to run")
