@@ -502,7 +502,7 @@ def test_lines_that_both_changed_are_marked_and_the_merge_can_be_finished(
     assert upgrade(either.folder) == 1
     printed = capsys.readouterr().out
     assert "left to you    pyproject.toml\n" in printed
-    assert "<<<<<<< and >>>>>>>, then `uv lock`, then `git add --update`, then `git commit`" in printed
+    assert "<<<<<<< and >>>>>>>, then `make lock`, then `git add --update`, then `git commit`" in printed
     assert either.read("pyproject.toml").count("<<<<<<<") == 1
     assert 'name = "acme"' in either.read("pyproject.toml").partition("<<<<<<<")[0]
     with pytest.raises(WorkbenchError, match="a merge is under way"):
@@ -584,7 +584,7 @@ def test_a_lock_that_uv_cannot_write_leaves_the_merge_open_and_says_why(
     printed = capsys.readouterr().out
     assert "uv.lock could not be written again: " in printed
     assert "no-such-thing-anywhere" in printed
-    assert "upgrade: not finished: `uv lock`, then `git add --update`, then `git commit`." in printed
+    assert "upgrade: not finished: `make lock`, then `git add --update`, then `git commit`." in printed
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a mistake of ours")])

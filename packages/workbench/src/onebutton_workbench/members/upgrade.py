@@ -217,7 +217,7 @@ def upgrade(root: Path, *, source: str = "") -> int:
     if left or problem:
         marks = "choose between the lines marked <<<<<<< and >>>>>>>, then " if left else ""
         print(
-            f"upgrade: not finished: {marks}`uv lock`, then `git add --update`, then `git commit`.",
+            f"upgrade: not finished: {marks}`make lock`, then `git add --update`, then `git commit`.",
             "`git merge --abort` takes all of it back.",
         )
         return 1
