@@ -146,7 +146,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repo]:
     upstream = Repo(folder / "upstream")
     for name, text in FILES.items():
         upstream.write(name, text)
-    upstream.write(".gitattributes", (ROOT / ".gitattributes").read_text(encoding="utf-8"))
+    upstream.write(".gitattributes", "pipelines/*/metrics.json merge=remade\nCHANGELOG.md merge=union\n")
     upstream.write("packages/lib/pyproject.toml", member_toml("onebutton-lib"))
     upstream.write("packages/spare/pyproject.toml", member_toml("onebutton-spare"))
     upstream.write("docs/spare.md", "# Spare\n")
@@ -559,6 +559,16 @@ def test_a_pipeline_that_was_made_from_a_sample_is_not_taken_for_the_sample(upst
     assert {name: team.read(name) for name in team.git("ls-files", "pipelines").splitlines()} == ours
 
 
+def test_numbers_of_two_runs_never_stand_in_one_file(upstream: Repo, team: Repo) -> None:
+    upstream.edit("pipelines/sample/metrics.json", '"auc": 0.70', '"auc": 0.75')
+    upstream.commit()
+    team.edit("pipelines/sample/metrics.json", '"loss": 0.50', '"loss": 0.45')
+    ours = team.read("pipelines/sample/metrics.json")
+    team.commit()
+    assert upgrade(team.folder) == 0
+    assert team.read("pipelines/sample/metrics.json") == ours
+
+
 def test_a_package_that_both_added_under_one_name_is_left_to_a_person(upstream: Repo, team: Repo) -> None:
     for repo in (upstream, team):
         repo.write("packages/extra/README.md", f"# extra of {repo.folder.name}\n")
@@ -639,12 +649,6 @@ def test_a_clone_without_its_history_is_refused(upstream: Repo, tmp_path: Path) 
     shallow.begin()
     with pytest.raises(WorkbenchError, match="`git fetch --unshallow`"):
         upgrade(shallow.folder)
-
-
-def test_a_head_on_no_branch_is_refused(fork: Repo) -> None:
-    fork.git("switch", "--quiet", "--detach")
-    with pytest.raises(WorkbenchError, match="this is no branch"):
-        upgrade(fork.folder)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onebutton_workbench.files import read_texts, write_texts
@@ -41,45 +41,29 @@ class Identity:
     name: str
     owner: str
     url: str
-    upstream: str = ""
-    upgraded_to: str = ""
-
-    @property
-    def account(self) -> str:
-        """The organisation or user: `acme` of `@acme/data`."""
-        return self.owner[1:].partition("/")[0]
-
-    @property
-    def repository(self) -> str:
-        """Where it is on its host: `acme/data` of `https://github.com/acme/data`."""
-        return self.url.partition("://")[2].partition("/")[2]
-
-    @property
-    def folder(self) -> str:
-        """What `git clone` calls it."""
-        return self.url.rpartition("/")[2]
+    upstream: str
+    upgraded_to: str
 
 
 def read_identity(project: str, owners: str) -> Identity:
     """Read whose repository it is from the texts of its pyproject.toml and CODEOWNERS.
 
     Raises:
-        WorkbenchError: a line is missing; the message names it.
+        WorkbenchError: a line is missing.
     """
     content = tomllib.loads(project)
-    about, ours = content.get("project", {}), content.get("tool", {}).get("onebutton", {})
-    everything = re.search(r"^\*\s+(@\S+)", owners, re.MULTILINE)
-    facts = {
-        f"{OWNERS}: a line `* @org/team`": everything[1] if everything else "",
-        f"{PYPROJECT}: `repository` under [project.urls]": about.get("urls", {}).get("repository", ""),
-        f"{PYPROJECT}: `upstream` under [tool.onebutton]": ours.get("upstream", ""),
-    }
-    for what, found in facts.items():
-        if not found:
-            message = f"{what} is missing, so nobody knows whose repository this is. Nothing was changed"
-            raise WorkbenchError(message)
-    owner, url, upstream = facts.values()
-    return Identity(about.get("name", ""), owner, url, upstream, ours.get("upgraded-to", ""))
+    reviewers = dict(re.findall(r"^(\S+)\s+(@\S+)", owners, re.MULTILINE))
+    try:
+        about, ours = content["project"], content["tool"]["onebutton"]
+        return Identity(
+            about["name"], reviewers["*"], about["urls"]["repository"], ours["upstream"], ours["upgraded-to"]
+        )
+    except KeyError as missing:
+        message = (
+            f"{missing} is missing: `repository` under [project.urls], `upstream` and `upgraded-to` under [tool.onebutton] of "
+            f"{PYPROJECT} and a line `* @org/team` in {OWNERS} say whose repository this is. Nothing was changed"
+        )
+        raise WorkbenchError(message) from None
 
 
 def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
@@ -90,14 +74,15 @@ def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
         line = 'name = "{}"' if path == PYPROJECT else "# {}"
         old = rf"^{re.escape(line.format(before.name))}$"
         text = re.sub(old, line.format(after.name), text, count=1, flags=re.MULTILINE)
-    repository = re.escape(before.repository)
-    cloned = rf"({repository}(?:\.git)?\s+(?:&&\s+)?cd ){re.escape(before.folder)}\b"
-    text = re.sub(cloned, rf"\g<1>{after.folder}", text)
-    address = rf'(upstream = ")?({re.escape(before.url)}|(?<![\w-]){repository})(?![\w-])'
-    new = {before.url: after.url, before.repository: after.repository}
+    account, mine = (one.owner[1:].partition("/")[0] for one in (before, after))
+    place, home = (one.url.partition("://")[2].partition("/")[2] for one in (before, after))  # owner/name, on its host
+    folder, clone = (one.rpartition("/")[2] for one in (place, home))
+    text = re.sub(rf"({re.escape(place)}(?:\.git)?\s+(?:&&\s+)?cd ){re.escape(folder)}\b", rf"\g<1>{clone}", text)
+    address = rf'(upstream = ")?({re.escape(before.url)}|(?<![\w-]){re.escape(place)})(?![\w-])'
+    new = {before.url: after.url, place: home}
     text = re.sub(address, lambda found: found[0] if found[1] else new[found[2]], text)
-    teams = before.account != after.account  # every team of theirs, or one team of ours
-    owner = rf"@{re.escape(before.account)}(?:/[\w-]+)?" if teams else re.escape(before.owner)
+    # every team of theirs; of one account, that team alone
+    owner = rf"@{re.escape(account)}(?:/[\w-]+)?" if account != mine else re.escape(before.owner)
     return re.sub(rf"(?<![\w.]){owner}(?![\w/-])", after.owner, text)
 
 
@@ -107,16 +92,11 @@ def check_values(name: str, owner: str, url: str, samples: str, locked: set[str]
     Raises:
         WorkbenchError: says what is wrong, and an example.
     """
+    title, owned = NAME.fullmatch(name), OWNER.fullmatch(owner)
     for good, words in (
-        (
-            NAME.fullmatch(name),
-            f"NAME={name} is no name for a project: lower-case letters, digits and dashes, as in NAME=acme",
-        ),
+        (title, f"NAME={name} is no name for a project: lower-case letters, digits and dashes, as in NAME=acme"),
         (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
-        (
-            OWNER.fullmatch(owner),
-            f"OWNER={owner} is no owner on GitHub: who reviews, as in OWNER=@acme/data or OWNER=@ann",
-        ),
+        (owned, f"OWNER={owner} is no owner on GitHub: who reviews, as in OWNER=@acme/data or OWNER=@ann"),
         (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
         (
             samples in ("", "remove"),
@@ -170,7 +150,8 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
         )
         raise WorkbenchError(message)
     suggested = f"https://github.com/{owner[1:].partition('/')[0]}/{name}"
-    after = Identity(name, owner, clone_address(url) or find_address(root, before, suggested))
+    address = clone_address(url) or find_address(root, before, suggested)
+    after = replace(before, name=name, owner=owner, url=address)
     leaving = [member for member in members(root) if member.is_pipeline and samples]
     new = {path: adopted(path, text, before, after) for path, text in texts.items()}
     changed = {path: text for path, text in new.items() if text != texts[path]}

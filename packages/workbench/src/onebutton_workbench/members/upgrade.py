@@ -31,7 +31,6 @@ def check_ready(root: Path) -> None:
     deep = git("rev-parse", "--is-shallow-repository", folder=root) == "false"
     for good, words in (
         (not _merging(root), "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"),
-        (holds("symbolic-ref", "--quiet", "HEAD", folder=root), "this is no branch: `git switch` to one"),
         (holds("var", "GIT_COMMITTER_IDENT", folder=root), "git does not know you: `git config user.email` tells it"),
         (deep, "this clone lacks its history: `git fetch --unshallow` brings it"),
     ):
@@ -144,7 +143,19 @@ def merge(root: Path, base: str, tip: str, title: str) -> None:
     joined = git("commit-tree", "HEAD^{tree}", "-p", head, "-p", base, "-m", title, folder=root)
     git("update-ref", "HEAD", joined, head, folder=root)
     try:
-        done = call("merge", "--quiet", "--no-commit", "--no-ff", "-m", title, tip, folder=root)
+        # results take one side, also in a clone whose setup did not say so yet
+        done = call(
+            "-c",
+            "merge.remade.driver=true",
+            "merge",
+            "--quiet",
+            "--no-commit",
+            "--no-ff",
+            "-m",
+            title,
+            tip,
+            folder=root,
+        )
     finally:
         git("update-ref", "HEAD", head, folder=root)
     if not _merging(root):
@@ -199,7 +210,7 @@ def upgrade(root: Path, *, source: str = "") -> int:
     begun = rewritten(root, base, gone, theirs, ours)
     newest = rewritten(root, tip, gone, theirs, replace(ours, upgraded_to=tip), begun)
     try:
-        merge(root, begun, newest, f"chore: upgrade to {tip[:7]} of {theirs.repository}")
+        merge(root, begun, newest, f"chore: upgrade to {tip[:7]} of {theirs.name}")
         removed, left, problem = finish(root)
         if not left and not problem:
             # no hook: the environment is still the old lock's. `make check` comes next, and CI after it
