@@ -15,7 +15,7 @@ from onebutton_workbench.workspace import ROOT, Member, WorkbenchError, distribu
 
 README = "README.md"
 CHANGED = (README, LOCK)  # what a removal may write outside of the member, where it is there
-SAMPLES = re.compile(r"^<!-- samples -->\n.*?^<!-- /samples -->\n\n?", re.DOTALL | re.MULTILINE)
+SAMPLES = re.compile(r"(?:^\n)?^<!-- samples -->\n.*?^<!-- /samples -->\n", re.DOTALL | re.MULTILINE)
 
 
 def without_samples(text: str) -> str:
