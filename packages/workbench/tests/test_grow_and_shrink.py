@@ -49,7 +49,8 @@ def small(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path
         "packages/shared/pyproject.toml": member.format("acme-shared", ""),
         "pipelines/sample/pyproject.toml": member.format("sample", '"acme-shared"') + sources,
         "pipelines/sample/params.yaml": "seed: 1\n",
-        "README.md": "# acme\n\nFirst.\n\n<!-- samples -->\nIt says 1.\n<!-- /samples -->\n\nLast.\n\n<!-- samples -->\nThanks.\n<!-- /samples -->\n",
+        "README.md": "# acme\n\nFirst.\n\n<!-- samples -->\nIt says 1.\n<!-- /samples -->\n\nLast.\n\n"
+        "<!-- samples -->\nThanks.\n<!-- /samples -->\n",
         ".gitignore": "data/\n",
     }
     for name, text in files.items():
