@@ -28,7 +28,6 @@ class Repo:
             "notebooks/look.ipynb": "{}\n",
             ".github/workflows/ci.yml": "jobs: {}\n",
             ".gitignore": "__pycache__/\nignored/\n",
-            "dvc.lock": "stages: {}\n",
             "packages/lib/README.md": "# Lib\n",
             "packages/lib/tests/test_mid.py": "def test_mid():\n    assert True\n",
             "pipelines/pipe/params.yaml": "first: {rate: 1}\n",
@@ -126,7 +125,6 @@ REACHED: dict[str, tuple[Callable[[Repo], Any], Mapping[str, str]]] = {
         {},
     ),
     "the README of a member": (lambda repo: repo.append("packages/lib/README.md"), {}),
-    "the results of the root": (lambda repo: repo.append("dvc.lock"), {}),
     "several files of one member": (
         lambda repo: [repo.write(f"packages/other/src/other/{name}.py") for name in "abc"],
         {"packages/other": "changed: src/other/a.py, src/other/b.py and 1 more"},

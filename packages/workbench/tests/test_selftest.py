@@ -19,6 +19,8 @@ BY_ID = {  # their ids are proven one by one
     "logic in workflows, failures lost",
     "contracts that break readers",
     "licences that bind a fork",
+    "links that a removal would break",
+    "members and modules that need each other",
 }
 
 

@@ -87,7 +87,7 @@ def test_affected_passes_with_a_clear_line_when_nobody_is_reached(
 def test_tests_that_read_the_whole_repo_run_after_any_change(
     called: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readers = ("packages/workbench/tests/test_glossary.py", "packages/workbench/tests/test_selftest.py")
+    readers = ("packages/workbench/tests/test_buttons.py", "packages/workbench/tests/test_selftest.py")
     reaching(monkeypatch, "packages/tracking", repo_tests=readers)
     cli.test(affected=True)
     reaching(monkeypatch, repo_tests=readers)

@@ -86,10 +86,10 @@ def ui(*, port: int = 5000) -> None:
 
 @app.command(name="format")
 def format_() -> int:
-    """Mend what stock tools cannot: notebooks, fingerprints in `dvc.yaml`, the glossary."""
-    from onebutton_workbench.checks import glossary, notebooks, stage_rules
+    """Mend what stock tools cannot: notebooks, and fingerprints in `dvc.yaml`."""
+    from onebutton_workbench.checks import notebooks, stage_rules
 
-    status = notebooks.strip() or stage_rules.mend_all() or glossary.mend()
+    status = notebooks.strip() or stage_rules.mend_all()
     if not status:
         print("format: done. Next: make check")
     return status
@@ -316,17 +316,17 @@ def pull(*, pipeline: str = "") -> int:
 @app.command
 def new_pipeline(*, name: str = "") -> int:
     """Write a pipeline that runs, for you to change."""
-    from onebutton_workbench.members.new import scaffold
+    from onebutton_workbench.members.new import new
 
-    return scaffold("pipeline", name)
+    return new(ROOT, kind="pipeline", name=name)
 
 
 @app.command
 def new_package(*, name: str = "") -> int:
     """Write a package that others can import."""
-    from onebutton_workbench.members.new import scaffold
+    from onebutton_workbench.members.new import new
 
-    return scaffold("package", name)
+    return new(ROOT, kind="package", name=name)
 
 
 @app.command
@@ -334,15 +334,15 @@ def remove(*, member: str = "") -> int:
     """Take members out that nobody needs."""
     from onebutton_workbench.members.remove import remove
 
-    return remove(member)
+    return remove(ROOT, member=member)
 
 
 @app.command
-def adopt(*, name: str = "", owner: str = "", samples: str = "") -> int:
+def adopt(*, name: str = "", owner: str = "", url: str = "", samples: str = "") -> int:
     """Turn a fresh fork into your team's."""
     from onebutton_workbench.members.adopt import adopt
 
-    return adopt(ROOT, name, owner, samples)
+    return adopt(ROOT, name=name, owner=owner, url=url, samples=samples)
 
 
 @app.command
@@ -350,7 +350,7 @@ def upgrade(*, upstream: Annotated[str, Parameter(name="--from")] = "") -> int:
     """Merge what upstream has done since."""
     from onebutton_workbench.members.upgrade import upgrade
 
-    return upgrade(ROOT, upstream)
+    return upgrade(ROOT, source=upstream)
 
 
 def values_of(button: str) -> set[str]:

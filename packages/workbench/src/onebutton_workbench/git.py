@@ -65,9 +65,9 @@ def names(*arguments: str, folder: Path) -> list[str]:
     return [name for name in git(*arguments, folder=folder).split("\0") if name]
 
 
-def uncommitted(folder: Path) -> list[str]:
-    """Name the files that differ from the commit, new ones included."""
-    return [line[3:] for line in git("status", "--porcelain", folder=folder).splitlines()]
+def uncommitted(folder: Path, *paths: str) -> list[str]:
+    """Name the files that differ from the commit, new ones included; of these paths, or all."""
+    return [line[3:] for line in git("status", "--porcelain", "--", *paths, folder=folder).splitlines()]
 
 
 def shortened(files: Sequence[str]) -> str:
@@ -76,13 +76,13 @@ def shortened(files: Sequence[str]) -> str:
     return ", ".join(files[:SHOWN]) + more
 
 
-def check_clean(folder: Path, button: str) -> None:
-    """Refuse to change files among which somebody's unfinished work stands.
+def check_clean(folder: Path, button: str, *paths: str) -> None:
+    """Refuse to change files among which somebody's unfinished work stands: these paths, or all.
 
     Raises:
         InputError: something is not committed; the message names up to five files.
     """
-    changed = uncommitted(folder)
+    changed = uncommitted(folder, *paths)
     if changed:
         message = (
             f"not committed: {shortened(changed)}. What the button changes would mix with it. "

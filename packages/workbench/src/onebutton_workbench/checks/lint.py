@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.workspace import ROOT, members, read_toml
+from onebutton_workbench.workspace import ROOT, members
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ CHECKS = (
     Check("layout of code", ("ruff", "format", "--check", "--quiet", "--diff"), FORMAT),
     Check("mistakes in code", ("ruff", "check", "--quiet"), f"{FORMAT}, or the line"),
     Check(
-        "imports that cross a boundary",
-        ("lint-imports", "--no-logo"),
-        "the import; pyproject.toml says who may import whom",
+        "members and modules that need each other",
+        ("python", "-m", "onebutton_workbench.checks.member_rules"),
+        "as it says",
     ),
     Check(
         "logic in workflows, failures lost", ("python", "-m", "onebutton_workbench.checks.workflow_rules"), "as it says"
@@ -57,7 +57,7 @@ CHECKS = (
     ),
     Check("contracts that break readers", ("python", "-m", "onebutton_workbench.checks.contract_rules"), "as it says"),
     Check("licences that bind a fork", ("python", "-m", "onebutton_workbench.checks.license_rules"), "as it says"),
-    Check("words that point at the wrong line", ("python", "-m", "onebutton_workbench.checks.glossary"), FORMAT),
+    Check("links that a removal would break", ("python", "-m", "onebutton_workbench.checks.link_rules"), "as it says"),
     Check("a lock that lags behind", ("uv", "lock", "--check", "--offline", "--quiet"), "uv lock"),
     Check(
         "workflows that an attacker could use",
@@ -116,9 +116,7 @@ CHECKS = (
 
 def dependency_checks(root: Path) -> list[Check]:
     """Hold each member to what it declares: every import is declared, and every declared package imported."""
-    table = read_toml(root / "pyproject.toml")["tool"]["deptry"]["package_module_name_map"]
-    names = ",".join(f"{name}={package}" for name, package in table.items())
-    command = ("deptry", "src", "--no-ansi", "--package-module-name-map", names)
+    command = ("deptry", "src", "--no-ansi")
     return [
         Check(f"undeclared imports in {member.path}", command, f"{member.path}/pyproject.toml", folder=member.path)
         for member in members(root)

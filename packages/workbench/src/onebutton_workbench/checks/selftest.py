@@ -27,7 +27,7 @@ from onebutton_workbench.workspace import ROOT, members, read_toml
 CUT = "<cut>"
 CLEAN = "(clean tree)"
 START = "selftest-start"  # what a clone goes back to
-WARM = (".mypy_cache", ".ruff_cache", ".import_linter_cache", ".dvc/cache")  # what a person's clone would have, too
+WARM = (".mypy_cache", ".ruff_cache", ".dvc/cache")  # what a person's clone would have, too
 SHOWN = 2000  # characters of an output that was not what it should be
 
 

@@ -17,7 +17,6 @@ from onebutton_workbench.lineage.rerun import stages_to_rerun
 from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
-RESULTS = "dvc.lock"  # of the root: `make run` writes it, as it writes report.md, and no test reads it
 SHOWN = 2  # files, as many as fit a line
 
 
@@ -130,7 +129,7 @@ def _is_documentation(file: str, *, of_root: bool) -> bool:
     path = PurePosixPath(file)
     if len(path.parts) > 1:
         return path.parts[0] in DOCUMENTATION
-    return file == "README.md" or (of_root and (path.suffix == ".md" or file == RESULTS))
+    return file == "README.md" or (of_root and path.suffix == ".md")
 
 
 def _dependents(changed: Iterable[Member], workspace: Sequence[Member]) -> dict[Member, str]:

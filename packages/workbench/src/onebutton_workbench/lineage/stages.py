@@ -68,7 +68,7 @@ class Plan:
 
 
 def dvc_files(root: Path) -> list[Path]:
-    """List every `dvc.yaml`: that of the root and those of the pipelines."""
+    """List every `dvc.yaml`: those of the pipelines, and one in the root, should a team have written one."""
     return [path for path in (root / "dvc.yaml", *sorted(root.glob("pipelines/*/dvc.yaml"))) if path.is_file()]
 
 

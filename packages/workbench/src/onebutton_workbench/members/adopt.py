@@ -1,175 +1,178 @@
-"""Turn a fresh fork into the team's: name, owner and address, wherever the repo says them. The work of `make adopt`.
+"""Turn a fresh fork into the team's: name, owner and address, wherever the repository says them. The work of `make adopt`.
 
-The libraries keep their names, as any library does that a team uses and another maintains, so that upgrades merge.
+The libraries keep their names, as any library does that one team maintains and another uses, so that upgrades merge.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
-from onebutton_workbench.members.identity import (
-    Identity,
-    adopted,
-    check_name,
-    check_owner,
-    home_of,
-    identity_of,
-    logged,
-    readdressed,
-    upstream_identity,
-)
-from onebutton_workbench.members.manifest import MANIFEST, Manifest, parse_manifest, read_manifest, with_value
-from onebutton_workbench.members.remove import remove
-from onebutton_workbench.members.upstream import fetch, find_baseline
+from onebutton_workbench.members.lockfile import LOCK, lock
+from onebutton_workbench.members.remove import sweep, take_out
 from onebutton_workbench.workspace import members
 
-PATIENCE = 30.0  # seconds that upstream has for an answer: adoption works without one
+PYPROJECT, OWNERS = "pyproject.toml", ".github/CODEOWNERS"
+KEPT = ("LICENSE", "CHANGELOG.md", LOCK)  # law, history, and what uv writes
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+OWNER = re.compile(r"@[A-Za-z0-9](-?[A-Za-z0-9]){0,38}(/[A-Za-z0-9][\w.-]*)?")
+# with or without a user and a port: https://host/acme/data, ssh://git@host/acme/data; and git@host:acme/data
+HOSTED = re.compile(r"(?:(?:https?|ssh|git)://(?:[^/@]*@)?([^/:]+)(?::\d+)?/|[^/@:]+@([^/:]+):)([\w./~-]+)")
 
 
-def project_name(texts: Mapping[str, str]) -> str:
-    """Read the name of the root project."""
-    return str(tomllib.loads(texts["pyproject.toml"])["project"]["name"])
+@dataclass(frozen=True)
+class Identity:
+    """Whose repository this is.
 
-
-def locked_names(texts: Mapping[str, str]) -> set[str]:
-    """Read the names of the distributions that are used here, the root project left out."""
-    return {package["name"] for package in tomllib.loads(texts["uv.lock"])["package"]} - {project_name(texts)}
-
-
-def plan(texts: Mapping[str, str], after: Identity, commit: str) -> dict[str, str]:
-    """Compute every text that an adoption changes.
-
-    Args:
-        texts: of every file in git, by path.
-        after: whose repo it becomes.
-        commit: of upstream, that is in here.
-
-    Returns:
-        The texts that differ; none when the repo is adopted so already.
+    Attributes:
+        name: of the root project.
+        owner: who is asked to review, `@org/team` or `@user`.
+        url: the address to clone.
+        upstream: the address that upgrades come from.
+        upgraded_to: the upstream commit that is in here; empty before the first upgrade.
     """
-    manifest = parse_manifest(texts[MANIFEST])
-    before = replace(identity_of(manifest), name=project_name(texts))
-    upstream = upstream_identity(manifest.upstream)
-    new = {path: adopted(path, text, before, after) for path, text in texts.items()}
-    new = {path: readdressed(path, text, upstream, after) for path, text in new.items()}  # what came in since
-    if before != after:
-        came_from = f"<{manifest.url}>" + (f" at {commit[:7]}" if commit else "")
-        new["CHANGELOG.md"] = logged(new["CHANGELOG.md"], after, came_from)
-    for table, key, text in (
-        ("upstream", "commit", commit),
-        ("team", "name", after.name),
-        ("team", "owner", after.owner),
-        ("team", "url", after.url),
-    ):
-        new[MANIFEST] = with_value(new[MANIFEST], table, key, text)
-    return {path: text for path, text in new.items() if text != texts[path]}
+
+    name: str
+    owner: str
+    url: str
+    upstream: str
+    upgraded_to: str
 
 
-def baseline(root: Path, url: str) -> tuple[str, str]:
-    """Find the upstream commit that is in here.
-
-    Returns:
-        The commit, and a remark where upstream did not answer: then a fork takes its own newest commit for it, and a repo
-        of a single commit, which was made from a template, none.
-    """
-    try:
-        return find_baseline(root, fetch(root, url, PATIENCE), "").commit, ""
-    except InputError as error:
-        forked = len(git("rev-list", "--max-count=2", "HEAD", folder=root).split()) > 1
-        remark = f"NOT RUN: asking upstream which of its commits is in here: {error}. `make upgrade` asks again"
-        return git("rev-parse", "HEAD", folder=root) if forked else "", remark
-
-
-def home(root: Path, manifest: Manifest, name: str, owner: str) -> str:
-    """Find the address of the team's repo: the one that was found before, unless that was a guess; else that of `origin`."""
-    upstream = upstream_identity(manifest.upstream)
-    if manifest.home not in {"", home_of("", manifest.name, manifest.owner, upstream)}:
-        return manifest.home
-    origin = call("config", "--get", "remote.origin.url", folder=root).stdout.strip()
-    return home_of(origin, name, owner, upstream)
-
-
-def describe(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """List each changed file with the lines that it did not have before."""
-    width = max(map(len, after), default=0)
-    lines = []
-    for path in sorted(after):
-        old = set(before[path].splitlines())
-        new = [line for line in after[path].splitlines() if line not in old]
-        lines += [f"  {'' if number else path:<{width}}  {line.strip()}" for number, line in enumerate(new)]
-    return lines
-
-
-def sample_pipelines(root: Path, manifest: Manifest, choice: str) -> list[str]:
-    """List the pipelines that leave with an adoption.
-
-    Args:
-        root: of the repo.
-        manifest: of the repo.
-        choice: as typed; `remove` takes every pipeline out.
+def read_identity(project: str, owners: str) -> Identity:
+    """Read whose repository it is from the texts of its pyproject.toml and CODEOWNERS.
 
     Raises:
-        InputError: the choice is another, or the repo was adopted before: its pipelines may be the team's by now.
+        InputError: a line is missing.
     """
-    if not choice:
-        return []
-    if choice != "remove":
-        message = (
-            f"SAMPLES={choice} is not understood: SAMPLES=remove takes the sample pipelines out, without it they stay"
+    content = tomllib.loads(project)
+    reviewers = dict(re.findall(r"^(\S+)\s+(@\S+)", owners, re.MULTILINE))
+    try:
+        about, ours = content["project"], content["tool"]["onebutton"]
+        return Identity(
+            about["name"], reviewers["*"], about["urls"]["repository"], ours["upstream"], ours["upgraded-to"]
         )
-        raise InputError(message)
-    here = [member.path.name for member in members(root) if member.is_pipeline]
-    if manifest.name:
+    except KeyError as missing:
         message = (
-            f"this is {manifest.name} already, so its pipelines may be yours and none is taken out. "
-            f"`make remove MEMBER={','.join(here) or 'name'}` takes out those that you name"
+            f"{missing} is missing: `repository` under [project.urls], `upstream` and `upgraded-to` under [tool.onebutton] of "
+            f"{PYPROJECT} and a line `* @org/team` in {OWNERS} say whose repository this is. Nothing was changed"
         )
-        raise InputError(message)
-    return here
+        raise InputError(message) from None
 
 
-def adopt(root: Path, name: str, owner: str, samples: str = "") -> int:
-    """Change every file that says whose repo this is, and print each.
+def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
+    """Write one name, owner and address over another in the text of a file; where upgrades come from stays."""
+    if path in KEPT:
+        return text
+    if path in (PYPROJECT, "README.md"):
+        line = 'name = "{}"' if path == PYPROJECT else "# {}"
+        old = rf"^{re.escape(line.format(before.name))}$"
+        text = re.sub(old, line.format(after.name), text, count=1, flags=re.MULTILINE)
+    account, mine = (one.owner[1:].partition("/")[0] for one in (before, after))
+    place, home = (one.url.partition("://")[2].partition("/")[2] for one in (before, after))  # owner/name, on its host
+    folder, clone = (one.rpartition("/")[2] for one in (place, home))
+    text = re.sub(rf"({re.escape(place)}(?:\.git)?\s+(?:&&\s+)?cd ){re.escape(folder)}\b", rf"\g<1>{clone}", text)
+    address = rf'(upstream = ")?({re.escape(before.url)}|(?<![\w-]){re.escape(place)})(?![\w-])'
+    new = {before.url: after.url, place: home}
+    text = re.sub(address, lambda found: found[0] if found[1] else new[found[2]], text)
+    # every team of theirs; of one account, that team alone
+    owner = rf"@{re.escape(account)}(?:/[\w-]+)?" if account != mine else re.escape(before.owner)
+    return re.sub(rf"(?<![\w.]){owner}(?![\w/-])", after.owner, text)
+
+
+def check_values(name: str, owner: str, url: str, samples: str, locked: set[str]) -> None:
+    """Refuse what cannot be the name of the root project, or could not be asked for a review.
+
+    Raises:
+        InputError: says what is wrong, and an example.
+    """
+    title, owned = NAME.fullmatch(name), OWNER.fullmatch(owner)
+    for good, words in (
+        (title, f"NAME={name} is no name for a project: lower-case letters, digits and dashes, as in NAME=acme"),
+        (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
+        (owned, f"OWNER={owner} is no owner on GitHub: who reviews, as in OWNER=@acme/data or OWNER=@ann"),
+        (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
+        (
+            samples in ("", "remove"),
+            f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out, else they stay",
+        ),
+    ):
+        if not good:
+            message = f"{words}. Nothing was changed"
+            raise InputError(message)
+
+
+def clone_address(origin: str) -> str:
+    """Write a remote's address as others clone it, without the user and password in it; empty where it is none."""
+    hosted = HOSTED.fullmatch(origin.strip().rstrip("/").removesuffix(".git"))
+    return f"https://{hosted[1] or hosted[2]}/{hosted[3]}" if hosted else ""
+
+
+def find_address(root: Path, before: Identity, suggested: str) -> str:
+    """Find where this is cloned from: what it says since its adoption, else `origin`, else what is suggested."""
+    origin = clone_address(call("config", "--get", "remote.origin.url", folder=root).stdout)
+    return next(url for url in (before.url, origin, suggested) if url not in ("", before.upstream))
+
+
+def describe(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    """List the lines that each changed file did not have before."""
+    for path in sorted(after):
+        old = before[path].splitlines()
+        yield from (f"  {path}: {line.strip()}" for line in after[path].splitlines() if line not in old)
+
+
+def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = "") -> int:
+    """Change every file that says whose repository this is, and print each line.
 
     Args:
-        root: of the repo.
+        root: of the repository.
         name: that the project gets.
         owner: who is asked to review.
+        url: the address to clone; found when empty.
         samples: `remove` takes the sample pipelines out as well.
 
     Raises:
-        InputError: a value is refused, or something is not committed; nothing was changed.
+        InputError: a value is refused, something is not committed, or uv cannot lock; nothing was changed.
     """
-    manifest = read_manifest(root)
-    leaving = sample_pipelines(root, manifest, samples)
-    upstream = upstream_identity(manifest.upstream)
     texts = read_texts(root, names("ls-files", "-z", folder=root))
-    check_name(name, upstream, locked_names(texts))
-    check_owner(owner, upstream)
-    after = Identity(name, owner, home(root, manifest, name, owner))
-    if not plan(texts, after, manifest.commit):
+    before = read_identity(texts[PYPROJECT], texts.get(OWNERS, ""))
+    locked = {package["name"] for package in tomllib.loads(texts[LOCK])["package"]} - {before.name}
+    check_values(name, owner, url, samples, locked)
+    if samples and before.url != before.upstream:
+        message = (
+            f"this is {before.name} already, so its pipelines may be yours: `make remove MEMBER=name` takes one out"
+        )
+        raise InputError(message)
+    suggested = f"https://github.com/{owner[1:].partition('/')[0]}/{name}"
+    address = clone_address(url) or find_address(root, before, suggested)
+    after = replace(before, name=name, owner=owner, url=address)
+    leaving = [member for member in members(root) if member.is_pipeline and samples]
+    new = {path: adopted(path, text, before, after) for path, text in texts.items()}
+    changed = {path: text for path, text in new.items() if text != texts[path]}
+    if not changed and not leaving:
         print(f"adopt: this is {name} of {owner} already; nothing was changed")
         return 0
     check_clean(root, "adopt")
-    if leaving:
-        remove(",".join(leaving), root)
-        texts = read_texts(root, [path for path in texts if (root / path).is_file()])
-    commit, remark = (manifest.commit, "") if manifest.commit else baseline(root, manifest.url)
-    changed = plan(texts, after, commit)
-    write_texts(root, changed)
-    print(*describe(texts, changed), sep="\n")
-    if remark:
-        print(f"adopt: {remark}")
+    try:
+        write_texts(root, changed)
+        gone = take_out(root, leaving) if leaving else []
+        lock(root)
+    except BaseException:
+        git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
+        raise
+    sweep(root, leaving)
+    told = {path: text for path, text in changed.items() if (root / path).is_file()}
+    print(*describe(texts, told), f"  {LOCK}", *gone, sep="\n")
     print(
-        f"adopt: this is {name} of {owner} now, cloned from {after.url}: {len(changed)} files changed, none committed.",
-        f"Next: `make check`, then `git commit --all --message 'chore: adopt as {name}'`. `make upgrade` brings what upstream",
-        "does from now on (the libraries keep their names, so that it merges), `make remove` takes out what you do not need.",
+        f"adopt: this is {name} of {owner} now, cloned from {after.url} (URL=address says another); nothing is committed.",
+        f"Next: `make check`, then `git add --all` and `git commit --message 'chore: adopt as {name}'`. `make upgrade` brings",
+        "what upstream does from now on; the libraries keep their names, so that it merges.",
         sep="\n",
     )
     return 0

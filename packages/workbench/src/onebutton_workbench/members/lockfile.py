@@ -1,14 +1,12 @@
-"""Let uv write `uv.lock`, here or in a copy of the workspace that holds nothing but what uv reads."""
+"""Let uv write `uv.lock`."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.workspace import Member
 
 LOCK = "uv.lock"
 
@@ -22,19 +20,12 @@ def relock(folder: Path) -> str:
     return "" if done.returncode == 0 else " ".join(done.stderr.split()) or "uv does not say why"
 
 
-def skeleton(root: Path, members: Sequence[Member], folder: Path) -> None:
-    """Put up what uv and ruff go by: the lock, what every member declares, and where its modules are.
+def lock(folder: Path) -> None:
+    """Let uv write the lock, or refuse what the members declare.
 
-    Args:
-        root: of the workspace.
-        members: those of it that there should be.
-        folder: an empty one.
+    Raises:
+        InputError: uv cannot lock it; the caller takes back what was changed.
     """
-    for name in ("pyproject.toml", LOCK, ".python-version"):
-        if (root / name).is_file():
-            shutil.copy2(root / name, folder / name)
-    for member in members:
-        place = folder / member.path
-        place.mkdir(parents=True)
-        shutil.copy2(root / member.path / "pyproject.toml", place / "pyproject.toml")
-        (place / "src").symlink_to(root / member.path / "src")
+    if problem := relock(folder):
+        message = f"uv could not lock it: {problem}. Nothing was changed"
+        raise InputError(message)

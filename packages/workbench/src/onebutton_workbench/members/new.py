@@ -1,28 +1,21 @@
-"""Write a new member, complete and registered, from a template of the repo. The work of `make new-package`, `make new-pipeline`.
-
-Everything is made in a temporary folder first, the lock included, and moved into place at the end: a scaffold that cannot be
-finished leaves nothing behind.
-"""
+"""Write a new member, complete, from a template of the repository. The work of `make new-package` and `make new-pipeline`."""
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
-from importlib import metadata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.checks import glossary
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_texts, write_texts
-from onebutton_workbench.members import registration
-from onebutton_workbench.members.lockfile import LOCK, relock, skeleton
-from onebutton_workbench.workspace import ROOT, Member, members, read_toml
+from onebutton_workbench.members.lockfile import LOCK, lock
+from onebutton_workbench.workspace import Member, distribution, members, read_toml
 
 Kind = Literal["package", "pipeline"]
 FOLDERS = {"package": "packages", "pipeline": "pipelines"}
@@ -36,47 +29,50 @@ def new_member(kind: Kind, name: str, project: str) -> Member:
         name: of its folder, an identifier.
         project: name of the root project. A package bears it in front, as others may import it; a pipeline does not, as none may.
     """
-    distribution = f"{project}-{name}" if kind == "package" else name
-    return Member(Path(FOLDERS[kind], name), distribution.replace("_", "-"))
+    return Member(Path(FOLDERS[kind], name), distribution(f"{project}-{name}" if kind == "package" else name))
 
 
-def check_name(kind: Kind, name: str, member: Member, others: Sequence[Member], folder: Path) -> None:
+def check_name(name: str, member: Member, root: Path, locked: Collection[str]) -> None:
     """Refuse what cannot be the name of a member, or is somebody else's.
 
     Args:
-        kind: as typed.
         name: as typed.
         member: what it would become.
-        others: the members that stand already.
-        folder: of the workspace.
+        root: of the workspace.
+        locked: the names of the distributions in its lock.
 
     Raises:
         InputError: says what is wrong with it, and an example.
     """
     said = f"NAME={name}"
-    installed = metadata.packages_distributions().get(member.module, [])
     if not name:
-        what = f"NAME is missing: what the {kind} is about, as in NAME=churn"
+        what = "NAME is missing: what it is about, as in NAME=churn"
     elif not name.isascii() or not name.isidentifier() or name != name.lower() or name.startswith("_"):
         what = f"{said} is no name for a folder that Python imports: lower-case letters, digits and _, a letter first"
     elif keyword.iskeyword(name) or keyword.issoftkeyword(name):
         what = f"{said} is a word of Python's own"
-    elif (folder / member.path).exists():
-        what = f"{said} is taken: {member.path.as_posix()} is there already"
-    elif any(member.module == other.module or name == other.path.name for other in others):
+    elif any((root / folder / name).exists() for folder in FOLDERS.values()) or member.name in {
+        other.name for other in members(root)
+    }:
         what = f"{said} is taken by another member, and tools tell members apart by name"
-    elif member.module in sys.stdlib_module_names or member.module in {"tests", "conftest", "benchmarks"}:
-        what = f"{said} is a module that Python or pytest brings, and an import would find one for the other"
-    elif installed:
-        what = f"{said} is what {installed[0]} is imported as, and an import would find one for the other"
+    elif importable(member.module) or member.module in {"tests", "conftest"}:
+        what = f"`import {member.module}` finds something else already, and one would be taken for the other"
+    elif member.name in locked:
+        what = f"{said} is a package that uv.lock has, and uv would take one for the other"
     else:
         return
     message = f"{what}. Nothing was written"
     raise InputError(message)
 
 
-def render(kind: Kind, member: Member, root: Path, target: Path) -> None:
-    """Fill the template of a kind of member in."""
+def importable(module: str) -> bool:
+    """Say whether Python finds a module of that name; folders without `__init__.py` do not count."""
+    found = module in sys.modules or importlib.util.find_spec(module)
+    return found is True or bool(found and found.origin)
+
+
+def render(kind: Kind, member: Member, root: Path) -> None:
+    """Fill the template in, order the imports and lay the code out: both depend on how long the name is."""
     from copier import run_copy
 
     answers = {
@@ -85,64 +81,38 @@ def render(kind: Kind, member: Member, root: Path, target: Path) -> None:
         "distribution": member.name,
         "requires_python": read_toml(root / "pyproject.toml")["project"]["requires-python"],
     }
-    run_copy(str(root / "templates" / kind), target, data=answers, defaults=True, quiet=True)
-
-
-def tidy(folder: Path, member: Member) -> None:
-    """Order the imports and lay the code out: both depend on how long the name is and where the alphabet has it."""
-    everything = ["--no-respect-gitignore", "--quiet", str(member.path)]  # git ignores the temporary folder
+    run_copy(str(root / "templates" / kind), root / member.path, data=answers, defaults=True, quiet=True)
     for command in (["ruff", "check", "--select", "I", "--fix"], ["ruff", "format"]):
-        subprocess.run([*command, *everything], cwd=folder, env=clean_environment(), check=True)
+        whole = [*command, "--quiet", str(member.path)]
+        subprocess.run(whole, cwd=root, env=clean_environment(), check=True)
 
 
-def make(kind: Kind, name: str, root: Path = ROOT) -> Member:
-    """Write a member and register it.
+def new(root: Path, *, kind: Kind, name: str) -> int:
+    """Write a member, lock it, and say what to do with it.
 
     Raises:
         InputError: the name is refused, or uv cannot lock it; nothing was written.
     """
-    others = members(root)
     member = new_member(kind, name, read_toml(root / "pyproject.toml")["project"]["name"])
-    check_name(kind, name, member, others, root)
-    texts = read_texts(root, [file for file in registration.FILES if (root / file).is_file()])
-    changed = registration.registered(texts, member, others)
-    # within the workspace, because a rename does not cross file systems
-    with tempfile.TemporaryDirectory(prefix=".scaffold-", dir=root) as draft:
-        folder = Path(draft)
-        skeleton(root, others, folder)
-        render(kind, member, root, folder / member.path)
-        (folder / "pyproject.toml").write_text(changed[registration.PYPROJECT], encoding="utf-8")
-        tidy(folder, member)
-        problem = relock(folder)
-        if problem:
-            message = f"uv could not lock {member.path.as_posix()}: {problem}. Nothing was written"
-            raise InputError(message)
-        changed[LOCK] = (folder / LOCK).read_text(encoding="utf-8")
-        place = root / member.path
-        place.parent.mkdir(exist_ok=True)  # git keeps no folder that is empty
-        try:
-            (folder / member.path).rename(place)
-            write_texts(root, {path: text for path, text in changed.items() if text != texts.get(path)})
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-    glossary.mend(root)  # it points at lines, and some have moved
-    return member
-
-
-def scaffold(kind: Kind, name: str) -> int:
-    """Write a member, and say what to do with it."""
-    member = make(kind, name)
+    check_name(name, member, root, {package["name"] for package in read_toml(root / LOCK)["package"]})
+    before = read_texts(root, [LOCK])
     path = member.path.as_posix()
-    print(f"new-{kind}: wrote {path}, and named it in pyproject.toml, uv.lock, CODEOWNERS", end="")
+    try:
+        render(kind, member, root)
+        lock(root)
+    except BaseException:
+        shutil.rmtree(root / path, ignore_errors=True)
+        write_texts(root, before)
+        raise
+    print(f"new-{kind}: wrote {path}, and it is in uv.lock.")
     if kind == "package":
         print(
-            f'.\nA member that imports {member.module} declares it: "{member.name}" under dependencies, then `uv lock`.\n'
-            f"Next: its README says what to change; `make test MEMBER={member.path.name}`, `make check`, `git add --all`"
+            f"Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
+            f"Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`"
         )
     else:
         print(
-            " and dvc.yaml.\nIt is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes\n"
-            f"from its pyproject.toml. Next: `make run PIPELINE={member.path.name}`, then the six steps of {path}/README.md"
+            "It is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes from its\n"
+            f"pyproject.toml. Next: `make run PIPELINE={name}`, then the six steps of {path}/README.md"
         )
     return 0

@@ -1,48 +1,24 @@
-"""Merge what upstream has done since this repo was made from it, or last upgraded. The work of `make upgrade`.
+"""Merge what upstream has done since this repository was made from it, or last upgraded. The work of `make upgrade`.
 
-It is an ordinary `git merge`, with three things told to git that it cannot know: where to begin when the history does not say,
-whose a file is when both changed it, and that some files are written by tools and not by people.
+It is an ordinary `git merge`. Before it, both upstream commits, the one that is in here and the newest, are written as this
+repository would have them: with its name, owner and address, and without the members that it removed. So neither can conflict,
+and neither comes back. The merge begins at the first of the two, whatever the history says: a squash does not matter.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.results import ResultsError
-from onebutton_tracking.results import collect as collect_results
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, holds, names
-from onebutton_workbench.members import conflicts
-from onebutton_workbench.members.conflicts import Naming, Side
-from onebutton_workbench.members.identity import adopted, identity_of, readdressed, upstream_identity
+from onebutton_workbench.members.adopt import OWNERS, PYPROJECT, Identity, adopted, read_identity
 from onebutton_workbench.members.lockfile import LOCK, relock
-from onebutton_workbench.members.manifest import MANIFEST, Manifest, read_manifest, with_value
-from onebutton_workbench.members.upstream import Baseline, fetch, find_baseline
-from onebutton_workbench.workspace import pipelines
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an upgrade went.
-
-    Attributes:
-        settled: files that both changed, by the side that they were settled to.
-        results: results that both changed; the team's were kept, as a whole.
-        removed: members that upstream has changed and the team has removed.
-        lock: why `uv lock` could not write the lock; empty when it did, or must wait for what is left.
-        left: files that a person must finish.
-    """
-
-    settled: Mapping[Side, list[str]]
-    results: list[str]
-    removed: list[str]
-    lock: str
-    left: list[str]
+from onebutton_workbench.members.remove import README, without_samples
 
 
 def check_ready(root: Path) -> None:
@@ -51,167 +27,169 @@ def check_ready(root: Path) -> None:
     Raises:
         InputError: what stands in the way, and what to do about it.
     """
-    merging = holds("rev-parse", "--quiet", "--verify", "MERGE_HEAD", folder=root)
-    on_branch = holds("symbolic-ref", "--quiet", "HEAD", folder=root)
-    named = holds("var", "GIT_COMMITTER_IDENT", folder=root)
-    shallow = git("rev-parse", "--is-shallow-repository", folder=root) == "true"
-    for obstacle, words in (
-        (merging, "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"),
-        (not on_branch, "this is no branch: `git switch` to one"),
-        (not named, "git does not know you: `git config user.name` and `git config user.email` tell it"),
-        (shallow, "this clone lacks its history: `git fetch --unshallow` brings it"),
+    deep = git("rev-parse", "--is-shallow-repository", folder=root) == "false"
+    for good, words in (
+        (not _merging(root), "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"),
+        (holds("var", "GIT_COMMITTER_IDENT", folder=root), "git does not know you: `git config user.email` tells it"),
+        (deep, "this clone lacks its history: `git fetch --unshallow` brings it"),
     ):
-        if obstacle:
+        if not good:
             message = f"{words}. Then press `make upgrade` again; nothing was changed"
             raise InputError(message)
     check_clean(root, "upgrade")
 
 
-def result_sets(root: Path) -> list[list[str]]:
-    """List the results in git, each run's apart: numbers of two runs must never stand side by side."""
-    sets = []
-    for folder in (root, *(root / "pipelines" / name for name in pipelines(root))):
-        try:
-            produced = collect_results(folder).produced
-        except ResultsError:
-            continue  # never run to its end
-        place = folder.relative_to(root)
-        sets.append(names("ls-files", "-z", "--", *(str(place / name) for name in produced), folder=root))
-    return [files for files in sets if files]
-
-
-@contextmanager
-def grafted(root: Path, baseline: Baseline) -> Iterator[None]:
-    """Let git take the baseline for a parent of HEAD while it merges, where the history does not say so."""
-    if baseline.in_history:
-        yield
-        return
-    head, *parents = git("rev-list", "--parents", "--max-count=1", "HEAD", folder=root).split()
-    arguments = [word for parent in (*parents, baseline.commit) for word in ("-p", parent)]
-    graft = git("commit-tree", f"{head}^{{tree}}", *arguments, "-m", "graft", folder=root)
-    git("replace", "--force", head, graft, folder=root)
-    try:
-        yield
-    finally:
-        git("replace", "--delete", head, folder=root)
-
-
-def merge(root: Path, baseline: Baseline, tip: str, title: str) -> None:
-    """Let git merge, without a commit yet.
-
-    Renames are not guessed: a pipeline that was made from a removed sample would be taken for the sample. Before 2.50 git's
-    strategy `ort` guesses all the same, `recursive` does not; from then on they are one.
+def fetch(root: Path, source: str) -> str:
+    """Bring upstream's commits here, without touching a branch, and return the newest.
 
     Raises:
-        InputError: git refuses.
+        InputError: there is no answer, or no repository.
     """
-    how = ("--no-commit", "--no-ff", "--strategy", "recursive", "--strategy-option", "no-renames")
-    with grafted(root, baseline):
-        done = call("merge", *how, "-m", title, tip, folder=root)
-    if not holds("rev-parse", "--quiet", "--verify", "MERGE_HEAD", folder=root):
+    place = str(Path(source).expanduser()) if source.startswith("~") else source
+    done = call("fetch", "--quiet", "--no-tags", "--", place, "HEAD", folder=root)
+    if done.returncode:
+        why = next((line for line in done.stderr.splitlines() if line.strip()), "git does not say why")
+        message = f"upstream {source} cannot be reached: {why.removeprefix('fatal: ')}"
+        raise InputError(message)
+    return git("rev-parse", "FETCH_HEAD^{commit}", folder=root)
+
+
+def find_base(root: Path, tip: str, recorded: str) -> str:
+    """Find the newest upstream commit that is in here.
+
+    A fork shares upstream's history, so git knows. Where an upgrade was squashed, `upgraded-to` knows. A repository made with
+    GitHub's "Use this template" shares nothing, but its first commit has the very content of one of upstream's.
+
+    Raises:
+        InputError: none of the three knows one.
+    """
+    shared = call("merge-base", "HEAD", tip, folder=root).stdout.strip()
+    if recorded:
+        known = re.fullmatch("[0-9a-f]{7,40}", recorded) is not None
+        if known and _is_in(root, tip, recorded):
+            return tip  # a mirror that lags behind
+        if not (known and _is_in(root, recorded, tip)):
+            message = (
+                f"{PYPROJECT}: `upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
+            )
+            raise InputError(message)
+        if not (shared and _is_in(root, recorded, shared)):
+            return git("rev-parse", f"{recorded}^{{commit}}", folder=root)
+    if not shared:
+        ours = set(git("log", "--no-show-signature", "--format=%T", "HEAD", folder=root).splitlines())
+        theirs = git("log", "--no-show-signature", "--format=%H %T", tip, folder=root).splitlines()
+        shared = next((commit for commit, tree in map(str.split, theirs) if tree in ours), "")
+    if not shared:
+        message = (
+            "no commit here has the content of one of upstream's, so nobody knows where this repository began: write the "
+            f"upstream commit that you started from into `upgraded-to` of {PYPROJECT}, commit that, and press again"
+        )
+        raise InputError(message)
+    return shared
+
+
+def removed_members(root: Path, base: str) -> list[str]:
+    """List the folders of members that are in a commit and no longer here; `pipelines` when every one of those is gone."""
+    ask = ("ls-tree", "-d", "-z", "--name-only")
+    here, there = (set(names(*ask, commit, "packages/", "pipelines/", folder=root)) for commit in ("HEAD", base))
+    gone = sorted(there - here)
+    samples = {member for member in there if member.startswith("pipelines/")}
+    if samples and samples <= set(gone):  # a team without samples wants no new ones either
+        return [*(member for member in gone if member not in samples), "pipelines"]
+    return gone
+
+
+def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, after: Identity, *parents: str) -> str:
+    """Write an upstream commit as this repository would have it, and return the new commit, which no branch names.
+
+    Args:
+        root: of this repository.
+        commit: of upstream.
+        gone: folders to leave out.
+        before: upstream's name, owner and address.
+        after: those to write in their place, and what `upstream` and `upgraded-to` say.
+        parents: of the new commit besides upstream's.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        git("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", str(tree), commit, folder=root)
+        try:
+            if gone:
+                git("rm", "-r", "--quiet", "--ignore-unmatch", "--", *gone, folder=tree)
+            texts = read_texts(tree, names("ls-files", "-z", folder=tree))
+            new = {path: adopted(path, text, before, after) for path, text in texts.items()}
+            for key, text in (("upstream", after.upstream), ("upgraded-to", after.upgraded_to)):
+                new[PYPROJECT] = re.sub(rf'^{key} = ".*?"', f'{key} = "{text}"', new[PYPROJECT], flags=re.MULTILINE)
+            if "pipelines" in gone and README in new:
+                new[README] = without_samples(new[README])
+            write_texts(tree, {path: text for path, text in new.items() if text != texts[path]})
+            git("add", "--update", folder=tree)
+            lineage = [word for parent in (commit, *parents) for word in ("-p", parent)]
+            title = f"chore: upstream's {commit[:7]}, as {after.name} has it"
+            return git("commit-tree", git("write-tree", folder=tree), *lineage, "-m", title, folder=root)
+        finally:
+            git("worktree", "remove", "--force", str(tree), folder=root)
+
+
+def merge(root: Path, base: str, tip: str, title: str) -> None:
+    """Let git merge `tip`, taking `base` for the common ancestor, without a commit yet.
+
+    Raises:
+        InputError: git refuses; nothing was changed.
+    """
+    head = git("rev-parse", "HEAD", folder=root)
+    # what `git merge --strategy ours` would commit; the branch stands there for the merge alone, so that --abort leaves no trace
+    joined = git("commit-tree", "HEAD^{tree}", "-p", head, "-p", base, "-m", title, folder=root)
+    git("update-ref", "HEAD", joined, head, folder=root)
+    try:
+        # results take one side, also in a clone whose setup did not say so yet
+        done = call(
+            "-c",
+            "merge.remade.driver=true",
+            "merge",
+            "--quiet",
+            "--no-commit",
+            "--no-ff",
+            "-m",
+            title,
+            tip,
+            folder=root,
+        )
+    finally:
+        git("update-ref", "HEAD", head, folder=root)
+    if not _merging(root):
         message = f"git merge failed: {(done.stderr or done.stdout).strip()}"
         raise InputError(message)
 
 
-def keep_removed(root: Path, base: str) -> list[str]:
-    """Take out again what upstream changed in members that the team has removed, and name those members."""
-    ask = ("ls-tree", "-d", "-z", "--name-only")
-    here, there = (set(names(*ask, commit, "packages/", "pipelines/", folder=root)) for commit in ("HEAD", base))
-    returned = [member for member in sorted(there - here) if names("ls-files", "-z", "--", member, folder=root)]
-    for member in returned:
-        git("rm", "-r", "--quiet", "--force", "--", member, folder=root)
-    return returned
+def finish(root: Path) -> tuple[list[str], list[str], str]:
+    """Keep removed what was removed here, and write the lock again.
+
+    Returns:
+        The files that stay removed, those that a person must finish, and why uv could not write the lock: empty when it could,
+        or must wait for a person.
+    """
+    stages: dict[str, set[str]] = {}
+    for entry in names("ls-files", "--unmerged", "-z", folder=root):
+        facts, _, path = entry.partition("\t")
+        stages.setdefault(path, set()).add(facts.split()[-1])
+    removed = sorted(path for path, found in stages.items() if found == {"1", "3"})
+    if removed:
+        git("rm", "--quiet", "--", *removed, folder=root)
+    if LOCK in stages:
+        git("checkout", "--quiet", "--ours", "--", LOCK, folder=root)
+    left = sorted(set(stages) - {*removed, LOCK})
+    problem = "" if any(path.rpartition("/")[2] == PYPROJECT for path in left) else relock(root)
+    git("add", "--", LOCK, folder=root)
+    return removed, left, problem
 
 
-def keep_results(root: Path, sets: Sequence[Sequence[str]], base: str, tip: str) -> list[str]:
-    """Keep the team's results as a whole where both sides have made some."""
-    both = [
-        files
-        for files in sets
-        if not any(holds("diff", "--quiet", base, side, "--", *files, folder=root) for side in ("HEAD", tip))
-    ]
-    for files in both:
-        git("checkout", "--quiet", "HEAD", "--", *files, folder=root)
-    return [file for files in both for file in files]
-
-
-def rename_arrivals(root: Path, naming: Naming) -> None:
-    """Say the team's name where what came in says upstream's."""
-    came = names("diff", "--cached", "--name-only", "-z", "--diff-filter=AM", "HEAD", folder=root)
-    left = {conflict.path for conflict in conflicts.collect(root)}
-    texts = read_texts(root, [name for name in came if name not in left])
-    changed = {path: new for path, text in texts.items() if (new := naming(path, text)) != text}
-    write_texts(root, changed)
-    if changed:
-        git("add", "--", *changed, folder=root)
-
-
-def settle(root: Path, manifest: Manifest, sets: Sequence[Sequence[str]], base: str, tip: str) -> Outcome:
-    """Settle all that git left open, and note in the manifest where upstream is now."""
-    before, after = upstream_identity(manifest.upstream), identity_of(manifest)
-    removed = keep_removed(root, base)
-    results = keep_results(root, sets, base, tip)
-    settled: dict[Side, list[str]] = defaultdict(list)
-    for conflict in conflicts.collect(root):
-        owner = manifest.owner_of(conflict.path)
-        side = conflicts.settle(root, conflict, owner, lambda path, text: adopted(path, text, before, after))
-        settled[side].append(conflict.path)
-    rename_arrivals(root, lambda path, text: readdressed(path, text, before, after))
-    note_commit(root, tip)
-    if LOCK in settled["person"]:  # marks would stop uv from reading it
-        git("checkout", "--quiet", "--theirs", "--", LOCK, folder=root)
-    lock = "" if any(map(_declares, settled["person"])) else relock(root)
-    if not lock and (root / LOCK).is_file():
-        git("add", "--", LOCK, folder=root)
-    left = sorted(conflict.path for conflict in conflicts.collect(root))
-    return Outcome(settled, results, removed, lock, left)
-
-
-def _declares(path: str) -> bool:
-    """Whether a file says what the lock must hold."""
-    return path.rpartition("/")[2] == "pyproject.toml"
-
-
-def note_commit(root: Path, tip: str) -> None:
-    """Write upstream's newest commit into the manifest, also between marks of a conflict there."""
-    text = (root / MANIFEST).read_text(encoding="utf-8")
-    write_texts(root, {MANIFEST: with_value(text, "upstream", "commit", tip)})
-    if not names("ls-files", "--unmerged", "-z", "--", MANIFEST, folder=root):
-        git("add", "--", MANIFEST, folder=root)
-
-
-def describe(outcome: Outcome) -> list[str]:
-    """Say file by file what was settled, and how."""
-    told = (
-        ("upstream's lines stand", outcome.settled.get("upstream", [])),
-        ("your lines stand", outcome.settled.get("team", [])),
-        ("your results stand", outcome.results),
-        ("stays removed", outcome.removed),
-        ("left to you", outcome.left),
-    )
-    return [f"  {words:<24}{file}" for words, files in told for file in sorted(files)]
-
-
-def what_is_left(outcome: Outcome) -> list[str]:
-    """Say what a person must do before the merge is whole; nothing when it is."""
-    steps = []
-    if [file for file in outcome.left if file != LOCK]:
-        steps.append("choose between the lines marked <<<<<<< and >>>>>>>")
-    if outcome.lock or LOCK in outcome.left or any(map(_declares, outcome.left)):
-        steps.append("`uv lock`")
-    if not steps:
-        return []
-    why = [f"upgrade: uv.lock could not be written again: {outcome.lock}"] if outcome.lock else []
-    steps += ["`git add --update`", "`git commit`"]
-    return [*why, f"upgrade: not finished: {', then '.join(steps)}. `git merge --abort` takes all of it back"]
-
-
-def upgrade(root: Path, source: str) -> int:
-    """Merge upstream, and say what came, what was settled and what is left.
+def upgrade(root: Path, *, source: str = "") -> int:
+    """Merge upstream, and say what came, what stays removed and what is left to a person.
 
     Args:
-        root: the repo.
-        source: an address or folder to fetch from; the manifest's when empty.
+        root: of this repository.
+        source: an address or folder to fetch from; that of `[tool.onebutton]` in pyproject.toml when empty.
 
     Returns:
         1 when something is left to a person.
@@ -220,37 +198,55 @@ def upgrade(root: Path, source: str) -> int:
         InputError: it cannot begin, or failed on the way; nothing was changed.
     """
     check_ready(root)
-    manifest = read_manifest(root)
-    tip = fetch(root, source or manifest.url)
-    baseline = find_baseline(root, tip, manifest.commit)
-    if baseline.commit == tip:
+    ours = _identity(root, "HEAD")
+    tip = fetch(root, source or ours.upstream)
+    base = find_base(root, tip, ours.upgraded_to)
+    if base == tip:
         print(f"upgrade: nothing new: upstream is at {tip[:7]}, and all of it is in here")
         return 0
-    span = f"{baseline.commit}..{tip}"
-    commits = int(git("rev-list", "--count", span, folder=root))
-    files = len(names("diff", "--name-only", "-z", span, folder=root))
-    title = f"chore: upgrade to {tip[:7]} of {manifest.upstream}"
-    sets = result_sets(root)
+    theirs = _identity(root, tip)
+    gone = removed_members(root, base)
+    begun = rewritten(root, base, gone, theirs, ours)
+    newest = rewritten(root, tip, gone, theirs, replace(ours, upgraded_to=tip), begun)
     try:
-        merge(root, baseline, tip, title)
-        outcome = settle(root, manifest, sets, baseline.commit, tip)
-        left = what_is_left(outcome)
-        if not left:
+        merge(root, begun, newest, f"chore: upgrade to {tip[:7]} of {theirs.name}")
+        removed, left, problem = finish(root)
+        if not left and not problem:
             # no hook: the environment is still the old lock's. `make check` comes next, and CI after it
             git("commit", "--quiet", "--no-verify", "--no-edit", folder=root)
     except BaseException:
-        git("reset", "--quiet", "--hard", "HEAD", folder=root)  # the tree was clean, so nothing is lost
+        git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
         raise
-    came = f"{_count(commits, 'commit')} in {_count(files, 'file')}"
-    lines = [f"upgrade: {came} of upstream, from {baseline.commit[:7]} to {tip[:7]}", *describe(outcome)]
-    merged = git("rev-parse", "--short", "HEAD", folder=root)
-    lines += left or [
-        f"upgrade: merged as {merged}; `git reset --hard HEAD^` takes it back.",
+    commits = int(git("rev-list", "--count", f"{base}..{tip}", folder=root))
+    came = f"{commits:,} commit{'' if commits == 1 else 's'} of upstream"
+    print(f"upgrade: {came}, from {base[:7]} to {tip[:7]}")
+    for words, paths in (("stays removed", [*gone, *removed]), ("left to you", left)):
+        print("".join(f"  {words:<15}{path}\n" for path in paths), end="")
+    if problem:
+        print(f"upgrade: uv.lock could not be written again: {problem}")
+    if left or problem:
+        marks = "choose between the lines marked <<<<<<< and >>>>>>>, then " if left else ""
+        print(
+            f"upgrade: not finished: {marks}`make lock`, then `git add --update`, then `git commit`.",
+            "`git merge --abort` takes all of it back.",
+        )
+        return 1
+    print(
+        f"upgrade: merged as {git('rev-parse', '--short', 'HEAD', folder=root)}; `git reset --hard HEAD^` takes it back.",
         "Next: `make check`, then `make run` for the results that upstream's code changes, then push.",
-    ]
-    print(*lines, sep="\n")
-    return 1 if left else 0
+        sep="\n",
+    )
+    return 0
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _identity(root: Path, commit: str) -> Identity:
+    """Read whose repository a commit says that this is."""
+    return read_identity(*(git("show", f"{commit}:{path}", folder=root) for path in (PYPROJECT, OWNERS)))
+
+
+def _is_in(root: Path, commit: str, branch: str) -> bool:
+    return holds("merge-base", "--is-ancestor", commit, branch, folder=root)
+
+
+def _merging(root: Path) -> bool:
+    return holds("rev-parse", "--quiet", "--verify", "MERGE_HEAD", folder=root)

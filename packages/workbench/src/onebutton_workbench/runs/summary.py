@@ -80,7 +80,9 @@ def metrics_table(title: str, file: Path) -> list[str]:
 def changed_results(root: Path, names: Sequence[str]) -> list[str]:
     """List the results that differ from the last commit, or are not in git yet."""
     produced = [f"pipelines/{name}/{path}" for name in names for path in collect(root / "pipelines" / name).produced]
-    ask = ["git", "status", "--porcelain", "--untracked-files=all", "--", "dvc.lock", "report.md", *produced]
+    ask = ["git", "status", "--porcelain", "--untracked-files=all", "--", *produced]
+    if not produced:  # without a path git would list every file
+        return []
     answer = subprocess.run(ask, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
     return [line[3:] for line in answer.stdout.splitlines()]
 

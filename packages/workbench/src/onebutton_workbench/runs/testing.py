@@ -11,7 +11,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, members, the_member, the_pipeline
+from onebutton_workbench.workspace import ROOT, member_paths, members, the_member, the_pipeline
 
 SLOW_GROUPS = ("servers", "browser", "conformance")
 NONE_COLLECTED = 5  # pytest's status
@@ -32,18 +32,19 @@ class Chosen:
     changed: bool = False
 
 
-def command(paths: Sequence[str], *, slow: bool, coverage: bool) -> list[str]:
+def command(paths: Sequence[str], *, slow: bool, covered: Sequence[Path] = ()) -> list[str]:
     """Write the call of pytest.
 
     Args:
         paths: tests, or folders of tests; all of them when empty.
         slow: run the slow tests instead of the quick ones.
-        coverage: report which lines no test reached.
+        covered: folders of members, to report which of their lines no test reached.
     """
     # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
     words = ["pytest", "--numprocesses", "auto", "--dist", "loadfile" if slow else "load"]
     words += ["-m", "slow"] if slow else []
-    words += ["--cov", "--cov-report", "term-missing:skip-covered"] if coverage else []
+    words += [f"--cov={folder.as_posix()}/src" for folder in covered]
+    words += ["--cov-report", "term-missing:skip-covered"] if covered else []
     return [*words, *paths]
 
 
@@ -121,7 +122,8 @@ def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = 
     if paths or chosen is None:
         # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
         environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-        words = command(paths, slow=slow, coverage=coverage)
+        covered = (chosen.members if chosen else member_paths(root)) if coverage else ()
+        words = command(paths, slow=slow, covered=covered)
         status = subprocess.run(words, cwd=root, env=environment, check=False).returncode
     if status == NONE_COLLECTED and slow and chosen and chosen.changed:
         print("test: no affected member has a slow test, so there is none to run")
