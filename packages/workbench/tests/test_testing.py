@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +71,15 @@ def test_affected_runs_all_tests_where_everything_is_reached(
     assert "test: everything: the words" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("more", [{}, {"alone": True}])
+@pytest.mark.parametrize("press", [partial(cli.test, affected=True), partial(cli.test, affected=True, alone=True)])
 def test_affected_passes_with_a_clear_line_when_nobody_is_reached(
     called: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    more: dict[str, bool],
+    press: Callable[[], None],
 ) -> None:
     reaching(monkeypatch)
-    cli.test(affected=True, **more)
+    press()
     assert called == []
     assert "test: no member is affected, so there is no test to run" in capsys.readouterr().out
 
