@@ -133,7 +133,7 @@ def test_mlflow_away_fails_no_run_and_says_so_in_a_line(
         assert time.monotonic() - begun < 20
         assert status == 0
         (line,) = printed.splitlines()
-        assert line.startswith("track: MLflow is behind: ")
+        assert line.startswith("run: MLflow is behind: ")
         assert "the next `make run` brings them later" in line
         assert press(pipeline, MLFLOW_TRACKING_URI=uri)[0] == 1  # who only wants to track is told with the status too
 
@@ -153,7 +153,7 @@ def test_a_full_disk_fails_no_run_and_the_next_press_completes_it(pipeline: Path
 
     status, printed = press(pipeline, "after-run", before=full, PYTHONDONTWRITEBYTECODE="1")  # half a .pyc would stay
     assert status == 0
-    assert "track: MLflow is behind: " in printed
+    assert "run: MLflow is behind: " in printed
     assert press(pipeline)[0] == 0
     check_whole(tracking_uri(pipeline.parents[1]))
 
