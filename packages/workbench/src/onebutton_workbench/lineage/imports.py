@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -138,13 +137,13 @@ def _importable(files: Mapping[str, Path]) -> Iterator[None]:
         sys.modules.update(imported)
 
 
-class _Members(MetaPathFinder):
-    """Finds a package where its member has it, without asking every other member."""
+class _Members:
+    """Finds a package where its member has it, without asking every other member; `importlib.abc` is slow to import."""
 
     def __init__(self, sources: Mapping[str, Iterable[str]]) -> None:
         self.sources = sources
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         return PathFinder.find_spec(name, sorted(self.sources[name])) if name in self.sources else None
 
 
