@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.client import HTTPException
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -65,6 +63,8 @@ def check_writable(uri: str) -> None:
     if file is None:
         _check_answers(uri)
         return
+    import sqlite3
+
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=rwc", uri=True, timeout=10)) as database:
             database.execute("BEGIN IMMEDIATE")
@@ -96,6 +96,7 @@ def _check_answers(uri: str) -> None:
         connect_postgresql(uri).close()
     if not is_server(uri):
         return
+    from http.client import HTTPException
     from ssl import SSLError
     from urllib.error import HTTPError
     from urllib.request import urlopen
