@@ -24,7 +24,7 @@ export ORT_DISABLE_TELEMETRY := 1
 
 # Values such as PIPELINE=name count only when typed after `make`, and reach programs as the variable BUTTON_PIPELINE,
 # unexpanded: neither a variable of your shell nor a `$(...)` in a value can surprise a recipe.
-VALUES := AFFECTED ALL ALONE BASE BREAKING COVERAGE DATA ENV FILE FIT FROM ID IN JSON LICENSE LIMIT MEMBER MODEL NAME OUT OWNER PIPELINE PORT ROWS RUN RUNNER SAMPLES SHA256 SLOW STATUS STRICT TO URL WHY
+VALUES := AFFECTED ALL ALONE BASE BREAKING COVERAGE DATA ENV FILE FIT FROM ID IN JSON LICENSE LIMIT MEMBER MODEL NAME OUT OWNER PACKAGE PIPELINE PORT ROWS RUN RUNNER SAMPLES SHA256 SLOW STATUS STRICT TO URL WHY
 $(foreach v,$(VALUES),$(eval unexport $(v)))
 $(foreach v,$(VALUES),$(eval export BUTTON_$(v) = $$(if $$(filter command,$$(origin $(v))),$$(value $(v)))))
 
@@ -203,6 +203,15 @@ new-pipeline: .venv/.synced ## Write a pipeline that runs, for you to change: NA
 .PHONY: new-package
 new-package: .venv/.synced ## Write a package that others can import: NAME=weather
 	@python -m onebutton_workbench.members.new package
+
+.PHONY: add
+add: .venv/.synced ## Let a member use a package, declared, locked and installed: PACKAGE=xgboost MEMBER=churn
+	@python -m onebutton_workbench.members.add
+	@$(STDLIB)/bootstrap.py
+
+.PHONY: lock
+lock: ## Bring uv.lock in line with what members declare, after a merge or an edit
+	@$(STDLIB)/bootstrap.py lock
 
 .PHONY: remove
 remove: .venv/.synced ## Take a member out that nobody needs: MEMBER=name; several with commas between

@@ -535,7 +535,7 @@ def test_a_shared_file_in_conflict_stops_the_merge_which_can_be_finished_or_take
     assert upgrade(either.folder, "") == 1
     printed = capsys.readouterr().out
     assert "left to you             pyproject.toml\n" in printed
-    assert "`uv lock`, then `git add --update`, then `git commit`. `git merge --abort` takes" in printed
+    assert "`make lock`, then `git add --update`, then `git commit`. `git merge --abort` takes" in printed
     assert either.read("pyproject.toml").count("<<<<<<<") == 1
     assert 'name = "acme"' in either.read("pyproject.toml").partition("<<<<<<<")[0]
     assert "ONE = 80\n" in either.read("packages/lib/src/onebutton_lib/scores.py")
@@ -668,7 +668,7 @@ def test_a_lock_that_uv_cannot_write_leaves_the_merge_open_and_says_why(
     printed = capsys.readouterr().out
     assert "uv.lock could not be written again: " in printed
     assert "no-such-thing-anywhere" in printed
-    assert "upgrade: not finished: `uv lock`, then `git add --update`, then `git commit`." in printed
+    assert "upgrade: not finished: `make lock`, then `git add --update`, then `git commit`." in printed
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a mistake of ours")])

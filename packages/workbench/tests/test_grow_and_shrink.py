@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,21 +20,6 @@ STANDING = [Member(Path("packages/shared"), "onebutton-shared"), Member(Path("pi
 
 def state(folder: Path, shell: Shell) -> str:
     return shell("git", "status", "--porcelain", "--untracked-files=all", folder=folder)
-
-
-@pytest.fixture
-def clone(tmp_path: Path, shell: Shell) -> Path:
-    """This repo as it stands on disk, committed, without an environment."""
-    listed = shell("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
-    folder = tmp_path / "clone"
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    shell("git", "init", "--quiet", "--initial-branch", "main", folder=folder)
-    shell("git", "add", "--all", folder=folder)
-    shell("git", "commit", "--quiet", "--no-verify", "--message", "as it stands", folder=folder)
-    return folder
 
 
 @pytest.fixture

@@ -42,7 +42,6 @@ def test_every_file_that_comes_from_upstream_is_named_by_a_line_of_its_own() -> 
         (".github/CODEOWNERS", "shared"),
         ("pyproject.toml", "shared"),
         ("uv.lock", "shared"),
-        ("dvc.yaml", "shared"),
         ("README.md", "shared"),
         (MANIFEST, "shared"),
         ("pipelines/flight_delays/params.yaml", "team"),

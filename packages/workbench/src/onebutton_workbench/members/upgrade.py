@@ -198,7 +198,7 @@ def what_is_left(outcome: Outcome) -> list[str]:
     if [file for file in outcome.left if file != LOCK]:
         steps.append("choose between the lines marked <<<<<<< and >>>>>>>")
     if outcome.lock or LOCK in outcome.left or any(map(_declares, outcome.left)):
-        steps.append("`uv lock`")
+        steps.append("`make lock`")
     if not steps:
         return []
     why = [f"upgrade: uv.lock could not be written again: {outcome.lock}"] if outcome.lock else []
