@@ -181,6 +181,15 @@ new-pipeline: .venv/.synced ## Write a pipeline that runs, for you to change: NA
 new-package: .venv/.synced ## Write a package that others can import: NAME=weather
 	@onebutton new-package
 
+.PHONY: add
+add: .venv/.synced ## Let a member use a package, declared, locked and installed: PACKAGE=xgboost MEMBER=churn
+	@onebutton add
+	@$(STDLIB)/bootstrap.py
+
+.PHONY: lock
+lock: ## Bring uv.lock in line with what members declare, after a merge or an edit
+	@$(STDLIB)/bootstrap.py lock
+
 .PHONY: remove
 remove: .venv/.synced ## Take a member out that nobody needs: MEMBER=name; several with commas between
 	@onebutton remove

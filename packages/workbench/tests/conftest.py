@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,30 @@ def shell() -> Shell:
         return done.stdout
 
     return call
+
+
+@pytest.fixture(scope="session")
+def copy_of_this_repo(shell: Shell) -> Callable[[Path], Path]:
+    """Commit this repo as it stands on disk into another folder, without an environment."""
+
+    def copy(folder: Path) -> Path:
+        listed = shell("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        shell("git", "init", "--quiet", "--initial-branch", "main", folder=folder)
+        shell("git", "add", "--all", folder=folder)
+        shell("git", "commit", "--quiet", "--no-verify", "--message", "as it stands", folder=folder)
+        return folder
+
+    return copy
+
+
+@pytest.fixture
+def clone(tmp_path: Path, copy_of_this_repo: Callable[[Path], Path]) -> Path:
+    """This repo as it stands on disk, committed, without an environment."""
+    return copy_of_this_repo(tmp_path / "clone")
 
 
 @pytest.fixture(autouse=True)

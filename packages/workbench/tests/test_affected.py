@@ -55,6 +55,10 @@ class Repo:
             self.write(name, (self.folder / name).read_text(encoding="utf-8") + "\n")
         return self
 
+    def lock(self, *blocks: str) -> Repo:
+        old = (self.folder / "uv.lock").read_text(encoding="utf-8")
+        return self.write("uv.lock", old + "".join(f"\n[[package]]\n{block}" for block in blocks))
+
     def affected(self, base: str = "", **environment: str) -> Affected:
         return affected(self.folder, base, environment)
 
@@ -125,6 +129,14 @@ REACHED: dict[str, tuple[Callable[[Repo], Any], Mapping[str, str]]] = {
         {},
     ),
     "the README of a member": (lambda repo: repo.append("packages/lib/README.md"), {}),
+    "a new member and its place in the lock": (
+        lambda repo: (
+            repo.write("packages/new/pyproject.toml", '[project]\nname = "new"\n')
+            .write("packages/new/src/new/__init__.py")
+            .lock('name = "new"\nsource = { editable = "packages/new" }\n', 'name = "river"\nversion = "1"\n')
+        ),
+        {"packages/new": "changed: pyproject.toml, src/new/__init__.py"},
+    ),
     "several files of one member": (
         lambda repo: [repo.write(f"packages/other/src/other/{name}.py") for name in "abc"],
         {"packages/other": "changed: src/other/a.py, src/other/b.py and 1 more"},
@@ -145,7 +157,15 @@ def test_a_change_reaches_its_owner_and_all_that_build_on_it(repo: Repo, change:
 
 
 EVERYTHING: dict[str, tuple[Callable[[Repo], Any], str]] = {
-    "the lock": (lambda repo: repo.append("uv.lock"), "uv.lock belongs to no member, so it concerns all"),
+    "a version in the lock": (
+        lambda repo: repo.write("uv.lock", (repo.folder / "uv.lock").read_text().replace("2.0.0", "2.0.1")),
+        "uv.lock belongs to no member, so it concerns all",
+    ),
+    "a lock that is gone": (lambda repo: (repo.folder / "uv.lock").unlink(), "uv.lock belongs to no member"),
+    "a setting of the lock": (
+        lambda repo: repo.write("uv.lock", "revision = 9\n" + (repo.folder / "uv.lock").read_text()),
+        "uv.lock belongs to no member",
+    ),
     "a workflow": (lambda repo: repo.append(".github/workflows/ci.yml"), ".github/workflows/ci.yml belongs to no"),
     "a file of the root": (lambda repo: repo.append("pyproject.toml"), "pyproject.toml belongs to no member"),
     "a folder that is no member": (lambda repo: repo.write("packages/new/a.py", ""), "packages/new/a.py belongs to no"),
@@ -405,11 +425,11 @@ def test_the_report_says_why_documentation_reaches_nobody(repo: Repo, capsys: py
 
 
 def test_the_report_gives_the_reason_for_everything(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
-    repo.append("uv.lock")
+    repo.append("pyproject.toml")
     assert report(repo.folder) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ALL
-    assert all("uv.lock belongs to no member, so it concerns all" in line for line in lines)
+    assert all("pyproject.toml belongs to no member, so it concerns all" in line for line in lines)
 
 
 def test_make_affected_works_here_and_refuses_an_unknown_base(shell: Any) -> None:

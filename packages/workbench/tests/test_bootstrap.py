@@ -97,3 +97,49 @@ def test_an_old_or_broken_uv_is_not_good(tmp_path: Path, text: str) -> None:
 
 def test_a_uv_that_is_not_there_is_not_good(tmp_path: Path) -> None:
     assert bootstrap.version_of(str(tmp_path / "uv")) == ""
+
+
+BOTH = (
+    "a = 1\n<<<<<<< ours\nb = 1\n=======\nb = 2\n>>>>>>> theirs\n"
+    "c = 1\n<<<<<<< ours\n||||||| base\nd = 0\n=======\n>>>>>>> theirs\n"
+)
+
+
+def test_a_lock_with_the_lines_of_both_sides_is_locked_from_ours(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "LOCK", checkout / "uv.lock")
+    bootstrap.LOCK.write_text(BOTH, encoding="utf-8")
+    bootstrap.lock(str(program(tmp_path / "bin", '[ "$1" != lock ] || echo "d = 1" >> uv.lock')))
+    assert bootstrap.LOCK.read_text(encoding="utf-8") == "a = 1\nb = 1\nc = 1\nd = 1\n"
+
+
+def test_a_lock_that_uv_cannot_write_stays_as_it_was(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "LOCK", checkout / "uv.lock")
+    bootstrap.LOCK.write_text(BOTH, encoding="utf-8")
+    refusing = program(tmp_path / "bin", 'echo "no such\n  package" >&2\n[ "$1" != lock ]')
+    with pytest.raises(bootstrap.SetupError, match=r"^uv\.lock is as it was, .* is declared: no such package$"):
+        bootstrap.lock(str(refusing))
+    assert bootstrap.LOCK.read_text(encoding="utf-8") == BOTH
+
+
+@pytest.mark.parametrize(("status", "words"), [(1, "`make lock` writes it anew"), (0, "come from the network")])
+def test_when_the_environment_cannot_be_made_the_lock_is_blamed_only_where_it_lags(
+    status: int, words: str, checkout: Path, tmp_path: Path
+) -> None:
+    assert checkout.is_dir()
+    uv = program(tmp_path / "bin", f'case "$1" in sync) exit 2;; lock) exit {status};; esac')
+    with pytest.raises(bootstrap.SetupError, match=words):
+        bootstrap.sync(str(uv))
+
+
+def test_what_another_branch_left_is_told_with_what_takes_it_away(checkout: Path, tmp_path: Path) -> None:
+    """Results that were never committed stay when the branch is left, and uv takes their folder for a broken member."""
+    (checkout / "pipelines/ads").mkdir(parents=True)
+    uv = program(tmp_path / "bin", 'case "$1" in sync|lock) exit 2;; esac')
+    with pytest.raises(
+        bootstrap.SetupError, match=r"^pipelines/ads: files without .*`git clean -xd --force pipelines/ads`"
+    ):
+        bootstrap.sync(str(uv))

@@ -23,25 +23,11 @@ def state(folder: Path, shell: Shell) -> str:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, shell: Shell) -> Path:
-    """This repo as it stands on disk, committed, without an environment."""
-    listed = shell("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
-    folder = tmp_path / "clone"
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    shell("git", "init", "--quiet", "--initial-branch", "main", folder=folder)
-    shell("git", "add", "--all", folder=folder)
-    shell("git", "commit", "--quiet", "--no-verify", "--message", "as it stands", folder=folder)
-    return folder
-
-
-@pytest.fixture
 def small(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A workspace of a package `shared` and a pipeline `sample`, which needs it; committed, and with our templates."""
     folder = tmp_path / "small"
     monkeypatch.setenv("UV_OFFLINE", "1")  # it needs nothing from outside
+    monkeypatch.delenv("UV_FROZEN", raising=False)  # as `make` sets it: under it uv writes no lock
     member = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = [{}]\n'
     sources = "\n[tool.uv.sources]\nacme-shared = { workspace = true }\n"
     files = {

@@ -147,4 +147,4 @@ def test_imports_go_down_the_layers(importer: str, imported: str, modules: Say, 
 
 def test_a_syntax_error_is_told_with_its_line(modules: Say) -> None:
     with pytest.raises(InputError, match=r"broken\.py:2: a syntax error, so its imports cannot be read"):
-        modules({"src/NAME/broken.py": "x = 1\ny = (\n"})
+        modules({"src/NAME/broken.py": "x = 1\ny = = 2\n"})

@@ -38,9 +38,9 @@ def test_a_stage_is_timed_from_where_dvc_says_that_it_runs_to_what_dvc_says_next
 def test_what_dvc_prints_passes_through_as_it_comes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = "print(\"Running stage 'train':\"); raise SystemExit(3)"
     with only_press(tmp_path) as lock:
-        status, seconds = call_dvc([sys.executable, "-c", program], tmp_path, lock)
+        status, lines = call_dvc([sys.executable, "-c", program], tmp_path, lock)
     assert status == 3
-    assert set(seconds["dvc.yaml"]) == {"train"}
+    assert set(stage_seconds(lines)["dvc.yaml"]) == {"train"}
     assert capfd.readouterr().out == "Running stage 'train':\n"
 
 

@@ -1,4 +1,4 @@
-"""Make the environment: a pinned uv, every locked package in `.venv`, the git hooks.
+"""Make the environment: a pinned uv, every locked package in `.venv`, the git hooks. With `lock`: write uv.lock anew.
 
 This runs before anything is installed, as `python3 .../bootstrap.py`, so it imports the standard library alone and stays
 readable to the oldest Python that a machine may call `python3`.
@@ -7,15 +7,31 @@ readable to the oldest Python that a machine may call `python3`.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
 TOOLS = ROOT / ".tools"
 STAMP = ROOT / ".venv" / ".synced"
 OLDEST_PYTHON = (3, 11)
+LOCK = ROOT / "uv.lock"
+# Git calls these where two branches changed one file: .gitattributes says for which files.
+DRIVERS = {
+    "merge.remade.driver": "true",  # keeps our side: `make run` makes it again
+    # A text merge where it is clean, else our side: `make lock` brings what is lacking.
+    "merge.lock.driver": "cp %A %A~ && { git merge-file -q %A %O %B || cp %A~ %A; }; rm -f %A~",
+}
+BOTH_SIDES = re.compile(r"^<{7} .*\n((?:.*\n)*?)(?:\|{7}.*\n(?:.*\n)*?)?={7}\n(?:.*\n)*?>{7} .*\n", re.MULTILINE)
+
+
+LAGS = (
+    "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
+    "anew. Then press the same button again"
+)
 
 
 class SetupError(Exception):
@@ -30,6 +46,33 @@ def locked_version(lock: str, package: str) -> str:
             return version.removeprefix('version = "').removesuffix('"')
     message = f"uv.lock does not name {package}: restore it with `git checkout uv.lock`"
     raise SetupError(message)
+
+
+def conflict_in(file: Path) -> int:
+    """Return the line where git marks a conflict in a file; 0 when there is none."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    return next((number for number, line in enumerate(lines, 1) if line.startswith("<<<<<<< ")), 0)
+
+
+def refuse_conflicts(files: Iterable[Path], root: Path) -> None:
+    """Stop where a merge waits for a person.
+
+    Raises:
+        SetupError: a file holds both sides of a conflict; the message names the line.
+    """
+    for file in files:
+        line = conflict_in(file)
+        if line:
+            message = (
+                f"a merge is not finished: {file.relative_to(root).as_posix()} line {line} holds what both sides wrote. "
+                "Keep the lines that are right, take the marks out, `git add` it, and press the button again"
+            )
+            raise SetupError(message)
+
+
+def declarations() -> list[Path]:
+    """List every file that says what the environment is made of, but the lock."""
+    return [ROOT / "pyproject.toml", *sorted(ROOT.glob("p*/*/pyproject.toml"))]
 
 
 def version_of(uv: str) -> str:
@@ -105,10 +148,24 @@ def python_arguments(uv: str) -> list[str]:
 
 def sync(uv: str) -> None:
     """Install every member and every locked package into `.venv`."""
+    if conflict_in(LOCK):
+        raise SetupError(LAGS)
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
-    command = [uv, "sync", "--all-packages", "--frozen", *quiet, *python_arguments(uv)]
-    environment = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
+    command = [uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv)]
+    if subprocess.run(command, cwd=ROOT, env=own_environment(), check=False).returncode:
+        check = [uv, "lock", "--check", "--offline"]
+        asked = subprocess.run(check, cwd=ROOT, env=own_environment(), capture_output=True, check=False)
+        if asked.returncode == 1:  # 2 is for what uv cannot even read
+            raise SetupError(LAGS)
+        folders = [path for path in sorted(ROOT.glob("p*/*")) if path.is_dir()]
+        left = [folder for folder in folders if not (folder / "pyproject.toml").is_file()]
+        if asked.returncode and left:
+            names = ", ".join(folder.relative_to(ROOT).as_posix() for folder in left)
+            message = (
+                f"{names}: files without a pyproject.toml, left by another branch. Commit there what you want to keep, "
+                f"then `git clean -xd --force {names.replace(',', '')}` takes them away"
+            )
+            raise SetupError(message)
         message = (
             "the environment is not complete: uv says why above. Packages come from the network the first time and from "
             "uv's cache afterwards, so without either this cannot work. Once connected, press the same button again; "
@@ -117,9 +174,58 @@ def sync(uv: str) -> None:
         raise SetupError(message)
 
 
+def own_environment() -> dict[str, str]:
+    """Return the environment for uv: another one does not leak in, and the lock is judged, which UV_FROZEN would forbid."""
+    return {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_FROZEN")}
+
+
+def lock(uv: str) -> None:
+    """Bring uv.lock in line with what every pyproject.toml declares.
+
+    Where a merge left the lines of both sides in it, ours are where uv starts from.
+
+    Raises:
+        SetupError: uv cannot, and uv.lock is as it was.
+    """
+    before = LOCK.read_text(encoding="utf-8")
+    if conflict_in(LOCK):
+        LOCK.write_text(BOTH_SIDES.sub(r"\1", before), encoding="utf-8")
+    command = [uv, "lock", *python_arguments(uv)]
+    done = subprocess.run(command, cwd=ROOT, env=own_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        LOCK.write_text(before, encoding="utf-8")
+        message = f"uv.lock is as it was, because uv cannot lock what is declared: {' '.join(done.stderr.split())}"
+        raise SetupError(message)
+    for line in done.stderr.splitlines():
+        if line.startswith(("Add", "Remove", "Update")):
+            print(f"  {line}")
+    words = (
+        "is in line with every pyproject.toml" if LOCK.read_text(encoding="utf-8") != before else "was in line already"
+    )
+    print(f"lock: uv.lock {words}. Next: the button that you came from; commit uv.lock with what asked for it")
+
+
+def environment_for_git() -> dict[str, str]:
+    """Return the environment without what a hook of another repository says of itself."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+
+def tell_git_how_to_merge(environment: dict[str, str]) -> None:
+    """Let git know the drivers that .gitattributes names.
+
+    Raises:
+        SetupError: git cannot write them down.
+    """
+    for key, command in DRIVERS.items():
+        config = ["git", "-C", str(ROOT), "config", key, command]
+        done = subprocess.run(config, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SetupError("git could not be told how results merge: " + done.stderr.strip())
+
+
 def install_hooks() -> None:
     """Let `git commit` and `git push` press the buttons, where this folder is a git checkout."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment = environment_for_git()
     ask = ["git", "-C", str(ROOT), "config", "--get", "core.hooksPath"]
     inside = ["git", "-C", str(ROOT), "rev-parse", "--show-toplevel"]
     if not shutil.which("git"):
@@ -128,6 +234,7 @@ def install_hooks() -> None:
     if not top or Path(top).resolve() != ROOT:
         say("not a git checkout, so no hooks")
         return
+    tell_git_how_to_merge(environment)
     own_hooks = subprocess.run(ask, env=environment, capture_output=True, text=True, check=False).stdout.strip()
     if own_hooks:
         say(f"git's core.hooksPath is {own_hooks}, so the hooks of this repo are not installed; CI checks all the same")
@@ -145,14 +252,19 @@ def say(words: str) -> None:
 
 def main() -> int:
     """Do it all, and leave a stamp that tells make when it was done."""
-    say("installing what uv.lock pins into .venv (first time: about 1.3 GB)")
+    button = "lock" if sys.argv[1:] == ["lock"] else "setup"
     try:
+        refuse_conflicts(declarations(), ROOT)
+        if button == "lock":
+            lock(find_uv())
+            return 0
+        say("installing what uv.lock pins into .venv (first time: about 1.3 GB)")
         uv = find_uv()
         link_uv(uv)
         sync(uv)
         install_hooks()
     except SetupError as error:
-        print(f"setup: {error}", file=sys.stderr)
+        print(f"{button}: {error}", file=sys.stderr)
         return 1
     STAMP.touch()
     say("ready")

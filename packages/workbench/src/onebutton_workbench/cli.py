@@ -330,6 +330,14 @@ def new_package(*, name: str = "") -> int:
 
 
 @app.command
+def add(*, package: str = "", member: str = "") -> int:
+    """Let a member use a package."""
+    from onebutton_workbench.members.add import add
+
+    return add(package=package, member=member)
+
+
+@app.command
 def remove(*, member: str = "") -> int:
     """Take members out that nobody needs."""
     from onebutton_workbench.members.remove import remove

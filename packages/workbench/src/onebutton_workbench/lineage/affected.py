@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
+from onebutton_workbench.git import call
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, default_base
+from onebutton_workbench.lineage.locked import LOCK, moved
 from onebutton_workbench.lineage.rerun import stages_to_rerun
 from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
@@ -78,7 +80,7 @@ def reach(changes: Changes, root: Path) -> Affected:
         InputError: it cannot be said, or is everything.
     """
     workspace = members(root)
-    reached = members_reached(changes.files, workspace)
+    reached = members_reached([file for file in changes.files if file != LOCK or _lock_moved(changes, root)], workspace)
     stages = stages_to_rerun(changes.files, root)
     if reached:
         counted = f"{len(stages)} stage{'s' if len(stages) != 1 else ''}"
@@ -89,6 +91,13 @@ def reach(changes: Changes, root: Path) -> Affected:
         words = f"no member: nothing changed since {changes.since}"
     others = [member for member in workspace if changes.files and member.path not in reached]
     return Affected(reached, stages, words, repo_tests=tuple(test for member in others for test in member.repo_tests))
+
+
+def _lock_moved(changes: Changes, root: Path) -> bool:
+    """Say whether uv.lock changed for others than the members whose own pyproject.toml did."""
+    file = root / LOCK
+    before = call("show", f"{changes.commit}:./{LOCK}", folder=root).stdout
+    return not before or not file.is_file() or moved(before, file.read_text(encoding="utf-8"))
 
 
 def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[Path, str]:

@@ -23,10 +23,12 @@ class Changes:
     Attributes:
         since: what they are compared with, in words.
         files: their paths, relative to the root, in order; deleted ones and both names of renamed ones included.
+        commit: the one that they are compared with.
     """
 
     since: str
     files: tuple[str, ...]
+    commit: str
 
 
 def is_commit(name: str, root: Path) -> bool:
@@ -124,4 +126,4 @@ def changes_since(base: str, root: Path) -> Changes:
     edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
     added = git("ls-files", "--others", "--exclude-standard", "-z", folder=root)
     files = {name for name in f"{edited}\0{added}".split("\0") if name}
-    return Changes(f"{base} ({commit[:8]})", tuple(sorted(files)))
+    return Changes(f"{base} ({commit[:8]})", tuple(sorted(files)), commit)

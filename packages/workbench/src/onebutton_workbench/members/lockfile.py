@@ -14,7 +14,7 @@ LOCK = "uv.lock"
 def relock(folder: Path) -> str:
     """Let uv bring the lock in line with what the members declare; say why it could not, if so."""
     environment = clean_environment()
-    environment.pop("UV_FROZEN", None)  # under it `uv lock` does nothing
+    environment.pop("UV_FROZEN", None)  # under it uv locks nothing
     command = ["uv", "lock", "--quiet"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else " ".join(done.stderr.split()) or "uv does not say why"

@@ -90,7 +90,7 @@ def run_alone(members: Sequence[Member], root: Path = ROOT) -> None:
     if bad:
         message = (
             f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(sorted(bad))}. "
-            "What one imports belongs into its pyproject.toml; then `uv lock`"
+            "What one imports it declares: `make add PACKAGE=xgboost MEMBER=churn`, for one"
         )
         raise InputError(message)
     print(f"test: {len(members)} of {len(members)} members passed alone. Next: make check, then commit")

@@ -15,6 +15,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
+from onebutton_workbench.bootstrap import SetupError, conflict_in, refuse_conflicts
 from onebutton_workbench.data import dummy
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
@@ -26,7 +27,7 @@ from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 _RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
-MERGE_MARK = "<<<<<<< "
+_REMADE = re.compile(r"^(?:Running stage '|Stage '(?=\S+ is cached))(?:(?P<file>.+?):)?(?P<stage>[^:']+)'")
 _AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
 
 
@@ -81,6 +82,7 @@ def reproduce(pipeline: str, names: Sequence[str]) -> None:
     Raises:
         InputError: committed data is not here, or a stage failed.
     """
+    refuse_unfinished_merge(ROOT)
     begun = time.monotonic()
     target = [f"pipelines/{pipeline}/dvc.yaml"] if pipeline else ["--all-pipelines"]
     with only_press(ROOT) as lock:
@@ -90,9 +92,10 @@ def reproduce(pipeline: str, names: Sequence[str]) -> None:
         bring(ROOT, pipeline)
         command = ["dvc", "--wait-for-lock", "repro", *target]
         with kept(ROOT):
-            status, seconds = call_dvc(command, ROOT, lock)
+            status, lines = call_dvc(command, ROOT, lock)
             if status and mend_locks(ROOT):
-                status, seconds = call_dvc(command, ROOT, lock)
+                status, lines = call_dvc(command, ROOT, lock)
+    seconds = stage_seconds(lines)
     if status:
         message = (
             "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
@@ -101,7 +104,9 @@ def reproduce(pipeline: str, names: Sequence[str]) -> None:
         raise InputError(message)
     for name in names:
         record(ROOT / "pipelines" / name, seconds.get(f"pipelines/{name}/dvc.yaml", {}))
-    print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s)", flush=True)
+    again = remade(line for _, line in lines)
+    words = f"made again: {'; '.join(again)}" if again else "nothing had to be made again"
+    print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s), {words}", flush=True)
 
 
 @contextmanager
@@ -142,10 +147,24 @@ def mend_locks(root: Path) -> bool:
     return mended
 
 
+def refuse_unfinished_merge(root: Path) -> None:
+    """Stop where a merge waits for a person: what stages write is made anew, what people write only they can settle.
+
+    Raises:
+        InputError: code, parameters or settings hold both sides of a conflict; the message names file and line.
+    """
+    written = ("*.py", "*.toml", "*.yaml", "*.yml")
+    marked = git_call("grep", "-lzIE", "--untracked", "^<{7} ", "--", *written, folder=root).stdout
+    try:
+        refuse_conflicts((root / name for name in marked.split("\0") if name), root)
+    except SetupError as error:
+        raise InputError(str(error)) from None
+
+
 def settle_merge(root: Path) -> None:
     """Bring the committed `dvc.lock` back where a merge left a conflict in it: what runs then is what the merged sources need."""
     for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
-        if file.is_file() and MERGE_MARK in file.read_text(encoding="utf-8", errors="replace"):
+        if conflict_in(file):
             bring_back(file, root, "holds the conflict of a merge")
 
 
@@ -159,11 +178,11 @@ def bring_back(file: Path, root: Path, why: str) -> None:
     print(f"run: {name} {why}; that of your last commit is back", flush=True)
 
 
-def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, dict[str, dict[str, float]]]:
+def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, list[tuple[float, str]]]:
     """Call DVC and pass on what it prints, line by line.
 
     Returns:
-        Its exit status; and for each `dvc.yaml` the seconds that each stage took which ran.
+        Its exit status; and its lines, each with the second at which it came.
     """
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
     with subprocess.Popen(
@@ -176,8 +195,8 @@ def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, dict[str, 
         bufsize=1,
         pass_fds=(lock,),
     ) as program:
-        seconds = stage_seconds(_passed_on(program.stdout or ()))
-    return program.returncode, seconds
+        lines = list(_passed_on(program.stdout or ()))
+    return program.returncode, lines
 
 
 def _passed_on(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
@@ -206,6 +225,18 @@ def stage_seconds(lines: Iterable[tuple[float, str]]) -> dict[str, dict[str, flo
         if match := _RUNNING.match(line):
             running = (match["file"] or "dvc.yaml", match["stage"], when)
     return taken
+
+
+def remade(lines: Iterable[str]) -> list[str]:
+    """Read from DVC's lines which stages ran or came out of its cache, by pipeline: `churn (train, evaluate)`.
+
+    The stage `code`, which always runs and takes a moment, is left out.
+    """
+    stages: dict[str, list[str]] = {}
+    for line in lines:
+        if (match := _REMADE.match(line)) and match["stage"] != "code":
+            stages.setdefault(Path(match["file"] or "dvc.yaml").parent.name, []).append(match["stage"])
+    return [f"{name} ({', '.join(found)})" if name else ", ".join(found) for name, found in stages.items()]
 
 
 def wait_for_others(root: Path) -> None:
