@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
@@ -70,10 +71,25 @@ def _telling(lines: list[str]) -> list[str]:
     return verdicts[:TELLING] + more
 
 
-def _shown(lines: Iterable[str]) -> Iterator[str]:
+def shown(lines: Iterable[str], spans: dict[str, tuple[float, float]]) -> Iterator[str]:
+    """Print act's lines as they come.
+
+    Args:
+        lines: of act.
+        spans: is filled with when each job said its first and its last line, in seconds of a clock that only goes on.
+    """
     for line in lines:
         print(line, end="", flush=True)
+        if of_a_job := ACT_LINE.match(COLOUR.sub("", line.rstrip())):
+            job, now = of_a_job["job"].strip(), time.monotonic()
+            spans[job] = (spans.get(job, (now, now))[0], now)
         yield line
+
+
+def minutes(spans: Mapping[str, tuple[float, float]]) -> str:
+    """Say how long each job took, and all of them."""
+    taken = {job: (end - begin) / 60 for job, (begin, end) in spans.items()}
+    return f"minutes: {', '.join(f'{job} {one:.1f}' for job, one in taken.items())}; in all {sum(taken.values()):.1f}"
 
 
 def run_workflow(engine: str) -> int:
@@ -88,6 +104,7 @@ def run_workflow(engine: str) -> int:
     runner = runner_arguments(engine)
     check_committed(ROOT)
     commit = git("rev-parse", "HEAD", folder=ROOT)
+    spans: dict[str, tuple[float, float]] = {}
     print(f"ci: {WORKFLOW} on a clean clone of {commit[:8]}", flush=True)
     with tempfile.TemporaryDirectory(prefix="onebutton-ci-") as folder:
         clone = Path(folder) / ROOT.name
@@ -110,8 +127,9 @@ def run_workflow(engine: str) -> int:
             encoding="utf-8",
             errors="replace",
         ) as running:
-            failed = failed_jobs(_shown(running.stdout or ()))
+            failed = failed_jobs(shown(running.stdout or (), spans))
         status = running.returncode
+    print(f"ci: {minutes(spans)}")
     if status:
         for job, why in failed.items():
             print(f"\nci: job {job} failed:", *(f"  {line}" for line in why), sep="\n")
