@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import ROOT, the_pipeline
 
 if TYPE_CHECKING:
@@ -43,18 +44,16 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
     Raises:
         InputError: there is no such pipeline or stage, or it was never run here.
     """
-    import yaml
-
     folder = root / "pipelines" / the_pipeline(pipeline, root)
     lock = folder / "dvc.lock"
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    stages = read_yaml(lock)["stages"] if lock.is_file() else {}
     if stage not in stages:
         known = ", ".join(name for name in stages if name != "code") or "none was run yet: press `make run`"
         message = f"pipeline {pipeline!r} has no stage {stage!r} that was run; stages: {known}"
         raise InputError(message)
     inputs, outputs = (_tables(folder, stages[stage].get(side, [])) for side in ("deps", "outs"))
     paths = [folder / entry["path"] for side in ("deps", "outs") for entry in stages[stage].get(side, [])]
-    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    params = read_yaml(folder / "params.yaml")
     return StageData(params, inputs, outputs, {path.name: path for path in paths if path.suffix not in READERS})
 
 
