@@ -44,3 +44,19 @@ def test_every_button_that_a_page_tells_to_press_exists(page: str) -> None:
 def test_the_page_of_buttons_names_every_one() -> None:
     page = (ROOT / "docs/buttons.md").read_text(encoding="utf-8")
     assert BUTTONS - set(re.findall(r"make ([a-z][a-z-]*)\b", page)) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "ignored"),
+    [
+        ("pipelines/churn/src/churn/__pycache__/train.cpython-311.pyc", True),
+        ("pipelines/churn/data/raw/rows.parquet", True),
+        ("pipelines/churn/model/model.onnx", True),
+        ("pipelines/churn/data/raw/rows.parquet.dvc", False),
+        ("pipelines/churn/data/.gitignore", False),
+        ("pipelines/churn/src/churn/data/words.txt", False),
+    ],
+)
+def test_git_keeps_what_people_write_and_not_what_programs_leave(path: str, ignored: bool) -> None:  # noqa: FBT001
+    asked = ["git", "check-ignore", "--quiet", "--no-index", path]
+    assert (subprocess.run(asked, cwd=ROOT, env=clean_environment(), check=False).returncode == 0) is ignored
