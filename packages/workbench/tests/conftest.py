@@ -103,8 +103,18 @@ def forget() -> Callable[[], None]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path, write_workspace: Callable[[Path], Path]) -> Path:
     """A small workspace: `shared` is imported by `lib`, which the stages of `pipe` import; nobody imports `other`."""
+    return write_workspace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def write_workspace() -> Callable[[Path], Path]:
+    """Write the small workspace into a folder."""
+    return _write_workspace
+
+
+def _write_workspace(folder: Path) -> Path:
     files = {
         "pyproject.toml": '[tool.uv.workspace]\nmembers = ["packages/*", "pipelines/*"]\n',
         "uv.lock": "version = 1\n"
@@ -143,7 +153,7 @@ def workspace(tmp_path: Path) -> Path:
         dependencies = f'dependencies = ["{requires}"]\n' if requires else ""
         files[f"{member}/pyproject.toml"] = f'[project]\nname = "{member.split("/")[1]}"\n{dependencies}'
     for name, text in files.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return tmp_path
+    return folder

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -272,13 +273,20 @@ def press_dvc(root: Path, shell: Any) -> None:
     shell("dvc", "repro", "--quiet", PIPE, folder=root, PYTHONPATH=path)
 
 
+@pytest.fixture(scope="module")
+def ran_once(tmp_path_factory: pytest.TempPathFactory, write_workspace: Callable[[Path], Path], shell: Any) -> Path:
+    """The small workspace after `dvc repro`, which takes seconds: no test may change it."""
+    root = write_workspace(tmp_path_factory.mktemp("ran"))
+    edit(root, PIPE, "deps: [.code/second]", "deps: [.code/second]\n    params: [rate, train.seed]")
+    (root / "pipelines/pipe/params.yaml").write_text("rate: 1e-05\ntrain: {seed: 1}\n", encoding="utf-8")
+    press_dvc(root, shell)
+    return root
+
+
 @pytest.fixture
-def ran(workspace: Path, shell: Any) -> Path:
-    """The small workspace after `dvc repro`."""
-    edit(workspace, PIPE, "deps: [.code/second]", "deps: [.code/second]\n    params: [rate, train.seed]")
-    (workspace / "pipelines/pipe/params.yaml").write_text("rate: 1e-05\ntrain: {seed: 1}\n", encoding="utf-8")
-    press_dvc(workspace, shell)
-    return workspace
+def ran(ran_once: Path, tmp_path: Path) -> Path:
+    """The same, for one test to change."""
+    return shutil.copytree(ran_once, tmp_path, dirs_exist_ok=True, symlinks=True)
 
 
 def forgotten(root: Path) -> list[str]:
