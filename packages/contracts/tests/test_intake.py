@@ -132,14 +132,14 @@ def test_a_zip_with_what_may_not_come_in_is_refused(tmp_path: Path, members: dic
 
 
 def test_links_and_devices_in_archives_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'weather.csv', a link; nothing was unpacked"):
+    with pytest.raises(InputError, match=r"'weather.csv', a link or a device; nothing was unpacked"):
         unpack(
             zipped(tmp_path / "a.zip", {"weather.csv": b"/etc/passwd"}, stat.S_IFLNK | 0o777), "a.zip", tmp_path, LIMIT
         )
-    for kind, words in ((tarfile.SYMTYPE, "a link"), (tarfile.LNKTYPE, "a link"), (tarfile.FIFOTYPE, "a device")):
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
         info = tarfile.TarInfo("weather.csv")
         info.type, info.linkname = kind, "/etc/passwd"
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match="a link or a device"):
             unpack(tarred(tmp_path / "a.tgz", (info, b"")), "a.tgz", tmp_path, LIMIT)
 
 

@@ -7,18 +7,16 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.sniffing import is_pickle, sniff
 
 TABLE_SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet", ".tsv"}
-MOST_MEMBERS = 10_000
 CHUNK = 1 << 20
 DAMAGED = (EOFError, NotImplementedError, OSError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
@@ -29,17 +27,17 @@ class Member:
 
     Attributes:
         name: its path inside.
-        size: bytes when unpacked.
-        is_file: whether it is an ordinary file; a folder is none.
-        fault: what it is that may not be taken in, such as `a link`; empty when nothing.
-        open: gives its content.
+        size: bytes when unpacked, as the archive says.
+        is_file: whether it is an ordinary file.
+        is_folder: whether it is a folder; what is neither is a link or a device.
+        open: gives the content of a file.
     """
 
     name: str
     size: int
     is_file: bool
-    fault: str
-    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    is_folder: bool
+    open: Callable[[], Any]
 
 
 def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str]:
@@ -69,11 +67,12 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
                     _copy(member, target, called, limit)
             case "tar":
                 with tarfile.open(path) as archive:
-                    member = _the_table(_of_tar(archive, called, limit), called, limit)
+                    member = _the_table(_of_tar(archive), called, limit)
                     _copy(member, target, called, limit)
             case _:
-                name = called.removesuffix(".gz")
-                member = Member(name, 0, is_file=True, fault="", open=partial(_gunzip, path))
+                member = Member(
+                    called.removesuffix(".gz"), 0, is_file=True, is_folder=False, open=partial(gzip.open, path)
+                )
                 _copy(member, target, called, limit)
     except DAMAGED as error:
         message = f"{called} cannot be unpacked: {' '.join(str(error).split()) or type(error).__name__}"
@@ -84,58 +83,36 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
     return target, member.name
 
 
-def _of_zip(archive: zipfile.ZipFile) -> list[Member]:
-    def member(info: zipfile.ZipInfo) -> Member:
-        mode = info.external_attr >> 16
-        special = bool(stat.S_IFMT(mode)) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-        fault = "a link" if stat.S_ISLNK(mode) else "a device" if special else ""
-        if info.flag_bits & 1:
-            fault = "locked by a password"
-        return Member(info.filename, info.file_size, not info.is_dir(), fault, lambda: archive.open(info))
-
-    return [member(info) for info in archive.infolist()]
+def _of_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
+    for info in archive.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where a program wrote no mode
+        ordinary = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+        is_folder = ordinary and info.is_dir()
+        yield Member(info.filename, info.file_size, ordinary and not is_folder, is_folder, partial(archive.open, info))
 
 
-def _of_tar(archive: tarfile.TarFile, called: str, limit: int) -> list[Member]:
-    """List the members; each is read past, so their sizes are held to the limit on the way."""
-    members: list[Member] = []
-    total = 0
+def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
     for info in archive:
-        total += info.size
-        if total > limit or len(members) > MOST_MEMBERS:
-            raise InputError(_too_large(called, limit))
-        fault = "a link" if info.issym() or info.islnk() else "" if info.isfile() or info.isdir() else "a device"
-        members.append(Member(info.name, info.size, info.isfile(), fault, partial(_stream, archive, info)))
-    return members
+        yield Member(info.name, info.size, info.isfile(), info.isdir(), partial(archive.extractfile, info))
 
 
-def _gunzip(path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(path))
-
-
-def _stream(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    stream = archive.extractfile(info)
-    if stream is None:
-        message = f"{info.name} has no content"
-        raise tarfile.TarError(message)
-    return stream
-
-
-def _the_table(members: list[Member], called: str, limit: int) -> Member:
+def _the_table(members: Iterable[Member], called: str, limit: int) -> Member:
     """Hold every member to the rules, and return the one that is a table."""
-    if len(members) > MOST_MEMBERS or sum(member.size for member in members) > limit:
-        raise InputError(_too_large(called, limit))
-    if any(member.name == "[Content_Types].xml" for member in members):
-        message = f"{called} is an Office document: save its sheet as CSV"
-        raise InputError(message)
+    tables, total = [], 0
     for member in members:
+        total += member.size
+        if total > limit:
+            raise InputError(_too_large(called, limit))
+        if member.name == "[Content_Types].xml":
+            message = f"{called} is an Office document: save its sheet as CSV"
+            raise InputError(message)
         if fault := _fault(member):
             message = (
-                f"{called} holds {member.name!r}, {fault}; nothing was unpacked. "
-                "Ask its owner for an archive of the table alone"
+                f"{called} holds {member.name!r}, {fault}; nothing was unpacked. Ask for an archive of the table alone"
             )
             raise InputError(message)
-    tables = [member for member in members if member.is_file and _is_table(member.name)]
+        if member.is_file and _is_table(member.name):
+            tables.append(member)
     if len(tables) != 1:
         names = ", ".join(member.name for member in tables[:5]) or "none"
         message = f"{called} must hold one table ({', '.join(sorted(TABLE_SUFFIXES))}), it holds {len(tables)}: {names}"
@@ -147,8 +124,10 @@ def _fault(member: Member) -> str:
     parts = PurePosixPath(member.name.replace("\\", "/")).parts
     if ".." in parts or member.name.startswith(("/", "\\")) or member.name[1:2] == ":":
         return "a path that leads out of the archive"
-    if member.fault or not member.is_file:
-        return member.fault
+    if member.is_folder:
+        return ""
+    if not member.is_file:
+        return "a link or a device"
     with member.open() as stream:
         return "a pickle, and reading a pickle runs the code in it" if is_pickle(member.name, stream.read(2)) else ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -16,15 +15,7 @@ LARGEST_CELL = 10_000_000  # characters; more is a quote that was never closed
 
 
 def read_csv(path: Path, delimiter: str, called: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Read every cell as text; blank lines are left out.
-
-    Args:
-        path: the file, in UTF-8.
-        delimiter: between its columns.
-        called: what messages call it.
-
-    Returns:
-        The rows, and what a person should know of the reading.
+    """Read every cell as text, and say how many blank lines were left out.
 
     Raises:
         InputError: a line has more or fewer cells than the first, a quote stands alone, or the names of columns will not do.
@@ -46,15 +37,13 @@ def separator_line(path: Path) -> str:
 def not_utf8(path: Path, called: str) -> str:
     """Say where a file of text stops being UTF-8, and the command that makes it so."""
     data = path.read_bytes()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        line, encoding = 1, "UTF-16"
-    else:
+    line, encoding = 1, "UTF-16"
+    if not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "LATIN1"
         try:
             data.decode("utf-8")
-            bad = len(data)
         except UnicodeDecodeError as error:
-            bad = error.start
-        line, encoding = data.count(b"\n", 0, bad) + 1, "LATIN1"
+            line = data.count(b"\n", 0, error.start) + 1
     name = Path(called).name
     return (
         f"{called} is not UTF-8, from line {line:,} on; it looks like {encoding}. "
@@ -73,31 +62,21 @@ def _check_lines(path: Path, delimiter: str, called: str, skipped: int) -> int:
         try:
             names = next(lines, [])
             check_names(names, called)
-            for cells, line in _counted(lines):
-                if len(cells) == len(names):
-                    blank += not any(cells)
-                elif cells:
+            for cells in lines:
+                blank += not any(cells)
+                if cells and len(cells) != len(names):
                     message = (
-                        f"{called} has {len(cells)} cells in line {line + skipped}, and {len(names)} in its first line. "
-                        f"Mend that line: a {delimiter!r} inside a text needs quotes around the text"
+                        f"{called} has {len(cells)} cells in line {lines.line_num + skipped}, and {len(names)} in its "
+                        f"first line. Mend that line: a {delimiter!r} inside a text needs quotes around the text"
                     )
                     raise InputError(message)
-                else:
-                    blank += 1
         except UnicodeDecodeError:
             raise InputError(not_utf8(path, called)) from None
         except csv.Error as error:
-            message = (
-                f"{called}, line {lines.line_num + skipped}: {error}. Mend that line: a quote inside a text is written "
-                'twice, as in "5"" wide"'
-            )
+            where = f"{called}, line {lines.line_num + skipped}"
+            message = f'{where}: {error}. Mend that line: a quote inside a text is written twice, as in "5"" wide"'
             raise InputError(message) from None
     return blank
-
-
-def _counted(lines: Iterator[list[str]]) -> Iterator[tuple[list[str], int]]:
-    for cells in lines:
-        yield cells, lines.line_num  # type: ignore[attr-defined]  # csv's reader counts
 
 
 def check_names(columns: list[str], called: str) -> None:
@@ -112,7 +91,5 @@ def check_names(columns: list[str], called: str) -> None:
         message = f"{called} has {what}; its first line must name each column"
         raise InputError(message)
     if patterns := [name for name in columns if is_pattern(name)]:
-        message = (
-            f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; give it another name"
-        )
+        message = f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; rename it"
         raise InputError(message)

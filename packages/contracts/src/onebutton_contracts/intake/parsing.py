@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,6 @@ class Parsed:
     """A table in the types of a contract.
 
     Attributes:
-        frame: its rows.
         guesses: by column, what had to be assumed to give it its type.
         notes: what a person should know of how it was read, a sentence each.
     """
@@ -36,11 +34,6 @@ class Parsed:
 
 def parse(path: Path, kind: Kind, called: str) -> Parsed:
     """Read a table.
-
-    Args:
-        path: its file.
-        kind: what `sniff` says of it.
-        called: what messages call it.
 
     Raises:
         InputError: it is damaged, has no rows, or has columns that no contract can describe.
@@ -84,32 +77,27 @@ def _plain(frame: pl.DataFrame, called: str) -> tuple[pl.DataFrame, dict[str, st
     """Bring the types of a file to those that a contract knows."""
     columns, guesses = [], {}
     for series in frame:
-        plain = _plain_column(series)
-        if plain is None:
-            message = f"{called}: column {series.name!r} is {series.dtype}, which no contract describes; make plain columns of it"
+        kind = series.dtype
+        if kind == pl.Null or isinstance(kind, pl.Categorical | pl.Enum):
+            plain = series.cast(pl.String)
+        elif kind.is_integer() or kind.is_decimal():
+            made = series.cast(pl.Float64 if kind.is_decimal() else pl.Int64, strict=False)
+            plain = made if made.null_count() == series.null_count() else series.cast(pl.String)
+        elif kind.is_float():
+            plain = series.cast(pl.Float64).fill_nan(None)
+        elif isinstance(kind, pl.Datetime):
+            if kind.time_zone is None:
+                guesses[series.name] = NO_ZONE
+            plain = series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")  # without a zone it is read as UTC
+        elif kind in (pl.Boolean, pl.String, pl.Date):
+            plain = series
+        else:
+            message = (
+                f"{called}: column {series.name!r} is {kind}, which no contract describes; make plain columns of it"
+            )
             raise InputError(message)
         columns.append(plain)
-        if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
-            guesses[series.name] = NO_ZONE
     return pl.DataFrame(columns), guesses
-
-
-def _plain_column(series: pl.Series) -> pl.Series | None:
-    """Return the values in a type that a contract knows; None when there is none."""
-    kind = series.dtype
-    if kind in (pl.Boolean, pl.String, pl.Date):
-        return series
-    if kind == pl.Null or isinstance(kind, pl.Categorical | pl.Enum):
-        return series.cast(pl.String)
-    if kind.is_integer() or kind.is_decimal():
-        made = series.cast(pl.Float64 if kind.is_decimal() else pl.Int64, strict=False)
-        return made if made.null_count() == series.null_count() else series.cast(pl.String)
-    if kind.is_float():
-        return series.cast(pl.Float64).fill_nan(None)
-    if isinstance(kind, pl.Datetime):
-        instants = series.dt.replace_time_zone("UTC") if kind.time_zone is None else series
-        return instants.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
-    return None
 
 
 def _typed(frame: pl.DataFrame, *, numbers: bool, notes: tuple[str, ...] = ()) -> Parsed:
@@ -144,7 +132,6 @@ def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
     def all_are(pattern: str) -> bool:
         return bool(known.str.contains(pattern).all())
 
-    made = None
     if all_are(DATE):
         made = present.str.to_date("%Y-%m-%d", strict=False)
     elif all_are(INSTANT):
@@ -155,23 +142,14 @@ def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
         made = present.str.strip_prefix("+").cast(pl.Int64, strict=False)
     elif numbers and all_are(NUMBER) and not known.str.contains(TOO_EXACT).any():
         made = present.str.strip_prefix("+").cast(pl.Float64, strict=False)
-        made = (
-            made
-            if all(math.isfinite(limit) for limit in (made.min(), made.max()) if isinstance(limit, float))
-            else None
-        )
-    return made if made is not None and made.null_count() == present.null_count() else None
+        made = made.set(made.is_infinite(), None)  # 1e999 is no number that fits
+    else:
+        return None
+    return made if made.null_count() == present.null_count() else None
 
 
 def _instants(texts: pl.Series) -> pl.Series:
     """Read ISO 8601 with and without seconds, `T` or a space between, an offset or none, which is read as UTC."""
-    cell = pl.col("at")
-    day, time, zone = (cell.str.extract(INSTANT, group) for group in (1, 2, 3))
-    seconds = pl.when(time.str.len_chars() == len("00:00")).then(time + ":00").otherwise(time)
-    naive = (day + "T" + seconds).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
-    sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
-    hours = zone.str.slice(1, 2).cast(pl.Int64, strict=False)
-    minutes = zone.str.slice(-2).cast(pl.Int64, strict=False)
-    offset = pl.duration(minutes=(sign * (hours * 60 + minutes)).fill_null(0))
-    instant = (naive - offset).dt.replace_time_zone("UTC")
-    return texts.alias("at").to_frame().select(instant)["at"].alias(texts.name)
+    whole = texts.str.replace(" ", "T", literal=True).str.replace(r"(T\d{2}:\d{2})($|Z|[+-])", "${1}:00${2}")
+    zoned = whole.str.replace(r"(T[\d:.]+)$", "${1}Z")
+    return zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
