@@ -21,6 +21,7 @@ from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import tracked
 
 NAME = "storage"
+UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
 SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
 LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
 REASONS = (  # what DVC and its clients say, and what it means; the first that fits
@@ -36,7 +37,7 @@ REASONS = (  # what DVC and its clients say, and what it means; the first that f
         "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner",
     ),
     (
-        r"Can't remove the following unsaved files",
+        UNSAVED,
         "data of yours that nobody else has lies where data was to come. Move it away, or `dvc add` it, and press again",
     ),
     (
@@ -75,6 +76,12 @@ class Remote:
     name: str
     url: str
     shared: bool
+
+
+def call_dvc(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """Call DVC and return what became of it; it waits while another call holds the repository."""
+    command = ["dvc", "--wait-for-lock", *arguments]
+    return subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
 
 
 def configured(root: Path) -> Remote | None:
@@ -167,8 +174,7 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
         f"{direction}: {preposition} {remote.url}{'' if remote.shared else ' (a folder here, shared with nobody)'}",
         flush=True,
     )
-    command = ["dvc", "--wait-for-lock", direction, *targets(root, pipeline)]
-    done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+    done = call_dvc(direction, *targets(root, pipeline), root=root)
     said = done.stdout + done.stderr
     reason, missing = why(said), any(words in said for words in MISSING)
     if done.returncode and (not missing or any(reason == words for _, words in REASONS)):
@@ -231,8 +237,7 @@ def choose(url: str, root: Path) -> int:
     """
     if url:
         _check_url(url)
-        command = ["dvc", "--quiet", "remote", "add", "--force", "--default", NAME, url]
-        done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+        done = call_dvc("remote", "add", "--quiet", "--force", "--default", NAME, url, root=root)
         if done.returncode:
             message = f"nothing was changed: {why(done.stdout + done.stderr)}"
             raise InputError(message)
