@@ -1,4 +1,4 @@
-"""Read `dummy.yaml`: which tables of a pipeline have a stand-in, and what of them is worth resembling."""
+"""Read `dummy.yaml`: which tables of a pipeline have dummy data, and what of them is worth resembling."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TablePlan:
 
 @dataclass(frozen=True, config=STRICT)
 class FidelityPlan:
-    """How the stand-in is judged: on a table that the pipeline makes of it.
+    """How the dummy data is judged: on a table that the pipeline makes of it.
 
     Attributes:
         stage: which makes the table.
@@ -113,7 +113,7 @@ def load_plan(folder: Path) -> Plan:
     """
     file = folder / "dummy.yaml"
     if not file.is_file():
-        message = f"{file} is not here: it says which tables have a stand-in; docs/dummy-data.md shows how to write it"
+        message = f"{file} is not here: it says which tables have dummy data; docs/dummy-data.md shows how to write it"
         raise InputError(message)
     plan = load_parameters(Plan, file)
     known: set[str] = set()

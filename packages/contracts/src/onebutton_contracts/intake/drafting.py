@@ -25,8 +25,6 @@ class Origin:
     """Where a table comes from.
 
     Attributes:
-        name: what the table is called here.
-        pipeline: who takes it in.
         source: the address or the file's name, without credentials.
         file: the table inside the source.
         sha256: of the source.
@@ -42,7 +40,7 @@ class Origin:
 
 
 def draft(frame: pl.DataFrame, origin: Origin, guesses: dict[str, str]) -> str:
-    """Write a contract that the table keeps.
+    """Write a contract that the table keeps, as YAML in the Open Data Contract Standard.
 
     Limits are rounded outwards and rare values left out, so the text, which goes into git, tells of no single row. Of columns
     with personal data it tells the type alone.
@@ -51,9 +49,6 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: dict[str, str]) -> str:
         frame: the table, in the types of `POLARS_TYPES`.
         origin: where it comes from.
         guesses: by column, what was assumed to give it its type.
-
-    Returns:
-        YAML in the Open Data Contract Standard.
     """
     personal = personal_columns(frame)
     key = guess_key(frame.drop(list(personal)))
@@ -92,21 +87,14 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: dict[str, str]) -> str:
 
 def guess_key(frame: pl.DataFrame) -> tuple[str, ...]:
     """Guess which columns name a row: the first that never repeats, else the first two that together never do."""
-    able = [
-        series.name
-        for series in frame
-        if logical_type(series) in KEY_TYPES and not series.null_count() and frame.height > 1
-    ]
+    if frame.height <= 1:
+        return ()
+    able = [series.name for series in frame if logical_type(series) in KEY_TYPES and not series.null_count()]
     counts = {name: frame[name].n_unique() for name in able}
-    for name in able:
-        if counts[name] == frame.height:
-            return (name,)
-    for pair in combinations(able[:KEY_COLUMNS], 2):
-        if (
-            counts[pair[0]] * counts[pair[1]] >= frame.height
-            and frame.select(pl.struct(pair).n_unique()).item() == frame.height
-        ):
-            return pair
+    for names in (*((name,) for name in able), *combinations(able[:KEY_COLUMNS], 2)):
+        enough = math.prod(counts[name] for name in names) >= frame.height  # counting pairs takes long
+        if enough and frame.select(pl.struct(names).n_unique()).item() == frame.height:
+            return names
     return ()
 
 
@@ -142,18 +130,13 @@ def _column(series: pl.Series, key: tuple[str, ...], personal: str, guess: str) 
 
 
 def limits(series: pl.Series, *, is_key: bool) -> dict[str, Any]:
-    """Guess the range of a column: rounded outwards, and open above where the next delivery goes on counting.
-
-    Args:
-        series: numbers, dates or timestamps; a column of others has no range.
-        is_key: whether it numbers the rows.
-    """
+    """Guess the range of a column of numbers or times: rounded outwards, and open above in a key, which goes on counting."""
     low, high = series.min(), series.max()
     if isinstance(low, datetime | date):
         return {"minimum": f"{low.year:04}-01-01"}
     if isinstance(low, bool) or not isinstance(low, int | float) or not isinstance(high, int | float):
         return {}
-    if not (math.isfinite(low) and math.isfinite(high)) or max(abs(low), abs(high)) > LARGEST:
+    if not (abs(low) <= LARGEST and abs(high) <= LARGEST):
         return {}
     return {"minimum": outwards(low, up=False)} | ({} if is_key else {"maximum": outwards(high, up=True)})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import tarfile
+from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +55,7 @@ def is_pickle(name: str, head: bytes) -> bool:
 
 
 def sniff(path: Path, called: str) -> Kind:
-    """Say what a file is.
-
-    Args:
-        path: the file.
-        called: what messages call it.
+    """Say what a file is; messages call it `called`.
 
     Raises:
         InputError: nothing that can be taken in; the message says what it is instead, where that shows.
@@ -90,47 +86,31 @@ def _is_tar(path: Path) -> bool:
 
 
 def _sniff_text(path: Path, head: bytes, called: str) -> Kind:
-    reason = ""
     try:
-        text = _decode(head)
+        text = getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD)  # the last character may be cut
     except UnicodeDecodeError:
         if b"\0" not in head or head.startswith(UTF_16):
             raise InputError(not_utf8(path, called)) from None
-        text, reason = "", "binary, of no known format"
-    if delimiter := separator_line(path):
-        return Kind("csv", delimiter)
+        text = "\0"
     first = text.lstrip("\ufeff").lstrip()
-    if first.startswith("{"):
-        if _is_object(first.splitlines()[0]) or len(head) == HEAD:
-            return Kind("jsonl")
-        reason = "JSON, but not JSON lines: one object on each line"
-    elif first.startswith("["):
+    if not first:
+        reason = "empty"
+    elif "\0" in first:
+        reason = "binary, of no known format"
+    elif delimiter := separator_line(path):
+        return Kind("csv", delimiter)
+    elif first.startswith("{") and (len(head) == HEAD or first.splitlines()[0].rstrip().endswith("}")):
+        return Kind("jsonl")
+    elif first.startswith(("{", "[")):
         reason = "JSON, but not JSON lines: one object on each line"
     elif first.startswith("<"):
         reason = "a web page or XML: the address leads to a page about the data, not to the data"
-    elif first and "\0" not in first:
-        if delimiter := _delimiter(first):
-            return Kind("csv", delimiter)
+    elif delimiter := _delimiter(first):
+        return Kind("csv", delimiter)
+    else:
         reason = "text, but no table: no line of names with commas, semicolons, tabs or bars between"
-    message = f"{called} is {reason or ('binary, of no known format' if head else 'empty')}. Taken in are {SUPPORTED}"
+    message = f"{called} is {reason}. Taken in are {SUPPORTED}"
     raise InputError(message)
-
-
-def _decode(head: bytes) -> str:
-    """Read UTF-8 of which the last character may be cut."""
-    try:
-        return head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if len(head) == HEAD and error.start >= HEAD - 3:
-            return head[: error.start].decode("utf-8")
-        raise
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _delimiter(text: str) -> str:

@@ -19,6 +19,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_tracking.results import produced_files
 from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.files import edit_yaml
 from onebutton_workbench.git import names
 from onebutton_workbench.lineage.stages import FINGERPRINTS
 from onebutton_workbench.workspace import ROOT, pipelines
@@ -30,7 +31,7 @@ ROWS = ".rows"  # in the copy: how many were drawn
 
 
 def folder_of(pipeline: str, root: Path = ROOT) -> Path:
-    """Return where the stand-in of a pipeline is; its name says so wherever it is shown, in MLflow too."""
+    """Return where the dummy copy of a pipeline is; its name says so wherever it is shown, in MLflow too."""
     return root / PLACE / f"{pipeline}-dummy"
 
 
@@ -38,8 +39,7 @@ def make(pipeline: str, rows: int, root: Path = ROOT) -> Path:
     """Copy a pipeline without the stage that takes real data in, and draw the tables that it would have taken.
 
     Raises:
-        InputError: the pipeline has no plan or no description, or they do not fit.
-        InputError: git refuses.
+        InputError: the pipeline has no plan or no description, or they do not fit, or git refuses.
     """
     source, target = root / "pipelines" / pipeline, folder_of(pipeline, root)
     plan = load_plan(source)
@@ -70,38 +70,30 @@ def copy_sources(source: Path, target: Path) -> None:
 
 def drop_stage(dvc_yaml: Path, stage: str) -> None:
     """Take a stage out of a `dvc.yaml`; what it wrote is then a file like any other."""
-    from ruamel.yaml import YAML
 
-    yaml = YAML()
-    content = yaml.load(dvc_yaml.read_text(encoding="utf-8"))
-    if stage not in content["stages"]:
-        message = f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced"
-        raise InputError(message)
-    del content["stages"][stage]
-    outs: list[Any] = content["stages"]["code"]["outs"]
-    content["stages"]["code"]["outs"] = [out for out in outs if f"{FINGERPRINTS}/{stage}" not in (out, *_keys(out))]
-    with dvc_yaml.open("w", encoding="utf-8") as stream:
-        yaml.dump(content, stream)
+    def change(content: Any) -> None:
+        if stage not in content["stages"]:
+            message = f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced"
+            raise InputError(message)
+        del content["stages"][stage]
+        code = content["stages"]["code"]
+        fingerprint = f"{FINGERPRINTS}/{stage}"  # an out is a path, or a path with settings
+        code["outs"] = [out for out in code["outs"] if fingerprint not in ([out] if isinstance(out, str) else out)]
 
-
-def _keys(entry: Any) -> list[str]:
-    return list(entry) if isinstance(entry, dict) else []
+    dvc_yaml.write_text(edit_yaml(dvc_yaml.read_text(encoding="utf-8"), change), encoding="utf-8")
 
 
 def relax(file: Path) -> None:
     """Let a contract of dummy data hold for any number of rows; every other rule stays."""
-    from ruamel.yaml import YAML
 
-    yaml = YAML()
-    content = yaml.load(file.read_text(encoding="utf-8"))
-    for table in content["schema"]:
-        for rule in table.get("quality", []):
-            if rule.get("metric") == "rowCount":
-                for key in [key for key in rule if key.startswith("mustBe")]:
-                    del rule[key]
-                rule["mustBeGreaterOrEqualTo"] = 1
-    with file.open("w", encoding="utf-8") as stream:
-        yaml.dump(content, stream)
+    def change(content: Any) -> None:
+        rules = (rule for table in content["schema"] for rule in table.get("quality", []))
+        for rule in (rule for rule in rules if rule.get("metric") == "rowCount"):
+            for key in [key for key in rule if key.startswith("mustBe")]:
+                del rule[key]
+            rule["mustBeGreaterOrEqualTo"] = 1
+
+    file.write_text(edit_yaml(file.read_text(encoding="utf-8"), change), encoding="utf-8")
 
 
 def call(command: list[str], folder: Path) -> None:
@@ -110,8 +102,7 @@ def call(command: list[str], folder: Path) -> None:
     Raises:
         InputError: it failed; it said why.
     """
-    environment = clean_environment() | {"DVC_NO_ANALYTICS": "1"}
-    if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
+    if subprocess.run(command, cwd=folder, env=clean_environment(), check=False).returncode:
         message = f"{' '.join(command)} failed in {folder} and says why above"
         raise InputError(message)
 
@@ -133,11 +124,10 @@ def describe_tables(pipeline: str, root: Path = ROOT) -> None:
 
 
 def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
-    """Hold the stand-in against the real data, beside rows made of the contract alone and columns shuffled one by one.
+    """Compare dummy data with the real data, beside rows made of the contract alone and columns shuffled one by one.
 
     Raises:
-        InputError: the real table is not here.
-        InputError: the stage that makes the table failed.
+        InputError: the real table is not here, or the stage that makes the dummy one failed.
     """
     from onebutton_contracts.samples import sample
     from onebutton_evaluation.fidelity import Task, measure, shuffled
@@ -150,14 +140,14 @@ def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
     real, dummy = (read_parquet(place / judged.file, contract.name, contract.major) for place in (source, target))
     task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
     columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
-    stand_ins = {
+    made = {
         "copula": dummy,
         "contract only": sample(contract, dummy.height, plan.seed),
         "shuffled columns": shuffled(
             real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed), plan.seed
         ),
     }
-    return {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in stand_ins.items()}
+    return {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in made.items()}
 
 
 def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
@@ -188,7 +178,7 @@ def tell(found: dict[str, Any], pipeline: str) -> bool:
     file = ROOT / "pipelines" / pipeline / "dummy-fidelity.json"
     file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     columns = list(next(iter(report.values())))
-    print(f"| stand-in | {' | '.join(columns)} |\n|---|{'--:|' * len(columns)}")
+    print(f"| dummy data | {' | '.join(columns)} |\n|---|{'--:|' * len(columns)}")
     for name, numbers in report.items():
         print(f"| {name} | {' | '.join(f'{number:.4f}' for number in numbers.values())} |")
     gates = found["copula"].gates
