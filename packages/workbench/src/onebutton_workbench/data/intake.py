@@ -8,22 +8,20 @@ from __future__ import annotations
 import hashlib
 import http.client
 import re
-import shutil
-import subprocess
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.data.storage import call_dvc
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
-LIMIT = 1000  # MB, of what is fetched and of what is unpacked
 CHUNK = 1 << 20
 SECONDS = 60  # without an answer
 
@@ -36,9 +34,7 @@ class Request:
         source: an address, or the path of a file.
         sha256: that the source must have, as hexadecimal text.
         license: as SPDX names it.
-        name: that the table gets.
-        pipeline: that takes it in.
-        limit: most bytes.
+        limit: most bytes, of what is fetched and of what is unpacked.
     """
 
     source: str
@@ -69,48 +65,38 @@ class Request:
 
 
 def read_request(  # noqa: PLR0913  a table has as many facts
-    *, pipeline: str, url: str, file: str, sha256: str, license_: str, name: str, limit: int = LIMIT, root: Path = ROOT
+    *, pipeline: str, url: str, file: str, sha256: str, license_: str, name: str, limit: int, root: Path = ROOT
 ) -> Request:
-    """Refuse what could not be taken in, before anything is fetched; the values are those that the button takes, `limit` in MB.
+    """Refuse what could not be taken in, before anything is fetched; the values are those of the button, `limit` in MB.
 
     Raises:
         InputError: a value is missing or wrong, or the pipeline has a table of that name.
     """
     if not pipeline:
-        message = (
-            f"PIPELINE= says which pipeline takes the table in. It can be: {', '.join(pipelines(root)) or '(none yet)'}"
-        )
+        known = ", ".join(pipelines(root)) or "(none yet)"
+        message = f"PIPELINE= says which pipeline takes the table in. It can be: {known}"
         raise InputError(message)
     the_pipeline(pipeline, root)
     if bool(url) == bool(file):
         raise InputError("say where the table is: URL=https://... or FILE=path, one of them")
     if url and urlsplit(url).scheme not in {"http", "https"}:
         raise InputError("URL must begin with https:// or http://; of a file here FILE= names the path")
-    request = Request(
-        url or file,
-        sha256.lower(),
-        _license(license_),
-        name,
-        pipeline,
-        limit * 10**6,
-    )
     if limit < 1:
         message = f"LIMIT must be a whole number of MB from 1 on, it is {limit}"
         raise InputError(message)
-    if not re.fullmatch(r"[0-9a-f]{64}", request.sha256):
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         message = (
             "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
-            "`sha256sum` prints them. Without it nobody could tell a changed file from the one that you looked at"
+            "`sha256sum` prints them. They tell a changed file from the one that you looked at"
         )
         raise InputError(message)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", request.name):
-        message = f"NAME= must be a name in small letters, such as weather, it is {request.name!r}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        message = f"NAME= must be a name in small letters, such as weather, it is {name!r}"
         raise InputError(message)
+    request = Request(url or file, sha256.lower(), _license(license_), name, pipeline, limit * 10**6)
     for path in written(request, root):
         if path.exists():
-            message = (
-                f"{path.relative_to(root)} is there already; choose another NAME, or remove it with its contract first"
-            )
+            message = f"{path.relative_to(root)} is there already; choose another NAME, or remove it first"
             raise InputError(message)
     return request
 
@@ -141,57 +127,49 @@ def fetch(request: Request, target: Path) -> None:
     Raises:
         InputError: it cannot be had, is too large, or is another file than the hash says.
     """
-    digest, size = hashlib.sha256(), 0
+    source, digest, size = request.public_source, hashlib.sha256(), 0
     try:
         with _opened(request) as stream, target.open("wb") as out:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
                 if size > request.limit:
                     message = (
-                        f"{request.public_source} has more than {request.limit / 1e6:,.0f} MB, so it was not taken in; "
+                        f"{source} has more than {request.limit / 1e6:,.0f} MB, so it was not taken in; "
                         "LIMIT=<MB> allows more when that is what it should be"
                     )
                     raise InputError(message)
                 digest.update(chunk)
                 out.write(chunk)
+            if left := getattr(stream, "length", 0):
+                message = f"the connection was cut {left:,} bytes early"
+                raise ConnectionError(message)
     except urllib.error.HTTPError as error:
         error.close()  # it holds the connection
-        message = f"{request.public_source} answers {error.code} {error.reason}; nothing was taken in"
+        message = f"{source} answers {error.code} {error.reason}; nothing was taken in"
         raise InputError(message) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        message = f"{request.public_source} cannot be read: {reason}; nothing was taken in"
+        message = f"{source} cannot be read: {reason}; nothing was taken in"
         raise InputError(message) from None
     if digest.hexdigest() != request.sha256:
         message = (
-            f"{request.public_source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
+            f"{source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
             "it is another file, so it was not taken in. Ask the publisher of the data which is right"
         )
         raise InputError(message)
 
 
-@contextmanager
-def _opened(request: Request) -> Iterator[http.client.HTTPResponse]:
+def _opened(request: Request) -> IO[bytes]:
     if not request.is_url:
-        with Path(request.source).expanduser().open("rb") as file:
-            yield file  # type: ignore[misc]  # both are read in pieces
-        return
-    with urllib.request.urlopen(request.source, timeout=SECONDS) as response:  # noqa: S310  read_request saw the scheme
-        yield response
-        if response.length:  # what was promised and did not come
-            message = f"the connection was cut {response.length:,} bytes early"
-            raise OSError(message)
+        return Path(request.source).expanduser().open("rb")
+    return cast("IO[bytes]", urllib.request.urlopen(request.source, timeout=SECONDS))  # noqa: S310  the scheme is known
 
 
 def take_in(request: Request, root: Path = ROOT) -> list[str]:
-    """Take a table in, whole or not at all.
-
-    Returns:
-        What a person should know of it, a line each.
+    """Take a table in, whole or not at all, and return what a person should know of it, a line each.
 
     Raises:
-        InputError: the file, or the table in it, is not what can be taken in.
-        InputError: it cannot be had, or DVC refuses.
+        InputError: the file cannot be had, it or its table is not what can be taken in, or DVC refuses.
     """
     from onebutton_contracts.contract import contract_of
     from onebutton_contracts.intake.archives import unpack
@@ -224,16 +202,11 @@ def take_in(request: Request, root: Path = ROOT) -> list[str]:
 
 
 def track(table: Path, root: Path) -> None:
-    """Have DVC track a file.
-
-    Raises:
-        InputError: DVC refuses.
-    """
-    environment = clean_environment() | {"DVC_NO_ANALYTICS": "1"}
-    command = ["dvc", "--wait-for-lock", "add", "--quiet", table.relative_to(root).as_posix()]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    """Have DVC track a file."""
+    name = table.relative_to(root).as_posix()
+    done = call_dvc("add", "--quiet", name, root=root)
     if done.returncode:
-        message = f"DVC does not track {table.relative_to(root)}: {' '.join(done.stderr.split())}"
+        message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
         raise InputError(message)
 
 
@@ -243,18 +216,16 @@ def undone_on_failure(request: Request, root: Path) -> Iterator[None]:
     files = written(request, root)
     ignore = files[1].with_name(".gitignore")
     before = ignore.read_bytes() if ignore.is_file() else None
-    made = [folder for folder in (files[0].parent, files[1].parent) if not folder.exists()]
     try:
         yield
     except BaseException:
-        for file in files:
+        for file in (*files, ignore):
             file.unlink(missing_ok=True)
-        if before is None:
-            ignore.unlink(missing_ok=True)
-        else:
+        if before is not None:
             ignore.write_bytes(before)
-        for folder in made:
-            shutil.rmtree(folder, ignore_errors=True)
+        for file in files:
+            with suppress(OSError):
+                file.parent.rmdir()  # which only an empty folder allows
         raise
 
 
