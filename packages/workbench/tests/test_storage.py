@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from onebutton_workbench.data.storage_rules import Made, lost, read_made
 from onebutton_workbench.workspace import ROOT, pipelines
 
 RAW, TABLE, MODEL = "pipelines/toy/data/raw", "pipelines/toy/data/table.parquet", "pipelines/toy/model/model.onnx"
-CONTRACT = "pipelines/toy/contracts/rows.odcs.yaml"
 LOCK = "pipelines/toy/dvc.lock"
 STAGES = [
-    Made(LOCK, "ingest", {}, (CONTRACT,), {RAW: "1"}),
-    Made(LOCK, "features", {RAW: "1"}, (), {TABLE: "2"}),
-    Made(LOCK, "train", {TABLE: "2"}, (), {MODEL: "3"}),
+    Made(LOCK, "ingest", {}, {RAW: "1"}),
+    Made(LOCK, "features", {RAW: "1"}, {TABLE: "2"}),
+    Made(LOCK, "train", {TABLE: "2"}, {MODEL: "3"}),
 ]
 
 
@@ -34,7 +34,7 @@ def repo(tmp_path: Path, shell: Any) -> Path:
 
 
 def names(stages: list[Made], gone: set[str], *, pinned: bool) -> list[str]:
-    return [path for _, path in lost(stages, gone, lambda _: pinned)]
+    return [path for _, path in lost([replace(stage, pinned=pinned) for stage in stages], gone)]
 
 
 def test_what_the_remote_has_is_not_lost() -> None:
@@ -61,7 +61,7 @@ def test_files_in_git_and_fingerprints_are_no_data_to_keep() -> None:
     entries = [{"path": path, "md5": path} for path in (".code/judge", "champion", "gates.toml", "../shared/x.bin")]
     lock = {"stages": {"judge": {"deps": entries, "outs": [{"path": "slices.json", "md5": "s"}]}}}
     in_git = {"pipelines/toy/champion/model.onnx", "pipelines/toy/gates.toml", "pipelines/toy/slices.json"}
-    (judge,) = read_made(LOCK, lock, in_git)
+    (judge,) = read_made(LOCK, lock, in_git, ROOT)
     assert (dict(judge.deps), dict(judge.outs)) == ({"pipelines/shared/x.bin": "../shared/x.bin"}, {})
 
 

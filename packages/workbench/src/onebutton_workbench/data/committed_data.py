@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UNSAVED, call_dvc, configured, why
+from onebutton_workbench.data.storage import UNSAVED, call_dvc, compare, configured, why
 from onebutton_workbench.git import holds, names, shortened
 from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.lineage.tracked_data import Tracked, signature, tracked
@@ -45,10 +45,9 @@ def bring(root: Path, pipeline: str = "") -> None:
     unsure = [one for one in known if notes.get(one.path) != _note(one, root)]
     if not unsure:
         return
-    differ, away = _compare(unsure, root)
-    if differ:
-        _check_here([one for one in differ if one in away], root)
-        _check_out(differ, root)
+    differ, away = compare([one.path for one in unsure], root)
+    _check_here([one for one in unsure if one.path in differ & away], root)
+    _check_out([one for one in unsure if one.path in differ], root)
     notes |= {one.path: _note(one, root) for one in unsure}
     (root / NOTES).parent.mkdir(parents=True, exist_ok=True)
     (root / NOTES).write_text(json.dumps(notes), encoding="utf-8")
@@ -63,22 +62,6 @@ def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
     return one.path.startswith(f"{folder}/") or any(read)
 
 
-def _compare(some: Sequence[Tracked], root: Path) -> tuple[list[Tracked], list[Tracked]]:
-    """Ask DVC which data is not what its `.dvc` file names, and which of the data named is not in the cache.
-
-    Raises:
-        InputError: DVC gives no answer.
-    """
-    done = call_dvc("data", "status", "--json", *(one.path for one in some), root=root)
-    if done.returncode:
-        message = f"DVC cannot compare {_paths(some)}: {why(done.stdout + done.stderr)}. No stage was run"
-        raise InputError(message)
-    answer = json.loads(done.stdout)
-    differ = {path.rstrip("/") for paths in answer.get("uncommitted", {}).values() for path in paths}
-    away = {path.rstrip("/") for path in answer.get("not_in_cache", [])}
-    return [one for one in some if one.path in differ], [one for one in some if one.path in away]
-
-
 def _check_here(away: Sequence[Tracked], root: Path) -> None:
     """Refuse to run where committed data must be fetched first."""
     if not away:
@@ -87,7 +70,8 @@ def _check_here(away: Sequence[Tracked], root: Path) -> None:
     first = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
     other = (root / away[0].path).exists()
     what = "is another than the committed one, which is not here" if other else "is not here"
-    message = f"{_paths(away)}, which {away[0].file} names, {what}: {first}`make pull` fetches it. No stage was run"
+    paths = shortened([one.path for one in away])
+    message = f"{paths}, which {away[0].file} names, {what}: {first}`make pull` fetches it. No stage was run"
     raise InputError(message)
 
 
@@ -107,10 +91,6 @@ def _check_out(some: Sequence[Tracked], root: Path) -> None:
             message = f"DVC does not put {one.path} in place: {why(said)}. Perhaps `make pull` does"
             raise InputError(message)
         print(f"run: {one.path} is now the one that {one.file} names", flush=True)
-
-
-def _paths(some: Sequence[Tracked]) -> str:
-    return shortened([one.path for one in some])
 
 
 def _note(one: Tracked, root: Path) -> str:

@@ -7,56 +7,47 @@ written to a file.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from collections.abc import Collection
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import shortened
-from onebutton_workbench.lineage.tracked_data import tracked
+from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 
 NAME = "storage"
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
 SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
 LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
-REASONS = (  # what DVC and its clients say, and what it means; the first that fits
-    (
-        r"NoCredentials|Unable to locate credentials|Partial credentials|ProfileNotFound|config profile",
-        "no key to it is set. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, in your shell",
+REASONS = {  # what it means, by what DVC and its clients say; the first that fits
+    r"NoCredentials|Unable to locate credentials|Partial credentials|ProfileNotFound|config profile": (
+        "no key to it is set. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, in your shell"
     ),
     (
-        (
-            r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
-            r"|Permission ?denied|PermissionError|access key|signature we calculated"
-        ),
-        "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner",
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
+        r"|Permission ?denied|PermissionError|access key|signature we calculated"
+    ): (
+        "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner"
     ),
+    UNSAVED: "data of yours without another copy is in the way. Move it away, or `dvc add` it, and press again",
+    r"NoSuchBucket|bucket .*not exist": "there is no such bucket. `make remote URL=…` names another",
     (
-        UNSAVED,
-        "data of yours that nobody else has lies where data was to come. Move it away, or `dvc add` it, and press again",
+        r"(?i)could not connect|cannot connect|disconnect|connect(ion)? .*(refused|reset|closed|aborted)|timed? ?out"
+        r"|EndpointConnection|name or service not known|getaddrinfo|ClosedError|ClientPayload|incomplete"
+    ): (
+        "it cannot be reached, or the connection was cut. Look at network and AWS_ENDPOINT_URL, press again: what arrived stays"
     ),
-    (
-        r"NoSuchBucket|bucket does not exist|bucket .* not exist",
-        "there is no such bucket. `make remote URL=…` names another",
-    ),
-    (
-        (
-            r"(?i)could not connect|connect(ion)? .*(refused|reset|closed|aborted|timed? ?out)|timed? ?out"
-            r"|EndpointConnection|disconnect|cannot connect|name or service not known|getaddrinfo"
-            r"|ClosedError|ClientPayload|incomplete"
-        ),
-        "it cannot be reached, or the connection was cut. Look at network and AWS_ENDPOINT_URL, press again: what arrived stays",
-    ),
-)
-MISSING = (
-    "Missing cache files",
-    "Checkout failed for following targets",
-)  # DVC begins to list what is neither here nor there
+}
+# How DVC begins to list what is neither here nor there.
+MISSING = ("Missing cache files", "Checkout failed for following targets")
 
 
 class UnreachableError(InputError):
@@ -68,7 +59,6 @@ class Remote:
     """Where DVC keeps data.
 
     Attributes:
-        name: as `.dvc/config` has it.
         url: `s3://…` or another that DVC knows, or a folder.
         shared: whether others can have it too: it is not inside this checkout.
     """
@@ -77,11 +67,32 @@ class Remote:
     url: str
     shared: bool
 
+    def __str__(self) -> str:
+        """The address, and what it is worth to others."""
+        return self.url if self.shared else f"{self.url} (a folder in this checkout, not shared)"
+
 
 def call_dvc(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     """Call DVC and return what became of it; it waits while another call holds the repository."""
     command = ["dvc", "--wait-for-lock", *arguments]
     return subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+
+
+def compare(paths: Collection[str], root: Path) -> tuple[set[str], set[str]]:
+    """Ask DVC which data is not what its `.dvc` file names, and which of the data named its cache does not hold.
+
+    Raises:
+        InputError: DVC gives no answer.
+    """
+    if not paths:
+        return set(), set()
+    done = call_dvc("data", "status", "--json", *paths, root=root)
+    if done.returncode:
+        message = f"DVC cannot compare {shortened(sorted(paths))}: {why(done.stdout + done.stderr)}"
+        raise InputError(message)
+    answer = json.loads(done.stdout)
+    differ = {path.rstrip("/") for found in answer.get("uncommitted", {}).values() for path in found}
+    return differ, {path.rstrip("/") for path in answer.get("not_in_cache", [])}
 
 
 def configured(root: Path) -> Remote | None:
@@ -111,7 +122,7 @@ def why(output: str) -> str:
     if lacking := LACKING.search(output):
         package = lacking["package"]
         return f"DVC needs {package} for it. `make add PACKAGE={package} MEMBER=workbench` brings it"
-    for pattern, words in REASONS:
+    for pattern, words in REASONS.items():
         if re.search(pattern, output):
             return words
     lines = [line.strip() for line in output.splitlines() if line.strip()]
@@ -139,17 +150,13 @@ def absent(remote: Remote, digests: set[str], root: Path) -> set[str]:
         raise UnreachableError(why(f"{type(error).__name__}: {error}")) from None
 
 
-def _has(storage: object, digest: str) -> bool:
-    import json
-    from typing import Any, cast
-
-    held = cast("Any", storage)
-    path = held.oid_to_path(digest)
+def _has(storage: Any, digest: str) -> bool:
+    path = storage.oid_to_path(digest)
     try:
-        held.fs.info(path)  # not `exists`, which some clients answer with False when they cannot tell
+        storage.fs.info(path)  # not `exists`, which some clients answer with False when they cannot tell
         if not digest.endswith(".dir"):
             return True
-        with held.fs.open(path, "rb") as stream:
+        with storage.fs.open(path, "rb") as stream:
             return all(_has(storage, entry["md5"]) for entry in json.load(stream))
     except FileNotFoundError:
         return False
@@ -169,22 +176,19 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
             raise InputError(words)
         print(f"pull: nothing to fetch, {words}")
         return 0
-    preposition = "to" if direction == "push" else "from"
-    print(
-        f"{direction}: {preposition} {remote.url}{'' if remote.shared else ' (a folder here, shared with nobody)'}",
-        flush=True,
-    )
+    print(f"{direction}: {'to' if direction == 'push' else 'from'} {remote}", flush=True)
     done = call_dvc(direction, *targets(root, pipeline), root=root)
     said = done.stdout + done.stderr
     reason, missing = why(said), any(words in said for words in MISSING)
-    if done.returncode and (not missing or any(reason == words for _, words in REASONS)):
+    if done.returncode and (not missing or reason in REASONS.values()):
         message = f"{remote.url}: {reason}"
         raise InputError(message)
     if missing and direction == "push":  # DVC only warns of what it cannot send
         message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
         raise InputError(message)
     if missing:
-        print(f"pull: {_lacking(remote, said, root)}")
+        _check_lacking(remote, root, pipeline)
+        print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
         return 0
     print(f"{direction}: done. {' '.join(done.stdout.split())}")
     return 0
@@ -194,26 +198,23 @@ def targets(root: Path, pipeline: str) -> list[str]:
     """Name what DVC sends or fetches for a pipeline: what its stages write, and data that no stage makes; nothing for all."""
     if not pipeline:
         return []
-    folder = f"pipelines/{pipeline}/"
-    added = {one.file for one in tracked(root, new=True) if one.file.startswith(folder)}
-    return [f"{folder}dvc.yaml", *sorted(added)]
+    return [f"pipelines/{pipeline}/dvc.yaml", *sorted({one.file for one in _added(root, pipeline)})]
 
 
-def _lacking(remote: Remote, said: str, root: Path) -> str:
-    """Say what is to be done about data that the remote lacks.
+def _added(root: Path, pipeline: str) -> list[Tracked]:
+    folder = f"pipelines/{pipeline}/" if pipeline else ""
+    return [one for one in tracked(root, new=True) if one.file.startswith(folder)]
 
-    Raises:
-        InputError: no stage makes it.
-    """
-    listed = set(said.splitlines())
-    gone = [one.path for one in tracked(root, new=True) if listed & {one.path, f"md5: {one.md5}"}]
+
+def _check_lacking(remote: Remote, root: Path, pipeline: str) -> None:
+    """Refuse to go on without data that no stage makes."""
+    _, gone = compare([one.path for one in _added(root, pipeline)], root)
     if gone:
         message = (
-            f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
+            f"{remote.url} does not have {shortened(sorted(gone))}, and no stage makes that; what it has is here now. "
             "`make push` where it was added sends it"
         )
         raise InputError(message)
-    return "what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest"
 
 
 def _check_url(url: str) -> None:
@@ -244,7 +245,7 @@ def choose(url: str, root: Path) -> int:
     remote = configured(root)
     if remote is None:
         raise InputError("no remote is set. `make remote URL=s3://bucket/folder` sets one")
-    print(f"remote: {remote.url}, {'shared' if remote.shared else 'a folder here, shared with nobody'}")
+    print(f"remote: {remote}")
     if remote.shared:
         try:
             absent(remote, {"0" * 32}, root)

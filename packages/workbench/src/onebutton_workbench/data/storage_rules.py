@@ -7,7 +7,7 @@ whose SHA-256 a contract pins. While the remote is a folder in the checkout, not
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,9 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import Remote, absent
 from onebutton_workbench.files import parse_yaml
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.git import call, names
+from onebutton_workbench.git import git, names
 from onebutton_workbench.lineage.stages import FINGERPRINTS, dvc_files
 from onebutton_workbench.lineage.tracked_data import tracked
-
-CONTRACT = ".odcs.yaml"
 
 
 @dataclass(frozen=True)
@@ -31,39 +29,33 @@ class Made:
     Attributes:
         lock: the file that names it, or a `.dvc` file.
         deps: the digest of each data set that it reads and git does not hold.
-        contracts: those that it reads.
-        outs: the digest of each data set that it writes and git does not hold.
+        outs: the same of what it writes.
+        pinned: whether it reads contracts, and each names a source and its SHA-256.
     """
 
     lock: str
     name: str
     deps: Mapping[str, str]
-    contracts: tuple[str, ...]
     outs: Mapping[str, str]
+    pinned: bool = False
 
 
-def read_made(lock: str, content: Mapping[str, Any], in_git: Collection[str]) -> list[Made]:
+def read_made(lock: str, content: Mapping[str, Any], in_git: Collection[str], root: Path) -> Iterator[Made]:
     """Read the stages of one `dvc.lock`; fingerprints and files in git are no data to keep."""
     folder = posixpath.dirname(lock)
     folders = {parent for file in in_git for parent in _above(file)}
 
-    def data(entries: list[dict[str, Any]]) -> dict[str, str]:
-        paths = {
-            posixpath.normpath(posixpath.join(folder, entry["path"])): str(entry.get("md5", "")) for entry in entries
-        }
-        return {
-            path: digest
-            for path, digest in paths.items()
-            if path not in in_git and path not in folders and FINGERPRINTS not in path.split("/")
-        }
+    def digests(entries: list[dict[str, Any]]) -> dict[str, str]:
+        return {posixpath.normpath(posixpath.join(folder, one["path"])): str(one.get("md5", "")) for one in entries}
 
-    made = []
+    def data(found: dict[str, str]) -> dict[str, str]:
+        kept = (path for path in found if path not in in_git and path not in folders)
+        return {path: found[path] for path in kept if FINGERPRINTS not in path.split("/")}
+
     for name, stage in (content.get("stages") or {}).items():
-        deps = stage.get("deps", [])
-        contracts = (entry["path"] for entry in deps if entry["path"].endswith(CONTRACT))
-        paths = tuple(posixpath.normpath(posixpath.join(folder, path)) for path in contracts)
-        made.append(Made(lock, name, data(deps), paths, data(stage.get("outs", []))))
-    return made
+        deps, outs = digests(stage.get("deps", [])), digests(stage.get("outs", []))
+        contracts = [root / path for path in deps if path.endswith(".odcs.yaml")]
+        yield Made(lock, name, data(deps), data(outs), pinned=bool(contracts) and all(map(_pinned, contracts)))
 
 
 def _above(file: str) -> Iterator[str]:
@@ -71,27 +63,22 @@ def _above(file: str) -> Iterator[str]:
         yield file
 
 
-def lost(stages: list[Made], gone: Collection[str], pinned: Callable[[str], bool]) -> list[tuple[Made, str]]:
+def lost(stages: list[Made], gone: Collection[str]) -> list[tuple[Made, str]]:
     """Name the data sets that are on no remote and that nothing can make again.
 
     Args:
         stages: of every `dvc.lock`.
         gone: the digests that the remote does not have.
-        pinned: whether a contract names a source and its SHA-256.
 
     Returns:
         Each with the stage that writes it, or reads it when no stage writes it.
     """
     safe = {path for stage in stages for path, digest in {**stage.deps, **stage.outs}.items() if digest not in gone}
-    grows = True
-    while grows:
-        before = len(safe)
+    for _ in stages:  # so often that what the last one makes is reached, whatever their order
         for stage in stages:
             # A stage that reads no data begins a pipeline: it must say where its own come from.
-            source = bool(stage.contracts) and all(map(pinned, stage.contracts))
-            if all(path in safe for path in stage.deps) if stage.deps else source:
+            if all(path in safe for path in stage.deps) if stage.deps else stage.pinned:
                 safe.update(stage.outs)
-        grows = len(safe) > before
     written = {path for stage in stages for path in stage.outs}
     return [
         (stage, path)
@@ -102,37 +89,26 @@ def lost(stages: list[Made], gone: Collection[str], pinned: Callable[[str], bool
 
 
 def check(root: Path, remote: Remote) -> list[Finding]:
-    """Hold what is committed to what the remote has.
+    """Compare what is committed with what the remote has.
 
     Raises:
-        UnreachableError: the remote does not answer, so nobody can say.
+        UnreachableError: the remote does not answer, so it is not known.
         InputError: a committed file cannot be read.
     """
     in_git = set(names("ls-tree", "-r", "-z", "--name-only", "HEAD", folder=root))
     locks = [file.with_name("dvc.lock").relative_to(root).as_posix() for file in dvc_files(root)]
-    stages = []
+    stages = [Made(one.file, "", {}, {one.path: one.md5}) for one in tracked(root) if one.file in in_git and one.md5]
     for lock in (one for one in locks if one in in_git):
-        shown = call("show", f"HEAD:./{lock}", folder=root)
-        if shown.returncode:
-            message = f"{lock} cannot be read from the last commit: {shown.stderr.strip()}"
-            raise InputError(message)
-        stages += read_made(lock, parse_yaml(shown.stdout, lock), in_git)
-    stages += [
-        Made(one.file, "", {}, (), {one.path: one.md5}) for one in tracked(root) if one.file in in_git and one.md5
-    ]
+        stages += read_made(lock, parse_yaml(git("show", f"HEAD:./{lock}", folder=root), lock), in_git, root)
     digests = {digest for stage in stages for digest in (*stage.deps.values(), *stage.outs.values()) if digest}
     gone = absent(remote, digests, root) | {""}
-    return [_finding(stage, path, remote) for stage, path in lost(stages, gone, lambda file: _pinned(root / file))]
+    return [_finding(stage, path, remote) for stage, path in lost(stages, gone)]
 
 
 def _finding(stage: Made, path: str, remote: Remote) -> Finding:
-    if not stage.name:
-        words = f"{path} is not on {remote.url}, and no stage makes it, so it is lost with the machine that has it"
-        return Finding("OB304", stage.lock, words, "`make push` on the machine that has it")
-    words = (
-        f"{path} of stage {stage.name!r} is not on {remote.url}, and no source with a SHA-256 can make it again, "
-        "so it is lost with the machine that made it"
-    )
+    cause = "no source with a SHA-256 can make it again" if stage.name else "no stage makes it"
+    of = f" of stage {stage.name!r}" if stage.name else ""
+    words = f"{path}{of} is not on {remote.url}, and {cause}, so it is lost with the machine that has it"
     return Finding("OB304", stage.lock, words, "`make push` on the machine that has it")
 
 
