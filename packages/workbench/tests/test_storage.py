@@ -77,7 +77,9 @@ def test_a_folder_of_the_checkout_is_shared_with_nobody_and_one_elsewhere_is_sha
     assert (remote.shared, remote.url) == (True, str(tmp_path / "team"))
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/x?key=1", "http://bucket", "team", "s3://", "-x"])
+@pytest.mark.parametrize(
+    "url", ["s3://ann:secret@bucket/x", "s3://bucket/x?key=1", "http://bucket", "team", "s3://", "-x"]
+)
 def test_what_is_no_place_or_holds_a_key_is_refused_and_changes_nothing(repo: Path, url: str) -> None:
     before = (repo / ".dvc/config").read_bytes()
     with pytest.raises(InputError):
@@ -94,7 +96,7 @@ def test_a_remote_whose_package_is_missing_names_the_button_that_brings_it(
 ) -> None:
     choose(url, repo)
     brings = f"`make add PACKAGE={package} MEMBER=workbench` brings it"
-    assert f"NOT RUN, nobody looked into it: DVC needs {package} for it. {brings}" in capsys.readouterr().out
+    assert f"NOT RUN, it was not asked: DVC needs {package} for it. {brings}" in capsys.readouterr().out
     with pytest.raises(InputError, match=f"DVC needs {package}"):
         transfer("push", repo)
 

@@ -41,16 +41,13 @@ class Member:
 
 
 def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str]:
-    """Return the table that a file is or holds.
+    """Return the table that a file is or holds, a zip, tar or gz of one, and what it is called.
 
     Args:
-        path: a table, or a zip, tar or gz of one.
+        path: the file.
         called: what messages call it.
         folder: where an unpacked table goes.
         limit: most bytes that everything in the archive may have.
-
-    Returns:
-        The table's file, and what it is called.
 
     Raises:
         InputError: the archive is damaged or too large, or holds a pickle, a link, a path that leads out, or not one table.

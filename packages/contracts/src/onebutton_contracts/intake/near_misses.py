@@ -20,7 +20,7 @@ FOREIGN = {  # how other countries and programs write what would be a number or 
     "numbers with a decimal comma": r"^[+-]?\d{1,3}(?:\.\d{3})*,\d+$|^[+-]?\d+,\d+$",
     "shares with a percent sign": r"^[+-]?\d+(?:[.,]\d+)?\s?%$",
     "dates written as day.month.year": r"^\d{1,2}\.\d{1,2}\.\d{2,4}$",
-    "dates with slashes, of which nobody can tell day and month": r"^\d{1,2}/\d{1,2}/\d{2,4}$",
+    "dates with slashes, of which day and month cannot be told": r"^\d{1,2}/\d{1,2}/\d{2,4}$",
 }
 MOST = 0.9  # of the values: then the others look like mistakes
 
@@ -39,11 +39,7 @@ class Doubt:
 
 
 def doubt(texts: pl.Series) -> Doubt | None:
-    """Say why a column of text that nearly has another type is none; None where it is plain text.
-
-    Args:
-        texts: all values of the column, none of which gave it a type.
-    """
+    """Say why a column of text that nearly has another type is none; None where it is plain text."""
     rows = pl.DataFrame({"text": texts.str.strip_chars()}).with_row_index("row", offset=1).drop_nulls()
     known = rows.filter(~pl.col("text").is_in(MISSING))
     for words, pattern in FOREIGN.items():

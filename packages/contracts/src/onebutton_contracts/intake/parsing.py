@@ -1,4 +1,4 @@
-"""Read a table whose contract nobody has written yet: every value is looked at before a column is given a type."""
+"""Read a table that has no contract yet: every value is looked at before a column is given a type."""
 
 from __future__ import annotations
 

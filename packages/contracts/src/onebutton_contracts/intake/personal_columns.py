@@ -13,8 +13,7 @@ MOST = 0.5  # of whole numbers one in ten passes for a card's by chance
 def personal_columns(frame: pl.DataFrame) -> dict[str, str]:
     """Say which kinds of personal data a column holds, and in how many rows, such as `e-mail address (rows: 12)`.
 
-    Args:
-        frame: the table; its texts are searched, and its whole numbers as long as a card's.
+    Texts are searched, and whole numbers as long as a card's.
     """
     found = {}
     for series in frame:

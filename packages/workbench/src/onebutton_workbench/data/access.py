@@ -17,10 +17,8 @@ from onebutton_release.pointer import in_service
 from onebutton_release.servers import ask
 from onebutton_release.target import find_target
 from onebutton_serving.release_store import ReleaseStoreError
-from onebutton_workbench.data.storage import UnreachableError, absent, configured
+from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, absent, configured
 from onebutton_workbench.workspace import pipelines
-
-PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the remote answers
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,6 @@ class Access:
     """Whether one source can be read from here.
 
     Attributes:
-        source: what it is called.
-        has: whether it was read.
         words: what was seen; when it was not read why, whom to ask, and what works meanwhile.
     """
 
@@ -52,29 +48,26 @@ def try_sources(root: Path) -> Iterator[Access]:
                 continue  # made by a stage, or kept in the remote
             try:
                 pinned_source(contract)
-            except InputError as error:
-                ask = f"Ask {contract.owner}{f': {contract.access}' if contract.access else ''}"
-                yield Access(name, has=False, words=f"has not: {error}. {ask}.{meanwhile(root, pipeline)}")
-            else:
                 yield Access(name, has=True, words=f"has, in {contract.properties['sourceDistribution']}")
+            except InputError as error:
+                whom = f"Ask {contract.owner}{f': {contract.access}' if contract.access else ''}"
+                yield Access(name, has=False, words=f"has not: {error}. {whom}.{meanwhile(root, pipeline)}")
 
 
 def try_remote(root: Path) -> Access:
     """Ask the remote, when it is shared."""
     remote = configured(root)
     if remote is None:
-        return Access("storage", has=False, words="no remote is set; `make remote URL=s3://bucket/folder` sets one")
+        return Access("storage", has=False, words=UNSET)
     if not remote.shared:
-        return Access(
-            "storage", has=True, words="a folder here, shared with nobody; `make remote URL=s3://…` shares data"
-        )
+        return Access("storage", has=True, words=f"{remote}; `make remote URL=s3://…` shares data")
     try:
         absent(remote, {PROBE}, root)
     except UnreachableError as error:
         works = "".join(meanwhile(root, name) for name in pipelines(root))
-        ask = "Ask its owner, whom .github/CODEOWNERS names"
-        return Access("storage", has=False, words=f"has not, {remote.url}: {error}. {ask}.{works}")
-    return Access("storage", has=True, words=f"has, {remote.url} answers")
+        words = f"has not, {remote}: {error}. Ask its owner, whom .github/CODEOWNERS names.{works}"
+        return Access("storage", has=False, words=words)
+    return Access("storage", has=True, words=f"has, {remote} answers")
 
 
 def try_environments(root: Path) -> Iterator[Access]:
@@ -86,9 +79,8 @@ def try_environments(root: Path) -> Iterator[Access]:
         return
     for name, environment in environments.items():
         if environment.laptop and not (root / environment.store).exists():
-            yield Access(
-                f"environment {name}", has=True, words=f"{environment.store} will be made by the first `make deploy`"
-            )
+            words = f"{environment.store} will be made by the first `make deploy`"
+            yield Access(f"environment {name}", has=True, words=words)
             continue
         for pipeline in pipelines(root):
             yield _try_environment(name, environment, pipeline, root)

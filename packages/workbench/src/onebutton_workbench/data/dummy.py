@@ -27,7 +27,7 @@ from onebutton_workbench.workspace import ROOT, pipelines
 PLACE = Path(".dummy")
 DESCRIPTION = "dummy.json"
 DEFAULT_ROWS = 50_000
-ROWS = ".rows"  # in the copy: how many were drawn
+ROWS = ".rows"  # in the copy: how many were drawn, which stays until another number is typed
 
 
 def folder_of(pipeline: str, root: Path = ROOT) -> Path:
@@ -140,12 +140,11 @@ def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
     real, dummy = (read_parquet(place / judged.file, contract.name, contract.major) for place in (source, target))
     task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
     columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
+    some = real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed)
     made = {
         "copula": dummy,
         "contract only": sample(contract, dummy.height, plan.seed),
-        "shuffled columns": shuffled(
-            real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed), plan.seed
-        ),
+        "shuffled columns": shuffled(some, plan.seed),
     }
     return {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in made.items()}
 
@@ -164,7 +163,8 @@ def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
     if fit:
         describe_tables(pipeline)
         print(f"run: described in pipelines/{pipeline}/{DESCRIPTION}; read it before you commit it", flush=True)
-    rows = rows or rows_before(pipeline)
+    before = folder_of(pipeline) / ROWS
+    rows = rows or (int(before.read_text(encoding="utf-8")) if before.is_file() else DEFAULT_ROWS)
     folder = make(pipeline, rows)
     print(f"run: {rows:,} rows a table in {folder.relative_to(ROOT)}", flush=True)
     call(["dvc", "repro"], folder)
@@ -185,12 +185,6 @@ def tell(found: dict[str, Any], pipeline: str) -> bool:
     for gate, holds in gates.items():
         print(f"  {'passed' if holds else 'failed'}  {gate}")
     return all(gates.values())
-
-
-def rows_before(pipeline: str, root: Path = ROOT) -> int:
-    """Return how many rows were drawn the last time: a number that was typed once stays until another is."""
-    file = folder_of(pipeline, root) / ROWS
-    return int(file.read_text(encoding="utf-8")) if file.is_file() else DEFAULT_ROWS
 
 
 def with_plan(root: Path = ROOT) -> list[str]:

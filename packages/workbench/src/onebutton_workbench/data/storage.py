@@ -24,25 +24,29 @@ from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 
 NAME = "storage"
+PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the remote answers
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
+UNSET = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
 SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
 LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
+REFUSED = (
+    r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
+    r"|Permission ?denied|PermissionError|access key|signature we calculated"
+)
+CUT = (
+    r"(?i)could not connect|cannot connect|disconnect|connect(ion)? .*(refused|reset|closed|aborted)|timed? ?out"
+    r"|EndpointConnection|name or service not known|getaddrinfo|ClosedError|ClientPayload|incomplete"
+)
 REASONS = {  # what it means, by what DVC and its clients say; the first that fits
     r"NoCredentials|Unable to locate credentials|Partial credentials|ProfileNotFound|config profile": (
         "no key to it is set. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, in your shell"
     ),
-    (
-        r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
-        r"|Permission ?denied|PermissionError|access key|signature we calculated"
-    ): (
+    REFUSED: (
         "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner"
     ),
     UNSAVED: "data of yours without another copy is in the way. Move it away, or `dvc add` it, and press again",
     r"NoSuchBucket|bucket .*not exist": "there is no such bucket. `make remote URL=…` names another",
-    (
-        r"(?i)could not connect|cannot connect|disconnect|connect(ion)? .*(refused|reset|closed|aborted)|timed? ?out"
-        r"|EndpointConnection|name or service not known|getaddrinfo|ClosedError|ClientPayload|incomplete"
-    ): (
+    CUT: (
         "it cannot be reached, or the connection was cut. Look at network and AWS_ENDPOINT_URL, press again: what arrived stays"
     ),
 }
@@ -51,7 +55,7 @@ MISSING = ("Missing cache files", "Checkout failed for following targets")
 
 
 class UnreachableError(InputError):
-    """The remote gave no answer, so nobody can say what it holds; the message says why."""
+    """The remote gave no answer, so what it holds is not known; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def absent(remote: Remote, digests: set[str], root: Path) -> set[str]:
         with Repo(str(root), config={"remote": {remote.name: patience}} if patience else None) as repo:
             storage = repo.cloud.get_remote_odb(remote.name)
             return {digest for digest in digests if not _has(storage, digest)}
-    except Exception as error:  # noqa: BLE001  whatever a client raises, it did not answer
+    except Exception as error:  # noqa: BLE001  each client has errors of its own; all mean no answer
         raise UnreachableError(why(f"{type(error).__name__}: {error}")) from None
 
 
@@ -163,18 +167,16 @@ def _has(storage: Any, digest: str) -> bool:
 
 
 def transfer(direction: str, root: Path, pipeline: str = "") -> int:
-    """Send data to the remote, or fetch it: `push` or `pull`.
+    """Send data to the remote, or fetch it: `push` or `pull`; what arrived stays, whatever happens after.
 
     Raises:
-        InputError: there is nothing to send to, it refuses, or it lacks what no stage makes; what was here and there stays
-            as it was, what arrived stays.
+        InputError: there is nothing to send to, it refuses, or it lacks what no stage makes.
     """
     remote = configured(root)
     if remote is None:
-        words = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
         if direction == "push":
-            raise InputError(words)
-        print(f"pull: nothing to fetch, {words}")
+            raise InputError(UNSET)
+        print(f"pull: nothing to fetch, {UNSET}")
         return 0
     print(f"{direction}: {'to' if direction == 'push' else 'from'} {remote}", flush=True)
     done = call_dvc(direction, *targets(root, pipeline), root=root)
@@ -183,14 +185,15 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     if done.returncode and (not missing or reason in REASONS.values()):
         message = f"{remote.url}: {reason}"
         raise InputError(message)
-    if missing and direction == "push":  # DVC only warns of what it cannot send
-        message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
-        raise InputError(message)
-    if missing:
+    if not missing:
+        print(f"{direction}: done. {' '.join(done.stdout.split())}")
+    elif direction == "push":  # DVC only warns of what it cannot send
+        raise InputError(
+            "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
+        )
+    else:
         _check_lacking(remote, root, pipeline)
         print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
-        return 0
-    print(f"{direction}: done. {' '.join(done.stdout.split())}")
     return 0
 
 
@@ -208,8 +211,8 @@ def _added(root: Path, pipeline: str) -> list[Tracked]:
 
 def _check_lacking(remote: Remote, root: Path, pipeline: str) -> None:
     """Refuse to go on without data that no stage makes."""
-    _, gone = compare([one.path for one in _added(root, pipeline)], root)
-    if gone:
+    differ, away = compare([one.path for one in _added(root, pipeline)], root)
+    if gone := differ | away:
         message = (
             f"{remote.url} does not have {shortened(sorted(gone))}, and no stage makes that; what it has is here now. "
             "`make push` where it was added sends it"
@@ -221,7 +224,7 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.password or parts.query:
         raise InputError(
-            "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID and so on"
+            "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID, …"
         )
     known = parts.scheme in SCHEMES and bool(parts.netloc) and not re.search(r"\s", url)
     if not known and not Path(url).is_absolute():
@@ -244,14 +247,14 @@ def choose(url: str, root: Path) -> int:
             raise InputError(message)
     remote = configured(root)
     if remote is None:
-        raise InputError("no remote is set. `make remote URL=s3://bucket/folder` sets one")
+        raise InputError(UNSET)
     print(f"remote: {remote}")
     if remote.shared:
         try:
-            absent(remote, {"0" * 32}, root)
+            absent(remote, {PROBE}, root)
             print("remote: it answers")
         except UnreachableError as reason:
-            print(f"remote: NOT RUN, nobody looked into it: {reason}")
+            print(f"remote: NOT RUN, it was not asked: {reason}")
     if url:
         print("remote: Next: make push, then commit .dvc/config")
     return 0

@@ -1,4 +1,4 @@
-"""Find data that a committed `dvc.lock` names and nobody else can have (OB304): a part of `make status`.
+"""Find data that a committed `dvc.lock` names and that only one machine has (OB304): a part of `make status`.
 
 It asks the shared remote. What it does not have must follow, stage by stage, from what it has, from git, and from sources
 whose SHA-256 a contract pins. While the remote is a folder in the checkout, nothing is shared and nothing is asked.

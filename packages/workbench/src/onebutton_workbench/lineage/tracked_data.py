@@ -76,13 +76,6 @@ def files_in(folder: Path) -> dict[str, Path]:
     return {place.relative_to(folder).as_posix(): place for place in places}
 
 
-def digest(path: Path) -> str:
-    """Digest a file or a folder as DVC does."""
-    if path.is_dir():
-        return digest_of_list({name: digest_of_file(file) for name, file in files_in(path).items()})
-    return digest_of_file(path)
-
-
 def signature(path: Path) -> str:
     """Write down, without reading what is in it, what of a file or a folder changes when its content does."""
     found = files_in(path) if path.is_dir() else {"": path}
