@@ -24,7 +24,7 @@ from onebutton_workbench.data.intake import Request, data_add, read_request, tak
 from onebutton_workbench.workspace import ROOT
 
 CSV = "station,temp\n" + "".join(f"S{number},{number / 2}\n" for number in range(1, 41))
-GOOD = {
+GOOD: dict[str, Any] = {
     "pipeline": "pipe",
     "url": "",
     "file": "weather.csv",

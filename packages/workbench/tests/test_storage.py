@@ -60,7 +60,7 @@ def test_data_that_a_stage_reads_and_no_stage_writes_is_lost_when_it_was_not_pus
 def test_files_in_git_and_fingerprints_are_no_data_to_keep() -> None:
     entries = [{"path": path, "md5": path} for path in (".code/judge", "champion", "gates.toml", "../shared/x.bin")]
     lock = {"stages": {"judge": {"deps": entries, "outs": [{"path": "slices.json", "md5": "s"}]}}}
-    in_git = {"pipelines/toy/champion/model.onnx", "pipelines/toy/gates.toml", "pipelines/toy/slices.json"}
+    in_git = {"pipelines/toy/champion", "pipelines/toy/gates.toml", "pipelines/toy/slices.json"}
     (judge,) = read_made(LOCK, lock, in_git, ROOT)
     assert (dict(judge.deps), dict(judge.outs)) == ({"pipelines/shared/x.bin": "../shared/x.bin"}, {})
 

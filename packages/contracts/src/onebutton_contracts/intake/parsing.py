@@ -101,10 +101,10 @@ def _plain(frame: pl.DataFrame, called: str) -> tuple[pl.DataFrame, dict[str, st
 
 
 def _typed(frame: pl.DataFrame, *, numbers: bool, notes: tuple[str, ...] = ()) -> Parsed:
-    """Give each column of text the narrowest type that all of its values have.
+    """Give each column of text the narrowest type that all of its values have; other columns stay as they are.
 
     Args:
-        frame: columns of text; others stay as they are.
+        frame: the table.
         numbers: whether text may mean a number or a boolean: in CSV it may, in JSON a number has no quotes.
         notes: what is known of the reading so far.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onebutton_contracts.contract import load_contract
@@ -41,26 +41,21 @@ class Made:
 
 
 def read_made(lock: str, content: Mapping[str, Any], in_git: Collection[str], root: Path) -> Iterator[Made]:
-    """Read the stages of one `dvc.lock`; fingerprints and files in git are no data to keep."""
+    """Read the stages of one `dvc.lock`; fingerprints, and files and folders in git, are no data to keep."""
     folder = posixpath.dirname(lock)
-    folders = {parent for file in in_git for parent in _above(file)}
 
     def digests(entries: list[dict[str, Any]]) -> dict[str, str]:
         return {posixpath.normpath(posixpath.join(folder, one["path"])): str(one.get("md5", "")) for one in entries}
 
     def data(found: dict[str, str]) -> dict[str, str]:
-        kept = (path for path in found if path not in in_git and path not in folders)
-        return {path: found[path] for path in kept if FINGERPRINTS not in path.split("/")}
+        return {
+            path: digest for path, digest in found.items() if path not in in_git and FINGERPRINTS not in path.split("/")
+        }
 
     for name, stage in (content.get("stages") or {}).items():
         deps, outs = digests(stage.get("deps", [])), digests(stage.get("outs", []))
         contracts = [root / path for path in deps if path.endswith(".odcs.yaml")]
         yield Made(lock, name, data(deps), data(outs), pinned=bool(contracts) and all(map(_pinned, contracts)))
-
-
-def _above(file: str) -> Iterator[str]:
-    while file := posixpath.dirname(file):
-        yield file
 
 
 def lost(stages: list[Made], gone: Collection[str]) -> list[tuple[Made, str]]:
@@ -96,6 +91,7 @@ def check(root: Path, remote: Remote) -> list[Finding]:
         InputError: a committed file cannot be read.
     """
     in_git = set(names("ls-tree", "-r", "-z", "--name-only", "HEAD", folder=root))
+    in_git |= {parent.as_posix() for file in in_git for parent in PurePosixPath(file).parents}
     locks = [file.with_name("dvc.lock").relative_to(root).as_posix() for file in dvc_files(root)]
     stages = [Made(one.file, "", {}, {one.path: one.md5}) for one in tracked(root) if one.file in in_git and one.md5]
     for lock in (one for one in locks if one in in_git):
