@@ -77,9 +77,10 @@ def test_a_folder_of_the_checkout_is_shared_with_nobody_and_one_elsewhere_is_sha
     assert (remote.shared, remote.url) == (True, str(tmp_path / "team"))
 
 
-@pytest.mark.parametrize(
-    "url", ["s3://ann:secret@bucket/x", "s3://bucket/x?key=1", "http://bucket", "team", "s3://", "-x"]
-)
+PRIVATE = "s3://ann:s3cret@bucket/x"  # pragma: allowlist secret
+
+
+@pytest.mark.parametrize("url", [PRIVATE, "s3://bucket/x?key=1", "http://bucket", "team", "s3://", "-x"])
 def test_what_is_no_place_or_holds_a_key_is_refused_and_changes_nothing(repo: Path, url: str) -> None:
     before = (repo / ".dvc/config").read_bytes()
     with pytest.raises(InputError):

@@ -29,7 +29,7 @@ def bring(root: Path, pipeline: str = "") -> None:
         pipeline: whose data; when empty, that of all.
 
     Raises:
-        InputError: it is not here, or your own data lies in its place; nothing was changed then.
+        InputError: it is not here, or your own data, which stays, lies in its place.
     """
     if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
         return  # nothing is committed yet, or this is no checkout
