@@ -8,6 +8,7 @@ written to a file.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 from collections.abc import Collection
@@ -47,7 +48,8 @@ REASONS = {  # what it means, by what DVC and its clients say; the first that fi
     UNSAVED: "data of yours without another copy is in the way. Move it away, or `dvc add` it, and press again",
     r"NoSuchBucket|bucket .*not exist": "there is no such bucket. `make remote URL=…` names another",
     CUT: (
-        "it cannot be reached, or the connection was cut. Look at network and AWS_ENDPOINT_URL, press again: what arrived stays"
+        "it cannot be reached, or the connection was cut. Look at the network and, for S3, AWS_ENDPOINT_URL; "
+        "press again: what arrived stays"
     ),
 }
 # How DVC begins to list what is neither here nor there.
@@ -146,12 +148,15 @@ def absent(remote: Remote, digests: set[str], root: Path) -> set[str]:
     if not patience and "://" not in remote.url and not Path(remote.url).is_dir():
         message = f"the folder {remote.url} is not there"
         raise UnreachableError(message)
+    logging.disable()  # some clients print every attempt with a traceback; what counts is raised
     try:
         with Repo(str(root), config={"remote": {remote.name: patience}} if patience else None) as repo:
             storage = repo.cloud.get_remote_odb(remote.name)
             return {digest for digest in digests if not _has(storage, digest)}
     except Exception as error:  # noqa: BLE001  each client has errors of its own; all mean no answer
         raise UnreachableError(why(f"{type(error).__name__}: {error}")) from None
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _has(storage: Any, digest: str) -> bool:
