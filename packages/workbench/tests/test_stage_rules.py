@@ -309,6 +309,24 @@ def test_what_was_run_is_not_called_forgotten_and_what_changed_since_is(ran: Pat
     ]
 
 
+def test_a_fresh_clone_in_which_nothing_was_run_is_not_called_stale(
+    workspace: Path, shell: Any, tmp_path_factory: pytest.TempPathFactory, forget: Callable[[], None]
+) -> None:
+    edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", "open('.code/checked', 'w').close()")
+    edit(
+        workspace, PIPE, "deps: [.code/first]", "deps: [.code/first]\n    outs:\n      - .code/checked: {cache: false}"
+    )
+    edit(workspace, PIPE, "deps: [.code/second]", "deps: [.code/second, .code/checked]")
+    press_dvc(workspace, shell)
+    (workspace / ".gitignore").write_text(".code/\n", encoding="utf-8")
+    shell("git", "add", "--all", folder=workspace)
+    shell("git", "commit", "--quiet", "--message", "all", folder=workspace)
+    fresh = tmp_path_factory.mktemp("fresh") / "clone"
+    shell("git", "clone", "--quiet", str(workspace), str(fresh), folder=workspace)
+    forget()
+    assert forgotten(fresh) == []
+
+
 def test_results_of_another_time_are_not_deployed(
     ran: Path, forget: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

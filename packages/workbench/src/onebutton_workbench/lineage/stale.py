@@ -60,7 +60,7 @@ def stale_stages(plans: Sequence[Plan], root: Path) -> list[Finding]:
                 groups.setdefault((NEVER,), []).append(name)
             elif stage and kept:
                 recorded = _recorded(lock[name], plan, stage, root)
-                changes = _changes(facts[name], recorded, plan.folder.relative_to(root), kept)
+                changes = _changes(facts[name], recorded, stage, plan.folder.relative_to(root), kept)
                 groups.setdefault(changes, []).append(name)
         findings += [
             Finding(
@@ -117,14 +117,16 @@ def _recorded(locked: Mapping[str, Any], plan: Plan, stage: Stage, root: Path) -
     return {posixpath.normpath(posixpath.join(folder, one["path"])): str(one.get("md5", "")) for one in entries}
 
 
-def _changes(facts: Mapping[str, Any], recorded: Mapping[str, str], folder: Path, kept: Kept) -> tuple[str, ...]:
+def _changes(
+    facts: Mapping[str, Any], recorded: Mapping[str, str], stage: Stage, folder: Path, kept: Kept
+) -> tuple[str, ...]:
     """Name what differs between a stage as it was run and as it stands here."""
     found = [COMMAND] if "changed command" in facts else []
     if any(path not in recorded for path in facts.get("changed outs", ())):
         found.append(OUTPUTS)
     for path, how in facts.get("changed deps", {}).items():
-        if FINGERPRINTS in path.split("/"):
-            found.append(CODE)
+        if posixpath.normpath(path).endswith(f"{FINGERPRINTS}/{stage.name}"):
+            found.append(CODE)  # other files there are outputs of stages, which a fresh clone lacks
         elif isinstance(how, dict):  # each parameter of a file
             found.append(PARAMETERS)
         elif path not in recorded or kept.has_changed(path, recorded[path]):
