@@ -122,7 +122,7 @@ def test_going_back_to_parameters_of_before_trains_nothing_again(newcomer: Any) 
 
 def test_make_run_killed_at_any_moment_is_completed_by_the_next_press(newcomer: Any) -> None:
     """Now make alone is killed and its programs go on, now all of them are; the results are those of a press that was let be."""
-    chance = random.Random(2013)  # noqa: S311
+    chance = random.Random(2013)
     environment = newcomer.environment
     metrics = newcomer.clone / "pipelines/flight_delays/metrics.json"
     plots = newcomer.clone / "pipelines/flight_delays/plots/calibration.csv"

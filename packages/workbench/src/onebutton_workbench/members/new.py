@@ -113,6 +113,7 @@ def new(root: Path, *, kind: Kind, name: str) -> int:
     else:
         print(
             "It is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes from its\n"
-            f"pyproject.toml. Next: `make run PIPELINE={name}`, then the six steps of {path}/README.md"
+            f"pyproject.toml. Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`;\n"
+            f"then the six steps of {path}/README.md"
         )
     return 0
