@@ -219,6 +219,7 @@ stages:
 """
 
 
+@pytest.mark.slow  # it calls DVC a dozen times
 def test_stages_of_foreach_and_matrix_are_mended_and_known_to_have_been_run(
     workspace: Path, shell: Any, forget: Callable[[], None]
 ) -> None:
@@ -373,6 +374,7 @@ def test_what_a_plan_no_longer_names_is_no_finding_as_dvc_would_run_nothing(ran:
     assert forgotten(ran) == []
 
 
+@pytest.mark.slow  # it calls DVC a dozen times
 def test_a_folder_of_which_dvc_keeps_a_part_is_compared_without_the_data(ran: Path, shell: Any) -> None:
     """As `make champion` leaves it: a name in git, predictions in DVC."""
     champion = ran / "pipelines/pipe/champion"
