@@ -41,9 +41,9 @@ Serve = Callable[..., subprocess.Popen[bytes]]
 def press(root: Path, button: str, **typed: str) -> tuple[int, str]:
     """Press a button in a checkout; return its status and what it said."""
     done = subprocess.run(
-        command(button),
+        command(button, **typed),
         cwd=root,
-        env=environment(typed),
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,13 +52,34 @@ def press(root: Path, button: str, **typed: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def command(button: str) -> list[str]:
-    return [sys.executable, "-m", "onebutton_release.buttons", button]
+BUTTON = """
+import json, sys
+from pathlib import Path
+from onebutton_contracts.errors import InputError
+from onebutton_release import buttons
+from onebutton_release.deploy import DeployRequest
+from onebutton_serving.errors import ServingError
+
+button, typed = sys.argv[1], json.loads(sys.argv[2])
+pipeline, env = typed.get("PIPELINE", ""), typed.get("ENV", "")
+try:
+    if button == "deploy":
+        buttons.deploy(Path.cwd(), pipeline, env, DeployRequest(version=typed.get("TO", "")))
+    elif button == "rollback":
+        buttons.rollback(Path.cwd(), pipeline, env, typed.get("TO", ""), typed.get("WHY", ""))
+    else:
+        buttons.serve(Path.cwd(), pipeline, env, int(typed["PORT"]) if "PORT" in typed else None)
+except (InputError, ServingError) as error:
+    sys.exit(f"{button}: {error}")
+"""
 
 
-def environment(typed: dict[str, str]) -> dict[str, str]:
-    nowhere = {"MLFLOW_TRACKING_URI": "sqlite:////proc/mlflow.db"}  # aliases are not what this is about
-    return os.environ | nowhere | {f"BUTTON_{name}": text for name, text in typed.items()}
+def command(button: str, **typed: str) -> list[str]:
+    return [sys.executable, "-c", BUTTON, button, json.dumps(typed)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"MLFLOW_TRACKING_URI": "sqlite:////proc/mlflow.db"}  # aliases are not what this is about
 
 
 @pytest.fixture
@@ -68,7 +89,7 @@ def serve() -> Iterator[Serve]:
 
     def serve(root: Path, **typed: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            command("serve"), cwd=root, env=environment(typed), stdout=subprocess.DEVNULL, start_new_session=True
+            command("serve", **typed), cwd=root, env=environment(), stdout=subprocess.DEVNULL, start_new_session=True
         )
         started.append(process)
         return process

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -20,11 +20,25 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("anywhere")]
 
 
-def press(root: Path, button: str, *arguments: str, **asked: str) -> tuple[int, str]:
-    """Press a button of this package; return its status and what it printed."""
-    told = os.environ | {f"BUTTON_{name}": text for name, text in asked.items()}
-    command = [sys.executable, "-m", f"onebutton_tracking.{button}", *arguments]
-    done = subprocess.run(command, cwd=root, env=told, capture_output=True, text=True, check=False)
+BUTTON = """
+import json, sys
+from pathlib import Path
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.mirror import mirror_all
+from onebutton_tracking.why import why
+
+button, after_run, asked = json.loads(sys.argv[1])
+try:
+    sys.exit(mirror_all(Path.cwd(), after_run=after_run) if button == "mirror" else why(Path.cwd(), **asked))
+except InputError as error:
+    sys.exit(f"{button}: {error}")
+"""
+
+
+def press(root: Path, button: str, *words: str, **asked: str) -> tuple[int, str]:
+    """Do what a button does; return its status and what it printed."""
+    command = [sys.executable, "-c", BUTTON, json.dumps([button, "after-run" in words, asked])]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout + done.stderr
 
@@ -53,17 +67,17 @@ def test_it_is_named_with_what_brings_it_back_and_the_other_pipeline_is_tracked(
 
     status, printed = press(root, "mirror")
     assert status == 1
-    deleted, tracked = sorted(printed.splitlines())
-    assert deleted.startswith("track: demo: somebody deleted the experiment demo in MLflow")
+    deleted, tracked = sorted(printed.splitlines())  # "run: demo: …" before "run: other -> …"
+    assert deleted.startswith("run: demo: somebody deleted the experiment demo in MLflow")
     assert f"mlflow experiments restore --experiment-id {experiment.experiment_id}`" in deleted
-    assert tracked.startswith("track: other -> MLflow run ")
+    assert tracked.startswith("run: other -> MLflow run ")
     status, printed = press(root, "mirror", "after-run")  # `make run` has done its work, and says it too
     assert status == 0
     assert deleted in printed
-    assert "track: other is in MLflow already" in printed
-    for asked in ({"MODEL": "demo"}, {"FILE": "pipelines/demo/metrics.json"}):
+    assert "run: other is in MLflow already" in printed
+    for asked in ({"model": "demo"}, {"file": "pipelines/demo/metrics.json"}):
         status, printed = press(root, "why", **asked)
-        assert (status, printed) == (1, deleted.replace("track: demo", "why") + "\n")
+        assert (status, printed) == (1, deleted.replace("run: demo", "why") + "\n")
 
     # the remedy, as it stands in the message
     (root / ".venv/bin").mkdir(parents=True)
@@ -73,8 +87,8 @@ def test_it_is_named_with_what_brings_it_back_and_the_other_pipeline_is_tracked(
     subprocess.run(["sh", "-ec", remedy[1]], cwd=root, check=True, stdout=subprocess.DEVNULL)
     status, printed = press(root, "mirror")
     assert status == 0
-    assert "track: demo -> MLflow run " in printed
-    assert "track: other is in MLflow already" in printed
+    assert "run: demo -> MLflow run " in printed
+    assert "run: other is in MLflow already" in printed
     rates = [run.data.params["train.rate"] for run in client(root).search_runs([experiment.experiment_id])]
     assert sorted(rates) == ["0.1", "0.2"]
-    assert press(root, "why", MODEL="demo")[0] == 0
+    assert press(root, "why", model="demo")[0] == 0

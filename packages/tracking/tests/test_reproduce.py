@@ -62,7 +62,7 @@ run_stage(lambda: sys.exit(reproduce_all(Path.cwd(), **json.loads(sys.argv[1])))
 
 
 def environment(**more: str) -> dict[str, str]:
-    foreign = ("MLFLOW_", "GIT_", "UV_FROZEN", "VIRTUAL_ENV")
+    foreign = ("GIT_", "UV_FROZEN", "VIRTUAL_ENV")
     return {name: text for name, text in os.environ.items() if not name.startswith(foreign)} | more
 
 
@@ -167,7 +167,7 @@ def test_a_commit_that_is_gone_and_a_lock_that_is_another_are_named(repo: Path, 
     client.set_tag(whole.info.run_id, "mlflow.source.git.commit", "1" * 40)
     status, shown = press(repo, run=first)
     assert status == 1
-    assert f"reproduce: commit 111111111111 of run {first} is not in this clone" in shown
+    assert f"commit 111111111111 of run {first} is not in this clone" in shown
 
     status, shown = press(repo, run="zzz")
     assert status == 1

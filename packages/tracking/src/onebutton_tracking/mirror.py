@@ -191,7 +191,7 @@ def bring(folders: list[Path], uri: str, *, after_run: bool) -> int:
                     print(f"run: {folder.name}: {error}", file=sys.stderr)
                     status = 1
                 except DeletedError as error:
-                    print(f"track: {folder.name}: {error}", file=sys.stderr)
+                    print(f"run: {folder.name}: {error}", file=sys.stderr)
                     status = status if after_run else 1
     except StoreError as error:  # the next pipeline would meet the same
         reason = str(error)

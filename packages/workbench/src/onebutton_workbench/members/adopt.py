@@ -81,8 +81,8 @@ def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
     address = rf'(upstream = ")?({re.escape(before.url)}|(?<![\w-]){re.escape(place)})(?![\w-])'
     new = {before.url: after.url, place: home}
     text = re.sub(address, lambda found: found[0] if found[1] else new[found[2]], text)
-    # every team of theirs; of one account, that team alone
-    owner = rf"@{re.escape(account)}(?:/[\w-]+)?" if account != mine else re.escape(before.owner)
+    # every team of theirs; of one account, that team alone. `@onebutton lint` is a recipe of make, and nobody's name.
+    owner = rf"@{re.escape(account)}(?:/[\w-]+|(?! [a-z]))" if account != mine else re.escape(before.owner)
     return re.sub(rf"(?<![\w.]){owner}(?![\w/-])", after.owner, text)
 
 
