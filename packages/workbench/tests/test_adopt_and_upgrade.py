@@ -676,7 +676,7 @@ def test_this_very_repo_can_be_adopted_worked_in_and_upgraded(
 
     shell("make", "new-package", "NAME=mine", folder=fork.folder)
     fork.commit("feat: mine")
-    upstream.edit("Makefile", "VALUES := ", "VALUES := A_NEW_ONE ")
+    upstream.edit("Makefile", ".DELETE_ON_ERROR:\n", ".DELETE_ON_ERROR:\n\nA_NEW_ONE := 1\n")
     upstream.edit("pyproject.toml", "[tool.ruff]", "[tool.ruff]\npreview = false")
     upstream.edit(".github/workflows/ci.yml", "timeout-minutes: 15", "timeout-minutes: 16")
     upstream.edit("packages/models/README.md", "# models", f"# models\n\nAsk {old.owner}.")
