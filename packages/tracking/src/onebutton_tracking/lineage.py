@@ -174,8 +174,9 @@ def _before(client: MlflowClient, subject: Subject) -> Subject | None:
         for run in all_runs(client)
         if run.info.experiment_id == subject.run.info.experiment_id and LOCK_TAG in run.data.tags
     ]
-    earlier = [run for run in same if run.info.start_time < subject.run.info.start_time]
-    return Subject(max(earlier, key=lambda run: int(run.info.start_time))) if earlier else None
+    # By the end: a run's start is its end less what its stages took, and stages of two runs can overlap.
+    earlier = [run for run in same if run.info.end_time < subject.run.info.end_time]
+    return Subject(max(earlier, key=lambda run: int(run.info.end_time))) if earlier else None
 
 
 def _upstream(client: MlflowClient, lineage: Lineage) -> list[str]:
