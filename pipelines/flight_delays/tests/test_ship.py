@@ -122,7 +122,7 @@ def measure(newcomer: Any, pipeline: str = "flight_delays") -> None:
 @pytest.fixture(scope="module")
 def port() -> int:
     """Find a port that nobody has; until the server binds it, the system lends it to nobody."""
-    for port in random.Random(os.getpid()).sample(range(15_000, 32_000), 1000):  # noqa: S311
+    for port in random.Random(os.getpid()).sample(range(15_000, 32_000), 1000):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     pytest.fail("every port is taken")
@@ -302,7 +302,7 @@ def switch_seconds(newcomer: Any, server: Server, version: str) -> float:
 def test_killed_at_any_moment_the_old_release_is_in_service_or_the_new_one(
     newcomer: Any, served: Server, two: list[str]
 ) -> None:
-    chance = random.Random(3)  # noqa: S311
+    chance = random.Random(3)
     first, second = two
     programs = {
         "deploy": ["make", "deploy", "PIPELINE=flight_delays", f"TO={second}"],
