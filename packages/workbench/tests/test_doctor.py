@@ -1,13 +1,15 @@
-"""What the doctor sees of the places that models are deployed to."""
+"""What the doctor sees of hooks, and of the places that models are deployed to."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from onebutton_workbench.data.access import Access, try_environments
+from onebutton_workbench.runs import doctor
 
 LOCAL = """\
 [environments.local]
@@ -70,3 +72,16 @@ def test_a_fault_in_the_file_is_told_and_the_doctor_goes_on(root: Path) -> None:
     access = seen(root, LOCAL + "surprise = 1\n")
     assert not access.has
     assert "surprise" in access.words
+
+
+def test_hooks_of_a_persons_own_are_told_as_setup_tells_them(
+    tmp_path: Path, shell: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("git", "init", "--quiet", folder=tmp_path)
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    (tmp_path / ".gitconfig").write_text("[core]\n\thooksPath = /company/hooks\n", encoding="utf-8")
+    (hooks,) = [found for found in doctor.repository() if "hook" in found.subject]
+    assert (hooks.subject, hooks.state) == ("hooks", "NOT RUN")
+    assert hooks.words.startswith("git's core.hooksPath is /company/hooks, so the hooks of this repo are not installed")

@@ -28,6 +28,7 @@ DRIVERS = {
 BOTH_SIDES = re.compile(r"^<{7} .*\n((?:.*\n)*?)(?:\|{7}.*\n(?:.*\n)*?)?={7}\n(?:.*\n)*?>{7} .*\n", re.MULTILINE)
 
 
+OTHER_HOOKS = "git's core.hooksPath is {}, so the hooks of this repo are not installed; CI checks all the same"
 LAGS = (
     "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
     "anew. Then press the same button again"
@@ -235,9 +236,9 @@ def install_hooks() -> None:
         say("not a git checkout, so no hooks")
         return
     tell_git_how_to_merge(environment)
-    own_hooks = subprocess.run(ask, env=environment, capture_output=True, text=True, check=False).stdout.strip()
-    if own_hooks:
-        say(f"git's core.hooksPath is {own_hooks}, so the hooks of this repo are not installed; CI checks all the same")
+    other_hooks = subprocess.run(ask, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+    if other_hooks:
+        say(OTHER_HOOKS.format(other_hooks))
         return
     pre_commit = [str(ROOT / ".venv" / "bin" / "pre-commit"), "install"]
     done = subprocess.run(pre_commit, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

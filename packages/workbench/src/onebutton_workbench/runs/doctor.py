@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
+from onebutton_workbench.bootstrap import OTHER_HOOKS
 from onebutton_workbench.data.access import try_environments, try_remote, try_sources
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT, pipelines
@@ -86,7 +87,10 @@ def repository() -> Iterator[Finding]:
     hooks = ask("git", "rev-parse", "--git-path", "hooks")
     if not hooks:
         yield Finding("hooks", "NOT RUN", "this folder is not a git checkout")
-    for hook in ("pre-commit", "pre-push") if hooks else ():
+    other = ask("git", "config", "--get", "core.hooksPath") if hooks else ""
+    if other:
+        yield Finding("hooks", "NOT RUN", f"{OTHER_HOOKS.format(other)}, and so does `make check`")
+    for hook in ("pre-commit", "pre-push") if hooks and not other else ():
         present = (ROOT / hooks / hook).is_file()
         yield (
             Finding(f"hook {hook}", "ok", "presses the buttons")
