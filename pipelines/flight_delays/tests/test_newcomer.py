@@ -122,7 +122,7 @@ def test_going_back_to_parameters_of_before_trains_nothing_again(newcomer: Any) 
 
 def test_make_run_killed_at_any_moment_is_completed_by_the_next_press(newcomer: Any) -> None:
     """Now make alone is killed and its programs go on, now all of them are; the results are those of a press that was let be."""
-    chance = random.Random(2013)  # noqa: S311
+    chance = random.Random(2013)
     environment = newcomer.environment
     metrics = newcomer.clone / "pipelines/flight_delays/metrics.json"
     plots = newcomer.clone / "pipelines/flight_delays/plots/calibration.csv"
@@ -250,15 +250,18 @@ def test_a_badly_laid_out_file_stops_the_commit_and_names_the_button(newcomer: A
     assert newcomer.git_lines("diff", "HEAD", "--name-only") == []
 
 
-def test_a_type_error_stops_the_commit(newcomer: Any) -> None:
-    head = newcomer.git_lines("rev-parse", "HEAD")
+def test_a_type_error_stops_the_push(newcomer: Any, tmp_path: Path) -> None:
+    remote = tmp_path / "remote.git"
+    newcomer.call("git", "init", "--quiet", "--bare", str(remote))
     newcomer.edit(
         "pipelines/flight_delays/src/flight_delays/features.py", "return (clock // 100", "return 1 + str(clock // 100"
     )
-    printed = commit(newcomer)
+    newcomer.call("git", "commit", "--all", "--message", "a type error")
+    printed = newcomer.call("git", "push", str(remote), "HEAD:refs/heads/side", status=1, SKIP="lint,test")
     assert re.search(r"make types\.+Failed", printed)
     assert "features.py:" in printed
-    assert newcomer.git_lines("rev-parse", "HEAD") == head
+    assert newcomer.git_lines("for-each-ref", folder=remote) == []
+    newcomer.call("git", "reset", "--quiet", "--hard", "HEAD~1")
 
 
 def test_a_key_in_the_output_of_a_notebook_stops_the_commit(newcomer: Any) -> None:
