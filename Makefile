@@ -72,11 +72,11 @@ format: .venv/.synced ## Lay out code, Makefile and notebooks, and mend what can
 	@onebutton format
 
 .PHONY: lint
-lint: .venv/.synced ## Find mistakes without changing a file
+lint: .venv/.synced ## Find mistakes without changing a file; CHANGED=1 in the files that a commit would change
 	@onebutton lint
 
 .PHONY: types
-types: .venv/.synced ## Check the types of every member; those of drafts are told and stop nobody
+types: .venv/.synced ## Check the types of every member; mistakes in drafts are told and stop nobody
 	@onebutton types
 
 .PHONY: test

@@ -250,15 +250,18 @@ def test_a_badly_laid_out_file_stops_the_commit_and_names_the_button(newcomer: A
     assert newcomer.git_lines("diff", "HEAD", "--name-only") == []
 
 
-def test_a_type_error_stops_the_commit(newcomer: Any) -> None:
-    head = newcomer.git_lines("rev-parse", "HEAD")
+def test_a_type_error_stops_the_push(newcomer: Any, tmp_path: Path) -> None:
+    remote = tmp_path / "remote.git"
+    newcomer.call("git", "init", "--quiet", "--bare", str(remote))
     newcomer.edit(
         "pipelines/flight_delays/src/flight_delays/features.py", "return (clock // 100", "return 1 + str(clock // 100"
     )
-    printed = commit(newcomer)
+    newcomer.call("git", "commit", "--all", "--message", "a type error")
+    printed = newcomer.call("git", "push", str(remote), "HEAD:refs/heads/side", status=1, SKIP="lint,test")
     assert re.search(r"make types\.+Failed", printed)
     assert "features.py:" in printed
-    assert newcomer.git_lines("rev-parse", "HEAD") == head
+    assert newcomer.git_lines("for-each-ref", folder=remote) == []
+    newcomer.call("git", "reset", "--quiet", "--hard", "HEAD~1")
 
 
 def test_a_key_in_the_output_of_a_notebook_stops_the_commit(newcomer: Any) -> None:

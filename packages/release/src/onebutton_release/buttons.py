@@ -92,7 +92,11 @@ def rollback(root: Path, pipeline: str, environment: str, version: str, why: str
 
 
 def measure(root: Path, pipeline: str) -> None:
-    """Boot the server on the model that is here, of every pipeline unless one is named, and measure it for the service gates."""
+    """Boot the server on the model that is here, of every pipeline unless one is named, and measure it for the service gates.
+
+    Drafts are not deployed, so there is nothing to measure.
+    """
+    from onebutton_evaluation.gatekeeping import is_draft
     from onebutton_release import candidate
     from onebutton_release.declared import declared
     from onebutton_release.environments import pipeline_named, who
@@ -100,7 +104,8 @@ def measure(root: Path, pipeline: str) -> None:
     from onebutton_release.pointer import now
     from onebutton_release.provenance import version_of
 
-    there = sorted(path.parent.name for path in root.glob("pipelines/*/release.toml"))
+    folders = [path.parent for path in sorted(root.glob("pipelines/*/release.toml"))]
+    there = [folder.name for folder in folders if not is_draft(folder)]
     for name in [pipeline_named(pipeline, root)] if pipeline else there:
         one = declared(root / "pipelines" / name)
         known = candidate.service_numbers(one.folder)
@@ -111,7 +116,7 @@ def measure(root: Path, pipeline: str) -> None:
                 known = measured(one.folder, folder)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
-        print("gates: no pipeline has a release.toml, so there is none to measure")
+        print("gates: no pipeline that can be deployed has a release.toml, so there is none to measure")
 
 
 def champion(root: Path, pipeline: str, environment: str) -> None:

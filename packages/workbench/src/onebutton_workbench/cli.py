@@ -96,11 +96,11 @@ def format_() -> int:
 
 
 @app.command
-def lint() -> int:
+def lint(*, changed: bool = False) -> int:
     """Find mistakes without changing a file."""
     from onebutton_workbench.checks.lint import lint
 
-    return lint()
+    return lint(changed=changed)
 
 
 @app.command

@@ -22,8 +22,8 @@ class Member:
         path: its folder, relative to the root.
         name: of its distribution, such as `onebutton-models`; spelt as `requires` spells it.
         requires: the names of the distributions that it declares, extras included.
-        draft: whether it is a pipeline still being tried out: its types and warnings are told without blocking, and it
-            cannot be deployed. `draft = true` under `[tool.onebutton]` in its pyproject.toml says so.
+        draft: whether it is a pipeline still being tried out: its mistakes are told and stop nobody, and it cannot be
+            deployed. `draft = true` under `[tool.onebutton]` in its pyproject.toml says so.
         repo_tests: those of its tests, relative to the root, that read files of the whole repo, so that any change may break
             them. `repo-tests = [...]` under `[tool.onebutton]` lists them.
     """
@@ -82,6 +82,13 @@ def member_paths(root: Path = ROOT) -> list[Path]:
 def members(root: Path = ROOT) -> list[Member]:
     """List every member, in the order of their paths."""
     return [read_member(root, path) for path in member_paths(root)]
+
+
+def drafts(root: Path = ROOT) -> list[str]:
+    """List the folders of the pipelines that are drafts, relative to the root: `pipelines/churn`."""
+    files = sorted(root.glob("pipelines/*/pyproject.toml"))
+    said = {file.parent: read_toml(file).get("tool", {}).get("onebutton", {}) for file in files}
+    return [folder.relative_to(root).as_posix() for folder, ours in said.items() if ours.get("draft") is True]
 
 
 def read_member(root: Path, path: Path) -> Member:

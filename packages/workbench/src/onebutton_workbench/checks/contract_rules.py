@@ -21,7 +21,7 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.git import call, git, holds, names
 from onebutton_workbench.lineage.changes import NothingToCompareError, cut_off, default_base, is_commit
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, drafts
 
 PATTERN = "*.odcs.yaml"
 
@@ -94,8 +94,9 @@ def lint(root: Path = ROOT) -> int:
     except NothingToCompareError as error:
         not_run = str(error)
         print(f"NOT RUN OB301: {not_run}")
-    failed = tell(list(check(root, base)), "every contract keeps the standard, and no reader is seen to break")
-    return 1 if failed or (not_run and os.environ.get("CI") == "true") else 0
+    words = "every contract keeps the standard, and no reader is seen to break"
+    status = tell(list(check(root, base)), words, drafts(root))
+    return 1 if not_run and os.environ.get("CI") == "true" else status
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import run_stage
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.workspace import ROOT, Member, members, read_toml
+from onebutton_workbench.workspace import ROOT, Member, drafts, members, read_toml
 
 # Contracts and models stand alone; a server needs models and nothing else, which keeps its image small.
 BOTTOM: Mapping[str, frozenset[str]] = {
@@ -96,11 +96,7 @@ def _declared(member: Member) -> str:
 
 
 def check_modules(member: Member, root: Path) -> list[Finding]:
-    """Hold the imports within a member to the rules.
-
-    Raises:
-        InputError: one of its modules has a syntax error.
-    """
+    """Hold the imports within a member to the rules."""
     import grimp
     from grimp.exceptions import SourceSyntaxError
 
@@ -109,10 +105,8 @@ def check_modules(member: Member, root: Path) -> list[Finding]:
     try:
         graph = grimp.build_graph(member.module, cache_dir=str(root / CACHE))
     except SourceSyntaxError as error:
-        message = (
-            f"{Path(error.filename).relative_to(root)}:{error.lineno}: a syntax error, so its imports cannot be read"
-        )
-        raise InputError(message) from None
+        place = f"{Path(error.filename).relative_to(root).as_posix()}:{error.lineno}"
+        return [Finding("OB404", place, "a syntax error, so nobody can say what its member imports", "the line")]
     packages = sorted(name for name in graph.modules if len(graph.find_children(name)) > 1)
     cycles = sorted({pair for package in packages for pair in graph.nominate_cycle_breakers(package)})
     found = [
@@ -166,7 +160,7 @@ def check_all(root: Path = ROOT) -> list[Finding]:
 
 def lint() -> int:
     """Print what breaks a rule; a part of `make lint`."""
-    return tell(check_all(), "every member needs only what it may")
+    return tell(check_all(), "every member needs only what it may", drafts())
 
 
 if __name__ == "__main__":

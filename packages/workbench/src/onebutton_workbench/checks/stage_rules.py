@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import run_stage
+from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.lineage.fingerprint import Lock, data_files, read_lock
 from onebutton_workbench.lineage.imports import Imports, parse, read_imports
-from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_of, dvc_files, paths, read_plans
-from onebutton_workbench.workspace import ROOT, read_toml
+from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_of, dvc_files, paths, read_plan
+from onebutton_workbench.workspace import ROOT, drafts, read_toml
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
 # What imports or runs code by a name, which nobody can read from the source.
@@ -123,14 +123,18 @@ def _may_be_missing(pyproject: Path) -> list[str]:
 
 
 def check_all(root: Path = ROOT) -> list[Finding]:
-    """Hold every `dvc.yaml`, and the code behind its stages, to the rules.
-
-    Raises:
-        InputError: a module behind a stage has a syntax error.
-    """
-    plans, imports = read_plans(root), read_imports(root)
-    of_plans = [finding for plan in plans for finding in check(plan, imports, root)]
-    return [*of_plans, *check_imports(plans, imports, root)]
+    """Hold every `dvc.yaml`, and the code behind its stages, to the rules; what cannot be read is found, too."""
+    imports = read_imports(root)
+    findings: list[Finding] = []
+    for file in dvc_files(root):
+        try:
+            plan = read_plan(file)
+            found = [*check(plan, imports, root), *check_imports([plan], imports, root)]
+        except InputError as error:
+            words = f"cannot be followed: {str(error).replace(f'{root}/', '')}"
+            found = [Finding("OB104", file.relative_to(root).as_posix(), words, "the line that it names")]
+        findings += [finding for finding in found if finding not in findings]  # two pipelines may reach one module
+    return findings
 
 
 def mend(dvc_yaml: Path) -> bool:
@@ -183,7 +187,7 @@ def _complete_stage(fingerprint: str, body: Any, code: Any) -> bool:
 
 def lint() -> int:
     """Print what breaks a rule; a part of `make lint`."""
-    return tell(check_all(), "every stage depends on the code behind it")
+    return tell(check_all(), "every stage depends on the code behind it", drafts())
 
 
 def mend_all() -> int:

@@ -9,8 +9,10 @@ import posixpath
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.imports import Imports, read_imports
-from onebutton_workbench.lineage.stages import Stage, read_plans
+from onebutton_workbench.lineage.stages import Stage, dvc_files, read_plan
+from onebutton_workbench.workspace import drafts
 
 
 def stages_to_rerun(files: Sequence[str], root: Path) -> dict[str, str]:
@@ -24,19 +26,25 @@ def stages_to_rerun(files: Sequence[str], root: Path) -> dict[str, str]:
         Each stage as DVC addresses it, such as `pipelines/flight_delays/dvc.yaml:train`, with the reason.
 
     Raises:
-        InputError: a `dvc.yaml`, or a module that a stage reaches, cannot be read.
+        InputError: a `dvc.yaml`, or a module that a stage reaches, cannot be read. Of a draft that is the reason.
     """
     if not files:
         return {}
     imports = read_imports(root)
     changed = changed_modules(files, imports, root)
     reasons = {}
-    for plan in read_plans(root):
-        place = plan.file.relative_to(root)
-        for stage in plan.stages:
-            why = changed_input(stage, place.parent, files) or changed_code(stage, changed, imports)
-            if why:
-                reasons[f"{place.as_posix()}:{stage.name}"] = why
+    folders = drafts(root)
+    for file in dvc_files(root):
+        place = file.relative_to(root)
+        try:
+            for stage in read_plan(file).stages:
+                why = changed_input(stage, place.parent, files) or changed_code(stage, changed, imports)
+                if why:
+                    reasons[f"{place.as_posix()}:{stage.name}"] = why
+        except InputError as error:
+            if place.parent.as_posix() not in folders:
+                raise
+            reasons[place.as_posix()] = f"cannot be read: {str(error).replace(f'{root}/', '')}"
     return reasons
 
 

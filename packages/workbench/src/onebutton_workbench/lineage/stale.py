@@ -154,7 +154,11 @@ class Kept:
         digests = {}
         for file in dvc_files(root):
             folder = file.parent.relative_to(root).as_posix()
-            for stage in _read_lock(file).values():
+            try:
+                lock = _read_lock(file)
+            except InputError:  # of a draft; whose plan is compared has a lock that was read before
+                continue
+            for stage in lock.values():
                 for entry in stage.get("outs", []):
                     digests[posixpath.normpath(posixpath.join(folder, entry["path"]))] = str(entry.get("md5", ""))
         digests |= {one.path: one.md5 for one in tracked(root, new=True)}

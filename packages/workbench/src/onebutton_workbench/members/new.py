@@ -112,8 +112,8 @@ def new(root: Path, *, kind: Kind, name: str) -> int:
         )
     else:
         print(
-            "It is a draft: its types and warnings stop nobody, and it is not deployed, until `draft` goes from its\n"
-            f"pyproject.toml. Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`;\n"
+            "It is a draft: its mistakes stop nobody, and it is not deployed, until `draft` goes from its pyproject.toml.\n"
+            f"Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; "
             f"then the six steps of {path}/README.md"
         )
     return 0

@@ -6,7 +6,7 @@ parameters of before would train again what was trained already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from onebutton_workbench.lineage.stages import FINGERPRINTS, body_of, dvc_files
 OUTPUTS = ("outs", "metrics", "plots")
 
 
-def small_results(root: Path) -> list[Path]:
-    """List what the stages write into git: outputs that DVC does not cache."""
+def small_results(root: Path, without: Collection[str] = ()) -> list[Path]:
+    """List what the stages write into git: outputs that DVC does not cache; some pipelines left out."""
     return [
         file.parent / path
         for file in dvc_files(root)
+        if file.parent.name not in without
         for stage in (read_yaml(file).get("stages") or {}).values()
         for kind in OUTPUTS
         for entry in body_of(stage).get(kind) or []
@@ -31,9 +32,9 @@ def small_results(root: Path) -> list[Path]:
 
 
 @contextmanager
-def kept(root: Path) -> Iterator[None]:
+def kept(root: Path, without: Collection[str] = ()) -> Iterator[None]:
     """Write back afterwards what was there before and is gone; whatever was made anew stays."""
-    before = {path: path.read_bytes() for path in small_results(root) if path.is_file()}
+    before = {path: path.read_bytes() for path in small_results(root, without) if path.is_file()}
     try:
         yield
     finally:

@@ -24,7 +24,7 @@ from onebutton_workbench.lineage.changes import (
     parted,
     target_branch,
 )
-from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 
 Curves = dict[str, list[tuple[int, float]]]
 MOST_POINTS = 40  # of a curve in a summary
@@ -223,19 +223,28 @@ def compare(pipeline: str, base: str) -> None:
     commit = parted(base, ROOT)
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
     summary = ["## What this change does to the metrics", ""]
+    told = [] if pipeline else drafts(ROOT)
     for name in names:
-        folder = f"pipelines/{name}"
-        plan, lock = read_yaml(ROOT / folder / "dvc.yaml"), ROOT / folder / RESULTS
-        plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
-        files = [*metric_files(plan), *declared_plots(plan), SLICES]
-        old, new = (
-            read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files))
-        )
-        found = differences(old.metrics, new.metrics)
-        slices = differences(old.slices, new.slices)
-        print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
-        summary += [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
+        try:
+            summary += compare_one(name, commit)
+        except InputError as error:
+            if f"pipelines/{name}" not in told:
+                raise
+            print("", f"{name}, a draft, has nothing to compare: {error}", sep="\n")
     write_summary(summary)
+
+
+def compare_one(name: str, commit: str) -> list[str]:
+    """Print every metric of one pipeline beside that of a commit; return the lines for the summary."""
+    folder = f"pipelines/{name}"
+    plan, lock = read_yaml(ROOT / folder / "dvc.yaml"), ROOT / folder / RESULTS
+    plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
+    files = [*metric_files(plan), *declared_plots(plan), SLICES]
+    old, new = (read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files)))
+    found = differences(old.metrics, new.metrics)
+    slices = differences(old.slices, new.slices)
+    print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
+    return [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
 
 
 def write_summary(lines: list[str]) -> None:

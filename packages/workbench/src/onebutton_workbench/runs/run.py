@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
+from onebutton_tracking.mirror import bring as mirror
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
+from onebutton_tracking.store import tracking_uri
 from onebutton_workbench.bootstrap import SetupError, conflict_in, refuse_conflicts
 from onebutton_workbench.data import dummy
 from onebutton_workbench.data.committed_data import bring
@@ -25,6 +27,7 @@ from onebutton_workbench.lineage.stages import dvc_files
 from onebutton_workbench.runs.kept_outputs import kept
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
+from onebutton_workbench.workspace import drafts as draft_folders
 
 _RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
 _REMADE = re.compile(r"^(?:Running stage '|Stage '(?=\S+ is cached))(?:(?P<file>.+?):)?(?P<stage>[^:']+)'")
@@ -34,6 +37,8 @@ _AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
 def run(pipeline: str) -> int:
     """Run what is out of date, bring the results into MLflow and say how good they are; return the exit status.
 
+    Drafts run after all others and each by itself: one that fails is told, and stops nobody unless it is named.
+
     Args:
         pipeline: its name; all of them when empty.
 
@@ -41,11 +46,30 @@ def run(pipeline: str) -> int:
         InputError: as `reproduce`.
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    reproduce(pipeline, names)
-    if status := mirror_all(ROOT, pipeline, after_run=True):
+    drafts = [Path(folder).name for folder in draft_folders(ROOT)]
+    done = [name for name in names if pipeline or name not in drafts]
+    if status := run_apart(pipeline, done, drafts):
         return status
-    summarise(names)
+    failed = {}
+    for name in [name for name in names if name not in done]:
+        print(f"\nrun: {name}, a draft", flush=True)
+        try:
+            status = run_apart(name, [name], drafts)
+        except InputError as error:
+            failed[name] = str(error)
+        else:
+            done += [] if status else [name]
+            failed |= {name: "its results are not whole, as said above"} if status else {}
+    summarise(done)
+    for name, why in failed.items():
+        print(f"run: the draft {name} failed, which stops nobody: {why}")
     return 0
+
+
+def run_apart(pipeline: str, names: Sequence[str], drafts: Sequence[str]) -> int:
+    """Run one pipeline, or all, without the drafts that are not meant, and bring the results into MLflow."""
+    reproduce(pipeline, names, [draft for draft in drafts if draft not in names])
+    return mirror([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT), after_run=True)
 
 
 def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
@@ -76,8 +100,13 @@ def track(pipeline: str) -> int:
     return status
 
 
-def reproduce(pipeline: str, names: Sequence[str]) -> None:
+def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) -> None:
     """Call DVC, which prints each stage as it runs.
+
+    Args:
+        pipeline: what was typed; all are meant when it is empty.
+        names: the pipelines that are meant.
+        without: those that DVC is not to see: it reads every `dvc.yaml` first, and stops at the first that is wrong.
 
     Raises:
         InputError: committed data is not here, or a stage failed.
@@ -89,9 +118,10 @@ def reproduce(pipeline: str, names: Sequence[str]) -> None:
         wait_for_others(ROOT)
         clear_notes(ROOT / ".dvc/tmp/rwlock")
         settle_merge(ROOT)
-        bring(ROOT, pipeline)
         command = ["dvc", "--wait-for-lock", "repro", *target]
-        with kept(ROOT):
+        with unseen(ROOT, without), kept(ROOT, without):
+            for name in names if without else [pipeline]:
+                bring(ROOT, name)
             status, lines = call_dvc(command, ROOT, lock)
             if status and mend_locks(ROOT):
                 status, lines = call_dvc(command, ROOT, lock)
@@ -107,6 +137,19 @@ def reproduce(pipeline: str, names: Sequence[str]) -> None:
     again = remade(line for _, line in lines)
     words = f"made again: {'; '.join(again)}" if again else "nothing had to be made again"
     print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s), {words}", flush=True)
+
+
+@contextmanager
+def unseen(root: Path, names: Sequence[str]) -> Iterator[None]:
+    """Let DVC see nothing of some pipelines; what a killed press left of this, the next takes away."""
+    file = root / "pipelines" / ".dvcignore"
+    file.unlink(missing_ok=True)
+    try:
+        if names:
+            file.write_text("".join(f"/{name}/\n" for name in names), encoding="utf-8")
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

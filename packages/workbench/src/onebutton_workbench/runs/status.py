@@ -6,18 +6,22 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import UnreachableError, configured
-from onebutton_workbench.findings import tell
-from onebutton_workbench.lineage.stages import read_plan, read_plans
+from onebutton_workbench.findings import TOLD, Finding, tell
+from onebutton_workbench.lineage.stages import dvc_files, read_plan
 from onebutton_workbench.lineage.stale import stale_stages
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, drafts
 
 
 def status(root: Path = ROOT, *, strict: bool = False) -> int:
-    """Print every stage that somebody forgot to run, and data that nobody else can have.
+    """Print every stage that somebody forgot to run, and data that nobody else can have; drafts are told and stop nobody.
 
     What the remote has is NOT RUN when it does not answer: told, and refused where it is asked strictly.
     """
-    findings = stale_stages(read_plans(root), root)
+    folders = drafts(root)
+    plans = {file.parent.relative_to(root).as_posix(): file for file in dvc_files(root)}
+    findings = stale_stages([read_plan(file) for folder, file in plans.items() if folder not in folders], root)
+    for folder in [folder for folder in plans if folder in folders]:
+        findings += stale_draft(plans[folder], root)
     remote = configured(root)
     unasked = False
     if remote and remote.shared:
@@ -28,8 +32,22 @@ def status(root: Path = ROOT, *, strict: bool = False) -> int:
         except UnreachableError as reason:
             unasked = True
             print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
-    failed = tell(findings, "status: every stage was run with the code, command, parameters and files that stand here")
-    return 1 if failed or (unasked and strict) else 0
+    words = "status: every stage was run with the code, command, parameters and files that stand here"
+    found = tell(findings, words, folders)
+    if found == TOLD:
+        print(f"status: the lines above are about drafts ({', '.join(folders)}), so they stop nobody")
+    return 1 if found == 1 or (unasked and strict) else 0
+
+
+def stale_draft(file: Path, root: Path) -> list[Finding]:
+    """Compare a draft's stages with its lock; that it cannot be read is one more finding."""
+    try:
+        return stale_stages([read_plan(file)], root)
+    except InputError as error:
+        place = file.relative_to(root)
+        words = f"cannot be compared with what was run: {str(error).replace(f'{root}/', '')}"
+        mend = f"what it names, then `make run PIPELINE={place.parent.name}`"
+        return [Finding("OB105", place.as_posix(), words, mend)]
 
 
 def before_deployment(root: Path = ROOT, *, pipeline: str = "") -> None:

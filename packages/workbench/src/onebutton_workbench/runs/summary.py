@@ -13,6 +13,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.headline import summary
 from onebutton_tracking.results import collect
 from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.git import holds
 from onebutton_workbench.workspace import ROOT
 
 METRICS = "metrics.json"
@@ -95,12 +96,21 @@ def summarise(names: Sequence[str]) -> None:
             *textwrap.wrap(summary(ROOT / "pipelines" / name), WIDTH, initial_indent="  ", subsequent_indent="  "),
             sep="\n",
         )
-    files = changed_results(ROOT, names)
+    new = [name for name in names if is_new(ROOT, name)]
+    files = [f"pipelines/{name}" for name in new] + ["uv.lock"] * bool(new)
+    files += changed_results(ROOT, [name for name in names if name not in new])
     if files:
         print(
             "", "Results changed. Commit them with the code that made them:", f"  git add {' '.join(files)}", sep="\n"
         )
-    print("", "run: done. Next: `make ui` shows curves and models, `make metrics` what changed", sep="\n")
+    first = f"`git add {' '.join(files)}`, then `git commit`; " if new else ""
+    print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
+
+
+def is_new(root: Path, name: str) -> bool:
+    """Say whether no commit has a pipeline yet, in a checkout that has commits."""
+    first = not holds("cat-file", "-e", f"HEAD:./pipelines/{name}/dvc.yaml", folder=root)
+    return first and holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root)
 
 
 def summarise_dummies(folders: Mapping[str, Path]) -> None:
