@@ -264,8 +264,8 @@ def test_a_difference_on_a_rare_class_is_no_surer_than_it_should_be(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("aucs", [(0.75, 0.75), (0.72, 0.78), (0.85, 0.92), (0.94, 0.98), (0.97, 0.97)])
-@pytest.mark.parametrize("few", [10, 20, 50])
+@pytest.mark.parametrize("aucs", [(0.72, 0.78), (0.85, 0.92), (0.97, 0.97)])
+@pytest.mark.parametrize("few", [10, 50])
 @pytest.mark.parametrize("alike", [0.5, 0.9])
 def test_a_difference_on_a_rare_class_is_never_surer_than_it_should_be(
     judging: Judging, aucs: tuple[float, float], few: int, alike: float
@@ -275,7 +275,7 @@ def test_a_difference_on_a_rare_class_is_never_surer_than_it_should_be(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "brier"])
-@pytest.mark.parametrize(("units", "per_unit"), [(100, 1), (300, 1), (30, 40), (60, 40), (250, 20)])
+@pytest.mark.parametrize(("units", "per_unit"), [(100, 1), (30, 40), (250, 20)])
 def test_nineteen_of_twenty_intervals_of_a_difference_hold_the_truth_whatever_the_metric(
     draw: Draw, judging: Judging, metric: Any, units: int, per_unit: int
 ) -> None:

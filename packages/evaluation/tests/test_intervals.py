@@ -262,8 +262,8 @@ def test_nineteen_of_twenty_intervals_hold_an_auc_of_thirty_rows_of_the_rare_cla
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scores", ["two normals", "rare ones twice as wide", "two exponentials"])
-@pytest.mark.parametrize("auc", [0.6, 0.75, 0.9, 0.97, 0.99])
-@pytest.mark.parametrize(("few", "many"), [(10, 190), (20, 180), (50, 150), (30, 30), (10, 2000), (100, 2000)])
+@pytest.mark.parametrize("auc", [0.6, 0.9, 0.99])
+@pytest.mark.parametrize(("few", "many"), [(10, 190), (30, 30), (100, 2000)])
 def test_an_auc_of_a_rare_class_is_never_surer_than_it_should_be(scores: Any, auc: float, few: int, many: int) -> None:
     assert Rare(scores, auc, few, many).coverage(2000) >= 0.93
 
@@ -297,8 +297,8 @@ def test_an_auc_of_few_days_with_the_rare_class_is_no_surer_than_it_should_be() 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("auc", [0.75, 0.9, 0.97])
-@pytest.mark.parametrize("alike", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("auc", [0.75, 0.97])
+@pytest.mark.parametrize("alike", [0.0, 0.9])
 @pytest.mark.parametrize("days", [RareDays(200, 10, 10, 5), RareDays(200, 10, 20, 5), RareDays(60, 30, 30, 5)])
 def test_an_auc_of_few_days_with_the_rare_class_is_never_surer_than_it_should_be(
     auc: float, alike: float, days: RareDays

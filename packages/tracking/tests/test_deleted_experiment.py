@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 import re
 import shutil
 import subprocess
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.store import tracking_uri
+from onebutton_tracking.why import why
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,27 +24,15 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("anywhere")]
 
 
-BUTTON = """
-import json, sys
-from pathlib import Path
-from onebutton_contracts.errors import InputError
-from onebutton_tracking.mirror import mirror_all
-from onebutton_tracking.why import why
-
-button, after_run, asked = json.loads(sys.argv[1])
-try:
-    sys.exit(mirror_all(Path.cwd(), after_run=after_run) if button == "mirror" else why(Path.cwd(), **asked))
-except InputError as error:
-    sys.exit(f"{button}: {error}")
-"""
-
-
 def press(root: Path, button: str, *words: str, **asked: str) -> tuple[int, str]:
     """Do what a button does; return its status and what it printed."""
-    command = [sys.executable, "-c", BUTTON, json.dumps([button, "after-run" in words, asked])]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout + done.stderr
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            status = mirror_all(root, after_run="after-run" in words) if button == "mirror" else why(root, **asked)
+    except InputError as error:
+        return 1, f"{button}: {error}\n"
+    return status or 0, printed.getvalue()
 
 
 def client(root: Path) -> MlflowClient:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -11,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
+from onebutton_tracking.why import why
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +33,18 @@ run_stage(lambda: why(Path.cwd(), **json.loads(sys.argv[1])))
 
 
 def press(root: Path, **asked: str | bool) -> tuple[int, str]:
-    """Press `make why` with some values."""
+    """Do what `make why` does with some values; return its status and what it prints."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            why(root, **asked)  # type: ignore[arg-type]  # a value of each kind stands in one dictionary
+    except InputError as error:
+        return 1, str(error)
+    return 0, printed.getvalue()
+
+
+def press_alone(root: Path, **asked: str) -> tuple[int, str]:
+    """Do it in a program of its own, which shows what it imports."""
     command = [sys.executable, "-c", WHY, json.dumps(asked)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
@@ -113,10 +128,10 @@ def test_a_run_of_another_program_is_told_apart(two_versions: Path) -> None:
 def test_a_question_that_was_not_asked_is_refused_before_mlflow_is_imported(tmp_path: Path) -> None:
     (tmp_path / "mlflow.py").write_text("raise SystemExit('imported')\n", encoding="utf-8")
     (tmp_path / "mlflow.db").write_bytes(b"there is one")
-    status, shown = press(tmp_path)
+    status, shown = press_alone(tmp_path)
     assert status == 1
     assert shown.startswith("one of MODEL=")
-    assert "imported" in press(tmp_path, model="demo")[1]
+    assert "imported" in press_alone(tmp_path, model="demo")[1]
 
 
 def test_without_mlflow_nothing_is_known_and_nothing_is_made(tmp_path: Path) -> None:
