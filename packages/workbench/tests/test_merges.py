@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_tracking.results import lock_digest
+from onebutton_tracking.store import LOCK_TAG, tracking_uri
 from onebutton_workbench import bootstrap
 from onebutton_workbench.git import git, names
 from onebutton_workbench.lineage.stages import dvc_files
@@ -125,6 +127,17 @@ def results(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in there}
 
 
+def mlflow_runs(folder: Path, pipeline: str) -> list[str]:
+    """Name the runs that MLflow holds of what stands in a pipeline's `dvc.lock`."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri(folder), tracking_uri(folder))
+    experiment = client.get_experiment_by_name(pipeline)
+    assert experiment is not None
+    wanted = f"tags.`{LOCK_TAG}` = '{lock_digest(folder / 'pipelines' / pipeline)}'"
+    return [run.info.run_id for run in client.search_runs([experiment.experiment_id], wanted)]
+
+
 def unmerged(folder: Path) -> list[str]:
     return git("diff", "--name-only", "--diff-filter=U", folder=folder).splitlines()
 
@@ -187,6 +200,7 @@ def test_the_work_of_two_colleagues_comes_together_without_a_conflict_and_gives_
     shell("make", "lock", folder=team)
     assert re.search(r"made again: churn \(.*evaluate", commit(team, shell, "results"))
     assert results(team) == fresh_results
+    assert len(mlflow_runs(team, "churn")) == 1
 
 
 @pytest.mark.slow
