@@ -17,7 +17,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-KILLS = 30
+KILLS = 8  # each is a press that is cut off and a whole one
 
 
 def test_make_run_trains_a_model_that_is_good_and_says_how_good(newcomer: Any) -> None:
@@ -283,19 +283,22 @@ def test_a_key_in_the_output_of_a_notebook_stops_the_commit(newcomer: Any) -> No
 def test_a_commit_and_a_push_from_a_worktree_touch_its_own_branch_and_nothing_else(
     newcomer: Any, tmp_path: Path
 ) -> None:
-    """Hooks export GIT_*: with a leak, a test's git would write into this index or branch. The push runs the whole suite."""
+    """Hooks export GIT_*: with a leak, a test's git would write into this index or branch.
+
+    The push runs the tests of the workbench, which call git most.
+    """
     tree, remote = tmp_path / "tree", tmp_path / "remote.git"
     newcomer.call("git", "init", "--quiet", "--bare", str(remote))
     newcomer.call("git", "worktree", "add", "--quiet", "-b", "side", str(tree))
     branches = newcomer.git_lines("for-each-ref", "--format=%(refname) %(objectname)")
     index = newcomer.git_lines("ls-files", "--stage")
-    (tree / "packages/contracts/tests/test_planted.py").write_text(
+    (tree / "packages/workbench/tests/test_planted.py").write_text(
         '"""Planted."""\n\n\ndef test_the_planted_failure() -> None:\n    assert 1 + 1 == 3\n', encoding="utf-8"
     )
     newcomer.call("git", "add", "--all", folder=tree)
     newcomer.call("git", "commit", "--message", "a failing test", folder=tree)
     changed = newcomer.git_lines("show", "--name-only", "--format=", "HEAD", folder=tree)
-    assert changed == ["packages/contracts/tests/test_planted.py"]
+    assert changed == ["packages/workbench/tests/test_planted.py"]
 
     printed = newcomer.call("git", "push", str(remote), "side", folder=tree, status=1)
     assert "test_the_planted_failure" in printed
