@@ -69,8 +69,10 @@ def measure(clone: Path) -> dict[str, float]:
     for command in LOOKS.values():
         call(clone, *command)
     taken = {what: statistics.median(call(clone, *command) for _ in range(REPEATS)) for what, command in LOOKS.items()}
-    listed = subprocess.run(["git", "ls-files"], cwd=clone, capture_output=True, text=True, check=True).stdout.split()
-    at_the_root = [name for name in listed if "/" not in name and name != "uv.lock"]
+    tree = ["git", "ls-tree", "-z", "HEAD"]
+    entries = subprocess.run(tree, cwd=clone, capture_output=True, text=True, check=True).stdout.split("\0")
+    files = [entry.partition("\t")[2] for entry in entries if " blob " in entry]
+    at_the_root = [name for name in files if name != "uv.lock"]
     return taken | {"lines of the root's files, uv.lock apart": sum(lines(clone / name) for name in at_the_root)}
 
 
