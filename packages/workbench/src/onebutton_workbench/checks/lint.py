@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.findings import TOLD
 from onebutton_workbench.git import holds, listed, names
 from onebutton_workbench.workspace import ROOT, drafts, members
@@ -161,14 +160,8 @@ def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: boo
     else:
         command += [word for folder in left_out for word in (check.without, folder)]
         command += ["."] if check.changed else []
-    done = subprocess.run(
-        command,
-        cwd=root / check.folder,
-        env=clean_environment() | {"NO_COLOR": "1"},  # what tools say is indented here, and may end in a log
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # what tools say is indented here, and may end in a log
+    done = call_program(*command, folder=root / check.folder, NO_COLOR="1")
     return done.returncode, done.stdout + done.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
     """
     import polars as pl
 
-    readers = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
     folder = root / "pipelines" / the_pipeline(pipeline, root)
     lock = folder / "dvc.lock"
     stages = read_yaml(lock)["stages"] if lock.is_file() else {}
@@ -52,7 +53,7 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
         message = f"pipeline {pipeline!r} has no stage {stage!r} that was run; stages: {known}"
         raise InputError(message)
     tables: dict[str, dict[str, pl.DataFrame]] = {"deps": {}, "outs": {}}
-    others = {}
+    others: dict[str, Path] = {}
     for side, found in tables.items():
         for path in (folder / entry["path"] for entry in stages[stage].get(side, [])):
             others |= {} if path.suffix in readers else {path.name: path}
