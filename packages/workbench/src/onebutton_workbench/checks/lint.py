@@ -58,6 +58,9 @@ class Verdict:
 OURS = "python -m onebutton_workbench.checks."
 AS_IT_SAYS = "as it says"
 FORMAT = "make format"
+LINE = f"{FORMAT}, or the line"
+WORD = "the word, or [tool.typos] in pyproject.toml"
+REPO = f"{AS_IT_SAYS}; [tool.repo-review.ignore] with the reason"
 REVOKE = "take it out, and revoke it: what was committed is known"
 LARGE = "keep data in DVC: an output of a stage, or `dvc add`"
 CODE = ("*.py", "*.pyi")
@@ -66,15 +69,13 @@ TEXT = (":!uv.lock", ":!*.csv", ":!*.png", ":!*/dummy.json")  # no tables, pictu
 PAGES = ("*.md", ":!pipelines/*/card.md")  # the last is written by a stage
 READABLE = ("*.py", "*.toml", "*.lock", *YAML)
 ALL = (".",)
-NO_LOCK = (":!uv.lock",)
-ZIZMOR = (
-    "zizmor --offline --persona pedantic --strict-collection --no-progress --quiet --config .github/zizmor.yml .github"
-)
+DATA = (":!uv.lock",)
+ZIZMOR = "zizmor --offline --persona pedantic --strict-collection --no-progress -q --config .github/zizmor.yml .github"
 RUFF = "--quiet --force-exclude"
 SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baseline"
 CHECKS = (
-    Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, (), Path(), "--extend-exclude", CODE),
-    Check("mistakes in code", f"ruff check {RUFF}", f"{FORMAT}, or the line", (), Path(), "--extend-exclude", CODE),
+    Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, without="--extend-exclude", changed=CODE),
+    Check("mistakes in code", f"ruff check {RUFF}", LINE, without="--extend-exclude", changed=CODE),
     Check("members and modules that need each other", f"{OURS}member_rules", AS_IT_SAYS),
     Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
     Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
@@ -86,33 +87,14 @@ CHECKS = (
     Check("mistakes in shell scripts", "shellcheck", "the script", ("*.sh", ".ci/run"), without=":!"),
     Check("mistakes in YAML", "yamllint --strict", "the file", YAML, without=":!", changed=YAML),
     Check("mistakes in TOML", "check-toml", "the file", ("*.toml",), without=":!", changed=("*.toml",)),
-    Check(
-        "spelling",
-        "typos --format brief --force-exclude",
-        "the word, or [tool.typos] in pyproject.toml",
-        without="--exclude",
-        changed=ALL,
-    ),
-    Check(
-        "Markdown and dead links",
-        "rumdl check --no-cache --quiet",
-        f"{FORMAT}, or the line",
-        PAGES,
-        without=":!",
-        changed=PAGES,
-    ),
+    Check("spelling", "typos --format brief --force-exclude", WORD, without="--exclude", changed=ALL),
+    Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, without=":!", changed=PAGES),
     Check("keys and tokens", "betterleaks fs --config .betterleaks.toml --no-banner --redact", REVOKE, changed=ALL),
     Check("passwords in addresses", SECRETS, REVOKE, TEXT, changed=TEXT),
-    Check(
-        "files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, NO_LOCK, changed=NO_LOCK
-    ),
+    Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA, changed=DATA),
     Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE, changed=READABLE),
     Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, ("*.ipynb",), changed=("*.ipynb",)),
-    Check(
-        "what a good repo has",
-        "sp-repo-review --show err .",
-        f"{AS_IT_SAYS}; [tool.repo-review.ignore] with the reason",
-    ),
+    Check("what a good repo has", "sp-repo-review --show err .", REPO),
 )
 
 
@@ -125,14 +107,7 @@ def dependency_checks(root: Path) -> list[Check]:
 
 
 def run(check: Check, root: Path, drafts: Sequence[str] = (), *, changed: bool = False) -> Verdict:
-    """Run one check.
-
-    Args:
-        check: what to run.
-        root: of the checkout.
-        drafts: the folders of drafts, relative to it.
-        changed: whether to read only the files that differ from the last commit.
-    """
+    """Run one check on all files, or on those that changed since the last commit; `drafts` are the folders of drafts."""
     program = shlex.split(check.command)[0]
     if shutil.which(program) is None:
         return Verdict(check, "NOT RUN", f"{program} is not installed; `make setup` brings it\n")
@@ -181,10 +156,8 @@ def changed_files(root: Path, *patterns: str) -> list[str]:
 def lint(root: Path = ROOT, *, changed: bool = False) -> int:
     """Run every check, as many at once as there are processors, and print the findings as they come.
 
-    Args:
-        root: of the checkout.
-        changed: whether only layout, secrets and what a file shows by itself are looked at, in the files that differ from the
-            last commit. A commit is held to that; the push to all.
+    With `changed`, to which a commit is held, only layout, secrets and what a file shows by itself are looked at, in the files
+    that differ from the last commit.
     """
     begun = time.monotonic()
     checks = [check for check in CHECKS if check.changed] if changed else [*dependency_checks(root), *CHECKS]

@@ -6,7 +6,6 @@ The violations are data: `violations.toml` of the workbench and of any other mem
 from __future__ import annotations
 
 import os
-import queue
 import re
 import shlex
 import shutil
@@ -191,25 +190,21 @@ def line(outcome: Outcome) -> str:
 
 def run_all(violations: Sequence[Violation], clones: Sequence[Path]) -> list[Outcome]:
     """Work through everything, each clone doing one thing at a time, and print each outcome as it comes."""
-    free: queue.Queue[Path] = queue.Queue()
-    for clone in clones:
-        free.put(clone)
-
-    def work(violation: Violation) -> list[Outcome]:
-        clone = free.get()
-        try:
-            outcomes = prove(violation, clone)
-        finally:
-            free.put(clone)
-        for outcome in outcomes:
-            print(line(outcome), flush=True)
-        return outcomes
-
     pressed = sorted({one.press for one in violations if one.press.startswith("make")})
     clean = [Violation("nothing", (CLEAN,), press) for press in pressed]
     slow_first = sorted(violations, key=lambda one: (one.press == "make lint", one.press))
+    waiting = iter([*clean, *slow_first])  # each clone takes the next from it
+    outcomes: list[Outcome] = []
+
+    def work(clone: Path) -> None:
+        for violation in waiting:
+            for outcome in prove(violation, clone):
+                print(line(outcome), flush=True)
+                outcomes.append(outcome)
+
     with ThreadPoolExecutor(len(clones)) as pool:
-        return [outcome for outcomes in pool.map(work, [*clean, *slow_first]) for outcome in outcomes]
+        list(pool.map(work, clones))
+    return outcomes
 
 
 def selftest() -> int:

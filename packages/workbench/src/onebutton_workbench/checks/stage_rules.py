@@ -123,11 +123,7 @@ def check_all(root: Path = ROOT) -> list[Finding]:
 
 
 def mend(dvc_yaml: Path) -> bool:
-    """Give a `dvc.yaml` its stage `code`, and every stage its fingerprint, keeping comments and order.
-
-    Returns:
-        Whether the file was changed.
-    """
+    """Give a `dvc.yaml` its stage `code`, and every stage its fingerprint, keeping comments and order; say if it changed."""
     before = dvc_yaml.read_text(encoding="utf-8")
     if edit_yaml(before, lambda _: None) == (text := edit_yaml(before, _complete)):
         return False

@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import subprocess
-from collections.abc import Collection
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
@@ -29,20 +28,24 @@ PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the r
 UNSET = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
 KEYS = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE"
 SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
-URL = re.compile(rf"(?:{'|'.join(SCHEMES)})://\S+|/.*")
+URL = re.compile(rf"(?:{'|'.join(SCHEMES)})://[^\s/]\S*|/.*")
 LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
-REASONS = {  # what it means, by what DVC and its clients say; the first that fits. What they say of others is clear enough
-    r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
-    r"|Permission ?denied|PermissionError|access key|signature we calculated": (
-        f"it refuses the key that is set. Look at {KEYS}, or ask its owner"
-    ),
-    UNSAVED: "data of yours without another copy is in the way. Move it away, or `dvc add` it, and press again",
+# What DVC and its clients say of a key, and of a connection. What they say of all else is clear enough.
+REFUSED = (
+    r"Unable to locate credentials|NoCredentials|Partial credentials|ProfileNotFound|config profile|access key"
+    r"|InvalidAccessKeyId|InvalidToken|ExpiredToken|SignatureDoesNotMatch|signature we calculated"
+    r"|Access ?Denied|Forbidden|\b403\b|Permission ?denied|PermissionError"
+)
+CUT = (
     r"(?i)could not connect|cannot connect|disconnect|connect(ion)? .*(refused|reset|closed|aborted)|timed? ?out"
-    r"|EndpointConnection|name or service not known|getaddrinfo|ClosedError|ClientPayload|incomplete": (
-        "it cannot be reached, or the connection was cut. Look at the network and, for S3, AWS_ENDPOINT_URL; "
-        "press again: what arrived stays"
-    ),
+    r"|EndpointConnection|name or service not known|getaddrinfo|ClosedError|ClientPayload|incomplete"
+)
+REASONS = {
+    REFUSED: f"it refuses the key that is set, or none is set. Look at {KEYS}, or ask its owner",
+    UNSAVED: "data of yours without another copy is in the way. Move it away, or `dvc add` it, and press again",
+    CUT: "it cannot be reached, or the connection was cut: look at the network and, for S3, AWS_ENDPOINT_URL; "
+    "press again, what arrived stays",
 }
 # How DVC begins to list what is neither here nor there.
 MISSING = ("Missing cache files", "Checkout failed for following targets")
@@ -73,23 +76,6 @@ class Remote:
 def call_dvc(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     """Call DVC and return what became of it; it waits while another call holds the repository."""
     return call("dvc", "--wait-for-lock", *arguments, folder=root)
-
-
-def compare(paths: Collection[str], root: Path) -> tuple[set[str], set[str]]:
-    """Ask DVC which data is not what its `.dvc` file names, and which of the data named its cache does not hold.
-
-    Raises:
-        InputError: DVC gives no answer.
-    """
-    if not paths:
-        return set(), set()
-    done = call_dvc("data", "status", "--json", *paths, root=root)
-    if done.returncode:
-        message = f"DVC cannot compare {shortened(sorted(paths))}: {why(done.stdout + done.stderr)}"
-        raise InputError(message)
-    answer = json.loads(done.stdout)
-    differ = {path.rstrip("/") for found in answer.get("uncommitted", {}).values() for path in found}
-    return differ, {path.rstrip("/") for path in answer.get("not_in_cache", [])}
 
 
 def configured(root: Path) -> Remote | None:
@@ -185,10 +171,10 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     if direction == "push":  # DVC only warns of what it cannot send
         message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
         raise InputError(message)
-    differ, away = compare([one.path for one in _added(root, pipeline)], root)
-    if gone := differ | away:
+    failed = {line.strip().rstrip("/") for line in said.splitlines()}  # DVC lists them, each on a line of its own
+    if gone := [one.path for one in _added(root, pipeline) if one.path in failed]:
         message = (
-            f"{remote.url} does not have {shortened(sorted(gone))}, and no stage makes that; what it has is here now. "
+            f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
             "`make push` where it was added sends it"
         )
         raise InputError(message)

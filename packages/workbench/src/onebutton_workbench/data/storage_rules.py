@@ -56,14 +56,9 @@ def read_made(lock: str, content: Mapping[str, Any], in_git: Collection[str], ro
 
 
 def lost(stages: list[Made], gone: Collection[str]) -> list[tuple[Made, str]]:
-    """Name the data sets that are on no remote and that nothing can make again.
+    """Name the data sets that are on no remote, whose digest is gone, and that nothing can make again.
 
-    Args:
-        stages: of every `dvc.lock`.
-        gone: the digests that the remote does not have.
-
-    Returns:
-        Each with the stage that writes it, or reads it when no stage writes it.
+    Each with the stage that writes it, or reads it when no stage writes it.
     """
     safe = {path for stage in stages for path, digest in {**stage.deps, **stage.outs}.items() if digest not in gone}
     for _ in stages:  # so often that what the last one makes is reached, whatever their order

@@ -45,18 +45,13 @@ class Identity:
 
 
 def read_identity(project: str, owners: str) -> Identity:
-    """Read whose repository it is from the texts of its pyproject.toml and CODEOWNERS.
-
-    Raises:
-        InputError: a line is missing.
-    """
+    """Read whose repository it is from the texts of its pyproject.toml and CODEOWNERS."""
     content = tomllib.loads(project)
     reviewers = dict(re.findall(r"^(\S+)\s+(@\S+)", owners, re.MULTILINE))
     try:
         about, ours = content["project"], content["tool"]["onebutton"]
-        return Identity(
-            about["name"], reviewers["*"], about["urls"]["repository"], ours["upstream"], ours["upgraded-to"]
-        )
+        url = about["urls"]["repository"]
+        return Identity(about["name"], reviewers["*"], url, ours["upstream"], ours["upgraded-to"])
     except KeyError as missing:
         message = (
             f"{missing} is missing: `repository` under [project.urls], `upstream` and `upgraded-to` under [tool.onebutton] of "
@@ -88,20 +83,11 @@ def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
 def check_values(name: str, owner: str, url: str, samples: str, locked: set[str]) -> None:
     """Refuse what cannot be the name of the root project, or could not be asked for a review."""
     for good, words in (
-        (
-            NAME.fullmatch(name),
-            f"NAME={name} is no name for a project: lower-case letters, digits and dashes, as in NAME=acme",
-        ),
+        (NAME.fullmatch(name), f"NAME={name} is no name for a project: lower-case letters, digits, dashes, as in acme"),
         (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
-        (
-            OWNER.fullmatch(owner),
-            f"OWNER={owner} is no owner on GitHub: who reviews, as in OWNER=@acme/data or OWNER=@ann",
-        ),
+        (OWNER.fullmatch(owner), f"OWNER={owner} is no owner on GitHub: who reviews, as in @acme/data or @ann"),
         (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
-        (
-            samples in ("", "remove"),
-            f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out, else they stay",
-        ),
+        (samples in ("", "remove"), f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out"),
     ):
         if not good:
             message = f"{words}. Nothing was changed"
@@ -117,12 +103,7 @@ def clone_address(origin: str) -> str:
 def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = "") -> int:
     """Change every file that says whose repository this is, and print each line.
 
-    Args:
-        root: of the repository.
-        name: that the project gets.
-        owner: who is asked to review.
-        url: the address to clone; found when empty.
-        samples: `remove` takes the sample pipelines out as well.
+    The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well.
 
     Raises:
         InputError: a value is refused, something is not committed, or uv cannot lock; nothing was changed.

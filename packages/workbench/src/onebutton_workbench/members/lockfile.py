@@ -32,7 +32,7 @@ def add(*, package: str, member: str, root: Path = ROOT) -> int:
 
     Args:
         package: of an index, with or without a version (`xgboost`, `polars>=2`), or the folder of a package here.
-        member: who imports it: its folder or its name.
+        member: who imports it, by folder or name.
         root: of the workspace.
 
     Raises:

@@ -28,17 +28,7 @@ NEXT = {
 
 
 def check_name(name: str, member: Member, root: Path, locked: Collection[str]) -> None:
-    """Refuse what cannot be the name of a member, or is somebody else's.
-
-    Args:
-        name: as typed.
-        member: what it would become.
-        root: of the workspace.
-        locked: the names of the distributions in its lock.
-
-    Raises:
-        InputError: says what is wrong with it, and an example.
-    """
+    """Refuse what cannot be the name of a member, or is somebody else's, such as that of a locked distribution."""
     said = f"NAME={name}"
     if not name:
         what = "NAME is missing: what it is about, as in NAME=churn"

@@ -51,9 +51,6 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
 
     A fork shares upstream's history, so git knows. Where an upgrade was squashed, `upgraded-to` knows. A repository made with
     GitHub's "Use this template" shares nothing, but its first commit has the very content of one of upstream's.
-
-    Raises:
-        InputError: none of the three knows one.
     """
     shared = call("merge-base", "HEAD", tip, folder=root).stdout.strip()
     if recorded:
@@ -95,13 +92,8 @@ def removed_members(root: Path, base: str) -> list[str]:
 def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, after: Identity, *parents: str) -> str:
     """Write an upstream commit as this repository would have it, and return the new commit, which no branch names.
 
-    Args:
-        root: of this repository.
-        commit: of upstream.
-        gone: folders to leave out.
-        before: upstream's name, owner and address.
-        after: those to write in their place, and what `upstream` and `upgraded-to` say.
-        parents: of the new commit besides upstream's.
+    That is without the folders that are gone, and with the identity after in place of the one before; the new commit has
+    upstream's for a parent, and `parents`.
     """
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
@@ -163,14 +155,9 @@ def finish(root: Path) -> tuple[list[str], list[str], str]:
 
 
 def upgrade(root: Path, *, source: str = "") -> int:
-    """Merge upstream, and say what came, what stays removed and what is left to a person.
+    """Merge upstream, and say what came, what stays removed and what is left to a person; the status is then 1.
 
-    Args:
-        root: of this repository.
-        source: an address or folder to fetch from; that of `[tool.onebutton]` in pyproject.toml when empty.
-
-    Returns:
-        1 when something is left to a person.
+    Without a source, an address or a folder, that of `[tool.onebutton]` in pyproject.toml is fetched from.
 
     Raises:
         InputError: it cannot begin, or failed on the way; nothing was changed.
