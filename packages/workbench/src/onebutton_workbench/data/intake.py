@@ -5,7 +5,6 @@ What comes in is a stranger's, so nothing is kept until all of it is known, and 
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
 import tempfile
@@ -15,10 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.sources import sha256
 from onebutton_workbench.data.storage import call_dvc
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
@@ -118,7 +118,7 @@ def written(request: Request, root: Path) -> tuple[Path, Path, Path]:
 
 def fetch(request: Request, target: Path) -> None:
     """Copy the source to a file, and hold it to its limit and its hash."""
-    source, digest, size = request.public_source, hashlib.sha256(), 0
+    source, size = request.public_source, 0
     try:
         with _opened(request) as stream, target.open("wb") as out:
             while chunk := stream.read(CHUNK):
@@ -129,7 +129,6 @@ def fetch(request: Request, target: Path) -> None:
                         "LIMIT=<MB> allows more when that is what it should be"
                     )
                     raise InputError(message)
-                digest.update(chunk)
                 out.write(chunk)
             if left := getattr(stream, "length", 0):
                 message = f"the connection was cut {left:,} bytes early"
@@ -142,18 +141,18 @@ def fetch(request: Request, target: Path) -> None:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         message = f"{source} cannot be read: {reason}; nothing was taken in"
         raise InputError(message) from None
-    if digest.hexdigest() != request.sha256:
+    if (found := sha256(target)) != request.sha256:
         message = (
-            f"{source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
+            f"{source} has the SHA-256 {found}, not {request.sha256[:12]}… as you said: "
             "it is another file, so it was not taken in. Ask the publisher of the data which is right"
         )
         raise InputError(message)
 
 
-def _opened(request: Request) -> IO[bytes]:
+def _opened(request: Request) -> Any:
     if not request.is_url:
         return Path(request.source).expanduser().open("rb")
-    return cast("IO[bytes]", urllib.request.urlopen(request.source, timeout=SECONDS))  # noqa: S310  the scheme is known
+    return urllib.request.urlopen(request.source, timeout=SECONDS)  # noqa: S310  the scheme is known
 
 
 def data_add(request: Request, root: Path = ROOT) -> None:
