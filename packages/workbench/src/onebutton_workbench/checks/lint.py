@@ -26,24 +26,17 @@ from onebutton_workbench.workspace import ROOT, drafts, members
 class Check:
     """One tool, held to one kind of file.
 
-    Attributes:
-        finds: what it looks for, in the words of the person who reads its finding.
-        command: the call that only reads, and ends with another status than 0 on a finding.
-        mend: what to press or do about a finding.
-        files: git's patterns for files to add to the command; without a match the check has nothing to read and passes.
-        folder: where it runs, relative to the root.
-        without: the option that leaves a folder out, or `:!` where `files` can. Mistakes in drafts then stop nobody. What git
-            would keep for ever, such as a key, stops in drafts as well.
-        changed: git's patterns for those of the changed files that a commit is held to. Without any it waits for the push.
+    Mistakes in drafts stop nobody where `without` can leave drafts out. What git would keep for ever, such as a key, stops in
+    drafts as well.
     """
 
-    finds: str
-    command: str
-    mend: str
-    files: tuple[str, ...] = ()
-    folder: Path = Path()
-    without: str = ""
-    changed: tuple[str, ...] = ()
+    finds: str  # what it looks for, in the words of the person who reads its finding
+    command: str  # the call that only reads, and ends with another status than 0 on a finding
+    mend: str  # what to press or do about a finding
+    files: tuple[str, ...] = ()  # git's patterns for files to add to the command; without a match it passes
+    folder: Path = Path()  # where it runs, relative to the root
+    without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
+    changed: tuple[str, ...] = ()  # the same for a commit, which is held to changed files; without any it waits
 
 
 @dataclass(frozen=True)

@@ -19,19 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageData:
-    """What a stage read and wrote in its last run.
+    """What a stage read and wrote in its last run."""
 
-    Attributes:
-        params: its parameters, by section.
-        inputs: tables that it depends on, by file name without suffix.
-        outputs: tables that it wrote, likewise.
-        files: the path of every other file that it read or wrote, by file name.
-    """
-
-    params: dict[str, Any]
-    inputs: dict[str, pl.DataFrame]
-    outputs: dict[str, pl.DataFrame]
-    files: dict[str, Path]
+    params: dict[str, Any]  # its parameters, by section
+    inputs: dict[str, pl.DataFrame]  # tables that it depends on, by file name without suffix
+    outputs: dict[str, pl.DataFrame]  # tables that it wrote, likewise
+    files: dict[str, Path]  # every other file that it read or wrote, by file name
 
 
 def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:

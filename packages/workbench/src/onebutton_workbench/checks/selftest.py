@@ -33,21 +33,13 @@ SHOWN = 2000  # characters of an output that was not what it should be
 
 @dataclass(frozen=True)
 class Violation:
-    """One small thing that a gate must refuse.
+    """One small thing that a gate must refuse."""
 
-    Attributes:
-        what: in words.
-        gates: which gates it proves.
-        press: the command that must turn red; `git commit`, `git push` and `act push` prove hooks and jobs.
-        reasons: patterns that its output must hold, so that it is red for this and not for something else.
-        edits: what to change; each has `file`, and one of `append`, `write`, `delete`, or `find` and `replace`.
-    """
-
-    what: str
-    gates: tuple[str, ...]
-    press: str
-    reasons: tuple[str, ...] = ()
-    edits: tuple[dict[str, Any], ...] = ()
+    what: str  # in words
+    gates: tuple[str, ...]  # those that it proves
+    press: str  # the command that must turn red; `git commit`, `git push` and `act push` prove hooks and jobs
+    reasons: tuple[str, ...] = ()  # patterns that its output must hold, so that it is red for this and nothing else
+    edits: tuple[dict[str, Any], ...] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,11 @@ from onebutton_workbench.workspace import pipelines
 
 @dataclass(frozen=True)
 class Access:
-    """Whether one source can be read from here.
-
-    Attributes:
-        words: what was seen; when it was not read why, whom to ask, and what works meanwhile.
-    """
+    """Whether one source can be read from here."""
 
     source: str
     has: bool
-    words: str
+    words: str  # what was seen; when it was not read why, whom to ask, and what works meanwhile
 
 
 def try_sources(root: Path) -> Iterator[Access]:

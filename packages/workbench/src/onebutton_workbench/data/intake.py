@@ -34,21 +34,14 @@ NO_HASH = (
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be taken in.
+    """What is to be taken in."""
 
-    Attributes:
-        source: an address, or the path of a file.
-        sha256: that the source must have, as hexadecimal text.
-        license: as SPDX names it.
-        limit: most bytes, of what is fetched and of what is unpacked.
-    """
-
-    source: str
-    sha256: str
-    license: str
+    source: str  # an address, or the path of a file
+    sha256: str  # that the source must have, as hexadecimal text
+    license: str  # as SPDX names it
     name: str
     pipeline: str
-    limit: int
+    limit: int  # most bytes, of what is fetched and of what is unpacked
 
     @property
     def is_url(self) -> bool:

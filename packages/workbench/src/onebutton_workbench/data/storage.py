@@ -57,16 +57,11 @@ class UnreachableError(InputError):
 
 @dataclass(frozen=True)
 class Remote:
-    """Where DVC keeps data.
-
-    Attributes:
-        url: `s3://…` or another that DVC knows, or a folder.
-        shared: whether others can have it too: it is not inside this checkout.
-    """
+    """Where DVC keeps data."""
 
     name: str
-    url: str
-    shared: bool
+    url: str  # `s3://…` or another that DVC knows, or a folder
+    shared: bool  # whether others can have it too: it is not inside this checkout
 
     def __str__(self) -> str:
         """The address, and what it is worth to others."""

@@ -24,20 +24,13 @@ from onebutton_workbench.lineage.tracked_data import tracked
 
 @dataclass(frozen=True)
 class Made:
-    """A stage as a `dvc.lock` has it; paths are relative to the root. Data that no stage makes is one without a name.
+    """A stage as a `dvc.lock` has it; paths are relative to the root. Data that no stage makes is one without a name."""
 
-    Attributes:
-        lock: the file that names it, or a `.dvc` file.
-        deps: the digest of each data set that it reads and git does not hold.
-        outs: the same of what it writes.
-        pinned: whether it reads contracts, and each names a source and its SHA-256.
-    """
-
-    lock: str
+    lock: str  # the file that names it, or a `.dvc` file
     name: str
-    deps: Mapping[str, str]
-    outs: Mapping[str, str]
-    pinned: bool = False
+    deps: Mapping[str, str]  # the digest of each data set that it reads and git does not hold
+    outs: Mapping[str, str]  # the same of what it writes
+    pinned: bool = False  # whether it reads contracts, and each names a source and its SHA-256
 
 
 def read_made(lock: str, content: Mapping[str, Any], in_git: Collection[str], root: Path) -> Iterator[Made]:

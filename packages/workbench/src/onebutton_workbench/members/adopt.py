@@ -27,21 +27,13 @@ HOSTED = re.compile(r"(?:(?:https?|ssh|git)://(?:[^/@]*@)?([^/:]+)(?::\d+)?/|[^/
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose repository this is.
+    """Whose repository this is."""
 
-    Attributes:
-        name: of the root project.
-        owner: who is asked to review, `@org/team` or `@user`.
-        url: the address to clone.
-        upstream: the address that upgrades come from.
-        upgraded_to: the upstream commit that is in here; empty before the first upgrade.
-    """
-
-    name: str
-    owner: str
-    url: str
-    upstream: str
-    upgraded_to: str
+    name: str  # of the root project
+    owner: str  # who is asked to review, `@org/team` or `@user`
+    url: str  # the address to clone
+    upstream: str  # the address that upgrades come from
+    upgraded_to: str  # the upstream commit that is in here; empty before the first upgrade
 
 
 def read_identity(project: str, owners: str) -> Identity:
