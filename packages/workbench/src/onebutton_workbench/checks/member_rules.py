@@ -95,9 +95,7 @@ def check_modules(member: Member, root: Path) -> Iterator[Finding]:
     for importer, imported in sorted({pair for package in packages for pair in graph.nominate_cycle_breakers(package)}):
         path = source / importer.replace(".", "/")
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        words = (
-            f"{importer} imports {imported}, which needs it in turn, so neither can be read, tested or imported alone"
-        )
+        words = f"{importer} imports {imported}, which needs it in turn, so neither can be read or tested alone"
         mend = "move what both need into a module below them"
         yield Finding("OB404", file.relative_to(root).as_posix(), words, mend)
 
@@ -106,8 +104,8 @@ def check_modules(member: Member, root: Path) -> Iterator[Finding]:
     layers = [grimp.Layer(*layer, independent=True) for layer in declared]
     layers += [grimp.Layer(*rest, independent=False)] if rest else []
     illegal = graph.find_illegal_dependencies_for_layers(layers, containers={member.module}) if declared else ()
-    for route in (route for one in illegal for route in one.routes):
-        chain = " -> ".join((min(route.heads), *route.middle, min(route.tails)))
+    routes = (route for one in illegal for route in one.routes)
+    for chain in sorted(" -> ".join((min(route.heads), *route.middle, min(route.tails))) for route in routes):
         words = f"{chain} goes up or across the layers, so the one below can no longer be changed without the one above"
         place = f"{member.path.as_posix()}/pyproject.toml"
         yield Finding("OB405", place, words, "move what both need below them, or pass it in")

@@ -34,7 +34,7 @@ def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
     place = plan.file.relative_to(root).as_posix()
     if plan.code.get("cmd") != COMMAND or plan.code.get("always_changed") is not True:
         words = (
-            f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so an edit in code would rerun nothing"
+            f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so edits of code would rerun nothing"
         )
         yield Finding("OB101", place, words, "`make format` writes it")
     written = paths(plan.code.get("outs"))
@@ -85,9 +85,7 @@ def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
         named = getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))  # of use, call and import
         if named in BY_NAME and not isinstance(node, ast.FunctionDef):
             place = f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
-            words = (
-                f"uses `{named}`; what it brings in is known only when it runs, so an edit there would rerun no stage"
-            )
+            words = f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
             mend = "write `import package.module`, inside a function where it must be late"
             yield Finding("OB104", place, words, mend)
 
@@ -102,9 +100,7 @@ def _unlocked_imports(name: str, imports: Imports, root: Path) -> Iterator[Findi
         if package not in deptry.get("per_rule_ignores", {}).get("DEP001", []):
             line = imports.graph.get_import_details(importer=name, imported=package)[0]["line_number"]
             words = f"imports {package}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage"
-            mend = (
-                f"`make add PACKAGE=... MEMBER={place.parts[1]}`, or list it as DEP001 in the member's pyproject.toml"
-            )
+            mend = f"`make add PACKAGE=... MEMBER={place.parts[1]}`, or list it as DEP001 in the member's own settings"
             yield Finding("OB104", f"{place.as_posix()}:{line}", words, mend)
 
 

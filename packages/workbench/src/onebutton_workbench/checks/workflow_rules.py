@@ -37,9 +37,8 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
     content: dict[Any, Any] = read_yaml(path)
     triggers = content.get(IN_YAML_ON_IS_TRUE) or content.get("on") or {}
     for name, options in triggers.items() if isinstance(triggers, dict) else ():
-        for key in {"paths", "paths-ignore"} & set(
-            options if isinstance(options, dict) else ()
-        ):  # `schedule` has a list
+        given = options if isinstance(options, dict) else {}  # `schedule` has a list
+        for key in sorted({"paths", "paths-ignore"} & given.keys()):
             words = f"`on.{name}.{key}` skips it for some files: a required check then never comes, and act ignores the filter"
             yield Finding("OB202", place, words, "take the filter out; `make test AFFECTED=1` chooses what to run")
     for name, job in content.get("jobs", {}).items():

@@ -202,7 +202,7 @@ def choose(url: str, root: Path) -> int:
         if not URL.fullmatch(url):
             others = ", ".join(SCHEMES[1:])
             message = (
-                f"URL can be s3://bucket/folder (or {others}) or an absolute folder, not {url!r}; nothing was changed"
+                f"URL can be s3://bucket/folder (or {others}) or an absolute folder, not {url!r}. Nothing was changed"
             )
             raise InputError(message)
         done = call_dvc("remote", "add", "--quiet", "--force", "--default", NAME, url, root=root)

@@ -105,9 +105,7 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
     locked = {package["name"] for package in tomllib.loads(texts[LOCK])["package"]} - {before.name}
     check_values(name, owner, url, samples, locked)
     if samples and before.url != before.upstream:
-        message = (
-            f"this is {before.name} already, so its pipelines may be yours: `make remove MEMBER=name` takes one out"
-        )
+        message = f"this is {before.name}, whose pipelines may be yours: `make remove MEMBER=name` takes one out"
         raise InputError(message)
     origin = clone_address(call("config", "--get", "remote.origin.url", folder=root).stdout)
     suggested = f"https://github.com/{owner[1:].partition('/')[0]}/{name}"

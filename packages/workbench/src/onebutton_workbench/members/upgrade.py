@@ -58,9 +58,7 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
         if known and _is_in(root, tip, recorded):
             return tip  # a mirror that lags behind
         if not (known and _is_in(root, recorded, tip)):
-            message = (
-                f"{PYPROJECT}: `upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
-            )
+            message = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
             raise InputError(message)
         if not (shared and _is_in(root, recorded, shared)):
             return git("rev-parse", f"{recorded}^{{commit}}", folder=root)
