@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onebutton_workbench.checks.link_rules import check
+from onebutton_workbench.checks.fork_rules import check_links
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from onebutton_workbench.checks.link_rules import check
     ],
 )
 def test_a_link_into_a_pipeline_is_found_with_its_line(path: str, text: str) -> None:
-    (found,) = check({path: text})
+    (found,) = check_links({path: text})
     assert str(found).startswith(f"OB305 {path}:3: links to pipelines/churn")
     assert "dead when pipelines/churn is removed" in str(found)
 
@@ -31,4 +31,4 @@ def test_a_link_into_a_pipeline_is_found_with_its_line(path: str, text: str) -> 
     ],
 )
 def test_other_links_are_none_of_its_business(path: str, text: str) -> None:
-    assert check({path: text}) == []
+    assert list(check_links({path: text})) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from onebutton_workbench.checks.lint import Check, run, untold
 
 
 def said(program: str, root: Path) -> tuple[str, list[str]]:
-    verdict = run(Check("planted", (sys.executable, "-c", program), "nothing"), root)
+    verdict = run(Check("planted", shlex.join((sys.executable, "-c", program)), "nothing"), root)
     return verdict.result, untold(verdict)
 
 
@@ -24,4 +25,4 @@ def test_a_check_is_judged_by_its_status(tmp_path: Path, program: str, result: s
 
 
 def test_a_check_whose_program_is_missing_is_not_run(tmp_path: Path) -> None:
-    assert run(Check("planted", ("no-such-program",), "nothing"), tmp_path).result == "NOT RUN"
+    assert run(Check("planted", "no-such-program", "nothing"), tmp_path).result == "NOT RUN"

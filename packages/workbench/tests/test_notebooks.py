@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.checks.notebooks import load_stage, tracked_notebooks
+from onebutton_workbench.checks.notebooks import load_stage
+from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT
 
 
@@ -48,7 +49,7 @@ def test_data_that_is_not_here_names_the_button(root: Path) -> None:
 
 def test_the_example_notebook_runs_as_far_as_it_can_be_compiled() -> None:
     """Its cells are Python; that it runs on real results is seen by a slow test."""
-    for name in tracked_notebooks():
+    for name in listed(ROOT, "*.ipynb"):
         cells = json.loads((ROOT / name).read_text(encoding="utf-8"))["cells"]
         for cell in cells:
             if cell["cell_type"] == "code":
@@ -61,4 +62,4 @@ def test_only_notebooks_that_git_would_take_are_held_to_rules(tmp_path: Path, sh
     for name in ("seen.ipynb", "private/mine.ipynb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}", encoding="utf-8")
-    assert tracked_notebooks(tmp_path) == ["seen.ipynb"]
+    assert listed(tmp_path, "*.ipynb") == ["seen.ipynb"]

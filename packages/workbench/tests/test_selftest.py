@@ -18,8 +18,7 @@ BY_ID = {  # their ids are proven one by one
     "stages that would go stale",
     "logic in workflows, failures lost",
     "contracts that break readers",
-    "licences that bind a fork",
-    "links that a removal would break",
+    "licences and links that a fork cannot have",
     "members and modules that need each other",
 }
 

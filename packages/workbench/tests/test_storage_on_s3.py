@@ -212,7 +212,7 @@ def test_a_commit_whose_data_was_never_pushed_is_found_until_it_is(repo: Path) -
         ("OB304", "pipelines/toy/table.bin"),
     ]
     transfer("push", repo)
-    assert check(repo, remote) == []
+    assert list(check(repo, remote)) == []
 
 
 @pytest.mark.parametrize("trouble", ["key", "network"])

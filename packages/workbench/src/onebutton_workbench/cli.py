@@ -332,7 +332,7 @@ def new_package(*, name: str = "") -> int:
 @app.command
 def add(*, package: str = "", member: str = "") -> int:
     """Let a member use a package."""
-    from onebutton_workbench.members.add import add
+    from onebutton_workbench.members.lockfile import add
 
     return add(package=package, member=member)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 
@@ -19,3 +20,9 @@ def without_tools(root: Path, path: str) -> str:
     """Take a checkout's own programs out of a PATH, for a program that must find another checkout's."""
     own = {str(root / ".venv/bin"), str(root / ".tools/bin")}
     return os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
+
+
+def call(*command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Call a program in that environment and some more variables; return its status and what it says."""
+    environment = clean_environment() | variables
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

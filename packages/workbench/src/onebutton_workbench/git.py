@@ -65,6 +65,12 @@ def names(*arguments: str, folder: Path) -> list[str]:
     return [name for name in git(*arguments, folder=folder).split("\0") if name]
 
 
+def listed(folder: Path, *patterns: str) -> list[str]:
+    """List the files here that git has or would add; of git's patterns, or all."""
+    ask = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *patterns)
+    return [name for name in names(*ask, folder=folder) if (folder / name).is_file()]
+
+
 def uncommitted(folder: Path, *paths: str) -> list[str]:
     """Name the files that differ from the commit, new ones included; of these paths, or all."""
     return [line[3:] for line in git("status", "--porcelain", "--", *paths, folder=folder).splitlines()]

@@ -6,8 +6,8 @@ A check that could not run counts as NOT RUN, never as passed.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -16,10 +16,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.findings import TOLD
-from onebutton_workbench.git import call as git_call
-from onebutton_workbench.git import names
+from onebutton_workbench.git import holds, listed, names
 from onebutton_workbench.workspace import ROOT, drafts, members
 
 
@@ -27,155 +26,17 @@ from onebutton_workbench.workspace import ROOT, drafts, members
 class Check:
     """One tool, held to one kind of file.
 
-    Attributes:
-        finds: what it looks for, in the words of the person who reads its finding.
-        command: the call that only reads, and ends with another status than 0 on a finding.
-        mend: what to press or do about a finding.
-        files: git's patterns for files to add to the command; without a match the check has nothing to read and passes.
-        folder: where it runs, relative to the root.
-        without: the option that leaves a folder out, or `:!` where `files` can. Mistakes in drafts then stop nobody. What git
-            would keep for ever, such as a key, stops in drafts as well.
-        changed: git's patterns for those of the changed files that a commit is held to. Without any it waits for the push.
+    Mistakes in drafts stop nobody where `without` can leave drafts out. What git would keep for ever, such as a key, stops in
+    drafts as well.
     """
 
-    finds: str
-    command: tuple[str, ...]
-    mend: str
-    files: tuple[str, ...] = ()
-    folder: Path = Path()
-    without: str = ""
-    changed: tuple[str, ...] = ()
-
-
-OURS = ("python", "-m")
-FORMAT = "make format"
-CODE = ("*.py", "*.pyi")
-TEXT = (":!uv.lock", ":!*.csv", ":!*.png", ":!*/dummy.json")  # no tables, pictures and figures
-PAGES = ("*.md", ":!pipelines/*/card.md")  # the last is written by a stage
-READABLE = ("*.py", "*.toml", "*.yaml", "*.yml", "*.lock")
-CHECKS = (
-    Check(
-        "layout of code",
-        ("ruff", "format", "--check", "--quiet", "--diff", "--force-exclude"),
-        FORMAT,
-        without="--extend-exclude",
-        changed=CODE,
-    ),
-    Check(
-        "mistakes in code",
-        ("ruff", "check", "--quiet", "--force-exclude"),
-        f"{FORMAT}, or the line",
-        without="--extend-exclude",
-        changed=CODE,
-    ),
-    Check(
-        "members and modules that need each other",
-        ("python", "-m", "onebutton_workbench.checks.member_rules"),
-        "as it says",
-    ),
-    Check(
-        "logic in workflows, failures lost", ("python", "-m", "onebutton_workbench.checks.workflow_rules"), "as it says"
-    ),
-    Check(
-        "stages that would go stale",
-        ("python", "-m", "onebutton_workbench.checks.stage_rules"),
-        f"as it says; {FORMAT}",
-    ),
-    Check("contracts that break readers", ("python", "-m", "onebutton_workbench.checks.contract_rules"), "as it says"),
-    Check("licences that bind a fork", ("python", "-m", "onebutton_workbench.checks.license_rules"), "as it says"),
-    Check("links that a removal would break", ("python", "-m", "onebutton_workbench.checks.link_rules"), "as it says"),
-    Check(
-        "workflows that an attacker could use",
-        (
-            "zizmor",
-            "--offline",
-            "--persona",
-            "pedantic",
-            "--strict-collection",
-            "--no-progress",
-            "--quiet",
-            "--config",
-            ".github/zizmor.yml",
-            ".github",
-        ),
-        "the workflow",
-    ),
-    Check("mistakes in workflows", ("jactionlint", "--no-online", "--strict-exit"), "the workflow"),
-    Check("layout of the Makefile", ("mbake", "format", "--check", "Makefile"), FORMAT),
-    Check("mistakes in shell scripts", ("shellcheck",), "the script", ("*.sh", ".ci/run"), without=":!"),
-    Check(
-        "mistakes in YAML",
-        ("yamllint", "--strict"),
-        "the file",
-        ("*.yml", "*.yaml"),
-        without=":!",
-        changed=("*.yml", "*.yaml"),
-    ),
-    Check("mistakes in TOML", ("check-toml",), "the file", ("*.toml",), without=":!", changed=("*.toml",)),
-    Check(
-        "spelling",
-        ("typos", "--format", "brief", "--force-exclude"),
-        "the word, or [tool.typos] in pyproject.toml",
-        without="--exclude",
-        changed=(".",),
-    ),
-    Check(
-        "Markdown and dead links",
-        ("rumdl", "check", "--no-cache", "--quiet"),
-        f"{FORMAT}, or the line",
-        PAGES,
-        without=":!",
-        changed=PAGES,
-    ),
-    Check(
-        "keys and tokens",
-        ("betterleaks", "fs", "--config", ".betterleaks.toml", "--no-banner", "--redact"),
-        "take it out, and revoke it: what was committed is known",
-        changed=(".",),
-    ),
-    Check(
-        "passwords in addresses",
-        ("detect-secrets-hook", "--no-verify", "--cores", "1", "--baseline", ".secrets.baseline"),
-        "take it out, and revoke it: what was committed is known",
-        TEXT,
-        changed=TEXT,
-    ),
-    Check(
-        "files too large for git",
-        ("check-added-large-files", "--enforce-all", "--maxkb=500"),
-        "keep data in DVC: an output of a stage, or `dvc add`",
-        (":!uv.lock",),
-        changed=(":!uv.lock",),
-    ),
-    Check(
-        "conflict markers",
-        ("check-merge-conflict", "--assume-in-merge"),
-        "the lines",
-        READABLE,
-        changed=READABLE,
-    ),
-    Check(
-        "outputs left in notebooks",
-        ("nbstripout", "--verify", "--keep-id"),
-        FORMAT,
-        ("*.ipynb",),
-        changed=("*.ipynb",),
-    ),
-    Check(
-        "what a good repo has",
-        ("sp-repo-review", "--show", "err", "."),
-        "as it says; [tool.repo-review.ignore] with the reason",
-    ),
-)
-
-
-def dependency_checks(root: Path) -> list[Check]:
-    """Hold each member to what it declares: every import is declared, and every declared package imported."""
-    command = ("deptry", "src", "--no-ansi")
-    return [
-        Check(f"undeclared imports in {member.path}", command, f"{member.path}/pyproject.toml", folder=member.path)
-        for member in members(root)
-    ]
+    finds: str  # what it looks for, in the words of the person who reads its finding
+    command: str  # the call that only reads, and ends with another status than 0 on a finding
+    mend: str  # what to press or do about a finding
+    files: tuple[str, ...] = ()  # git's patterns for files to add to the command; without a match it passes
+    folder: Path = Path()  # where it runs, relative to the root
+    without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
+    changed: tuple[str, ...] = ()  # the same for a commit, which is held to changed files; without any it waits
 
 
 @dataclass(frozen=True)
@@ -187,50 +48,89 @@ class Verdict:
     output: str = ""
 
 
+OURS = "python -m onebutton_workbench.checks."
+AS_IT_SAYS = "as it says"
+FORMAT = "make format"
+LINE = f"{FORMAT}, or the line"
+WORD = "the word, or [tool.typos] in pyproject.toml"
+REPO = f"{AS_IT_SAYS}; [tool.repo-review.ignore] with the reason"
+REVOKE = "take it out, and revoke it: what was committed is known"
+LARGE = "keep data in DVC: an output of a stage, or `dvc add`"
+CODE = ("*.py", "*.pyi")
+YAML = ("*.yml", "*.yaml")
+TEXT = (":!uv.lock", ":!*.csv", ":!*.png", ":!*/dummy.json")  # no tables, pictures and figures
+PAGES = ("*.md", ":!pipelines/*/card.md")  # the last is written by a stage
+READABLE = ("*.py", "*.toml", "*.lock", *YAML)
+ALL = (".",)
+DATA = (":!uv.lock",)
+ZIZMOR = "zizmor --offline --persona pedantic --strict-collection --no-progress -q --config .github/zizmor.yml .github"
+RUFF = "--quiet --force-exclude"
+SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baseline"
+CHECKS = (
+    Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, without="--extend-exclude", changed=CODE),
+    Check("mistakes in code", f"ruff check {RUFF}", LINE, without="--extend-exclude", changed=CODE),
+    Check("members and modules that need each other", f"{OURS}member_rules", AS_IT_SAYS),
+    Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
+    Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
+    Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
+    Check("licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
+    Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
+    Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
+    Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),
+    Check("mistakes in shell scripts", "shellcheck", "the script", ("*.sh", ".ci/run"), without=":!"),
+    Check("mistakes in YAML", "yamllint --strict", "the file", YAML, without=":!", changed=YAML),
+    Check("mistakes in TOML", "check-toml", "the file", ("*.toml",), without=":!", changed=("*.toml",)),
+    Check("spelling", "typos --format brief --force-exclude", WORD, without="--exclude", changed=ALL),
+    Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, without=":!", changed=PAGES),
+    Check("keys and tokens", "betterleaks fs --config .betterleaks.toml --no-banner --redact", REVOKE, changed=ALL),
+    Check("passwords in addresses", SECRETS, REVOKE, TEXT, changed=TEXT),
+    Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA, changed=DATA),
+    Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE, changed=READABLE),
+    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, ("*.ipynb",), changed=("*.ipynb",)),
+    Check("what a good repo has", "sp-repo-review --show err .", REPO),
+)
+
+
+def dependency_checks(root: Path) -> list[Check]:
+    """Hold each member to what it declares: every import is declared, and every declared package imported."""
+    return [
+        Check(f"undeclared imports in {path}", "deptry src --no-ansi", f"{path}/pyproject.toml", folder=path)
+        for path in (member.path for member in members(root))
+    ]
+
+
 def run(check: Check, root: Path, drafts: Sequence[str] = (), *, changed: bool = False) -> Verdict:
-    """Run one check.
-
-    Args:
-        check: what to run.
-        root: of the checkout.
-        drafts: the folders of drafts, relative to it.
-        changed: whether to read only the files that differ from the last commit.
-    """
-    if shutil.which(check.command[0]) is None:
-        return Verdict(check, "NOT RUN", f"{check.command[0]} is not installed; `make setup` brings it\n")
-    arguments = arguments_of(check, root, changed=changed)
-    if arguments is None:
-        return Verdict(check, "passed")
-    done = call(check, arguments, root)
-    result = "failed" if done.returncode else "passed"
-    if done.returncode and check.command[:2] == OURS:
-        result = "told" if done.returncode == TOLD else "failed"
-    elif done.returncode and drafts:
-        if check.folder.as_posix() in drafts:
-            result = "told"
-        elif check.without:
-            others = arguments_of(check, root, drafts, changed=changed)
-            result = "failed" if others is not None and call(check, others, root).returncode else "told"
-    return Verdict(check, result, done.stdout + done.stderr)
+    """Run one check on all files, or on those that changed since the last commit; `drafts` are the folders of drafts."""
+    program = shlex.split(check.command)[0]
+    if shutil.which(program) is None:
+        return Verdict(check, "NOT RUN", f"{program} is not installed; `make setup` brings it\n")
+    status, output = call(check, root, changed=changed)
+    if not status:
+        return Verdict(check, "passed", output)
+    if check.command.startswith(OURS):
+        told = status == TOLD
+    else:
+        told = check.folder.as_posix() in drafts
+        if drafts and check.without:
+            told = call(check, root, drafts, changed=changed)[0] == 0
+    return Verdict(check, "told" if told else "failed", output)
 
 
-def arguments_of(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: bool) -> list[str] | None:
-    """Write what a check is called with behind its command, some folders left out; None where there is no file to read."""
+def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: bool) -> tuple[int, str]:
+    """Call a check's program without some folders; return its status and what it says, 0 where there is no file to read."""
+    command = shlex.split(check.command)
     if patterns := check.changed if changed else check.files:
-        list_files = changed_files if changed else tracked
-        return list_files(root, (*patterns, *(f":!{folder}" for folder in left_out))) or None
-    options = [word for folder in left_out for word in (check.without, folder)]
-    return [*options, "."] if check.changed else options
-
-
-def call(check: Check, arguments: Sequence[str], root: Path) -> subprocess.CompletedProcess[str]:
-    """Call a check's program."""
-    environment = clean_environment()
-    environment["NO_COLOR"] = "1"  # what tools say is indented here, and may end in a log
-    command = [*check.command, *arguments]
-    return subprocess.run(
-        command, cwd=root / check.folder, env=environment, capture_output=True, text=True, check=False
-    )
+        find = changed_files if changed else listed
+        files = find(root, *patterns, *(f":!{folder}" for folder in left_out))
+        if not files:
+            return 0, ""
+        command += files
+    else:
+        command += [word for folder in left_out for word in (check.without, folder)]
+        command += ["."] if check.changed else []
+    # what tools say is indented here, and may end in a log
+    done = call_program(*command, folder=root / check.folder, NO_COLOR="1")
+    return done.returncode, done.stdout + done.stderr
 
 
 def untold(verdict: Verdict) -> list[str]:
@@ -238,28 +138,19 @@ def untold(verdict: Verdict) -> list[str]:
     return [line for line in verdict.output.splitlines() if line.startswith("NOT RUN")]
 
 
-def tracked(root: Path, patterns: Sequence[str]) -> list[str]:
-    """List the files in git that match, those about to be added included and deleted ones left out."""
-    listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *patterns)
-    return [name for name in names(*listed, folder=root) if (root / name).is_file()]
-
-
-def changed_files(root: Path, patterns: Sequence[str]) -> list[str]:
+def changed_files(root: Path, *patterns: str) -> list[str]:
     """List the files in git that match and differ from the last commit; before the first one all."""
-    asked = ("diff", "--name-only", "-z", "--no-ext-diff", "--diff-filter=d", "--relative", "HEAD", "--", *patterns)
-    answer = git_call(*asked, folder=root)
-    if answer.returncode:
-        return tracked(root, patterns)
-    return [name for name in answer.stdout.split("\0") if name and (root / name).is_file()]
+    if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
+        return listed(root, *patterns)
+    ask = ("diff", "--name-only", "-z", "--no-ext-diff", "--diff-filter=d", "--relative", "HEAD", "--", *patterns)
+    return names(*ask, folder=root)
 
 
 def lint(root: Path = ROOT, *, changed: bool = False) -> int:
     """Run every check, as many at once as there are processors, and print the findings as they come.
 
-    Args:
-        root: of the checkout.
-        changed: whether only layout, secrets and what a file shows by itself are looked at, in the files that differ from the
-            last commit. A commit is held to that; the push to all.
+    With `changed`, to which a commit is held, only layout, secrets and what a file shows by itself are looked at, in the files
+    that differ from the last commit.
     """
     begun = time.monotonic()
     checks = [check for check in CHECKS if check.changed] if changed else [*dependency_checks(root), *CHECKS]
@@ -269,14 +160,7 @@ def lint(root: Path = ROOT, *, changed: bool = False) -> int:
         for finished in as_completed([pool.submit(run, check, root, folders, changed=changed) for check in checks]):
             verdict = finished.result()
             counts[verdict.result] += 1
-            if verdict.result != "passed":
-                result = "mistakes in drafts" if verdict.result == "told" else verdict.result
-                print(f"lint: {result}: {verdict.check.finds} ({verdict.check.command[0]})")
-                print("\n".join(f"    {line}" for line in verdict.output.strip().splitlines()))
-                print(f"    mend: {verdict.check.mend}\n", flush=True)
-            else:  # a check of several rules may pass without one of them
-                for line in untold(verdict):
-                    print(f"lint: {line}", flush=True)
+            report(verdict)
     seconds = time.monotonic() - begun
     if bad := counts["failed"] + counts["NOT RUN"]:
         print(f"lint: {bad} of {len(checks)} checks are not passed ({seconds:.1f} s)", file=sys.stderr)
@@ -286,3 +170,14 @@ def lint(root: Path = ROOT, *, changed: bool = False) -> int:
         found += f", {told} found mistakes in drafts ({', '.join(folders)}), which stop nobody"
     print(f"lint: {found} ({seconds:.1f} s). Next: make {'lint' if changed else 'types'}")
     return 0
+
+
+def report(verdict: Verdict) -> None:
+    """Print what a check found; of one that passed, the rules that it could not look into."""
+    if verdict.result == "passed":
+        print("".join(f"lint: {line}\n" for line in untold(verdict)), end="", flush=True)
+        return
+    result = "mistakes in drafts" if verdict.result == "told" else verdict.result
+    print(f"lint: {result}: {verdict.check.finds} ({shlex.split(verdict.check.command)[0]})")
+    print("".join(f"    {line}\n" for line in verdict.output.strip().splitlines()), end="")
+    print(f"    mend: {verdict.check.mend}\n", flush=True)

@@ -13,14 +13,12 @@ That a member imports nothing but what it declares is deptry's work; these rules
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from onebutton_contracts.errors import run_stage
-from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.workspace import ROOT, Member, drafts, members, read_toml
+from onebutton_workbench.checks.rules import hold
+from onebutton_workbench.findings import Finding
+from onebutton_workbench.workspace import ROOT, Member, members, read_toml
 
 # Contracts and models stand alone; a server needs models and nothing else, which keeps its image small.
 BOTTOM: Mapping[str, frozenset[str]] = {
@@ -31,49 +29,37 @@ BOTTOM: Mapping[str, frozenset[str]] = {
 TOOLS = "onebutton-workbench"
 MLFLOW = "mlflow"
 CACHE = ".grimp_cache"
-PAGES_SAY = "take it out of `dependencies`, or move what both need into a package that both declare"
+MEND = "take it out of `dependencies`, or move what both need into a package that both declare"
 
 
-def check_needs(workspace: Sequence[Member]) -> list[Finding]:
+def check_needs(workspace: Sequence[Member]) -> Iterator[Finding]:
     """Hold what every member declares to the rules."""
     by_name = {member.name: member for member in workspace}
-    return [
-        finding
-        for member in workspace
-        for finding in (*_forbidden(member, by_name), *_cycle(member, by_name), *_reaches_mlflow(member, by_name))
-    ]
+    for member in workspace:
+        place = f"{member.path.as_posix()}/pyproject.toml"
+        for words in _forbidden(member, by_name):
+            yield Finding("OB401", place, words, MEND)
+        way = way_to(member.name, member, by_name)
+        if way and member.name == min(way):  # said once, not once for each member on it
+            words = f"needs itself: {' -> '.join(way)}, so none of them can be used or tested without the others"
+            yield Finding("OB402", place, words, MEND)
+        if member.is_pipeline and (way := way_to(MLFLOW, member, by_name)):
+            cost = "so they would need its server, and two places would hold the truth"
+            words = f"its stages reach MLflow: {' -> '.join(way)}, {cost}"
+            yield Finding("OB403", place, words, "take it out: `make run` brings what DVC recorded to MLflow")
 
 
-def _forbidden(member: Member, by_name: Mapping[str, Member]) -> Iterator[Finding]:
+def _forbidden(member: Member, by_name: Mapping[str, Member]) -> Iterator[str]:
+    """Say of each member that this one declares and may not why it may not."""
     allowed = BOTTOM.get(member.name, frozenset(by_name))
     for need in sorted((member.requires & by_name.keys()) - {member.name}):
         if by_name[need].is_pipeline:
-            words = f"declares the pipeline {need}, so a change of that pipeline would change what others build on"
+            yield f"declares the pipeline {need}, so a change of that pipeline would change what others build on"
         elif need == TOOLS:
-            words = f"declares {need}, so the repo's own tools would ship with it"
+            yield f"declares {need}, so the repo's own tools would ship with it"
         elif need not in allowed:
-            words = f"declares {need}, and what all others build on may need {_listed(allowed)}"
-        else:
-            continue
-        yield Finding("OB401", _declared(member), words, PAGES_SAY)
-
-
-def _listed(names: frozenset[str]) -> str:
-    return f"no member but {', '.join(sorted(names))}" if names else "no member"
-
-
-def _cycle(member: Member, by_name: Mapping[str, Member]) -> Iterator[Finding]:
-    way = way_to(member.name, member, by_name)
-    if way and member.name == min(way):  # said once, not once for each member on it
-        words = f"needs itself: {' -> '.join(way)}, so none of them can be used or tested without the others"
-        yield Finding("OB402", _declared(member), words, PAGES_SAY)
-
-
-def _reaches_mlflow(member: Member, by_name: Mapping[str, Member]) -> Iterator[Finding]:
-    way = way_to(MLFLOW, member, by_name) if member.is_pipeline else ()
-    if way:
-        words = f"its stages reach MLflow: {' -> '.join(way)}, so they would need its server, and two places would hold the truth"
-        yield Finding("OB403", _declared(member), words, "take it out: `make run` brings what DVC recorded to MLflow")
+            but = f"no member but {', '.join(sorted(allowed))}" if allowed else "no member"
+            yield f"declares {need}, and what all others build on may need {but}"
 
 
 def way_to(name: str, member: Member, by_name: Mapping[str, Member]) -> tuple[str, ...]:
@@ -91,77 +77,47 @@ def way_to(name: str, member: Member, by_name: Mapping[str, Member]) -> tuple[st
     return ()
 
 
-def _declared(member: Member) -> str:
-    return f"{member.path.as_posix()}/pyproject.toml"
-
-
-def check_modules(member: Member, root: Path) -> list[Finding]:
-    """Hold the imports within a member to the rules."""
+def check_modules(member: Member, root: Path) -> Iterator[Finding]:
+    """Hold the imports within a member to the rules. What no layer names is below all layers, where imports go as they like."""
     import grimp
     from grimp.exceptions import SourceSyntaxError
 
-    if not (root / member.path / "src" / member.module / "__init__.py").is_file():
-        return []
+    source = root / member.path / "src"
+    if not (source / member.module / "__init__.py").is_file():
+        return
     try:
         graph = grimp.build_graph(member.module, cache_dir=str(root / CACHE))
     except SourceSyntaxError as error:
         place = f"{Path(error.filename).relative_to(root).as_posix()}:{error.lineno}"
-        return [Finding("OB404", place, "a syntax error, so nobody can say what its member imports", "the line")]
-    packages = sorted(name for name in graph.modules if len(graph.find_children(name)) > 1)
-    cycles = sorted({pair for package in packages for pair in graph.nominate_cycle_breakers(package)})
-    found = [
-        Finding(
-            "OB404",
-            _file(importer, member, root),
-            f"{importer} imports {imported}, which needs it in turn, so neither can be read, tested or imported alone",
-            "move what both need into a module below them",
-        )
-        for importer, imported in cycles
-    ]
-    layers = read_toml(root / member.path / "pyproject.toml").get("tool", {}).get("onebutton", {}).get("layers", [])
-    return found + _against_layers(graph, member, layers) if layers else found
+        yield Finding("OB404", place, "a syntax error, so nobody can say what its member imports", "the line")
+        return
+    packages = [name for name in graph.modules if len(graph.find_children(name)) > 1]
+    for importer, imported in sorted({pair for package in packages for pair in graph.nominate_cycle_breakers(package)}):
+        path = source / importer.replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        words = f"{importer} imports {imported}, which needs it in turn, so neither can be read or tested alone"
+        mend = "move what both need into a module below them"
+        yield Finding("OB404", file.relative_to(root).as_posix(), words, mend)
+
+    declared = read_toml(root / member.path / "pyproject.toml").get("tool", {}).get("onebutton", {}).get("layers", [])
+    rest = {name.rpartition(".")[2] for name in graph.find_children(member.module)}.difference(*declared)
+    layers = [grimp.Layer(*layer, independent=True) for layer in declared]
+    layers += [grimp.Layer(*rest, independent=False)] if rest else []
+    illegal = graph.find_illegal_dependencies_for_layers(layers, containers={member.module}) if declared else ()
+    routes = (route for one in illegal for route in one.routes)
+    for chain in sorted(" -> ".join((min(route.heads), *route.middle, min(route.tails))) for route in routes):
+        words = f"{chain} goes up or across the layers, so the one below can no longer be changed without the one above"
+        place = f"{member.path.as_posix()}/pyproject.toml"
+        yield Finding("OB405", place, words, "move what both need below them, or pass it in")
 
 
-def _file(module: str, member: Member, root: Path) -> str:
-    path = member.path / "src" / module.replace(".", "/")
-    return (path / "__init__.py" if (root / path).is_dir() else path.with_suffix(".py")).as_posix()
-
-
-def _against_layers(graph: Any, member: Member, declared: Sequence[Sequence[str]]) -> list[Finding]:
-    """Find imports upwards or sideways. What no layer names is the lowest of them, where imports go as they like."""
-    from grimp import Layer
-
-    named = {name for layer in declared for name in layer}
-    rest = {child.rpartition(".")[2] for child in graph.find_children(member.module)} - named
-    layers = [Layer(*layer, independent=True) for layer in declared]
-    layers += [Layer(*rest, independent=False)] if rest else []
-    illegal = graph.find_illegal_dependencies_for_layers(layers, containers={member.module})
-    chains = sorted(" -> ".join(_chain(route)) for one in illegal for route in one.routes)
-    return [
-        Finding(
-            "OB405",
-            _declared(member),
-            f"{chain} goes up or across the layers, so the one below can no longer be changed without the one above",
-            "move what both need below them, or pass it in",
-        )
-        for chain in chains
-    ]
-
-
-def _chain(route: Any) -> tuple[str, ...]:
-    return (min(route.heads), *route.middle, min(route.tails))
-
-
-def check_all(root: Path = ROOT) -> list[Finding]:
+def check_all(root: Path = ROOT) -> Iterator[Finding]:
     """Hold every member to every rule."""
     workspace = members(root)
-    return check_needs(workspace) + [finding for member in workspace for finding in check_modules(member, root)]
-
-
-def lint() -> int:
-    """Print what breaks a rule; a part of `make lint`."""
-    return tell(check_all(), "every member needs only what it may", drafts())
+    yield from check_needs(workspace)
+    for member in workspace:
+        yield from check_modules(member, root)
 
 
 if __name__ == "__main__":
-    run_stage(lambda: sys.exit(lint()))
+    hold(check_all, "every member needs only what it may")

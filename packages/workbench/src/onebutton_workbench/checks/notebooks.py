@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
+from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT, the_pipeline
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-READERS = {".parquet", ".csv"}
-
-
 @dataclass(frozen=True)
 class StageData:
-    """What a stage read and wrote in its last run.
+    """What a stage read and wrote in its last run."""
 
-    Attributes:
-        params: its parameters, by section.
-        inputs: tables that it depends on, by file name without suffix.
-        outputs: tables that it wrote, likewise.
-        files: the path of every other file that it read or wrote, by file name.
-    """
-
-    params: dict[str, Any]
-    inputs: dict[str, pl.DataFrame]
-    outputs: dict[str, pl.DataFrame]
-    files: dict[str, Path]
+    params: dict[str, Any]  # its parameters, by section
+    inputs: dict[str, pl.DataFrame]  # tables that it depends on, by file name without suffix
+    outputs: dict[str, pl.DataFrame]  # tables that it wrote, likewise
+    files: dict[str, Path]  # every other file that it read or wrote, by file name
 
 
 def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
@@ -44,6 +35,9 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
     Raises:
         InputError: there is no such pipeline or stage, or it was never run here.
     """
+    import polars as pl
+
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {".parquet": pl.read_parquet, ".csv": pl.read_csv}
     folder = root / "pipelines" / the_pipeline(pipeline, root)
     lock = folder / "dvc.lock"
     stages = read_yaml(lock)["stages"] if lock.is_file() else {}
@@ -51,40 +45,22 @@ def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
         known = ", ".join(name for name in stages if name != "code") or "none was run yet: press `make run`"
         message = f"pipeline {pipeline!r} has no stage {stage!r} that was run; stages: {known}"
         raise InputError(message)
-    inputs, outputs = (_tables(folder, stages[stage].get(side, [])) for side in ("deps", "outs"))
-    paths = [folder / entry["path"] for side in ("deps", "outs") for entry in stages[stage].get(side, [])]
-    params = read_yaml(folder / "params.yaml")
-    return StageData(params, inputs, outputs, {path.name: path for path in paths if path.suffix not in READERS})
-
-
-def _read(path: Path) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
-
-
-def _tables(folder: Path, entries: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
-    found = {}
-    for entry in entries:
-        path = folder / entry["path"]
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        for file in (one for one in files if one.suffix in READERS):
-            if not file.exists():
-                message = f"{file} is not here. `make run` writes it"
-                raise InputError(message)
-            found[file.stem] = _read(file)
-    return found
-
-
-def tracked_notebooks(root: Path = ROOT) -> list[str]:
-    """List the notebooks in git, those about to be added included."""
-    ask = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "*.ipynb"]
-    answer = subprocess.run(ask, cwd=root, env=clean_environment(), capture_output=True, text=True, check=True)
-    return [name for name in answer.stdout.splitlines() if (root / name).is_file()]
+    tables: dict[str, dict[str, pl.DataFrame]] = {"deps": {}, "outs": {}}
+    others: dict[str, Path] = {}
+    for side, found in tables.items():
+        for path in (folder / entry["path"] for entry in stages[stage].get(side, [])):
+            others |= {} if path.suffix in readers else {path.name: path}
+            for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+                if file.suffix in readers and not file.exists():
+                    message = f"{file} is not here. `make run` writes it"
+                    raise InputError(message)
+                if file.suffix in readers:
+                    found[file.stem] = readers[file.suffix](file)
+    return StageData(read_yaml(folder / "params.yaml"), tables["deps"], tables["outs"], others)
 
 
 def strip() -> int:
     """Take the outputs out of every notebook; the work of `make format`."""
-    notebooks = tracked_notebooks()
+    notebooks = listed(ROOT, "*.ipynb")
     command = ["nbstripout", "--keep-id", *notebooks]
     return subprocess.run(command, cwd=ROOT, check=False).returncode if notebooks else 0

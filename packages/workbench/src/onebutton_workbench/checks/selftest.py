@@ -6,8 +6,8 @@ The violations are data: `violations.toml` of the workbench and of any other mem
 from __future__ import annotations
 
 import os
-import queue
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,26 +33,18 @@ SHOWN = 2000  # characters of an output that was not what it should be
 
 @dataclass(frozen=True)
 class Violation:
-    """One small thing that a gate must refuse.
+    """One small thing that a gate must refuse."""
 
-    Attributes:
-        what: in words.
-        gates: which gates it proves.
-        press: the command that must turn red; `git commit`, `git push` and `act push` prove hooks and jobs.
-        reasons: patterns that its output must hold, so that it is red for this and not for something else.
-        edits: what to change; each has `file`, and one of `append`, `write`, `delete`, or `find` and `replace`.
-    """
-
-    what: str
-    gates: tuple[str, ...]
-    press: str
-    reasons: tuple[str, ...]
-    edits: tuple[dict[str, Any], ...]
+    what: str  # in words
+    gates: tuple[str, ...]  # those that it proves
+    press: str  # the command that must turn red; `git commit`, `git push` and `act push` prove hooks and jobs
+    reasons: tuple[str, ...] = ()  # patterns that its output must hold, so that it is red for this and nothing else
+    edits: tuple[dict[str, Any], ...] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a violation: `caught`, or why not."""
+    """What became of a violation at one gate; `problem` is empty where it was caught."""
 
     what: str
     gate: str
@@ -85,28 +77,33 @@ def plant(violation: Violation, clone: Path) -> None:
             file.unlink()
             continue
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        if "find" in edit and edit["find"] not in text:
+        if edit.get("find", "") not in text:
             message = f"violation {violation.what!r}: {edit['file']} does not hold {edit['find']!r}, so nothing would be planted"
             raise InputError(message)
         if "find" in edit:
             text = text.replace(edit["find"], edit["replace"])
+        elif "write" in edit:
+            text = edit["write"] * edit.get("times", 1)
         else:
-            text = edit["write"] * edit.get("times", 1) if "write" in edit else text + edit["append"]
+            text += edit["append"]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace(CUT, ""), encoding="utf-8")
 
 
 def make_clone(folder: Path) -> Path:
     """Clone this repo with an environment of its own, results and warm caches, and a remote to push to."""
-    clone, remote = folder / "clone", folder / "remote.git"
+    clone = folder / "clone"
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-    git("switch", "--quiet", "--force-create", "main", folder=clone)
-    git("tag", START, folder=clone)
-    git("init", "--quiet", "--bare", str(remote), folder=folder)
-    git("remote", "set-url", "origin", address(ROOT), folder=clone)
-    git("remote", "add", "planted", str(remote), folder=clone)
-    for key, value in (("user.name", "selftest"), ("user.email", "selftest@localhost")):
-        git("config", key, value, folder=clone)
+    git("init", "--quiet", "--bare", "remote.git", folder=folder)
+    for command in (
+        "switch --quiet --force-create main",
+        f"tag {START}",
+        f"remote set-url origin {address(ROOT)}",
+        "remote add planted ../remote.git",
+        "config user.name selftest",
+        "config user.email selftest@localhost",
+    ):
+        git(*command.split(), folder=clone)
     for cache in WARM:
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, clone / cache)
@@ -116,9 +113,7 @@ def make_clone(folder: Path) -> Path:
         if done.returncode:
             message = f"{button} failed in the temporary clone:\n{done.stdout}"
             raise InputError(message)
-    call(
-        "make gates MEASURE=1", clone
-    )  # and the server; what a busy machine fails, the gates tell again where they are tried
+    call("make gates MEASURE=1", clone)  # what a busy machine fails, the gates tell again where they are tried
     reset(clone)
     return clone
 
@@ -127,32 +122,28 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     """Press a button in a clone, as a person would."""
     # what GitHub says of its own run would make a button behave as in a workflow, where `local` may not be deployed to
     environment = {name: text for name, text in clean_environment().items() if not name.startswith("GITHUB_")}
+    # uv's cache names what it holds by content, so sharing it hides nothing
+    cache = subprocess.run(["uv", "cache", "dir"], env=environment, capture_output=True, text=True, check=True)
+    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": cache.stdout.strip(), "CI": "true"}
     environment["PATH"] = without_tools(ROOT, environment["PATH"])
-    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": uv_cache(), "CI": "true"}
-    if command == "git commit":
+    if not command.startswith("make"):
         git("add", "--all", folder=clone)
     if command in {"git push", "act push"}:
-        git("add", "--all", folder=clone)
         git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "planted", folder=clone)
     programs = {
-        "git commit": ["git", "commit", "--message", "planted"],
-        "git push": ["git", "push", "planted", "HEAD:refs/heads/planted"],
-        "act push": [str(ROOT / ".venv/bin/act"), "push", "--workflows", ".github/workflows/ci.yml"],
+        "git commit": "git commit --message planted",
+        "git push": "git push planted HEAD:refs/heads/planted",
+        "act push": f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml",
     }
-    words = programs.get(command) or command.split()
     return subprocess.run(
-        words, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        shlex.split(programs.get(command, command)),
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
-
-
-def uv_cache() -> str:
-    """Find uv's cache of downloads: what it holds is named by content, so sharing it hides nothing."""
-    return git_free("uv", "cache", "dir")
-
-
-def git_free(*command: str) -> str:
-    """Call a program and return what it prints."""
-    return subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=True).stdout.strip()
 
 
 def reset(clone: Path) -> None:
@@ -162,7 +153,7 @@ def reset(clone: Path) -> None:
 
 
 def prove(violation: Violation, clone: Path) -> list[Outcome]:
-    """Plant a violation, press its button, and judge: red, and for the right reason."""
+    """Plant a violation and press its button: red, and for the right reason; on a clean tree green, or its red proves nothing."""
     begun = time.monotonic()
     try:
         plant(violation, clone)
@@ -172,29 +163,15 @@ def prove(violation: Violation, clone: Path) -> list[Outcome]:
     seconds = time.monotonic() - begun
     missing = [reason for reason in violation.reasons if not re.search(reason, done.stdout)]
     problem = ""
-    if done.returncode == 0:
+    if violation.gates == (CLEAN,):
+        problem = "red without any violation" if done.returncode else ""
+    elif done.returncode == 0:
         problem = "stayed green"
     elif missing:
         problem = f"red, but without {missing[0]!r}"
     if problem:
         problem += f"\n{done.stdout[-SHOWN:]}"
-    by = (
-        violation.press
-        if violation.press.startswith("make")
-        else f"{'hook' if 'git' in violation.press else 'workflow'}: {violation.press}"
-    )
-    return [Outcome(violation.what, gate, by, seconds, problem) for gate in violation.gates]
-
-
-def prove_clean(command: str, clone: Path) -> Outcome:
-    """Press a button on the tree as it is: it must be green, or its red proves nothing."""
-    begun = time.monotonic()
-    try:
-        done = call(command, clone)
-    finally:
-        reset(clone)
-    problem = f"red without any violation\n{done.stdout[-SHOWN:]}" if done.returncode else ""
-    return Outcome("nothing", CLEAN, command, time.monotonic() - begun, problem)
+    return [Outcome(violation.what, gate, violation.press, seconds, problem) for gate in violation.gates]
 
 
 def line(outcome: Outcome) -> str:
@@ -205,24 +182,21 @@ def line(outcome: Outcome) -> str:
 
 def run_all(violations: Sequence[Violation], clones: Sequence[Path]) -> list[Outcome]:
     """Work through everything, each clone doing one thing at a time, and print each outcome as it comes."""
-    free: queue.Queue[Path] = queue.Queue()
-    for clone in clones:
-        free.put(clone)
-    clean = sorted({one.press for one in violations if one.press.startswith("make")})
-
-    def work(task: Violation | str) -> list[Outcome]:
-        clone = free.get()
-        try:
-            outcomes = [prove_clean(task, clone)] if isinstance(task, str) else prove(task, clone)
-        finally:
-            free.put(clone)
-        for outcome in outcomes:
-            print(line(outcome), flush=True)
-        return outcomes
-
+    pressed = sorted({one.press for one in violations if one.press.startswith("make")})
+    clean = [Violation("nothing", (CLEAN,), press) for press in pressed]
     slow_first = sorted(violations, key=lambda one: (one.press == "make lint", one.press))
+    waiting = iter([*clean, *slow_first])  # each clone takes the next from it
+    outcomes: list[Outcome] = []
+
+    def work(clone: Path) -> None:
+        for violation in waiting:
+            for outcome in prove(violation, clone):
+                print(line(outcome), flush=True)
+                outcomes.append(outcome)
+
     with ThreadPoolExecutor(len(clones)) as pool:
-        return [outcome for outcomes in pool.map(work, [*clean, *slow_first]) for outcome in outcomes]
+        list(pool.map(work, clones))
+    return outcomes
 
 
 def selftest() -> int:

@@ -11,18 +11,18 @@
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import edit_yaml, write_texts
-from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.lineage.fingerprint import Lock, data_files, read_lock
+from onebutton_workbench.findings import Finding
+from onebutton_workbench.lineage.fingerprint import data_files, read_lock
 from onebutton_workbench.lineage.imports import Imports, parse, read_imports
 from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_of, dvc_files, paths, read_plan
-from onebutton_workbench.workspace import ROOT, drafts, read_toml
+from onebutton_workbench.workspace import ROOT, read_toml
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
 # What imports or runs code by a name, which nobody can read from the source.
@@ -34,50 +34,43 @@ def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
     place = plan.file.relative_to(root).as_posix()
     if plan.code.get("cmd") != COMMAND or plan.code.get("always_changed") is not True:
         words = (
-            f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so an edit in code would rerun nothing"
+            f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so edits of code would rerun nothing"
         )
         yield Finding("OB101", place, words, "`make format` writes it")
     written = paths(plan.code.get("outs"))
     for stage in (one for one in plan.stages if not one.frozen):
-        unknown = [name for name in stage.modules if not imports.has(name)]
-        if unknown or stage.others or not stage.modules:
-            words = f"stage {stage.name!r} {_unfollowed(stage, unknown)}, so nobody can say when its code has changed"
+        fingerprint = f"{FINGERPRINTS}/{stage.name}"
+        if runs := _unfollowed(stage, imports):
+            words = f"stage {stage.name!r} runs {runs}, so nobody can say when its code has changed"
             yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
         elif stage.unlisted:
-            words = (
-                f"stage {stage.name!r} has `deps: {stage.unlisted}`, which is no list, "
-                "so its fingerprint cannot stand in it"
-            )
+            words = f"stage {stage.name!r} has `deps: {stage.unlisted}`, which is no list, so its fingerprint cannot stand in it"
             yield Finding("OB103", place, words, "write its `deps` as a list, a line for each")
-        elif not stage.has_fingerprint or f"{FINGERPRINTS}/{stage.name}" not in written:
+        elif not stage.has_fingerprint or fingerprint not in written:
             reached = sorted({name.partition(".")[0] for name in imports.reached(stage.modules)[0]})
-            words = (
-                f"stage {stage.name!r} does not depend on its fingerprint {FINGERPRINTS}/{stage.name}, "
-                f"so an edit in {', '.join(reached)} would not rerun it"
-            )
+            cost = f"so an edit in {', '.join(reached)} would not rerun it"
+            words = f"stage {stage.name!r} does not depend on its fingerprint {fingerprint}, {cost}"
             yield Finding("OB103", place, words, "`make format`")
 
 
-def _unfollowed(stage: Stage, unknown: Sequence[str]) -> str:
-    """Say what a stage runs that nobody follows."""
-    if unknown:
-        known = "which only DVC knows once it runs" if "${" in unknown[0] else "which is no module here"
-        return f"runs {unknown[0]}, {known}"
-    if stage.modules:
-        return f"also runs `{stage.others[0]}`, which is no `python -m <module>`"
-    return "runs no `python -m <module>`"
+def _unfollowed(stage: Stage, imports: Imports) -> str:
+    """Say what a stage runs that nobody follows; empty when all of it is followed."""
+    for name in stage.modules:
+        if not imports.has(name):
+            return f"{name}, which {'only DVC knows once it runs' if '${' in name else 'is no module here'}"
+    if stage.others:
+        return f"`{stage.others[0]}`, which is no `python -m <module>`"
+    return "" if stage.modules else "no `python -m <module>`"
 
 
-def check_imports(plans: Iterable[Plan], imports: Imports, root: Path) -> Iterator[Finding]:
+def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
     """Find what stages reach that no fingerprint can hold."""
-    entries = {name for plan in plans for stage in plan.stages for name in stage.modules if imports.has(name)}
-    reached = sorted(imports.reached(entries)[0])
-    lock = read_lock(root)
+    reached = sorted(imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})[0])
     for name in reached:
         yield from _imports_by_name(imports.files[name], root)
-        yield from _unlocked_imports(name, imports, lock, root)
+        yield from _unlocked_imports(name, imports, root)
     for folder in sorted({imports.files[name].parent for name in reached}):
-        for file in sorted(file for file in data_files(folder) if file.suffix == ".py"):
+        for file in (file for file in data_files(folder) if file.suffix == ".py"):
             words = (
                 "lies in a folder without `__init__.py`, so what it imports is not followed and would rerun no stage"
             )
@@ -91,35 +84,24 @@ def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
     for node in ast.walk(parse(file)):
         named = getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))  # of use, call and import
         if named in BY_NAME and not isinstance(node, ast.FunctionDef):
-            words = (
-                f"uses `{named}`; what it brings in is known only when it runs, so an edit there would rerun no stage"
-            )
             place = f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
-            yield Finding(
-                "OB104", place, words, "write `import package.module`, inside a function where it must be late"
-            )
+            words = f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
+            mend = "write `import package.module`, inside a function where it must be late"
+            yield Finding("OB104", place, words, mend)
 
 
-def _unlocked_imports(name: str, imports: Imports, lock: Lock, root: Path) -> Iterator[Finding]:
-    """Find what a module imports from no distribution of `uv.lock`."""
-    asked = imports.graph.find_modules_directly_imported_by(name) & imports.third_party
+def _unlocked_imports(name: str, imports: Imports, root: Path) -> Iterator[Finding]:
+    """Find what a module imports from no distribution of `uv.lock`, and what deptry is not told to pass over."""
+    lock = read_lock(root)
     place = imports.files[name].relative_to(root)
+    asked = imports.graph.find_modules_directly_imported_by(name) & imports.third_party
     for package in sorted(one for one in asked if not lock.brings(one)):
-        if package not in _may_be_missing(root.joinpath(*place.parts[:2], "pyproject.toml")):
+        deptry = read_toml(root.joinpath(*place.parts[:2], "pyproject.toml")).get("tool", {}).get("deptry", {})
+        if package not in deptry.get("per_rule_ignores", {}).get("DEP001", []):
             line = imports.graph.get_import_details(importer=name, imported=package)[0]["line_number"]
-            yield Finding(
-                "OB104",
-                f"{place.as_posix()}:{line}",
-                f"imports {package}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage",
-                f"`make add PACKAGE=... MEMBER={place.parts[1]}`, or list it as DEP001 in the member's pyproject.toml",
-            )
-
-
-def _may_be_missing(pyproject: Path) -> list[str]:
-    """Read which packages a member imports without declaring them, as deptry is told."""
-    rules = read_toml(pyproject).get("tool", {}).get("deptry", {}).get("per_rule_ignores", {})
-    found: list[str] = rules.get("DEP001", [])
-    return found
+            words = f"imports {package}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage"
+            mend = f"`make add PACKAGE=... MEMBER={place.parts[1]}`, or list it as DEP001 in the member's own settings"
+            yield Finding("OB104", f"{place.as_posix()}:{line}", words, mend)
 
 
 def check_all(root: Path = ROOT) -> list[Finding]:
@@ -129,65 +111,44 @@ def check_all(root: Path = ROOT) -> list[Finding]:
     for file in dvc_files(root):
         try:
             plan = read_plan(file)
-            found = [*check(plan, imports, root), *check_imports([plan], imports, root)]
+            findings += [*check(plan, imports, root), *check_imports(plan, imports, root)]
         except InputError as error:
             words = f"cannot be followed: {str(error).replace(f'{root}/', '')}"
-            found = [Finding("OB104", file.relative_to(root).as_posix(), words, "the line that it names")]
-        findings += [finding for finding in found if finding not in findings]  # two pipelines may reach one module
-    return findings
+            findings.append(Finding("OB104", file.relative_to(root).as_posix(), words, "the line that it names"))
+    return list(dict.fromkeys(findings))  # two pipelines may reach one module
 
 
 def mend(dvc_yaml: Path) -> bool:
-    """Give a `dvc.yaml` its stage `code`, and every stage its fingerprint, keeping comments and order.
-
-    Returns:
-        Whether the file was changed.
-    """
-    changes: list[bool] = []
-    text = edit_yaml(dvc_yaml.read_text(encoding="utf-8"), lambda content: changes.append(_complete(content)))
-    if not any(changes):
+    """Give a `dvc.yaml` its stage `code`, and every stage its fingerprint, keeping comments and order; say if it changed."""
+    before = dvc_yaml.read_text(encoding="utf-8")
+    if edit_yaml(before, lambda _: None) == (text := edit_yaml(before, _complete)):
         return False
     write_texts(dvc_yaml.parent, {dvc_yaml.name: text})
     return True
 
 
-def _complete(content: Any) -> bool:
-    """Add what the rules ask for; say whether anything was added. What is no list is left to a person."""
-    changed = False
+def _complete(content: Any) -> None:
+    """Add what the rules ask for; what is no list is left to a person."""
     if not content.get("stages"):
         content["stages"] = {}
     stages = content["stages"]
     if "code" not in stages:
-        code = {"cmd": COMMAND, "always_changed": True, "outs": []}
+        code: dict[str, Any] = {}
         stages.insert(0, "code", code) if hasattr(stages, "insert") else stages.update(code=code)
-        changed = True
-    for key, wanted in (("cmd", COMMAND), ("always_changed", True)):
-        if stages["code"].get(key) != wanted:
-            stages["code"][key], changed = wanted, True
+    code = stages["code"]
+    code.update(cmd=COMMAND, always_changed=True)
+    outs = code.setdefault("outs", [])
     for name, stage in stages.items():
-        body = body_of(stage)
-        if name != "code" and "cmd" in body and not body.get("frozen") and isinstance(body.get("deps") or [], list):
-            changed |= _complete_stage(f"{FINGERPRINTS}/{name}", body, stages["code"])
-    return changed
-
-
-def _complete_stage(fingerprint: str, body: Any, code: Any) -> bool:
-    changed = False
-    if fingerprint not in paths(code.setdefault("outs", [])):
-        code["outs"].append({fingerprint: {"cache": False}})
-        changed = True
-    if fingerprint not in paths(body.get("deps")):
-        if not body.get("deps"):
-            body.pop("deps", None)
-            body.insert(list(body).index("cmd") + 1, "deps", [])
-        body["deps"].insert(0, fingerprint)
-        changed = True
-    return changed
-
-
-def lint() -> int:
-    """Print what breaks a rule; a part of `make lint`."""
-    return tell(check_all(), "every stage depends on the code behind it", drafts())
+        body, fingerprint = body_of(stage), f"{FINGERPRINTS}/{name}"
+        if name == "code" or "cmd" not in body or body.get("frozen") or not isinstance(body.get("deps") or [], list):
+            continue
+        if fingerprint not in paths(outs):
+            outs.append({fingerprint: {"cache": False}})
+        if fingerprint not in paths(body.get("deps")):
+            if not body.get("deps"):
+                body.pop("deps", None)
+                body.insert(list(body).index("cmd") + 1, "deps", [])
+            body["deps"].insert(0, fingerprint)
 
 
 def mend_all() -> int:
@@ -199,4 +160,4 @@ def mend_all() -> int:
 
 
 if __name__ == "__main__":
-    run_stage(lambda: sys.exit(lint()))
+    hold(check_all, "every stage depends on the code behind it")

@@ -14,21 +14,22 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import run_stage
+from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import read_yaml
-from onebutton_workbench.findings import Finding, tell
+from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT
 
 # `WHY="$WHY"` hands a variable of the step over: the shell keeps it one word, and the Makefile never expands a value
 PRESS = re.compile(r"make( [a-z][a-z-]*| [A-Z]+=[\w.-]+| ([A-Z]+)=\"\$\2\")+")
 HANDED_OVER = re.compile(r'="\$([A-Z]+)"')
-WEAK = re.compile(r"\|\||;|\||\\$|&&")
+WEAK = re.compile(r"^-|\|\||;|\||\\$|&&")
+TARGET = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
 IN_YAML_ON_IS_TRUE = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
+UNSEEN = "has `continue-on-error`, so its failure would show green"
 
 
 def check_workflow(path: Path, place: str) -> Iterator[Finding]:
@@ -36,25 +37,18 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
     content: dict[Any, Any] = read_yaml(path)
     triggers = content.get(IN_YAML_ON_IS_TRUE) or content.get("on") or {}
     for name, options in triggers.items() if isinstance(triggers, dict) else ():
-        filters = {"paths", "paths-ignore"} & set(options if isinstance(options, dict) else ())  # `schedule` has a list
-        if filters:
-            skips = f"`on.{name}.{min(filters)}` skips it for some files"
-            words = f"{skips}: a required check then never comes, and act ignores the filter"
+        given = options if isinstance(options, dict) else {}  # `schedule` has a list
+        for key in sorted({"paths", "paths-ignore"} & given.keys()):
+            words = f"`on.{name}.{key}` skips it for some files: a required check then never comes, and act ignores the filter"
             yield Finding("OB202", place, words, "take the filter out; `make test AFFECTED=1` chooses what to run")
     for name, job in content.get("jobs", {}).items():
-        yield from _check_job(name, job, place)
-
-
-def _check_job(name: str, job: dict[str, Any], place: str) -> Iterator[Finding]:
-    missing = [key for key in ("timeout-minutes", "permissions") if key not in job]
-    if missing:
-        words = f"job {name!r} has no `{'`, no `'.join(missing)}`: it could hang for six hours, or do all that its token may"
-        yield Finding("OB205", place, words, "write it into the job")
-    if "continue-on-error" in job:
-        yield Finding(
-            "OB204", place, f"job {name!r} has `continue-on-error`, so its failure would show green", "take it out"
-        )
-    yield from check_steps(job.get("steps", []), place)
+        if missing := [key for key in ("timeout-minutes", "permissions") if key not in job]:
+            lacks = "`, no `".join(missing)
+            words = f"job {name!r} has no `{lacks}`: it could hang for six hours, or do all that its token may"
+            yield Finding("OB205", place, words, "write it into the job")
+        if "continue-on-error" in job:
+            yield Finding("OB204", place, f"job {name!r} {UNSEEN}", "take it out")
+        yield from check_steps(job.get("steps", []), place)
 
 
 def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
@@ -69,50 +63,36 @@ def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
             words = f"the step `{command}` hands over {min(missing)}, which its own `env` does not set"
             yield Finding("OB201", place, words, f"write `{min(missing)}: ${{{{ … }}}}` under the step's `env`")
         if "continue-on-error" in step:
-            yield Finding(
-                "OB204", place, "a step has `continue-on-error`, so its failure would show green", "take it out"
-            )
+            yield Finding("OB204", place, f"a step {UNSEEN}", "take it out")
         for key, value in step.get("with", {}).items():
             if key.endswith("version") and isinstance(value, float):
                 words = f"`{key}: {value}` is a number to YAML, where 3.10 is 3.1"
                 yield Finding("OB203", place, words, f'quote it: `{key}: "{value}"`')
 
 
-def check_makefile(text: str, place: str = "Makefile") -> Iterator[Finding]:
+def check_makefile(text: str) -> Iterator[Finding]:
     """Hold the Makefile to the rules."""
-    targets = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
     above = ""
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.startswith("\t"):
-            command = line[1:].lstrip("@")
-            if command.startswith("-") or WEAK.search(command):
-                words = f"`{command.strip()}` is not one simple command, so a failure in it could be lost"
-                yield Finding(
-                    "OB211",
-                    f"{place}:{number}",
-                    words,
-                    "one command a line; more than that belongs into a module with a test",
-                )
-        elif (target := targets.match(line)) and "##" not in target["rest"] and not above.startswith("# "):
+        place = f"Makefile:{number}"
+        command = line[1:].lstrip("@") if line.startswith("\t") else ""
+        if WEAK.search(command):
+            words = f"`{command.strip()}` is not one simple command, so a failure in it could be lost"
+            yield Finding("OB211", place, words, "one command a line; more than that belongs into a module with a test")
+        elif (target := TARGET.match(line)) and "##" not in target["rest"] and not above.startswith("# "):
             words = f"the button {target['name']!r} has no help line, so nobody will find it"
-            yield Finding("OB212", f"{place}:{number}", words, "write `## what it does` behind it")
+            yield Finding("OB212", place, words, "write `## what it does` behind it")
         above = line
 
 
-def check_all(root: Path = ROOT) -> list[Finding]:
+def check_all(root: Path = ROOT) -> Iterator[Finding]:
     """Hold every workflow, local action and the Makefile to the rules."""
-    findings: list[Finding] = []
     for path in sorted((root / ".github/workflows").glob("*.y*ml")):
-        findings += check_workflow(path, path.relative_to(root).as_posix())
+        yield from check_workflow(path, path.relative_to(root).as_posix())
     for path in sorted((root / ".github/actions").glob("*/action.y*ml")):
-        findings += check_steps(read_yaml(path)["runs"].get("steps", []), path.relative_to(root).as_posix())
-    return [*findings, *check_makefile((root / "Makefile").read_text(encoding="utf-8"))]
-
-
-def lint() -> int:
-    """Print what breaks a rule; a part of `make lint`."""
-    return tell(check_all(), "workflows press buttons, and no failure is lost")
+        yield from check_steps(read_yaml(path)["runs"].get("steps", []), path.relative_to(root).as_posix())
+    yield from check_makefile((root / "Makefile").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    run_stage(lambda: sys.exit(lint()))
+    hold(check_all, "workflows press buttons, and no failure is lost")

@@ -23,35 +23,31 @@ from onebutton_workbench.workspace import pipelines
 
 @dataclass(frozen=True)
 class Access:
-    """Whether one source can be read from here.
-
-    Attributes:
-        words: what was seen; when it was not read why, whom to ask, and what works meanwhile.
-    """
+    """Whether one source can be read from here."""
 
     source: str
     has: bool
-    words: str
+    words: str  # what was seen; when it was not read why, whom to ask, and what works meanwhile
 
 
 def try_sources(root: Path) -> Iterator[Access]:
     """Read every source that a contract of a pipeline names, and compare its SHA-256."""
-    for pipeline in pipelines(root):
-        for file in sorted((root / "pipelines" / pipeline / "contracts").glob("*.odcs.yaml")):
-            name = f"source {pipeline}/{file.name.removesuffix('.odcs.yaml')}"
-            try:
-                contract = load_contract(file)
-            except InputError as error:
-                yield Access(name, has=False, words=f"{error}. `make lint` says more")
-                continue
-            if "sourceDistribution" not in contract.properties:
-                continue  # made by a stage, or kept in the remote
-            try:
-                pinned_source(contract)
-                yield Access(name, has=True, words=f"has, in {contract.properties['sourceDistribution']}")
-            except InputError as error:
-                whom = f"Ask {contract.owner}{f': {contract.access}' if contract.access else ''}"
-                yield Access(name, has=False, words=f"has not: {error}. {whom}.{meanwhile(root, pipeline)}")
+    for file in sorted(root.glob("pipelines/*/contracts/*.odcs.yaml")):
+        pipeline = file.parents[1].name
+        name = f"source {pipeline}/{file.name.removesuffix('.odcs.yaml')}"
+        try:
+            contract = load_contract(file)
+        except InputError as error:
+            yield Access(name, has=False, words=f"{error}. `make lint` says more")
+            continue
+        if "sourceDistribution" not in contract.properties:
+            continue  # made by a stage, or kept in the remote
+        try:
+            pinned_source(contract)
+            yield Access(name, has=True, words=f"has, in {contract.properties['sourceDistribution']}")
+        except InputError as error:
+            whom = f"Ask {contract.owner}{f': {contract.access}' if contract.access else ''}"
+            yield Access(name, has=False, words=f"has not: {error}. {whom}.{meanwhile(root, pipeline)}")
 
 
 def try_remote(root: Path) -> Access:
@@ -103,6 +99,5 @@ def _try_environment(name: str, environment: Environment, pipeline: str, root: P
 
 def meanwhile(root: Path, pipeline: str) -> str:
     """Say what works without access; nothing when the pipeline has no dummy data."""
-    if not (root / "pipelines" / pipeline / "dummy.yaml").is_file():
-        return ""
-    return f" Meanwhile `make run DATA=dummy PIPELINE={pipeline}` works"
+    has_dummy = (root / "pipelines" / pipeline / "dummy.yaml").is_file()
+    return f" Meanwhile `make run DATA=dummy PIPELINE={pipeline}` works" if has_dummy else ""

@@ -8,12 +8,12 @@ DVC's cache does not hold is never touched, its author says which is meant.
 from __future__ import annotations
 
 import json
-import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from posixpath import join, normpath
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UNSAVED, call_dvc, compare, configured, why
+from onebutton_workbench.data.storage import MISSING, UNSAVED, call_dvc, configured, why
 from onebutton_workbench.git import holds, names, shortened
 from onebutton_workbench.lineage.stages import read_stages
 from onebutton_workbench.lineage.tracked_data import Tracked, signature, tracked
@@ -22,32 +22,34 @@ NOTES = ".dvc/tmp/onebutton-data.json"  # what was found right, so that DVC is n
 
 
 def bring(root: Path, pipeline: str = "") -> None:
-    """Put the committed data in place where that of an earlier commit lies, or none.
-
-    Args:
-        root: of the checkout.
-        pipeline: whose data; when empty, that of all.
+    """Put the committed data of a pipeline, or of all, in place where that of an earlier commit lies, or none.
 
     Raises:
         InputError: it is not here, or your own data, which stays, lies in its place.
     """
     if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
         return  # nothing is committed yet, or this is no checkout
-    edited = set(names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root))
-    known = [
+    edited = names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root)
+    notes = _read_notes(root)
+    unsure = [
         one
         for one in tracked(root)
         if one.md5
         and (one.file not in edited or not (root / one.path).exists())
         and (not pipeline or _concerns(one, pipeline, root))
+        and notes.get(one.path) != _note(one, root)
     ]
-    notes = _read_notes(root)
-    unsure = [one for one in known if notes.get(one.path) != _note(one, root)]
     if not unsure:
         return
-    differ, away = compare([one.path for one in unsure], root)
-    _check_here([one for one in unsure if one.path in differ & away], root)
-    _check_out([one for one in unsure if one.path in differ], root)
+    here = {one.path for one in unsure if (root / one.path).exists()}
+    done = call_dvc("checkout", *[one.file for one in unsure], root=root)
+    said = (done.stdout + done.stderr).splitlines()
+    named = [one for one in unsure if any(one.path in line for line in said)]
+    if done.returncode:
+        message = f"{_in_the_way(named or unsure, here, done.stderr, root)}. No stage was run"
+        raise InputError(message)
+    for one in named:
+        print(f"run: {one.path} is now the one that {one.file} names", flush=True)
     notes |= {one.path: _note(one, root) for one in unsure}
     (root / NOTES).parent.mkdir(parents=True, exist_ok=True)
     (root / NOTES).write_text(json.dumps(notes), encoding="utf-8")
@@ -56,41 +58,27 @@ def bring(root: Path, pipeline: str = "") -> None:
 def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
     """Whether data belongs to a pipeline or is read by a stage of it."""
     folder = f"pipelines/{pipeline}"
-    stages = read_stages(root / folder / "dvc.yaml")
-    deps = (posixpath.normpath(posixpath.join(folder, dep)) for stage in stages for dep in stage.deps)
-    read = (dep == one.path or dep.startswith(f"{one.path}/") or one.path.startswith(f"{dep}/") for dep in deps)
+    deps = (normpath(join(folder, dep)) for stage in read_stages(root / folder / "dvc.yaml") for dep in stage.deps)
+    read = (f"{one.path}/".startswith(f"{dep}/") or dep.startswith(f"{one.path}/") for dep in deps)
     return one.path.startswith(f"{folder}/") or any(read)
 
 
-def _check_here(away: Sequence[Tracked], root: Path) -> None:
-    """Refuse to run where committed data must be fetched first."""
-    if not away:
-        return
+def _in_the_way(some: Sequence[Tracked], here: Collection[str], said: str, root: Path) -> str:
+    """Say why DVC, which never replaces what its cache does not hold, could not put data in place, what lay there or not."""
+    first = some[0]
+    if UNSAVED in said:
+        return (
+            f"{first.path}: not what {first.file} names, and there is no other copy. To take yours on purpose, "
+            f"`dvc add {first.path}` (a table of another source: `make data-add`); to take the committed one, "
+            "move yours away and press `make pull`"
+        )
+    if not any(words in said for words in MISSING):
+        return f"DVC does not put {first.path} in place: {why(said)}. Perhaps `make pull` does"
     remote = configured(root)
-    first = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
-    other = (root / away[0].path).exists()
-    what = "is another than the committed one, which is not here" if other else "is not here"
-    paths = shortened([one.path for one in away])
-    message = f"{paths}, which {away[0].file} names, {what}: {first}`make pull` fetches it. No stage was run"
-    raise InputError(message)
-
-
-def _check_out(some: Sequence[Tracked], root: Path) -> None:
-    """Have DVC put committed data in place; it refuses to replace what its cache does not hold."""
-    for one in some:
-        done = call_dvc("checkout", one.file, root=root)
-        said = done.stdout + done.stderr
-        if UNSAVED in said:
-            message = (
-                f"{one.path}: not what {one.file} names, and there is no other copy. To take yours on purpose, "
-                f"`dvc add {one.path}` (a table of another source: `make data-add`); to take the committed one, "
-                "move yours away and press `make pull`. No stage was run"
-            )
-            raise InputError(message)
-        if done.returncode:
-            message = f"DVC does not put {one.path} in place: {why(said)}. Perhaps `make pull` does"
-            raise InputError(message)
-        print(f"run: {one.path} is now the one that {one.file} names", flush=True)
+    ask = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
+    what = "is another than the committed one, which is not here" if first.path in here else "is not here"
+    paths = shortened([one.path for one in some])
+    return f"{paths}, which {first.file} names, {what}: {ask}`make pull` fetches it"
 
 
 def _note(one: Tracked, root: Path) -> str:

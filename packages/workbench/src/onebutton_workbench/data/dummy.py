@@ -14,139 +14,30 @@ from typing import Any
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dummy.description import describe, read_description, write_description
 from onebutton_contracts.dummy.generation import generate
-from onebutton_contracts.dummy.plan import Plan, contracts_of, load_plan
+from onebutton_contracts.dummy.plan import contracts_of, load_plan
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_tracking.results import produced_files
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import edit_yaml
-from onebutton_workbench.git import names
-from onebutton_workbench.lineage.stages import FINGERPRINTS
-from onebutton_workbench.workspace import ROOT, pipelines
+from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.stages import FINGERPRINTS, paths
+from onebutton_workbench.workspace import ROOT
 
-PLACE = Path(".dummy")
+PLACE = ROOT / ".dummy"
 DESCRIPTION = "dummy.json"
 DEFAULT_ROWS = 50_000
 ROWS = ".rows"  # in the copy: how many were drawn, which stays until another number is typed
 
 
-def folder_of(pipeline: str, root: Path = ROOT) -> Path:
+def with_plan() -> list[str]:
+    """List the pipelines that have a plan for dummy data."""
+    return sorted(file.parent.name for file in ROOT.glob("pipelines/*/dummy.yaml"))
+
+
+def folder_of(pipeline: str) -> Path:
     """Return where the dummy copy of a pipeline is; its name says so wherever it is shown, in MLflow too."""
-    return root / PLACE / f"{pipeline}-dummy"
-
-
-def make(pipeline: str, rows: int, root: Path = ROOT) -> Path:
-    """Copy a pipeline without the stage that takes real data in, and draw the tables that it would have taken.
-
-    Raises:
-        InputError: the pipeline has no plan or no description, or they do not fit, or git refuses.
-    """
-    source, target = root / "pipelines" / pipeline, folder_of(pipeline, root)
-    plan = load_plan(source)
-    tables = generate(plan, read_description(source / DESCRIPTION), contracts_of(plan, source), rows)
-    copy_sources(source, target)
-    drop_stage(target / "dvc.yaml", plan.replaces)
-    for file in (target / "contracts").glob("*.odcs.yaml"):
-        relax(file)
-    for name, contract in contracts_of(plan, target).items():
-        write_parquet(tables[name], target / plan.tables[name].file, contract)
-    (target / ROWS).write_text(str(rows), encoding="utf-8")
-    if not (target / ".dvc").is_dir():
-        call(["dvc", "init", "--quiet", "--no-scm"], target)
-    return target
-
-
-def copy_sources(source: Path, target: Path) -> None:
-    """Copy what stages read of a pipeline in git, not their code and results; what was copied before goes first."""
-    shutil.rmtree(target / "contracts", ignore_errors=True)
-    results = {path.as_posix() for path in produced_files(source)}
-    listed = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=source)
-    for name in listed:
-        kept = not name.startswith(("src/", "tests/")) and name not in results
-        if kept and (source / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / name, target / name)
-
-
-def drop_stage(dvc_yaml: Path, stage: str) -> None:
-    """Take a stage out of a `dvc.yaml`; what it wrote is then a file like any other."""
-
-    def change(content: Any) -> None:
-        if stage not in content["stages"]:
-            message = f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced"
-            raise InputError(message)
-        del content["stages"][stage]
-        code = content["stages"]["code"]
-        fingerprint = f"{FINGERPRINTS}/{stage}"  # an out is a path, or a path with settings
-        code["outs"] = [out for out in code["outs"] if fingerprint not in ([out] if isinstance(out, str) else out)]
-
-    dvc_yaml.write_text(edit_yaml(dvc_yaml.read_text(encoding="utf-8"), change), encoding="utf-8")
-
-
-def relax(file: Path) -> None:
-    """Let a contract of dummy data hold for any number of rows; every other rule stays."""
-
-    def change(content: Any) -> None:
-        rules = (rule for table in content["schema"] for rule in table.get("quality", []))
-        for rule in (rule for rule in rules if rule.get("metric") == "rowCount"):
-            for key in [key for key in rule if key.startswith("mustBe")]:
-                del rule[key]
-            rule["mustBeGreaterOrEqualTo"] = 1
-
-    file.write_text(edit_yaml(file.read_text(encoding="utf-8"), change), encoding="utf-8")
-
-
-def call(command: list[str], folder: Path) -> None:
-    """Call a program in the copy.
-
-    Raises:
-        InputError: it failed; it said why.
-    """
-    if subprocess.run(command, cwd=folder, env=clean_environment(), check=False).returncode:
-        message = f"{' '.join(command)} failed in {folder} and says why above"
-        raise InputError(message)
-
-
-def describe_tables(pipeline: str, root: Path = ROOT) -> None:
-    """Fit the description of a pipeline's tables; needs the real ones.
-
-    Raises:
-        InputError: a table is not here, or the plan does not fit.
-    """
-    source = root / "pipelines" / pipeline
-    plan = load_plan(source)
-    contracts = contracts_of(plan, source)
-    tables = {
-        name: read_parquet(source / table.file, contracts[name].name, contracts[name].major)
-        for name, table in plan.tables.items()
-    }
-    write_description(describe(plan, tables, contracts), source / DESCRIPTION)
-
-
-def judge(pipeline: str, root: Path = ROOT) -> dict[str, Any]:
-    """Compare dummy data with the real data, beside rows made of the contract alone and columns shuffled one by one.
-
-    Raises:
-        InputError: the real table is not here, or the stage that makes the dummy one failed.
-    """
-    from onebutton_contracts.samples import sample
-    from onebutton_evaluation.fidelity import Task, measure, shuffled
-
-    source, target = root / "pipelines" / pipeline, folder_of(pipeline, root)
-    plan: Plan = load_plan(source)
-    judged = plan.fidelity
-    call(["dvc", "repro", "--quiet", judged.stage], target)
-    contract = load_contract(source / judged.contract)
-    real, dummy = (read_parquet(place / judged.file, contract.name, contract.major) for place in (source, target))
-    task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
-    columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
-    some = real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed)
-    made = {
-        "copula": dummy,
-        "contract only": sample(contract, dummy.height, plan.seed),
-        "shuffled columns": shuffled(some, plan.seed),
-    }
-    return {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in made.items()}
+    return PLACE / f"{pipeline}-dummy"
 
 
 def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
@@ -160,33 +51,118 @@ def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
     Raises:
         InputError: a table or the plan is not here, or a stage failed.
     """
+    source, target = ROOT / "pipelines" / pipeline, folder_of(pipeline)
     if fit:
-        describe_tables(pipeline)
+        describe_tables(source)
         print(f"run: described in pipelines/{pipeline}/{DESCRIPTION}; read it before you commit it", flush=True)
-    before = folder_of(pipeline) / ROWS
+    before = target / ROWS
     rows = rows or (int(before.read_text(encoding="utf-8")) if before.is_file() else DEFAULT_ROWS)
-    folder = make(pipeline, rows)
-    print(f"run: {rows:,} rows a table in {folder.relative_to(ROOT)}", flush=True)
-    call(["dvc", "repro"], folder)
-    print(f"run: {pipeline} ran on DUMMY data in {folder.relative_to(ROOT)}", flush=True)
-    return tell(judge(pipeline), pipeline) if fit else True
+    make(source, target, rows)
+    print(f"run: {rows:,} rows a table in {target.relative_to(ROOT)}", flush=True)
+    call_dvc("repro", folder=target)
+    print(f"run: {pipeline} ran on DUMMY data in {target.relative_to(ROOT)}", flush=True)
+    return judge(source, target) if fit else True
 
 
-def tell(found: dict[str, Any], pipeline: str) -> bool:
-    """Print the report, keep it as JSON, and say whether the copy keeps every gate."""
+def describe_tables(source: Path) -> None:
+    """Fit the description of a pipeline's tables; needs the real ones."""
+    plan = load_plan(source)
+    contracts = contracts_of(plan, source)
+    tables = {
+        name: read_parquet(source / table.file, contracts[name].name, contracts[name].major)
+        for name, table in plan.tables.items()
+    }
+    write_description(describe(plan, tables, contracts), source / DESCRIPTION)
+
+
+def make(source: Path, target: Path, rows: int) -> None:
+    """Copy a pipeline without the stage that takes real data in, and draw the tables that it would have taken."""
+    plan = load_plan(source)
+    tables = generate(plan, read_description(source / DESCRIPTION), contracts_of(plan, source), rows)
+    copy_sources(source, target)
+    drop_stage(target / "dvc.yaml", plan.replaces)
+    for file in (target / "contracts").glob("*.odcs.yaml"):
+        relax(file)
+    for name, contract in contracts_of(plan, target).items():
+        write_parquet(tables[name], target / plan.tables[name].file, contract)
+    (target / ROWS).write_text(str(rows), encoding="utf-8")
+    if not (target / ".dvc").is_dir():
+        call_dvc("init", "--quiet", "--no-scm", folder=target)
+
+
+def copy_sources(source: Path, target: Path) -> None:
+    """Copy what stages read of a pipeline in git, not their code and results; what was copied before goes first."""
+    shutil.rmtree(target / "contracts", ignore_errors=True)
+    results = {path.as_posix() for path in produced_files(source)}
+    for name in listed(source):
+        if not name.startswith(("src/", "tests/")) and name not in results:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / name)
+
+
+def drop_stage(dvc_yaml: Path, stage: str) -> None:
+    """Take a stage out of a `dvc.yaml`; what it wrote is then a file like any other."""
+
+    def change(content: Any) -> None:
+        if stage not in content["stages"]:
+            message = f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced"
+            raise InputError(message)
+        del content["stages"][stage]
+        code = content["stages"]["code"]
+        code["outs"] = [out for out in code["outs"] if paths([out]) != [f"{FINGERPRINTS}/{stage}"]]
+
+    dvc_yaml.write_text(edit_yaml(dvc_yaml.read_text(encoding="utf-8"), change), encoding="utf-8")
+
+
+def relax(file: Path) -> None:
+    """Let a contract of dummy data hold for any number of rows; every other rule stays."""
+
+    def change(content: Any) -> None:
+        for rule in (rule for table in content["schema"] for rule in table.get("quality", [])):
+            if rule.get("metric") == "rowCount":
+                for key in [key for key in rule if key.startswith("mustBe")]:
+                    del rule[key]
+                rule["mustBeGreaterOrEqualTo"] = 1
+
+    file.write_text(edit_yaml(file.read_text(encoding="utf-8"), change), encoding="utf-8")
+
+
+def call_dvc(*words: str, folder: Path) -> None:
+    """Call DVC in the copy; what it says is shown as it comes."""
+    if subprocess.run(["dvc", *words], cwd=folder, env=clean_environment(), check=False).returncode:
+        message = f"dvc {' '.join(words)} failed in {folder} and says why above"
+        raise InputError(message)
+
+
+def judge(source: Path, target: Path) -> bool:
+    """Compare dummy data with the real data, beside rows made of the contract alone and columns shuffled one by one.
+
+    Prints the report, keeps it as JSON, and says whether the copy keeps every gate.
+    """
+    from onebutton_contracts.samples import sample
+    from onebutton_evaluation.fidelity import Task, measure, shuffled
+
+    plan = load_plan(source)
+    judged = plan.fidelity
+    call_dvc("repro", "--quiet", judged.stage, folder=target)
+    contract = load_contract(source / judged.contract)
+    real, dummy = (read_parquet(place / judged.file, contract.name, contract.major) for place in (source, target))
+    task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
+    columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
+    some = real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed)
+    compared = {
+        "copula": dummy,
+        "contract only": sample(contract, dummy.height, plan.seed),
+        "shuffled columns": shuffled(some, plan.seed),
+    }
+    found = {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in compared.items()}
     report = {name: {key: round(number, 4) for key, number in vars(one).items()} for name, one in found.items()}
-    file = ROOT / "pipelines" / pipeline / "dummy-fidelity.json"
-    file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    columns = list(next(iter(report.values())))
-    print(f"| dummy data | {' | '.join(columns)} |\n|---|{'--:|' * len(columns)}")
+    (source / "dummy-fidelity.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    measures = list(report["copula"])
+    print(f"| dummy data | {' | '.join(measures)} |\n|---|{'--:|' * len(measures)}")
     for name, numbers in report.items():
         print(f"| {name} | {' | '.join(f'{number:.4f}' for number in numbers.values())} |")
     gates = found["copula"].gates
     for gate, holds in gates.items():
         print(f"  {'passed' if holds else 'failed'}  {gate}")
     return all(gates.values())
-
-
-def with_plan(root: Path = ROOT) -> list[str]:
-    """List the pipelines that have a plan for dummy data."""
-    return [name for name in pipelines(root) if (root / "pipelines" / name / "dummy.yaml").is_file()]

@@ -5,7 +5,6 @@ What comes in is a stranger's, so nothing is kept until all of it is known, and 
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
 import tempfile
@@ -15,34 +14,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.sources import sha256
 from onebutton_workbench.data.storage import call_dvc
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 CHUNK = 1 << 20
 SECONDS = 60  # without an answer
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+NO_URL = "URL must begin with https:// or http://; of a file here FILE= names the path"
+NO_HASH = (
+    "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
+    "`sha256sum` prints them. They tell a changed file from the one that you looked at"
+)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be taken in.
+    """What is to be taken in."""
 
-    Attributes:
-        source: an address, or the path of a file.
-        sha256: that the source must have, as hexadecimal text.
-        license: as SPDX names it.
-        limit: most bytes, of what is fetched and of what is unpacked.
-    """
-
-    source: str
-    sha256: str
-    license: str
+    source: str  # an address, or the path of a file
+    sha256: str  # that the source must have, as hexadecimal text
+    license: str  # as SPDX names it
     name: str
     pipeline: str
-    limit: int
+    limit: int  # most bytes, of what is fetched and of what is unpacked
 
     @property
     def is_url(self) -> bool:
@@ -52,16 +51,14 @@ class Request:
     @property
     def public_source(self) -> str:
         """The source as it may stand in git: without password, signature or folders of this machine."""
-        if not self.is_url:
-            return self.called
         parts = urlsplit(self.source)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return address if self.is_url else self.called
 
     @property
     def called(self) -> str:
         """The file's own name."""
-        path = urlsplit(self.source).path if self.is_url else self.source
-        return Path(path).name or "the file"
+        return Path(urlsplit(self.source).path if self.is_url else self.source).name or "the file"
 
 
 def read_request(  # noqa: PLR0913  a table has as many facts
@@ -72,27 +69,18 @@ def read_request(  # noqa: PLR0913  a table has as many facts
     Raises:
         InputError: a value is missing or wrong, or the pipeline has a table of that name.
     """
-    if not pipeline:
-        known = ", ".join(pipelines(root)) or "(none yet)"
-        message = f"PIPELINE= says which pipeline takes the table in. It can be: {known}"
-        raise InputError(message)
+    known = ", ".join(pipelines(root)) or "(none yet)"
+    for good, message in (
+        (pipeline, f"PIPELINE= says which pipeline takes the table in. It can be: {known}"),
+        (bool(url) != bool(file), "say where the table is: URL=https://... or FILE=path, one of them"),
+        (not url or url.startswith(("https://", "http://")), NO_URL),
+        (limit >= 1, f"LIMIT must be a whole number of MB from 1 on, it is {limit}"),
+        (re.fullmatch(r"[0-9a-fA-F]{64}", sha256), NO_HASH),
+        (NAME.fullmatch(name), f"NAME= must be a name in small letters, such as weather, it is {name!r}"),
+    ):
+        if not good:
+            raise InputError(message)
     the_pipeline(pipeline, root)
-    if bool(url) == bool(file):
-        raise InputError("say where the table is: URL=https://... or FILE=path, one of them")
-    if url and urlsplit(url).scheme not in {"http", "https"}:
-        raise InputError("URL must begin with https:// or http://; of a file here FILE= names the path")
-    if limit < 1:
-        message = f"LIMIT must be a whole number of MB from 1 on, it is {limit}"
-        raise InputError(message)
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
-        message = (
-            "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
-            "`sha256sum` prints them. They tell a changed file from the one that you looked at"
-        )
-        raise InputError(message)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        message = f"NAME= must be a name in small letters, such as weather, it is {name!r}"
-        raise InputError(message)
     request = Request(url or file, sha256.lower(), _license(license_), name, pipeline, limit * 10**6)
     for path in written(request, root):
         if path.exists():
@@ -122,12 +110,8 @@ def written(request: Request, root: Path) -> tuple[Path, Path, Path]:
 
 
 def fetch(request: Request, target: Path) -> None:
-    """Copy the source to a file, and hold it to its limit and its hash.
-
-    Raises:
-        InputError: it cannot be had, is too large, or is another file than the hash says.
-    """
-    source, digest, size = request.public_source, hashlib.sha256(), 0
+    """Copy the source to a file, and hold it to its limit and its hash."""
+    source, size = request.public_source, 0
     try:
         with _opened(request) as stream, target.open("wb") as out:
             while chunk := stream.read(CHUNK):
@@ -138,7 +122,6 @@ def fetch(request: Request, target: Path) -> None:
                         "LIMIT=<MB> allows more when that is what it should be"
                     )
                     raise InputError(message)
-                digest.update(chunk)
                 out.write(chunk)
             if left := getattr(stream, "length", 0):
                 message = f"the connection was cut {left:,} bytes early"
@@ -151,18 +134,27 @@ def fetch(request: Request, target: Path) -> None:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         message = f"{source} cannot be read: {reason}; nothing was taken in"
         raise InputError(message) from None
-    if digest.hexdigest() != request.sha256:
+    if (found := sha256(target)) != request.sha256:
         message = (
-            f"{source} has the SHA-256 {digest.hexdigest()}, not {request.sha256[:12]}… as you said: "
+            f"{source} has the SHA-256 {found}, not {request.sha256[:12]}… as you said: "
             "it is another file, so it was not taken in. Ask the publisher of the data which is right"
         )
         raise InputError(message)
 
 
-def _opened(request: Request) -> IO[bytes]:
+def _opened(request: Request) -> Any:
     if not request.is_url:
         return Path(request.source).expanduser().open("rb")
-    return cast("IO[bytes]", urllib.request.urlopen(request.source, timeout=SECONDS))  # noqa: S310  the scheme is known
+    return urllib.request.urlopen(request.source, timeout=SECONDS)  # noqa: S310  the scheme is known
+
+
+def data_add(request: Request, root: Path = ROOT) -> None:
+    """Take a table in, and say what to do next."""
+    for fact in take_in(request, root):
+        print(f"data-add: {fact}")
+    contract, table, tracked = (path.relative_to(root).as_posix() for path in written(request, root))
+    print(f"data-add: {table} is tracked. Read {contract}: each guess in it is yours to decide")
+    print(f"data-add: Next: git add {contract} {tracked} {Path(table).parent.as_posix()}/.gitignore")
 
 
 def take_in(request: Request, root: Path = ROOT) -> list[str]:
@@ -191,23 +183,16 @@ def take_in(request: Request, root: Path = ROOT) -> list[str]:
         write_parquet(parsed.frame, table, contract)
         contract_file.parent.mkdir(exist_ok=True)
         contract_file.write_text(text, encoding="utf-8")
-        track(table, root)
+        name = table.relative_to(root).as_posix()
+        done = call_dvc("add", "--quiet", name, root=root)
+        if done.returncode:
+            message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
+            raise InputError(message)
     facts = [f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {inside}", *parsed.notes]
-    personal = [column.name for column in contract.columns if column.classification == "personal"]
+    personal = ", ".join(column.name for column in contract.columns if column.classification == "personal")
     if personal:
-        facts.append(
-            f"personal data in {', '.join(personal)}: may this pipeline have it? Other columns may hold names, too"
-        )
+        facts.append(f"personal data in {personal}: may this pipeline have it? Other columns may hold names, too")
     return [*facts, f"key, as guessed: {', '.join(contract.primary_key) or 'none'}"]
-
-
-def track(table: Path, root: Path) -> None:
-    """Have DVC track a file."""
-    name = table.relative_to(root).as_posix()
-    done = call_dvc("add", "--quiet", name, root=root)
-    if done.returncode:
-        message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
-        raise InputError(message)
 
 
 @contextmanager
@@ -227,12 +212,3 @@ def undone_on_failure(request: Request, root: Path) -> Iterator[None]:
             with suppress(OSError):
                 file.parent.rmdir()  # which only an empty folder allows
         raise
-
-
-def data_add(request: Request, root: Path = ROOT) -> None:
-    """Take a table in, and say what to do next."""
-    facts = take_in(request, root)
-    print("\n".join(f"data-add: {fact}" for fact in facts))
-    contract, table, tracked = (path.relative_to(root).as_posix() for path in written(request, root))
-    print(f"data-add: {table} is tracked. Read {contract}: each guess in it is yours to decide")
-    print(f"data-add: Next: git add {contract} {tracked} {Path(table).parent.as_posix()}/.gitignore")

@@ -11,7 +11,6 @@ import json
 import logging
 import re
 import subprocess
-from collections.abc import Collection
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
@@ -20,37 +19,33 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 
 NAME = "storage"
 PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the remote answers
-UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
 UNSET = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
+KEYS = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE"
 SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
+URL = re.compile(rf"(?:{'|'.join(SCHEMES)})://[^\s/]\S*|/.*")
 LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
+UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
+# What DVC and its clients say of a key, and of a connection. What they say of all else is clear enough.
 REFUSED = (
-    r"InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied|Forbidden|\b403\b|InvalidToken|ExpiredToken"
-    r"|Permission ?denied|PermissionError|access key|signature we calculated"
+    r"Unable to locate credentials|NoCredentials|Partial credentials|ProfileNotFound|config profile|access key"
+    r"|InvalidAccessKeyId|InvalidToken|ExpiredToken|SignatureDoesNotMatch|signature we calculated"
+    r"|Access ?Denied|Forbidden|\b403\b|Permission ?denied|PermissionError"
 )
 CUT = (
     r"(?i)could not connect|cannot connect|disconnect|connect(ion)? .*(refused|reset|closed|aborted)|timed? ?out"
     r"|EndpointConnection|name or service not known|getaddrinfo|ClosedError|ClientPayload|incomplete"
 )
-REASONS = {  # what it means, by what DVC and its clients say; the first that fits
-    r"NoCredentials|Unable to locate credentials|Partial credentials|ProfileNotFound|config profile": (
-        "no key to it is set. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, in your shell"
-    ),
-    REFUSED: (
-        "it refuses the key that is set. Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE, or ask its owner"
-    ),
+REASONS = {
+    REFUSED: f"it refuses the key that is set, or none is set. Look at {KEYS}, or ask its owner",
     UNSAVED: "data of yours without another copy is in the way. Move it away, or `dvc add` it, and press again",
-    r"NoSuchBucket|bucket .*not exist": "there is no such bucket. `make remote URL=…` names another",
-    CUT: (
-        "it cannot be reached, or the connection was cut. Look at the network and, for S3, AWS_ENDPOINT_URL; "
-        "press again: what arrived stays"
-    ),
+    CUT: "it cannot be reached, or the connection was cut: look at the network and, for S3, AWS_ENDPOINT_URL; "
+    "press again, what arrived stays",
 }
 # How DVC begins to list what is neither here nor there.
 MISSING = ("Missing cache files", "Checkout failed for following targets")
@@ -62,16 +57,11 @@ class UnreachableError(InputError):
 
 @dataclass(frozen=True)
 class Remote:
-    """Where DVC keeps data.
-
-    Attributes:
-        url: `s3://…` or another that DVC knows, or a folder.
-        shared: whether others can have it too: it is not inside this checkout.
-    """
+    """Where DVC keeps data."""
 
     name: str
-    url: str
-    shared: bool
+    url: str  # `s3://…` or another that DVC knows, or a folder
+    shared: bool  # whether others can have it too: it is not inside this checkout
 
     def __str__(self) -> str:
         """The address, and what it is worth to others."""
@@ -80,25 +70,7 @@ class Remote:
 
 def call_dvc(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     """Call DVC and return what became of it; it waits while another call holds the repository."""
-    command = ["dvc", "--wait-for-lock", *arguments]
-    return subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
-
-
-def compare(paths: Collection[str], root: Path) -> tuple[set[str], set[str]]:
-    """Ask DVC which data is not what its `.dvc` file names, and which of the data named its cache does not hold.
-
-    Raises:
-        InputError: DVC gives no answer.
-    """
-    if not paths:
-        return set(), set()
-    done = call_dvc("data", "status", "--json", *paths, root=root)
-    if done.returncode:
-        message = f"DVC cannot compare {shortened(sorted(paths))}: {why(done.stdout + done.stderr)}"
-        raise InputError(message)
-    answer = json.loads(done.stdout)
-    differ = {path.rstrip("/") for found in answer.get("uncommitted", {}).values() for path in found}
-    return differ, {path.rstrip("/") for path in answer.get("not_in_cache", [])}
+    return call("dvc", "--wait-for-lock", *arguments, folder=root)
 
 
 def configured(root: Path) -> Remote | None:
@@ -115,10 +87,8 @@ def configured(root: Path) -> Remote | None:
         raise InputError(message) from None
     name = settings.get("core", "remote", fallback="")
     url = settings.get(f"'remote \"{name}\"'", "url", fallback="")
-    if not url:
-        return None
-    if "://" in url:
-        return Remote(name, url, shared=True)
+    if not url or "://" in url:
+        return Remote(name, url, shared=True) if url else None
     folder = (root / ".dvc" / url).resolve()
     return Remote(name, str(folder), shared=not folder.is_relative_to(root.resolve()))
 
@@ -186,56 +156,36 @@ def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     print(f"{direction}: {'to' if direction == 'push' else 'from'} {remote}", flush=True)
     done = call_dvc(direction, *targets(root, pipeline), root=root)
     said = done.stdout + done.stderr
-    reason, missing = why(said), any(words in said for words in MISSING)
-    if done.returncode and (not missing or reason in REASONS.values()):
-        message = f"{remote.url}: {reason}"
+    missing = any(words in said for words in MISSING)
+    if done.returncode and (not missing or why(said) in REASONS.values()):
+        message = f"{remote.url}: {why(said)}"
         raise InputError(message)
     if not missing:
         print(f"{direction}: done. {' '.join(done.stdout.split())}")
-    elif direction == "push":  # DVC only warns of what it cannot send
-        raise InputError(
-            "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
+        return 0
+    if direction == "push":  # DVC only warns of what it cannot send
+        message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
+        raise InputError(message)
+    failed = {line.strip().rstrip("/") for line in said.splitlines()}  # DVC lists them, each on a line of its own
+    if gone := [one.path for one in _added(root, pipeline) if one.path in failed]:
+        message = (
+            f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
+            "`make push` where it was added sends it"
         )
-    else:
-        _check_lacking(remote, root, pipeline)
-        print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
+        raise InputError(message)
+    print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
     return 0
 
 
 def targets(root: Path, pipeline: str) -> list[str]:
     """Name what DVC sends or fetches for a pipeline: what its stages write, and data that no stage makes; nothing for all."""
-    if not pipeline:
-        return []
-    return [f"pipelines/{pipeline}/dvc.yaml", *sorted({one.file for one in _added(root, pipeline)})]
+    files = sorted({one.file for one in _added(root, pipeline)})
+    return [f"pipelines/{pipeline}/dvc.yaml", *files] if pipeline else []
 
 
 def _added(root: Path, pipeline: str) -> list[Tracked]:
     folder = f"pipelines/{pipeline}/" if pipeline else ""
     return [one for one in tracked(root, new=True) if one.file.startswith(folder)]
-
-
-def _check_lacking(remote: Remote, root: Path, pipeline: str) -> None:
-    """Refuse to go on without data that no stage makes."""
-    differ, away = compare([one.path for one in _added(root, pipeline)], root)
-    if gone := differ | away:
-        message = (
-            f"{remote.url} does not have {shortened(sorted(gone))}, and no stage makes that; what it has is here now. "
-            "`make push` where it was added sends it"
-        )
-        raise InputError(message)
-
-
-def _check_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.password or parts.query:
-        raise InputError(
-            "a URL with a key in it would be committed. Keys stay in the environment: AWS_ACCESS_KEY_ID, …"
-        )
-    known = parts.scheme in SCHEMES and bool(parts.netloc) and not re.search(r"\s", url)
-    if not known and not Path(url).is_absolute():
-        others = ", ".join(SCHEMES[1:])
-        message = f"URL can be s3://bucket/folder (or {others}) or an absolute folder, not {url!r}; nothing was changed"
-        raise InputError(message)
 
 
 def choose(url: str, root: Path) -> int:
@@ -245,7 +195,16 @@ def choose(url: str, root: Path) -> int:
         InputError: the URL is no remote that DVC can write to, or holds a key.
     """
     if url:
-        _check_url(url)
+        parts = urlsplit(url)
+        if parts.password or parts.query:
+            message = f"a URL with a key in it would be committed. Keys stay in the environment: {KEYS}"
+            raise InputError(message)
+        if not URL.fullmatch(url):
+            others = ", ".join(SCHEMES[1:])
+            message = (
+                f"URL can be s3://bucket/folder (or {others}) or an absolute folder, not {url!r}. Nothing was changed"
+            )
+            raise InputError(message)
         done = call_dvc("remote", "add", "--quiet", "--force", "--default", NAME, url, root=root)
         if done.returncode:
             message = f"nothing was changed: {why(done.stdout + done.stderr)}"

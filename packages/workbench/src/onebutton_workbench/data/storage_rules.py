@@ -6,10 +6,10 @@ whose SHA-256 a contract pins. While the remote is a folder in the checkout, not
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import dirname, join, normpath
 from typing import Any
 
 from onebutton_contracts.contract import load_contract
@@ -24,55 +24,40 @@ from onebutton_workbench.lineage.tracked_data import tracked
 
 @dataclass(frozen=True)
 class Made:
-    """A stage as a `dvc.lock` has it; paths are relative to the root. Data that no stage makes is one without a name.
+    """A stage as a `dvc.lock` has it; paths are relative to the root. Data that no stage makes is one without a name."""
 
-    Attributes:
-        lock: the file that names it, or a `.dvc` file.
-        deps: the digest of each data set that it reads and git does not hold.
-        outs: the same of what it writes.
-        pinned: whether it reads contracts, and each names a source and its SHA-256.
-    """
-
-    lock: str
+    lock: str  # the file that names it, or a `.dvc` file
     name: str
-    deps: Mapping[str, str]
-    outs: Mapping[str, str]
-    pinned: bool = False
+    deps: Mapping[str, str]  # the digest of each data set that it reads and git does not hold
+    outs: Mapping[str, str]  # the same of what it writes
+    pinned: bool = False  # whether it reads contracts, and each names a source and its SHA-256
 
 
 def read_made(lock: str, content: Mapping[str, Any], in_git: Collection[str], root: Path) -> Iterator[Made]:
     """Read the stages of one `dvc.lock`; fingerprints, and files and folders in git, are no data to keep."""
-    folder = posixpath.dirname(lock)
 
-    def digests(entries: list[dict[str, Any]]) -> dict[str, str]:
-        return {posixpath.normpath(posixpath.join(folder, one["path"])): str(one.get("md5", "")) for one in entries}
+    def paths(entries: list[dict[str, Any]]) -> dict[str, str]:
+        return {normpath(join(dirname(lock), one["path"])): str(one.get("md5", "")) for one in entries}
 
     def data(found: dict[str, str]) -> dict[str, str]:
-        return {
-            path: digest for path, digest in found.items() if path not in in_git and FINGERPRINTS not in path.split("/")
-        }
+        return {path: md5 for path, md5 in found.items() if path not in in_git and FINGERPRINTS not in path.split("/")}
 
     for name, stage in (content.get("stages") or {}).items():
-        deps, outs = digests(stage.get("deps", [])), digests(stage.get("outs", []))
-        contracts = [root / path for path in deps if path.endswith(".odcs.yaml")]
-        yield Made(lock, name, data(deps), data(outs), pinned=bool(contracts) and all(map(_pinned, contracts)))
+        deps, outs = paths(stage.get("deps", [])), paths(stage.get("outs", []))
+        pinned = [_pinned(root / path) for path in deps if path.endswith(".odcs.yaml")]
+        yield Made(lock, name, data(deps), data(outs), pinned=bool(pinned) and all(pinned))
 
 
 def lost(stages: list[Made], gone: Collection[str]) -> list[tuple[Made, str]]:
-    """Name the data sets that are on no remote and that nothing can make again.
+    """Name the data sets that are on no remote, whose digest is gone, and that nothing can make again.
 
-    Args:
-        stages: of every `dvc.lock`.
-        gone: the digests that the remote does not have.
-
-    Returns:
-        Each with the stage that writes it, or reads it when no stage writes it.
+    Each with the stage that writes it, or reads it when no stage writes it.
     """
     safe = {path for stage in stages for path, digest in {**stage.deps, **stage.outs}.items() if digest not in gone}
     for _ in stages:  # so often that what the last one makes is reached, whatever their order
         for stage in stages:
             # A stage that reads no data begins a pipeline: it must say where its own come from.
-            if all(path in safe for path in stage.deps) if stage.deps else stage.pinned:
+            if stage.deps.keys() <= safe if stage.deps else stage.pinned:
                 safe.update(stage.outs)
     written = {path for stage in stages for path in stage.outs}
     return [
@@ -83,34 +68,29 @@ def lost(stages: list[Made], gone: Collection[str]) -> list[tuple[Made, str]]:
     ]
 
 
-def check(root: Path, remote: Remote) -> list[Finding]:
+def check(root: Path, remote: Remote) -> Iterator[Finding]:
     """Compare what is committed with what the remote has.
 
     Raises:
         UnreachableError: the remote does not answer, so it is not known.
         InputError: a committed file cannot be read.
     """
-    in_git = set(names("ls-tree", "-r", "-z", "--name-only", "HEAD", folder=root))
-    in_git |= {parent.as_posix() for file in in_git for parent in PurePosixPath(file).parents}
+    in_git = set(names("ls-tree", "-r", "-t", "-z", "--name-only", "HEAD", folder=root))
     locks = [file.with_name("dvc.lock").relative_to(root).as_posix() for file in dvc_files(root)]
     stages = [Made(one.file, "", {}, {one.path: one.md5}) for one in tracked(root) if one.file in in_git and one.md5]
     for lock in (one for one in locks if one in in_git):
         stages += read_made(lock, parse_yaml(git("show", f"HEAD:./{lock}", folder=root), lock), in_git, root)
     digests = {digest for stage in stages for digest in (*stage.deps.values(), *stage.outs.values()) if digest}
-    gone = absent(remote, digests, root) | {""}
-    return [_finding(stage, path, remote) for stage, path in lost(stages, gone)]
+    for stage, path in lost(stages, absent(remote, digests, root) | {""}):
+        of = f" of stage {stage.name!r}" if stage.name else ""
+        cause = "no source with a SHA-256 can make it again" if stage.name else "no stage makes it"
+        words = f"{path}{of} is not on {remote.url}, and {cause}, so it is lost with the machine that has it"
+        yield Finding("OB304", stage.lock, words, "`make push` on the machine that has it")
 
 
-def _finding(stage: Made, path: str, remote: Remote) -> Finding:
-    cause = "no source with a SHA-256 can make it again" if stage.name else "no stage makes it"
-    of = f" of stage {stage.name!r}" if stage.name else ""
-    words = f"{path}{of} is not on {remote.url}, and {cause}, so it is lost with the machine that has it"
-    return Finding("OB304", stage.lock, words, "`make push` on the machine that has it")
-
-
-def _pinned(file: Path) -> bool:
+def _pinned(contract: Path) -> bool:
     try:
-        facts = load_contract(file).properties
+        facts = load_contract(contract).properties
     except InputError:
         return False
     return bool(facts.get("sourceSha256")) and bool(facts.get("sourceDistribution") or facts.get("sourceUrl"))

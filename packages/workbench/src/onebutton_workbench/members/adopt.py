@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,36 +27,23 @@ HOSTED = re.compile(r"(?:(?:https?|ssh|git)://(?:[^/@]*@)?([^/:]+)(?::\d+)?/|[^/
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose repository this is.
+    """Whose repository this is."""
 
-    Attributes:
-        name: of the root project.
-        owner: who is asked to review, `@org/team` or `@user`.
-        url: the address to clone.
-        upstream: the address that upgrades come from.
-        upgraded_to: the upstream commit that is in here; empty before the first upgrade.
-    """
-
-    name: str
-    owner: str
-    url: str
-    upstream: str
-    upgraded_to: str
+    name: str  # of the root project
+    owner: str  # who is asked to review, `@org/team` or `@user`
+    url: str  # the address to clone
+    upstream: str  # the address that upgrades come from
+    upgraded_to: str  # the upstream commit that is in here; empty before the first upgrade
 
 
 def read_identity(project: str, owners: str) -> Identity:
-    """Read whose repository it is from the texts of its pyproject.toml and CODEOWNERS.
-
-    Raises:
-        InputError: a line is missing.
-    """
+    """Read whose repository it is from the texts of its pyproject.toml and CODEOWNERS."""
     content = tomllib.loads(project)
     reviewers = dict(re.findall(r"^(\S+)\s+(@\S+)", owners, re.MULTILINE))
     try:
         about, ours = content["project"], content["tool"]["onebutton"]
-        return Identity(
-            about["name"], reviewers["*"], about["urls"]["repository"], ours["upstream"], ours["upgraded-to"]
-        )
+        url = about["urls"]["repository"]
+        return Identity(about["name"], reviewers["*"], url, ours["upstream"], ours["upgraded-to"])
     except KeyError as missing:
         message = (
             f"{missing} is missing: `repository` under [project.urls], `upstream` and `upgraded-to` under [tool.onebutton] of "
@@ -87,21 +73,13 @@ def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
 
 
 def check_values(name: str, owner: str, url: str, samples: str, locked: set[str]) -> None:
-    """Refuse what cannot be the name of the root project, or could not be asked for a review.
-
-    Raises:
-        InputError: says what is wrong, and an example.
-    """
-    title, owned = NAME.fullmatch(name), OWNER.fullmatch(owner)
+    """Refuse what cannot be the name of the root project, or could not be asked for a review."""
     for good, words in (
-        (title, f"NAME={name} is no name for a project: lower-case letters, digits and dashes, as in NAME=acme"),
+        (NAME.fullmatch(name), f"NAME={name} is no name for a project: lower-case letters, digits, dashes, as in acme"),
         (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
-        (owned, f"OWNER={owner} is no owner on GitHub: who reviews, as in OWNER=@acme/data or OWNER=@ann"),
+        (OWNER.fullmatch(owner), f"OWNER={owner} is no owner on GitHub: who reviews, as in @acme/data or @ann"),
         (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
-        (
-            samples in ("", "remove"),
-            f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out, else they stay",
-        ),
+        (samples in ("", "remove"), f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out"),
     ):
         if not good:
             message = f"{words}. Nothing was changed"
@@ -114,28 +92,10 @@ def clone_address(origin: str) -> str:
     return f"https://{hosted[1] or hosted[2]}/{hosted[3]}" if hosted else ""
 
 
-def find_address(root: Path, before: Identity, suggested: str) -> str:
-    """Find where this is cloned from: what it says since its adoption, else `origin`, else what is suggested."""
-    origin = clone_address(call("config", "--get", "remote.origin.url", folder=root).stdout)
-    return next(url for url in (before.url, origin, suggested) if url not in ("", before.upstream))
-
-
-def describe(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    """List the lines that each changed file did not have before."""
-    for path in sorted(after):
-        old = before[path].splitlines()
-        yield from (f"  {path}: {line.strip()}" for line in after[path].splitlines() if line not in old)
-
-
 def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = "") -> int:
     """Change every file that says whose repository this is, and print each line.
 
-    Args:
-        root: of the repository.
-        name: that the project gets.
-        owner: who is asked to review.
-        url: the address to clone; found when empty.
-        samples: `remove` takes the sample pipelines out as well.
+    The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well.
 
     Raises:
         InputError: a value is refused, something is not committed, or uv cannot lock; nothing was changed.
@@ -145,13 +105,13 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
     locked = {package["name"] for package in tomllib.loads(texts[LOCK])["package"]} - {before.name}
     check_values(name, owner, url, samples, locked)
     if samples and before.url != before.upstream:
-        message = (
-            f"this is {before.name} already, so its pipelines may be yours: `make remove MEMBER=name` takes one out"
-        )
+        message = f"this is {before.name}, whose pipelines may be yours: `make remove MEMBER=name` takes one out"
         raise InputError(message)
+    origin = clone_address(call("config", "--get", "remote.origin.url", folder=root).stdout)
     suggested = f"https://github.com/{owner[1:].partition('/')[0]}/{name}"
-    address = clone_address(url) or find_address(root, before, suggested)
-    after = replace(before, name=name, owner=owner, url=address)
+    # until its adoption a fork says that it is upstream
+    found = next(place for place in (before.url, origin, suggested) if place not in ("", before.upstream))
+    after = replace(before, name=name, owner=owner, url=clone_address(url) or found)
     leaving = [member for member in members(root) if member.is_pipeline and samples]
     new = {path: adopted(path, text, before, after) for path, text in texts.items()}
     changed = {path: text for path, text in new.items() if text != texts[path]}
@@ -167,9 +127,12 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
         git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
         raise
     sweep(root, leaving)
-    told = {path: text for path, text in changed.items() if (root / path).is_file()}
-    print(*describe(texts, told), f"  {LOCK}", *gone, sep="\n")
+    for path in sorted(path for path in changed if (root / path).is_file()):
+        old = texts[path].splitlines()
+        print("".join(f"  {path}: {line.strip()}\n" for line in changed[path].splitlines() if line not in old), end="")
     print(
+        f"  {LOCK}",
+        *gone,
         f"adopt: this is {name} of {owner} now, cloned from {after.url} (URL=address says another); nothing is committed.",
         f"Next: `make check`, then `git add --all` and `git commit --message 'chore: adopt as {name}'`. `make upgrade` brings",
         "what upstream does from now on; the libraries keep their names, so that it merges.",

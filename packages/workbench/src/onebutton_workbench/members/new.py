@@ -5,45 +5,30 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import shutil
-import subprocess
 import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.members.lockfile import LOCK, lock
 from onebutton_workbench.workspace import Member, distribution, members, read_toml
 
 Kind = Literal["package", "pipeline"]
 FOLDERS = {"package": "packages", "pipeline": "pipelines"}
-
-
-def new_member(kind: Kind, name: str, project: str) -> Member:
-    """Say what a member will be called.
-
-    Args:
-        kind: of the member.
-        name: of its folder, an identifier.
-        project: name of the root project. A package bears it in front, as others may import it; a pipeline does not, as none may.
-    """
-    return Member(Path(FOLDERS[kind], name), distribution(f"{project}-{name}" if kind == "package" else name))
+NEXT = {
+    "package": "Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
+    "Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`",
+    "pipeline": "It is a draft: its mistakes stop nobody, and it is not deployed, until `draft` goes from its pyproject.toml.\n"
+    "Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; "
+    "then the six steps of {path}/README.md",
+}
 
 
 def check_name(name: str, member: Member, root: Path, locked: Collection[str]) -> None:
-    """Refuse what cannot be the name of a member, or is somebody else's.
-
-    Args:
-        name: as typed.
-        member: what it would become.
-        root: of the workspace.
-        locked: the names of the distributions in its lock.
-
-    Raises:
-        InputError: says what is wrong with it, and an example.
-    """
+    """Refuse what cannot be the name of a member, or is somebody else's, such as that of a locked distribution."""
     said = f"NAME={name}"
     if not name:
         what = "NAME is missing: what it is about, as in NAME=churn"
@@ -82,9 +67,8 @@ def render(kind: Kind, member: Member, root: Path) -> None:
         "requires_python": read_toml(root / "pyproject.toml")["project"]["requires-python"],
     }
     run_copy(str(root / "templates" / kind), root / member.path, data=answers, defaults=True, quiet=True)
-    for command in (["ruff", "check", "--select", "I", "--fix"], ["ruff", "format"]):
-        whole = [*command, "--quiet", str(member.path)]
-        subprocess.run(whole, cwd=root, env=clean_environment(), check=True)
+    for command in ("check --select I --fix", "format"):
+        call("ruff", *command.split(), "--quiet", str(member.path), folder=root).check_returncode()
 
 
 def new(root: Path, *, kind: Kind, name: str) -> int:
@@ -93,7 +77,10 @@ def new(root: Path, *, kind: Kind, name: str) -> int:
     Raises:
         InputError: the name is refused, or uv cannot lock it; nothing was written.
     """
-    member = new_member(kind, name, read_toml(root / "pyproject.toml")["project"]["name"])
+    project = read_toml(root / "pyproject.toml")["project"]["name"]
+    # a package bears the project's name in front, as others may import it; a pipeline does not, as none may
+    called = distribution(f"{project}-{name}" if kind == "package" else name)
+    member = Member(Path(FOLDERS[kind], name), called)
     check_name(name, member, root, {package["name"] for package in read_toml(root / LOCK)["package"]})
     before = read_texts(root, [LOCK])
     path = member.path.as_posix()
@@ -105,15 +92,5 @@ def new(root: Path, *, kind: Kind, name: str) -> int:
         write_texts(root, before)
         raise
     print(f"new-{kind}: wrote {path}, and it is in uv.lock.")
-    if kind == "package":
-        print(
-            f"Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
-            f"Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`"
-        )
-    else:
-        print(
-            "It is a draft: its mistakes stop nobody, and it is not deployed, until `draft` goes from its pyproject.toml.\n"
-            f"Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; "
-            f"then the six steps of {path}/README.md"
-        )
+    print(NEXT[kind].format(name=name, path=path))
     return 0

@@ -14,7 +14,6 @@ from onebutton_workbench.members.lockfile import LOCK, lock
 from onebutton_workbench.workspace import Member, distribution, members, read_toml, the_member
 
 README = "README.md"
-CHANGED = (README, LOCK)  # what a removal may write outside of the member, where it is there
 SAMPLES = re.compile(r"(?:^\n)?^<!-- samples -->\n.*?^<!-- /samples -->\n", re.DOTALL | re.MULTILINE)
 
 
@@ -33,25 +32,18 @@ def needed_by(member: Member, others: Sequence[Member], root: Path) -> list[str]
 
 
 def take_out(root: Path, leaving: Sequence[Member]) -> list[str]:
-    """Remove the folders of members and, with the last pipeline, what README says of samples.
+    """Remove the folders of members and, with the last pipeline, what README says of samples; say so, a line each.
 
     The caller writes the lock, and takes all back when that fails.
-
-    Returns:
-        The lines that say what was removed.
     """
-    texts = read_texts(root, (name for name in CHANGED if (root / name).is_file()))
-    new = dict(texts)
     for member in leaving:
         git("rm", "-r", "--quiet", "--", member.path.as_posix(), folder=root)
-    if README in new and not any(member.is_pipeline for member in members(root)):
-        new[README] = without_samples(new[README])
-    changed = {path: text for path, text in new.items() if text != texts[path]}
-    write_texts(root, changed)
-    return [
-        *(f"  {path}" for path in sorted(changed)),
-        *(f"  {member.path.as_posix()}/  removed" for member in leaving),
-    ]
+    lines = [f"  {member.path.as_posix()}/  removed" for member in leaving]
+    page = read_texts(root, [README]).get(README, "")
+    if any(member.is_pipeline for member in members(root)) or without_samples(page) == page:
+        return lines
+    write_texts(root, {README: without_samples(page)})
+    return [f"  {README}", *lines]
 
 
 def sweep(root: Path, leaving: Sequence[Member]) -> None:
@@ -61,11 +53,7 @@ def sweep(root: Path, leaving: Sequence[Member]) -> None:
 
 
 def remove(root: Path, *, member: str) -> int:
-    """Remove members, all or none.
-
-    Args:
-        root: of the workspace.
-        member: a name, or several with commas between.
+    """Remove the members of a name, or of several with commas between: all or none.
 
     Raises:
         InputError: one is unknown or needed, something is not committed, or uv cannot lock the rest; nothing was changed.
@@ -78,7 +66,7 @@ def remove(root: Path, *, member: str) -> int:
         if users := needed_by(one, staying, root):
             message = f"{one.path.as_posix()} is needed by {shortened(users)}. Nothing was changed"
             raise InputError(message)
-    touched = [*(one.path.as_posix() for one in leaving), *(name for name in CHANGED if (root / name).is_file())]
+    touched = [*(one.path.as_posix() for one in leaving), *(name for name in (README, LOCK) if (root / name).is_file())]
     check_clean(root, "remove", *touched)
     try:
         lines = take_out(root, leaving)

@@ -22,11 +22,7 @@ from onebutton_workbench.members.remove import README, without_samples
 
 
 def check_ready(root: Path) -> None:
-    """Refuse to merge where it could not be finished, or not be taken back.
-
-    Raises:
-        InputError: what stands in the way, and what to do about it.
-    """
+    """Refuse to merge where it could not be finished, or not be taken back."""
     deep = git("rev-parse", "--is-shallow-repository", folder=root) == "false"
     for good, words in (
         (not _merging(root), "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"),
@@ -40,11 +36,7 @@ def check_ready(root: Path) -> None:
 
 
 def fetch(root: Path, source: str) -> str:
-    """Bring upstream's commits here, without touching a branch, and return the newest.
-
-    Raises:
-        InputError: there is no answer, or no repository.
-    """
+    """Bring upstream's commits here, without touching a branch, and return the newest."""
     place = str(Path(source).expanduser()) if source.startswith("~") else source
     done = call("fetch", "--quiet", "--no-tags", "--", place, "HEAD", folder=root)
     if done.returncode:
@@ -59,9 +51,6 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
 
     A fork shares upstream's history, so git knows. Where an upgrade was squashed, `upgraded-to` knows. A repository made with
     GitHub's "Use this template" shares nothing, but its first commit has the very content of one of upstream's.
-
-    Raises:
-        InputError: none of the three knows one.
     """
     shared = call("merge-base", "HEAD", tip, folder=root).stdout.strip()
     if recorded:
@@ -69,16 +58,15 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
         if known and _is_in(root, tip, recorded):
             return tip  # a mirror that lags behind
         if not (known and _is_in(root, recorded, tip)):
-            message = (
-                f"{PYPROJECT}: `upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
-            )
+            message = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
             raise InputError(message)
         if not (shared and _is_in(root, recorded, shared)):
             return git("rev-parse", f"{recorded}^{{commit}}", folder=root)
     if not shared:
-        ours = set(git("log", "--no-show-signature", "--format=%T", "HEAD", folder=root).splitlines())
-        theirs = git("log", "--no-show-signature", "--format=%H %T", tip, folder=root).splitlines()
-        shared = next((commit for commit, tree in map(str.split, theirs) if tree in ours), "")
+        log = ("log", "--no-show-signature", "--format=%T %H")
+        ours = {line.split()[0] for line in git(*log, "HEAD", folder=root).splitlines()}
+        theirs = (line.split() for line in git(*log, tip, folder=root).splitlines())
+        shared = next((commit for content, commit in theirs if content in ours), "")
     if not shared:
         message = (
             "no commit here has the content of one of upstream's, so nobody knows where this repository began: write the "
@@ -102,13 +90,8 @@ def removed_members(root: Path, base: str) -> list[str]:
 def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, after: Identity, *parents: str) -> str:
     """Write an upstream commit as this repository would have it, and return the new commit, which no branch names.
 
-    Args:
-        root: of this repository.
-        commit: of upstream.
-        gone: folders to leave out.
-        before: upstream's name, owner and address.
-        after: those to write in their place, and what `upstream` and `upgraded-to` say.
-        parents: of the new commit besides upstream's.
+    That is without the folders that are gone, and with the identity after in place of the one before; the new commit has
+    upstream's for a parent, and `parents`.
     """
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
@@ -132,29 +115,15 @@ def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, af
 
 
 def merge(root: Path, base: str, tip: str, title: str) -> None:
-    """Let git merge `tip`, taking `base` for the common ancestor, without a commit yet.
-
-    Raises:
-        InputError: git refuses; nothing was changed.
-    """
+    """Let git merge `tip`, taking `base` for the common ancestor, without a commit yet."""
     head = git("rev-parse", "HEAD", folder=root)
     # what `git merge --strategy ours` would commit; the branch stands there for the merge alone, so that --abort leaves no trace
     joined = git("commit-tree", "HEAD^{tree}", "-p", head, "-p", base, "-m", title, folder=root)
     git("update-ref", "HEAD", joined, head, folder=root)
+    # results take one side, also in a clone whose setup did not say so yet
+    command = ("-c", "merge.remade.driver=true", "merge", "--quiet", "--no-commit", "--no-ff")
     try:
-        # results take one side, also in a clone whose setup did not say so yet
-        done = call(
-            "-c",
-            "merge.remade.driver=true",
-            "merge",
-            "--quiet",
-            "--no-commit",
-            "--no-ff",
-            "-m",
-            title,
-            tip,
-            folder=root,
-        )
+        done = call(*command, "-m", title, tip, folder=root)
     finally:
         git("update-ref", "HEAD", head, folder=root)
     if not _merging(root):
@@ -166,8 +135,7 @@ def finish(root: Path) -> tuple[list[str], list[str], str]:
     """Keep removed what was removed here, and write the lock again.
 
     Returns:
-        The files that stay removed, those that a person must finish, and why uv could not write the lock: empty when it could,
-        or must wait for a person.
+        The files that stay removed, those that a person must finish, and why uv could not write the lock, if so.
     """
     stages: dict[str, set[str]] = {}
     for entry in names("ls-files", "--unmerged", "-z", folder=root):
@@ -185,14 +153,9 @@ def finish(root: Path) -> tuple[list[str], list[str], str]:
 
 
 def upgrade(root: Path, *, source: str = "") -> int:
-    """Merge upstream, and say what came, what stays removed and what is left to a person.
+    """Merge upstream, and say what came, what stays removed and what is left to a person; the status is then 1.
 
-    Args:
-        root: of this repository.
-        source: an address or folder to fetch from; that of `[tool.onebutton]` in pyproject.toml when empty.
-
-    Returns:
-        1 when something is left to a person.
+    Without a source, an address or a folder, that of `[tool.onebutton]` in pyproject.toml is fetched from.
 
     Raises:
         InputError: it cannot begin, or failed on the way; nothing was changed.
@@ -218,24 +181,19 @@ def upgrade(root: Path, *, source: str = "") -> int:
         git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
         raise
     commits = int(git("rev-list", "--count", f"{base}..{tip}", folder=root))
-    came = f"{commits:,} commit{'' if commits == 1 else 's'} of upstream"
-    print(f"upgrade: {came}, from {base[:7]} to {tip[:7]}")
+    print(f"upgrade: {commits:,} commit{'s' * (commits != 1)} of upstream, from {base[:7]} to {tip[:7]}")
     for words, paths in (("stays removed", [*gone, *removed]), ("left to you", left)):
         print("".join(f"  {words:<15}{path}\n" for path in paths), end="")
     if problem:
         print(f"upgrade: uv.lock could not be written again: {problem}")
     if left or problem:
         marks = "choose between the lines marked <<<<<<< and >>>>>>>, then " if left else ""
-        print(
-            f"upgrade: not finished: {marks}`make lock`, then `git add --update`, then `git commit`.",
-            "`git merge --abort` takes all of it back.",
-        )
+        steps = f"{marks}`make lock`, then `git add --update`, then `git commit`"
+        print(f"upgrade: not finished: {steps}. `git merge --abort` takes all of it back.")
         return 1
-    print(
-        f"upgrade: merged as {git('rev-parse', '--short', 'HEAD', folder=root)}; `git reset --hard HEAD^` takes it back.",
-        "Next: `make check`, then `make run` for the results that upstream's code changes, then push.",
-        sep="\n",
-    )
+    merged = git("rev-parse", "--short", "HEAD", folder=root)
+    print(f"upgrade: merged as {merged}; `git reset --hard HEAD^` takes it back.")
+    print("Next: `make check`, then `make run` for the results that upstream's code changes, then push.")
     return 0
 
 
