@@ -108,7 +108,7 @@ def repo(tmp_path: Path, git: Any, anywhere: None) -> Path:
     return root
 
 
-def test_a_run_is_made_again_from_its_commit_and_what_differs_is_named(repo: Path, git: Any) -> None:
+def test_a_run_is_made_again_from_its_commit_and_the_tree_is_left_alone(repo: Path, git: Any) -> None:
     folder = repo / "pipelines/demo"
     status, shown = press(repo)  # before MLflow knows anything: what the commit holds
     assert (status, shown.splitlines()[-1]) == (0, "reproduce: demo at the last commit is identical"), shown
@@ -122,6 +122,12 @@ def test_a_run_is_made_again_from_its_commit_and_what_differs_is_named(repo: Pat
     assert "1 of 1 stages ran" in shown
     assert git(repo, "status", "--porcelain") == before
     assert len(git(repo, "worktree", "list").splitlines()) == 1
+
+
+@pytest.mark.parametrize("anywhere", ["file"], indirect=True)  # which MLflow keeps the runs makes no difference here
+def test_runs_of_a_patch_and_of_late_results_are_made_again_and_what_differs_is_named(repo: Path, git: Any) -> None:
+    folder = repo / "pipelines/demo"
+    first = run(repo)
 
     # a dirty run: only with the patch, and with it
     (folder / "train.py").write_text(TRAIN.replace("total = sum", "total = 10 + sum"), encoding="utf-8")
