@@ -10,25 +10,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onebutton_workbench.files import read_yaml
-from onebutton_workbench.lineage.stages import FINGERPRINTS, body_of, dvc_files
-
-OUTPUTS = ("outs", "metrics", "plots")
+from onebutton_workbench.lineage.stages import dvc_files, read_plan
 
 
 def small_results(root: Path, without: Collection[str] = ()) -> list[Path]:
     """List what the stages write into git: outputs that DVC does not cache; some pipelines left out."""
-    return [
-        file.parent / path
-        for file in dvc_files(root)
-        if file.parent.name not in without
-        for stage in (read_yaml(file).get("stages") or {}).values()
-        for kind in OUTPUTS
-        for entry in body_of(stage).get(kind) or []
-        if isinstance(entry, dict)
-        for path, settings in entry.items()
-        if (settings or {}).get("cache") is False and not path.startswith(f"{FINGERPRINTS}/")
-    ]
+    files = (file for file in dvc_files(root) if file.parent.name not in without)
+    return [file.parent / path for file in files for stage in read_plan(file).stages for path in stage.in_git]
 
 
 @contextmanager
