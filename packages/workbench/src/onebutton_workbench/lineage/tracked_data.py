@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,26 +30,21 @@ class Tracked:
 
 
 def tracked(root: Path, *, new: bool = False) -> list[Tracked]:
-    """Read every `.dvc` file in git that is here; what it names outside the checkout is left out.
-
-    Args:
-        root: of the checkout.
-        new: whether those count that are not added yet.
+    """Read every `.dvc` file in git, with `new` also those not added yet; what they name outside the checkout is left out.
 
     Raises:
         InputError: one cannot be read, or this is no checkout.
     """
     which = ("--cached", "--others", "--exclude-standard") if new else ("--cached",)
     listed = names("ls-files", "-z", *which, "--deduplicate", "--", "*.dvc", folder=root)
-    return [one for file in listed if (root / file).is_file() for one in _read(file, root)]
-
-
-def _read(file: str, root: Path) -> Iterable[Tracked]:
-    content = read_yaml(root / file)
-    for out in content.get("outs") or []:
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(file), content.get("wdir") or "", out["path"]))
-        if not path.startswith(("/", "../")) and "://" not in out["path"]:
-            yield Tracked(file, path, str(out.get("md5", "")) if out.get("hash") == "md5" else "")
+    found = []
+    for file in (name for name in listed if (root / name).is_file()):
+        content = read_yaml(root / file)
+        for out in content.get("outs") or []:
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(file), content.get("wdir") or "", out["path"]))
+            if not path.startswith(("/", "../")) and "://" not in out["path"]:
+                found.append(Tracked(file, path, str(out.get("md5", "")) if out.get("hash") == "md5" else ""))
+    return found
 
 
 def digest_of_file(file: Path) -> str:
@@ -61,24 +54,14 @@ def digest_of_file(file: Path) -> str:
 
 
 def digest_of_list(digests: dict[str, str]) -> str:
-    """Digest a folder as DVC does, which is the list of its files with their digests.
-
-    Args:
-        digests: of each file, by its path in the folder.
-    """
+    """Digest a folder as DVC does, of the digests of its files, by their path in it."""
     listed = [{"md5": digests[path], "relpath": path} for path in sorted(digests)]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324  DVC's own hash
 
 
-def files_in(folder: Path) -> dict[str, Path]:
-    """List every file of a folder, however deep, by its path in it."""
-    places = (Path(place, name) for place, _, found in os.walk(folder) for name in found)
-    return {place.relative_to(folder).as_posix(): place for place in places}
-
-
 def signature(path: Path) -> str:
     """Write down, without reading what is in it, what of a file or a folder changes when its content does."""
-    found = files_in(path) if path.is_dir() else {"": path}
-    facts = [(name, file.stat()) for name, file in sorted(found.items())]
+    found = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
+    facts = [(file.relative_to(path).as_posix(), file.stat()) for file in sorted(found)]
     lines = [f"{name} {fact.st_mtime_ns} {fact.st_size} {fact.st_ino}" for name, fact in facts]
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
