@@ -7,23 +7,22 @@ change may be tested too much, never too little.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import call
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, default_base
-from onebutton_workbench.lineage.locked import LOCK, moved
 from onebutton_workbench.lineage.rerun import stages_to_rerun
 from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
 SHOWN = 2  # files, as many as fit a line
-
-
-class EverythingError(InputError):
-    """A change concerns every member; the message says which."""
+LOCK = "uv.lock"
+OURS = ("source = { editable = ", "source = { virtual = ")  # what a folder here declares, its pyproject.toml says
 
 
 @dataclass(frozen=True)
@@ -59,26 +58,16 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
     if base:
         check_base(base, root)
     try:
-        return reach(changes_since(base or default_base(root, environment), root), root)
+        return _reach(changes_since(base or default_base(root, environment), root), root)
     except InputError as error:
-        return everything(root, str(error))
+        why, paths = str(error), []
+        with suppress(InputError):  # the root's own pyproject.toml may be what cannot be read
+            paths = member_paths(root)
+        return Affected(dict.fromkeys(paths, why), words=why, everything=True)
 
 
-def everything(root: Path, why: str) -> Affected:
-    """Take every member, for one reason."""
-    try:
-        paths = member_paths(root)
-    except InputError:
-        paths = []  # the root's own pyproject.toml is what cannot be read, and the reason says so
-    return Affected(dict.fromkeys(paths, why), words=why, everything=True)
-
-
-def reach(changes: Changes, root: Path) -> Affected:
-    """Find what changed files reach.
-
-    Raises:
-        InputError: it cannot be said, or is everything.
-    """
+def _reach(changes: Changes, root: Path) -> Affected:
+    """Find what changed files reach; an InputError says why it is everything, or cannot be said."""
     workspace = members(root)
     reached = members_reached([file for file in changes.files if file != LOCK or _lock_moved(changes, root)], workspace)
     stages = stages_to_rerun(changes.files, root)
@@ -94,29 +83,41 @@ def reach(changes: Changes, root: Path) -> Affected:
 
 
 def _lock_moved(changes: Changes, root: Path) -> bool:
-    """Say whether uv.lock changed for others than the members whose own pyproject.toml did."""
+    """Say whether a change of uv.lock may change what somebody already uses, beside members that came, went or declare more.
+
+    What came is used by those alone who ask for it, and what went by nobody.
+    """
     file = root / LOCK
     before = call("show", f"{changes.commit}:./{LOCK}", folder=root).stdout
-    return not before or not file.is_file() or moved(before, file.read_text(encoding="utf-8"))
+    if not before or not file.is_file():
+        return True
+    (old_head, old), (new_head, new) = _read_lock(before), _read_lock(file.read_text(encoding="utf-8"))
+    return old_head != new_head or any(new.get(name, blocks) != blocks for name, blocks in old.items())
+
+
+def _read_lock(lock: str) -> tuple[list[str], Mapping[str, list[str]]]:
+    """Split a lock into its settings, without the list of members, and what it locks from an index, by name."""
+    head, *blocks = lock.split("[[package]]\n")
+    locked: dict[str, list[str]] = defaultdict(list)
+    for block in blocks:
+        if not any(folder in block for folder in OURS):
+            locked[block.partition("\n")[0]].append(block.strip())
+    return head.partition("[manifest]")[0].split(), locked
 
 
 def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[Path, str]:
     """Find the members that own changed files, and those that build on them.
-
-    Args:
-        files: relative to the root.
-        workspace: every member.
 
     Returns:
         The folder of each, in order, with the reason. Documentation reaches nobody, a test nobody but its own member, the
         data of tests all that build on it.
 
     Raises:
-        EverythingError: a file belongs to no member: what stands in the root concerns all.
+        InputError: a file belongs to no member: what stands in the root concerns all.
     """
     by_path = {member.path.as_posix(): member for member in workspace}
-    code: dict[Member, list[str]] = {}
-    tests: dict[Member, list[str]] = {}
+    code: dict[Member, list[str]] = defaultdict(list)
+    tests: dict[Member, list[str]] = defaultdict(list)
     for file in files:
         owner = next((str(parent) for parent in PurePosixPath(file).parents if str(parent) in by_path), "")
         inside = file.removeprefix(f"{owner}/")
@@ -124,11 +125,9 @@ def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[P
             continue
         if not owner:
             message = f"{file} belongs to no member, so it concerns all"
-            raise EverythingError(message)
-        own = inside.startswith("tests/") and inside.endswith(
-            ".py"
-        )  # other members' tests read the data in tests/, too
-        (tests if own else code).setdefault(by_path[owner], []).append(inside)
+            raise InputError(message)
+        of_tests = inside.startswith("tests/") and inside.endswith(".py")  # others' tests read the data in tests/, too
+        (tests if of_tests else code)[by_path[owner]].append(inside)
     reasons = {member: f"changed: {_few(names)}" for member, names in (tests | code).items()}
     reasons = _dependents(code, workspace) | reasons
     return {member.path: reasons[member] for member in sorted(reasons, key=lambda member: member.path)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import git
+from onebutton_workbench.git import git, holds
 
 MAIN = "main"
 
@@ -33,11 +33,7 @@ class Changes:
 
 def is_commit(name: str, root: Path) -> bool:
     """Whether a branch, a tag or a hash names a commit that is here."""
-    try:
-        git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=root)
-    except InputError:
-        return False
-    return True
+    return holds("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=root)
 
 
 def cut_off(root: Path) -> str:
@@ -65,8 +61,7 @@ def check_base(base: str, root: Path) -> None:
 def target_branch(environment: Mapping[str, str]) -> str:
     """Name the branch that a workflow's commit will go into; empty where it goes nowhere.
 
-    Args:
-        environment: in GitHub Actions a pull request names its branch here; what is pushed to any other branch goes into main.
+    A pull request names its branch; what is pushed to a branch goes into main.
     """
     event = environment.get("GITHUB_EVENT_NAME", "")
     if event == "push":
@@ -77,12 +72,8 @@ def target_branch(environment: Mapping[str, str]) -> str:
 def default_base(root: Path, environment: Mapping[str, str]) -> str:
     """Choose what to compare with where nobody typed BASE: the branch that the work will go into.
 
-    Args:
-        root: of the checkout.
-        environment: in GitHub Actions the event and the branch; where no branch is waiting, nothing is compared.
-
     Raises:
-        NothingToCompareError: there is no such branch here.
+        NothingToCompareError: there is no such branch here, or GitHub Actions runs this for none that waits.
         InputError: this is no checkout.
     """
     git("rev-parse", "--is-inside-work-tree", folder=root)

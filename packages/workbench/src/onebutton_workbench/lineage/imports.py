@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches
-from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import grimp
 from grimp.exceptions import SourceSyntaxError
@@ -82,69 +79,49 @@ def read_imports(root: Path) -> Imports:
     Raises:
         InputError: grimp refuses a package in which Python finds no fault.
     """
-    found = dict(_find_modules(root))
+    sources = [root / member / "src" for member in member_paths(root)]
+    found = {_name(file.relative_to(source)): file for source in sources for file in source.glob("*/**/*.py")}
     packages = {name.partition(".")[0] for name in found}
     unreadable: dict[str, UnreadableModuleError] = {}
     graph = None
     while graph is None:
-        readable = sorted(packages - unreadable.keys())
         try:
-            with _importable(found):
-                graph = _build(readable)
+            graph = _build(packages - unreadable.keys(), sources)
         except (SourceSyntaxError, UnicodeError) as error:
-            faults = _faults({name: file for name, file in found.items() if name.partition(".")[0] in readable})
+            faults = {name: fault for name, fault in _faults(found).items() if name not in unreadable}
             if not faults:
                 raise InputError(" ".join(str(error).split())) from None
             unreadable |= faults
-    files = {name: file for name, file in found.items() if name in graph.modules}
+    modules = graph.modules
+    files = {name: file for name, file in found.items() if name in modules}
     for name in files:
         parent = name.rpartition(".")[0]
-        if parent in graph.modules:
+        if parent in modules:
             graph.add_import(importer=name, imported=parent)
-    outside = {name for name in graph.modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
+    outside = {name for name in modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
     return Imports(files, graph, frozenset(outside), unreadable)
 
 
-def _build(packages: list[str]) -> grimp.ImportGraph:
+def _name(file: PurePath) -> str:
+    """Name what a file in `src` is imported as."""
+    parts = file.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _build(packages: set[str], sources: Iterable[Path]) -> grimp.ImportGraph:
+    """Let grimp read the packages of this workspace, even while one of that name from another place is imported."""
     if not packages:
         return grimp.ImportGraph()
-    return grimp.build_graph(
-        *packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
-    )
-
-
-def _find_modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every file of Python in a package of a member, by the name that it is imported as."""
-    for source in (root / member / "src" for member in member_paths(root)):
-        for file in source.glob("*/**/*.py"):
-            parts = file.relative_to(source).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
-
-
-@contextmanager
-def _importable(files: Mapping[str, Path]) -> Iterator[None]:
-    """Let grimp find the packages of this workspace, even while one of that name from another place is imported."""
-    sources: dict[str, set[str]] = defaultdict(set)
-    for name, file in files.items():
-        sources[name.partition(".")[0]].add(str(file.parents[name.count(".") + (file.name == "__init__.py")]))
-    finders, imported = sys.meta_path, {name: sys.modules.pop(name) for name in sources if name in sys.modules}
-    sys.meta_path = [_Members(sources), *finders]
+    path, imported = sys.path, {name: sys.modules.pop(name) for name in packages if name in sys.modules}
+    sys.path = [*map(str, sources), *path]
     invalidate_caches()
     try:
-        yield
+        return grimp.build_graph(
+            *sorted(packages), include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+        )
     finally:
-        sys.meta_path = finders
+        sys.path = path
         sys.modules.update(imported)
-
-
-class _Members:
-    """Finds a package where its member has it, without asking every other member; `importlib.abc` is slow to import."""
-
-    def __init__(self, sources: Mapping[str, Iterable[str]]) -> None:
-        self.sources = sources
-
-    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, sorted(self.sources[name])) if name in self.sources else None
 
 
 def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:

@@ -6,12 +6,13 @@ It is said from the names of files alone, so a comment counts too. `make run` lo
 from __future__ import annotations
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.imports import Imports, read_imports
-from onebutton_workbench.lineage.stages import Stage, dvc_files, read_plan
+from onebutton_workbench.lineage.stages import Stage, dvc_files, read_stages
 from onebutton_workbench.workspace import drafts
 
 
@@ -30,16 +31,14 @@ def stages_to_rerun(files: Sequence[str], root: Path) -> dict[str, str]:
     """
     if not files:
         return {}
-    imports = read_imports(root)
-    changed = changed_modules(files, imports, root)
+    imports, folders = read_imports(root), drafts(root)
+    changed = _changed_modules(files, imports, root)
     reasons = {}
-    folders = drafts(root)
     for file in dvc_files(root):
         place = file.relative_to(root)
         try:
-            for stage in read_plan(file).stages:
-                why = changed_input(stage, place.parent, files) or changed_code(stage, changed, imports)
-                if why:
+            for stage in read_stages(file):
+                if why := _changed_input(stage, place.parent, files) or _changed_code(stage, changed, imports):
                     reasons[f"{place.as_posix()}:{stage.name}"] = why
         except InputError as error:
             if place.parent.as_posix() not in folders:
@@ -48,24 +47,20 @@ def stages_to_rerun(files: Sequence[str], root: Path) -> dict[str, str]:
     return reasons
 
 
-def changed_modules(files: Sequence[str], imports: Imports, root: Path) -> set[str]:
-    """Find the modules that changed files touch.
-
-    Returns:
-        Of a module that is there, itself; of one that was deleted, and of data beside the code, those in the nearest folder.
-    """
+def _changed_modules(files: Sequence[str], imports: Imports, root: Path) -> set[str]:
+    """Find the modules that changed files touch; of a deleted one, and of data beside the code, those in the nearest folder."""
     modules = {file.relative_to(root).as_posix(): name for name, file in imports.files.items()}
-    beside: dict[str, set[str]] = {}
+    beside: dict[str, set[str]] = defaultdict(set)
     for file, name in modules.items():
-        beside.setdefault(posixpath.dirname(file), set()).add(name)
+        beside[posixpath.dirname(file)].add(name)
     changed: set[str] = set()
     for file in files:
         around = next((str(folder) for folder in PurePosixPath(file).parents if str(folder) in beside), "")
-        changed |= {modules[file]} if file in modules else beside.get(around, set())
+        changed |= {modules[file]} if file in modules else beside[around]
     return changed
 
 
-def changed_input(stage: Stage, folder: Path, files: Sequence[str]) -> str:
+def _changed_input(stage: Stage, folder: Path, files: Sequence[str]) -> str:
     """Say which file changed that a stage reads, or that says what it is."""
     for file in ("dvc.yaml", "params.yaml"):
         if (folder / file).as_posix() in files:
@@ -77,7 +72,7 @@ def changed_input(stage: Stage, folder: Path, files: Sequence[str]) -> str:
     return ""
 
 
-def changed_code(stage: Stage, changed: set[str], imports: Imports) -> str:
+def _changed_code(stage: Stage, changed: set[str], imports: Imports) -> str:
     """Say which changed module a stage runs or reaches."""
     try:
         reached = changed & imports.reached(stage.modules)[0]
