@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import git, holds
+from onebutton_workbench.git import call, git, holds, names
 
 MAIN = "main"
 
@@ -18,17 +18,12 @@ class NothingToCompareError(InputError):
 
 @dataclass(frozen=True)
 class Changes:
-    """The files that differ.
+    """The files that differ."""
 
-    Attributes:
-        since: what they are compared with, in words.
-        files: their paths, relative to the root, in order; deleted ones and both names of renamed ones included.
-        commit: the one that they are compared with.
-    """
-
-    since: str
+    since: str  # what they are compared with, in words
+    # their paths, relative to the root, in order; deleted ones and both names of renamed ones included
     files: tuple[str, ...]
-    commit: str
+    commit: str  # the one that they are compared with
 
 
 def is_commit(name: str, root: Path) -> bool:
@@ -79,18 +74,18 @@ def default_base(root: Path, environment: Mapping[str, str]) -> str:
     git("rev-parse", "--is-inside-work-tree", folder=root)
     event = environment.get("GITHUB_EVENT_NAME", "")
     branch = target_branch(environment) if event else MAIN
+    target = f"origin/{branch}"
     if not branch:
         message = f"GitHub runs this for {event} on a commit that goes into no other branch"
-        raise NothingToCompareError(message)
-    target = f"origin/{branch}"
-    if is_commit(target, root):
+    elif is_commit(target, root):
         return target
-    if event or not is_commit(MAIN, root):
+    elif event or not is_commit(MAIN, root):
         message = f"{target} is not here to compare with; {cut_off(root) or '`git fetch origin` may bring it'}"
-        raise NothingToCompareError(message)
-    if git("branch", "--show-current", folder=root) == MAIN:
-        raise NothingToCompareError("this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit")
-    return MAIN
+    elif git("branch", "--show-current", folder=root) != MAIN:
+        return MAIN
+    else:
+        message = "this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit"
+    raise NothingToCompareError(message)
 
 
 def parted(base: str, root: Path) -> str:
@@ -99,11 +94,11 @@ def parted(base: str, root: Path) -> str:
     Raises:
         NothingToCompareError: the two have no commit in common.
     """
-    try:
-        return git("merge-base", base, "HEAD", folder=root)
-    except InputError:
+    found = call("merge-base", base, "HEAD", folder=root).stdout.strip()
+    if not found:
         message = f"{base} and this branch have no commit in common here"
-        raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)]))) from None
+        raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)])))
+    return found
 
 
 def changes_since(base: str, root: Path) -> Changes:
@@ -111,10 +106,8 @@ def changes_since(base: str, root: Path) -> Changes:
 
     Raises:
         NothingToCompareError: the two have no commit in common.
-        InputError: git refuses.
     """
     commit = parted(base, root)
-    edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
-    added = git("ls-files", "--others", "--exclude-standard", "-z", folder=root)
-    files = {name for name in f"{edited}\0{added}".split("\0") if name}
-    return Changes(f"{base} ({commit[:8]})", tuple(sorted(files)), commit)
+    edited = names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
+    added = names("ls-files", "--others", "--exclude-standard", "-z", folder=root)
+    return Changes(f"{base} ({commit[:8]})", tuple(sorted({*edited, *added})), commit)

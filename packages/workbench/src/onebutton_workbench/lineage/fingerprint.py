@@ -124,15 +124,10 @@ def locked_versions(lock: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Lock:
-    """What a workspace pins.
+    """What a workspace pins."""
 
-    Attributes:
-        versions: of every distribution.
-        root: of the workspace.
-    """
-
-    versions: Mapping[str, str]
-    root: Path
+    versions: Mapping[str, str]  # of every distribution
+    root: Path  # of the workspace
 
     def brings(self, package: str) -> list[str]:
         """Say which locked distributions bring a package.
@@ -140,11 +135,9 @@ class Lock:
         It is the one of its name; the one that a member names in deptry's own table; or those that are installed with it: PIL
         comes from pillow, and several may share a name such as google.
         """
-        plain = package.lower().replace("_", "-")
-        if plain in self.versions:
-            return [plain]
-        if self._declared.get(package) in self.versions:
-            return [self._declared[package]]
+        for one in (package.lower().replace("_", "-"), self._declared.get(package, "")):
+            if one in self.versions:
+                return [one]
         return sorted(_installed_with(package) & self.versions.keys())
 
     def lines(self, package: str) -> list[str]:

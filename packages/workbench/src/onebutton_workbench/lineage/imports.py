@@ -27,19 +27,16 @@ class UnreadableModuleError(InputError):
 
 @dataclass(frozen=True)
 class Imports:
-    """The imports of a workspace.
+    """The imports of a workspace."""
 
-    Attributes:
-        files: the file of every module whose imports are known, by its name.
-        graph: who imports whom; a module imports the packages around it, too, as Python runs them first.
-        third_party: the top-level names that come from distributions.
-        unreadable: packages that could not be read, by name, with the first fault in each.
-    """
-
-    files: Mapping[str, Path]
-    graph: grimp.ImportGraph
-    third_party: frozenset[str]
-    unreadable: Mapping[str, UnreadableModuleError]
+    files: Mapping[str, Path]  # the file of every module whose imports are known, by its name
+    graph: (
+        grimp.ImportGraph
+    )  # who imports whom; a module imports the packages around it, too, as Python runs them first
+    third_party: frozenset[str]  # the top-level names that come from distributions
+    unreadable: Mapping[
+        str, UnreadableModuleError
+    ]  # packages that could not be read, by name, with the first fault in each
 
     def has(self, module: str) -> bool:
         """Whether a module is one of the workspace, as far as anybody can read."""

@@ -21,27 +21,16 @@ _PLAIN = {"cat", "cd", "cp", "echo", "export", "ln", "mkdir", "mv", "rm", "set",
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage.
+    """One stage."""
 
-    Attributes:
-        name: as `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`.
-        modules: what its command runs with `python -m`.
-        others: the parts of its command that run something else, whose code nobody follows.
-        deps: the paths that it depends on, relative to `wdir`.
-        unlisted: what stands as its `deps` where that is no list, such as `${shared}`.
-        in_git: its outputs that DVC does not cache, fingerprints left out.
-        frozen: whether DVC was told to leave it as it is.
-        wdir: the folder that it runs in, relative to its `dvc.yaml`.
-    """
-
-    name: str
-    modules: tuple[str, ...]
-    others: tuple[str, ...]
-    deps: tuple[str, ...]
-    unlisted: str
-    in_git: tuple[str, ...]
-    frozen: bool
-    wdir: str
+    name: str  # as `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`
+    modules: tuple[str, ...]  # what its command runs with `python -m`
+    others: tuple[str, ...]  # the parts of its command that run something else, whose code nobody follows
+    deps: tuple[str, ...]  # the paths that it depends on, relative to `wdir`
+    unlisted: str  # what stands as its `deps` where that is no list, such as `${shared}`
+    in_git: tuple[str, ...]  # its outputs that DVC does not cache, fingerprints left out
+    frozen: bool  # whether DVC was told to leave it as it is
+    wdir: str  # the folder that it runs in, relative to its `dvc.yaml`
 
     @property
     def has_fingerprint(self) -> bool:
@@ -51,17 +40,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """One `dvc.yaml`.
-
-    Attributes:
-        file: its path.
-        stages: every stage but `code`, in the order of the file.
-        code: what the stage `code` does; empty where there is none.
-    """
+    """One `dvc.yaml`."""
 
     file: Path
-    stages: tuple[Stage, ...]
-    code: Mapping[str, Any]
+    stages: tuple[Stage, ...]  # every stage but `code`, in the order of the file
+    code: Mapping[str, Any]  # what the stage `code` does; empty where there is none
 
     @property
     def folder(self) -> Path:

@@ -16,17 +16,11 @@ FOLDER = ".dir"  # how the digest of a folder ends
 
 @dataclass(frozen=True)
 class Tracked:
-    """A file or a folder that a `.dvc` file names; paths are relative to the root.
+    """A file or a folder that a `.dvc` file names; paths are relative to the root."""
 
-    Attributes:
-        file: the `.dvc` file.
-        path: the data.
-        md5: DVC's digest of it; empty where the `.dvc` is of a time in which DVC computed another.
-    """
-
-    file: str
-    path: str
-    md5: str
+    file: str  # the `.dvc` file
+    path: str  # the data
+    md5: str  # DVC's digest of it; empty where the `.dvc` is of a time in which DVC computed another
 
 
 def tracked(root: Path, *, new: bool = False) -> list[Tracked]:

@@ -34,16 +34,11 @@ ON_GITHUB = {
 
 
 class Finding(NamedTuple):
-    """One thing looked at.
-
-    Attributes:
-        state: `ok`, `missing` or `NOT RUN`.
-        words: what was seen, and for anything but ok what to do.
-    """
+    """One thing looked at."""
 
     subject: str
-    state: str
-    words: str
+    state: str  # `ok`, `missing` or `NOT RUN`
+    words: str  # what was seen, and for anything but ok what to do
 
 
 def found(subject: str, seen: object, words: str, mend: str) -> Finding:

@@ -22,18 +22,12 @@ from onebutton_workbench.workspace import ROOT, Member
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a member did alone.
-
-    Attributes:
-        result: `passed`, `failed`, or `NOT RUN` where it has no tests.
-        words: what was found, in a line.
-        output: of the tools, when it did not pass.
-    """
+    """How a member did alone."""
 
     member: Member
-    result: str
-    words: str
-    output: str = ""
+    result: str  # `passed`, `failed`, or `NOT RUN` where it has no tests
+    words: str  # what was found, in a line
+    output: str = ""  # of the tools, when it did not pass
 
 
 def examine(member: Member, root: Path) -> Verdict:

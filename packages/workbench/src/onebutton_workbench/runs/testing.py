@@ -19,17 +19,11 @@ NONE_COLLECTED = 5  # pytest's status
 
 @dataclass(frozen=True)
 class Chosen:
-    """Whose tests to run.
+    """Whose tests to run."""
 
-    Attributes:
-        members: their folders, relative to the root.
-        more: tests of other members to run beside theirs.
-        changed: whether they are those that a change reaches.
-    """
-
-    members: tuple[Path, ...]
-    more: tuple[str, ...] = ()
-    changed: bool = False
+    members: tuple[Path, ...]  # their folders, relative to the root
+    more: tuple[str, ...] = ()  # tests of other members to run beside theirs
+    changed: bool = False  # whether they are those that a change reaches
 
 
 def choose(pipeline: str = "", member: str = "", base: str = "", *, changed: bool = False) -> Chosen | None:
