@@ -18,6 +18,7 @@ from functools import cache, cached_property
 from importlib.metadata import distributions
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.git import names
@@ -31,31 +32,28 @@ NOT_DATA = {".py", ".pyc", ".pyi", ".typed"}
 LEFT_BEHIND = (".", "#")  # how files begin that systems and editors leave behind; others end with `~`
 
 
-def meaning(tree: ast.AST) -> str:
-    """Write a syntax tree as text in which only what runs is left.
+def meaning(tree: Any) -> str:
+    """Write a syntax tree, or a part of one, as text in which only what runs is left.
 
     `ast.dump` differs between versions of Python (new fields, empty lists shown or not), so this drops every field that is
     None or empty.
     """
-    kind = type(tree)
+    if isinstance(tree, list):
+        return ",".join([meaning(item) for item in tree])
+    if not isinstance(tree, ast.AST):
+        return repr(tree)
     if isinstance(tree, ast.Constant):
         return f"{type(tree.value).__name__}:{tree.value!r}"
     fields = []
-    for name in kind._fields:
+    for name in tree._fields:
         value = getattr(tree, name, None)
         if value is None or name == "type_comment":
             continue
-        if isinstance(value, ast.AST):
-            text = meaning(value)
-        elif isinstance(value, list):
-            if name == "body" and isinstance(tree, DOCUMENTED) and ast.get_docstring(tree, clean=False) is not None:
-                value = value[1:]
-            text = ",".join([meaning(item) if isinstance(item, ast.AST) else repr(item) for item in value])
-        else:
-            text = repr(value)
-        if text:
+        if name == "body" and isinstance(tree, DOCUMENTED) and ast.get_docstring(tree, clean=False) is not None:
+            value = value[1:]
+        if text := meaning(value):
             fields.append(f"{name}={text}")
-    return f"{kind.__name__}({';'.join(fields)})"
+    return f"{type(tree).__name__}({';'.join(fields)})"
 
 
 def _digest(content: str | bytes) -> str:

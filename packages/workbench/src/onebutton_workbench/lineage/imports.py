@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches
-from pathlib import Path, PurePath
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 
 import grimp
 from grimp.exceptions import SourceSyntaxError
@@ -30,13 +32,9 @@ class Imports:
     """The imports of a workspace."""
 
     files: Mapping[str, Path]  # the file of every module whose imports are known, by its name
-    graph: (
-        grimp.ImportGraph
-    )  # who imports whom; a module imports the packages around it, too, as Python runs them first
+    graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
     third_party: frozenset[str]  # the top-level names that come from distributions
-    unreadable: Mapping[
-        str, UnreadableModuleError
-    ]  # packages that could not be read, by name, with the first fault in each
+    unreadable: Mapping[str, UnreadableModuleError]  # packages that could not be read, with the first fault in each
 
     def has(self, module: str) -> bool:
         """Whether a module is one of the workspace, as far as anybody can read."""
@@ -76,14 +74,18 @@ def read_imports(root: Path) -> Imports:
     Raises:
         InputError: grimp refuses a package in which Python finds no fault.
     """
-    sources = [root / member / "src" for member in member_paths(root)]
-    found = {_name(file.relative_to(source)): file for source in sources for file in source.glob("*/**/*.py")}
-    packages = {name.partition(".")[0] for name in found}
+    found: dict[str, Path] = {}
+    places: dict[str, set[str]] = defaultdict(set)
+    for source in (root / member / "src" for member in member_paths(root)):
+        for file in source.glob("*/**/*.py"):
+            parts = file.relative_to(source).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+            places[parts[0]].add(str(source))
     unreadable: dict[str, UnreadableModuleError] = {}
     graph = None
     while graph is None:
         try:
-            graph = _build(packages - unreadable.keys(), sources)
+            graph = _build({name: places[name] for name in places.keys() - unreadable.keys()})
         except (SourceSyntaxError, UnicodeError) as error:
             faults = {name: fault for name, fault in _faults(found).items() if name not in unreadable}
             if not faults:
@@ -99,26 +101,30 @@ def read_imports(root: Path) -> Imports:
     return Imports(files, graph, frozenset(outside), unreadable)
 
 
-def _name(file: PurePath) -> str:
-    """Name what a file in `src` is imported as."""
-    parts = file.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _build(packages: set[str], sources: Iterable[Path]) -> grimp.ImportGraph:
+def _build(places: Mapping[str, set[str]]) -> grimp.ImportGraph:
     """Let grimp read the packages of this workspace, even while one of that name from another place is imported."""
-    if not packages:
+    if not places:
         return grimp.ImportGraph()
-    path, imported = sys.path, {name: sys.modules.pop(name) for name in packages if name in sys.modules}
-    sys.path = [*map(str, sources), *path]
+    finders, imported = sys.meta_path, {name: sys.modules.pop(name) for name in places if name in sys.modules}
+    sys.meta_path = [_Members(places), *finders]
     invalidate_caches()
     try:
         return grimp.build_graph(
-            *sorted(packages), include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+            *sorted(places), include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
         )
     finally:
-        sys.path = path
+        sys.meta_path = finders
         sys.modules.update(imported)
+
+
+class _Members:
+    """Finds a package where its member has it, without asking every other member; `importlib.abc` is slow to import."""
+
+    def __init__(self, places: Mapping[str, set[str]]) -> None:
+        self.places = places
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, sorted(self.places[name])) if name in self.places else None
 
 
 def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:
