@@ -69,11 +69,6 @@ def refuse_conflicts(files: Iterable[Path], root: Path) -> None:
             raise SetupError(message)
 
 
-def declarations() -> list[Path]:
-    """List every file that says what the environment is made of, but the lock."""
-    return [ROOT / "pyproject.toml", *sorted(ROOT.glob("p*/*/pyproject.toml"))]
-
-
 def version_of(uv: str) -> str:
     """Ask a uv program for its version; an empty string when it does not answer."""
     try:
@@ -223,7 +218,7 @@ def main() -> int:
     """Do it all, and leave a stamp that tells make when it was done."""
     button = "lock" if sys.argv[1:] == ["lock"] else "setup"
     try:
-        refuse_conflicts(declarations(), ROOT)
+        refuse_conflicts([ROOT / "pyproject.toml", *sorted(ROOT.glob("p*/*/pyproject.toml"))], ROOT)
         if button == "lock":
             lock(find_uv())
             return 0
