@@ -34,9 +34,6 @@ app = App(
 )
 
 
-# Every day
-
-
 @app.command
 def run(
     *,
@@ -154,9 +151,6 @@ def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") 
     rollback(ROOT, pipeline, env, to, why)
 
 
-# Checks
-
-
 @app.command
 def ci(*, runner: str = "") -> int:
     """Run the GitHub workflow here, on a clean clone of the commit."""
@@ -193,9 +187,6 @@ def doctor() -> int:
     return examine()
 
 
-# Results
-
-
 @app.command
 def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) -> None:
     """Say which requirements the models meet."""
@@ -224,9 +215,6 @@ def reproduce(*, run: str = "", model: str = "") -> int:
     from onebutton_tracking.reproduce import reproduce_all
 
     return reproduce_all(ROOT, run=run, model=model)
-
-
-# Ship
 
 
 @app.command
@@ -261,9 +249,6 @@ def champion(*, pipeline: str = "", env: str = "") -> None:
     from onebutton_release.buttons import champion
 
     champion(ROOT, pipeline, env)
-
-
-# Data
 
 
 @app.command
@@ -307,9 +292,6 @@ def pull(*, pipeline: str = "") -> int:
     from onebutton_workbench.data.storage import transfer
 
     return transfer("pull", ROOT, pipeline)
-
-
-# Make it yours
 
 
 @app.command

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import names
-
-FOLDER = ".dir"  # how the digest of a folder ends
 
 
 @dataclass(frozen=True)
@@ -39,18 +36,6 @@ def tracked(root: Path, *, new: bool = False) -> list[Tracked]:
             if not path.startswith(("/", "../")) and "://" not in out["path"]:
                 found.append(Tracked(file, path, str(out.get("md5", "")) if out.get("hash") == "md5" else ""))
     return found
-
-
-def digest_of_file(file: Path) -> str:
-    """Digest a file as DVC does."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
-
-
-def digest_of_list(digests: dict[str, str]) -> str:
-    """Digest a folder as DVC does, of the digests of its files, by their path in it."""
-    listed = [{"md5": digests[path], "relpath": path} for path in sorted(digests)]
-    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324  DVC's own hash
 
 
 def signature(path: Path) -> str:

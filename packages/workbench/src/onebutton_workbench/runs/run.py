@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,8 +23,7 @@ from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call as git_call
-from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.runs.kept_outputs import kept
+from onebutton_workbench.lineage.stages import dvc_files, read_stages
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 from onebutton_workbench.workspace import drafts as draft_folders
@@ -146,6 +145,29 @@ def unseen(root: Path, names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         file.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept(root: Path, without: Collection[str] = ()) -> Iterator[None]:
+    """Keep the small results that are in git when a stage fails that would make them anew: DVC removes them before it runs.
+
+    DVC's own `persist: true` keeps them too, but such a stage is never taken from DVC's cache: going back to
+    parameters of before would train again what was trained already.
+    """
+    before = {path: path.read_bytes() for path in small_results(root, without) if path.is_file()}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+
+def small_results(root: Path, without: Collection[str] = ()) -> list[Path]:
+    """List what the stages write into git: outputs that DVC does not cache; some pipelines left out."""
+    files = (file for file in dvc_files(root) if file.parent.name not in without)
+    return [file.parent / path for file in files for stage in read_stages(file) for path in stage.in_git]
 
 
 @contextmanager
