@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import invalidate_caches
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -35,6 +35,11 @@ class Imports:
     graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
     third_party: frozenset[str]  # the top-level names that come from distributions
     unreadable: Mapping[str, UnreadableModuleError]  # packages that could not be read, with the first fault in each
+
+    @cached_property
+    def folders(self) -> Mapping[str, Path]:
+        """Where the file of every module lies."""
+        return {name: file.parent for name, file in self.files.items()}
 
     def has(self, module: str) -> bool:
         """Whether a module is one of the workspace, as far as anybody can read."""
