@@ -13,7 +13,7 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks import lint, stage_rules
 from onebutton_workbench.findings import TOLD, tell
-from onebutton_workbench.lineage.rerun import stages_to_rerun
+from onebutton_workbench.lineage.affected import stages_to_rerun
 from onebutton_workbench.runs import testing, typecheck
 from onebutton_workbench.runs.status import status
 from onebutton_workbench.workspace import ROOT

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.runs.kept_outputs import kept, small_results
+from onebutton_workbench.runs.run import kept, small_results
 from onebutton_workbench.workspace import ROOT, pipelines
 
 STAGES = """\

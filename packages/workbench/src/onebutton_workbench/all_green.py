@@ -31,9 +31,8 @@ def main() -> int:
     try:
         bad = unsuccessful(os.environ.get("NEEDS", ""))
     except (ValueError, KeyError, TypeError) as error:
-        print(
-            f"all-green: NOT RUN: the variable NEEDS is not what GitHub's toJSON(needs) gives: {error}", file=sys.stderr
-        )
+        words = "the variable NEEDS is not what GitHub's toJSON(needs) gives"
+        print(f"all-green: NOT RUN: {words}: {error}", file=sys.stderr)
         return 1
     if bad:
         print(f"all-green: {'; '.join(bad)}", file=sys.stderr)

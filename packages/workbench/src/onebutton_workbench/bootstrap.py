@@ -26,12 +26,15 @@ DRIVERS = {
     "merge.lock.driver": "cp %A %A~ && { git merge-file -q %A %O %B || cp %A~ %A; }; rm -f %A~",
 }
 BOTH_SIDES = re.compile(r"^<{7} .*\n((?:.*\n)*?)(?:\|{7}.*\n(?:.*\n)*?)?={7}\n(?:.*\n)*?>{7} .*\n", re.MULTILINE)
-
-
 OTHER_HOOKS = "git's core.hooksPath is {}, so the hooks of this repo are not installed; CI checks all the same"
 LAGS = (
     "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
     "anew. Then press the same button again"
+)
+INCOMPLETE = (
+    "the environment is not complete: uv says why above. Packages come from the network the first time and from "
+    "uv's cache afterwards, so without either this cannot work. Once connected, press the same button again; "
+    "`make doctor` shows what else is missing."
 )
 
 
@@ -56,24 +59,14 @@ def conflict_in(file: Path) -> int:
 
 
 def refuse_conflicts(files: Iterable[Path], root: Path) -> None:
-    """Stop where a merge waits for a person.
-
-    Raises:
-        SetupError: a file holds both sides of a conflict; the message names the line.
-    """
+    """Stop with the line where a file holds both sides of a conflict: a merge waits for a person."""
     for file in files:
-        line = conflict_in(file)
-        if line:
+        if line := conflict_in(file):
             message = (
                 f"a merge is not finished: {file.relative_to(root).as_posix()} line {line} holds what both sides wrote. "
                 "Keep the lines that are right, take the marks out, `git add` it, and press the button again"
             )
             raise SetupError(message)
-
-
-def declarations() -> list[Path]:
-    """List every file that says what the environment is made of, but the lock."""
-    return [ROOT / "pyproject.toml", *sorted(ROOT.glob("p*/*/pyproject.toml"))]
 
 
 def version_of(uv: str) -> str:
@@ -91,43 +84,31 @@ def same_minor(one: str, other: str) -> bool:
     return bool(one) and one.split(".")[:2] == other.split(".")[:2]
 
 
-def foreign_path(path: str) -> str:
-    """Take this checkout's own programs, which may be of an earlier day, out of a PATH."""
-    own = {str(ROOT / ".venv" / "bin"), str(TOOLS / "bin")}
-    return os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
-
-
 def find_uv() -> str:
-    """Return a good uv: one on PATH, the one fetched before, or the pinned one fetched now into `.tools/`."""
+    """Return a good uv: one on PATH, the one fetched before, or the pinned one fetched now into `.tools/`.
+
+    This checkout's own programs, which may be of an earlier day, are first on PATH: the search goes on behind them.
+    """
     pinned = locked_version((ROOT / "uv.lock").read_text(encoding="utf-8"), "uv")
     path = os.environ.get("PATH", os.defpath)
-    for candidate in (shutil.which("uv"), shutil.which("uv", path=foreign_path(path)), str(TOOLS / "bin" / "uv")):
+    own = {str(ROOT / ".venv" / "bin"), str(TOOLS / "bin")}
+    foreign = os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
+    here = str(TOOLS / "bin" / "uv")
+    for candidate in (shutil.which("uv"), shutil.which("uv", path=foreign), here):
         if candidate and same_minor(version_of(candidate), pinned):
             return candidate
     say(f"uv {pinned} -> .tools/")
-    python = base_python()
-    pip = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-warn-script-location",
-    ]
-    fetched = subprocess.run([*pip, "--upgrade", "--target", str(TOOLS), f"uv=={pinned}"], check=False)
-    if fetched.returncode:
+    # the Python of `.venv`, which is first on PATH once it is there, has no pip: that which it was made of does
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    pip = [python, "-m", "pip", "install", *quiet, "--upgrade", "--target", str(TOOLS), f"uv=={pinned}"]
+    if subprocess.run(pip, check=False).returncode:
         message = (
             f"uv {pinned} could not be fetched: pip, called as `{python} -m pip`, says why above. "
             "Without a network or without pip, put a uv of that version on PATH, then press the button again."
         )
         raise SetupError(message)
-    return str(TOOLS / "bin" / "uv")
-
-
-def base_python() -> str:
-    """Name the Python that has pip: that of `.venv`, which is first on PATH once it is there, has none."""
-    return getattr(sys, "_base_executable", None) or sys.executable
+    return here
 
 
 def link_uv(uv: str) -> None:
@@ -142,9 +123,7 @@ def link_uv(uv: str) -> None:
 def python_arguments(uv: str) -> list[str]:
     """Take the Python that `.python-version` asks for where the machine has it, else the one at hand, else let uv fetch it."""
     asked = subprocess.run([uv, "python", "find", "--no-python-downloads"], cwd=ROOT, capture_output=True, check=False)
-    if asked.returncode and sys.version_info >= OLDEST_PYTHON:
-        return ["--python", sys.executable]
-    return []
+    return ["--python", sys.executable] if asked.returncode and sys.version_info >= OLDEST_PYTHON else []
 
 
 def sync(uv: str) -> None:
@@ -153,26 +132,20 @@ def sync(uv: str) -> None:
         raise SetupError(LAGS)
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
     command = [uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv)]
-    if subprocess.run(command, cwd=ROOT, env=own_environment(), check=False).returncode:
-        check = [uv, "lock", "--check", "--offline"]
-        asked = subprocess.run(check, cwd=ROOT, env=own_environment(), capture_output=True, check=False)
-        if asked.returncode == 1:  # 2 is for what uv cannot even read
-            raise SetupError(LAGS)
-        folders = [path for path in sorted(ROOT.glob("p*/*")) if path.is_dir()]
-        left = [folder for folder in folders if not (folder / "pyproject.toml").is_file()]
-        if asked.returncode and left:
-            names = ", ".join(folder.relative_to(ROOT).as_posix() for folder in left)
-            message = (
-                f"{names}: files without a pyproject.toml, left by another branch. Commit there what you want to keep, "
-                f"then `git clean -xd --force {names.replace(',', '')}` takes them away"
-            )
-            raise SetupError(message)
+    if subprocess.run(command, cwd=ROOT, env=own_environment(), check=False).returncode == 0:
+        return
+    asked = call([uv, "lock", "--check", "--offline"], own_environment())
+    if asked.returncode == 1:  # 2 is for what uv cannot even read
+        raise SetupError(LAGS)
+    folders = [path for path in sorted(ROOT.glob("p*/*")) if path.is_dir() and not (path / "pyproject.toml").is_file()]
+    left = [folder.relative_to(ROOT).as_posix() for folder in folders]
+    if asked.returncode and left:
         message = (
-            "the environment is not complete: uv says why above. Packages come from the network the first time and from "
-            "uv's cache afterwards, so without either this cannot work. Once connected, press the same button again; "
-            "`make doctor` shows what else is missing."
+            f"{', '.join(left)}: files without a pyproject.toml, left by another branch. Commit there what you want to keep, "
+            f"then `git clean -xd --force {' '.join(left)}` takes them away"
         )
         raise SetupError(message)
+    raise SetupError(INCOMPLETE)
 
 
 def own_environment() -> dict[str, str]:
@@ -181,18 +154,12 @@ def own_environment() -> dict[str, str]:
 
 
 def lock(uv: str) -> None:
-    """Bring uv.lock in line with what every pyproject.toml declares.
-
-    Where a merge left the lines of both sides in it, ours are where uv starts from.
-
-    Raises:
-        SetupError: uv cannot, and uv.lock is as it was.
-    """
+    """Bring uv.lock in line with what every pyproject.toml declares; of a conflict in it, uv starts from our side."""
     before = LOCK.read_text(encoding="utf-8")
     if conflict_in(LOCK):
         LOCK.write_text(BOTH_SIDES.sub(r"\1", before), encoding="utf-8")
     command = [uv, "lock", *python_arguments(uv)]
-    done = subprocess.run(command, cwd=ROOT, env=own_environment(), capture_output=True, text=True, check=False)
+    done = call(command, own_environment())
     if done.returncode:
         LOCK.write_text(before, encoding="utf-8")
         message = f"uv.lock is as it was, because uv cannot lock what is declared: {' '.join(done.stderr.split())}"
@@ -200,9 +167,8 @@ def lock(uv: str) -> None:
     for line in done.stderr.splitlines():
         if line.startswith(("Add", "Remove", "Update")):
             print(f"  {line}")
-    words = (
-        "is in line with every pyproject.toml" if LOCK.read_text(encoding="utf-8") != before else "was in line already"
-    )
+    same = LOCK.read_text(encoding="utf-8") == before
+    words = "was in line already" if same else "is in line with every pyproject.toml"
     print(f"lock: uv.lock {words}. Next: the button that you came from; commit uv.lock with what asked for it")
 
 
@@ -212,38 +178,35 @@ def environment_for_git() -> dict[str, str]:
 
 
 def tell_git_how_to_merge(environment: dict[str, str]) -> None:
-    """Let git know the drivers that .gitattributes names.
-
-    Raises:
-        SetupError: git cannot write them down.
-    """
+    """Let git know the drivers that .gitattributes names."""
     for key, command in DRIVERS.items():
-        config = ["git", "-C", str(ROOT), "config", key, command]
-        done = subprocess.run(config, env=environment, capture_output=True, text=True, check=False)
+        done = call(["git", "-C", str(ROOT), "config", key, command], environment)
         if done.returncode:
             raise SetupError("git could not be told how results merge: " + done.stderr.strip())
 
 
 def install_hooks() -> None:
     """Let `git commit` and `git push` press the buttons, where this folder is a git checkout."""
-    environment = environment_for_git()
-    ask = ["git", "-C", str(ROOT), "config", "--get", "core.hooksPath"]
-    inside = ["git", "-C", str(ROOT), "rev-parse", "--show-toplevel"]
     if not shutil.which("git"):
         return
-    top = subprocess.run(inside, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+    environment = environment_for_git()
+    top = call(["git", "-C", str(ROOT), "rev-parse", "--show-toplevel"], environment).stdout.strip()
     if not top or Path(top).resolve() != ROOT:
         say("not a git checkout, so no hooks")
         return
     tell_git_how_to_merge(environment)
-    other_hooks = subprocess.run(ask, env=environment, capture_output=True, text=True, check=False).stdout.strip()
+    other_hooks = call(["git", "-C", str(ROOT), "config", "--get", "core.hooksPath"], environment).stdout.strip()
     if other_hooks:
         say(OTHER_HOOKS.format(other_hooks))
         return
-    pre_commit = [str(ROOT / ".venv" / "bin" / "pre-commit"), "install"]
-    done = subprocess.run(pre_commit, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = call([str(ROOT / ".venv" / "bin" / "pre-commit"), "install"], environment)
     if done.returncode:
         raise SetupError("the git hooks could not be installed: " + (done.stdout + done.stderr).strip())
+
+
+def call(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Call a program in this checkout, and keep what it prints."""
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def say(words: str) -> None:
@@ -255,7 +218,7 @@ def main() -> int:
     """Do it all, and leave a stamp that tells make when it was done."""
     button = "lock" if sys.argv[1:] == ["lock"] else "setup"
     try:
-        refuse_conflicts(declarations(), ROOT)
+        refuse_conflicts([ROOT / "pyproject.toml", *sorted(ROOT.glob("p*/*/pyproject.toml"))], ROOT)
         if button == "lock":
             lock(find_uv())
             return 0

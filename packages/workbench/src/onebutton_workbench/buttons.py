@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,16 +45,11 @@ def page(buttons: list[Button], *, everything: bool) -> str:
     width = max(len(button.name) for button in buttons) + 2
     shown = [button for button in buttons if everything or button.group == EVERY_DAY]
     lines: list[str] = []
-    for button in shown:
-        if f"{button.group}:" not in lines:
-            lines += ["", f"{button.group}:"]
-        lines.append(f"  make {button.name:<{width}}{button.help}")
+    for group, members in groupby(shown, key=attrgetter("group")):
+        lines += [f"{group}:", *(f"  make {button.name:<{width}}{button.help}" for button in members), ""]
     hidden = len(buttons) - len(shown)
-    lines += [
-        "",
-        f"`make help ALL=1` lists {hidden} more." if hidden else "Each button sets itself up; docs/ explains.",
-    ]
-    return "\n".join(lines).lstrip("\n")
+    lines.append(f"`make help ALL=1` lists {hidden} more." if hidden else "Each button sets itself up; docs/ explains.")
+    return "\n".join(lines)
 
 
 def check_page(check: str) -> str:

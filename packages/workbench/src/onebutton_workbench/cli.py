@@ -24,8 +24,7 @@ GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
 # Packages that depend on no other have errors of their own for what a person can mend; they count where they were imported.
 MISTAKES = {"onebutton_serving.errors": "ServingError", "onebutton_models.scoring": "ScoringError"}
 MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}  # no mistake of ours
-HINTS = {"deploy": ". `make deploy STATUS=1` says what is in service"}
-HINTS["rollback"] = HINTS["deploy"]
+HINTS = dict.fromkeys(("deploy", "rollback"), ". `make deploy STATUS=1` says what is in service")
 
 app = App(
     name="onebutton",
@@ -33,9 +32,6 @@ app = App(
     config=Env(PREFIX, command=False),
     result_action="return_value",
 )
-
-
-# Every day
 
 
 @app.command
@@ -155,9 +151,6 @@ def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") 
     rollback(ROOT, pipeline, env, to, why)
 
 
-# Checks
-
-
 @app.command
 def ci(*, runner: str = "") -> int:
     """Run the GitHub workflow here, on a clean clone of the commit."""
@@ -194,9 +187,6 @@ def doctor() -> int:
     return examine()
 
 
-# Results
-
-
 @app.command
 def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) -> None:
     """Say which requirements the models meet."""
@@ -225,9 +215,6 @@ def reproduce(*, run: str = "", model: str = "") -> int:
     from onebutton_tracking.reproduce import reproduce_all
 
     return reproduce_all(ROOT, run=run, model=model)
-
-
-# Ship
 
 
 @app.command
@@ -262,9 +249,6 @@ def champion(*, pipeline: str = "", env: str = "") -> None:
     from onebutton_release.buttons import champion
 
     champion(ROOT, pipeline, env)
-
-
-# Data
 
 
 @app.command
@@ -308,9 +292,6 @@ def pull(*, pipeline: str = "") -> int:
     from onebutton_workbench.data.storage import transfer
 
     return transfer("pull", ROOT, pipeline)
-
-
-# Make it yours
 
 
 @app.command
@@ -363,10 +344,8 @@ def upgrade(*, upstream: Annotated[str, Parameter(name="--from")] = "") -> int:
 
 def values_of(button: str) -> set[str]:
     """Name the values that a button takes, such as PIPELINE."""
-    arguments = app[button].assemble_argument_collection()
-    return {
-        name.lstrip("-").upper() for argument in arguments for name in argument.names if not name.startswith("--no-")
-    }
+    names = [name for argument in app[button].assemble_argument_collection() for name in argument.names]
+    return {name.lstrip("-").upper() for name in names if not name.startswith("--no-")}
 
 
 def buttons() -> list[str]:
@@ -380,16 +359,14 @@ def check_values(button: str) -> None:
     Raises:
         InputError: there is one; the message names the nearest that would do.
     """
-    goals = os.environ.get(GOALS, button).split()
     typed = {name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX) and name != GOALS}
     taken = values_of(button)
     for name in sorted(typed - taken):
-        takers = [other for other in buttons() if name in values_of(other)]
-        if takers and goals != [button]:
+        every = {value for other in buttons() for value in values_of(other)}
+        if name in every and os.environ.get(GOALS, button).split() != [button]:
             continue
-        known = sorted(taken if takers else {value for other in buttons() for value in values_of(other)})
-        near = difflib.get_close_matches(name.upper(), known, 1)
-        wrong = f"`make {button}` takes no {name}" if takers else f"no button takes {name}"
+        near = difflib.get_close_matches(name.upper(), sorted(taken if name in every else every), 1)
+        wrong = f"`make {button}` takes no {name}" if name in every else f"no button takes {name}"
         instead = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(sorted(taken)) or 'no value'}"
         message = f"{wrong}. {instead}"
         raise InputError(message)
@@ -433,6 +410,5 @@ def main() -> None:
         status = 1
     if "mlflow" in sys.modules:  # its threads that still wait for a server would hold the program
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(status)
     sys.exit(status)

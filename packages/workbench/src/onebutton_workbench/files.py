@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, file: str) -> dict[str, Any]:
-    """Read the text of such a file; messages call it `file`.
-
-    Raises:
-        InputError: as `read_yaml`.
-    """
+    """Read the text of such a file; messages call it `file`."""
     import yaml
 
     try:
@@ -34,10 +31,10 @@ def parse_yaml(text: str, file: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         message = f"{file}: not YAML: {' '.join(str(error).split())}"
         raise InputError(message) from None
-    if not isinstance(content, dict):
-        message = f"{file}: not a mapping of names to values"
-        raise InputError(message)
-    return content
+    if isinstance(content, dict):
+        return content
+    message = f"{file}: not a mapping of names to values"
+    raise InputError(message)
 
 
 @cache
@@ -74,10 +71,8 @@ def read_texts(folder: Path, files: Iterable[str]) -> dict[str, str]:
     for name in files:
         path = folder / name
         if path.is_file() and not path.is_symlink():
-            try:
+            with suppress(UnicodeDecodeError):
                 texts[name] = path.read_bytes().decode("utf-8")  # bytes, so that line ends stay as they are
-            except UnicodeDecodeError:
-                continue
     return texts
 
 

@@ -12,19 +12,12 @@ TOLD = 3  # the exit status of a check that found mistakes in drafts alone
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it must be.
+    """One thing that is not as it must be."""
 
-    Attributes:
-        check: the check's id, such as `OB103`; `docs/checks/OB103.md` explains it.
-        place: the file, and the line where there is one.
-        words: what is wrong, and what it would cost.
-        mend: the button to press or the line to write.
-    """
-
-    check: str
-    place: str
-    words: str
-    mend: str
+    check: str  # the check's id, such as `OB103`; `docs/checks/OB103.md` explains it
+    place: str  # the file, and the line where there is one
+    words: str  # what is wrong, and what it would cost
+    mend: str  # the button to press or the line to write
 
     def __str__(self) -> str:
         """Write it as a person reads it."""
@@ -32,20 +25,12 @@ class Finding:
 
 
 def tell(findings: Sequence[Finding], nothing: str, drafts: Collection[str] = ()) -> int:
-    """Print every finding, or one line that there is none.
-
-    Args:
-        findings: of one check.
-        nothing: what is said where there is none.
-        drafts: the folders of drafts: what is found there stops nobody.
+    """Print every finding, or `nothing` where there is none.
 
     Returns:
-        The exit status: 1, or TOLD where drafts alone have mistakes.
+        The exit status: 1, or TOLD where all of them are in the folders of drafts, which stop nobody.
     """
-    for finding in findings:
-        print(finding)
-    if not findings:
-        print(nothing)
+    print(*(map(str, findings) if findings else [nothing]), sep="\n")
     folders = tuple(f"{draft}/" for draft in drafts)
     if all(finding.place.startswith(folders) for finding in findings):
         return TOLD if findings else 0

@@ -15,30 +15,21 @@ SHOWN = 5  # file names, as many as fit a line
 YOURS = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_ASKPASS")  # who you are, and how you reach other machines
 
 
-def call(*arguments: str, folder: Path, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
+def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Call git and return what became of it; it never stops to ask for a password.
 
     Raises:
-        InputError: git is missing, or took longer than the seconds given.
+        InputError: git is missing.
     """
     yours = {name: text for name, text in os.environ.items() if name.startswith(YOURS)}
     environment = clean_environment() | yours | {"GIT_TERMINAL_PROMPT": "0"}
+    command, nothing = ["git", *arguments], subprocess.DEVNULL
     try:
         return subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds,
+            command, cwd=folder, env=environment, stdin=nothing, capture_output=True, text=True, check=False
         )
     except OSError as error:
         message = f"git did not start: {error}"
-        raise InputError(message) from None
-    except subprocess.TimeoutExpired:
-        message = f"git {arguments[0]} did not answer within {seconds:.0f} seconds"
         raise InputError(message) from None
 
 
@@ -88,8 +79,7 @@ def check_clean(folder: Path, button: str, *paths: str) -> None:
     Raises:
         InputError: something is not committed; the message names up to five files.
     """
-    changed = uncommitted(folder, *paths)
-    if changed:
+    if changed := uncommitted(folder, *paths):
         message = (
             f"not committed: {shortened(changed)}. What the button changes would mix with it. "
             f"Commit it or `git stash --include-untracked`, then press `make {button}` again; nothing was changed"
@@ -98,17 +88,10 @@ def check_clean(folder: Path, button: str, *paths: str) -> None:
 
 
 def check_committed(root: Path) -> None:
-    """Refuse a working tree that differs from its commit.
-
-    Raises:
-        InputError: it does; the message names up to five files.
-    """
-    changed = uncommitted(root)
-    if changed:
-        message = (
-            f"not committed, so it would not be tested: {shortened(changed)}. "
-            "Commit it (a branch is enough), then press `make ci` again"
-        )
+    """Refuse a working tree that differs from its commit, as `check_clean`."""
+    if changed := uncommitted(root):
+        what = f"not committed, so it would not be tested: {shortened(changed)}"
+        message = f"{what}. Commit it (a branch is enough), then press `make ci` again"
         raise InputError(message)
 
 

@@ -16,22 +16,16 @@ ROOT = Path(__file__).resolve().parents[4]
 
 @dataclass(frozen=True)
 class Member:
-    """A package or a pipeline.
+    """A package or a pipeline."""
 
-    Attributes:
-        path: its folder, relative to the root.
-        name: of its distribution, such as `onebutton-models`; spelt as `requires` spells it.
-        requires: the names of the distributions that it declares, extras included.
-        draft: whether it is a pipeline still being tried out: its mistakes are told and stop nobody, and it cannot be
-            deployed. `draft = true` under `[tool.onebutton]` in its pyproject.toml says so.
-        repo_tests: those of its tests, relative to the root, that read files of the whole repo, so that any change may break
-            them. `repo-tests = [...]` under `[tool.onebutton]` lists them.
-    """
-
-    path: Path
-    name: str
-    requires: frozenset[str] = frozenset()
+    path: Path  # its folder, relative to the root
+    name: str  # of its distribution, such as `onebutton-models`; spelt as `requires` spells it
+    requires: frozenset[str] = frozenset()  # the names of the distributions that it declares, extras included
+    # whether it is a pipeline still being tried out: its mistakes are told and stop nobody, and it cannot be deployed.
+    # `draft = true` under `[tool.onebutton]` in its pyproject.toml says so.
     draft: bool = False
+    # those of its tests, relative to the root, that read files of the whole repo, so that any change may break them.
+    # `repo-tests = [...]` under `[tool.onebutton]` lists them.
     repo_tests: tuple[str, ...] = ()
 
     @property
@@ -74,9 +68,8 @@ def find_root(folder: Path) -> Path:
 
 def member_paths(root: Path = ROOT) -> list[Path]:
     """List the folder of every member, relative to the root, in order."""
-    globs = read_toml(root / "pyproject.toml")["tool"]["uv"]["workspace"]["members"]
-    files = (file for pattern in globs for file in root.glob(f"{pattern}/pyproject.toml"))
-    return sorted({file.parent.relative_to(root) for file in files})
+    patterns = read_toml(root / "pyproject.toml")["tool"]["uv"]["workspace"]["members"]
+    return sorted({file.parent.relative_to(root) for one in patterns for file in root.glob(f"{one}/pyproject.toml")})
 
 
 def members(root: Path = ROOT) -> list[Member]:
@@ -141,7 +134,8 @@ def the_pipeline(name: str, root: Path = ROOT) -> str:
     Raises:
         InputError: it is not; the message lists those that are.
     """
-    if name not in pipelines(root):
-        message = f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(pipelines(root)) or '(none yet)'}"
-        raise InputError(message)
-    return name
+    known = pipelines(root)
+    if name in known:
+        return name
+    message = f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(known) or '(none yet)'}"
+    raise InputError(message)

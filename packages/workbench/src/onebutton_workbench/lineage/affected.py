@@ -1,57 +1,46 @@
 """Say which members and stages a change reaches, and why. The work of `make status AFFECTED=1`.
 
 A file belongs to a member; a member reaches all that declare it. Where that cannot be said, everything counts as reached: a
-change may be tested too much, never too little.
+change may be tested too much, never too little. Which stages would rerun is said from the names of files alone, so a comment
+counts too; `make run` looks at the meaning, and reruns less.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import call
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, default_base
-from onebutton_workbench.lineage.locked import LOCK, moved
-from onebutton_workbench.lineage.rerun import stages_to_rerun
-from onebutton_workbench.workspace import ROOT, Member, member_paths, members
+from onebutton_workbench.lineage.imports import Imports, read_imports
+from onebutton_workbench.lineage.stages import Stage, dvc_files, read_stages
+from onebutton_workbench.workspace import ROOT, Member, drafts, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
 SHOWN = 2  # files, as many as fit a line
-
-
-class EverythingError(InputError):
-    """A change concerns every member; the message says which."""
+LOCK = "uv.lock"
+OURS = ("source = { editable = ", "source = { virtual = ")  # what a folder here declares, its pyproject.toml says
 
 
 @dataclass(frozen=True)
 class Affected:
-    """What a change reaches.
+    """What a change reaches."""
 
-    Attributes:
-        members: the folder of each member reached, relative to the root, and why.
-        stages: each stage that would rerun, as DVC addresses it, and why.
-        words: how that was found, for the closing line.
-        everything: whether it is every member and every stage.
-        repo_tests: tests of other members that read files of the whole repo, documentation included.
-    """
-
-    members: Mapping[Path, str]
-    stages: Mapping[str, str] = field(default_factory=dict)
-    words: str = ""
-    everything: bool = False
-    repo_tests: tuple[str, ...] = ()
+    members: Mapping[Path, str]  # the folder of each member reached, relative to the root, and why
+    stages: Mapping[str, str] = field(default_factory=dict)  # each stage that would rerun, as DVC addresses it, and why
+    words: str = ""  # how that was found, for the closing line
+    everything: bool = False  # whether it is every member and every stage
+    repo_tests: tuple[str, ...] = ()  # tests of other members that read files of the whole repo, documentation included
 
 
 def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] = os.environ) -> Affected:
-    """Find what the change since a commit reaches.
-
-    Args:
-        root: of the workspace.
-        base: a commit as typed; when empty, the branch that the work will go into.
-        environment: in which GitHub Actions names that branch.
+    """Find what the change reaches since BASE, when empty since it left the branch that the work will go into.
 
     Raises:
         InputError: the typed commit is unknown.
@@ -59,26 +48,16 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
     if base:
         check_base(base, root)
     try:
-        return reach(changes_since(base or default_base(root, environment), root), root)
+        return _reach(changes_since(base or default_base(root, environment), root), root)
     except InputError as error:
-        return everything(root, str(error))
+        why, paths = str(error), []
+        with suppress(InputError):  # the root's own pyproject.toml may be what cannot be read
+            paths = member_paths(root)
+        return Affected(dict.fromkeys(paths, why), words=why, everything=True)
 
 
-def everything(root: Path, why: str) -> Affected:
-    """Take every member, for one reason."""
-    try:
-        paths = member_paths(root)
-    except InputError:
-        paths = []  # the root's own pyproject.toml is what cannot be read, and the reason says so
-    return Affected(dict.fromkeys(paths, why), words=why, everything=True)
-
-
-def reach(changes: Changes, root: Path) -> Affected:
-    """Find what changed files reach.
-
-    Raises:
-        InputError: it cannot be said, or is everything.
-    """
+def _reach(changes: Changes, root: Path) -> Affected:
+    """Find what changed files reach; an InputError says why it is everything, or cannot be said."""
     workspace = members(root)
     reached = members_reached([file for file in changes.files if file != LOCK or _lock_moved(changes, root)], workspace)
     stages = stages_to_rerun(changes.files, root)
@@ -94,29 +73,41 @@ def reach(changes: Changes, root: Path) -> Affected:
 
 
 def _lock_moved(changes: Changes, root: Path) -> bool:
-    """Say whether uv.lock changed for others than the members whose own pyproject.toml did."""
+    """Say whether a change of uv.lock may change what somebody already uses, beside members that came, went or declare more.
+
+    What came is used by those alone who ask for it, and what went by nobody.
+    """
     file = root / LOCK
     before = call("show", f"{changes.commit}:./{LOCK}", folder=root).stdout
-    return not before or not file.is_file() or moved(before, file.read_text(encoding="utf-8"))
+    if not before or not file.is_file():
+        return True
+    (old_head, old), (new_head, new) = _read_lock(before), _read_lock(file.read_text(encoding="utf-8"))
+    return old_head != new_head or any(new.get(name, blocks) != blocks for name, blocks in old.items())
+
+
+def _read_lock(lock: str) -> tuple[list[str], Mapping[str, list[str]]]:
+    """Split a lock into its settings, without the list of members, and what it locks from an index, by name."""
+    head, *blocks = lock.split("[[package]]\n")
+    locked: dict[str, list[str]] = defaultdict(list)
+    for block in blocks:
+        if not any(folder in block for folder in OURS):
+            locked[block.partition("\n")[0]].append(block.strip())
+    return head.partition("[manifest]")[0].split(), locked
 
 
 def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[Path, str]:
     """Find the members that own changed files, and those that build on them.
-
-    Args:
-        files: relative to the root.
-        workspace: every member.
 
     Returns:
         The folder of each, in order, with the reason. Documentation reaches nobody, a test nobody but its own member, the
         data of tests all that build on it.
 
     Raises:
-        EverythingError: a file belongs to no member: what stands in the root concerns all.
+        InputError: a file belongs to no member: what stands in the root concerns all.
     """
     by_path = {member.path.as_posix(): member for member in workspace}
-    code: dict[Member, list[str]] = {}
-    tests: dict[Member, list[str]] = {}
+    code: dict[Member, list[str]] = defaultdict(list)
+    tests: dict[Member, list[str]] = defaultdict(list)
     for file in files:
         owner = next((str(parent) for parent in PurePosixPath(file).parents if str(parent) in by_path), "")
         inside = file.removeprefix(f"{owner}/")
@@ -124,11 +115,9 @@ def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[P
             continue
         if not owner:
             message = f"{file} belongs to no member, so it concerns all"
-            raise EverythingError(message)
-        own = inside.startswith("tests/") and inside.endswith(
-            ".py"
-        )  # other members' tests read the data in tests/, too
-        (tests if own else code).setdefault(by_path[owner], []).append(inside)
+            raise InputError(message)
+        of_tests = inside.startswith("tests/") and inside.endswith(".py")  # others' tests read the data in tests/, too
+        (tests if of_tests else code)[by_path[owner]].append(inside)
     reasons = {member: f"changed: {_few(names)}" for member, names in (tests | code).items()}
     reasons = _dependents(code, workspace) | reasons
     return {member.path: reasons[member] for member in sorted(reasons, key=lambda member: member.path)}
@@ -152,6 +141,67 @@ def _dependents(changed: Iterable[Member], workspace: Sequence[Member]) -> dict[
                 reasons[member] = f"imports {below.name}"
                 waiting.append(member)
     return reasons
+
+
+def stages_to_rerun(files: Sequence[str], root: Path) -> dict[str, str]:
+    """Find the stages that changed files reach; the files are relative to the root.
+
+    Returns:
+        Each stage as DVC addresses it, such as `pipelines/flight_delays/dvc.yaml:train`, with the reason.
+
+    Raises:
+        InputError: a `dvc.yaml`, or a module that a stage reaches, cannot be read. Of a draft that is the reason.
+    """
+    if not files:
+        return {}
+    imports = read_imports(root)
+    changed = _changed_modules(files, imports, root)
+    reasons = {}
+    for file in dvc_files(root):
+        place = file.relative_to(root)
+        try:
+            for stage in read_stages(file):
+                if why := _changed_input(stage, place.parent, files) or _changed_code(stage, changed, imports):
+                    reasons[f"{place.as_posix()}:{stage.name}"] = why
+        except InputError as error:
+            if place.parent.as_posix() not in drafts(root):
+                raise
+            reasons[place.as_posix()] = f"cannot be read: {str(error).replace(f'{root}/', '')}"
+    return reasons
+
+
+def _changed_modules(files: Sequence[str], imports: Imports, root: Path) -> set[str]:
+    """Find the modules that changed files touch; of a deleted one, and of data beside the code, those in the nearest folder."""
+    modules = {file.relative_to(root).as_posix(): name for name, file in imports.files.items()}
+    beside: dict[str, set[str]] = defaultdict(set)
+    for file, name in modules.items():
+        beside[posixpath.dirname(file)].add(name)
+    changed: set[str] = set()
+    for file in files:
+        around = next((str(folder) for folder in PurePosixPath(file).parents if str(folder) in beside), "")
+        changed |= {modules[file]} if file in modules else beside[around]
+    return changed
+
+
+def _changed_input(stage: Stage, folder: Path, files: Sequence[str]) -> str:
+    """Say which file changed that a stage reads, or that says what it is."""
+    for file in ("dvc.yaml", "params.yaml"):
+        if (folder / file).as_posix() in files:
+            return f"changed: {file}"
+    for dep in stage.deps:
+        path = posixpath.normpath((folder / stage.wdir / dep).as_posix())
+        if any(file in {path, f"{path}.dvc"} or file.startswith(f"{path}/") for file in files):
+            return f"reads {dep}"
+    return ""
+
+
+def _changed_code(stage: Stage, changed: set[str], imports: Imports) -> str:
+    """Say which changed module a stage runs or reaches."""
+    try:
+        reached = changed & imports.reached(stage.modules)[0]
+    except KeyError:  # `make lint` refuses what is no module here
+        return ""
+    return f"runs {max(reached)}" if reached else ""
 
 
 def _few(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import git
+from onebutton_workbench.git import call, git, holds, names
 
 MAIN = "main"
 
@@ -18,26 +18,17 @@ class NothingToCompareError(InputError):
 
 @dataclass(frozen=True)
 class Changes:
-    """The files that differ.
+    """The files that differ."""
 
-    Attributes:
-        since: what they are compared with, in words.
-        files: their paths, relative to the root, in order; deleted ones and both names of renamed ones included.
-        commit: the one that they are compared with.
-    """
-
-    since: str
+    since: str  # what they are compared with, in words
+    # their paths, relative to the root, in order; deleted ones and both names of renamed ones included
     files: tuple[str, ...]
-    commit: str
+    commit: str  # the one that they are compared with
 
 
 def is_commit(name: str, root: Path) -> bool:
     """Whether a branch, a tag or a hash names a commit that is here."""
-    try:
-        git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=root)
-    except InputError:
-        return False
-    return True
+    return holds("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=root)
 
 
 def cut_off(root: Path) -> str:
@@ -65,8 +56,7 @@ def check_base(base: str, root: Path) -> None:
 def target_branch(environment: Mapping[str, str]) -> str:
     """Name the branch that a workflow's commit will go into; empty where it goes nowhere.
 
-    Args:
-        environment: in GitHub Actions a pull request names its branch here; what is pushed to any other branch goes into main.
+    A pull request names its branch; what is pushed to a branch goes into main.
     """
     event = environment.get("GITHUB_EVENT_NAME", "")
     if event == "push":
@@ -77,29 +67,25 @@ def target_branch(environment: Mapping[str, str]) -> str:
 def default_base(root: Path, environment: Mapping[str, str]) -> str:
     """Choose what to compare with where nobody typed BASE: the branch that the work will go into.
 
-    Args:
-        root: of the checkout.
-        environment: in GitHub Actions the event and the branch; where no branch is waiting, nothing is compared.
-
     Raises:
-        NothingToCompareError: there is no such branch here.
+        NothingToCompareError: there is no such branch here, or GitHub Actions runs this for none that waits.
         InputError: this is no checkout.
     """
     git("rev-parse", "--is-inside-work-tree", folder=root)
     event = environment.get("GITHUB_EVENT_NAME", "")
     branch = target_branch(environment) if event else MAIN
+    target = f"origin/{branch}"
     if not branch:
         message = f"GitHub runs this for {event} on a commit that goes into no other branch"
-        raise NothingToCompareError(message)
-    target = f"origin/{branch}"
-    if is_commit(target, root):
+    elif is_commit(target, root):
         return target
-    if event or not is_commit(MAIN, root):
+    elif event or not is_commit(MAIN, root):
         message = f"{target} is not here to compare with; {cut_off(root) or '`git fetch origin` may bring it'}"
-        raise NothingToCompareError(message)
-    if git("branch", "--show-current", folder=root) == MAIN:
-        raise NothingToCompareError("this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit")
-    return MAIN
+    elif git("branch", "--show-current", folder=root) != MAIN:
+        return MAIN
+    else:
+        message = "this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit"
+    raise NothingToCompareError(message)
 
 
 def parted(base: str, root: Path) -> str:
@@ -108,11 +94,11 @@ def parted(base: str, root: Path) -> str:
     Raises:
         NothingToCompareError: the two have no commit in common.
     """
-    try:
-        return git("merge-base", base, "HEAD", folder=root)
-    except InputError:
+    found = call("merge-base", base, "HEAD", folder=root).stdout.strip()
+    if not found:
         message = f"{base} and this branch have no commit in common here"
-        raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)]))) from None
+        raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)])))
+    return found
 
 
 def changes_since(base: str, root: Path) -> Changes:
@@ -120,10 +106,8 @@ def changes_since(base: str, root: Path) -> Changes:
 
     Raises:
         NothingToCompareError: the two have no commit in common.
-        InputError: git refuses.
     """
     commit = parted(base, root)
-    edited = git("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
-    added = git("ls-files", "--others", "--exclude-standard", "-z", folder=root)
-    files = {name for name in f"{edited}\0{added}".split("\0") if name}
-    return Changes(f"{base} ({commit[:8]})", tuple(sorted(files)), commit)
+    edited = names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
+    added = names("ls-files", "--others", "--exclude-standard", "-z", folder=root)
+    return Changes(f"{base} ({commit[:8]})", tuple(sorted({*edited, *added})), commit)

@@ -12,57 +12,48 @@ import ast
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import distributions
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import call
+from onebutton_contracts.errors import InputError, run_stage
+from onebutton_workbench.git import names
 from onebutton_workbench.lineage.imports import parse, read_imports
-from onebutton_workbench.lineage.stages import FINGERPRINTS, read_plan
+from onebutton_workbench.lineage.stages import FINGERPRINTS, read_stages
 from onebutton_workbench.workspace import distribution, find_root, member_paths, read_toml
 
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NOT_DATA = {".py", ".pyc", ".pyi", ".typed"}
 LEFT_BEHIND = (".", "#")  # how files begin that systems and editors leave behind; others end with `~`
 
 
-def meaning(tree: ast.AST) -> str:
-    """Write a syntax tree as text in which only what runs is left.
+def meaning(tree: Any) -> str:
+    """Write a syntax tree, or a part of one, as text in which only what runs is left.
 
     `ast.dump` differs between versions of Python (new fields, empty lists shown or not), so this drops every field that is
     None or empty.
     """
-    kind = type(tree)
+    if isinstance(tree, list):
+        return ",".join([meaning(item) for item in tree])
+    if not isinstance(tree, ast.AST):
+        return repr(tree)
     if isinstance(tree, ast.Constant):
         return f"{type(tree.value).__name__}:{tree.value!r}"
     fields = []
-    for name in kind._fields:
+    for name in tree._fields:
         value = getattr(tree, name, None)
         if value is None or name == "type_comment":
             continue
-        if isinstance(value, ast.AST):
-            text = meaning(value)
-        elif isinstance(value, list):
-            body = _without_docstring(tree, value) if name == "body" else value
-            text = ",".join([meaning(item) if isinstance(item, ast.AST) else repr(item) for item in body])
-        else:
-            text = repr(value)
-        if text:
+        if name == "body" and isinstance(tree, DOCUMENTED) and ast.get_docstring(tree, clean=False) is not None:
+            value = value[1:]
+        if text := meaning(value):
             fields.append(f"{name}={text}")
-    return f"{kind.__name__}({';'.join(fields)})"
-
-
-def _without_docstring(owner: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    first = body[0] if body else None
-    if isinstance(owner, documented) and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-        return body[1:] if isinstance(first.value.value, str) else body
-    return body
+    return f"{type(tree).__name__}({';'.join(fields)})"
 
 
 def _digest(content: str | bytes) -> str:
@@ -109,10 +100,11 @@ def _in_git(root: Path) -> frozenset[str] | None:
     """Name the files of all members that git has or is about to have; None where this is no checkout."""
     sources = [f"{path.as_posix()}/src" for path in member_paths(root)]
     try:
-        listed = call("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources, folder=root)
-    except InputError:  # there is no git here
+        return frozenset(
+            names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources, folder=root)
+        )
+    except InputError:
         return None
-    return frozenset(listed.stdout.split("\0")) if listed.returncode == 0 else None
 
 
 def locked_versions(lock: str) -> dict[str, str]:
@@ -130,15 +122,10 @@ def locked_versions(lock: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Lock:
-    """What a workspace pins.
+    """What a workspace pins."""
 
-    Attributes:
-        versions: of every distribution.
-        root: of the workspace.
-    """
-
-    versions: Mapping[str, str]
-    root: Path
+    versions: Mapping[str, str]  # of every distribution
+    root: Path  # of the workspace
 
     def brings(self, package: str) -> list[str]:
         """Say which locked distributions bring a package.
@@ -146,11 +133,9 @@ class Lock:
         It is the one of its name; the one that a member names in deptry's own table; or those that are installed with it: PIL
         comes from pillow, and several may share a name such as google.
         """
-        plain = package.lower().replace("_", "-")
-        if plain in self.versions:
-            return [plain]
-        if self._declared.get(package) in self.versions:
-            return [self._declared[package]]
+        for one in (package.lower().replace("_", "-"), self._declared.get(package, "")):
+            if one in self.versions:
+                return [one]
         return sorted(_installed_with(package) & self.versions.keys())
 
     def lines(self, package: str) -> list[str]:
@@ -181,12 +166,7 @@ def _installed_with(package: str) -> set[str]:
 
 
 def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
-    """Describe what modules mean.
-
-    Args:
-        entries: the modules that a stage runs.
-        root: of the workspace.
-        lock: what it pins.
+    """Describe what the modules that a stage runs mean.
 
     Returns:
         One line per module, per data file and per third-party package; equal text, equal meaning.
@@ -201,41 +181,34 @@ def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
         message = f"{unknown.args[0]} is not a module of this workspace, so nobody can say when its stage must rerun"
         raise InputError(message) from None
     code = [f"{_digest_of_code(imports.files[name])}  {name}" for name in sorted(modules)]
-    folders = {imports.files[name].parent for name in modules}
+    folders = {imports.folders[name] for name in modules}
     data = {line for folder in folders for line in _data_lines(folder, root)}
     third_party = {line for package in packages for line in lock.lines(package)}
     return "\n".join([f"algorithm {ALGORITHM}", *code, *sorted(data), *sorted(third_party)]) + "\n"
 
 
 def write_fingerprints(folder: Path, root: Path) -> None:
-    """Write the fingerprint of each stage of a folder's `dvc.yaml` that has one; a file that would stay equal is left alone."""
-    lock = read_lock(root)
-    plan = read_plan(folder / "dvc.yaml")
-    stages = [stage for stage in plan.stages if stage.has_fingerprint]
-    for stage in stages:
-        if not stage.modules:
-            message = f"{plan.file}: stage {stage.name!r} does not run `python -m <module>`, so its code is unknown"
+    """Write the fingerprint of each stage of a folder's `dvc.yaml` that has one; a file that would stay equal is left alone.
+
+    Raises:
+        InputError: as `fingerprint`, or a stage runs no module; no fingerprint is written then.
+    """
+    texts = {}
+    for stage in read_stages(folder / "dvc.yaml"):
+        if stage.has_fingerprint and not stage.modules:
+            message = (
+                f"{folder}/dvc.yaml: stage {stage.name!r} does not run `python -m <module>`, so its code is unknown"
+            )
             raise InputError(message)
-    texts = {stage.name: fingerprint(stage.modules, root, lock) for stage in stages}
-    target = folder / FINGERPRINTS
-    target.mkdir(exist_ok=True)
-    for name, text in texts.items():
-        file = target / name
+        if stage.has_fingerprint:
+            texts[folder / FINGERPRINTS / stage.name] = fingerprint(stage.modules, root, read_lock(root))
+    (folder / FINGERPRINTS).mkdir(exist_ok=True)
+    for file, text in texts.items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             draft = file.with_suffix(f".{os.getpid()}")
             draft.write_text(text, encoding="utf-8")
             draft.rename(file)
 
 
-def main() -> int:
-    """Write the fingerprints of the `dvc.yaml` in the current folder, as DVC calls it."""
-    try:
-        write_fingerprints(Path.cwd(), find_root(Path.cwd()))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run_stage(lambda: write_fingerprints(Path.cwd(), find_root(Path.cwd())))

@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import invalidate_caches
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -30,19 +29,17 @@ class UnreadableModuleError(InputError):
 
 @dataclass(frozen=True)
 class Imports:
-    """The imports of a workspace.
+    """The imports of a workspace."""
 
-    Attributes:
-        files: the file of every module whose imports are known, by its name.
-        graph: who imports whom; a module imports the packages around it, too, as Python runs them first.
-        third_party: the top-level names that come from distributions.
-        unreadable: packages that could not be read, by name, with the first fault in each.
-    """
+    files: Mapping[str, Path]  # the file of every module whose imports are known, by its name
+    graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
+    third_party: frozenset[str]  # the top-level names that come from distributions
+    unreadable: Mapping[str, UnreadableModuleError]  # packages that could not be read, with the first fault in each
 
-    files: Mapping[str, Path]
-    graph: grimp.ImportGraph
-    third_party: frozenset[str]
-    unreadable: Mapping[str, UnreadableModuleError]
+    @cached_property
+    def folders(self) -> Mapping[str, Path]:
+        """Where the file of every module lies."""
+        return {name: file.parent for name, file in self.files.items()}
 
     def has(self, module: str) -> bool:
         """Whether a module is one of the workspace, as far as anybody can read."""
@@ -82,56 +79,44 @@ def read_imports(root: Path) -> Imports:
     Raises:
         InputError: grimp refuses a package in which Python finds no fault.
     """
-    found = dict(_find_modules(root))
-    packages = {name.partition(".")[0] for name in found}
-    unreadable: dict[str, UnreadableModuleError] = {}
-    graph = None
-    while graph is None:
-        readable = sorted(packages - unreadable.keys())
-        try:
-            with _importable(found):
-                graph = _build(readable)
-        except (SourceSyntaxError, UnicodeError) as error:
-            faults = _faults({name: file for name, file in found.items() if name.partition(".")[0] in readable})
-            if not faults:
-                raise InputError(" ".join(str(error).split())) from None
-            unreadable |= faults
-    files = {name: file for name, file in found.items() if name in graph.modules}
-    for name in files:
-        parent = name.rpartition(".")[0]
-        if parent in graph.modules:
-            graph.add_import(importer=name, imported=parent)
-    outside = {name for name in graph.modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
-    return Imports(files, graph, frozenset(outside), unreadable)
-
-
-def _build(packages: list[str]) -> grimp.ImportGraph:
-    if not packages:
-        return grimp.ImportGraph()
-    return grimp.build_graph(
-        *packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
-    )
-
-
-def _find_modules(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every file of Python in a package of a member, by the name that it is imported as."""
+    found: dict[str, Path] = {}
+    places: dict[str, set[str]] = defaultdict(set)
     for source in (root / member / "src" for member in member_paths(root)):
         for file in source.glob("*/**/*.py"):
             parts = file.relative_to(source).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+            places[parts[0]].add(str(source))
+    unreadable: dict[str, UnreadableModuleError] = {}
+    graph = None
+    while graph is None:
+        try:
+            graph = _build({name: places[name] for name in places.keys() - unreadable.keys()})
+        except (SourceSyntaxError, UnicodeError) as error:
+            faults = {name: fault for name, fault in _faults(found).items() if name not in unreadable}
+            if not faults:
+                raise InputError(" ".join(str(error).split())) from None
+            unreadable |= faults
+    modules = graph.modules
+    files = {name: file for name, file in found.items() if name in modules}
+    for name in files:
+        parent = name.rpartition(".")[0]
+        if parent in modules:
+            graph.add_import(importer=name, imported=parent)
+    outside = {name for name in modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
+    return Imports(files, graph, frozenset(outside), unreadable)
 
 
-@contextmanager
-def _importable(files: Mapping[str, Path]) -> Iterator[None]:
-    """Let grimp find the packages of this workspace, even while one of that name from another place is imported."""
-    sources: dict[str, set[str]] = defaultdict(set)
-    for name, file in files.items():
-        sources[name.partition(".")[0]].add(str(file.parents[name.count(".") + (file.name == "__init__.py")]))
-    finders, imported = sys.meta_path, {name: sys.modules.pop(name) for name in sources if name in sys.modules}
-    sys.meta_path = [_Members(sources), *finders]
+def _build(places: Mapping[str, set[str]]) -> grimp.ImportGraph:
+    """Let grimp read the packages of this workspace, even while one of that name from another place is imported."""
+    if not places:
+        return grimp.ImportGraph()
+    finders, imported = sys.meta_path, {name: sys.modules.pop(name) for name in places if name in sys.modules}
+    sys.meta_path = [_Members(places), *finders]
     invalidate_caches()
     try:
-        yield
+        return grimp.build_graph(
+            *sorted(places), include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+        )
     finally:
         sys.meta_path = finders
         sys.modules.update(imported)
@@ -140,11 +125,11 @@ def _importable(files: Mapping[str, Path]) -> Iterator[None]:
 class _Members:
     """Finds a package where its member has it, without asking every other member; `importlib.abc` is slow to import."""
 
-    def __init__(self, sources: Mapping[str, Iterable[str]]) -> None:
-        self.sources = sources
+    def __init__(self, places: Mapping[str, set[str]]) -> None:
+        self.places = places
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, sorted(self.sources[name])) if name in self.sources else None
+        return PathFinder.find_spec(name, sorted(self.places[name])) if name in self.places else None
 
 
 def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from onebutton_workbench.files import read_yaml
 
 FINGERPRINTS = ".code"
 _BETWEEN = ";&|\n"  # what stands between the commands of a shell line
-_DUPLICATED = re.compile(r"\d*>&\d")  # `2>&1` is no two commands
+_NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
 _PYTHON = re.compile(r"python[\d.]*")
 _SETTING = re.compile(r"\w+=.*", re.DOTALL)
 _PLAIN = {"cat", "cd", "cp", "echo", "export", "ln", "mkdir", "mv", "rm", "set", "tee", "touch", "true"}
@@ -21,25 +21,16 @@ _PLAIN = {"cat", "cd", "cp", "echo", "export", "ln", "mkdir", "mv", "rm", "set",
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage.
+    """One stage."""
 
-    Attributes:
-        name: as `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`.
-        modules: what its command runs with `python -m`.
-        deps: the paths that it depends on, relative to `wdir`.
-        frozen: whether DVC was told to leave it as it is.
-        others: the parts of its command that run something else, whose code nobody follows.
-        wdir: the folder that it runs in, relative to its `dvc.yaml`.
-        unlisted: what stands as its `deps` where that is no list, such as `${shared}`.
-    """
-
-    name: str
-    modules: tuple[str, ...]
-    deps: tuple[str, ...]
-    frozen: bool = False
-    others: tuple[str, ...] = ()
-    wdir: str = ""
-    unlisted: str = ""
+    name: str  # as `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`
+    modules: tuple[str, ...]  # what its command runs with `python -m`
+    others: tuple[str, ...]  # the parts of its command that run something else, whose code nobody follows
+    deps: tuple[str, ...]  # the paths that it depends on, relative to `wdir`
+    unlisted: str  # what stands as its `deps` where that is no list, such as `${shared}`
+    in_git: tuple[str, ...]  # its outputs that DVC does not cache, fingerprints left out
+    frozen: bool  # whether DVC was told to leave it as it is
+    wdir: str  # the folder that it runs in, relative to its `dvc.yaml`
 
     @property
     def has_fingerprint(self) -> bool:
@@ -49,17 +40,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """One `dvc.yaml`.
-
-    Attributes:
-        file: its path.
-        stages: every stage but `code`, in the order of the file.
-        code: what the stage `code` does; empty where there is none.
-    """
+    """One `dvc.yaml`."""
 
     file: Path
-    stages: tuple[Stage, ...]
-    code: Mapping[str, Any]
+    stages: tuple[Stage, ...]  # every stage but `code`, in the order of the file
+    code: Mapping[str, Any]  # what the stage `code` does; empty where there is none
 
     @property
     def folder(self) -> Path:
@@ -83,11 +68,6 @@ def read_plan(dvc_yaml: Path) -> Plan:
     return Plan(dvc_yaml, tuple(_stage(name, body) for name, body in bodies.items()), code)
 
 
-def read_plans(root: Path) -> list[Plan]:
-    """Read every `dvc.yaml`."""
-    return [read_plan(file) for file in dvc_files(root)]
-
-
 def read_stages(dvc_yaml: Path) -> list[Stage]:
     """Read every stage but `code`, in the order of the file."""
     return list(read_plan(dvc_yaml).stages)
@@ -105,12 +85,20 @@ def _stage(name: str, body: Mapping[str, Any]) -> Stage:
     return Stage(
         name,
         modules=tuple(module for part in parts if (module := _module(part))),
-        deps=tuple(paths(deps)),
-        frozen=body.get("frozen") is True,
         others=tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part)),
-        wdir=str(body.get("wdir", "")),
+        deps=tuple(paths(deps)),
         unlisted="" if isinstance(deps, list) else str(deps),
+        in_git=tuple(_uncached(body)),
+        frozen=body.get("frozen") is True,
+        wdir=str(body.get("wdir", "")),
     )
+
+
+def _uncached(body: Mapping[str, Any]) -> Iterator[str]:
+    for entry in (entry for kind in ("outs", "metrics", "plots") for entry in body.get(kind) or []):
+        for path, settings in entry.items() if isinstance(entry, dict) else ():
+            if (settings or {}).get("cache") is False and not path.startswith(f"{FINGERPRINTS}/"):
+                yield path
 
 
 def paths(entries: Any) -> list[str]:
@@ -121,8 +109,7 @@ def paths(entries: Any) -> list[str]:
 
 def _parts(command: str) -> list[list[str]]:
     """Split what a shell runs into the commands in it, each into its words."""
-    text = _DUPLICATED.sub("", command.replace("\\\n", " "))
-    words = shlex.shlex(text, posix=True, punctuation_chars=_BETWEEN)
+    words = shlex.shlex(_NO_COMMAND.sub(" ", command), posix=True, punctuation_chars=_BETWEEN)
     words.whitespace, words.whitespace_split, words.commenters = " \t\r", True, ""
     parts: list[list[str]] = [[]]
     try:

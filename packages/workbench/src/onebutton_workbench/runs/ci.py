@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from onebutton_workbench.git import address, check_committed, git
 from onebutton_workbench.workspace import ROOT
 
 WORKFLOW = ".github/workflows/ci.yml"
-
 TELLING = 15  # lines of a failed job that are said again at the end
 ACT_LINE = re.compile(r"\[ci/(?P<job>[^]]+)\]\s+(?P<text>.*)")  # act begins each line with the workflow and the job
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -49,40 +49,36 @@ def failed_jobs(lines: Iterable[str]) -> dict[str, list[str]]:
     A run prints thousands of lines and goes on with its other jobs after the first failure, so a reader would have to
     search. Pytest's verdicts say most; a job without any is told by its last lines.
     """
-    printed: dict[str, list[str]] = {}
+    printed: dict[str, list[str]] = defaultdict(list)
     failed = []
-    for line in lines:
-        of_a_job = ACT_LINE.match(COLOUR.sub("", line.rstrip()))
-        if of_a_job is None:
-            continue
-        job, text = of_a_job["job"].strip(), of_a_job["text"]
+    for job, text in filter(None, map(_of_a_job, lines)):
         if text.startswith("|"):
-            printed.setdefault(job, []).append(text[1:].strip())
+            printed[job].append(text[1:].strip())
         elif text.endswith("Job failed"):
             failed.append(job)
-    return {job: _telling([line for line in printed.get(job, []) if line]) for job in failed}
+    return {job: _telling([line for line in printed[job] if line]) for job in failed}
+
+
+def _of_a_job(line: str) -> tuple[str, str] | None:
+    """Read which job a line of act is of, and what it says."""
+    match = ACT_LINE.match(COLOUR.sub("", line.rstrip()))
+    return (match["job"].strip(), match["text"]) if match else None
 
 
 def _telling(lines: list[str]) -> list[str]:
     verdicts = [line for line in lines if line.startswith(PYTEST_VERDICT)]
-    if not verdicts:
-        return lines[-TELLING:]
     more = [f"and {len(verdicts) - TELLING} more"] if len(verdicts) > TELLING else []
-    return verdicts[:TELLING] + more
+    return verdicts[:TELLING] + more if verdicts else lines[-TELLING:]
 
 
 def shown(lines: Iterable[str], spans: dict[str, tuple[float, float]]) -> Iterator[str]:
-    """Print act's lines as they come.
-
-    Args:
-        lines: of act.
-        spans: is filled with when each job said its first and its last line, in seconds of a clock that only goes on.
-    """
+    """Print act's lines as they come, and note in `spans` when each job said its first and its last, in seconds of a clock."""
     for line in lines:
         print(line, end="", flush=True)
-        if of_a_job := ACT_LINE.match(COLOUR.sub("", line.rstrip())):
-            job, now = of_a_job["job"].strip(), time.monotonic()
-            spans[job] = (spans.get(job, (now, now))[0], now)
+        if of_a_job := _of_a_job(line):
+            now = time.monotonic()
+            begun, _ = spans.get(of_a_job[0], (now, now))
+            spans[of_a_job[0]] = begun, now
         yield line
 
 
@@ -93,10 +89,7 @@ def minutes(spans: Mapping[str, tuple[float, float]]) -> str:
 
 
 def run_workflow(engine: str) -> int:
-    """Clone the commit, and let act run the workflow there.
-
-    Args:
-        engine: `docker` for act's images; empty for this machine.
+    """Clone the commit, and let act run the workflow there: on this machine, or with `docker` in act's images.
 
     Raises:
         InputError: something is not committed, or a job failed.
@@ -115,29 +108,23 @@ def run_workflow(engine: str) -> int:
         # the jobs bring their own tools, as they must on GitHub: those of this checkout would hide that one does not
         environment["PATH"] = without_tools(ROOT, environment["PATH"])
         # uv's own cache is outside the clone and content-addressed: sharing it saves downloads and hides nothing
-        environment.setdefault("UV_CACHE_DIR", _uv_cache())
+        uv_cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
         # one job at a time: each uses every processor already
         act = [str(ROOT / ".venv/bin/act"), "push", "--workflows", WORKFLOW, "--concurrent-jobs", "1", *runner]
         with subprocess.Popen(
             act,
             cwd=clone,
-            env=environment,
+            env={"UV_CACHE_DIR": uv_cache} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
         ) as running:
             failed = failed_jobs(shown(running.stdout or (), spans))
-        status = running.returncode
     print(f"ci: {minutes(spans)}")
-    if status:
+    if running.returncode:
         for job, why in failed.items():
             print(f"\nci: job {job} failed:", *(f"  {line}" for line in why), sep="\n")
         raise InputError("a job failed; all that it printed is above, on the lines that carry its name")
     print(f"ci: every job of {WORKFLOW} succeeded on {commit[:8]}")
     return 0
-
-
-def _uv_cache() -> str:
-    answer = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or str(Path.home() / ".cache/uv")

@@ -9,9 +9,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
@@ -20,20 +20,30 @@ from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT, pipelines
 
 ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
+PROGRAMS = {
+    "git": "keeps history",
+    "uv": "installs what uv.lock pins",
+    "dvc": "runs the stages",
+    "act": "runs workflows here",
+}
+ON_GITHUB = {
+    "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
+    "branch protection": "Settings, Branches: require the check `all-green` and one review on main",
+    "secret scanning": "Settings, Code security: switch on secret scanning and push protection",
+}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes:
-        state: `ok`, `missing` or `NOT RUN`.
-        words: what was seen, and for anything but ok what to do.
-    """
+class Finding(NamedTuple):
+    """One thing looked at."""
 
     subject: str
-    state: str
-    words: str
+    state: str  # `ok`, `missing` or `NOT RUN`
+    words: str  # what was seen, and for anything but ok what to do
+
+
+def found(subject: str, seen: object, words: str, mend: str) -> Finding:
+    """Say of a thing what was seen, or what brings it."""
+    return Finding(subject, "ok", words) if seen else Finding(subject, "missing", mend)
 
 
 def ask(*command: str) -> str:
@@ -48,38 +58,18 @@ def ask(*command: str) -> str:
 def environment() -> Iterator[Finding]:
     """Look at what this repo stands on."""
     yield Finding("Python", "ok", f"{platform.python_version()} in {sys.prefix}")
-    for program, why in (
-        ("git", "keeps history"),
-        ("uv", "installs what uv.lock pins"),
-        ("dvc", "runs the stages"),
-        ("act", "runs workflows here"),
-    ):
-        version = ask(program, "--version")
-        yield (
-            Finding(program, "ok", version.splitlines()[0])
-            if version
-            else Finding(program, "missing", f"it {why}; press `make setup`")
-        )
+    for program, why in PROGRAMS.items():
+        version = ask(program, "--version").partition("\n")[0]
+        yield found(program, version, version, f"it {why}; press `make setup`")
     free = shutil.disk_usage(ROOT).free // 10**9
-    yield Finding(
-        "disk", "ok" if free >= ENOUGH_DISK else "missing", f"{free} GB free here, {ENOUGH_DISK} GB are wanted"
-    )
-    if sys.platform == "darwin":
-        yield from _mac()
-
-
-def _mac() -> Iterator[Finding]:
-    """Look at the two things that wheels do not bring to a Mac."""
-    if platform.machine() == "x86_64":
-        yield Finding(
-            "onnxruntime", "missing", "has no wheel for Intel Macs: work in a Linux container or on another machine"
-        )
-    found = any(Path(prefix, "opt/libomp/lib/libomp.dylib").exists() for prefix in ("/opt/homebrew", "/usr/local"))
-    yield (
-        Finding("libomp", "ok", "LightGBM finds it")
-        if found
-        else Finding("libomp", "missing", "LightGBM needs it: brew install libomp")
-    )
+    space = f"{free} GB free here, {ENOUGH_DISK} GB are wanted"
+    yield found("disk", free >= ENOUGH_DISK, space, space)
+    if sys.platform == "darwin":  # two things that wheels do not bring to a Mac
+        if platform.machine() == "x86_64":
+            words = "has no wheel for Intel Macs: work in a Linux container or on another machine"
+            yield Finding("onnxruntime", "missing", words)
+        libomp = any(Path(prefix, "opt/libomp/lib/libomp.dylib").exists() for prefix in ("/opt/homebrew", "/usr/local"))
+        yield found("libomp", libomp, "LightGBM finds it", "LightGBM needs it: brew install libomp")
 
 
 def repository() -> Iterator[Finding]:
@@ -87,36 +77,20 @@ def repository() -> Iterator[Finding]:
     hooks = ask("git", "rev-parse", "--git-path", "hooks")
     if not hooks:
         yield Finding("hooks", "NOT RUN", "this folder is not a git checkout")
-    other = ask("git", "config", "--get", "core.hooksPath") if hooks else ""
-    if other:
+    elif other := ask("git", "config", "--get", "core.hooksPath"):
         yield Finding("hooks", "NOT RUN", f"{OTHER_HOOKS.format(other)}, and so does `make check`")
-    for hook in ("pre-commit", "pre-push") if hooks and not other else ():
-        present = (ROOT / hooks / hook).is_file()
-        yield (
-            Finding(f"hook {hook}", "ok", "presses the buttons")
-            if present
-            else Finding(f"hook {hook}", "missing", "press `make setup`")
-        )
+    else:
+        for hook in ("pre-commit", "pre-push"):
+            yield found(f"hook {hook}", (ROOT / hooks / hook).is_file(), "presses the buttons", "press `make setup`")
     for name in pipelines():
-        folder = ROOT / "pipelines" / name
-        present = (folder / "model/model.onnx").is_file()
-        yield (
-            Finding(f"results of {name}", "ok", "here")
-            if present
-            else Finding(f"results of {name}", "missing", f"press `make run PIPELINE={name}`")
-        )
+        model = ROOT / "pipelines" / name / "model/model.onnx"
+        yield found(f"results of {name}", model.is_file(), "here", f"press `make run PIPELINE={name}`")
 
 
 def data() -> Iterator[Finding]:
-    """Try every source of data."""
-    for access in (*try_sources(ROOT), try_remote(ROOT)):
-        yield Finding(access.source, "ok" if access.has else "missing", access.words)
-
-
-def deployment() -> Iterator[Finding]:
-    """Look at where models are deployed to."""
-    for access in try_environments(ROOT):
-        yield Finding(access.source, "ok" if access.has else "missing", access.words)
+    """Try every source of data, and where models are deployed to."""
+    for access in (*try_sources(ROOT), try_remote(ROOT), *try_environments(ROOT)):
+        yield found(access.source, access.has, access.words, access.words)
 
 
 def tracking() -> Iterator[Finding]:
@@ -136,7 +110,6 @@ def tracking() -> Iterator[Finding]:
 
 
 def _server(uri: str) -> tuple[str, str]:
-    from urllib.error import URLError
     from urllib.request import urlopen
 
     if not uri.startswith(("http://", "https://")):
@@ -144,38 +117,25 @@ def _server(uri: str) -> tuple[str, str]:
     try:
         with urlopen(f"{uri}/health", timeout=3):  # noqa: S310  the scheme was checked above
             return "ok", f"{uri} answers"
-    except (URLError, OSError) as error:
+    except OSError as error:
         return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make run`"
 
 
 def elsewhere() -> Iterator[Finding]:
     """Name what only GitHub or another program can tell."""
     answers = ask("docker", "info", "--format", "{{.ServerVersion}}")
-    yield (
-        Finding("Docker", "ok", f"engine {answers}")
-        if answers
-        else Finding("Docker", "NOT RUN", "no engine answers; only RUNNER=docker needs one")
-    )
-    yield Finding("GitHub Actions", "NOT RUN", "a new fork has them switched off: open its Actions tab and enable them")
-    yield Finding(
-        "branch protection", "NOT RUN", "Settings, Branches: require the check `all-green` and one review on main"
-    )
-    yield Finding(
-        "secret scanning", "NOT RUN", "Settings, Code security: switch on secret scanning and push protection"
-    )
-
-
-SIGHTS: tuple[Callable[[], Iterator[Finding]], ...] = (environment, repository, data, tracking, deployment, elsewhere)
+    words = f"engine {answers}" if answers else "no engine answers; only RUNNER=docker needs one"
+    yield Finding("Docker", "ok" if answers else "NOT RUN", words)
+    for subject, words in ON_GITHUB.items():
+        yield Finding(subject, "NOT RUN", words)
 
 
 def examine() -> int:
     """Print every finding; fail when something is missing."""
-    findings = [finding for look in SIGHTS for finding in look()]
+    findings = [finding for look in (environment, repository, data, tracking, elsewhere) for finding in look()]
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"  {finding.state:<8} {finding.subject:<{width}}  {finding.words}")
-    missing = sum(finding.state == "missing" for finding in findings)
-    print(
-        f"doctor: {missing} missing, {sum(finding.state == 'NOT RUN' for finding in findings)} that nobody can see from here"
-    )
-    return 1 if missing else 0
+    states = [finding.state for finding in findings]
+    print(f"doctor: {states.count('missing')} missing, {states.count('NOT RUN')} that nobody can see from here")
+    return 1 if "missing" in states else 0

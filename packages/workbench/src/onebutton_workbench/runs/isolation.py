@@ -22,49 +22,33 @@ from onebutton_workbench.workspace import ROOT, Member
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a member did alone.
-
-    Attributes:
-        result: `passed`, `failed`, or `NOT RUN` where it has no tests.
-        words: what was found, in a line.
-        output: of the tools, when it did not pass.
-    """
+    """How a member did alone."""
 
     member: Member
-    result: str
-    words: str
-    output: str = ""
-
-
-def command(member: Member) -> list[str]:
-    """Write the call of pytest in an environment of one member's own: its extras, because its tests cover them, and `test`."""
-    only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
-    return ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{member.path.as_posix()}/tests"]
-
-
-def environment(root: Path) -> dict[str, str]:
-    """Leave out the programs of the shared environment, which a member might call without declaring them."""
-    path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
-    return clean_environment() | {"OMP_NUM_THREADS": "1", "PATH": os.pathsep.join(path)}
+    result: str  # `passed`, `failed`, or `NOT RUN` where it has no tests
+    words: str  # what was found, in a line
+    output: str = ""  # of the tools, when it did not pass
 
 
 def examine(member: Member, root: Path) -> Verdict:
-    """Hold a member to what it declares: its sources by reading their imports, its tests by running them."""
+    """Hold a member to what it declares: its sources by reading their imports, its tests by running them.
+
+    Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment, which it might call
+    without declaring them, are not on PATH.
+    """
     (check,) = (check for check in lint.dependency_checks(root) if check.folder == member.path)
     declared = lint.run(check, root)
     if declared.result != "passed":
         return Verdict(member, declared.result, "its imports and its pyproject.toml differ", declared.output)
     if not (root / member.path / "tests").is_dir():
         return Verdict(member, "NOT RUN", "it has no tests")
+    only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
+    command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{member.path.as_posix()}/tests"]
+    path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
+    environment = clean_environment() | {"OMP_NUM_THREADS": "1", "PATH": os.pathsep.join(path)}
     begun = time.monotonic()
     done = subprocess.run(
-        command(member),
-        cwd=root,
-        env=environment(root),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     seconds = f"{time.monotonic() - begun:.0f} s"
     if done.returncode:

@@ -29,7 +29,6 @@ from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 Curves = dict[str, list[tuple[int, float]]]
 MOST_POINTS = 40  # of a curve in a summary
 MOST_CURVES = 8
-RESULTS = "dvc.lock"
 SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
 
 
@@ -56,45 +55,39 @@ class Numbers:
     slices: dict[str, float] = field(default_factory=dict)
 
 
-def read_numbers(dvc_yaml: Mapping[str, Any], texts: Mapping[str, str]) -> Numbers:
+def read_numbers(plan: Mapping[str, Any], texts: Mapping[str, str]) -> Numbers:
     """Read metrics, curves and the metrics of slices of a pipeline.
 
     Args:
-        dvc_yaml: its plan, which names their files.
+        plan: the content of its `dvc.yaml`, which names their files.
         texts: the content of each file; one that is not there is left out.
 
     Raises:
         InputError: a metrics file is no JSON.
     """
     metrics: dict[str, float] = {}
-    for stage, body in dvc_yaml["stages"].items():
+    for stage, body in plan["stages"].items():
         for name in declared_names(body.get("metrics", [])):
-            if name in texts:
-                metrics |= {f"{prefix_of(stage)}{key}": number for key, number in _numbers(name, texts[name]).items()}
+            metrics |= _numbers(name, texts, prefix_of(stage))
     curves: Curves = {}
-    for name, options in declared_plots(dict(dvc_yaml)).items():
+    for name, options in declared_plots(dict(plan)).items():
         if name in texts and name.endswith(".csv") and isinstance(options.get("x"), str):
             curves |= read_curves(texts[name], Path(name).stem, options["x"])
-    estimates = _numbers(SLICES, texts[SLICES]) if SLICES in texts else {}
-    parts = (key.removeprefix("slices.").rsplit(".", 3) for key in estimates if key.endswith(".estimate"))
-    slices = {
-        f"{part}: {metric}": estimates[f"slices.{part}.metrics.{metric}.estimate"] for part, _, metric, _ in parts
-    }
+    slices = {}
+    for key, number in _numbers(SLICES, texts).items():
+        if key.endswith(".estimate"):
+            part, _, metric, _ = key.removeprefix("slices.").rsplit(".", 3)
+            slices[f"{part}: {metric}"] = number
     return Numbers(metrics, curves, slices)
 
 
-def _numbers(name: str, text: str) -> dict[str, float]:
+def _numbers(name: str, texts: Mapping[str, str], prefix: str = "") -> dict[str, float]:
     try:
-        flat = flatten(json.loads(text))
+        flat = flatten(json.loads(texts.get(name, "{}")), prefix)
     except (ValueError, AttributeError):
         message = f"{name} is no JSON object. `make run` writes it again"
         raise InputError(message) from None
     return {key: number for key, number in flat.items() if isinstance(number, int | float)}
-
-
-def metric_files(dvc_yaml: Mapping[str, Any]) -> list[str]:
-    """List the metrics files that a plan names."""
-    return [name for stage in dvc_yaml["stages"].values() for name in declared_names(stage.get("metrics", []))]
 
 
 def differences(old: Mapping[str, float], new: Mapping[str, float]) -> list[Difference]:
@@ -102,14 +95,13 @@ def differences(old: Mapping[str, float], new: Mapping[str, float]) -> list[Diff
     return [Difference(name, old.get(name), new.get(name)) for name in dict.fromkeys([*new, *old])]
 
 
-def cells(one: Difference) -> tuple[str, str, str, str]:
+def _cells(one: Difference) -> tuple[str, str, str, str]:
     """Write one metric: its name, old, new and the difference."""
     step = one.new - one.old if one.old is not None and one.new is not None else None
-    return one.name, number(one.old), number(one.new), "" if step is None else f"{step:+.6g}" if step else "0"
+    return one.name, _number(one.old), _number(one.new), "" if step is None else f"{step:+.6g}" if step else "0"
 
 
-def number(metric: float | None) -> str:
-    """Write a number as a person reads it; nothing for None."""
+def _number(metric: float | None) -> str:
     if metric is None:
         return "-"
     return f"{metric:,d}" if isinstance(metric, int) else f"{metric:.6g}"
@@ -117,45 +109,29 @@ def number(metric: float | None) -> str:
 
 def table(found: list[Difference]) -> list[str]:
     """Lay out metrics for a terminal."""
-    rows = [("", "old", "new", "difference"), *(cells(one) for one in found)]
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
-    return [
-        f"  {row[0]:<{widths[0]}}  "
-        + "  ".join(f"{text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
+    rows = [("", "old", "new", "difference"), *map(_cells, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(["", row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
 def slice_table(found: list[Difference]) -> list[str]:
     """Lay out the metrics of slices that moved; there are many, so the others are only counted."""
     moved = [one for one in found if one.moved]
-    if not found:
-        return []
-    return ["", f"  {len(moved)} of {len(found)} numbers of slices moved", *(table(moved) if moved else [])]
+    counted = ["", f"  {len(moved)} of {len(found)} numbers of slices moved"] if found else []
+    return [*counted, *(table(moved) if moved else [])]
 
 
 def slice_markdown(found: list[Difference]) -> list[str]:
     """Write the metrics of slices that moved for GitHub, folded away."""
     moved = [one for one in found if one.moved]
-    if not moved:
-        return []
-    summary = f"<details><summary>{len(moved)} of {len(found)} numbers of slices moved</summary>"
-    return [summary, "", *_rows(moved), "", "</details>", ""]
+    return _folded(f"{len(moved)} of {len(found)} numbers of slices moved", moved)
 
 
 def markdown(pipeline: str, found: list[Difference], old: Curves, new: Curves) -> list[str]:
     """Write what moved for GitHub, what did not folded away below, and the curves that moved as charts."""
     moved, still = [one for one in found if one.moved], [one for one in found if not one.moved]
     lines = [f"### {pipeline}", "", *(_rows(moved) if moved else ["No metric moved."]), ""]
-    if still:
-        lines += [
-            f"<details><summary>{len(still)} metrics as before</summary>",
-            "",
-            *_rows(still),
-            "",
-            "</details>",
-            "",
-        ]
+    lines += _folded(f"{len(still)} metrics as before", still)
     changed = [name for name in new if old.get(name) != new[name]]
     for name in changed[:MOST_CURVES]:
         lines += [*_chart(name, old.get(name, []), new[name]), ""]
@@ -164,22 +140,23 @@ def markdown(pipeline: str, found: list[Difference], old: Curves, new: Curves) -
     return lines
 
 
+def _folded(title: str, found: list[Difference]) -> list[str]:
+    return [f"<details><summary>{title}</summary>", "", *_rows(found), "", "</details>", ""] if found else []
+
+
 def _rows(found: list[Difference]) -> list[str]:
-    return [
-        "| metric | old | new | difference |",
-        "|---|--:|--:|--:|",
-        *(f"| {' | '.join(cells(one))} |" for one in found),
-    ]
+    head = ["| metric | old | new | difference |", "|---|--:|--:|--:|"]
+    return head + [f"| {' | '.join(_cells(one))} |" for one in found]
 
 
 def _chart(name: str, old: list[tuple[int, float]], new: list[tuple[int, float]]) -> Iterator[str]:
     """Draw both curves over the steps that they share, as GitHub draws Mermaid."""
     before = dict(old)
-    points = [(step, before.get(step), after) for step, after in new if not old or step in before]
+    points = [(step, before.get(step, after), after) for step, after in new if not old or step in before]
     points = points[:: -(-len(points) // MOST_POINTS) or 1]
     if not points:
         return
-    values = [value for _, *both in points for value in both if value is not None]
+    values = [value for _, *both in points for value in both]
     low, high = min(values), max(values)
     yield from ("```mermaid", "xychart-beta", f'  title "{name} (first line: old, second: new)"')
     yield f"  x-axis [{', '.join(str(step) for step, *_ in points)}]"
@@ -190,43 +167,29 @@ def _chart(name: str, old: list[tuple[int, float]], new: list[tuple[int, float]]
     yield "```"
 
 
-def at_commit(commit: str, folder: str, files: list[str]) -> dict[str, str]:
-    """Read files of a pipeline as a commit holds them; those that it lacks are left out."""
-    asked = ((file, call("show", f"{commit}:{folder}/{file}", folder=ROOT)) for file in files)
-    return {file: done.stdout for file, done in asked if done.returncode == 0}
+def metrics(pipeline: str, base: str) -> None:
+    """Print every metric of every pipeline beside that of another commit, and in a workflow write the summary.
 
-
-def here(folder: Path, files: list[str]) -> dict[str, str]:
-    """Read files of a pipeline as they stand; those that are missing are left out."""
-    return {file: (folder / file).read_text(encoding="utf-8") for file in files if (folder / file).is_file()}
-
-
-def find_base(base: str) -> str:
-    """Choose what to compare with: what was typed, in a workflow the branch that the commit goes into, or the last commit."""
-    if base:
-        check_base(base, ROOT)
-        return base
-    if target_branch(os.environ):
-        return default_base(ROOT, os.environ)
-    return "HEAD"
-
-
-def compare(pipeline: str, base: str) -> None:
-    """Print every metric of every pipeline, and in a workflow write the summary.
+    What was typed is compared with, in a workflow the branch that the commit goes into, or the last commit.
 
     Raises:
-        NothingToCompareError: it and what stands here have no commit in common.
         InputError: the commit to compare with is unknown, or a file cannot be read.
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    base = find_base(base)
-    commit = parted(base, ROOT)
+    if base:
+        check_base(base, ROOT)
+    try:
+        base = base or (default_base(ROOT, os.environ) if target_branch(os.environ) else "HEAD")
+        commit = parted(base, ROOT)
+    except NothingToCompareError as error:
+        print(f"metrics: NOT RUN: {error}")
+        return
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
     summary = ["## What this change does to the metrics", ""]
     told = [] if pipeline else drafts(ROOT)
     for name in names:
         try:
-            summary += compare_one(name, commit)
+            summary += _compare(name, commit)
         except InputError as error:
             if f"pipelines/{name}" not in told:
                 raise
@@ -234,15 +197,18 @@ def compare(pipeline: str, base: str) -> None:
     write_summary(summary)
 
 
-def compare_one(name: str, commit: str) -> list[str]:
+def _compare(name: str, commit: str) -> list[str]:
     """Print every metric of one pipeline beside that of a commit; return the lines for the summary."""
-    folder = f"pipelines/{name}"
-    plan, lock = read_yaml(ROOT / folder / "dvc.yaml"), ROOT / folder / RESULTS
+    folder = ROOT / "pipelines" / name
+    plan, lock = read_yaml(folder / "dvc.yaml"), folder / "dvc.lock"
     plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
-    files = [*metric_files(plan), *declared_plots(plan), SLICES]
-    old, new = (read_numbers(plan, texts) for texts in (at_commit(commit, folder, files), here(ROOT / folder, files)))
-    found = differences(old.metrics, new.metrics)
-    slices = differences(old.slices, new.slices)
+    declared = [file for stage in plan["stages"].values() for file in declared_names(stage.get("metrics", []))]
+    files = [*declared, *declared_plots(plan), SLICES]
+    shown = {file: call("show", f"{commit}:pipelines/{name}/{file}", folder=ROOT) for file in files}
+    old = read_numbers(plan, {file: done.stdout for file, done in shown.items() if done.returncode == 0})
+    there = [file for file in files if (folder / file).is_file()]
+    new = read_numbers(plan, {file: (folder / file).read_text(encoding="utf-8") for file in there})
+    found, slices = differences(old.metrics, new.metrics), differences(old.slices, new.slices)
     print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
     return [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
 
@@ -253,11 +219,3 @@ def write_summary(lines: list[str]) -> None:
     if file and target_branch(os.environ):
         with Path(file).open("a", encoding="utf-8") as stream:
             stream.write("\n".join([*lines, ""]))
-
-
-def metrics(pipeline: str, base: str) -> None:
-    """Compare, or say that there is nothing to compare with."""
-    try:
-        compare(pipeline, base)
-    except NothingToCompareError as error:
-        print(f"metrics: NOT RUN: {error}")

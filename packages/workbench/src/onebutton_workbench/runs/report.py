@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from onebutton_evaluation.report_data import INDEX, Around
 from onebutton_evaluation.site import write_site
@@ -23,36 +23,22 @@ MLFLOW = "http://127.0.0.1:5000"  # where `make ui` opens it
 def around(name: str, base: str, root: Path = ROOT) -> Around:
     """Collect a pipeline's metrics on another commit, its MLflow run, and the commit and date of its results."""
     folder = f"pipelines/{name}"
-    return Around(
-        base, _metrics_on(base, f"{folder}/metrics.json", root), _links(root / folder, root), _made(folder, root)
-    )
-
-
-def _made(folder: str, root: Path) -> str:
-    """Say which commit holds a pipeline's results, and of what date it is."""
+    other = None
+    with suppress(ValueError):  # that commit may have none
+        other = json.loads(call("show", f"{base}:{folder}/metrics.json", folder=root).stdout)
     lock = f"{folder}/dvc.lock"
-    committed = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
-    changed = call("status", "--porcelain", "--", lock, folder=root).stdout.strip()
-    return "not committed yet" if changed or not committed else committed
-
-
-def _metrics_on(base: str, file: str, root: Path) -> dict[str, Any] | None:
-    shown = call("show", f"{base}:{file}", folder=root)
-    try:
-        found: dict[str, Any] = json.loads(shown.stdout)
-    except ValueError:
-        return None
-    return found
+    made = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
+    changed = call("status", "--porcelain", "--", lock, folder=root).stdout
+    return Around(base, other, _links(root / folder, root), made if made and not changed else "not committed yet")
 
 
 def _links(folder: Path, root: Path) -> dict[str, str]:
     uri = tracking_uri(root)
     server = uri if is_server(uri) else MLFLOW
-    try:
-        run = run_of_lock(uri, folder.name, lock_digest(folder))
-    except (ResultsError, StoreError):
-        run = ""
-    return {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"} if run else {"MLflow": server}
+    with suppress(ResultsError, StoreError):
+        if run := run_of_lock(uri, folder.name, lock_digest(folder)):
+            return {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"}
+    return {"MLflow": server}
 
 
 def report(pipeline: str, base: str) -> int:

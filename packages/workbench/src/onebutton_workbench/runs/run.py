@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,8 +23,7 @@ from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call as git_call
-from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.runs.kept_outputs import kept
+from onebutton_workbench.lineage.stages import dvc_files, read_stages
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 from onebutton_workbench.workspace import drafts as draft_folders
@@ -32,6 +31,10 @@ from onebutton_workbench.workspace import drafts as draft_folders
 _RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
 _REMADE = re.compile(r"^(?:Running stage '|Stage '(?=\S+ is cached))(?:(?P<file>.+?):)?(?P<stage>[^:']+)'")
 _AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
+FAILED = (
+    "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
+    "mend it and press `make run` again: what is done stays done"
+)
 
 
 def run(pipeline: str) -> int:
@@ -54,12 +57,12 @@ def run(pipeline: str) -> int:
     for name in [name for name in names if name not in done]:
         print(f"\nrun: {name}, a draft", flush=True)
         try:
-            status = run_apart(name, [name], drafts)
+            if run_apart(name, [name], drafts):
+                failed[name] = "its results are not whole, as said above"
+            else:
+                done.append(name)
         except InputError as error:
             failed[name] = str(error)
-        else:
-            done += [] if status else [name]
-            failed |= {name: "its results are not whole, as said above"} if status else {}
     summarise(done)
     for name, why in failed.items():
         print(f"run: the draft {name} failed, which stops nobody: {why}")
@@ -109,29 +112,21 @@ def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) 
         without: those that DVC is not to see: it reads every `dvc.yaml` first, and stops at the first that is wrong.
 
     Raises:
-        InputError: committed data is not here, or a stage failed.
+        InputError: a merge waits for a person, committed data is not here, or a stage failed.
     """
     refuse_unfinished_merge(ROOT)
     begun = time.monotonic()
     target = [f"pipelines/{pipeline}/dvc.yaml"] if pipeline else ["--all-pipelines"]
     with only_press(ROOT) as lock:
-        wait_for_others(ROOT)
         clear_notes(ROOT / ".dvc/tmp/rwlock")
-        settle_merge(ROOT)
-        command = ["dvc", "--wait-for-lock", "repro", *target]
+        mend_locks(ROOT)
         with unseen(ROOT, without), kept(ROOT, without):
             for name in names if without else [pipeline]:
                 bring(ROOT, name)
-            status, lines = call_dvc(command, ROOT, lock)
-            if status and mend_locks(ROOT):
-                status, lines = call_dvc(command, ROOT, lock)
-    seconds = stage_seconds(lines)
+            status, lines = call_dvc(["dvc", "--wait-for-lock", "repro", *target], ROOT, lock)
     if status:
-        message = (
-            "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
-            "mend it and press `make run` again: what is done stays done"
-        )
-        raise InputError(message)
+        raise InputError(FAILED)
+    seconds = stage_seconds(lines)
     for name in names:
         record(ROOT / "pipelines" / name, seconds.get(f"pipelines/{name}/dvc.yaml", {}))
     again = remade(line for _, line in lines)
@@ -150,6 +145,29 @@ def unseen(root: Path, names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         file.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept(root: Path, without: Collection[str] = ()) -> Iterator[None]:
+    """Keep the small results that are in git when a stage fails that would make them anew: DVC removes them before it runs.
+
+    DVC's own `persist: true` keeps them too, but such a stage is never taken from DVC's cache: going back to
+    parameters of before would train again what was trained already.
+    """
+    before = {path: path.read_bytes() for path in small_results(root, without) if path.is_file()}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+
+def small_results(root: Path, without: Collection[str] = ()) -> list[Path]:
+    """List what the stages write into git: outputs that DVC does not cache; some pipelines left out."""
+    files = (file for file in dvc_files(root) if file.parent.name not in without)
+    return [file.parent / path for file in files for stage in read_stages(file) for path in stage.in_git]
 
 
 @contextmanager
@@ -172,22 +190,14 @@ def only_press(root: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def mend_locks(root: Path) -> bool:
-    """Bring the committed `dvc.lock` back where DVC was killed while it wrote one.
-
-    Returns:
-        Whether there was such a file.
-    """
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA, vol
-
-    mended = False
-    for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
-        try:
-            COMPILED_LOCKFILE_SCHEMA(read_yaml(file) if file.is_file() else {"schema": "2.0"})
-        except (InputError, vol.Invalid):
-            bring_back(file, root, "was left half written by a press that was killed")
-            mended = True
-    return mended
+def clear_notes(file: Path) -> None:
+    """Take DVC's notes of who holds what away where it was killed while it wrote them: it would refuse to start."""
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        file.unlink()
 
 
 def refuse_unfinished_merge(root: Path) -> None:
@@ -204,21 +214,30 @@ def refuse_unfinished_merge(root: Path) -> None:
         raise InputError(str(error)) from None
 
 
-def settle_merge(root: Path) -> None:
-    """Bring the committed `dvc.lock` back where a merge left a conflict in it: what runs then is what the merged sources need."""
-    for file in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
-        if conflict_in(file):
-            bring_back(file, root, "holds the conflict of a merge")
+def mend_locks(root: Path) -> None:
+    """Bring the committed `dvc.lock` back where a merge left a conflict in it, or DVC was killed while it wrote it.
+
+    What runs then is what the sources need.
+    """
+    for lock in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
+        if lock.is_file() and not _is_whole(lock):
+            merged = conflict_in(lock)
+            name = lock.relative_to(root).as_posix()
+            committed = git_call("show", f"HEAD:./{name}", folder=root)
+            lock.unlink()
+            if committed.returncode == 0:
+                lock.write_text(committed.stdout, encoding="utf-8")
+            why = "holds the conflict of a merge" if merged else "was left half written by a press that was killed"
+            print(f"run: {name} {why}; that of your last commit is back", flush=True)
 
 
-def bring_back(file: Path, root: Path, why: str) -> None:
-    """Put a file as the last commit has it in place of one that is no good, and say why."""
-    name = file.relative_to(root).as_posix()
-    committed = git_call("show", f"HEAD:./{name}", folder=root)
-    file.unlink(missing_ok=True)
-    if committed.returncode == 0:
-        file.write_text(committed.stdout, encoding="utf-8")
-    print(f"run: {name} {why}; that of your last commit is back", flush=True)
+def _is_whole(lock: Path) -> bool:
+    try:
+        stages = (read_yaml(lock).get("stages") or {}).values()
+        entries = [entry for stage in stages for entry in [*stage.get("deps", []), *stage.get("outs", [])]]
+    except (InputError, AttributeError, TypeError):
+        return False
+    return all("path" in entry for entry in entries) and lock.read_bytes().endswith(b"\n")
 
 
 def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, list[tuple[float, str]]]:
@@ -227,46 +246,33 @@ def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, list[tuple
     Returns:
         Its exit status; and its lines, each with the second at which it came.
     """
-    environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
+    lines = []
     with subprocess.Popen(
         command,
         cwd=root,
-        env=environment,
+        env=clean_environment() | {"PYTHONUNBUFFERED": "1"},  # a stage is to be seen while it runs
         stdout=subprocess.PIPE,
         text=True,
         errors="replace",
         bufsize=1,
         pass_fds=(lock,),
     ) as program:
-        lines = list(_passed_on(program.stdout or ()))
-    return program.returncode, lines
-
-
-def _passed_on(lines: Iterable[str]) -> Iterator[tuple[float, str]]:
-    for line in lines:
-        print(line, end="", flush=True)
-        yield time.monotonic(), line
-    yield time.monotonic(), "Stage: the end"
+        for line in program.stdout or ():
+            print(line, end="", flush=True)
+            lines.append((time.monotonic(), line))
+    return program.returncode, [*lines, (time.monotonic(), "Stage: the end")]
 
 
 def stage_seconds(lines: Iterable[tuple[float, str]]) -> dict[str, dict[str, float]]:
-    """Measure how long each stage ran, by when DVC says that it starts and what it says next.
-
-    Args:
-        lines: of DVC's output, each with the second at which it came.
-
-    Returns:
-        For each `dvc.yaml` the seconds of its stages.
-    """
-    taken: dict[str, dict[str, float]] = {}
-    running: tuple[str, str, float] | None = None
+    """Measure how long the stages of each `dvc.yaml` ran, by when DVC says that one starts and what it says next."""
+    taken: dict[str, dict[str, float]] = defaultdict(dict)
+    running, begun = None, 0.0
     for when, line in lines:
         if running and _AFTER.match(line):
-            file, stage, begun = running
-            taken.setdefault(file, {})[stage] = when - begun
+            taken[running["file"] or "dvc.yaml"][running["stage"]] = when - begun
             running = None
         if match := _RUNNING.match(line):
-            running = (match["file"] or "dvc.yaml", match["stage"], when)
+            running, begun = match, when
     return taken
 
 
@@ -275,48 +281,8 @@ def remade(lines: Iterable[str]) -> list[str]:
 
     The stage `code`, which always runs and takes a moment, is left out.
     """
-    stages: dict[str, list[str]] = {}
+    stages: dict[str, list[str]] = defaultdict(list)
     for line in lines:
         if (match := _REMADE.match(line)) and match["stage"] != "code":
-            stages.setdefault(Path(match["file"] or "dvc.yaml").parent.name, []).append(match["stage"])
+            stages[Path(match["file"] or "dvc.yaml").parent.name].append(match["stage"])
     return [f"{name} ({', '.join(found)})" if name else ", ".join(found) for name, found in stages.items()]
-
-
-def wait_for_others(root: Path) -> None:
-    """Wait for a `dvc repro` that still runs here: one whose `make` was killed goes on without it."""
-    told: set[int] = set()
-    while busy := busy_programs(root / ".dvc/tmp/rwlock"):
-        for process in busy.keys() - told:
-            print(f"run: waits for process {process}, which still runs stages here ({busy[process]})", flush=True)
-        told |= busy.keys()
-        time.sleep(0.5)
-
-
-def clear_notes(file: Path) -> None:
-    """Take DVC's notes of who holds what away where it was killed while it wrote them: it would refuse to start."""
-    try:
-        json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
-    except ValueError:
-        file.unlink()
-
-
-def busy_programs(file: Path) -> dict[int, str]:
-    """Read which living processes hold files, in the notes that DVC keeps of it: their commands by their number."""
-    try:
-        notes = json.loads(file.read_text(encoding="utf-8"))
-        holders = [*notes.get("write", {}).values(), *(one for many in notes.get("read", {}).values() for one in many)]
-        return {int(one["pid"]): str(one["cmd"]) for one in holders if one and _lives(int(one["pid"]))}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # no notes, or half of them: DVC itself will say
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

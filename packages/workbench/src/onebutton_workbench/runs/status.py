@@ -21,7 +21,12 @@ def status(root: Path = ROOT, *, strict: bool = False) -> int:
     plans = {file.parent.relative_to(root).as_posix(): file for file in dvc_files(root)}
     findings = stale_stages([read_plan(file) for folder, file in plans.items() if folder not in folders], root)
     for folder in [folder for folder in plans if folder in folders]:
-        findings += stale_draft(plans[folder], root)
+        try:
+            findings += stale_stages([read_plan(plans[folder])], root)
+        except InputError as error:
+            words = f"cannot be compared with what was run: {str(error).replace(f'{root}/', '')}"
+            mend = f"what it names, then `make run PIPELINE={plans[folder].parent.name}`"
+            findings.append(Finding("OB105", f"{folder}/dvc.yaml", words, mend))
     remote = configured(root)
     unasked = False
     if remote and remote.shared:
@@ -37,17 +42,6 @@ def status(root: Path = ROOT, *, strict: bool = False) -> int:
     if found == TOLD:
         print(f"status: the lines above are about drafts ({', '.join(folders)}), so they stop nobody")
     return 1 if found == 1 or (unasked and strict) else 0
-
-
-def stale_draft(file: Path, root: Path) -> list[Finding]:
-    """Compare a draft's stages with its lock; that it cannot be read is one more finding."""
-    try:
-        return stale_stages([read_plan(file)], root)
-    except InputError as error:
-        place = file.relative_to(root)
-        words = f"cannot be compared with what was run: {str(error).replace(f'{root}/', '')}"
-        mend = f"what it names, then `make run PIPELINE={place.parent.name}`"
-        return [Finding("OB105", place.as_posix(), words, mend)]
 
 
 def before_deployment(root: Path = ROOT, *, pipeline: str = "") -> None:

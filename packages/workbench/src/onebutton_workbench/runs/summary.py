@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.headline import summary
-from onebutton_tracking.results import collect
-from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.git import holds
+from onebutton_tracking.results import produced_files
+from onebutton_workbench.git import call, holds
 from onebutton_workbench.workspace import ROOT
 
 METRICS = "metrics.json"
@@ -25,15 +23,8 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Lay out rows of named values for a terminal; what a row lacks, or has as null, stays empty."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     cells = [["", *columns], *([name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items())]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(columns) + 1)]
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(["", row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
 
 
 def _cell(content: object) -> str:
@@ -78,39 +69,35 @@ def metrics_table(title: str, file: Path) -> list[str]:
     return ["", f"{title}:", *table(rows_of(metrics, file.parent.name))]
 
 
-def changed_results(root: Path, names: Sequence[str]) -> list[str]:
-    """List the results that differ from the last commit, or are not in git yet."""
-    produced = [f"pipelines/{name}/{path}" for name in names for path in collect(root / "pipelines" / name).produced]
-    ask = ["git", "status", "--porcelain", "--untracked-files=all", "--", *produced]
-    if not produced:  # without a path git would list every file
-        return []
-    answer = subprocess.run(ask, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
-    return [line[3:] for line in answer.stdout.splitlines()]
-
-
 def summarise(names: Sequence[str]) -> None:
     """Print the metrics of pipelines, then the files that belong into the next commit."""
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
-        print(
-            *textwrap.wrap(summary(ROOT / "pipelines" / name), WIDTH, initial_indent="  ", subsequent_indent="  "),
-            sep="\n",
-        )
-    new = [name for name in names if is_new(ROOT, name)]
+        words = summary(ROOT / "pipelines" / name)
+        print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
+    new = [name for name in names if _is_new(name)]
     files = [f"pipelines/{name}" for name in new] + ["uv.lock"] * bool(new)
-    files += changed_results(ROOT, [name for name in names if name not in new])
+    files += _changed_results([name for name in names if name not in new])
     if files:
-        print(
-            "", "Results changed. Commit them with the code that made them:", f"  git add {' '.join(files)}", sep="\n"
-        )
+        words = "Results changed. Commit them with the code that made them:"
+        print("", words, f"  git add {' '.join(files)}", sep="\n")
     first = f"`git add {' '.join(files)}`, then `git commit`; " if new else ""
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
 
 
-def is_new(root: Path, name: str) -> bool:
+def _is_new(name: str) -> bool:
     """Say whether no commit has a pipeline yet, in a checkout that has commits."""
-    first = not holds("cat-file", "-e", f"HEAD:./pipelines/{name}/dvc.yaml", folder=root)
-    return first and holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root)
+    first = not holds("cat-file", "-e", f"HEAD:./pipelines/{name}/dvc.yaml", folder=ROOT)
+    return first and holds("rev-parse", "--verify", "--quiet", "HEAD", folder=ROOT)
+
+
+def _changed_results(names: Sequence[str]) -> list[str]:
+    """List the results that differ from the last commit, or are not in git yet."""
+    produced = [f"pipelines/{name}/{path}" for name in names for path in produced_files(ROOT / "pipelines" / name)]
+    if not produced:  # without a path git would list every file
+        return []
+    status = call("status", "--porcelain", "--untracked-files=all", "--", *produced, folder=ROOT).stdout
+    return [line[3:] for line in status.splitlines()]
 
 
 def summarise_dummies(folders: Mapping[str, Path]) -> None:

@@ -19,62 +19,30 @@ NONE_COLLECTED = 5  # pytest's status
 
 @dataclass(frozen=True)
 class Chosen:
-    """Whose tests to run.
+    """Whose tests to run."""
 
-    Attributes:
-        members: their folders, relative to the root.
-        more: tests of other members to run beside theirs.
-        changed: whether they are those that a change reaches.
-    """
-
-    members: tuple[Path, ...]
-    more: tuple[str, ...] = ()
-    changed: bool = False
+    members: tuple[Path, ...]  # their folders, relative to the root
+    more: tuple[str, ...] = ()  # tests of other members to run beside theirs
+    changed: bool = False  # whether they are those that a change reaches
 
 
-def command(paths: Sequence[str], *, slow: bool, covered: Sequence[Path] = ()) -> list[str]:
-    """Write the call of pytest.
-
-    Args:
-        paths: tests, or folders of tests; all of them when empty.
-        slow: run the slow tests instead of the quick ones.
-        covered: folders of members, to report which of their lines no test reached.
-    """
-    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
-    words = ["pytest", "--numprocesses", "auto", "--dist", "loadfile" if slow else "load"]
-    words += ["-m", "slow"] if slow else []
-    words += [f"--cov={folder.as_posix()}/src" for folder in covered]
-    words += ["--cov-report", "term-missing:skip-covered"] if covered else []
-    return [*words, *paths]
-
-
-def choose(
-    pipeline: str = "", member: str = "", base: str = "", *, changed: bool = False, root: Path = ROOT
-) -> Chosen | None:
-    """Find whose tests were asked for; None when nobody said whose, or when a change reaches everything.
-
-    Args:
-        pipeline: its name.
-        member: its name, folder or path.
-        base: the commit that a change is since.
-        changed: those that a change reaches.
-        root: of the workspace.
+def choose(pipeline: str = "", member: str = "", base: str = "", *, changed: bool = False) -> Chosen | None:
+    """Find whose tests were asked for; None when nobody said whose, or when a change since BASE reaches everything.
 
     Raises:
         InputError: a member is unknown, or they were asked for in two ways.
     """
-    ways = {"AFFECTED": changed, "MEMBER": member, "PIPELINE": pipeline}
-    typed = [way for way, value in ways.items() if value]
+    typed = [way for way, value in {"AFFECTED": changed, "MEMBER": member, "PIPELINE": pipeline}.items() if value]
     if len(typed) > 1:
         message = f"{' and '.join(typed)} each say which members to test: type one of them"
         raise InputError(message)
     if pipeline:
-        return Chosen((Path("pipelines", the_pipeline(pipeline, root)),))
+        return Chosen((Path("pipelines", the_pipeline(pipeline)),))
     if member:
-        return Chosen((the_member(member, root).path,))
+        return Chosen((the_member(member).path,))
     if not changed:
         return None
-    found = affected(root, base)
+    found = affected(ROOT, base)
     if found.everything:
         print(f"test: everything: {found.words}", flush=True)
         return None
@@ -83,21 +51,14 @@ def choose(
 
 
 def test(chosen: Chosen | None, *, alone: bool, slow: bool, coverage: bool) -> None:
-    """Run the tests that were asked for.
-
-    Args:
-        chosen: whose; None for all.
-        alone: each member by itself.
-        slow: the slow tests instead of the quick ones.
-        coverage: report which lines no test reached.
+    """Run the tests that were asked for; all where `chosen` is None.
 
     Raises:
         InputError: their members have none, or one failed.
     """
-    for other, asked in (("SLOW", slow), ("COVERAGE", coverage)):
-        if alone and asked:
-            message = f"ALONE=1 runs the quick tests of each member by itself: leave {other} out"
-            raise InputError(message)
+    if alone and (slow or coverage):
+        message = f"ALONE=1 runs the quick tests of each member by itself: leave {'SLOW' if slow else 'COVERAGE'} out"
+        raise InputError(message)
     if chosen and not chosen.members and (alone or not chosen.more):
         print("test: no member is affected, so there is no test to run. `make test` runs all")
     elif alone:
@@ -115,22 +76,25 @@ def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = 
         InputError: there are none, or one failed.
     """
     if slow:
-        add_groups(root)
+        _add_groups(root)
     wanted = [f"{path.as_posix()}/tests" for path in chosen.members] + list(chosen.more) if chosen else []
     paths = [path for path in wanted if (root / path).exists()]
     for missing in sorted({*wanted} - {*paths}):
         print(f"test: NOT RUN: there is no {missing}", flush=True)
-    asked = chosen is not None and not chosen.changed
-    apart = [] if asked else [f"{folder}/tests" for folder in drafts(root) if (root / folder / "tests").exists()]
-    told = [path for path in apart if chosen is None or path in paths]
-    paths = [path for path in paths if path not in apart]
+    told = []
+    if chosen is None or chosen.changed:
+        tests = [f"{folder}/tests" for folder in drafts(root)]
+        told = [path for path in tests if (root / path).exists() and (chosen is None or path in paths)]
+    paths = [path for path in paths if path not in told]
     covered = (chosen.members if chosen else member_paths(root)) if coverage else ()
     status = NONE_COLLECTED
     if paths or chosen is None:
-        left_out = [f"--ignore={path}" for path in told]
-        status = call([*command(paths, slow=slow, covered=covered), *left_out], root)
+        more = [*(f"--cov={folder.as_posix()}/src" for folder in covered), *(f"--ignore={path}" for path in told)]
+        status = _call(
+            [*more, *(["--cov-report", "term-missing:skip-covered"] if covered else []), *paths], root, slow=slow
+        )
     if told:
-        of_drafts = call(command(told, slow=slow), root)
+        of_drafts = _call(told, root, slow=slow)
         if of_drafts not in {0, NONE_COLLECTED}:
             print(f"test: a test of a draft failed, which stops nobody ({', '.join(told)})", flush=True)
         status = 0 if status == NONE_COLLECTED and of_drafts != NONE_COLLECTED else status
@@ -144,14 +108,17 @@ def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = 
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
 
 
-def call(words: Sequence[str], root: Path) -> int:
+def _call(words: Sequence[str], root: Path, *, slow: bool) -> int:
     """Call pytest; return its status."""
+    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
+    how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
     # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, cwd=root, env=environment, check=False).returncode
+    command = ["pytest", "--numprocesses", "auto", *how, *words]
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
 
 
-def add_groups(root: Path = ROOT) -> None:
+def _add_groups(root: Path) -> None:
     """Install what slow tests start and no member imports: a database server, a driver for the browser.
 
     Raises:
