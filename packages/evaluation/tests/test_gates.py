@@ -349,7 +349,7 @@ def test_a_random_challenger_is_refused(pipeline: Pipeline) -> None:
 
 
 def test_a_challenger_far_worse_on_a_protected_slice_is_refused_among_hundreds_of_slices(pipeline: Pipeline) -> None:
-    """By log loss over few days, where p-values come from draws; 300 slices besides, that nobody protects."""
+    """By log loss over few days; 150 slices besides, that nobody protects."""
     pipeline.edit("gates.toml", 'champion = "auc"', 'champion = "log_loss"')
     pipeline.edit("gates.toml", "minimum_rows = 50", "minimum_rows = 25")
     pipeline.edit(
@@ -359,7 +359,6 @@ def test_a_challenger_far_worse_on_a_protected_slice_is_refused_among_hundreds_o
     pipeline.judge(rows, spoilt(rows, pl.col("part") == 3))
     compared = json.loads((pipeline.folder / "comparison.json").read_text(encoding="utf-8"))["champion"]
     assert len(compared["slices"]) > 126
-    assert compared["slices"]["part EWR"]["difference"]["method"] == "studentised bootstrap"
     result, words = pipeline.verdicts()["champion"]
     assert result == "failed"
     assert "worse on part EWR than v7" in words

@@ -20,7 +20,7 @@ from onebutton_evaluation.influence import (
     counted,
     quantile,
     ranked,
-    rarest,
+    rarest_called,
     smooth,
 )
 
@@ -76,13 +76,13 @@ _REGRESSION = (
     quantile("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
 )
 _PROBABILITIES = (
-    smooth("log_loss", "lower", _log_losses, kind="loss"),
-    smooth("brier", "lower", _brier, kind="loss"),
+    replace(smooth("log_loss", "lower", _log_losses, kind="loss"), least_rows=100),
+    replace(smooth("brier", "lower", _brier, kind="loss"), least_rows=100),
     ranked("auc", "AUC", "rank", auc_of, either=True),
     ranked("average_precision", "average precision", "precision", average_precision_of, either=False),
 )
 _SHARE = smooth("share", "", lambda rows: rows.answers, kind="share")
-_PREDICTED = replace(smooth("bias", "zero", _errors), words="predicted minus observed share")
+_PREDICTED = replace(smooth("bias", "zero", _errors), words="predicted minus observed share", least_rows=100)
 
 
 def _pinball(level: float) -> Metric:
@@ -90,7 +90,7 @@ def _pinball(level: float) -> Metric:
         gap = rows.answers - rows.quantiles[level]
         return np.maximum(level * gap, (level - 1) * gap)
 
-    return smooth(f"pinball[{level:g}]", "lower", losses, kind="loss")
+    return replace(smooth(f"pinball[{level:g}]", "lower", losses, kind="loss"), least_rows=500)
 
 
 def _coverage(low: float, high: float) -> Metric:
@@ -131,11 +131,14 @@ _PER_CLASS: tuple[tuple[str, OfCells, Kind, Basis], ...] = (
 def _of_classes(classes: Sequence[str]) -> list[Metric]:
     """Make the metrics of called classes: those of one class, and their mean."""
     size = len(classes)
-    found = [counted("accuracy", "accuracy", np.trace, "share"), counted("kappa", "kappa", _kappa, "agreement", rarest)]
+    found = [
+        counted("accuracy", "accuracy", np.trace, "share"),
+        counted("kappa", "kappa", _kappa, "agreement", rarest_called),
+    ]
     for name, of, kind, basis in _PER_CLASS:
         found += [_of_class(name, of, kind, basis, (code, label)) for code, label in enumerate(classes)]
         mean = partial(_mean, of, size)
-        found.append(counted(f"{name}[macro]", f"mean {_named(name)} of the classes", mean, "average", rarest))
+        found.append(counted(f"{name}[macro]", f"mean {_named(name)} of the classes", mean, "average", rarest_called))
     return found
 
 
@@ -184,6 +187,7 @@ def known_metrics(
     else:
         shares = [_share_of(code, label) for code, label in enumerate(classes)]
         found = [*shares, *_PROBABILITIES, *_of_classes(classes)]
+        found = [replace(metric, kind="average") if metric.kind == "rank" else metric for metric in found]
     found = [replace(metric, words=_WORDS.get(metric.name, metric.words)) for metric in found]
     return {metric.name: metric for metric in (*found, *(_own(own) if own else ()))}
 

@@ -18,7 +18,9 @@ from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import (
     LEVEL,
+    NEWCOMBE,
     NO_SPREAD,
+    OF_RAREST,
     ROUNDING,
     Interval,
     interval,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 Verdict = Literal["better", "worse", "no difference", "not enough data"]
 Overall = Literal["better", "worse", "mixed", "same", "not enough data"]
 POWER = 0.8  # of seeing a difference that is there, in the number of rows needed
-RARE = frozenset({"Newcombe", "Wilson of the rarest class", NO_SPREAD})  # intervals of a model that hardly errs
+RARE = frozenset({NEWCOMBE, OF_RAREST, NO_SPREAD})  # intervals of a model that hardly errs
 SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with this power
 
 
@@ -126,27 +128,32 @@ def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
         metric: to judge by.
 
     Returns:
-        None with too little data. Where either model errs so rarely that its spread is not known, the interval is put together
+        None with too little data. It is enough where either side has enough: a model that never calls a class has no precision
+        on it, and is the worse for it. Where both err so rarely that nothing is known of the spread, the interval is put together
         from those of both (Zou and Donner 2008), as if the models had nothing in common: wide rather than sure of itself.
     """
     measured, before = metric.measure(ours), metric.measure(theirs)
-    alone = [interval(side, metric) for side in (ours, theirs)]
-    if measured is None or before is None or alone[0] is None or alone[1] is None:
+    sides = interval(ours, metric), interval(theirs, metric)
+    known = [side for side in sides if side is not None]
+    if measured is None or before is None or not known:
         return None
     sign = 1.0 if metric.better == "higher" else -1.0
     estimate = sign * (measured.estimate - before.estimate)
     error, units = standard_error(measured.influence - before.influence, ours.units)
-    basis = min(one.basis for one in alone if one is not None)
-    few = any(one is not None and one.method in RARE for one in alone)
+    basis = max(side.basis for side in known)
+    both = metric.in_points and (not error > ROUNDING or all(side.method in RARE for side in known))
     if _equal(ours, theirs, metric):
         low, high, p, method = 0.0, 0.0, 1.0, "equal in every row"
-    elif few or not error > ROUNDING:
-        low, high = _apart(*((alone[0], alone[1]) if sign > 0 else (alone[1], alone[0])))
+    elif both and sides[0] is not None and sides[1] is not None:
+        low, high = _apart(sides[0], sides[1]) if sign > 0 else _apart(sides[1], sides[0])
         error = (high - low) / 2 / student(basis)
         p, method = _chance(estimate, error, basis), "of both intervals"
-    else:
+    elif error > ROUNDING:
         reach = student(basis) * error
         low, high, p, method = estimate - reach, estimate + reach, _chance(estimate, error, basis), "delta method"
+    else:  # by the sign test: every unit says the same
+        p = 0.5 ** (units - 1) if abs(estimate) > ROUNDING else 1.0
+        low, high, method = estimate, estimate, "the same in every row"
     return Interval(estimate, low, high, error, p, method, len(ours), units, basis)
 
 
@@ -159,7 +166,7 @@ def _apart(one: Interval, other: Interval) -> tuple[float, float]:
 
 
 def _chance(estimate: float, error: float, basis: int) -> float:
-    """Return the p-value of an estimate, by Student's t; NaN where the spread is not known."""
+    """Return the p-value of an estimate, by Student's t."""
     from scipy.special import stdtr
 
     return float(2 * stdtr(basis - 1, -abs(estimate) / error))

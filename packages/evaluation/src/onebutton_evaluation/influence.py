@@ -106,6 +106,7 @@ class Metric:
         kind: how its interval is made.
         measure: returns None where the rows cannot be judged.
         decides: whether gates and comparisons may rest on it: its interval holds what it promises.
+        least_rows: under which there is not enough data, where a few rows make most of it.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Metric:
     kind: Kind
     measure: Callable[[Rows], Measured | None]
     decides: bool = True
+    least_rows: int = 0
 
     @property
     def in_points(self) -> bool:
@@ -234,8 +236,10 @@ def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> M
         if rows.predictions.ndim == 1:
             happened = rows.answers > 0
             found = of(happened, rows.predictions)
-            rare = happened if not either or happened.mean() <= 0.5 else ~happened  # noqa: PLR2004  half
-            return None if found is None else Measured(*found, basis=rare)
+            if found is None:
+                return None
+            rare = ~happened if either and 2 * np.count_nonzero(happened) > len(rows) else happened
+            return Measured(*found, basis=rare)
         codes = rows.codes
         each = [of(codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
         known = [one for one in each if one is not None]
@@ -264,8 +268,17 @@ def quantile(name: str, words: str, values: Callable[[Rows], Floats], level: flo
 
 
 def rarest(rows: Rows) -> Mask:
-    """Mark the rows of the rarest class; none where a class does not occur."""
-    codes = rows.codes
+    """Mark the rows of the class that is rarest; none where a class does not occur."""
+    return _scarcest(rows.codes, rows)
+
+
+def rarest_called(rows: Rows) -> Mask:
+    """Mark the rows of the class that is rarest, among the answers or among what they are called."""
+    answered, called = _scarcest(rows.codes, rows), _scarcest(rows.called, rows)
+    return called if np.count_nonzero(called) < np.count_nonzero(answered) else answered
+
+
+def _scarcest(codes: Codes, rows: Rows) -> Mask:
     marked: Mask = codes == int(np.bincount(codes, minlength=len(rows.classes)).argmin())
     return marked
 
