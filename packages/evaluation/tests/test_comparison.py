@@ -221,7 +221,7 @@ def test_a_class_that_got_worse_on_one_slice_is_found_there() -> None:
 def test_an_answer_that_is_none_of_the_classes_is_refused_by_its_name() -> None:
     frame = species().with_columns(species=pl.col("species").str.replace("king", "emperor"))
     with pytest.raises(
-        InputError, match="species 'emperor' is none of the classes: judging.classes has adelie, gentoo"
+        InputError, match=r"species 'emperor' is none of the classes: judging\.classes has adelie, gentoo"
     ):
         compared(frame, SPECIES, [])
 

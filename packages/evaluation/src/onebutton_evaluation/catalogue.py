@@ -187,7 +187,6 @@ def known_metrics(
     else:
         shares = [_share_of(code, label) for code, label in enumerate(classes)]
         found = [*shares, *_PROBABILITIES, *_of_classes(classes)]
-        found = [replace(metric, kind="average") if metric.kind == "rank" else metric for metric in found]
     found = [replace(metric, words=_WORDS.get(metric.name, metric.words)) for metric in found]
     return {metric.name: metric for metric in (*found, *(_own(own) if own else ()))}
 

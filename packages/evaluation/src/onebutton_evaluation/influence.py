@@ -86,6 +86,7 @@ class Measured:
         basis: the rows that the number stands on, such as the called ones of a precision or the rarer class; None: all.
         values: of a quantile: what it is the quantile of.
         errors: rows that are called wrongly; None where nothing is called.
+        parts: of a mean over classes: what was measured of each.
     """
 
     estimate: float
@@ -93,6 +94,7 @@ class Measured:
     basis: Mask | None = None
     values: Floats | None = None
     errors: int | None = None
+    parts: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,21 +234,23 @@ def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> M
         either: whether it stands on the rarer answer, whichever that is; else on the answer 1.
     """
 
+    def measure_one(happened: Mask, scores: Floats) -> Measured | None:
+        found = of(happened, scores)
+        if found is None:
+            return None
+        rare = ~happened if either and 2 * np.count_nonzero(happened) > len(scores) else happened
+        return Measured(*found, basis=rare)
+
     def measure(rows: Rows) -> Measured | None:
         if rows.predictions.ndim == 1:
-            happened = rows.answers > 0
-            found = of(happened, rows.predictions)
-            if found is None:
-                return None
-            rare = ~happened if either and 2 * np.count_nonzero(happened) > len(rows) else happened
-            return Measured(*found, basis=rare)
+            return measure_one(rows.answers > 0, rows.predictions)
         codes = rows.codes
-        each = [of(codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
-        known = [one for one in each if one is not None]
-        if len(known) < len(each):
+        each = [measure_one(codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
+        parts = tuple(one for one in each if one is not None)
+        if len(parts) < len(each):
             return None
-        influence: Floats = np.mean([one[1] for one in known], axis=0)
-        return Measured(float(np.mean([one[0] for one in known])), influence, basis=rarest(rows))
+        influence: Floats = np.mean([one.influence for one in parts], axis=0)
+        return Measured(float(np.mean([one.estimate for one in parts])), influence, rarest(rows), parts=parts)
 
     return Metric(name, words, "higher", kind, measure)
 

@@ -8,7 +8,7 @@ under five of them; and degrees of freedom from the units of the rarest class.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +82,7 @@ LOGIT = Scale(
     lambda z: float(1 / (1 + np.exp(-z))),
     "delta method, logit scale",
 )
+DELONG = replace(LOGIT, name="DeLong, logit scale")
 UNEXPLAINED = Scale(
     lambda x: float(-np.log1p(-x)), lambda x: 1 / (1 - x), lambda z: float(-np.expm1(-z)), "delta method, log(1 - R2)"
 )
@@ -116,7 +117,7 @@ KINDS: dict[Kind, Declared] = {
     "f1": Declared(10, "of the class, or called so"),
     "average": Declared(20, "of the rarest class", LOGIT),
     "agreement": Declared(20, "of the rarest class", FISHER),
-    "rank": Declared(10, "with each answer", LOGIT),
+    "rank": Declared(10, "with each answer", DELONG),
     "precision": Declared(20, "with the answer", LOGIT),
 }
 
@@ -141,7 +142,10 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
     basis = units_of(found.basis, rows.units, len(rows))
     if basis < KINDS[metric.kind].least or count <= 1:
         return None
-    low, high, method = _ends(found, metric.kind, rows.units, error, basis)
+    if found.parts:
+        low, high, method = _of_parts(found, metric.kind, rows.units)
+    else:
+        low, high, method = _ends(found, metric.kind, rows.units, error, basis)
     return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), count, basis)
 
 
@@ -174,11 +178,28 @@ def _of_few_errors(found: Measured, kind: Kind, units: Codes | None, basis: int)
         ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
         if ones * (1 - found.estimate) < FEW:
             return *newcombe(found.estimate, ones, zeros, student(basis)), NEWCOMBE
+    hits = kind == "precision" and basis * (1 - found.estimate) < FEW
     called = kind in {"average", "agreement"} and found.errors is not None and found.errors < FEW
-    perfect = kind in {"average", "precision"} and found.estimate == 1
-    if called or perfect:
+    if called or hits:
         return *agresti_coull(max(found.estimate, 0.0), 0.0, basis, student(basis)), OF_RAREST
     return None
+
+
+def _of_parts(found: Measured, kind: Kind, units: Codes | None) -> tuple[float, float, str]:
+    """Put the ends of a mean together from those of its parts and how these go together (Zou and Donner 2008)."""
+    sums = [one.influence if units is None else np.bincount(units, weights=one.influence) for one in found.parts]
+    spread = np.array([np.sqrt(one @ one) for one in sums])
+    scale = np.where(spread > ROUNDING, spread, 1.0)
+    alike = np.array([[one @ other for other in sums] for one in sums]) / np.outer(scale, scale)
+    np.fill_diagonal(alike, 1.0)
+    ends = []
+    for one in found.parts:
+        basis = units_of(one.basis, units, len(one.influence))
+        low, high, _ = _ends(one, kind, units, standard_error(one.influence, units)[0], basis)
+        ends.append((one.estimate - low, high - one.estimate))
+    below, above = np.array(ends).T
+    reach = [float(np.sqrt(max(0.0, side @ alike @ side))) / len(ends) for side in (below, above)]
+    return found.estimate - reach[0], found.estimate + reach[1], "of each class"
 
 
 def student(units: int) -> float:
