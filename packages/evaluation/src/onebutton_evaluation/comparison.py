@@ -143,7 +143,7 @@ def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
     basis = max(side.basis for side in known)
     both = metric.in_points and (not error > ROUNDING or all(side.method in RARE for side in known))
     if _equal(ours, theirs, metric):
-        low, high, p, method = 0.0, 0.0, 1.0, "equal in every row"
+        estimate, low, high, p, method = 0.0, 0.0, 0.0, 1.0, "equal in every row"
     elif both and sides[0] is not None and sides[1] is not None:
         low, high = _apart(sides[0], sides[1]) if sign > 0 else _apart(sides[1], sides[0])
         error = (high - low) / 2 / student(basis)

@@ -139,7 +139,7 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
     if found is None or len(rows) < max(KINDS[metric.kind].rows, metric.least_rows):
         return None
     error, count = standard_error(found.influence, rows.units)
-    basis = units_of(found.basis, rows.units, len(rows))
+    basis = count if found.basis is None else units_of(found.basis, rows.units, len(rows))
     if basis < KINDS[metric.kind].least or count <= 1:
         return None
     if found.parts:
@@ -154,10 +154,9 @@ def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis:
     estimate, quantile = found.estimate, student(basis)
     if kind == "quantile":
         return *woodruff(found, units, quantile), "Woodruff"
-    rows = len(found.influence)
-    held = rows if found.basis is None else int(np.count_nonzero(found.basis))
-    if units_of(None, units, rows) == rows:
-        error = 0.0 if kind in {"share", "f1"} else error  # every row counts as one
+    held = len(found.influence) if found.basis is None else int(np.count_nonzero(found.basis))
+    if units is None and kind in {"share", "f1"}:
+        error = 0.0  # every row counts as one
     if kind == "share":
         return *agresti_coull(estimate, error, held, quantile), "Agresti-Coull"
     if kind == "f1":  # f/(2-f) is a share of the union of answers and calls (Lam et al. 2023)
@@ -174,7 +173,7 @@ def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis:
 
 def _of_few_errors(found: Measured, kind: Kind, units: Codes | None, basis: int) -> tuple[float, float, str] | None:
     """Find both ends where under five errors would make all of the spread; None where there are more."""
-    if kind == "rank" and found.basis is not None:
+    if kind == "rank" and found.basis is not None and basis * (1 - found.estimate) < FEW:
         ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
         if ones * (1 - found.estimate) < FEW:
             return *newcombe(found.estimate, ones, zeros, student(basis)), NEWCOMBE
