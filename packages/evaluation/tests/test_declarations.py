@@ -75,7 +75,11 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ("[judging]", '[judging]\ntask = "multiclass"', "names 0, and a task multiclass has at least three"),
         ("[judging]", '[judging]\nclasses = ["a", "macro"]', "no class can be called 'macro'"),
         ("[judging]", '[judging]\nquantiles = { "0.1" = "p10" }', "a task binary predicts no quantiles"),
-        ("[judging]", '[judging]\nown = "nowhere.metrics"', "own = 'nowhere.metrics': No module named 'nowhere'"),
+        (
+            "[judging]",
+            '[judging]\nown = { cost = "smaller" }',
+            "own.cost: input should be 'higher', 'lower', 'zero' or ''",
+        ),
     ],
 )
 def test_a_file_that_would_not_hold_what_it_seems_to_say_is_refused_by_name(

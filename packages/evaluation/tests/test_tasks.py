@@ -11,9 +11,12 @@ import polars as pl
 import pytest
 
 from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation import catalogue
 from onebutton_evaluation.card import markdown, read_card
 from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.influence import Rows, smooth
 from onebutton_evaluation.judgement import Asked, judgement, write_judgement
 from onebutton_evaluation.report_data import Around, read_results
 from onebutton_evaluation.report_page import page
@@ -149,6 +152,26 @@ def test_a_regression_with_150_added_to_every_answer_does_not_pass(prices: Pipel
     result, words = prices.judge(champion)["champion"]
     assert result == "failed"
     assert "worse on all rows than v7: MAE -" in words
+
+
+def costs(rows: Rows) -> np.ndarray:
+    """Too little costs five times as much as too much."""
+    return np.where(rows.answers > rows.predictions, 5.0, 1.0) * np.abs(rows.answers - rows.predictions)
+
+
+def test_a_metric_of_one_s_own_decides_like_any_other(prices: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_OWN", {})
+    gates = PRICES.replace('"mae", "rmse"', '"cost", "mae"').replace('champion = "mae"', 'champion = "cost"')
+    own = gates.replace("tolerance", 'own = { cost = "lower" }\ntolerance').replace('metric = "mae"', 'metric = "cost"')
+    (prices.folder / "gates.toml").write_text(own.replace("at_most = 200", "at_most = 1000"), encoding="utf-8")
+    champion = prices.frame.select("key", "predicted")
+    with pytest.raises(InputError, match=r"judging\.own names cost, and no metric of that name is registered"):
+        prices.judge(champion)
+    catalogue.register(smooth("cost", "lower", costs, kind="loss"))
+    prices.frame = prices.frame.with_columns(pl.col("predicted") - 50)  # too little, more often
+    found = prices.judge(champion)
+    assert found["good"][0] == "passed"
+    assert "worse on all rows than v7: cost -" in found["champion"][1]
 
 
 def test_a_champion_from_the_same_seed_is_no_worse(prices: Pipeline) -> None:

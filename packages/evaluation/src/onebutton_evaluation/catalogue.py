@@ -1,17 +1,17 @@
-"""All metrics by task and name. A team's own stand in a module that `gates.toml` names; docs/evaluation.md shows one."""
+"""All metrics by task and name; docs/evaluation.md shows how a team adds its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.influence import (
+    Better,
     Kind,
     Metric,
     Rows,
@@ -161,19 +161,16 @@ def _share_of(code: int, label: str) -> Metric:
 
 
 @cache
-def known_metrics(
-    task: Task, classes: tuple[str, ...] = (), quantiles: tuple[float, ...] = (), own: str = ""
-) -> dict[str, Metric]:
+def known_metrics(task: Task, classes: tuple[str, ...] = (), quantiles: tuple[float, ...] = ()) -> dict[str, Metric]:
     """List the metrics of a task by name.
 
     Args:
         task: what is predicted.
         classes: their names, in the order of their probabilities; for a binary task 0 and 1 where left out.
         quantiles: levels that are predicted, rising.
-        own: the module of a team's own, which are its tuple `METRICS`; none where empty.
 
     Raises:
-        InputError: a class has a reserved name, or the module cannot be imported.
+        InputError: a class has a reserved name.
     """
     taken = [name for name in classes if name in RESERVED]
     if taken:
@@ -188,18 +185,27 @@ def known_metrics(
         shares = [_share_of(code, label) for code, label in enumerate(classes)]
         found = [*shares, *_PROBABILITIES, *_of_classes(classes)]
     found = [replace(metric, words=_WORDS.get(metric.name, metric.words)) for metric in found]
-    return {metric.name: metric for metric in (*found, *(_own(own) if own else ()))}
+    return {metric.name: metric for metric in found}
 
 
 def named(known: Mapping[str, Metric], name: str) -> Metric:
     """Find a metric by its name; of one that another `gates.toml` declared, in results of before, its name alone is known."""
-    return known.get(name) or smooth(name, "", lambda rows: rows.answers)
+    return known.get(name) or own_metric(name, "")
 
 
-def _own(module: str) -> tuple[Metric, ...]:
-    try:
-        metrics: tuple[Metric, ...] = import_module(module).METRICS
-    except (ImportError, AttributeError) as error:
-        message = f"own = {module!r}: {error}. It names a module whose METRICS is a tuple of metrics"
-        raise InputError(message) from None
-    return metrics
+_OWN: dict[str, Metric] = {}
+
+
+def register(*metrics: Metric) -> None:
+    """Add a team's own metrics, in the stage that judges: its `gates.toml` declares their names and which side is better."""
+    _OWN.update({metric.name: metric for metric in metrics})
+
+
+def own_metric(name: str, better: Better) -> Metric:
+    """Find a team's own metric; where nothing is judged, such as behind a page, its name and the better side are enough."""
+
+    def measure(_: Rows) -> None:
+        message = f"judging.own names {name}, and no metric of that name is registered: the stage that judges does it"
+        raise InputError(message)
+
+    return _OWN.get(name) or Metric(name, name.replace("_", " "), better, "loss", measure)

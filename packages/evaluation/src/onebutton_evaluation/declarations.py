@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
-from onebutton_evaluation.catalogue import Task, known_metrics
-from onebutton_evaluation.influence import Metric
+from onebutton_evaluation.catalogue import Task, known_metrics, own_metric
+from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
 UNSURE = (
@@ -43,7 +43,7 @@ class Judging:
         classes: names of the classes, in the order of the model's probabilities.
         quantiles: the columns of predicted quantiles by their level, such as `"0.1" = "p10"`.
         threshold: the probability from which a binary model is held to call the answer 1.
-        own: the module of the team's own metrics, such as `churn.metrics`.
+        own: the team's own metrics, which its stage registers, with the side that is better: `{ cost = "lower" }`.
     """
 
     owner: Text
@@ -60,15 +60,16 @@ class Judging:
     classes: tuple[Text, ...] = ()
     quantiles: dict[str, Text] = field(default_factory=dict)
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    own: str = ""
+    own: dict[str, Better] = field(default_factory=dict)
 
     def known(self) -> dict[str, Metric]:
         """List the metrics that there are for this task, by name.
 
         Raises:
-            InputError: a class has a reserved name, a level is no number, or the team's own cannot be imported.
+            InputError: a class has a reserved name, or a level is no number.
         """
-        return known_metrics(self.task, self.classes, tuple(sorted(self.levels())), self.own)
+        standard = known_metrics(self.task, self.classes, tuple(sorted(self.levels())))
+        return standard | {name: own_metric(name, better) for name, better in self.own.items()}
 
     def levels(self) -> dict[float, str]:
         """Name the column of each predicted quantile.
