@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -167,12 +166,10 @@ def alarm_table() -> list[str]:
 
 def write(name: str, lines: list[str], page: Path = PAGE) -> None:
     """Put lines between a page's two marks of this name."""
-    text = page.read_text(encoding="utf-8")
-    block = "\n".join(lines)
-    marked = rf"(<!-- {name} -->\n\n).*?(\n\n<!-- /{name} -->)"
-    page.write_text(
-        re.sub(marked, lambda found: f"{found[1]}{block}{found[2]}", text, flags=re.DOTALL), encoding="utf-8"
-    )
+    text, block = page.read_text(encoding="utf-8"), "\n".join(lines)
+    marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, after = text.split(marks[0])[0], text.split(marks[1])[1]
+    page.write_text(f"{before}{marks[0]}\n\n{block}\n\n{marks[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
