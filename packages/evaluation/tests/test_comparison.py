@@ -288,7 +288,7 @@ def test_false_alarms_stay_within_one_in_twenty(
     draw: Draw, judging: Judging, metric: Any, units: int, per_unit: int
 ) -> None:
     asked = dataclasses.replace(judging, champion=metric)
-    assert alarms(draw, asked, units, per_unit, 1000) <= 0.065
+    assert alarms(draw, asked, units, per_unit, 400) <= 0.072  # 0.05, and the chance of 400 draws
 
 
 def difference_coverage(draw: Draw, judging: Judging, units: int, per_unit: int, repeats: int) -> float:
@@ -346,7 +346,7 @@ def test_a_difference_on_a_rare_class_is_no_surer_than_it_should_be(
 def test_a_difference_on_a_rare_class_is_never_surer_than_it_should_be(
     judging: Judging, aucs: tuple[float, float], few: int, alike: float
 ) -> None:
-    assert rare_difference_coverage(judging, aucs, few, alike, 2000) >= 0.93
+    assert rare_difference_coverage(judging, aucs, few, alike, 500) >= 0.91  # 0.93, and the chance of 500 draws
 
 
 @pytest.mark.slow
@@ -356,4 +356,4 @@ def test_nineteen_of_twenty_intervals_of_a_difference_hold_the_truth_whatever_th
     draw: Draw, judging: Judging, metric: Any, units: int, per_unit: int
 ) -> None:
     asked = dataclasses.replace(judging, champion=metric)
-    assert 0.93 <= difference_coverage(draw, asked, units, per_unit, 2000) <= 0.97
+    assert 0.91 <= difference_coverage(draw, asked, units, per_unit, 500) <= 0.98

@@ -17,8 +17,8 @@ from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import (
+    INVERTED,
     LEVEL,
-    NEWCOMBE,
     NO_SPREAD,
     OF_RAREST,
     ROUNDING,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Verdict = Literal["better", "worse", "no difference", "not enough data"]
 Overall = Literal["better", "worse", "mixed", "same", "not enough data"]
 POWER = 0.8  # of seeing a difference that is there, in the number of rows needed
-RARE = frozenset({NEWCOMBE, OF_RAREST, NO_SPREAD})  # intervals of a model that hardly errs
+RARE = frozenset({INVERTED, OF_RAREST, NO_SPREAD})  # intervals of a model that hardly errs
 SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with this power
 
 

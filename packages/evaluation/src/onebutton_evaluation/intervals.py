@@ -1,8 +1,8 @@
 """Intervals that say how far a number may be from the truth, each by a published method, in closed form.
 
-docs/evaluation.md says which method is used when, from how many units on, and how its coverage is checked. Three joins of
-published methods are our own: Newcombe's interval on effective rows with Student's t; the switch to an interval for few errors
-under five of them; and degrees of freedom from the units of the rarest class.
+docs/evaluation.md says which method is used when, from how many units on, and how its coverage is checked. Some joins of
+published methods are our own: the inverted interval of an AUC on effective rows with Student's t; the switch to an interval for
+few errors under five of them; and degrees of freedom from the units of the rarest class.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
 FEW = 5  # errors under which their spread is known too badly for a transformed interval
 GRID = 4001  # of AUCs that are tried as the truth: steps of a quarter of a thousandth
 NO_SPREAD = "no spread"
-NEWCOMBE = "Newcombe"
+INVERTED = "Hanley-McNeil, inverted"
 OF_RAREST = "Agresti-Coull of the rarest class"
 
 
@@ -176,7 +176,7 @@ def _of_few_errors(found: Measured, kind: Kind, units: Codes | None, basis: int)
     if kind == "rank" and found.basis is not None and basis * (1 - found.estimate) < FEW:
         ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
         if ones * (1 - found.estimate) < FEW:
-            return *newcombe(found.estimate, ones, zeros, student(basis)), NEWCOMBE
+            return *inverted(found.estimate, ones, zeros, student(basis)), INVERTED
     hits = kind == "precision" and basis * (1 - found.estimate) < FEW
     called = kind in {"average", "agreement"} and found.errors is not None and found.errors < FEW
     if called or hits:
@@ -261,11 +261,16 @@ def effective_rows(influence: Floats, side: Mask, units: Codes | None) -> float:
     return float(np.clip(rows * total / between, held, rows)) if between > 0 else float(rows)
 
 
-def newcombe(area: float, ones: float, zeros: float, quantile: float) -> tuple[float, float]:
-    """Find the AUCs from which this one is not further than their own standard errors allow (Newcombe 2006, method 5)."""
+def inverted(area: float, ones: float, zeros: float, quantile: float) -> tuple[float, float]:
+    """Find the AUCs from which this one is not further than their own standard errors allow (Newcombe 2006).
+
+    The standard error is that of Hanley and McNeil (1982) with the larger of its two variances in the rarer class, the ones:
+    there few rows are ranked wrongly, and each of them costs much.
+    """
     tried = np.linspace(0, 1, GRID)
-    half = (ones + zeros) / 2 - 1
-    variance = tried * (1 - tried) * (1 + half * ((1 - tried) / (2 - tried) + tried / (1 + tried))) / (ones * zeros)
+    wrong = 1 - tried
+    rarer, other = tried**2 * wrong / (1 + tried), tried * wrong**2 / (2 - tried)
+    variance = (tried * wrong + (zeros - 1) * rarer + (ones - 1) * other) / (ones * zeros)
     inside = tried[(tried - area) ** 2 <= quantile**2 * variance + 1e-15]
     if not len(inside):  # the AUC lies between two that were tried, and is known better than these
         return area, area
