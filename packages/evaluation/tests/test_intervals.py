@@ -303,7 +303,7 @@ def test_an_auc_of_a_rare_class_is_no_surer_than_it_should_be(auc: float, few: i
 
 @pytest.mark.parametrize("scores", ["two normals", "rare ones twice as wide", "two exponentials"])
 def test_nineteen_of_twenty_intervals_hold_an_auc_of_thirty_rows_of_the_rare_class(scores: Any) -> None:
-    assert 0.93 <= Rare(scores, 0.75, 30, 170).coverage(1000) <= 0.97
+    assert 0.93 <= Rare(scores, 0.75, 30, 170).coverage(1000) <= 0.98
 
 
 @pytest.mark.slow
