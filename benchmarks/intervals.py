@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent.parent / "docs" / "evaluation.md"
 DRAWS = int(os.environ.get("DRAWS", "400"))
 LARGE = 400_000  # rows from which the truth is read
-CELLS = {"50": (50, 1), "200": (200, 1), "2,000": (2000, 1), "400 in 20 units": (400, 20), "2,000 in 100": (2000, 20)}
+CELLS = {
+    "50 rows": (50, 1),
+    "200 rows": (200, 1),
+    "2,000 rows": (2000, 1),
+    "400 rows in 20 units": (400, 20),
+    "2,000 rows in 100 units": (2000, 20),
+}
 CLASSES = ("a", "b", "c")
 SLICES, ROWS = 20, 200  # of false alarms: slices, and rows of each
 
@@ -144,7 +150,7 @@ def coverage_tables() -> list[str]:
     lines = [f"Share of {DRAWS:,} intervals that held the truth, in percent."]
     for case in CASES:
         found = {name: coverage(case, *cell) for name, cell in CELLS.items()}
-        lines += ["", f"| {case.words} | " + " | ".join(f"{name} rows" for name in CELLS) + " |"]
+        lines += ["", f"| {case.words} | " + " | ".join(CELLS) + " |"]
         lines += ["|---|" + "--:|" * len(CELLS)]
         for name in case.known:
             cells = [f"{100 * one[name]:.0f}" if name in one else "-" for one in found.values()]

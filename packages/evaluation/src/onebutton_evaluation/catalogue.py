@@ -64,14 +64,16 @@ def _brier(rows: Rows) -> Floats:
     return sums
 
 
+def _of_squares(name: str, better: Better, statistics: Any, value: Any, kind: Kind) -> Metric:
+    """Make a metric of squared errors, which decides nothing: with heavy tails, which cannot be seen, no interval holds."""
+    return replace(smooth(name, better, statistics, value, kind), decides=False)
+
+
 _WORDS = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "brier": "Brier score"}
 _REGRESSION = (
     smooth("mae", "lower", lambda rows: np.abs(_errors(rows)), kind="loss"),
-    replace(  # with heavy tails no interval holds, and whether they are heavy cannot be seen
-        smooth("rmse", "lower", lambda rows: (_errors(rows) ** 2)[:, None], lambda m: np.sqrt(m[0]), kind="loss"),
-        decides=False,
-    ),
-    smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), kind="r2"),
+    _of_squares("rmse", "lower", lambda rows: (_errors(rows) ** 2)[:, None], lambda m: np.sqrt(m[0]), "loss"),
+    _of_squares("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2"),
     smooth("bias", "zero", _errors),
     quantile("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
 )
