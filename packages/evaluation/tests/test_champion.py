@@ -27,7 +27,9 @@ def test_a_champion_stands_beside_the_challenger_row_by_row_in_any_order(tmp_pat
     assert champion is not None
     assert champion.name == "v7"
     for rows in (ROWS, ROWS.with_columns(champion=0.0)):
-        assert beside(rows, champion, KEY, "probability")["champion"].to_list() == pytest.approx([0.6, 0.7, 0.8])
+        assert beside(rows, champion, KEY, {"probability": "champion"})["champion"].to_list() == pytest.approx(
+            [0.6, 0.7, 0.8]
+        )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_a_champion_stands_beside_the_challenger_row_by_row_in_any_order(tmp_pat
 )
 def test_a_champion_that_cannot_answer_every_row_is_not_compared(predictions: pl.DataFrame, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        beside(ROWS, Champion("v7", predictions), KEY, "probability")
+        beside(ROWS, Champion("v7", predictions), KEY, {"probability": "champion"})
 
 
 def test_a_damaged_file_of_the_champion_is_told_and_not_taken_for_none(tmp_path: Path) -> None:

@@ -69,6 +69,17 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ("tolerance = 0.01", "tolerance = 0", "tolerance: input should be greater than 0"),
         ("[judging]", "[judging]\nminimum_units = 3", "minimum_units: input should be greater than or equal to 20"),
         ("[judging]", "[judging", "not a file of parameters"),
+        ('"auc", "share"', '"auc", "mean"', "no metric of a task binary is called mean; there are share, log_loss"),
+        ("[judging]", '[judging]\ntask = "regression"', "no metric of a task regression is called auc; there are mae"),
+        ("[judging]", '[judging]\ntask = "text"', "task: input should be 'binary', 'multiclass' or 'regression'"),
+        ("[judging]", '[judging]\ntask = "multiclass"', "names 0, and a task multiclass has at least three"),
+        ("[judging]", '[judging]\nclasses = ["a", "macro"]', "no class can be called 'macro'"),
+        ("[judging]", '[judging]\nquantiles = { "0.1" = "p10" }', "a task binary predicts no quantiles"),
+        (
+            "[judging]",
+            '[judging]\nown = { cost = "smaller" }',
+            "own.cost: input should be 'higher', 'lower', 'zero' or ''",
+        ),
     ],
 )
 def test_a_file_that_would_not_hold_what_it_seems_to_say_is_refused_by_name(
@@ -76,6 +87,34 @@ def test_a_file_that_would_not_hold_what_it_seems_to_say_is_refused_by_name(
 ) -> None:
     assert old in GOOD
     assert words in refusal(tmp_path, GOOD.replace(old, new))
+
+
+PRICES = (
+    GOOD.replace("[judging]", '[judging]\ntask = "regression"\nquantiles = { "0.1" = "p10", "0.9" = "p90" }')
+    .replace('"auc", "share"', '"mae", "rmse", "pinball[0.1]", "coverage[0.1,0.9]"')
+    .replace('= "auc"', '= "mae"')
+    .replace("at_least", "at_most")
+)
+
+
+def test_a_regression_has_its_own_metrics_and_those_of_its_quantiles(tmp_path: Path) -> None:
+    (tmp_path / "gates.toml").write_text(PRICES, encoding="utf-8")
+    assert load_declarations(tmp_path / "gates.toml").judging.champion == "mae"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('metric = "mae"', 'metric = "rmse"', "gate 'auc-overall' is about rmse: its interval does not hold"),
+        ('champion = "mae"', 'champion = "rmse"', "judging.champion is rmse: its interval does not hold"),
+        ('champion = "mae"', 'champion = "coverage[0.1,0.9]"', "neither more nor less is better"),
+        ('"0.1"', '"10"', "judging.quantiles: 10, 0.9: a level is a number between 0 and 1"),
+    ],
+)
+def test_a_regression_that_cannot_be_judged_as_it_says_is_refused(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    assert words in refusal(tmp_path, PRICES.replace(old, new))
 
 
 def test_two_gates_of_one_id_are_refused(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import CardText, read_card_text
+from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.declarations import Declarations, Gate, ServiceGate, load_declarations
-from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_text
 from onebutton_evaluation.pages import badge, document, marked, paragraph, section, table
 from onebutton_evaluation.verdicts import Verdict, standing, verdicts
@@ -48,6 +49,7 @@ class Card:
         verdicts: of every gate; the server is measured after the card is written, so its gates are NOT RUN.
         facts: environment and provenance by name.
         metric: by which slices are ranked.
+        known: the metrics of its task, by name.
     """
 
     text: CardText
@@ -56,6 +58,7 @@ class Card:
     verdicts: Sequence[Verdict]
     facts: Mapping[str, str]
     metric: str
+    known: Mapping[str, Metric]
 
 
 def read_card(folder: Path, said: Declarations) -> Card:
@@ -73,6 +76,7 @@ def read_card(folder: Path, said: Declarations) -> Card:
         _verdicts(folder, said.gates),
         _facts(folder, text, read_json(folder / SLICES)),
         said.judging.champion,
+        said.judging.known(),
     )
 
 
@@ -99,7 +103,7 @@ def _facts(folder: Path, text: CardText, slices: Mapping[str, Any]) -> dict[str,
 
 def worst_slices(card: Card) -> list[str]:
     """Name the slices on which the model is worst, by the metric that decides; all rows together are no slice."""
-    better = METRICS[card.metric].better
+    better = card.known[card.metric].better
     judged = {
         name: one["metrics"][card.metric]["estimate"]
         for name, one in card.slices["slices"].items()
@@ -113,17 +117,17 @@ def _rows(card: Card) -> list[list[str]]:
     rows = []
     for name in names:
         one = card.slices["slices"][name]
-        cells = [number_words(metric, one["metrics"].get(metric)) for metric in _metrics(card)]
+        cells = [number_words(metric, one["metrics"].get(metric.name)) for metric in _metrics(card)]
         rows.append(["all rows" if name == "all" else name, f"{one['rows']:,}", *cells])
     return rows
 
 
-def _metrics(card: Card) -> list[str]:
-    return list(card.slices["slices"]["all"]["metrics"])
+def _metrics(card: Card) -> list[Metric]:
+    return [named(card.known, name) for name in card.slices["slices"]["all"]["metrics"]]
 
 
 def _labels(card: Card) -> list[str]:
-    return [metric_label(name, card.slices["answer_label"]) for name in _metrics(card)]
+    return [metric_label(metric, card.slices["answer_label"]) for metric in _metrics(card)]
 
 
 def compared_heading(name: str) -> str:

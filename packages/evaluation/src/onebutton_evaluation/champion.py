@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,29 +64,34 @@ def read_champion(folder: Path) -> Champion | None:
     return Champion(name, predictions)
 
 
-def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], prediction: str) -> pl.DataFrame:
-    """Put the champion's predictions beside the challenger's, as the column `champion`.
+def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predictions: Mapping[str, str]) -> pl.DataFrame:
+    """Put the champion's predictions beside the challenger's.
 
     Args:
         frame: the challenger's rows.
         champion: whose predictions to take.
         key: the columns that together name a row.
-        prediction: the column of predictions on both sides.
+        predictions: the champion's columns of predictions, and what each is called beside the challenger's.
 
     Raises:
         InputError: the champion lacks a column, names a row twice, or has no prediction for one of the rows: a comparison on the
             others would leave out the very rows that it could not answer.
     """
-    missing = [name for name in (*key, prediction) if name not in champion.predictions.columns]
+    missing = [name for name in (*key, *predictions) if name not in champion.predictions.columns]
     if missing:
         message = f"champion {champion.name}: its predictions have no column {missing[0]!r}, so nothing can be compared"
         raise InputError(message)
-    theirs = champion.predictions.select(*key, pl.col(prediction).cast(pl.Float64).alias("champion"))
+    theirs = champion.predictions.select(
+        *key, *(pl.col(name).cast(pl.Float64).alias(new) for name, new in predictions.items())
+    )
     if theirs.select(key).is_duplicated().any():
         message = f"champion {champion.name}: a row has two predictions; {', '.join(key)} must name it"
         raise InputError(message)
-    joined = frame.drop("champion", strict=False).join(theirs, on=list(key), how="left", maintain_order="left")
-    lacking = joined["champion"].null_count() + joined["champion"].is_nan().sum()
+    joined = frame.drop(*predictions.values(), strict=False).join(
+        theirs, on=list(key), how="left", maintain_order="left"
+    )
+    unknown = pl.any_horizontal(*(pl.col(name).is_null() | pl.col(name).is_nan() for name in predictions.values()))
+    lacking = joined.select(unknown.sum()).item()
     if lacking:
         message = (
             f"champion {champion.name}: no prediction for {lacking} of {frame.height} rows. Comparing on the others would "

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.sources import sha256
-from onebutton_evaluation.auc_variance import LEAST
 from onebutton_evaluation.card_text import read_card_text
+from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import champion_name
 from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
@@ -24,10 +25,11 @@ from onebutton_evaluation.declarations import (
     PerturbedGate,
     ServiceGate,
     SizeGate,
+    load_declarations,
 )
-from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.integrity import locked_sizes
-from onebutton_evaluation.intervals import LEVEL
+from onebutton_evaluation.intervals import LEVEL, needs
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
 from onebutton_evaluation.slices import ALL
 from onebutton_evaluation.wording import limit_words, percent, service_words, with_interval
@@ -64,6 +66,11 @@ class Evidence:
             self._read[name] = read_json(self.folder / name)
         return self._read[name]
 
+    @cached_property
+    def known(self) -> Mapping[str, Metric]:
+        """The metrics of the pipeline's task, by name."""
+        return load_declarations(self.folder / "gates.toml").judging.known()
+
 
 def _worst(findings: Sequence[Finding], passed: str) -> Finding:
     """Sum up findings: failed when one failed, else NOT RUN when one is, and the words of those alone."""
@@ -98,13 +105,14 @@ def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
 
 def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
     slices, unknown, few, held = evidence.file(SLICES)["slices"], [], [], []
+    metric = named(evidence.known, gate.metric)
     for name, one in _chosen(slices, gate.slices):
         if one is None:
             unknown.append(_unknown(name))
         elif gate.metric not in one["metrics"]:
-            few.append(_too_few(name, one, gate.metric))
+            few.append(_too_few(name, one, metric))
         else:
-            held.append((name, _held(one["metrics"][gate.metric], gate, METRICS[gate.metric].words)))
+            held.append((name, _held(one["metrics"][gate.metric], gate, metric.words)))
     if unknown:
         return unknown[0]
     failed = [(name, one) for name, one in held if one.result == "failed"]
@@ -132,15 +140,10 @@ def _several(findings: Sequence[Finding]) -> Finding:
     return Finding(findings[0].result, "; ".join(one.words for one in findings))
 
 
-def _too_few(place: str, one: Mapping[str, Any], metric: str) -> Finding:
+def _too_few(place: str, one: Mapping[str, Any], metric: Metric) -> Finding:
     words = f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units"
-    return Finding("NOT RUN", f"{words}{_both(metric)}. Add rows, or take the slice out of gates.toml, then `make run`")
-
-
-def _both(metric: str) -> str:
-    """Say what an AUC needs beside rows."""
-    return (
-        f"; {METRICS[metric].words} needs {LEAST} units with either answer" if METRICS[metric].scale == "ranks" else ""
+    return Finding(
+        "NOT RUN", f"{words}; {needs(metric)}. Add rows, or take the slice out of gates.toml, then `make run`"
     )
 
 
@@ -227,21 +230,23 @@ def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
         return Finding("passed", compared["in_words"])
     chosen = dict(_chosen(compared["slices"], (ALL, *gate.protected)))
     worse = shown_worse(chosen)
-    findings = [_not_worse(name, one, compared, worse=name in worse) for name, one in chosen.items()]
-    found = _worst(findings, _improvement(gate, compared, chosen))
+    metric = named(evidence.known, compared["metric"])
+    findings = [_not_worse(name, one, compared, metric, worse=name in worse) for name, one in chosen.items()]
+    found = _worst(findings, _improvement(gate, compared, chosen, metric))
     if found.result == "passed" and gate.better and not compared["slices"][ALL]["difference"]["low"] > 0:
         return Finding("failed", f"{found.words}; on all rows the lower end must be above 0")
     return found
 
 
-def _improvement(gate: NoWorseGate, compared: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
+def _improvement(gate: NoWorseGate, compared: Mapping[str, Any], chosen: Mapping[str, Any], metric: Metric) -> str:
     """Say how much better the model is overall, and where least."""
     numbers = {name: one["difference"] for name, one in chosen.items() if one is not None and "difference" in one}
     if ALL not in numbers:
         return ""
-    metric, than = METRICS[compared["metric"]].words, compared["name"].replace("_", " ")
+    than = compared["name"].replace("_", " ")
     floor = f"more than {-compared['tolerance']:g}"
-    words = f"improvement in {metric} over {than} {with_interval(numbers[ALL], sign=True)}, {'above 0' if gate.better else floor}"
+    words = f"improvement in {metric.words} over {than} {with_interval(numbers[ALL], sign=True)}"
+    words += f", {'above 0' if gate.better else floor}"
     parts = {name: one for name, one in numbers.items() if name != ALL}
     if not parts:
         return words
@@ -263,17 +268,19 @@ def shown_worse(slices: Mapping[str, Mapping[str, Any] | None]) -> set[str]:
     }
 
 
-def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, Any], *, worse: bool) -> Finding:
+def _not_worse(
+    name: str, one: Mapping[str, Any] | None, compared: Mapping[str, Any], metric: Metric, *, worse: bool
+) -> Finding:
     """Judge one slice: no worse by the tolerance is shown, worse is shown, or the data cannot tell."""
     if one is None:
         return _unknown(name)
     place = "all rows" if name == ALL else name
     if one["verdict"] == "not enough data":
-        return _too_few(place, one, compared["metric"])
+        return _too_few(place, one, metric)
     difference, tolerance = one["difference"], compared["tolerance"]
     if difference["low"] > -tolerance:
         return Finding("passed", "")
-    words = f"{METRICS[compared['metric']].words} {with_interval(difference, sign=True)}"
+    words = f"{metric.words} {with_interval(difference, sign=True)}"
     if worse or one["verdict"] == "worse":
         words = f"worse on {place} than {compared['name']}: {words}"
         return Finding("failed", f"{words}, the lower end must be more than {-tolerance:g}")
@@ -285,6 +292,8 @@ def _not_worse(name: str, one: Mapping[str, Any] | None, compared: Mapping[str, 
 
 def _noise(gate: NoiseGate, evidence: Evidence) -> Finding:
     noise = evidence.file(ROBUSTNESS)["label_noise"]
+    if noise is None:
+        return Finding("failed", "only of a binary task is it known how many answers look wrong")
     words = f"{percent(noise)} of the answers look wrong"
     if noise <= gate.at_most:
         return Finding("passed", f"{words}, at most {percent(gate.at_most)}")
@@ -296,9 +305,10 @@ def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
     if numbers is None:
         return Finding("NOT RUN", f"the model was not tried with {gate.perturbation!r}: `make run` does it")
     number = numbers.get(gate.metric)
+    metric = named(evidence.known, gate.metric)
     if number is None:
-        return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}{_both(gate.metric)}")
-    return _held(number, gate, f"{METRICS[gate.metric].words} with {gate.perturbation}").finding
+        return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}; {needs(metric)}")
+    return _held(number, gate, f"{metric.words} with {gate.perturbation}").finding
 
 
 def _size(gate: SizeGate, evidence: Evidence) -> Finding:

@@ -14,20 +14,29 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.influence import METRICS, Metric, Rows, sorted_rows, take
-from onebutton_evaluation.intervals import LEVEL, Interval, from_influence, interval
-from onebutton_evaluation.slices import Slice, check_rows, unit_values
+from onebutton_evaluation.frames import read_rows
+from onebutton_evaluation.influence import Metric, Rows
+from onebutton_evaluation.intervals import (
+    INVERTED,
+    LEVEL,
+    NO_SPREAD,
+    OF_RAREST,
+    ROUNDING,
+    Interval,
+    interval,
+    standard_error,
+    student,
+    units_of,
+)
+from onebutton_evaluation.slices import Slice
 
 if TYPE_CHECKING:
     import polars as pl
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Places = NDArray[np.int64]
 
 Verdict = Literal["better", "worse", "no difference", "not enough data"]
 Overall = Literal["better", "worse", "mixed", "same", "not enough data"]
 POWER = 0.8  # of seeing a difference that is there, in the number of rows needed
+RARE = frozenset({INVERTED, OF_RAREST, NO_SPREAD})  # intervals of a model that hardly errs
 SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with this power
 
 
@@ -56,14 +65,14 @@ class Comparison:
 
     Attributes:
         than: what the challenger was compared with.
-        metric: its name.
+        metric: by which.
         theirs: the metric of what it was compared with, on all rows; None with too little data.
         differences: all rows first, then each slice.
         verdict: over all of them.
     """
 
     than: str
-    metric: str
+    metric: Metric
     theirs: Interval | None
     tolerance: float
     differences: tuple[Difference, ...]
@@ -85,68 +94,92 @@ def compare(
     Raises:
         InputError: a column is not there, or lacks values.
     """
-    metric = METRICS[judging.champion]
-    check_rows(frame, judging, champion)
-    units = unit_values(frame, judging.unit)
-    answers = frame[judging.answer].to_numpy()
-    sides = [sorted_rows(answers, frame[name].to_numpy(), units) for name in (judging.prediction, champion)]
+    metric = judging.known()[judging.champion]
+    ours, theirs = read_rows(frame, judging), read_rows(frame, judging, champion)
     found: list[tuple[Slice, int, int, Interval | None]] = []
     for part in slices:
-        ours, theirs = (take(side, part.mask[order]) for side, order in sides)
-        rows, units_here = len(ours), int(np.count_nonzero(np.bincount(ours.units, minlength=1)))
-        enough = rows >= judging.minimum_rows and units_here >= judging.minimum_units
-        places = [order[part.mask[order]] for _, order in sides]
-        found.append((part, rows, units_here, _difference(ours, theirs, places, metric) if enough else None))
-    adjusted = iter(holm([difference.p for *_, difference in found if difference is not None]))
+        sides = ours.take(part.mask), theirs.take(part.mask)
+        rows, units = len(sides[0]), units_of(None, sides[0].units, len(sides[0]))
+        enough = rows >= judging.minimum_rows and units >= judging.minimum_units
+        found.append((part, rows, units, difference(*sides, metric) if enough else None))
+    adjusted = iter(holm([one.p for *_, one in found if one is not None]))
     differences = tuple(
         Difference(
             part.name,
             part.group,
             rows,
-            units_here,
-            difference,
-            "not enough data" if difference is None else _verdict(difference, next(adjusted)),
-            None if difference is None else rows_needed(difference, judging.tolerance),
+            units,
+            one,
+            "not enough data" if one is None else _verdict(one, next(adjusted)),
+            None if one is None else rows_needed(one, judging.tolerance),
         )
-        for part, rows, units_here, difference in found
+        for part, rows, units, one in found
     )
-    alone = interval(sides[1][0], metric) if found[0][-1] else None
-    return Comparison(than, metric.name, alone, judging.tolerance, differences, overall(differences))
+    alone = interval(theirs, metric) if found[0][-1] else None
+    return Comparison(than, metric, alone, judging.tolerance, differences, overall(differences))
 
 
-def _difference(ours: Rows, theirs: Rows, places: Sequence[Places], metric: Metric) -> Interval | None:
-    """Find the interval of how much better ours are; None with too little data.
+def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
+    """Find the interval of how much better ours are, by the difference of influences.
 
     Args:
-        ours: the challenger's rows, in the order of its predictions.
-        theirs: the champion's, in the order of its own.
-        places: where the rows of either stand in the frame.
+        ours: the challenger's rows.
+        theirs: the champion's, the same rows in the same order.
         metric: to judge by.
+
+    Returns:
+        None with too little data. It is enough where either side has enough: a model that never calls a class has no precision
+        on it, and is the worse for it. Where both err so rarely that nothing is known of the spread, the interval is put together
+        from those of both (Zou and Donner 2008), as if the models had nothing in common: wide rather than sure of itself.
     """
     measured, before = metric.measure(ours), metric.measure(theirs)
-    if measured is None or before is None:
+    sides = interval(ours, metric), interval(theirs, metric)
+    known = [side for side in sides if side is not None]
+    if measured is None or before is None or not known:
         return None
     sign = 1.0 if metric.better == "higher" else -1.0
-    estimate, influence = sign * (measured[0] - before[0]), measured[1].copy()
-    influence -= _moved(before[1], places[1], places[0])
-    influence *= sign
-    found = from_influence(estimate, ours, influence, metric, difference=True)
-    if found is None or influence.any():
-        return found
-    alike = metric.scale != "ranks" or np.array_equal(_ranks(ours), _moved(_ranks(theirs), places[1], places[0]))
-    return Interval(0.0, 0.0, 0.0, 0.0, 1.0, "equal in every unit", found.rows, found.units) if alike else found
+    estimate = sign * (measured.estimate - before.estimate)
+    error, units = standard_error(measured.influence - before.influence, ours.units)
+    basis = max(side.basis for side in known)
+    both = metric.in_points and (not error > ROUNDING or all(side.method in RARE for side in known))
+    if _equal(ours, theirs, metric):
+        estimate, low, high, p, method = 0.0, 0.0, 0.0, 1.0, "equal in every row"
+    elif both and sides[0] is not None and sides[1] is not None:
+        low, high = _apart(sides[0], sides[1]) if sign > 0 else _apart(sides[1], sides[0])
+        error = (high - low) / 2 / student(basis)
+        p, method = _chance(estimate, error, basis), "of both intervals"
+    elif error > ROUNDING:
+        reach = student(basis) * error
+        low, high, p, method = estimate - reach, estimate + reach, _chance(estimate, error, basis), "delta method"
+    else:  # by the sign test: every unit says the same
+        p = 0.5 ** (units - 1) if abs(estimate) > ROUNDING else 1.0
+        low, high, method = estimate, estimate, "the same in every row"
+    return Interval(estimate, low, high, error, p, method, len(ours), units, basis)
 
 
-def _moved(values: Floats, come_from: Places, go_to: Places) -> Floats:
-    """Bring values of rows that stand in one order into another."""
-    frame = np.empty(int(come_from.max()) + 1)
-    frame[come_from] = values
-    return frame[go_to]
+def _apart(one: Interval, other: Interval) -> tuple[float, float]:
+    """Find the interval of a difference from those of both sides (Zou and Donner 2008)."""
+    estimate = one.estimate - other.estimate
+    below = math.hypot(one.estimate - one.low, other.high - other.estimate)
+    above = math.hypot(one.high - one.estimate, other.estimate - other.low)
+    return estimate - below, estimate + above
 
 
-def _ranks(rows: Rows) -> Floats:
-    """Number the predictions, equal ones alike: two models of the same ranks cannot differ in AUC, whatever rows come."""
-    return np.concatenate(([0.0], np.cumsum(np.diff(rows.predictions) > 0)))
+def _chance(estimate: float, error: float, basis: int) -> float:
+    """Return the p-value of an estimate, by Student's t."""
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(basis - 1, -abs(estimate) / error))
+
+
+def _equal(ours: Rows, theirs: Rows, metric: Metric) -> bool:
+    """Say whether two models cannot differ in a metric, whatever rows come: equal answers, or an equal order of them."""
+    if np.array_equal(ours.predictions, theirs.predictions):
+        return True
+    if metric.kind not in {"rank", "precision"} or ours.predictions.ndim > 1:
+        return False
+    one, other = (np.unique(side.predictions, return_inverse=True)[1] for side in (ours, theirs))
+    return np.array_equal(one, other)
 
 
 def _verdict(difference: Interval, p: float) -> Verdict:
@@ -195,10 +228,10 @@ def overall(differences: Sequence[Difference]) -> Overall:
 
 def in_words(comparison: Comparison) -> str:
     """Sum up a comparison in a sentence."""
-    metric, parts = METRICS[comparison.metric], []
+    parts = []
     for verdict in ("better", "worse"):
         named = [
-            f"{_place(one)} ({span(one.interval, metric)})"
+            f"{_place(one)} ({span(one.interval, comparison.metric)})"
             for one in comparison.differences
             if one.verdict == verdict and one.interval is not None
         ]
@@ -220,6 +253,6 @@ def _place(one: Difference) -> str:
 
 def span(interval: Interval, metric: Metric) -> str:
     """Write the ends of a difference, in points of a hundred where the metric is a share or an AUC."""
-    if metric.scale == "plain":
+    if not metric.in_points:
         return f"{interval.low:+.4f} to {interval.high:+.4f}"
     return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f} points"

@@ -14,10 +14,13 @@ from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
-from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.catalogue import Task, known_metrics, own_metric
+from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
-MetricName = Literal["share", "auc", "log_loss", "brier", "bias", "accuracy", "mean"]
+UNSURE = (
+    "its interval does not hold where a few errors are far larger than the others, so nothing may rest on it; take mae"
+)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -27,7 +30,7 @@ class Judging:
     Attributes:
         owner: who is asked about every gate of this file.
         answer: the column of what happened.
-        prediction: the column of what the model said.
+        prediction: the column of what the model said; of several classes its beginning, as in `probability[gentoo]`.
         metrics: the numbers that every slice gets.
         unit: the column whose values are independent of each other while rows that share one are not, such as a day; empty
             where every row is independent.
@@ -36,18 +39,61 @@ class Judging:
         minimum_units: the same in independent units.
         champion: the metric by which challenger and champion are compared.
         tolerance: the smallest difference in that metric that matters to anybody, in its own unit: 0.01 is one point of AUC.
+        task: what is predicted: a probability, one of several classes, or a number.
+        classes: names of the classes, in the order of the model's probabilities.
+        quantiles: the columns of predicted quantiles by their level, such as `"0.1" = "p10"`.
+        threshold: the probability from which a binary model is held to call the answer 1.
+        own: the team's own metrics, which its stage registers, with the side that is better: `{ cost = "lower" }`.
     """
 
     owner: Text
     answer: Text
     prediction: Text
-    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)]
-    champion: MetricName
+    metrics: Annotated[tuple[Text, ...], Field(min_length=1)]
+    champion: Text
     tolerance: PositiveFloat
     unit: str = ""
     answer_label: str = ""
     minimum_rows: PositiveInt = 200
     minimum_units: Annotated[int, Field(ge=20)] = 20
+    task: Task = "binary"
+    classes: tuple[Text, ...] = ()
+    quantiles: dict[str, Text] = field(default_factory=dict)
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    own: dict[str, Better] = field(default_factory=dict)
+
+    def known(self) -> dict[str, Metric]:
+        """List the metrics that there are for this task, by name.
+
+        Raises:
+            InputError: a class has a reserved name, or a level is no number.
+        """
+        standard = known_metrics(self.task, self.classes, tuple(sorted(self.levels())))
+        return standard | {name: own_metric(name, better) for name, better in self.own.items()}
+
+    def levels(self) -> dict[float, str]:
+        """Name the column of each predicted quantile.
+
+        Raises:
+            InputError: a level is not between 0 and 1.
+        """
+        try:
+            found = {float(level): column for level, column in self.quantiles.items()}
+        except ValueError:
+            found = {0.0: ""}
+        if not all(0 < level < 1 for level in found):
+            message = f"judging.quantiles: {', '.join(self.quantiles)}: a level is a number between 0 and 1"
+            raise InputError(message)
+        return found
+
+    def predicted(self, prediction: str = "") -> list[str]:
+        """Name the columns of a model's predictions; of several classes one each.
+
+        Args:
+            prediction: what the columns are called; as `prediction` says where empty.
+        """
+        name = prediction or self.prediction
+        return [f"{name}[{label}]" for label in self.classes] if self.task == "multiclass" else [name]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -107,7 +153,7 @@ class LimitGate(_Gate):
     """
 
     check: Literal["limit"]
-    metric: MetricName
+    metric: Text
     slices: Annotated[tuple[Text, ...], Field(min_length=1)]
     at_least: float | None = None
     at_most: float | None = None
@@ -153,7 +199,7 @@ class PerturbedGate(_Gate):
 
     check: Literal["perturbed"]
     perturbation: Text
-    metric: MetricName
+    metric: Text
     at_least: float | None = None
     at_most: float | None = None
 
@@ -214,7 +260,8 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
             "owner: unknown key", "owner: unknown key, it stands once for all gates, in [judging]"
         )
         raise InputError(message) from None
-    faults = [*_gate_faults(said), *_slice_faults(said)]
+    unread = _class_faults(said.judging) or _metric_faults(said.judging)
+    faults = [*unread, *([] if unread else _gate_faults(said)), *_slice_faults(said)]
     if faults:
         message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"
         raise InputError(message)
@@ -225,6 +272,7 @@ def _gate_faults(said: Declarations) -> list[str]:
     ids = [gate.id for gate in said.gates]
     faults = [f"two gates have the id {name!r}" for name in sorted({name for name in ids if ids.count(name) > 1})]
     known = {one.name for one in said.perturbations}
+    shown = {name for name, metric in said.judging.known().items() if not metric.decides}
     for gate in said.gates:
         limits = [getattr(gate, name, 0.0) for name in ("at_least", "at_most")]
         if isinstance(gate, LimitGate | NumberGate | PerturbedGate | ServiceGate) and limits == [None, None]:
@@ -233,9 +281,36 @@ def _gate_faults(said: Declarations) -> list[str]:
             faults.append(f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared")
         if isinstance(gate, LimitGate | PerturbedGate) and gate.metric not in said.judging.metrics:
             faults.append(f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure")
-    if METRICS[said.judging.champion].better not in {"higher", "lower"}:
-        faults.append(f"judging.champion is {said.judging.champion}, of which neither more nor less is better")
+        if isinstance(gate, LimitGate | PerturbedGate) and gate.metric in shown:
+            faults.append(f"gate {gate.id!r} is about {gate.metric}: {UNSURE}")
     return faults
+
+
+def _class_faults(judging: Judging) -> list[str]:
+    count = len(judging.classes)
+    told = {"binary": count in {0, 2}, "multiclass": count > 2, "regression": count == 0}  # noqa: PLR2004
+    if not told[judging.task]:
+        needed = {"binary": "two or none", "multiclass": "at least three", "regression": "none"}[judging.task]
+        return [f"judging.classes names {count}, and a task {judging.task} has {needed}"]
+    if judging.quantiles and judging.task != "regression":
+        return [f"judging.quantiles: a task {judging.task} predicts no quantiles"]
+    return []
+
+
+def _metric_faults(judging: Judging) -> list[str]:
+    try:
+        known = judging.known()
+    except InputError as error:
+        return [str(error)]
+    unknown = [name for name in dict.fromkeys((*judging.metrics, judging.champion)) if name not in known]
+    if unknown:
+        return [f"no metric of a task {judging.task} is called {unknown[0]}; there are {', '.join(known)}"]
+    champion = known[judging.champion]
+    if champion.better not in {"higher", "lower"}:
+        return [f"judging.champion is {champion.name}, of which neither more nor less is better"]
+    if not champion.decides:
+        return [f"judging.champion is {champion.name}: {UNSURE}"]
+    return []
 
 
 def _slice_faults(said: Declarations) -> list[str]:

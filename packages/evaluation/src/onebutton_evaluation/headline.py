@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.influence import METRICS
 from onebutton_evaluation.report_data import Around, Results, named_numbers, read_results
 from onebutton_evaluation.verdicts import standing
 from onebutton_evaluation.wording import with_interval
@@ -18,7 +17,7 @@ BASE_RATE = "base_rate"  # of metrics.json: what always predicting the mean answ
 
 def headline(results: Results) -> dict[str, str]:
     """Write the numbers that stand first, by what they are; what is not known is left out."""
-    metric = METRICS[results.metric]
+    metric = results.known[results.metric]
     whole = results.slices["slices"]["all"]["metrics"].get(metric.name)
     lines = {metric.words: "not enough data" if whole is None else with_interval(whole)}
     if baseline := _baseline(results, metric.name):

@@ -1,77 +1,100 @@
 """Metrics as an estimate and what each row adds to it: its influence, from which every interval here is made.
 
 A metric of many rows is, to first order, its true value plus the mean of one number per row, the influence function (Hampel
-1974). For a mean that number is the row's distance from the mean, for the AUC it is the row's placement value (DeLong, DeLong
-and Clarke-Pearson 1988). Summed over rows that share a key, such as a day, it gives the variance for clustered rows (Obuchowski
-1997 for the AUC), and the difference of two models on the same rows has the difference of their influences.
+1974). Where a metric is a smooth function of means, the influence follows by the delta method. Summed over rows that share a
+unit, such as a day, it gives the variance for clustered rows; the difference of two models on the same rows has the difference
+of their influences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from onebutton_contracts.errors import InputError
+
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Codes = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+    Complex = NDArray[np.complex128]
+
+# How the interval of a metric is made; `intervals.KINDS` has the method and the least units of each.
+Kind = Literal["mean", "loss", "r2", "share", "f1", "quantile", "average", "rank", "precision", "agreement"]
+Better = Literal["higher", "lower", "zero", ""]
+STEP = 1e-30  # of a complex step: nothing is subtracted, so it costs no digits (Squire and Trapp 1998)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Judged rows, by rising prediction, so that what needs an order finds it.
+    """Judged rows, in any order.
 
     Attributes:
-        answers: what happened, 0 or 1 for all metrics but `mean` and `accuracy`; shape (rows,).
-        predictions: a probability, a label or a score; shape (rows,), never falling.
-        units: for each row the number of the independent unit that it belongs to, such as its day; its own number where rows
-            are independent. Shape (rows,).
-        unit_count: how many units there are, those without a row among these included.
-        alone: whether each row is a unit of its own, so that nothing needs summing.
+        answers: what happened: a number, 0 or 1, or the number of a class; shape (rows,).
+        predictions: a number or a probability, shape (rows,); for classes a probability of each, shape (rows, classes).
+        units: for each row the number of the independent unit that it belongs to, such as its day; None where each row is one.
+        classes: their names; empty for numbers.
+        threshold: a probability from which the answer 1 is called.
+        quantiles: predicted quantiles by their level, each of shape (rows,).
     """
 
     answers: Floats
     predictions: Floats
-    units: NDArray[np.int64]
-    unit_count: int
-    alone: bool = False
+    units: Codes | None = None
+    classes: tuple[str, ...] = ()
+    threshold: float = 0.5
+    quantiles: Mapping[float, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.answers)
 
+    @cached_property
+    def codes(self) -> Codes:
+        """The class of each row."""
+        return self.answers.astype(np.int64)
 
-def sorted_rows(
-    answers: ArrayLike, predictions: ArrayLike, units: ArrayLike | None = None
-) -> tuple[Rows, NDArray[np.int64]]:
-    """Put rows into the order of their predictions.
+    @cached_property
+    def called(self) -> Codes:
+        """The class that each row is called: the likeliest, or by the threshold."""
+        likely = self.predictions.argmax(axis=1) if self.predictions.ndim > 1 else self.predictions >= self.threshold
+        return likely.astype(np.int64)
 
-    Args:
-        answers: shape (rows,).
-        predictions: shape (rows,).
-        units: for each row the value that names its independent unit, of any type; None where every row is one.
+    def take(self, chosen: Mask | Codes) -> Rows:
+        """Keep some rows; units keep their numbers."""
+        return replace(
+            self,
+            answers=self.answers[chosen],
+            predictions=self.predictions[chosen],
+            units=None if self.units is None else self.units[chosen],
+            quantiles={level: values[chosen] for level, values in self.quantiles.items()},
+        )
 
-    Returns:
-        The rows, and the order they were put into: `answers[order]` are theirs.
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of some rows.
+
+    Attributes:
+        influence: of each row, mean 0, shape (rows,).
+        basis: the rows that the number stands on, such as the called ones of a precision or the rarer class; None: all.
+        values: of a quantile: what it is the quantile of.
+        errors: rows that are called wrongly; None where nothing is called.
+        parts: of a mean over classes: what was measured of each.
     """
-    predicted = np.asarray(predictions, dtype=np.float64)
-    order = np.argsort(predicted, kind="stable")
-    if units is None:
-        codes, count = np.arange(len(predicted)), len(predicted)
-    else:
-        values, codes = np.unique(np.asarray(units), return_inverse=True)
-        count = len(values)
-    return Rows(
-        np.asarray(answers, dtype=np.float64)[order], predicted[order], codes[order], count, units is None
-    ), order
 
-
-def take(rows: Rows, mask: NDArray[np.bool_]) -> Rows:
-    """Keep some rows; units keep their numbers."""
-    return Rows(rows.answers[mask], rows.predictions[mask], rows.units[mask], rows.unit_count, rows.alone)
+    estimate: float
+    influence: Floats
+    basis: Mask | None = None
+    values: Floats | None = None
+    errors: int | None = None
+    parts: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,76 +102,243 @@ class Metric:
     """How to judge rows by one number.
 
     Attributes:
-        name: as files and gates call it.
+        name: as files and gates call it, such as `recall[gentoo]`.
         words: for a reader, without a unit.
         better: which way is better; "zero" for a bias, "" for what is not good or bad, such as the share of late flights.
-        measure: returns the estimate and each row's influence (mean 0, same order), or None where the rows cannot be judged.
-        scale: "share" where the estimate is one, "ranks" where it is an AUC.
+        kind: how its interval is made.
+        measure: returns None where the rows cannot be judged.
+        decides: whether gates and comparisons may rest on it: its interval holds what it promises.
+        least_rows: under which there is not enough data, where a few rows make most of it.
     """
 
     name: str
     words: str
-    better: Literal["higher", "lower", "zero", ""]
-    measure: Callable[[Rows], tuple[float, Floats] | None]
-    scale: Literal["plain", "ranks", "share"] = "plain"
+    better: Better
+    kind: Kind
+    measure: Callable[[Rows], Measured | None]
+    decides: bool = True
+    least_rows: int = 0
+
+    @property
+    def in_points(self) -> bool:
+        """Say whether it lies in 0 to 1, so that its differences are told in points of a hundred."""
+        return self.kind not in {"mean", "loss", "r2", "quantile"}
 
 
-def _mean_of(values: Callable[[Rows], Floats]) -> Callable[[Rows], tuple[float, Floats] | None]:
-    def measure(rows: Rows) -> tuple[float, Floats] | None:
+def smooth(
+    name: str,
+    better: Better,
+    statistics: Callable[[Rows], Any],
+    value: Callable[[Any], Any] | None = None,
+    kind: Kind = "mean",
+) -> Metric:
+    """Make a metric of means, by the delta method.
+
+    Args:
+        name: as gates call it.
+        better: which way is better.
+        statistics: of each row, shape (rows,), or (rows, k) where `value` combines k means.
+        value: a smooth function of the k means; the mean itself where it is left out. It is differentiated by a complex step, so
+            it must not use `abs`, `max` or a comparison.
+        kind: how its interval is made.
+    """
+
+    def measure(rows: Rows) -> Measured | None:
+        if not len(rows):
+            return None
+        each: Floats = np.asarray(statistics(rows), dtype=np.float64)
+        mean = each.mean(axis=0)
+        if value is None:
+            return Measured(float(mean), each - mean)
+        with np.errstate(all="ignore"):
+            estimate, slope = float(np.real(value(mean))), gradient(value, mean)
+            if not np.isfinite(estimate) or not np.isfinite(slope).all():
+                return None
+            _check_slope(name, value, mean, slope, each.std(axis=0))
+        return Measured(estimate, (each - mean) @ slope)
+
+    return Metric(name, name.replace("_", " "), better, kind, measure)
+
+
+def gradient(value: Callable[[Any], Any], means: Floats) -> Floats:
+    """Differentiate a function of means by a complex step (Squire and Trapp 1998); shape as `means`, flattened."""
+    flat = means.astype(np.complex128).ravel()
+    slope = np.empty(flat.size)
+    for place in range(flat.size):
+        moved = flat.copy()
+        moved[place] += 1j * STEP
+        slope[place] = np.imag(value(moved.reshape(means.shape))) / STEP
+    return slope
+
+
+def _check_slope(name: str, value: Callable[[Any], Any], means: Floats, slope: Floats, spread: Floats) -> None:
+    """Hold a complex step against finite differences: on `abs`, `max` and comparisons it is wrong without a word.
+
+    Raises:
+        InputError: they differ.
+    """
+    for place, (told, wide) in enumerate(zip(slope, spread, strict=True)):
+        step = np.zeros_like(means)
+        step[place] = 1e-4 * wide
+        seen = float(np.real(value(means + step) - value(means - step))) / 2e-4
+        if abs(seen - told * wide) > 0.01 * float(np.max(np.abs(slope) * spread)) + 1e-9 * abs(seen):
+            message = (
+                f"metric {name}: its function of means has another slope than the complex step says, so its interval would be "
+                "wrong. It may use no abs, max, min or comparison: move these into the statistics of a row"
+            )
+            raise InputError(message)
+
+
+def counted(
+    name: str,
+    words: str,
+    value: Callable[[Complex], Any],
+    kind: Kind,
+    basis: Callable[[Rows], Mask] | None = None,
+) -> Metric:
+    """Make a metric of the confusion matrix: a smooth function of the shares of its cells, rows the answers.
+
+    There is one slope per cell, looked up by each row.
+    """
+
+    def measure(rows: Rows) -> Measured | None:
+        if not len(rows):
+            return None
+        size = len(rows.classes)
+        codes, called = rows.codes, rows.called
+        cell = codes * size + called
+        shares = np.bincount(cell, minlength=size * size).reshape(size, size) / len(rows)
+        with np.errstate(all="ignore"):
+            estimate, slope = float(np.real(value(shares.astype(np.complex128)))), gradient(value, shares)
+        if not np.isfinite(estimate) or not np.isfinite(slope[shares.ravel() > 0]).all():
+            return None  # 0/0
+        slope[shares.ravel() == 0] = 0.0
+        influence = slope[cell] - shares.ravel() @ slope
+        stands_on = None if basis is None else basis(rows)
+        return Measured(estimate, influence, stands_on, errors=int(np.count_nonzero(codes != called)))
+
+    return Metric(name, words, "higher", kind, measure)
+
+
+Ranking = Callable[["Mask", "Floats"], "tuple[float, Floats] | None"]
+
+
+def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> Metric:
+    """Make a metric of the order of probabilities; over several classes the mean of each against the rest.
+
+    Args:
+        name: as gates call it.
+        words: for a reader.
+        kind: how its interval is made.
+        of: measures the order of the probabilities of one class.
+        either: whether it stands on the rarer answer, whichever that is; else on the answer 1.
+    """
+
+    def measure_one(happened: Mask, scores: Floats) -> Measured | None:
+        found = of(happened, scores)
+        if found is None:
+            return None
+        rare = ~happened if either and 2 * np.count_nonzero(happened) > len(scores) else happened
+        return Measured(*found, basis=rare)
+
+    def measure(rows: Rows) -> Measured | None:
+        if rows.predictions.ndim == 1:
+            return measure_one(rows.answers > 0, rows.predictions)
+        codes = rows.codes
+        each = [measure_one(codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
+        parts = tuple(one for one in each if one is not None)
+        if len(parts) < len(each):
+            return None
+        influence: Floats = np.mean([one.influence for one in parts], axis=0)
+        return Measured(float(np.mean([one.estimate for one in parts])), influence, rarest(rows), parts=parts)
+
+    return Metric(name, words, "higher", kind, measure)
+
+
+def quantile(name: str, words: str, values: Callable[[Rows], Floats], level: float = 0.5) -> Metric:
+    """Make a metric that is a quantile of a value per row; its influence has the density of Woodruff's interval (1952)."""
+
+    def measure(rows: Rows) -> Measured | None:
         if not len(rows):
             return None
         each = values(rows)
-        mean = float(each.mean())
-        return mean, each - mean
+        here = float(np.quantile(each, level))
+        below = (each <= here).astype(np.float64)
+        half = 1.96 * np.sqrt(level * (1 - level) / len(each))
+        low, high = np.quantile(each, np.clip([level - half, level + half], 0, 1))
+        return Measured(here, -(below - below.mean()) * float(high - low) / (2 * half), values=each)
 
-    return measure
-
-
-def _log_losses(rows: Rows) -> Floats:
-    tiny = float(np.finfo(np.float64).eps)  # as scikit-learn: certain and wrong costs much, but not without end
-    right = np.where(rows.answers > 0, rows.predictions, 1 - rows.predictions)
-    losses: Floats = -np.log(np.clip(right, tiny, 1.0))
-    return losses
+    return Metric(name, words, "lower", "quantile", measure)
 
 
-def auc(rows: Rows) -> tuple[float, Floats] | None:
+def rarest(rows: Rows) -> Mask:
+    """Mark the rows of the class that is rarest; none where a class does not occur."""
+    return _scarcest(rows.codes, rows)
+
+
+def rarest_called(rows: Rows) -> Mask:
+    """Mark the rows of the class that is rarest, among the answers or among what they are called."""
+    answered, called = _scarcest(rows.codes, rows), _scarcest(rows.called, rows)
+    return called if np.count_nonzero(called) < np.count_nonzero(answered) else answered
+
+
+def _scarcest(codes: Codes, rows: Rows) -> Mask:
+    marked: Mask = codes == int(np.bincount(codes, minlength=len(rows.classes)).argmin())
+    return marked
+
+
+def auc_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
     """Area under the ROC curve, ties counted half, with placement values as influence (DeLong et al. 1988).
 
     Returns:
         None where one of the answers does not occur.
     """
-    answers, count = rows.answers, len(rows)
+    order = np.argsort(scores, kind="stable")
+    answers, count = happened[order].astype(np.float64), len(scores)
     positives = float(answers.sum())
     negatives = count - positives
     if positives == 0 or negatives == 0:
         return None
-    edges = np.flatnonzero(np.diff(rows.predictions)) + 1  # where a run of equal predictions ends
-    starts, ends = np.concatenate(([0], edges)), np.concatenate((edges, [count]))
+    starts, ends = _runs(scores[order])
     before = np.concatenate(([0.0], np.cumsum(answers)))
-    ones = np.repeat((before[starts] + before[ends]) / 2, ends - starts)  # positives below, ties counted half
-    zeros = np.repeat((starts + ends) / 2, ends - starts) - ones
+    ones = (before[starts] + before[ends]) / 2  # positives below, ties counted half
+    zeros = (starts + ends) / 2 - ones
     placement = np.where(answers > 0, zeros / negatives, 1 - ones / positives)
     area = float(placement @ answers) / positives
-    return area, (placement - area) * np.where(answers > 0, count / positives, count / negatives)
+    influence = np.empty(count)
+    influence[order] = (placement - area) * np.where(answers > 0, count / positives, count / negatives)
+    return area, influence
 
 
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("share", "share", "", _mean_of(lambda rows: rows.answers), "share"),
-        Metric("auc", "AUC", "higher", auc, "ranks"),
-        Metric("log_loss", "log loss", "lower", _mean_of(_log_losses)),
-        Metric("brier", "Brier score", "lower", _mean_of(lambda rows: (rows.predictions - rows.answers) ** 2)),
-        Metric(
-            "bias", "predicted minus observed share", "zero", _mean_of(lambda rows: rows.predictions - rows.answers)
-        ),
-        Metric(
-            "accuracy",
-            "share of right labels",
-            "higher",
-            _mean_of(lambda rows: (rows.predictions == rows.answers).astype(np.float64)),
-            "share",
-        ),
-        Metric("mean", "mean score", "higher", _mean_of(lambda rows: rows.predictions)),
-    )
-}
+def average_precision_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
+    """Mean over the positives of the precision at their score; influence by its functional derivative (Hampel 1974).
+
+    Returns:
+        None where the answer 1 does not occur.
+    """
+    order = np.argsort(-scores, kind="stable")
+    answers, count = happened[order].astype(np.float64), len(scores)
+    positives = float(answers.sum())
+    if positives == 0:
+        return None
+    starts, ends = _runs(-scores[order])
+    precision = np.cumsum(answers)[ends - 1] / ends
+
+    def from_here(each: Floats) -> Floats:
+        """Sum over the rows that are scored at most as high."""
+        sums: Floats = np.cumsum(each[::-1])[::-1][starts]
+        return sums
+
+    estimate = float(precision @ answers) / positives
+    own = answers * (precision - estimate)
+    others = answers * from_here(answers / ends) - from_here(answers * precision / ends)
+    influence = np.empty(count)
+    influence[order] = (own + others) * count / positives
+    return estimate, influence
+
+
+def _runs(ordered: Floats) -> tuple[Codes, Codes]:
+    """Find for each value where its run of equal ones starts, and where it ends."""
+    edges = np.flatnonzero(np.diff(ordered)) + 1
+    starts, ends = np.concatenate(([0], edges)), np.concatenate((edges, [len(ordered)]))
+    return np.repeat(starts, ends - starts), np.repeat(ends, ends - starts)

@@ -1,30 +1,34 @@
-"""Intervals that say how far a number may be from the truth: closed forms where units are many, a bootstrap where they are few.
+"""Intervals that say how far a number may be from the truth, each by a published method, in closed form.
 
-docs/evaluation.md says which method is used when, why, and how its coverage is checked.
+docs/evaluation.md says which method is used when, from how many units on, and how its coverage is checked. Some joins of
+published methods are our own: the inverted interval of an AUC on effective rows with Student's t; the switch to an interval for
+few errors under five of them; and degrees of freedom from the units of the rarest class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onebutton_evaluation.auc_variance import OF_AUC, OF_DIFFERENCE, Spread, spread
-from onebutton_evaluation.influence import Metric, Rows
+from onebutton_evaluation.influence import Kind, Measured, Metric, Rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Codes = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
 
 LEVEL = 0.95
-LARGE = 200  # units from which the closed form covers as it promises; below, the studentised bootstrap is used
-RESAMPLES = 4_999  # so that counting gives p-values of (k + 1) / 5000
-ENOUGH = 25  # draws to count; further out the tail is drawn on from there
-SEED = 20_130_101
 ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
+FEW = 5  # errors under which their spread is known too badly for a transformed interval
+GRID = 4001  # of AUCs that are tried as the truth: steps of a quarter of a thousandth
+NO_SPREAD = "no spread"
+INVERTED = "Hanley-McNeil, inverted"
+OF_RAREST = "Agresti-Coull of the rarest class"
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,14 @@ class Interval:
     """A number and how far it may be from the truth.
 
     Attributes:
-        estimate: what the rows say.
-        low: lower end at 95 %.
+        low: lower end at 95 %; NaN where the rows do not differ, so that nothing is known of the spread.
         high: upper end at 95 %.
         error: standard error.
-        p: probability of an estimate this far from 0, were the truth 0; two-sided.
+        p: probability of an estimate this far from 0, were the truth 0; two-sided. Of a difference; NaN else.
         method: how the ends were found.
         rows: judged.
         units: independent ones among them, such as days.
+        basis: units that the number stands on, such as those with the rarer answer.
     """
 
     estimate: float
@@ -50,170 +54,224 @@ class Interval:
     method: str
     rows: int
     units: int
+    basis: int
 
 
 @dataclass(frozen=True)
-class UnitSums:
-    """What each independent unit adds: the sums of its rows' influence, and how many rows it has."""
+class Scale:
+    """A scale on which an estimate is nearer to normal.
 
-    influence: Floats
-    rows: Floats
+    Attributes:
+        there: moves an estimate onto it.
+        slope: of `there`.
+        back: moves an end off it.
+        name: of the method.
+    """
 
-    @property
-    def error(self) -> float:
-        """Standard error of the estimate, from the spread between units."""
-        count = len(self.rows)
-        if count <= 1:
-            return float("nan")
-        return float(np.sqrt(count / (count - 1) * (self.influence @ self.influence)) / self.rows.sum())
+    there: Callable[[float], float] = lambda x: x
+    slope: Callable[[float], float] = lambda _: 1.0
+    back: Callable[[float], float] = lambda z: z
+    name: str = "delta method"
 
 
-def sum_units(rows: Rows, influence: Floats) -> UnitSums:
-    """Sum the influence of the rows of each unit; units without a row are left out."""
-    sizes = np.bincount(rows.units, minlength=rows.unit_count)
-    present = sizes > 0
-    sums = np.bincount(rows.units, weights=influence, minlength=rows.unit_count).astype(np.float64)
-    return UnitSums(sums[present], sizes[present].astype(np.float64))
+PLAIN = Scale()
+LOG = Scale(lambda x: float(np.log(x)), lambda x: 1 / x, lambda z: float(np.exp(z)), "delta method, log scale")
+LOGIT = Scale(
+    lambda x: float(np.log(x / (1 - x))),
+    lambda x: 1 / (x * (1 - x)),
+    lambda z: float(1 / (1 + np.exp(-z))),
+    "delta method, logit scale",
+)
+DELONG = replace(LOGIT, name="DeLong, logit scale")
+UNEXPLAINED = Scale(
+    lambda x: float(-np.log1p(-x)), lambda x: 1 / (1 - x), lambda z: float(-np.expm1(-z)), "delta method, log(1 - R2)"
+)
+FISHER = Scale(
+    lambda x: float(np.arctanh(x)), lambda x: 1 / (1 - x * x), lambda z: float(np.tanh(z)), "delta method, Fisher's z"
+)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is declared of a kind of metric before any row is seen.
+
+    Attributes:
+        least: units of the basis under which there is not enough data; from simulations, see docs/evaluation.md.
+        of: which units these are, in words.
+        scale: of the delta method, where that is used.
+        rows: under which there is not enough data either, however many units they are.
+    """
+
+    least: int
+    of: str = ""
+    scale: Scale = PLAIN
+    rows: int = 0
+
+
+KINDS: dict[Kind, Declared] = {
+    "mean": Declared(20),
+    "loss": Declared(20, "", LOG, 50),
+    "r2": Declared(20, "", UNEXPLAINED, 100),
+    "quantile": Declared(20),
+    "share": Declared(10, "that it is a share of"),
+    "f1": Declared(10, "of the class, or called so"),
+    "average": Declared(20, "of the rarest class", LOGIT),
+    "agreement": Declared(20, "of the rarest class", FISHER),
+    "rank": Declared(10, "with each answer", DELONG),
+    "precision": Declared(20, "with the answer", LOGIT),
+}
+
+
+def needs(metric: Metric) -> str:
+    """Say how many units a metric needs."""
+    declared = KINDS[metric.kind]
+    rows = max(declared.rows, metric.least_rows)
+    return f"{metric.words} needs {f'{rows} rows and ' if rows else ''}{declared.least} units {declared.of}".rstrip()
 
 
 def interval(rows: Rows, metric: Metric) -> Interval | None:
     """Judge rows by a metric, with its 95 % interval.
 
     Returns:
-        None where the rows cannot be judged: none at all, or too few of one answer where the metric needs both.
+        None where there is not enough data: the units are fewer than is declared for the kind of metric.
     """
-    measured = metric.measure(rows)
-    if measured is None:
+    found = metric.measure(rows)
+    if found is None or len(rows) < max(KINDS[metric.kind].rows, metric.least_rows):
         return None
-    return from_influence(measured[0], rows, measured[1], metric)
+    error, count = standard_error(found.influence, rows.units)
+    basis = count if found.basis is None else units_of(found.basis, rows.units, len(rows))
+    if basis < KINDS[metric.kind].least or count <= 1:
+        return None
+    if found.parts:
+        low, high, method = _of_parts(found, metric.kind, rows.units)
+    else:
+        low, high, method = _ends(found, metric.kind, rows.units, error, basis)
+    return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), count, basis)
 
 
-def from_influence(
-    estimate: float, rows: Rows, influence: Floats, metric: Metric, *, difference: bool = False
-) -> Interval | None:
-    """Find the interval of an estimate from what each row adds to it.
-
-    Args:
-        estimate: of the metric, or of a difference in it.
-        rows: judged.
-        influence: of each of them, in their order.
-        metric: what is estimated.
-        difference: whether it is the difference of two models.
-
-    Returns:
-        None where there is not enough data for an AUC: see `auc_variance.LEAST`. The ends are NaN where the units do not differ
-        at all, or are fewer than two: nothing is known then of the spread.
-    """
-    if metric.scale == "ranks":
-        found = spread(rows, influence)
-        return None if found is None else from_placements(estimate, found, difference=difference)
-    sums = UnitSums(influence, np.ones(len(rows))) if rows.alone else sum_units(rows, influence)
-    return wilson(estimate, sums) if metric.scale == "share" and not difference else from_units(estimate, sums)
-
-
-def from_units(estimate: float, sums: UnitSums) -> Interval:
-    """Find the interval of a mean, or of a difference of two, from what its units add; few of them are bootstrapped."""
-    from scipy.special import stdtr, stdtrit
-
-    units, error, rows = len(sums.rows), sums.error, int(sums.rows.sum())
+def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis: int) -> tuple[float, float, str]:
+    """Choose the method and find both ends by it."""
+    estimate, quantile = found.estimate, student(basis)
+    if kind == "quantile":
+        return *woodruff(found, units, quantile), "Woodruff"
+    held = len(found.influence) if found.basis is None else int(np.count_nonzero(found.basis))
+    if units is None and kind in {"share", "f1"}:
+        error = 0.0  # every row counts as one
+    if kind == "share":
+        return *agresti_coull(estimate, error, held, quantile), "Agresti-Coull"
+    if kind == "f1":  # f/(2-f) is a share of the union of answers and calls (Lam et al. 2023)
+        low, high = agresti_coull(estimate / (2 - estimate), error * 2 / (2 - estimate) ** 2, held, quantile)
+        return 2 * low / (1 + low), 2 * high / (1 + high), "Agresti-Coull of f/(2-f)"
+    if few := _of_few_errors(found, kind, units, basis):
+        return few
     if not error > ROUNDING:
-        return Interval(estimate, float("nan"), float("nan"), error, float("nan"), "no spread", rows, units)
-    away = estimate / error  # from 0, in standard errors
-    if units < LARGE:
-        drawn = _studentised(sums)
-        below, above = (float(end) for end in np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-        low, high = estimate - above * error, estimate - below * error
-        return Interval(estimate, low, high, error, _tail(drawn, away, units), "studentised bootstrap", rows, units)
-    reach = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * error
-    p = float(2 * stdtr(units - 1, -abs(away)))
-    return Interval(estimate, estimate - reach, estimate + reach, error, p, "influence function", rows, units)
+        return float("nan"), float("nan"), NO_SPREAD
+    scale = KINDS[kind].scale
+    middle, reach = scale.there(estimate), quantile * error * scale.slope(estimate)
+    return scale.back(middle - reach), scale.back(middle + reach), scale.name
 
 
-def from_placements(estimate: float, found: Spread, *, difference: bool = False) -> Interval:
-    """Find the interval of an AUC, or of a difference of two, from the placements of both classes.
+def _of_few_errors(found: Measured, kind: Kind, units: Codes | None, basis: int) -> tuple[float, float, str] | None:
+    """Find both ends where under five errors would make all of the spread; None where there are more."""
+    if kind == "rank" and found.basis is not None and basis * (1 - found.estimate) < FEW:
+        ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
+        if ones * (1 - found.estimate) < FEW:
+            return *inverted(found.estimate, ones, zeros, student(basis)), INVERTED
+    hits = kind == "precision" and basis * (1 - found.estimate) < FEW
+    called = kind in {"average", "agreement"} and found.errors is not None and found.errors < FEW
+    if called or hits:
+        return *agresti_coull(max(found.estimate, 0.0), 0.0, basis, student(basis)), OF_RAREST
+    return None
 
-    An AUC has the interval of a share (Wilson 1927), of so many independent rows as tell a share as well as these tell the AUC
-    (the effective number of Korn and Graubard 1998): it cannot leave 0 to 1, and is wide where few rows are ranked perfectly. It
-    is not bootstrapped: placements are known from these rows only, and drawing units again would leave that out.
+
+def _of_parts(found: Measured, kind: Kind, units: Codes | None) -> tuple[float, float, str]:
+    """Put the ends of a mean together from those of its parts and how these go together (Zou and Donner 2008)."""
+    sums = [one.influence if units is None else np.bincount(units, weights=one.influence) for one in found.parts]
+    spread = np.array([np.sqrt(one @ one) for one in sums])
+    scale = np.where(spread > ROUNDING, spread, 1.0)
+    alike = np.array([[one @ other for other in sums] for one in sums]) / np.outer(scale, scale)
+    np.fill_diagonal(alike, 1.0)
+    ends = []
+    for one in found.parts:
+        basis = units_of(one.basis, units, len(one.influence))
+        low, high, _ = _ends(one, kind, units, standard_error(one.influence, units)[0], basis)
+        ends.append((one.estimate - low, high - one.estimate))
+    below, above = np.array(ends).T
+    reach = [float(np.sqrt(max(0.0, side @ alike @ side))) / len(ends) for side in (below, above)]
+    return found.estimate - reach[0], found.estimate + reach[1], "of each class"
+
+
+def student(units: int) -> float:
+    """Return the quantile of Student's t that a 95 % interval reaches to."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(units - 1, (1 + LEVEL) / 2))
+
+
+def standard_error(influence: Floats, units: Codes | None) -> tuple[float, int]:
+    """Return the standard error by the cluster sandwich (Liang and Zeger 1986; Obuchowski 1997 for an AUC), and the units."""
+    sums: Floats = influence if units is None else np.bincount(units, weights=influence).astype(np.float64)
+    count = units_of(None, units, len(influence))
+    if count <= 1:
+        return float("nan"), count
+    return float(np.sqrt(count / (count - 1) * (sums @ sums)) / len(influence)), count
+
+
+def units_of(rows: Mask | None, units: Codes | None, count: int) -> int:
+    """Count the units with a row among these; of all rows where None."""
+    if units is None:
+        return count if rows is None else int(np.count_nonzero(rows))
+    return int(np.count_nonzero(np.bincount(units if rows is None else units[rows], minlength=1)))
+
+
+def agresti_coull(share: float, error: float, rows: float, quantile: float) -> tuple[float, float]:
+    """Find the interval of a share (Agresti and Coull 1998), on the effective number of rows (Korn and Graubard 1998).
+
+    Rows that share a unit tell less than as many independent ones: the standard error says how much less. It has the centre of
+    Wilson's (1927) and is a little wider: that one holds a share of 0.98 of 20 rows only 84 times of 100.
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import ndtri
 
-    error = found.error
-    tied = not error > ROUNDING and not difference and 0 < estimate < 1  # all predictions are alike
-    if tied:
-        return Interval(estimate, float("nan"), float("nan"), error, float("nan"), "no spread", found.rows, found.units)
-    centre, padded, freedom = found.padded(estimate, OF_DIFFERENCE if difference else OF_AUC)
-    quantile = float(stdtrit(freedom, (1 + LEVEL) / 2))
-    p = float(2 * stdtr(freedom, -abs(centre) / padded))
-    low, high = centre - quantile * padded, centre + quantile * padded
-    if not difference:
-        low, high = _of_share(estimate, centre * (1 - centre) / padded**2, quantile)
-    return Interval(estimate, low, high, error, p, "DeLong", found.rows, found.units)
-
-
-def _studentised(sums: UnitSums) -> Floats:
-    """Draw the units again and again, and measure each draw's mean in its own standard errors (Efron 1981, Hall 1988).
-
-    A mean over clustered rows is a ratio of sums, and so is its draw.
-    """
-    units = len(sums.rows)
-    influence, size = sums.influence, sums.rows
-    moments = np.column_stack([influence, size, influence**2, influence * size, size**2])
-    total, rows, squares, mixed, sizes = (_draws(units) @ moments).T
-    shift = total / rows
-    spread = np.maximum(squares - 2 * shift * mixed + shift**2 * sizes, 0.0)
-    error = np.sqrt(units / (units - 1) * spread) / rows
-    good = error > ROUNDING  # not so where every unit drawn is alike
-    values: Floats = shift[good] / error[good]
-    return values
-
-
-def _tail(drawn: Floats, away: float, units: int) -> float:
-    """Return the two-sided p-value of an estimate so many standard errors from 0.
-
-    Draws are counted as long as enough are further. Beyond, counting would end at 2 in 5,000, which corrected for some hundred
-    slices is no evidence, however bad the model: there the tail goes on from the last draws that are enough as that of Student's
-    t does (after Knijnenburg et al. 2009, "Fewer permutations, more accurate P-values").
-    """
-    from scipy.special import stdtr
-
-    further = min(np.count_nonzero(drawn >= away), np.count_nonzero(drawn <= away))
-    if further >= ENOUGH:
-        return min(1.0, 2 * (further + 1) / (len(drawn) + 1))
-    last = float(np.partition(np.sign(away) * drawn, -ENOUGH)[-ENOUGH])
-    if not 0 < last < abs(away):
-        return 2 * (ENOUGH + 1) / (len(drawn) + 1)
-    beyond = stdtr(units - 1, -abs(away)) / stdtr(units - 1, -last)
-    return float(2 * (ENOUGH + 1) / (len(drawn) + 1) * beyond)
-
-
-@lru_cache(maxsize=16)
-def _draws(units: int) -> Floats:
-    """Draw as many units as there are, with replacement: how often each comes, shape (resamples, units). Equal each time."""
-    return np.random.default_rng(SEED).multinomial(units, np.full(units, 1 / units), size=RESAMPLES).astype(np.float64)
-
-
-def wilson(share: float, sums: UnitSums) -> Interval:
-    """Find the interval of a share (Wilson 1927), for clustered rows with the effective number of rows (Korn and Graubard 1998).
-
-    Rows that share a key tell less than as many independent ones: the spread between units says how much less.
-    """
-    from scipy.special import ndtri, stdtrit
-
-    count, units, error = float(sums.rows.sum()), len(sums.rows), sums.error
     normal = float(ndtri((1 + LEVEL) / 2))
-    effective = count
-    if error > ROUNDING and units < count:
-        few = (normal / float(stdtrit(units - 1, (1 + LEVEL) / 2))) ** 2
-        effective = min(count, share * (1 - share) / error**2 * few)
-    low, high = _of_share(share, effective, normal)
-    p = float("nan")  # nobody asks whether a share is 0
-    return Interval(share, low, high, error, p, "Wilson", int(count), units)
+    if error > ROUNDING:
+        rows = min(rows, share * (1 - share) / error**2 * (normal / quantile) ** 2)
+    more = rows + normal**2
+    centre = (rows * share + normal**2 / 2) / more
+    reach = normal * float(np.sqrt(centre * (1 - centre) / more))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def _of_share(share: float, rows: float, quantile: float) -> tuple[float, float]:
-    """Find the shares from which this one is not further than so many of their own standard errors (Wilson 1927)."""
-    whole = 1 + quantile**2 / rows
-    middle = (share + quantile**2 / (2 * rows)) / whole
-    reach = quantile * np.sqrt(share * (1 - share) / rows + quantile**2 / (4 * rows**2)) / whole
-    return max(0.0, float(middle - reach)), min(1.0, float(middle + reach))
+def woodruff(found: Measured, units: Codes | None, quantile: float) -> tuple[float, float]:
+    """Find the interval of a quantile (Woodruff 1952): the values at the ends of the interval of the share below it."""
+    values = found.influence if found.values is None else found.values
+    below = (values <= found.estimate).astype(np.float64)
+    reach = quantile * standard_error(below - below.mean(), units)[0]
+    low, high = np.quantile(values, np.clip([below.mean() - reach, below.mean() + reach], 0, 1))
+    return float(low), float(high)
+
+
+def effective_rows(influence: Floats, side: Mask, units: Codes | None) -> float:
+    """Count the independent rows that would tell as much as these, by the spread between units (Korn and Graubard 1998)."""
+    each, rows, held = influence[side], int(np.count_nonzero(side)), units_of(side, units, 0)
+    total = float(each @ each)
+    if units is None or total < ROUNDING:
+        return float(held)
+    sums = np.bincount(units[side], weights=each)
+    between = float(sums @ sums)
+    return float(np.clip(rows * total / between, held, rows)) if between > 0 else float(rows)
+
+
+def inverted(area: float, ones: float, zeros: float, quantile: float) -> tuple[float, float]:
+    """Find the AUCs from which this one is not further than their own standard errors allow (Newcombe 2006).
+
+    The standard error is that of Hanley and McNeil (1982) with the larger of its two variances in the rarer class, the ones:
+    there few rows are ranked wrongly, and each of them costs much.
+    """
+    tried = np.linspace(0, 1, GRID)
+    wrong = 1 - tried
+    rarer, other = tried**2 * wrong / (1 + tried), tried * wrong**2 / (2 - tried)
+    variance = (tried * wrong + (zeros - 1) * rarer + (ones - 1) * other) / (ones * zeros)
+    inside = tried[(tried - area) ** 2 <= quantile**2 * variance + 1e-15]
+    if not len(inside):  # the AUC lies between two that were tried, and is known better than these
+        return area, area
+    return float(min(inside[0], area)), float(max(inside[-1], area))

@@ -17,6 +17,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import Champion, beside, read_champion
 from onebutton_evaluation.comparison import Comparison, compare, detectable, in_words
 from onebutton_evaluation.declarations import Declarations, NoWorseGate, load_declarations
+from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.intervals import LEVEL, Interval
@@ -61,7 +62,7 @@ def judge_model(frame: pl.DataFrame, model: Asked, contract: Contract) -> None:
     """
     said = load_declarations()
     files = judgement(frame, said, contract, model, read_champion(Path("champion")))
-    answers = {said.judging.prediction: frame[said.judging.prediction].to_numpy()}
+    answers = {name: frame[name].to_numpy() for name in said.judging.predicted()}
     golden = golden_text(golden_examples(model.inputs, find_slices(frame, said.slices), answers))
     write_judgement(files)
     file = Path("model") / GOLDEN
@@ -93,12 +94,14 @@ def judgement(
     holdout = read_holdout(frame, contract.primary_key, said.judging.answer)
     against: dict[str, Any] = {"champion": {"name": None, "in_words": FIRST}}
     if champion is not None:
-        both = beside(frame, champion, contract.primary_key, said.judging.prediction)
+        names = dict(zip(said.judging.predicted(), said.judging.predicted("champion"), strict=True))
+        both = beside(frame, champion, contract.primary_key, names)
         compared = compare(both, parts, said.judging, "champion")
         against["champion"] = {"name": champion.name, **comparison_mapping(compared)}
     for name in columns_compared(said):
         against[name] = {"name": name, **comparison_mapping(compare(frame, parts, said.judging, name, name))}
-    answers, predictions = (frame[name].to_numpy() for name in (said.judging.answer, said.judging.prediction))
+    rows = read_rows(frame, said.judging)
+    noise = _short(label_noise(rows.answers, rows.predictions)) if said.judging.task == "binary" else None
     perturbed = judge_perturbed(frame, model.inputs, model.predict, said.perturbations, said.judging)
     return {
         SLICES: {
@@ -110,7 +113,7 @@ def judgement(
         },
         COMPARISON: against,
         ROBUSTNESS: {
-            "label_noise": _short(label_noise(answers, predictions)),
+            "label_noise": noise,
             "perturbed": {
                 name: {metric: interval_mapping(one) for metric, one in numbers.items()}
                 for name, numbers in perturbed.items()
@@ -162,7 +165,7 @@ def comparison_mapping(comparison: Comparison) -> dict[str, Any]:
         for one in comparison.differences
     }
     return {
-        "metric": comparison.metric,
+        "metric": comparison.metric.name,
         "theirs": None if comparison.theirs is None else interval_mapping(comparison.theirs),
         "tolerance": comparison.tolerance,
         "verdict": comparison.verdict,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from onebutton_evaluation.influence import METRICS, sorted_rows
+from onebutton_evaluation.catalogue import BINARY, known_metrics
+from onebutton_evaluation.influence import Rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,11 +32,11 @@ def metrics(
         `calibration_error`, mean distance of predicted and observed share over bins of equal count.
         `rows`, how many were judged, and `share`, how many of them had the answer 1.
     """
-    rows, _ = sorted_rows(answers, probabilities)
-    result: dict[str, float | int] = {"rows": len(rows), "share": float(np.mean(answers))}
-    for name in ("auc", "log_loss"):
-        if measured := METRICS[name].measure(rows):
-            result[name] = measured[0]
+    rows = Rows(answers.astype(np.float64), probabilities.astype(np.float64), classes=BINARY)
+    known = known_metrics("binary")
+    found = {name: known[name].measure(rows) for name in ("share", "auc", "log_loss")}
+    estimates = {name: one.estimate for name, one in found.items() if one is not None}
+    result: dict[str, float | int] = {"rows": len(rows), **estimates}
     curve = calibration_curve(answers, probabilities, bins)
     result["calibration_error"] = calibration_error(curve)
     return {name: round(value, DIGITS) for name, value in result.items()}
@@ -105,9 +106,9 @@ def _roc(
     answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Follow both rates from the highest probability to the lowest; points on a straight line are left out."""
-    rows, _ = sorted_rows(answers, probabilities)
-    happened, falling = rows.answers[::-1], rows.predictions[::-1]
-    ends = np.append(np.flatnonzero(np.diff(falling)), len(rows) - 1)  # equal probabilities are one step
+    order = np.argsort(probabilities, kind="stable")[::-1]
+    happened, falling = np.asarray(answers)[order], np.asarray(probabilities, dtype=np.float64)[order]
+    ends = np.append(np.flatnonzero(np.diff(falling)), len(happened) - 1)  # equal probabilities are one step
     right = np.cumsum(happened)[ends]
     wrong = ends + 1 - right
     if len(ends) > 2:  # noqa: PLR2004  two have nothing between them

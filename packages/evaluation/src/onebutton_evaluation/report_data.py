@@ -12,6 +12,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
+from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
 from onebutton_evaluation.verdicts import Verdict
 
@@ -45,6 +46,7 @@ class Results:
         owner: who is asked about its gates.
         draft: whether it is still being tried out.
         metric: by which models are compared.
+        known: the metrics of its task, by name.
         curves: for each CSV file of `plots/` its columns.
         has_card: whether there is a model card to link to.
     """
@@ -56,6 +58,7 @@ class Results:
     draft: bool
     verdicts: Sequence[Verdict]
     metric: str
+    known: Mapping[str, Metric]
     metrics: Mapping[str, Any]
     slices: Mapping[str, Any]
     comparison: Mapping[str, Any]
@@ -81,6 +84,7 @@ def read_results(folder: Path, around: Around) -> Results:
         draft=is_draft(folder),
         verdicts=gate_folder(folder),
         metric=said.judging.champion,
+        known=said.judging.known(),
         metrics=read_json(folder / "metrics.json"),
         slices=read_json(folder / SLICES),
         comparison=read_json(folder / COMPARISON),

@@ -7,9 +7,10 @@ from html import escape
 from typing import Any
 
 from onebutton_evaluation.card import compared_heading, gate_table
+from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.charts import Dot, columns, curve, dots
 from onebutton_evaluation.headline import headline
-from onebutton_evaluation.influence import METRICS, Metric
+from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.pages import CLASSES, MARKS, document, marked, paragraph, section, table
 from onebutton_evaluation.report_data import INDEX, Results, named_numbers
 from onebutton_evaluation.verdicts import standing
@@ -37,7 +38,7 @@ def page(results: Results) -> str:
         section("Gates", paragraph(f"Owner: {results.owner}."), gate_table(results.verdicts)),
         _by_slice(results),
         _curves(results),
-        *(_compared(name, one) for name, one in results.comparison.items()),
+        *(_compared(name, one, results.known) for name, one in results.comparison.items()),
         _compared_with_base(results),
         _robustness(results),
     ]
@@ -101,7 +102,7 @@ def picture(results: Results) -> str:
         return columns(
             f"{label} by {group}: observed with 95 % interval ●, predicted ◇", _observed(slices, group), _round
         )
-    metric = METRICS[results.metric]
+    metric = results.known[results.metric]
     worst = _ranked(slices, metric)[:WORST]
     if not worst:
         return ""
@@ -147,15 +148,17 @@ def _story(results: Results) -> str:
 
 
 def _by_slice(results: Results) -> str:
-    metric, slices = METRICS[results.metric], results.slices["slices"]
+    metric, slices = results.known[results.metric], results.slices["slices"]
     ranked, whole = _ranked(slices, metric), slices["all"]["metrics"].get(metric.name)
     if not ranked or whole is None:
         return ""
     rows = [_dot(name, slices[name]["metrics"][metric.name], slices[name]["rows"]) for name in ranked]
     few = [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in ranked and name != "all"]
-    overall = f"On all rows {metric.words} is {number_words(metric.name, whole)}, the dotted line; the worst slice stands first."
+    overall = (
+        f"On all rows {metric.words} is {number_words(metric, whole)}, the dotted line; the worst slice stands first."
+    )
     chart = dots(
-        f"{metric.words} by slice, worst first", metric.words, rows, _four(metric.name), reference=whole["estimate"]
+        f"{metric.words} by slice, worst first", metric.words, rows, _four(metric), reference=whole["estimate"]
     )
     unit = f"Rows of one {results.slices['unit']} count as one observation." if results.slices["unit"] != "row" else ""
     return section(
@@ -166,8 +169,8 @@ def _by_slice(results: Results) -> str:
     )
 
 
-def _four(metric: str) -> Callable[[float], str]:
-    digits = 3 if METRICS[metric].scale != "plain" else 4
+def _four(metric: Metric) -> Callable[[float], str]:
+    digits = 3 if metric.in_points else 4
     return lambda value: f"{value:.{digits}f}"
 
 
@@ -188,12 +191,12 @@ def _curves(results: Results) -> str:
     return section("Curves", f'<div class="curves">{"".join(figures)}</div>') if figures else ""
 
 
-def _compared(name: str, one: Mapping[str, Any]) -> str:
+def _compared(name: str, one: Mapping[str, Any], known: Mapping[str, Metric]) -> str:
     heading = compared_heading(name)
     if "slices" not in one:
         return section(heading, paragraph(f"{one['in_words']}."))
-    metric = METRICS[one["metric"]]
-    scale, digits = (1.0, 4) if metric.scale == "plain" else (100.0, 1)
+    metric = named(known, one["metric"])
+    scale, digits = (100.0, 1) if metric.in_points else (1.0, 4)
     rows = []
     for key, part in one["slices"].items():
         difference = part.get("difference")
@@ -247,17 +250,22 @@ def _change(before: float | None, now: float | None) -> str:
 
 
 def _robustness(results: Results) -> str:
-    names = [name for name in (results.metric, "log_loss", "bias") if name in METRICS]
+    shown = [
+        results.known[name] for name in dict.fromkeys((results.metric, "log_loss", "bias")) if name in results.known
+    ]
     whole = results.slices["slices"]["all"]["metrics"]
     judged = {"inputs as they are": whole, **results.robustness["perturbed"]}
     rows = [
-        [escape(how), *(number_words(name, numbers.get(name)) for name in names)] for how, numbers in judged.items()
+        [escape(how), *(number_words(metric, numbers.get(metric.name)) for metric in shown)]
+        for how, numbers in judged.items()
     ]
     noise = results.robustness["label_noise"]
     return section(
         "When inputs fail",
-        table("The model on perturbed inputs", ["inputs", *(f"#{METRICS[name].words}" for name in names)], rows),
+        table("The model on perturbed inputs", ["inputs", *(f"#{metric.words}" for metric in shown)], rows),
         paragraph(
             f"{percent(noise)} of the answers look wrong by confident learning; a jump here means mixed-up answers."
-        ),
+        )
+        if noise is not None
+        else "",
     )

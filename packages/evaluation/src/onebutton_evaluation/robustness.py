@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,8 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
-from onebutton_evaluation.influence import METRICS, sorted_rows
+from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.intervals import Interval, interval
-from onebutton_evaluation.slices import unit_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -93,12 +93,13 @@ def judge_perturbed(
         judging: how to judge.
 
     Returns:
-        For each perturbation the interval of each metric.
+        For each perturbation the interval of each metric of the predictions; predicted quantiles are not asked again.
     """
-    units = unit_values(frame, judging.unit)
+    rows, known = read_rows(frame, judging), judging.known()
+    asked = [name for name in judging.metrics if not name.startswith(("share", "pinball[", "coverage["))]
     judged: dict[str, dict[str, Interval]] = {}
     for how in perturbations:
-        rows, _ = sorted_rows(frame[judging.answer].to_numpy(), predict(perturb(inputs, how)), units)
-        found = {name: interval(rows, METRICS[name]) for name in judging.metrics if name != "share"}
+        worse = replace(rows, predictions=np.asarray(predict(perturb(inputs, how)), dtype=np.float64))
+        found = {name: interval(worse, known[name]) for name in asked}
         judged[how.name] = {name: one for name, one in found.items() if one is not None}
     return judged

@@ -12,8 +12,9 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, SliceRule
-from onebutton_evaluation.influence import METRICS, Rows, sorted_rows, take
-from onebutton_evaluation.intervals import Interval, interval
+from onebutton_evaluation.frames import read_rows
+from onebutton_evaluation.influence import Rows
+from onebutton_evaluation.intervals import Interval, interval, units_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,35 +126,6 @@ def _quantiles(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
         yield Slice(f"{column} missing", column, ~known)
 
 
-def unit_values(frame: pl.DataFrame, unit: str) -> NDArray[np.int64] | None:
-    """Number the values of the column that rows are clustered by; None where every row is independent."""
-    if not unit:
-        return None
-    return frame.select(pl.col(unit).rank("dense"))[unit].to_numpy().astype(np.int64)
-
-
-def check_rows(frame: pl.DataFrame, judging: Judging, *more: str) -> None:
-    """Refuse rows of which one could not be judged: left out, it would flatter the model.
-
-    Args:
-        frame: one row per prediction.
-        judging: names the columns that every row must have.
-        more: further such columns.
-
-    Raises:
-        InputError: a column is not there, or lacks values.
-    """
-    for name in (judging.answer, judging.prediction, *([judging.unit] if judging.unit else []), *more):
-        if name not in frame.columns:
-            message = f"nothing can be judged: {name!r} is no column; there are {', '.join(frame.columns)}"
-            raise InputError(message)
-        values = frame[name]
-        lacking = values.null_count() + (int(values.is_nan().sum()) if values.dtype.is_float() else 0)
-        if lacking:
-            message = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
-            raise InputError(message)
-
-
 def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> list[Judged]:
     """Judge every slice by every metric.
 
@@ -168,18 +140,18 @@ def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> lis
     Raises:
         InputError: a column is not there, or lacks values.
     """
-    check_rows(frame, judging)
-    rows, order = sorted_rows(
-        frame[judging.answer].to_numpy(), frame[judging.prediction].to_numpy(), unit_values(frame, judging.unit)
-    )
-    return [_judge(take(rows, one.mask[order]), one, judging) for one in slices]
+    rows = read_rows(frame, judging)
+    order = np.argsort(rows.predictions, kind="stable") if rows.predictions.ndim == 1 else np.arange(len(rows))
+    rows = rows.take(order)  # what is in order already is put into it quickly, slice after slice
+    return [_judge(rows.take(one.mask[order]), one, judging) for one in slices]
 
 
 def _judge(rows: Rows, part: Slice, judging: Judging) -> Judged:
-    units = int(np.count_nonzero(np.bincount(rows.units, minlength=1))) if judging.unit else len(rows)
+    units = units_of(None, rows.units, len(rows))
     if len(rows) < judging.minimum_rows or units < judging.minimum_units:
         return Judged(part.name, part.group, len(rows), units)
-    found = {name: interval(rows, METRICS[name]) for name in judging.metrics}
+    known = judging.known()
+    found = {name: interval(rows, known[name]) for name in judging.metrics}
     return Judged(
         part.name, part.group, len(rows), units, {name: one for name, one in found.items() if one is not None}
     )

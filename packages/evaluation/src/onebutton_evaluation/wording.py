@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from onebutton_evaluation.influence import METRICS
+from onebutton_evaluation.influence import Metric
 
 SERVICE_NUMBERS = {  # of service.json: in words, and the unit
     "p50_ms": ("median latency", "ms"),
@@ -37,16 +37,16 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def metric_label(metric: str, answer_label: str) -> str:
+def metric_label(metric: Metric, answer_label: str) -> str:
     """Name a metric for the head of a column; the share of the answer 1 is called after what it is a share of."""
-    return f"{answer_label}, %" if metric == "share" else METRICS[metric].words
+    return f"{answer_label}, %" if metric.name == "share" else metric.words
 
 
-def number_words(metric: str, number: Mapping[str, Any] | None) -> str:
+def number_words(metric: Metric, number: Mapping[str, Any] | None) -> str:
     """Write a metric with its 95 % interval, as in `0.714 (0.694 to 0.734)`; a share of answers in percent."""
     if number is None:
         return "not enough data"
-    scale, digits = (100, 1) if metric == "share" else (1, 3)
+    scale, digits = (100, 1) if metric.name.startswith("share") else (1, 3)
     ends = [number["estimate"], number["low"], number["high"]]
     estimate, low, high = ("" if end is None else f"{scale * end:.{digits}f}" for end in ends)
     return f"{estimate} ({low} to {high})" if low else estimate

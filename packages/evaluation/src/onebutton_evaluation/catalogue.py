@@ -1,0 +1,213 @@
+"""All metrics by task and name; docs/evaluation.md shows how a team adds its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.influence import (
+    Better,
+    Kind,
+    Metric,
+    Rows,
+    auc_of,
+    average_precision_of,
+    counted,
+    quantile,
+    ranked,
+    rarest_called,
+    smooth,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Task = Literal["binary", "multiclass", "regression"]
+BINARY = ("0", "1")  # classes where gates.toml names none
+OfCells = Callable[[Any, int], Any]  # a confusion matrix and a class
+Basis = Callable[[Rows, int], Any]  # which rows a number of a class stands on
+RESERVED = ("macro", "weighted")  # no class may be called so: `f1[macro]` is the mean over classes
+
+
+def _errors(rows: Rows) -> Floats:
+    return rows.predictions - rows.answers
+
+
+def _squares(rows: Rows) -> Floats:
+    centred = rows.answers - rows.answers.mean()  # else the difference of two large numbers would lose its digits
+    return np.column_stack([_errors(rows) ** 2, centred, centred**2])
+
+
+def _log_losses(rows: Rows) -> Floats:
+    tiny = float(np.finfo(np.float64).eps)  # as scikit-learn: certain and wrong costs much, but not without end
+    if rows.predictions.ndim > 1:
+        right = rows.predictions[np.arange(len(rows)), rows.codes]
+    else:
+        right = np.where(rows.answers > 0, rows.predictions, 1 - rows.predictions)
+    losses: Floats = -np.log(np.clip(right, tiny, 1.0))
+    return losses
+
+
+def _brier(rows: Rows) -> Floats:
+    """Square the distance from what happened; over several classes the sum of theirs (Brier 1950)."""
+    if rows.predictions.ndim == 1:
+        return _errors(rows) ** 2
+    happened = np.eye(len(rows.classes))[rows.codes]
+    sums: Floats = ((rows.predictions - happened) ** 2).sum(axis=1)
+    return sums
+
+
+def _of_squares(name: str, better: Better, statistics: Any, value: Any, kind: Kind) -> Metric:
+    """Make a metric of squared errors, which decides nothing: with heavy tails, which cannot be seen, no interval holds."""
+    return replace(smooth(name, better, statistics, value, kind), decides=False)
+
+
+_WORDS = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "brier": "Brier score"}
+_REGRESSION = (
+    smooth("mae", "lower", lambda rows: np.abs(_errors(rows)), kind="loss"),
+    _of_squares("rmse", "lower", lambda rows: (_errors(rows) ** 2)[:, None], lambda m: np.sqrt(m[0]), "loss"),
+    _of_squares("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2"),
+    smooth("bias", "zero", _errors),
+    quantile("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
+)
+_PROBABILITIES = (
+    replace(smooth("log_loss", "lower", _log_losses, kind="loss"), least_rows=100),
+    replace(smooth("brier", "lower", _brier, kind="loss"), least_rows=100),
+    ranked("auc", "AUC", "rank", auc_of, either=True),
+    ranked("average_precision", "average precision", "precision", average_precision_of, either=False),
+)
+_SHARE = smooth("share", "", lambda rows: rows.answers, kind="share")
+_PREDICTED = replace(smooth("bias", "zero", _errors), words="predicted minus observed share", least_rows=100)
+
+
+def _pinball(level: float) -> Metric:
+    def losses(rows: Rows) -> Floats:
+        gap = rows.answers - rows.quantiles[level]
+        return np.maximum(level * gap, (level - 1) * gap)
+
+    return replace(smooth(f"pinball[{level:g}]", "lower", losses, kind="loss"), least_rows=500)
+
+
+def _coverage(low: float, high: float) -> Metric:
+    def inside(rows: Rows) -> Floats:
+        return ((rows.quantiles[low] <= rows.answers) & (rows.answers <= rows.quantiles[high])).astype(np.float64)
+
+    return smooth(f"coverage[{low:g},{high:g}]", "", inside, kind="share")
+
+
+def _kappa(cells: Any) -> Any:
+    chance = cells.sum(axis=1) @ cells.sum(axis=0)
+    return (np.trace(cells) - chance) / (1 - chance)
+
+
+def _ratio(part: Any, whole: Any) -> Any:
+    return part / whole if whole != 0 else 0 * part  # nothing called so is no success, as in scikit-learn
+
+
+def _precision(cells: Any, code: int) -> Any:
+    return _ratio(cells[code, code], cells[:, code].sum())
+
+
+def _recall(cells: Any, code: int) -> Any:
+    return _ratio(cells[code, code], cells[code].sum())
+
+
+def _f1(cells: Any, code: int) -> Any:
+    return _ratio(2 * cells[code, code], cells[code].sum() + cells[:, code].sum())
+
+
+_PER_CLASS: tuple[tuple[str, OfCells, Kind, Basis], ...] = (
+    ("precision", _precision, "share", lambda rows, code: rows.called == code),
+    ("recall", _recall, "share", lambda rows, code: rows.codes == code),
+    ("f1", _f1, "f1", lambda rows, code: (rows.codes == code) | (rows.called == code)),
+)
+
+
+def _of_classes(classes: Sequence[str]) -> list[Metric]:
+    """Make the metrics of called classes: those of one class, and their mean."""
+    size = len(classes)
+    found = [
+        counted("accuracy", "accuracy", np.trace, "share"),
+        counted("kappa", "kappa", _kappa, "agreement", rarest_called),
+    ]
+    for name, of, kind, basis in _PER_CLASS:
+        found += [_of_class(name, of, kind, basis, (code, label)) for code, label in enumerate(classes)]
+        mean = partial(_mean, of, size)
+        found.append(counted(f"{name}[macro]", f"mean {_named(name)} of the classes", mean, "average", rarest_called))
+    return found
+
+
+def _of_class(name: str, of: OfCells, kind: Kind, basis: Basis, one: tuple[int, str]) -> Metric:
+    code, label = one
+    words = f"{_named(name)} of {label}"
+    return counted(f"{name}[{label}]", words, lambda cells: of(cells, code), kind, lambda rows: basis(rows, code))
+
+
+def _mean(of: OfCells, size: int, cells: Any) -> Any:
+    return sum(of(cells, code) for code in range(size)) / size
+
+
+def _named(name: str) -> str:
+    return "F1" if name == "f1" else name
+
+
+def _share_of(code: int, label: str) -> Metric:
+    return smooth(f"share[{label}]", "", lambda rows: rows.codes == code, kind="share")
+
+
+@cache
+def known_metrics(task: Task, classes: tuple[str, ...] = (), quantiles: tuple[float, ...] = ()) -> dict[str, Metric]:
+    """List the metrics of a task by name.
+
+    Args:
+        task: what is predicted.
+        classes: their names, in the order of their probabilities; for a binary task 0 and 1 where left out.
+        quantiles: levels that are predicted, rising.
+
+    Raises:
+        InputError: a class has a reserved name.
+    """
+    taken = [name for name in classes if name in RESERVED]
+    if taken:
+        message = f"no class can be called {taken[0]!r}: f1[{taken[0]}] is the mean over classes"
+        raise InputError(message)
+    if task == "regression":
+        spans = [(low, high) for low in quantiles for high in quantiles if low < high]
+        found = [*_REGRESSION, *map(_pinball, quantiles), *(_coverage(*span) for span in spans)]
+    elif task == "binary":
+        found = [_SHARE, *_PROBABILITIES, _PREDICTED, *_of_classes(classes or BINARY)]
+    else:
+        shares = [_share_of(code, label) for code, label in enumerate(classes)]
+        found = [*shares, *_PROBABILITIES, *_of_classes(classes)]
+    found = [replace(metric, words=_WORDS.get(metric.name, metric.words)) for metric in found]
+    return {metric.name: metric for metric in found}
+
+
+def named(known: Mapping[str, Metric], name: str) -> Metric:
+    """Find a metric by its name; of one that another `gates.toml` declared, in results of before, its name alone is known."""
+    return known.get(name) or own_metric(name, "")
+
+
+_OWN: dict[str, Metric] = {}
+
+
+def register(*metrics: Metric) -> None:
+    """Add a team's own metrics, in the stage that judges: its `gates.toml` declares their names and which side is better."""
+    _OWN.update({metric.name: metric for metric in metrics})
+
+
+def own_metric(name: str, better: Better) -> Metric:
+    """Find a team's own metric; where nothing is judged, such as behind a page, its name and the better side are enough."""
+
+    def measure(_: Rows) -> None:
+        message = f"judging.own names {name}, and no metric of that name is registered: the stage that judges does it"
+        raise InputError(message)
+
+    return _OWN.get(name) or Metric(name, name.replace("_", " "), better, "loss", measure)

@@ -1,0 +1,78 @@
+"""Take judged rows from a frame: answers and predictions of any task, and the units that they belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.catalogue import BINARY
+from onebutton_evaluation.declarations import Judging
+from onebutton_evaluation.influence import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Rows:
+    """Take the rows that are judged.
+
+    Args:
+        frame: one row per prediction.
+        judging: names the columns.
+        prediction: what the columns of predictions are called; as `judging` says where empty.
+
+    Raises:
+        InputError: a column is not there, or lacks values: a row left out would flatter the model.
+    """
+    columns, levels = judging.predicted(prediction), {} if prediction else judging.levels()
+    _check_columns(frame, [judging.answer, *columns, *([judging.unit] if judging.unit else []), *levels.values()])
+    predictions = frame.select(columns).to_numpy() if len(columns) > 1 else frame[columns[0]].to_numpy()
+    return Rows(
+        answers=_answers(frame[judging.answer], judging),
+        predictions=predictions.astype(np.float64),
+        units=unit_values(frame, judging.unit),
+        classes=judging.classes or (BINARY if judging.task == "binary" else ()),
+        threshold=judging.threshold,
+        quantiles={level: frame[column].cast(pl.Float64).to_numpy() for level, column in levels.items()},
+    )
+
+
+def _answers(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
+    """Write answers as numbers; a class by its place among the classes.
+
+    Raises:
+        InputError: an answer is none of the classes.
+    """
+    if judging.classes and not (
+        judging.task == "binary" and (answers.dtype.is_numeric() or answers.dtype == pl.Boolean)
+    ):
+        codes = dict(zip(judging.classes, range(len(judging.classes)), strict=True))
+        found = answers.cast(pl.String).replace_strict(codes, default=None, return_dtype=pl.Float64)
+        if found.null_count():
+            stranger = answers.filter(found.is_null())[0]
+            message = f"{judging.answer} {stranger!r} is none of the classes: judging.classes has {', '.join(judging.classes)}"
+            raise InputError(message)
+        return found.to_numpy()
+    return answers.cast(pl.Float64).to_numpy()
+
+
+def unit_values(frame: pl.DataFrame, unit: str) -> NDArray[np.int64] | None:
+    """Number the values of the column that rows are clustered by; None where every row is independent."""
+    if not unit:
+        return None
+    return frame.select(pl.col(unit).rank("dense") - 1)[unit].to_numpy().astype(np.int64)
+
+
+def _check_columns(frame: pl.DataFrame, columns: list[str]) -> None:
+    for name in columns:
+        if name not in frame.columns:
+            message = f"nothing can be judged: {name!r} is no column; there are {', '.join(frame.columns)}"
+            raise InputError(message)
+        values = frame[name]
+        lacking = values.null_count() + (int(values.is_nan().sum()) if values.dtype.is_float() else 0)
+        if lacking:
+            message = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
+            raise InputError(message)
