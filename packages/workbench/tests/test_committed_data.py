@@ -15,6 +15,8 @@ from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.data.storage import choose, configured, targets, transfer
 from onebutton_workbench.data.storage_rules import check
 
+pytestmark = pytest.mark.slow  # each calls DVC a dozen times
+
 DATA = "pipelines/toy/data/rows.csv"
 PLAN = """\
 stages:

@@ -121,6 +121,7 @@ def test_a_commit_is_held_to_the_files_that_it_changes(tidy: Path, shell: Shell)
     assert result("layout of code", tidy) == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["dvc.yaml", "src/trial/second.py"])
 def test_a_draft_that_cannot_be_read_stops_neither_rules_nor_status_nor_what_a_change_reaches(
     file: str, with_draft: Path, capsys: pytest.CaptureFixture[str], forget: Callable[[], None]
@@ -168,6 +169,7 @@ def test_a_pipeline_needs_no_annotations_and_its_mistakes_are_found_all_the_same
     assert 'Argument 1 to "len"' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_failing_test_of_a_draft_stops_nobody_unless_it_is_asked_for(
     tidy: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from onebutton_workbench.workspace import ROOT
 
+pytestmark = pytest.mark.slow  # each calls DVC a dozen times
+
 DEEP = "packages/shared/src/shared/deep.py"
 
 
