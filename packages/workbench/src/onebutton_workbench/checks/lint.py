@@ -82,7 +82,9 @@ CHECKS = (
     Check("mistakes in TOML", "check-toml", "the file", ("*.toml",), without=":!", changed=("*.toml",)),
     Check("spelling", "typos --format brief --force-exclude", WORD, without="--exclude", changed=ALL),
     Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, without=":!", changed=PAGES),
-    Check("keys and tokens", "betterleaks fs --config .github/betterleaks.toml --no-banner --redact", REVOKE, changed=ALL),
+    Check(
+        "keys and tokens", "betterleaks fs --config .github/betterleaks.toml --no-banner --redact", REVOKE, changed=ALL
+    ),
     Check("passwords in addresses", SECRETS, REVOKE, TEXT, changed=TEXT),
     Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA, changed=DATA),
     Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE, changed=READABLE),
