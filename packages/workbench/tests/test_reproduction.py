@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from onebutton_workbench.runs.run import (
+    busy_programs,
     call_dvc,
-    clear_notes,
     mend_locks,
     only_press,
     stage_seconds,
+    wait_for_others,
 )
 
 
@@ -46,6 +48,27 @@ def note(folder: Path, process: int) -> Path:
     holder = {"pid": process, "cmd": "dvc repro"}
     file.write_text(json.dumps({"write": {"model": holder}, "read": {"data": [holder]}}), encoding="utf-8")
     return file
+
+
+def test_only_the_living_are_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
+        gone.wait()
+    assert busy_programs(note(tmp_path, gone.pid)) == {}
+    assert busy_programs(note(tmp_path, os.getpid())) == {os.getpid(): "dvc repro"}
+    assert busy_programs(tmp_path / "none") == {}
+
+
+def test_a_press_waits_for_a_dvc_that_still_holds_files_and_says_whose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = note(tmp_path, os.getpid())
+    threading.Timer(0.7, file.unlink).start()
+    begun = time.monotonic()
+    wait_for_others(tmp_path)
+    assert time.monotonic() - begun > 0.5
+    assert (
+        capsys.readouterr().out == f"run: waits for process {os.getpid()}, which still runs stages here (dvc repro)\n"
+    )
 
 
 def test_a_press_waits_for_the_stages_of_one_whose_make_was_killed(
@@ -103,9 +126,6 @@ def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
 @pytest.mark.parametrize("half", ["", '{"write": {'])
 def test_notes_that_were_half_written_do_not_stop_the_next_press(half: str, tmp_path: Path) -> None:
     file = note(tmp_path, os.getpid())
-    clear_notes(file)
-    assert file.is_file()
     file.write_text(half, encoding="utf-8")
-    clear_notes(file)
+    wait_for_others(tmp_path)
     assert not file.is_file()
-    clear_notes(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import subprocess
 import time
@@ -118,7 +119,7 @@ def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) 
     begun = time.monotonic()
     target = [f"pipelines/{pipeline}/dvc.yaml"] if pipeline else ["--all-pipelines"]
     with only_press(ROOT) as lock:
-        clear_notes(ROOT / ".dvc/tmp/rwlock")
+        wait_for_others(ROOT)
         mend_locks(ROOT)
         with unseen(ROOT, without), kept(ROOT, without):
             for name in names if without else [pipeline]:
@@ -190,14 +191,40 @@ def only_press(root: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def clear_notes(file: Path) -> None:
-    """Take DVC's notes of who holds what away where it was killed while it wrote them: it would refuse to start."""
+def wait_for_others(root: Path) -> None:
+    """Wait for a `dvc repro` that somebody typed, or that was killed and is not gone yet: DVC would refuse to start."""
+    told: set[int] = set()
+    while busy := busy_programs(root / ".dvc/tmp/rwlock"):
+        for process in busy.keys() - told:
+            print(f"run: waits for process {process}, which still runs stages here ({busy[process]})", flush=True)
+        told |= busy.keys()
+        time.sleep(0.5)
+
+
+def busy_programs(file: Path) -> dict[int, str]:
+    """Read which living processes hold files, in DVC's notes of it: their commands by their number.
+
+    Notes of a DVC that was killed while it wrote them are taken away: it would refuse to start.
+    """
     try:
-        json.loads(file.read_text(encoding="utf-8"))
+        notes = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return
+        return {}
     except ValueError:
         file.unlink()
+        return {}
+    holders = [*notes.get("write", {}).values(), *(one for many in notes.get("read", {}).values() for one in many)]
+    return {one["pid"]: one["cmd"] for one in holders if one and _lives(one["pid"])}
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def refuse_unfinished_merge(root: Path) -> None:
