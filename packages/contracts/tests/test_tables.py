@@ -134,7 +134,9 @@ def test_a_split_becomes_two_files_and_a_key_stands_once_in_both(
         write_split(twice, contract, tmp_path)
 
 
-@pytest.mark.parametrize(("split", "words"), [("test", "must be one of fit, tune, holdout"), ("fit", "each needs some")])
+@pytest.mark.parametrize(
+    ("split", "words"), [("test", "must be one of fit, tune, holdout"), ("fit", "each needs some")]
+)
 def test_a_split_that_says_something_else_or_holds_nothing_out_is_refused(
     flights: pl.DataFrame, contract: Contract, tmp_path: Path, split: str, words: str
 ) -> None:

@@ -72,7 +72,9 @@ def test_what_means_nothing_leaves_every_fingerprint(
     assert fingerprints() == before
 
 
-@pytest.mark.parametrize(("ends", "written"), [("", True), ("raise SystemExit('params.yaml: sed: unknown key')\n", False)])
+@pytest.mark.parametrize(
+    ("ends", "written"), [("", True), ("raise SystemExit('params.yaml: sed: unknown key')\n", False)]
+)
 def test_parameters_that_the_pipeline_refuses_stop_the_stage_code_before_it_writes(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], ends: str, *, written: bool
 ) -> None:

@@ -29,7 +29,10 @@ def by_values(
     for part, values in ((FIT, fit), (TUNE, tune), (HOLDOUT, holdout)):
         for value in values:
             if value in place:
-                message = f"{column} {value} is in more than one part of the split, so the score would flatter the model"
+                message = (
+                    f"{column} {value} is in more than one part of the split, so the score would flatter the model. "
+                    "Name it in one alone, then press `make run`"
+                )
                 raise InputError(message)
             place[value] = part
     kept = rows.filter(pl.col(column).is_in(list(place)))
@@ -50,10 +53,13 @@ def by_time(
     if rows[column].null_count():
         message = f"{rows[column].null_count():,} of {rows.height:,} rows have no {column}, so nothing says if they come before"
         raise InputError(message)
-    part = pl.when(pl.col(column) >= holdout_from).then(pl.lit(HOLDOUT))
-    if tune_from is not None:
-        part = part.when(pl.col(column) >= tune_from).then(pl.lit(TUNE))
-    return rows.with_columns(part.otherwise(pl.lit(FIT)).alias(SPLIT))
+    before = (
+        pl.lit(FIT)
+        if tune_from is None
+        else pl.when(pl.col(column) >= tune_from).then(pl.lit(TUNE)).otherwise(pl.lit(FIT))
+    )
+    part = pl.when(pl.col(column) >= holdout_from).then(pl.lit(HOLDOUT)).otherwise(before)
+    return rows.with_columns(part.alias(SPLIT))
 
 
 def by_group(

@@ -151,9 +151,7 @@ def judge(source: Path, target: Path) -> bool:
     task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
     columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
     real, dummy = (
-        pl.concat(
-            read_parquet(place / file, contract.name, contract.major).select(columns) for file in judged.files
-        )
+        pl.concat(read_parquet(place / file, contract.name, contract.major).select(columns) for file in judged.files)
         for place in (source, target)
     )
     some = real.sample(min(dummy.height, real.height), seed=plan.seed)
