@@ -239,7 +239,9 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
     assert "With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server" in strict
 
     fewer = fresh / "pipelines/churn/params.yaml"
-    fewer.write_text(fewer.read_text(encoding="utf-8").replace("holdout_share: 0.3", "holdout_share: 0.2"), encoding="utf-8")
+    fewer.write_text(
+        fewer.read_text(encoding="utf-8").replace("holdout_share: 0.3", "holdout_share: 0.2"), encoding="utf-8"
+    )
     shell("make", "run", "PIPELINE=churn", folder=fresh)
     assert "114 rows were judged, the contract pins 171. If they are right, pin holdoutRows: 114" in " ".join(
         shell("make", "gates", "PIPELINE=churn", folder=fresh, status=2).split()

@@ -18,6 +18,7 @@ from onebutton_evaluation.catalogue import Task, known_metrics, own_metric
 from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
+ONNX = ".onnx"  # how the file of a model ends
 BASE_RATE, MOST_FREQUENT, MEDIAN, MEAN = "base-rate", "most-frequent", "median", "mean"
 # What a baseline may always say, by task; another one is a model, and names its file.
 CONSTANTS: dict[Task, tuple[str, ...]] = {
@@ -258,6 +259,11 @@ class Declarations:
     perturbations: tuple[Perturbation, ...] = ()
     baselines: dict[str, Text] = field(default_factory=dict)
 
+    def compared(self) -> list[str]:
+        """Name the baselines that the model is compared with; by a metric of ranks only models, as constants rank nothing."""
+        ranks = self.judging.known()[self.judging.champion].kind in {"rank", "precision"}
+        return [name for name, kind in self.baselines.items() if kind.endswith(ONNX) or not ranks]
+
 
 def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
     """Read `gates.toml`.
@@ -295,6 +301,11 @@ def _gate_faults(said: Declarations) -> list[str]:
             faults.append(f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure")
         if isinstance(gate, LimitGate | PerturbedGate) and gate.metric in shown:
             faults.append(f"gate {gate.id!r} is about {gate.metric}: {UNSURE}")
+        if isinstance(gate, NoWorseGate) and gate.than in said.baselines and gate.than not in said.compared():
+            faults.append(
+                f"gate {gate.id!r} compares with {gate.than}, which ranks nothing: "
+                f"by {said.judging.champion} a limit says as much"
+            )
     return faults
 
 
@@ -342,6 +353,6 @@ def _baseline_faults(said: Declarations) -> list[str]:
     for name, kind in said.baselines.items():
         if name in {"model", "champion", "training", said.judging.prediction} or name.startswith("by_"):
             faults.append(f"no baseline can be called {name!r}: results call something else so")
-        if kind not in constants and not kind.endswith(".onnx"):
+        if kind not in constants and not kind.endswith(ONNX):
             faults.append(f"baseline {name!r} is {kind!r}; it can be {', '.join(constants)} or an ONNX file of a model")
     return faults

@@ -25,7 +25,7 @@ from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.baselines import constant
 from onebutton_evaluation.champion import read_champion
 from onebutton_evaluation.curves import DIGITS, curves
-from onebutton_evaluation.declarations import Declarations, load_declarations
+from onebutton_evaluation.declarations import ONNX, Declarations, load_declarations
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
 from onebutton_evaluation.judgement import SLICES, Asked, judgement, write_judgement, write_text
@@ -122,7 +122,7 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
     Raises:
         InputError: one is not here, or is no model.
     """
-    beside = (kind for kind in said.baselines.values() if kind.endswith(".onnx"))
+    beside = (kind for kind in said.baselines.values() if kind.endswith(ONNX))
     found = {}
     for file in (MODEL, *map(quantile_file, said.judging.levels().values()), *beside):
         if not Path(file).is_file():

@@ -73,7 +73,7 @@ def judgement(
         both = beside(frame, champion, contract.primary_key, names)
         compared = compare(both, parts, said.judging, "champion")
         against["champion"] = {"name": champion.name, **comparison_mapping(compared)}
-    for name in said.baselines:
+    for name in said.compared():
         against[name] = {"name": name, **comparison_mapping(compare(frame, parts, said.judging, name, name))}
     rows = read_rows(frame, said.judging)
     noise = _short(label_noise(rows.answers, rows.predictions)) if said.judging.task == "binary" else None
