@@ -59,7 +59,7 @@ def test_training_sees_the_first_months_and_the_holdout_has_the_others(finished:
     assert set(known.filter(split="fit")["month"]) == set(range(1, 6))
     assert set(known.filter(split="tune")["month"]) == {6}
     assert set(held_out["month"]) == set(range(7, 13))
-    assert known["day"].max() < held_out["day"].min()
+    assert known["day"].to_numpy().max() < held_out["day"].to_numpy().min()
 
 
 def test_each_flight_of_the_test_months_and_no_other_is_scored(
