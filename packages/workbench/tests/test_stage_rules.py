@@ -247,6 +247,18 @@ stages:
 """
 
 
+def test_a_long_list_in_brackets_is_mended_on_several_lines(workspace: Path) -> None:
+    many = ", ".join(f"data/part-{number}.parquet" for number in range(12))
+    edit(workspace, PIPE, "deps: [.code/second]", f"deps: [{many}]")
+    assert mend(workspace / PIPE)
+    text = (workspace / PIPE).read_text(encoding="utf-8")
+    assert max(map(len, text.splitlines())) <= 120
+    assert text == "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    (stage,) = (one for one in read_plan(workspace / PIPE).stages if one.name == "second")
+    assert stage.deps == (".code/second", *many.split(", "))
+    assert not mend(workspace / PIPE)
+
+
 @pytest.mark.slow  # it calls DVC a dozen times
 def test_stages_of_foreach_and_matrix_are_mended_and_known_to_have_been_run(
     workspace: Path, shell: Any, forget: Callable[[], None]
