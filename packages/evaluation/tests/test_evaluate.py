@@ -20,7 +20,8 @@ from onebutton_contracts.contract import contract_of, load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import write_split
 from onebutton_contracts.validation import validate
-from onebutton_evaluation import evaluate
+from onebutton_evaluation import catalogue, evaluate
+from onebutton_evaluation.influence import smooth
 from onebutton_evaluation.splits import at_random
 from onebutton_models.conversion import to_onnx
 from onebutton_models.scoring import OnnxModel
@@ -268,6 +269,24 @@ def test_golden_examples_are_the_ends_of_every_slice(folder: Folder) -> None:
     assert {found[name].min(), found[name].max()} <= set(answers)
     assert {part for row in golden["rows"] for part in row["slices"]} == set(folder.results()["slices"]["slices"])
     assert all(set(row["input"]) == set(INPUTS) for row in golden["rows"])
+
+
+def test_a_unit_on_both_sides_of_the_split_is_told_as_a_likely_leak(binary: Folder) -> None:
+    binary.edit("gates.toml", "[judging]", '[judging]\nunit = "place"')
+    binary.run()
+    told = "600 of 600 rows of the holdout share their place with a row of training"
+    assert binary.results()["slices"]["holdout"]["likely_leaks"] == [told]
+
+
+def test_a_metric_of_the_pipelines_own_is_measured_as_any_other(
+    binary: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "_OWN", {})
+    catalogue.register(smooth("cost", "lower", lambda rows: 5 * np.abs(rows.answers - rows.predictions), kind="loss"))
+    binary.edit("gates.toml", 'metrics = ["share"', 'own = { cost = "lower" }\nmetrics = ["cost", "share"')
+    found = binary.run()
+    assert found["model"]["cost"] < found["constant"]["cost"]
+    assert binary.results()["slices"]["slices"]["all"]["metrics"]["cost"]["low"] < found["model"]["cost"]
 
 
 def test_a_champion_is_compared_with(binary: Folder) -> None:
