@@ -179,10 +179,10 @@ class NumberGate(_Gate):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class NoWorseGate(_Gate):
-    """Not worse than the champion, or than a column of a simpler model, by the declared tolerance, overall and where protected.
+    """Not worse than the champion, or than a baseline, by the declared tolerance, overall and where protected.
 
     Attributes:
-        than: `champion`, or the column of a simpler model.
+        than: `champion`, or a baseline's name.
         better: on all rows it must be better: the lower end of the difference is above 0.
         protected: slices, or groups of slices, on which it must hold as it must overall.
     """
