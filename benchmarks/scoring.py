@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PIPELINE = Path(__file__).resolve().parents[1] / "pipelines/flight_delays"
-MODEL, FEATURES = PIPELINE / "model/model.onnx", PIPELINE / "data/features.parquet"
+MODEL, FEATURES = PIPELINE / "model/model.onnx", PIPELINE / "data/holdout.parquet"
 READY = 1_000_000  # rows of the ready arrays, asked again and again
 
 

@@ -55,7 +55,7 @@ tables:
     target: delay >= 10
     modelled: {train: train, delay: delay}
 fidelity:
-  {stage: s, file: f, contract: c, target: t, inputs: [x], split: m, train: [1], test: [2]}
+  {stage: s, files: [f], contract: c, target: t, inputs: [x], split: m, train: [1], test: [2]}
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
-from onebutton_contracts.tables import read_parquet, write_parquet
+from onebutton_contracts.tables import read_parquet, write_parquet, write_split
 from onebutton_contracts.terms import Quarantine
 
 
@@ -119,3 +119,27 @@ def test_the_quarantine_of_an_earlier_run_is_emptied(flights: pl.DataFrame, leni
     assert lenient.quarantine.file.exists()
     write_parquet(many(flights, 0), file, lenient)
     assert not lenient.quarantine.file.exists()
+
+
+def test_a_split_becomes_two_files_and_a_key_stands_once_in_both(
+    flights: pl.DataFrame, contract: Contract, tmp_path: Path
+) -> None:
+    parts = flights.with_columns(split=pl.Series(["fit", "tune", "holdout"]))
+    write_split(parts, contract, tmp_path)
+    known, held_out = (read_parquet(tmp_path / f"{name}.parquet", "flights", 1) for name in ("train", "holdout"))
+    assert known["split"].to_list() == ["fit", "tune"]
+    assert pl.concat([known.drop("split"), held_out]).equals(flights)
+    twice = pl.concat([parts, parts.head(1).with_columns(split=pl.lit("holdout"))])
+    with pytest.raises(InputError, match="must name one row only"):
+        write_split(twice, contract, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"), [("test", "must be one of fit, tune, holdout"), ("fit", "each needs some")]
+)
+def test_a_split_that_says_something_else_or_holds_nothing_out_is_refused(
+    flights: pl.DataFrame, contract: Contract, tmp_path: Path, split: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        write_split(flights.with_columns(split=pl.lit(split)), contract, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -228,6 +228,14 @@ def test_a_failed_gate_is_printed_with_its_why_and_the_owner_once_and_the_status
     assert said.count("the owner") == 1
 
 
+def test_a_likely_leak_is_told_where_the_holdout_is_judged(pipeline: Pipeline) -> None:
+    pipeline.edit("slices.json", '"holdout": {', '"holdout": {"likely_leaks": ["rows share their day"],')
+    pipeline.seal()
+    result, words = pipeline.verdicts()["holdout"]
+    assert result == "passed"
+    assert words.endswith("as the contract pins them. Likely a leak: rows share their day")
+
+
 def change_model(pipeline: Pipeline) -> None:
     pipeline.write("model.onnx", "m" * 1_000_001)
 

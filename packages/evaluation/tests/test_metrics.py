@@ -12,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
-from onebutton_evaluation.metrics import calibration_curve, calibration_error, metrics, metrics_by, roc_points
+from onebutton_evaluation.catalogue import BINARY
+from onebutton_evaluation.curves import calibration_curve, roc_points
+from onebutton_evaluation.declarations import Judging
+from onebutton_evaluation.influence import Rows
+from onebutton_evaluation.metrics import calibration_error, metrics, metrics_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +24,21 @@ if TYPE_CHECKING:
 # A few probabilities come often, so that ties are common.
 PROBABILITY = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]) | st.floats(0, 1)
 JUDGED = st.lists(st.tuples(st.integers(0, 1), PROBABILITY), min_size=1, max_size=40)
+
+
+JUDGING = Judging(
+    owner="us",
+    answer="late",
+    prediction="probability",
+    metrics=("share", "auc", "log_loss", "bias"),
+    champion="auc",
+    tolerance=0.01,
+)
+
+
+def measured(answers: NDArray[Any], probabilities: NDArray[Any], bins: int) -> dict[str, float | int]:
+    rows = Rows(answers.astype(np.float64), probabilities.astype(np.float64), classes=BINARY)
+    return metrics(rows, JUDGING, bins)
 
 
 def columns(rows: list[tuple[int, float]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -37,7 +56,7 @@ def honest(seed: int, rows: int = 20_000) -> tuple[NDArray[np.int64], NDArray[np
 @given(rows=JUDGED)
 def test_the_metrics_are_those_of_their_definitions_and_of_scikit_learn(rows: list[tuple[int, float]]) -> None:
     answers, probabilities = columns(rows)
-    judged = metrics(answers, probabilities, bins=10)
+    judged = measured(answers, probabilities, bins=10)
     assert judged["rows"] == len(rows)
     assert judged["share"] == pytest.approx(sum(answers) / len(rows), abs=1e-6)
     assert judged["log_loss"] == pytest.approx(log_loss(answers, probabilities, labels=[0, 1]), abs=1e-6)
@@ -69,13 +88,13 @@ def test_the_calibration_curve_is_that_of_its_definition(rows: list[tuple[int, f
 
 def test_a_perfect_model_ranks_all_and_loses_nothing() -> None:
     answers = np.array([0, 1, 1, 0, 1])
-    judged = metrics(answers, answers.astype(np.float64), bins=2)
+    judged = measured(answers, answers.astype(np.float64), bins=2)
     assert judged == {"rows": 5, "share": 0.6, "auc": 1.0, "log_loss": 0.0, "calibration_error": 0.0}
 
 
 def test_a_model_that_is_certain_and_wrong_loses_much_but_not_without_end() -> None:
     answers = np.array([0, 1, 1, 0])
-    judged = metrics(answers, 1.0 - answers, bins=2)
+    judged = measured(answers, 1.0 - answers, bins=2)
     assert judged["auc"] == 0.0
     assert judged["calibration_error"] == 1.0
     assert 30 < judged["log_loss"] < 40
@@ -83,7 +102,7 @@ def test_a_model_that_is_certain_and_wrong_loses_much_but_not_without_end() -> N
 
 def test_always_saying_the_share_ranks_by_chance_and_is_calibrated() -> None:
     answers = np.array([1, 0, 0, 0])
-    judged = metrics(answers, np.full(4, 0.25), bins=10)
+    judged = measured(answers, np.full(4, 0.25), bins=10)
     entropy = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
     assert judged["auc"] == 0.5
     assert judged["log_loss"] == pytest.approx(entropy, abs=1e-6)
@@ -92,14 +111,14 @@ def test_always_saying_the_share_ranks_by_chance_and_is_calibrated() -> None:
 
 @pytest.mark.parametrize("answer", [0, 1])
 def test_where_one_answer_occurs_the_auc_is_left_out_and_the_rest_stays(answer: int) -> None:
-    judged = metrics(np.full(3, answer), np.array([0.2, 0.3, 0.4]), bins=2)
+    judged = measured(np.full(3, answer), np.array([0.2, 0.3, 0.4]), bins=2)
     assert set(judged) == {"rows", "share", "log_loss", "calibration_error"}
     assert judged["share"] == answer
     assert judged["calibration_error"] == pytest.approx(abs(answer - 0.3), abs=1e-6)
 
 
 def test_numbers_are_short_enough_to_read() -> None:
-    judged = metrics(*honest(1, 1000), bins=10)
+    judged = measured(*honest(1, 1000), bins=10)
     assert all(len(str(value)) <= 8 for value in judged.values())
 
 
@@ -111,7 +130,7 @@ def test_an_honest_model_lies_on_the_diagonal_within_chance(seed: int) -> None:
     for predicted, observed, rows in curve.select("predicted", "observed", "rows").iter_rows():
         chance = math.sqrt(predicted * (1 - predicted) / rows)
         assert abs(predicted - observed) < 4 * chance
-    assert metrics(answers, probabilities, bins=10)["calibration_error"] < 0.015
+    assert measured(answers, probabilities, bins=10)["calibration_error"] < 0.015
 
 
 @pytest.mark.parametrize(
@@ -119,7 +138,7 @@ def test_an_honest_model_lies_on_the_diagonal_within_chance(seed: int) -> None:
 )
 def test_a_dishonest_model_leaves_the_diagonal_though_it_ranks_as_well(bend: Any) -> None:
     answers, probabilities = honest(0)
-    true, bent = metrics(answers, probabilities, bins=10), metrics(answers, bend(probabilities), bins=10)
+    true, bent = measured(answers, probabilities, bins=10), measured(answers, bend(probabilities), bins=10)
     assert bent["auc"] == true["auc"]
     assert true["calibration_error"] < 0.015
     assert bent["calibration_error"] > 0.05
@@ -150,7 +169,7 @@ def test_few_points_of_the_roc_curve_hold_the_same_area() -> None:
     answers, probabilities = honest(0)
     curve = roc_points(answers, probabilities)
     area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
-    assert area == pytest.approx(metrics(answers, probabilities, bins=10)["auc"], abs=2e-3)
+    assert area == pytest.approx(measured(answers, probabilities, bins=10)["auc"], abs=2e-3)
 
 
 @settings(deadline=None)
@@ -177,13 +196,13 @@ SCORED = pl.DataFrame(
     [("month", ["07", "10", "12"]), ("origin", ["EWR", "LGA"]), ("weekend", ["False", "True"])],
 )
 def test_parts_are_named_by_their_values_and_sorted(column: str, parts: list[str]) -> None:
-    names = list(metrics_by(SCORED, column, "late", "probability", bins=2))
+    names = list(metrics_by(SCORED, column, JUDGING, bins=2))
     assert names == parts == sorted(names)
 
 
 def test_each_part_is_judged_by_its_own_rows() -> None:
-    by_month = metrics_by(SCORED, "month", "late", "probability", bins=2)
-    assert by_month["07"] == metrics(np.array([0, 1]), np.array([0.2, 0.4]), bins=2)
+    by_month = metrics_by(SCORED, "month", JUDGING, bins=2)
+    assert by_month["07"] == measured(np.array([0, 1]), np.array([0.2, 0.4]), bins=2)
     assert by_month["07"]["auc"] == 1.0
     assert by_month["10"]["auc"] == 0.0
     assert "auc" not in by_month["12"]
@@ -203,9 +222,9 @@ def test_the_roc_curve_is_that_of_scikit_learn(rows: list[tuple[int, float]]) ->
 def test_judging_rows_does_not_wait_for_scikit_learn() -> None:
     """Its import took longer than all the judging of a stage."""
     program = (
-        "import sys, numpy\nfrom onebutton_evaluation.metrics import metrics, roc_points\n"
-        "answers, probabilities = numpy.array([0, 1]), numpy.array([0.2, 0.3])\n"
-        "metrics(answers, probabilities, 10), roc_points(answers, probabilities)\nprint('sklearn' in sys.modules)"
+        "import sys, numpy\nfrom onebutton_evaluation import evaluate\nfrom onebutton_evaluation.curves import curves\n"
+        "from onebutton_evaluation.influence import Rows\n"
+        "curves(Rows(numpy.array([0.0, 1.0]), numpy.array([0.2, 0.3]), classes=('0', '1')), 10)\nprint('sklearn' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -16,6 +16,15 @@ def test_a_pipelines_results_are_read_from_what_dvc_left(pipeline: Path) -> None
     assert [plot.name for plot in results.plots] == ["by_month.csv", "roc.csv"]
 
 
+def test_what_a_stage_reads_of_gates_toml_is_no_parameter(pipeline: Path) -> None:
+    lock = pipeline / "dvc.lock"
+    text = lock.read_text(encoding="utf-8")
+    judged = text.replace("    params:\n", "    params:\n      gates.toml:\n        judging: {metrics: [auc]}\n")
+    assert judged != text
+    lock.write_text(judged, encoding="utf-8")
+    assert set(collect(pipeline).params) == {"train.rate", "train.leaves"}
+
+
 def test_a_plot_over_a_whole_number_becomes_curves_and_an_empty_cell_is_left_out(pipeline: Path) -> None:
     assert collect(pipeline).curves == {
         "curves/by_month.auc": [(7, 0.75), (8, 0.71)],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,22 @@ def test_what_means_nothing_leaves_every_fingerprint(
     before = fingerprints()
     MEANINGLESS[change](workspace)
     assert fingerprints() == before
+
+
+@pytest.mark.parametrize(
+    ("ends", "written"), [("", True), ("raise SystemExit('params.yaml: sed: unknown key')\n", False)]
+)
+def test_parameters_that_the_pipeline_refuses_stop_the_stage_code_before_it_writes(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], ends: str, *, written: bool
+) -> None:
+    folder = workspace / "pipelines/pipe"
+    (folder / "src/pipe/params.py").write_text(ends, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder / "src"))
+    with contextlib.suppress(SystemExit) if written else pytest.raises(SystemExit, match="1"):
+        fingerprint.main()
+    assert (folder / ".code/first").is_file() is written
+    assert ("sed: unknown key" in capfd.readouterr().err) is not written
 
 
 @pytest.mark.parametrize("change", MEANT, ids=str)

@@ -232,14 +232,16 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
     shell("git", "add", "--all", folder=fresh)
     shell("make", "lint", "types", "status", folder=fresh)
     judged = shell("make", "gates", "PIPELINE=churn", folder=fresh)
-    assert "5 of 6 gates passed; 1 needs a running server, and `make deploy` measures it." in judged
+    assert "6 of 7 gates passed; 1 needs a running server, and `make deploy` measures it." in judged
     assert "NOT RUN  latency-p95" in judged
     assert "first release: there is no champion yet" in judged
     strict = shell("make", "gates", "PIPELINE=churn", "STRICT=1", folder=fresh, status=2)
     assert "With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server" in strict
 
     fewer = fresh / "pipelines/churn/params.yaml"
-    fewer.write_text(fewer.read_text(encoding="utf-8").replace("test_share: 0.3", "test_share: 0.2"), encoding="utf-8")
+    fewer.write_text(
+        fewer.read_text(encoding="utf-8").replace("holdout_share: 0.3", "holdout_share: 0.2"), encoding="utf-8"
+    )
     shell("make", "run", "PIPELINE=churn", folder=fresh)
     assert "114 rows were judged, the contract pins 171. If they are right, pin holdoutRows: 114" in " ".join(
         shell("make", "gates", "PIPELINE=churn", folder=fresh, status=2).split()

@@ -84,6 +84,34 @@ BREACHES: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+TRAINS = "deps: [.code/second, {dep}]\n    outs: [model.onnx]"
+OF_HOLDOUT: dict[str, tuple[str, str]] = {
+    "the file": ("data/holdout.parquet", ""),
+    "a folder of that name": ("data/holdout", ""),
+    "a folder in which a stage writes it": ("data", "    outs: [data/train.parquet, data/holdout.parquet]\n"),
+    "what another stage makes of it": ("data/all", "    deps: [.code/first, data/holdout.csv]\n    outs: [data/all]\n"),
+}
+
+
+def training(root: Path, dep: str, first: str) -> None:
+    """Let the second stage train a model on a file, and the first one do something before."""
+    edit(root, PIPE, "deps: [.code/second]", TRAINS.format(dep=dep))
+    edit(root, PIPE, "    deps: [.code/first]\n", first if "deps" in first else f"    deps: [.code/first]\n{first}")
+
+
+@pytest.mark.parametrize("way", OF_HOLDOUT, ids=str)
+def test_training_that_the_holdout_reaches_is_refused(workspace: Path, way: str) -> None:
+    training(workspace, *OF_HOLDOUT[way])
+    (finding,) = check_all(workspace)
+    assert str(finding).startswith(f"OB106 {PIPE}: stage 'second' trains a model and reads the holdout")
+    assert ("through 'first'" in finding.words) == (way == "what another stage makes of it")
+
+
+def test_training_beside_the_holdout_is_no_finding(workspace: Path) -> None:
+    training(workspace, "data/train.parquet", OF_HOLDOUT["a folder in which a stage writes it"][1])
+    assert found(workspace) == []
+
+
 @pytest.mark.parametrize("breach", BREACHES, ids=str)
 def test_a_breach_is_found_with_its_id_and_place(workspace: Path, breach: str) -> None:
     plant, expected = BREACHES[breach]
@@ -217,6 +245,18 @@ stages:
     deps:
       - out/slow
 """
+
+
+def test_a_long_list_in_brackets_is_mended_on_several_lines(workspace: Path) -> None:
+    many = ", ".join(f"data/part-{number}.parquet" for number in range(12))
+    edit(workspace, PIPE, "deps: [.code/second]", f"deps: [{many}]")
+    assert mend(workspace / PIPE)
+    text = (workspace / PIPE).read_text(encoding="utf-8")
+    assert max(map(len, text.splitlines())) <= 120
+    assert text == "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    (stage,) = (one for one in read_plan(workspace / PIPE).stages if one.name == "second")
+    assert stage.deps == (".code/second", *many.split(", "))
+    assert not mend(workspace / PIPE)
 
 
 @pytest.mark.slow  # it calls DVC a dozen times

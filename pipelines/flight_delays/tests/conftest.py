@@ -11,11 +11,11 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
-from flight_delays import evaluate, features, judge, train
+from flight_delays import features, train
 from flight_delays.features import build_features
 from flight_delays.ingest import read_table, unpack
 from flight_delays.params import Params, TrainParams
@@ -24,10 +24,8 @@ from onebutton_contracts.parameters import load_parameters
 from onebutton_contracts.sources import pinned_source
 from onebutton_contracts.tables import write_parquet
 from onebutton_contracts.validation import validate
-from onebutton_evaluation import card
-
-if TYPE_CHECKING:
-    import polars as pl
+from onebutton_evaluation import card, evaluate
+from onebutton_evaluation.splits import by_values
 
 PIPELINE = Path(__file__).resolve().parents[1]
 ROOT = PIPELINE.parents[1]
@@ -79,9 +77,16 @@ def year(flights: pl.DataFrame, weather: pl.DataFrame, params: Params, contracts
 
 
 @pytest.fixture(scope="session")
-def rows(year: pl.DataFrame) -> pl.DataFrame:
-    """The features of every twentieth flight: some 1,400 a month."""
-    return year.gather_every(20)
+def rows(year: pl.DataFrame, params: Params) -> pl.DataFrame:
+    """The features of every twentieth flight of the training months, as training reads them: some 1,400 a month."""
+    months = params.train
+    return by_values(year.gather_every(20), "month", fit=months.fit_months, tune=months.tune_months, holdout=())
+
+
+@pytest.fixture(scope="session")
+def later(year: pl.DataFrame, params: Params) -> pl.DataFrame:
+    """Every second flight of the test months: 83,334 rows that training never saw."""
+    return year.filter(pl.col("month").is_in(params.evaluate.test_months)).gather_every(2)
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +103,7 @@ def finished(flights: pl.DataFrame, weather: pl.DataFrame, tmp_path_factory: pyt
         settings, lines = re.subn(rf"^( *{key}:) *\S+", rf"\1 {instead}", settings, flags=re.MULTILINE)
         assert lines == 1
     (folder / "params.yaml").write_text(settings, encoding="utf-8")
-    for name in ("gates.toml", "card.toml"):
+    for name in ("gates.toml", "card.toml", "dvc.yaml"):
         shutil.copy(PIPELINE / name, folder)
     some = dataclasses.replace(contract_of("flights"), minimum_rows=1, freshness=None)
     write_parquet(flights.gather_every(40), folder / "data" / "raw" / "flights.parquet", some)
@@ -107,7 +112,6 @@ def finished(flights: pl.DataFrame, weather: pl.DataFrame, tmp_path_factory: pyt
         features.main()
         train.main()
         evaluate.main()
-        judge.main()
         card.main()
     return folder
 

@@ -39,21 +39,6 @@ def test_the_parameters_of_the_pipeline_are_as_they_must_be(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("line", "instead", "month"),
-    [
-        ("tune_months: [6]", "tune_months: [5]", "5"),
-        ("tune_months: [6]", "tune_months: [6, 7]", "7"),
-        ("test_months: [7, 8", "test_months: [1, 2, 8", "1, 2"),
-        ("fit_months: [1, 2", "fit_months: [1, 1", "1"),
-    ],
-    ids=["fit and tune", "tune and test", "fit and test", "twice in one"],
-)
-def test_a_month_in_two_places_is_refused(said: str, line: str, instead: str, month: str) -> None:
-    assert line in said
-    assert f"month {month} is in more than one of train.fit_months" in refusal(said.replace(line, instead))
-
-
-@pytest.mark.parametrize(
     ("key", "instead", "fault"),
     [
         ("test_months", "test_months: [13]", "evaluate.test_months.0: input should be less than or equal to 12"),

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from flight_delays.features import CATEGORIES, NUMBERS, WEATHER
 from flight_delays.params import TrainParams
-from flight_delays.train import Tuning, boosted_trees, encode, model_inputs, months, ship, train, train_baseline, tune
+from flight_delays.train import Tuning, boosted_trees, encode, model_inputs, ship, train, train_baseline, tune
 from onebutton_contracts.errors import InputError
 from onebutton_models import conversion
 from onebutton_models.conversion import ConversionError, prove_equal, to_onnx
@@ -23,13 +23,11 @@ from onebutton_models.scoring import OnnxModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-KNOWN, TEST = list(range(1, 7)), list(range(7, 13))
-
 
 def trained(rows: pl.DataFrame, quick: TrainParams) -> tuple[bytes, bytes]:
     """Go the whole way to both files."""
     pipeline = train(rows, tune(rows, quick), quick)
-    return ship(pipeline, rows, quick), ship(train_baseline(rows, quick), rows, quick)
+    return ship(pipeline, rows, quick), ship(train_baseline(rows), rows, quick)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +76,7 @@ def test_tuning_stops_when_more_trees_no_longer_help(tuning: Tuning, rows: pl.Da
 def test_the_loss_of_tuning_is_that_of_the_months_kept_for_it(
     rows: pl.DataFrame, tuning: Tuning, quick: TrainParams
 ) -> None:
-    fit, check = months(rows, quick.fit_months), months(rows, quick.tune_months)
+    fit, check = rows.filter(pl.col("month") < 6), rows.filter(month=6)
     estimator = boosted_trees(quick, tuning.num_leaves, tuning.trees)
     pipeline = Pipeline([("columns", encode()), ("trees", estimator)]).fit(model_inputs(fit), fit["late"].to_numpy())
     loss = log_loss(check["late"].to_numpy(), pipeline.predict_proba(model_inputs(check)))
@@ -108,19 +106,6 @@ def test_another_seed_gives_another_model(
     assert ship(train(rows, tuning, another), rows, quick) != models[0]
 
 
-def test_what_happens_in_the_test_months_changes_no_byte_of_the_models(
-    rows: pl.DataFrame, models: tuple[bytes, bytes], quick: TrainParams
-) -> None:
-    later = pl.col("month").is_in(TEST)
-    otherwise = rows.with_columns(
-        pl.when(later).then(1 - pl.col("late")).otherwise("late").alias("late"),
-        pl.when(later).then(pl.lit("XXX")).otherwise("dest").alias("dest"),
-        pl.when(later).then(pl.col(WEATHER) + 100).otherwise(pl.col(WEATHER)),
-    )
-    assert not otherwise.equals(rows)
-    assert trained(otherwise, quick) == models
-
-
 def test_what_happens_in_the_training_months_does_change_them(
     rows: pl.DataFrame, models: tuple[bytes, bytes], quick: TrainParams
 ) -> None:
@@ -132,8 +117,8 @@ def test_what_happens_in_the_training_months_does_change_them(
 # --- scoring what training never saw
 
 
-def test_an_unseen_airport_is_scored_instead_of_refused(rows: pl.DataFrame, models: tuple[bytes, bytes]) -> None:
-    new = rows.filter(pl.col("month").is_in(TEST)).with_columns(dest=pl.lit("XNA2"), carrier=pl.lit("ZZ"))
+def test_an_unseen_airport_is_scored_instead_of_refused(later: pl.DataFrame, models: tuple[bytes, bytes]) -> None:
+    new = later.with_columns(dest=pl.lit("XNA2"), carrier=pl.lit("ZZ"))
     for model in models:
         answers = probabilities(model, new)
         assert np.isfinite(answers).all()
@@ -160,9 +145,9 @@ def test_onnx_answers_as_scikit_learn_does_where_airports_are_new_and_weather_is
 
 
 @pytest.fixture(scope="module")
-def later_flights(year: pl.DataFrame) -> pl.DataFrame:
-    """Every second flight of the test months: 83,334 rows that training never saw."""
-    return model_inputs(months(year, TEST).gather_every(2))
+def later_flights(later: pl.DataFrame) -> pl.DataFrame:
+    """What the model sees of them."""
+    return model_inputs(later)
 
 
 def test_no_real_flight_changes_sides_when_thresholds_become_float32(
@@ -194,21 +179,19 @@ def test_a_tolerance_of_nothing_ships_nothing(trees: Pipeline, rows: pl.DataFram
 
 
 def test_trees_behind_a_scaler_do_not_ship(rows: pl.DataFrame, tuning: Tuning, quick: TrainParams) -> None:
-    known = months(rows, KNOWN)
     estimator = boosted_trees(quick, tuning.num_leaves, tuning.trees)
     scaled = Pipeline([("columns", encode()), ("scale", StandardScaler()), ("trees", estimator)])
     with pytest.raises(InputError, match="scale nothing that goes into trees"):
-        ship(scaled.fit(model_inputs(known), known["late"].to_numpy()), rows, quick)
+        ship(scaled.fit(model_inputs(rows), rows["late"].to_numpy()), rows, quick)
 
 
 def test_an_estimator_that_onnx_does_not_know_does_not_ship(rows: pl.DataFrame, quick: TrainParams) -> None:
     from sklearn.ensemble import VotingClassifier
 
-    known = months(rows, KNOWN)
     voting: Any = VotingClassifier([("trees", boosted_trees(quick, 15, 3))])
     pipeline = Pipeline([("columns", encode()), ("vote", voting)])
     with pytest.raises(InputError, match="step 'vote': VotingClassifier cannot become ONNX"):
-        ship(pipeline.fit(model_inputs(known), known["late"].to_numpy()), rows, quick)
+        ship(pipeline.fit(model_inputs(rows), rows["late"].to_numpy()), rows, quick)
 
 
 def test_the_stage_writes_both_models_and_what_tuning_saw(finished: Path) -> None:

@@ -10,7 +10,7 @@ class InputError(Exception):
     """An input is not what it must be. The message says what is wrong, where, and what mends it."""
 
 
-def run_stage(main: Callable[[], None]) -> None:
+def run_stage(main: Callable[[], object]) -> None:
     """Run a stage's `main`; end the program with the message alone, and status 1, when an input is wrong.
 
     Args:

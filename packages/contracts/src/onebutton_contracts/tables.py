@@ -6,16 +6,18 @@ The file's own metadata carry the contract's name and version, so a reader knows
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.terms import Contract
+from onebutton_contracts.terms import Column, Contract
 from onebutton_contracts.validation import split
 
 NAME_KEY, VERSION_KEY = "onebutton.contract", "onebutton.contract.version"
+SPLIT, HOLDOUT = "split", "holdout"  # the column that says where a row belongs, and the rows that training never sees
 
 
 def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: datetime | None = None) -> None:
@@ -32,6 +34,36 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: date
     Raises:
         InputError: the rows break the contract; nothing was written.
     """
+    _write(_kept(frame, contract, now), path, contract)
+
+
+def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("data")) -> None:
+    """Write `train.parquet`, whose column `split` says fit or tune, and `holdout.parquet`, which training never sees.
+
+    The contract is held on all rows together, so that a key stands once in both files.
+
+    Args:
+        frame: the rows, with the contract's columns and `split`: fit, tune or holdout.
+        contract: what the rows must be; of `split` it says nothing.
+        folder: where both files go.
+
+    Raises:
+        InputError: the rows break the contract, or one of the files would be empty; nothing was written.
+    """
+    where = Column(SPLIT, "string", required=True, allowed=("fit", "tune", HOLDOUT))
+    with_split = replace(contract, columns=(*contract.columns, where))
+    good = _kept(frame, with_split)
+    held_out = good.filter(pl.col(SPLIT) == HOLDOUT).drop(SPLIT)
+    known = good.filter(pl.col(SPLIT) != HOLDOUT)
+    if held_out.is_empty() or known.is_empty():
+        message = f"{contract.name}: {known.height:,} rows to train on and {held_out.height:,} in the holdout; each needs some"
+        raise InputError(message)
+    _write(known, folder / "train.parquet", with_split)
+    _write(held_out, folder / f"{HOLDOUT}.parquet", contract)
+
+
+def _kept(frame: pl.DataFrame, contract: Contract, now: datetime | None = None) -> pl.DataFrame:
+    """Hold rows to their contract, and put those that go to its quarantine there; return the others."""
     good, bad = split(frame, contract, now)
     if contract.quarantine:
         if bad is None:
@@ -39,7 +71,7 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: date
         else:
             _write(bad, contract.quarantine.file, contract)
             print(f"{contract.name}: {bad.height:,} rows break the contract and went to {contract.quarantine.file}")
-    _write(good.select(contract.column_names), path, contract)
+    return good.select(contract.column_names)
 
 
 def _write(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
@@ -53,12 +85,12 @@ def _write(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
         draft.unlink(missing_ok=True)
 
 
-def scan_parquet(path: Path, name: str, major: int) -> pl.LazyFrame:
+def scan_parquet(path: Path, name: str = "", major: int = 0) -> pl.LazyFrame:
     """Read a table lazily, after a look at what it says it is.
 
     Args:
-        path: a file that `write_parquet` wrote.
-        name: of the contract that the reader was written for.
+        path: a file that `write_parquet` or `write_split` wrote.
+        name: of the contract that the reader was written for; left out where a reader takes the table of any.
         major: the major version of that contract.
 
     Raises:
@@ -66,7 +98,7 @@ def scan_parquet(path: Path, name: str, major: int) -> pl.LazyFrame:
     """
     try:
         facts = pl.read_parquet_metadata(path)
-        if facts.get(NAME_KEY) == name and facts.get(VERSION_KEY, "").split(".")[0] == str(major):
+        if not name or (facts.get(NAME_KEY) == name and facts.get(VERSION_KEY, "").split(".")[0] == str(major)):
             return pl.scan_parquet(path)
     except FileNotFoundError:
         message = f"{path} is not here. `make run` makes it"
@@ -82,6 +114,6 @@ def scan_parquet(path: Path, name: str, major: int) -> pl.LazyFrame:
     raise InputError(message)
 
 
-def read_parquet(path: Path, name: str, major: int) -> pl.DataFrame:
+def read_parquet(path: Path, name: str = "", major: int = 0) -> pl.DataFrame:
     """Read a table whole; see `scan_parquet`."""
     return scan_parquet(path, name, major).collect()

@@ -100,7 +100,9 @@ def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
         return Finding("failed", f"{words}. {right}")
     if judged["digest"] != pinned["holdoutSha256"]:
         return Finding("failed", f"as many rows as the contract pins, but other keys or answers. {right}")
-    return Finding("passed", f"{judged['rows']:,} rows, keys and answers as the contract pins them")
+    words = f"{judged['rows']:,} rows, keys and answers as the contract pins them"
+    leaks = judged.get("likely_leaks", [])
+    return Finding("passed", f"{words}. Likely a leak: {'; '.join(leaks)}" if leaks else words)
 
 
 def _limit(gate: LimitGate, evidence: Evidence) -> Finding:

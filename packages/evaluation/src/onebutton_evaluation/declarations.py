@@ -18,6 +18,14 @@ from onebutton_evaluation.catalogue import Task, known_metrics, own_metric
 from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
+ONNX = ".onnx"  # how the file of a model ends
+BASE_RATE, MOST_FREQUENT, MEDIAN, MEAN = "base-rate", "most-frequent", "median", "mean"
+# What a baseline may always say, by task; another one is a model, and names its file.
+CONSTANTS: dict[Task, tuple[str, ...]] = {
+    "binary": (BASE_RATE, MOST_FREQUENT),
+    "multiclass": (BASE_RATE, MOST_FREQUENT),
+    "regression": (MEDIAN, MEAN),
+}
 UNSURE = (
     "its interval does not hold where a few errors are far larger than the others, so nothing may rest on it; take mae"
 )
@@ -171,10 +179,10 @@ class NumberGate(_Gate):
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class NoWorseGate(_Gate):
-    """Not worse than the champion, or than a column of a simpler model, by the declared tolerance, overall and where protected.
+    """Not worse than the champion, or than a baseline, by the declared tolerance, overall and where protected.
 
     Attributes:
-        than: `champion`, or the column of a simpler model.
+        than: `champion`, or a baseline's name.
         better: on all rows it must be better: the lower end of the difference is above 0.
         protected: slices, or groups of slices, on which it must hold as it must overall.
     """
@@ -239,12 +247,22 @@ Gate = Annotated[
 
 @dataclass(frozen=True, config=STRICT)
 class Declarations:
-    """The whole of `gates.toml`."""
+    """The whole of `gates.toml`.
+
+    Attributes:
+        baselines: simpler answers to every row of the holdout, by name: what they always say, or the ONNX file of a model.
+    """
 
     judging: Judging
     gates: Annotated[tuple[Gate, ...], Field(min_length=1)]
     slices: tuple[SliceRule, ...] = ()
     perturbations: tuple[Perturbation, ...] = ()
+    baselines: dict[str, Text] = field(default_factory=dict)
+
+    def compared(self) -> list[str]:
+        """Name the baselines that the model is compared with; by a metric of ranks only models, as constants rank nothing."""
+        ranks = self.judging.known()[self.judging.champion].kind in {"rank", "precision"}
+        return [name for name, kind in self.baselines.items() if kind.endswith(ONNX) or not ranks]
 
 
 def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
@@ -261,7 +279,7 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
         )
         raise InputError(message) from None
     unread = _class_faults(said.judging) or _metric_faults(said.judging)
-    faults = [*unread, *([] if unread else _gate_faults(said)), *_slice_faults(said)]
+    faults = [*unread, *([] if unread else _gate_faults(said)), *_slice_faults(said), *_baseline_faults(said)]
     if faults:
         message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"
         raise InputError(message)
@@ -283,6 +301,11 @@ def _gate_faults(said: Declarations) -> list[str]:
             faults.append(f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure")
         if isinstance(gate, LimitGate | PerturbedGate) and gate.metric in shown:
             faults.append(f"gate {gate.id!r} is about {gate.metric}: {UNSURE}")
+        if isinstance(gate, NoWorseGate) and gate.than in said.baselines and gate.than not in said.compared():
+            faults.append(
+                f"gate {gate.id!r} compares with {gate.than}, which ranks nothing: "
+                f"by {said.judging.champion} a limit says as much"
+            )
     return faults
 
 
@@ -322,4 +345,14 @@ def _slice_faults(said: Declarations) -> list[str]:
             faults.append(f"slices {number}: where and name belong together")
         elif rule.quantiles and len(rule.by) != 1:
             faults.append(f"slices {number}: quantiles cut one column")
+    return faults
+
+
+def _baseline_faults(said: Declarations) -> list[str]:
+    constants, faults = CONSTANTS[said.judging.task], []
+    for name, kind in said.baselines.items():
+        if name in {"model", "champion", "training", said.judging.prediction} or name.startswith("by_"):
+            faults.append(f"no baseline can be called {name!r}: results call something else so")
+        if kind not in constants and not kind.endswith(ONNX):
+            faults.append(f"baseline {name!r} is {kind!r}; it can be {', '.join(constants)} or an ONNX file of a model")
     return faults

@@ -31,7 +31,7 @@ def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Ro
     _check_columns(frame, [judging.answer, *columns, *([judging.unit] if judging.unit else []), *levels.values()])
     predictions = frame.select(columns).to_numpy() if len(columns) > 1 else frame[columns[0]].to_numpy()
     return Rows(
-        answers=_answers(frame[judging.answer], judging),
+        answers=answer_values(frame[judging.answer], judging),
         predictions=predictions.astype(np.float64),
         units=unit_values(frame, judging.unit),
         classes=judging.classes or (BINARY if judging.task == "binary" else ()),
@@ -40,7 +40,7 @@ def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Ro
     )
 
 
-def _answers(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
+def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
     """Write answers as numbers; a class by its place among the classes.
 
     Raises:

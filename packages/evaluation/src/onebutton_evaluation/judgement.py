@@ -1,4 +1,4 @@
-"""Write a pipeline's results as files: slices, comparisons and robustness with their intervals. The work of a stage `judge`.
+"""Lay out a pipeline's results as files: slices, comparisons and robustness with their intervals.
 
 Each file is nested mappings of names to numbers and texts; gates, card and report read these files alone.
 """
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.champion import Champion, beside, read_champion
+from onebutton_evaluation.champion import Champion, beside
 from onebutton_evaluation.comparison import Comparison, compare, detectable, in_words
-from onebutton_evaluation.declarations import Declarations, NoWorseGate, load_declarations
+from onebutton_evaluation.curves import DIGITS
+from onebutton_evaluation.declarations import Declarations
 from onebutton_evaluation.frames import read_rows
-from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.intervals import LEVEL, Interval
-from onebutton_evaluation.metrics import DIGITS
 from onebutton_evaluation.robustness import judge_perturbed, label_noise
 from onebutton_evaluation.slices import Judged, find_slices, judge
 
@@ -47,29 +46,6 @@ class Asked:
     predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
 
 
-def judge_model(frame: pl.DataFrame, model: Asked, contract: Contract) -> None:
-    """Do the work of a stage `judge`: write slices, comparison, robustness, and the golden examples that a release carries.
-
-    What to judge by is read from `gates.toml`, the model in service from `champion/`.
-
-    Args:
-        frame: one row per prediction, with all columns that slices and `judging` name.
-        model: that made the predictions.
-        contract: of the predictions; its primary key names a row.
-
-    Raises:
-        InputError: `gates.toml` or the champion cannot be read, or does not fit these rows; nothing was written.
-    """
-    said = load_declarations()
-    files = judgement(frame, said, contract, model, read_champion(Path("champion")))
-    answers = {name: frame[name].to_numpy() for name in said.judging.predicted()}
-    golden = golden_text(golden_examples(model.inputs, find_slices(frame, said.slices), answers))
-    write_judgement(files)
-    file = Path("model") / GOLDEN
-    file.parent.mkdir(exist_ok=True)
-    write_text(file, golden)
-
-
 def judgement(
     frame: pl.DataFrame,
     said: Declarations,
@@ -84,8 +60,7 @@ def judgement(
         said: the declarations.
         contract: of the predictions; its primary key names a row.
         model: to ask again.
-        champion: the model in service; None at the first release. Beside it the model is compared with every column that a gate
-            `no-worse` names.
+        champion: the model in service; None at the first release. Beside it the model is compared with every declared baseline.
 
     Returns:
         The content of each file, by its name.
@@ -98,7 +73,7 @@ def judgement(
         both = beside(frame, champion, contract.primary_key, names)
         compared = compare(both, parts, said.judging, "champion")
         against["champion"] = {"name": champion.name, **comparison_mapping(compared)}
-    for name in columns_compared(said):
+    for name in said.compared():
         against[name] = {"name": name, **comparison_mapping(compare(frame, parts, said.judging, name, name))}
     rows = read_rows(frame, said.judging)
     noise = _short(label_noise(rows.answers, rows.predictions)) if said.judging.task == "binary" else None
@@ -120,12 +95,6 @@ def judgement(
             },
         },
     }
-
-
-def columns_compared(said: Declarations) -> list[str]:
-    """List the columns of simpler models' predictions that gates compare the model with."""
-    than = (gate.than for gate in said.gates if isinstance(gate, NoWorseGate))
-    return [name for name in dict.fromkeys(than) if name != "champion"]
 
 
 def slice_mapping(judged: Judged) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_
 from onebutton_evaluation.verdicts import Verdict
 
 INDEX = "index.html"
+DRAWN = ("roc", "calibration")  # the plots that a page shows
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Results:
         draft: whether it is still being tried out.
         metric: by which models are compared.
         known: the metrics of its task, by name.
-        curves: for each CSV file of `plots/` its columns.
+        curves: the columns of each plot that the page shows.
         has_card: whether there is a model card to link to.
     """
 
@@ -89,7 +90,7 @@ def read_results(folder: Path, around: Around) -> Results:
         slices=read_json(folder / SLICES),
         comparison=read_json(folder / COMPARISON),
         robustness=read_json(folder / ROBUSTNESS),
-        curves={file.stem: _columns(file) for file in sorted(plots.glob("*.csv"))},
+        curves={name: _columns(plots / f"{name}.csv") for name in DRAWN if (plots / f"{name}.csv").is_file()},
         has_card=(folder / "card.html").is_file(),
         around=around,
     )

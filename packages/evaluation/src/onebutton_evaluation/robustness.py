@@ -13,6 +13,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.intervals import Interval, interval
+from onebutton_evaluation.metrics import OF_QUANTILES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -96,7 +97,7 @@ def judge_perturbed(
         For each perturbation the interval of each metric of the predictions; predicted quantiles are not asked again.
     """
     rows, known = read_rows(frame, judging), judging.known()
-    asked = [name for name in judging.metrics if not name.startswith(("share", "pinball[", "coverage["))]
+    asked = [name for name in judging.metrics if not name.startswith(("share", *OF_QUANTILES))]
     judged: dict[str, dict[str, Interval]] = {}
     for how in perturbations:
         worse = replace(rows, predictions=np.asarray(predict(perturb(inputs, how)), dtype=np.float64))

@@ -13,6 +13,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_tracking.plan import as_run, is_filled_in, prefix_of
 
 FINGERPRINTS = ".code/"
+GATES = "gates.toml"
 CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 
@@ -226,9 +227,11 @@ def _kept_in_git(stage: dict[str, Any]) -> list[str]:
 
 
 def _params(stage: dict[str, Any]) -> dict[str, Any]:
+    """Read the parameters that a stage used; what it read of `gates.toml` is how it is judged, and nothing to turn."""
     merged: dict[str, Any] = {}
-    for values in stage.get("params", {}).values():
-        merged |= flatten(values)
+    for file, values in stage.get("params", {}).items():
+        if file != GATES:
+            merged |= flatten(values)
     return merged
 
 

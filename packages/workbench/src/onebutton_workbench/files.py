@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+
+WIDTH = 120  # of a line of YAML that is written
+FLOW_LIST = re.compile(r" *[\w-]+: \[")
+TOGETHER = ":\0"  # for a colon and its space, so that no line ends between a key and its value
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -62,7 +67,18 @@ def edit_yaml(text: str, change: Callable[[Any], Any]) -> str:
     change(content)
     stream = io.StringIO()
     yaml.dump(content, stream)
-    return stream.getvalue()
+    return "".join(_wrapped(line) for line in stream.getvalue().splitlines(keepends=True))
+
+
+def _wrapped(line: str) -> str:
+    """Write a long list in brackets on several lines: ruamel would break it inside of an entry, and leave spaces at the ends."""
+    begins = FLOW_LIST.match(line)
+    if not begins or len(line) <= WIDTH or "#" in line:
+        return line
+    whole = line.rstrip().replace(": ", TOGETHER)
+    below = " " * begins.end()
+    lines = textwrap.wrap(whole, WIDTH, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(TOGETHER, ": ") + "\n"
 
 
 def read_texts(folder: Path, files: Iterable[str]) -> dict[str, str]:

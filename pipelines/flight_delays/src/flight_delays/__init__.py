@@ -1,1 +1,1 @@
-"""Will this flight arrive 15 minutes late or more? One module per stage of `dvc.yaml`."""
+"""Will this flight arrive 15 minutes late or more? A module for each stage of its own in `dvc.yaml`."""

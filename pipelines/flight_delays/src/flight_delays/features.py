@@ -12,7 +12,8 @@ import polars as pl
 from flight_delays.params import FeatureParams, load
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
-from onebutton_contracts.tables import scan_parquet, write_parquet
+from onebutton_contracts.tables import scan_parquet, write_split
+from onebutton_evaluation.splits import by_values
 
 LOCAL_TIME = "America/New_York"
 CATEGORIES = ("carrier", "origin", "dest")
@@ -39,6 +40,7 @@ def build_features(flights: pl.LazyFrame, weather: pl.LazyFrame, params: Feature
         "flight",
         "month",
         pl.col("time_hour").alias("scheduled_hour"),
+        pl.col("time_hour").dt.convert_time_zone(LOCAL_TIME).dt.date().alias("day"),
         pl.col("distance").cast(pl.Float64),
         pl.col("time_hour").dt.convert_time_zone(LOCAL_TIME).dt.weekday().cast(pl.Float64).alias("weekday"),
         minute_of_day("sched_dep_time").alias("departure_minute"),
@@ -68,13 +70,15 @@ def minute_of_day(column: str) -> pl.Expr:
 
 
 def main() -> None:
-    """Write `data/features.parquet`, its rows in the order of the primary key."""
-    contract = load_contract(Path("contracts/features.odcs.yaml"))
+    """Write the flights of the training months and those of the test months, in the order of the primary key."""
+    contract, params = load_contract(Path("contracts/features.odcs.yaml")), load()
     flights, weather = (
         scan_parquet(Path(f"data/raw/{name}.parquet"), name, major=1) for name in ("flights", "weather")
     )
-    features = build_features(flights, weather, load().features).select(contract.column_names)
-    write_parquet(features.sort(contract.primary_key).collect(), Path("data/features.parquet"), contract)
+    features = build_features(flights, weather, params.features).select(contract.column_names)
+    rows = features.sort(contract.primary_key).collect()
+    fit, tune, test = params.train.fit_months, params.train.tune_months, params.evaluate.test_months
+    write_split(by_values(rows, "month", fit=fit, tune=tune, holdout=test), contract)
 
 
 if __name__ == "__main__":

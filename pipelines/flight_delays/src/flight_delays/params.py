@@ -1,11 +1,7 @@
-"""The parameters of every stage, as `params.yaml` must hold them.
-
-Run as a program, it checks the file: the stage `params` of `dvc.yaml` does so whenever a value in it changed.
-"""
+"""The parameters of every stage, as `params.yaml` must hold them. The stage `code` runs this module, which checks the file."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -49,7 +45,7 @@ class TrainParams:
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluateParams:
-    """How the model is judged; see the comments in `params.yaml`."""
+    """Which months judge the model, and how; see the comments in `params.yaml`."""
 
     test_months: Months
     calibration_bins: PositiveInt
@@ -73,10 +69,10 @@ class Params:
 
 
 def load() -> Params:
-    """Read `params.yaml`, and refuse months that would let the model see its own examination.
+    """Read `params.yaml`.
 
     Raises:
-        InputError: a key is unknown or missing, a type is wrong, a month is used twice, or no weather is young enough.
+        InputError: a key is unknown or missing, a type is wrong, or no weather is young enough.
     """
     params = load_parameters(Params)
     if params.features.weather_too_old_hours < params.features.weather_age_hours:
@@ -85,22 +81,8 @@ def load() -> Params:
             "Mend the file, then press `make run`"
         )
         raise InputError(message)
-    months = params.train.fit_months + params.train.tune_months + params.evaluate.test_months
-    twice = sorted({month for month in months if months.count(month) > 1})
-    if twice:
-        message = (
-            f"params.yaml: month {', '.join(map(str, twice))} is in more than one of train.fit_months, train.tune_months and "
-            "evaluate.test_months, so the score would flatter the model. Mend the file, then press `make run`"
-        )
-        raise InputError(message)
     return params
 
 
-def main() -> None:
-    """Check the file, and say so where the first stage looks for it."""
-    load()
-    Path(".code/params-checked").write_text("params.yaml is as params.py wants it\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(load)

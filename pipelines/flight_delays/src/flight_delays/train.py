@@ -1,7 +1,7 @@
 """Train the model and its baseline, and convert both to ONNX.
 
 Trees are grown on the first months and checked on the month after them; with the number of leaves and trees found there,
-the model is trained again on all of these months. The test months are not read here.
+the model is trained again on all of these months. The test months are in another file, which is not read here.
 """
 
 from __future__ import annotations
@@ -43,16 +43,11 @@ def model_inputs(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(*CATEGORIES, pl.col(*NUMBERS).cast(pl.Float32))
 
 
-def months(rows: pl.DataFrame, wanted: list[int]) -> pl.DataFrame:
-    """Keep the rows of some months."""
-    return rows.filter(pl.col("month").is_in(wanted))
-
-
 def tune(rows: pl.DataFrame, params: TrainParams) -> Tuning:
     """Try each number of leaves, stop each when more trees no longer help, and take the best."""
     import lightgbm
 
-    fit, check = months(rows, params.fit_months), months(rows, params.tune_months)
+    fit, check = rows.filter(split="fit"), rows.filter(split="tune")
     encoder = encode().fit(model_inputs(fit))
     inputs, check_inputs = encoder.transform(model_inputs(fit)), encoder.transform(model_inputs(check))
     found = []
@@ -71,19 +66,18 @@ def tune(rows: pl.DataFrame, params: TrainParams) -> Tuning:
 
 
 def train(rows: pl.DataFrame, tuning: Tuning, params: TrainParams) -> Pipeline:
-    """Train on all months but those of the test, with what tuning chose.
+    """Train on the tuning months too, with what tuning chose.
 
     Returns:
         A fitted pipeline that takes frames with the columns of `model_inputs`.
     """
     from sklearn.pipeline import Pipeline
 
-    known = months(rows, params.fit_months + params.tune_months)
     pipeline = Pipeline([("columns", encode()), ("trees", boosted_trees(params, tuning.num_leaves, tuning.trees))])
-    return pipeline.fit(model_inputs(known), known["late"].to_numpy())
+    return pipeline.fit(model_inputs(rows), rows["late"].to_numpy())
 
 
-def train_baseline(rows: pl.DataFrame, params: TrainParams) -> Pipeline:
+def train_baseline(rows: pl.DataFrame) -> Pipeline:
     """Train a logistic regression on the same months: what the trees must beat to be worth their trouble."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -94,9 +88,8 @@ def train_baseline(rows: pl.DataFrame, params: TrainParams) -> Pipeline:
     numbers = Pipeline([("fill", SimpleImputer()), ("scale", StandardScaler())])
     categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = ColumnTransformer([("categories", categories, list(CATEGORIES)), ("numbers", numbers, list(NUMBERS))])
-    known = months(rows, params.fit_months + params.tune_months)
     pipeline = Pipeline([("columns", columns), ("line", LogisticRegression(solver="newton-cholesky"))])
-    return pipeline.fit(model_inputs(known), known["late"].to_numpy())
+    return pipeline.fit(model_inputs(rows), rows["late"].to_numpy())
 
 
 def encode() -> Any:
@@ -135,8 +128,7 @@ def ship(pipeline: Pipeline, rows: pl.DataFrame, params: TrainParams) -> bytes:
     Both are asked about a sample of the training rows, and about the same rows with numbers halfway between those: trees put
     their thresholds there, so it is there that a rounding sends a flight to the other side.
     """
-    known = months(rows, params.fit_months + params.tune_months)
-    sample = model_inputs(known.sample(min(params.proof_rows, known.height), seed=params.seed))
+    sample = model_inputs(rows.sample(min(params.proof_rows, rows.height), seed=params.seed))
     halfway = sample.with_columns((pl.col(name).sort() + pl.col(name).sort().shift()) / 2 for name in NUMBERS)
     try:
         model = to_onnx(pipeline, sample)
@@ -149,10 +141,10 @@ def ship(pipeline: Pipeline, rows: pl.DataFrame, params: TrainParams) -> bytes:
 def main() -> None:
     """Write both models, and what tuning saw."""
     params = load().train
-    rows = read_parquet(Path("data/features.parquet"), "features", major=1)
+    rows = read_parquet(Path("data/train.parquet"), "features", major=1)
     tuning = tune(rows, params)
     model = ship(train(rows, tuning, params), rows, params)
-    baseline = ship(train_baseline(rows, params), rows, params)
+    baseline = ship(train_baseline(rows), rows, params)
     for folder in ("model", "plots"):
         Path(folder).mkdir(exist_ok=True)
     Path("model/model.onnx").write_bytes(model)

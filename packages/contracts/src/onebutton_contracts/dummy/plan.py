@@ -67,7 +67,7 @@ class FidelityPlan:
 
     Attributes:
         stage: which makes the table.
-        file: the table, relative to the pipeline.
+        files: the table, in one file or in several, relative to the pipeline.
         contract: of the table.
         target: the column to predict, 0 or 1.
         inputs: the columns to predict it from.
@@ -77,7 +77,7 @@ class FidelityPlan:
     """
 
     stage: str
-    file: str
+    files: list[str]
     contract: str
     target: str
     inputs: list[str]

@@ -30,7 +30,7 @@ class StageData:
 def load_stage(pipeline: str, stage: str, root: Path = ROOT) -> StageData:
     """Load what a stage read and wrote in one call.
 
-    `data = load_stage("flight_delays", "features")`, then `data.outputs["features"]` is a frame.
+    `data = load_stage("flight_delays", "features")`, then `data.outputs["train"]` is a frame.
 
     Raises:
         InputError: there is no such pipeline or stage, or it was never run here.

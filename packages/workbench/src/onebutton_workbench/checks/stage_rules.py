@@ -6,13 +6,14 @@
 | OB102 | a stage runs modules of the workspace, so that its code is known |
 | OB103 | a stage depends on its fingerprint, and `code` writes it |
 | OB104 | every import behind a stage can be read, and comes from a member or from `uv.lock` |
+| OB106 | a stage that trains a model sees nothing of the holdout, not through another stage either |
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onebutton_contracts.errors import InputError
@@ -25,6 +26,7 @@ from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_o
 from onebutton_workbench.workspace import ROOT, read_toml
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
+MODEL, HOLDOUT = ".onnx", "holdout"  # how the file of a model ends, and how that of a holdout begins
 # What imports or runs code by a name, which nobody can read from the source.
 BY_NAME = {"__import__", "import_module", "run_module", "run_path", "spec_from_file_location"}
 
@@ -51,6 +53,44 @@ def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
             cost = f"so an edit in {', '.join(reached)} would not rerun it"
             words = f"stage {stage.name!r} does not depend on its fingerprint {fingerprint}, {cost}"
             yield Finding("OB103", place, words, "`make format`")
+
+
+def check_holdout(plan: Plan, root: Path) -> Iterator[Finding]:
+    """Find training stages that the holdout reaches: a model that has seen it is judged by what it knows by heart."""
+    place = plan.file.relative_to(root).as_posix()
+    for stage in plan.stages:
+        if not any(path.endswith(MODEL) for path in stage.outs):
+            continue
+        way = _way_to_holdout(stage, plan)
+        if way:
+            through = "" if len(way) == 1 else f" through {way[-1]!r}"
+            words = f"stage {stage.name!r} trains a model and reads the holdout{through}, so its score would flatter it"
+            yield Finding("OB106", place, words, "let it depend on `data/train.parquet` alone")
+
+
+def _way_to_holdout(stage: Stage, plan: Plan) -> list[str]:
+    """Name the stages through which the holdout reaches one, itself first; none where it does not."""
+    ways, seen = [[stage]], {stage.name}
+    for way in ways:  # grows while it is read
+        if any(_holds_holdout(path, plan) for path in way[-1].deps):
+            return [one.name for one in way]
+        for one in plan.stages:
+            if one.name not in seen and any(_overlap(dep, out) for dep in way[-1].deps for out in one.outs):
+                seen.add(one.name)
+                ways.append([*way, one])
+    return []
+
+
+def _holds_holdout(path: str, plan: Plan) -> bool:
+    """Whether a path is a holdout, or a folder with one."""
+    written = (out for stage in plan.stages for out in stage.outs if PurePosixPath(out).name.startswith(HOLDOUT))
+    return PurePosixPath(path).name.startswith(HOLDOUT) or any(_overlap(path, out) for out in written)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is a folder that holds the other."""
+    first, second = PurePosixPath(one), PurePosixPath(other)
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def _unfollowed(stage: Stage, imports: Imports) -> str:
@@ -111,7 +151,7 @@ def check_all(root: Path = ROOT) -> list[Finding]:
     for file in dvc_files(root):
         try:
             plan = read_plan(file)
-            findings += [*check(plan, imports, root), *check_imports(plan, imports, root)]
+            findings += [*check(plan, imports, root), *check_holdout(plan, root), *check_imports(plan, imports, root)]
         except InputError as error:
             words = f"cannot be followed: {str(error).replace(f'{root}/', '')}"
             findings.append(Finding("OB104", file.relative_to(root).as_posix(), words, "the line that it names"))
@@ -160,4 +200,4 @@ def mend_all() -> int:
 
 
 if __name__ == "__main__":
-    hold(check_all, "every stage depends on the code behind it")
+    hold(check_all, "every stage depends on the code behind it, and no training on the holdout")

@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dummy.description import describe, read_description, write_description
 from onebutton_contracts.dummy.generation import generate
@@ -146,10 +148,13 @@ def judge(source: Path, target: Path) -> bool:
     judged = plan.fidelity
     call_dvc("repro", "--quiet", judged.stage, folder=target)
     contract = load_contract(source / judged.contract)
-    real, dummy = (read_parquet(place / judged.file, contract.name, contract.major) for place in (source, target))
     task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
     columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
-    some = real.select(columns).sample(min(dummy.height, real.height), seed=plan.seed)
+    real, dummy = (
+        pl.concat(read_parquet(place / file, contract.name, contract.major).select(columns) for file in judged.files)
+        for place in (source, target)
+    )
+    some = real.sample(min(dummy.height, real.height), seed=plan.seed)
     compared = {
         "copula": dummy,
         "contract only": sample(contract, dummy.height, plan.seed),

@@ -1,6 +1,7 @@
 """Write what the code behind each stage means, as one small file per stage that DVC can compare.
 
-This is the stage `code` of every `dvc.yaml`; it writes `.code/<stage>` for each stage beside it. A fingerprint covers the
+This is the stage `code` of every `dvc.yaml`; it has the pipeline check its parameters, and writes `.code/<stage>` for each stage
+beside it. A fingerprint covers the
 modules that the stage reaches (positions, comments, docstrings and layout do not count), the data files that lie next to
 them or in folders below that are no packages, and the locked versions of the third-party packages that they import. What git
 ignores and what editors leave behind does not count. It is the same on every Python.
@@ -12,6 +13,8 @@ import ast
 import hashlib
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -210,5 +213,26 @@ def write_fingerprints(folder: Path, root: Path) -> None:
             draft.rename(file)
 
 
+def check_parameters(folder: Path, root: Path) -> None:
+    """Run the module `params` of each package whose stages stand in a folder's `dvc.yaml`: it refuses a wrong `params.yaml`.
+
+    Ends the program where one refuses; it has said why.
+    """
+    packages = {module.partition(".")[0] for stage in read_stages(folder / "dvc.yaml") for module in stage.modules}
+    for module in sorted(f"{package}.params" for package in packages):
+        if module in read_imports(root).files:
+            done = subprocess.run([sys.executable, "-m", module], cwd=folder, check=False)
+            if done.returncode:
+                sys.exit(done.returncode)
+
+
+def main() -> None:
+    """Do what the stage `code` does in the current folder."""
+    folder = Path.cwd()
+    root = find_root(folder)
+    check_parameters(folder, root)
+    write_fingerprints(folder, root)
+
+
 if __name__ == "__main__":
-    run_stage(lambda: write_fingerprints(Path.cwd(), find_root(Path.cwd())))
+    run_stage(main)

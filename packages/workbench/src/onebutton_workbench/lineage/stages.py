@@ -12,6 +12,7 @@ from typing import Any
 from onebutton_workbench.files import read_yaml
 
 FINGERPRINTS = ".code"
+WRITTEN = ("outs", "metrics", "plots")
 _BETWEEN = ";&|\n"  # what stands between the commands of a shell line
 _NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
 _PYTHON = re.compile(r"python[\d.]*")
@@ -27,6 +28,7 @@ class Stage:
     modules: tuple[str, ...]  # what its command runs with `python -m`
     others: tuple[str, ...]  # the parts of its command that run something else, whose code nobody follows
     deps: tuple[str, ...]  # the paths that it depends on, relative to `wdir`
+    outs: tuple[str, ...]  # the paths that it writes, metrics and plots included
     unlisted: str  # what stands as its `deps` where that is no list, such as `${shared}`
     in_git: tuple[str, ...]  # its outputs that DVC does not cache, fingerprints left out
     frozen: bool  # whether DVC was told to leave it as it is
@@ -87,6 +89,7 @@ def _stage(name: str, body: Mapping[str, Any]) -> Stage:
         modules=tuple(module for part in parts if (module := _module(part))),
         others=tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part)),
         deps=tuple(paths(deps)),
+        outs=tuple(path for kind in WRITTEN for path in paths(body.get(kind))),
         unlisted="" if isinstance(deps, list) else str(deps),
         in_git=tuple(_uncached(body)),
         frozen=body.get("frozen") is True,
@@ -95,7 +98,7 @@ def _stage(name: str, body: Mapping[str, Any]) -> Stage:
 
 
 def _uncached(body: Mapping[str, Any]) -> Iterator[str]:
-    for entry in (entry for kind in ("outs", "metrics", "plots") for entry in body.get(kind) or []):
+    for entry in (entry for kind in WRITTEN for entry in body.get(kind) or []):
         for path, settings in entry.items() if isinstance(entry, dict) else ():
             if (settings or {}).get("cache") is False and not path.startswith(f"{FINGERPRINTS}/"):
                 yield path

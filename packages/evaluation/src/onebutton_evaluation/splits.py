@@ -1,0 +1,106 @@
+"""Say which rows train a model and which judge it: by values of a column, by an instant, by groups, or at random.
+
+The column `split` says it: `fit` trains, `tune` chooses among trained models, `holdout` judges and is never trained on.
+`onebutton_contracts.tables.write_split` writes the two files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.tables import HOLDOUT, SPLIT
+
+FIT, TUNE = "fit", "tune"
+
+
+def by_values(
+    rows: pl.DataFrame, column: str, *, fit: Iterable[object], holdout: Iterable[object], tune: Iterable[object] = ()
+) -> pl.DataFrame:
+    """Split by the values of a column, such as months or shops; rows with other values are left out.
+
+    Raises:
+        InputError: a value is named twice, so the score would flatter the model.
+    """
+    place: dict[object, str] = {}
+    for part, values in ((FIT, fit), (TUNE, tune), (HOLDOUT, holdout)):
+        for value in values:
+            if value in place:
+                message = (
+                    f"{column} {value} is in more than one part of the split, so the score would flatter the model. "
+                    "Name it in one alone, then press `make run`"
+                )
+                raise InputError(message)
+            place[value] = part
+    kept = rows.filter(pl.col(column).is_in(list(place)))
+    return kept.with_columns(pl.col(column).replace_strict(place, return_dtype=pl.String).alias(SPLIT))
+
+
+def by_time(
+    rows: pl.DataFrame, column: str, *, holdout_from: date | datetime, tune_from: date | datetime | None = None
+) -> pl.DataFrame:
+    """Split by a date or an instant: what is judged comes after all that was trained on.
+
+    Raises:
+        InputError: rows are tuned on from a time that is not before the holdout, or a row has no time.
+    """
+    if tune_from is not None and tune_from >= holdout_from:
+        message = f"the split tunes from {tune_from} on, which is not before {holdout_from}, where the holdout begins"
+        raise InputError(message)
+    if rows[column].null_count():
+        message = f"{rows[column].null_count():,} of {rows.height:,} rows have no {column}, so nothing says if they come before"
+        raise InputError(message)
+    before = (
+        pl.lit(FIT)
+        if tune_from is None
+        else pl.when(pl.col(column) >= tune_from).then(pl.lit(TUNE)).otherwise(pl.lit(FIT))
+    )
+    part = pl.when(pl.col(column) >= holdout_from).then(pl.lit(HOLDOUT)).otherwise(before)
+    return rows.with_columns(part.alias(SPLIT))
+
+
+def by_group(
+    rows: pl.DataFrame, column: str, *, holdout_share: float, seed: int, tune_share: float = 0.0
+) -> pl.DataFrame:
+    """Draw groups, such as customers: all rows of one are on the same side. The shares are of the groups."""
+    groups = rows.select(pl.col(column).unique().sort())
+    drawn = at_random(groups, holdout_share=holdout_share, seed=seed, tune_share=tune_share)
+    return rows.join(drawn, on=column, how="left", maintain_order="left", nulls_equal=True)
+
+
+def at_random(rows: pl.DataFrame, *, holdout_share: float, seed: int, tune_share: float = 0.0) -> pl.DataFrame:
+    """Draw rows: the same ones from the same seed. For rows that neither follow each other in time nor belong together."""
+    held_out, tuned = round(holdout_share * rows.height), round(tune_share * rows.height)
+    parts = pl.Series(SPLIT, [HOLDOUT] * held_out + [TUNE] * tuned).extend_constant(FIT, rows.height - held_out - tuned)
+    drawn = rows.with_row_index("_row").sample(fraction=1.0, shuffle=True, seed=seed)
+    return drawn.with_columns(parts).sort("_row").drop("_row")
+
+
+def likely_leaks(known: pl.DataFrame, held_out: pl.DataFrame, unit: str = "") -> list[str]:
+    """Say where training may know the answers of the holdout: rows that belong together stand on both sides, or time runs back.
+
+    Where a `unit` is declared and none is on both sides, times may overlap: the rows were drawn by it.
+
+    Args:
+        known: what training sees.
+        held_out: what it does not.
+        unit: the column whose values are independent of each other; empty where each row is.
+
+    Returns:
+        A sentence for each likely leak.
+    """
+    leaks = []
+    if unit and unit in known.columns and unit in held_out.columns:
+        shared = held_out.join(known.select(pl.col(unit).unique()), on=unit, how="semi").height
+        if not shared:
+            return []
+        leaks.append(f"{shared:,} of {held_out.height:,} rows of the holdout share their {unit} with a row of training")
+    for name, kind in held_out.schema.items():
+        if kind in {pl.Date, pl.Datetime} and name in known.columns:
+            later = known.filter(pl.col(name) > held_out[name].min()).height
+            if later:
+                leaks.append(f"by {name}, {later:,} of {known.height:,} rows of training come after the holdout begins")
+    return leaks
