@@ -16,8 +16,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from onebutton_models.conversion import ConversionError, prove_equal, to_onnx
+from onebutton_models.conversion import ConversionError, to_onnx
 from onebutton_models.estimators import CONVERTS, REPLACEMENTS
+from onebutton_models.proof import prove_equal
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:
