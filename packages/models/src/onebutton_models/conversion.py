@@ -6,6 +6,7 @@ as they do everywhere in ONNX: train on float32 columns, and the two agree to th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,9 +43,10 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.base import is_classifier
 
-    if is_classifier(pipeline) and not hasattr(pipeline, "predict_proba"):
+    last = _name(list(fitted_steps(pipeline))[-1])
+    if is_classifier(pipeline) and not hasattr(pipeline, "predict_proba") and last not in REPLACEMENTS:
         message = (
-            f"{_name(list(fitted_steps(pipeline))[-1])} answers with labels and no probabilities, so it could not be judged or "
+            f"{last} answers with labels and no probabilities, so it could not be judged or "
             "served. Put CalibratedClassifierCV around it, or take an estimator that has predict_proba"
         )
         raise ConversionError(message)
@@ -60,7 +62,8 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
             words = {"tokenexp": WORD_OF_RE2} if (step.analyzer, step.token_pattern) == ("word", WORD) else {}
             options[id(step)] = {"locale": LOCALE, **words}
     try:
-        with _nulls_as_text(pipeline):
+        with _nulls_as_text(pipeline), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of converters that read what scikit-learn will rename
             model = convert(whole, initial_types=types, options=options or None, target_opset=OPSETS, name="model")
     except Exception as error:  # the converters raise whatever they stumble over, TypeError to RuntimeError
         raise ConversionError(_refusal(pipeline, error)) from error
@@ -83,6 +86,13 @@ def fitted_steps(estimator: Any) -> Iterator[Any]:
     yield estimator
 
 
+def first_step(pipeline: Any) -> Any:
+    """Return what the columns of a frame go into first."""
+    while hasattr(pipeline, "steps"):
+        pipeline = pipeline.steps[0][1]
+    return pipeline
+
+
 def is_vectorizer(step: Any) -> bool:
     """Say whether a step makes word counts of texts, and so takes a column where others take a frame."""
     return hasattr(step, "build_analyzer")
@@ -93,13 +103,15 @@ def _joined(pipeline: Any, sample: Any) -> Any:
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
-    first = pipeline
-    while isinstance(first, Pipeline):
-        first = first.steps[0][1]
-    if isinstance(first, ColumnTransformer) or len(sample.columns) == 1:
+    names = list(sample.columns)
+    first = first_step(pipeline)
+    if isinstance(first, ColumnTransformer) or len(names) == 1:
         return pipeline
-    columns = ColumnTransformer([("all", "passthrough", list(sample.columns))]).fit(sample)
-    return Pipeline([("columns", columns), ("model", pipeline)])
+    if isinstance(pipeline, Pipeline):  # the first step goes inside: what stands before it would make numbers of texts
+        columns = ColumnTransformer([("all", pipeline.steps[0][1], names)])
+        columns.transformers_ = columns.transformers  # fitted already
+        return Pipeline([("columns", columns), *pipeline.steps[1:]])
+    return Pipeline([("columns", ColumnTransformer([("all", "passthrough", names)]).fit(sample)), ("model", pipeline)])
 
 
 @contextmanager

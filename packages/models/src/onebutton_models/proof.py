@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onebutton_models.conversion import ConversionError, is_number, is_vectorizer
+from onebutton_models.conversion import ConversionError, first_step, is_number, is_vectorizer
 from onebutton_models.scoring import LIMITS, Limits, OnnxModel, ScoringError, is_missing
 
 if TYPE_CHECKING:
@@ -115,12 +115,10 @@ def answers_of(trained: Any) -> Predict:
     if not hasattr(trained, "predict"):
         return trained  # type: ignore[no-any-return]  # a function
     ask = trained.predict_proba if hasattr(trained, "predict_proba") else trained.predict
-    first = trained
-    while hasattr(first, "steps"):
-        first = first.steps[0][1]
+    takes_texts = is_vectorizer(first_step(trained))
 
     def answers(frame: Any) -> Any:
-        found = np.asarray(ask(frame[frame.columns[0]] if is_vectorizer(first) else frame))
+        found = np.asarray(ask(frame[frame.columns[0]] if takes_texts else frame))
         both_classes = hasattr(trained, "predict_proba") and found.shape[1] == 2  # noqa: PLR2004
         return found[:, 1] if both_classes else found
 
