@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -14,6 +15,12 @@ from onebutton_models.scoring import OnnxModel
 
 WEIGHTS = np.array([[0.001, -0.0005], [0.0002, 0.001]], dtype=np.float32)
 FLIGHTS = pl.DataFrame({"distance": [200.0, 1400.0, 2475.0, 94.0], "departure_minute": [359.0, 600.0, 1200.0, 1.0]})
+
+
+def written(graph: onnx.GraphProto) -> bytes:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def matrix_graph(kind: int = TensorProto.FLOAT) -> bytes:
@@ -27,7 +34,7 @@ def matrix_graph(kind: int = TensorProto.FLOAT) -> bytes:
         [helper.make_tensor_value_info("distance", kind, ["rows", 2])],  # its names may be those of columns
         [numpy_helper.from_array(weights, "w")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    return written(graph)
 
 
 def answers(frame: pl.DataFrame) -> Any:
@@ -70,7 +77,7 @@ def test_inputs_that_have_the_names_of_columns_are_taken_by_name(shape: list[Any
         ],
         [helper.make_tensor_value_info("sum", TensorProto.FLOAT, shape)],
     )
-    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    content = written(graph)
     proof = adopt(content, lambda frame: frame["distance"].to_numpy() + frame["departure_minute"].to_numpy(), FLIGHTS)
     np.testing.assert_array_equal(OnnxModel(proof.model).predict(FLIGHTS), [559, 2000, 3675, 95])
 
@@ -94,7 +101,7 @@ def test_a_file_with_other_inputs_is_refused_with_what_to_export() -> None:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["rows", 3, 8, 8])
     graph = helper.make_graph([helper.make_node("Identity", ["image"], ["same"])], "net", [image], [image])
     graph.output[0].name = "same"
-    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+    content = written(graph)
     with pytest.raises(ConversionError, match=r"the file takes image: neither the columns distance, .* Export it with"):
         adopt(content, answers, FLIGHTS)
 

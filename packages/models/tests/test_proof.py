@@ -44,7 +44,7 @@ def rows() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def answers(rows: pl.DataFrame) -> NDArray[np.int64]:
     noise = np.random.default_rng(1).normal(size=ROWS)
-    return (((rows["kind"] == "a").to_numpy() + rows["x"].to_numpy() + noise) > 0.5).astype(np.int64)
+    return np.asarray((rows["kind"] == "a").to_numpy() + rows["x"].to_numpy() + noise > 0.5, dtype=np.int64)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_where_an_encoder_refuses_new_words_the_column_is_closed_to_those_of_tra
 
 
 def test_values_with_a_fraction_are_written_as_people_write_them(answers: NDArray[np.int64]) -> None:
-    tenths = pl.DataFrame({"share": np.tile(np.float32([0.1, 0.2, 0.7]), ROWS // 3)})
+    tenths = pl.DataFrame({"share": np.tile(np.array([0.1, 0.2, 0.7], dtype=np.float32), ROWS // 3)})
     pipeline = make_pipeline(OrdinalEncoder(), LogisticRegression()).fit(tenths, answers)
     model = OnnxModel(proven(pipeline, tenths, pl.DataFrame({"share": [0.3]}, schema=tenths.schema)).model)
     assert model.limits.allowed == {"share": (0.1, 0.2, 0.7)}

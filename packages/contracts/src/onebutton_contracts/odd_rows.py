@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def odd_rows(contract: Contract, seen: pl.DataFrame, rows: int = 2000, seed: int
     chance = np.random.Generator(np.random.PCG64(seed))
     columns = [contract.column(name) for name in seen.columns]
     known = seen.cast(polars_schema(columns))  # type: ignore[arg-type]  # a mapping of names to types
-    odd = {column.name: _odd(column, known[column.name], chance) for column in columns}
+    odd = {column.name: _odd(contract, column, known[column.name], chance) for column in columns}
     alone = max(FEWEST_ALONE, rows // (2 * len(columns)))
     parts = [_mixed(known, {name: odd[name]}, alone, 1.0, chance) for name in odd]
     parts.append(_mixed(known, odd, max(rows - alone * len(columns), rows // 4), TOGETHER, chance))
@@ -73,7 +74,7 @@ def _mixed(
     )
 
 
-def _odd(column: Column, seen: pl.Series, chance: np.random.Generator) -> pl.Series:
+def _odd(contract: Contract, column: Column, seen: pl.Series, chance: np.random.Generator) -> pl.Series:
     """List the odd values of a column, a fifth of them null where it may be missing; empty when there are none."""
     known = seen.drop_nulls().unique().sort()
     makers: dict[str, Callable[[], list[Any]]] = {
@@ -84,16 +85,13 @@ def _odd(column: Column, seen: pl.Series, chance: np.random.Generator) -> pl.Ser
     }
     values = list(column.allowed) or makers.get(column.logical_type, known.head(MOST).to_list)()
     made = pl.Series(column.name, values, dtype=POLARS_TYPES[column.logical_type])
-    for rule in row_rules(Contract(*_ANYWHERE, columns=(column,))):
+    for rule in row_rules(replace(contract, columns=(column,), primary_key=(), row_rules=())):
         if rule.name != "unique":
             made = made.to_frame().filter(~rule.broken.fill_null(value=False))[column.name]
     if column.required:
         return made
     nulls = pl.Series(column.name, [None], dtype=made.dtype).new_from_index(0, max(1, len(made) // 4))
     return pl.concat([made, nulls])
-
-
-_ANYWHERE = ("", "", "", "")  # path, name, version and owner of a contract of one column, made for its rules alone
 
 
 def _numbers(column: Column, known: pl.Series, chance: np.random.Generator) -> list[float]:
