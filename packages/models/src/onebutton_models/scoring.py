@@ -78,6 +78,8 @@ class Frame(Protocol):
 class ScoringError(ValueError):
     """A frame that the model cannot score, the message names the column; or a file that is no model."""
 
+    for_people = True  # a stage ends with the message alone
+
 
 class OnnxModel:
     """An ONNX file with one named input per column.
