@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax import nnx
-from jax2onnx import to_onnx
+from flax import nnx  # type: ignore[import-not-found]
+from jax2onnx import to_onnx  # type: ignore[import-not-found]
 
 
 class Network(nnx.Module):  # type: ignore[misc]  # where types are checked, Flax is not

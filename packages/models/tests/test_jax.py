@@ -30,7 +30,7 @@ def test_a_network_that_jax_exported_is_adopted_and_answers_as_it_did_there(seen
         "--with",
         "flax",
         "python",
-        EXPORT,
+        str(EXPORT),
     ]
     files = [tmp_path / name for name in ("rows.npy", "net.onnx", "answers.npy")]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}

@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from onebutton_models.conversion import ConversionError, to_onnx
-from onebutton_models.proof import Proof, prove, prove_equal
+from onebutton_models.proof import Proof, answers_of, prove, prove_equal
 from onebutton_models.scoring import OnnxModel, ScoringError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROWS = 1200
 TOLERANCE = 1e-5
+LETTERS = "[A-Za-z]+"
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def assert_every_odd_row_is_answered_alike_or_refused(
         except ScoringError:
             continue
         answered += 1
-        np.testing.assert_allclose(answer, pipeline.predict_proba(row)[0, 1], atol=TOLERANCE)
+        np.testing.assert_allclose(answer, answers_of(pipeline)(row)[0], atol=1e-4)
     return answered, odd.height - answered
 
 
@@ -117,6 +118,30 @@ def test_what_ships_answers_every_odd_row_as_it_was_trained_to_or_refuses_it(
     answered, refused = assert_every_odd_row_is_answered_alike_or_refused(pipeline, proof, odd)
     assert answered >= 60
     assert bool(refused) is bool(proof.refuses)
+
+
+@pytest.mark.parametrize("kind", ["regression", "classes", "text"])
+def test_every_kind_of_model_answers_odd_rows_as_it_was_trained_to_or_refuses_them(
+    kind: str, rows: pl.DataFrame, drawn: pl.DataFrame
+) -> None:
+    columns: Any = ColumnTransformer([("texts", OneHotEncoder(), ["kind"]), ("numbers", "passthrough", ["x", "z"])])
+    answers: Any = rows["x"].to_numpy() * 60
+    last: Any = RandomForestRegressor(20, max_depth=6, random_state=0)
+    if kind == "classes":
+        answers, last = (
+            np.array(["early", "on time", "late"])[np.digitize(rows["x"].to_numpy(), [-0.5, 0.5])],
+            GradientBoostingClassifier(n_estimators=10),
+        )
+    if kind == "text":
+        columns = ColumnTransformer(
+            [("words", CountVectorizer(token_pattern=LETTERS), "kind"), ("fill", SimpleImputer(), ["x"])]
+        )
+        answers, last = rows["x"].to_numpy() > 0, LogisticRegression()
+    pipeline = make_pipeline(columns, last).fit(rows, answers)
+    proof = proven(pipeline, rows, drawn)
+    answered, refused = assert_every_odd_row_is_answered_alike_or_refused(pipeline, proof, drawn)
+    assert answered >= 60
+    assert refused > 0
 
 
 def test_a_forest_that_would_answer_a_null_otherwise_refuses_it(
@@ -174,7 +199,7 @@ def test_a_scaler_before_trees_does_not_ship_though_every_row_of_training_is_ans
 
 def test_a_free_text_that_cannot_be_answered_is_not_closed_to_the_texts_of_training(answers: NDArray[np.int64]) -> None:
     texts = pl.DataFrame({"text": [f"flight {number} is late" for number in range(ROWS)]})
-    pattern = TfidfVectorizer(token_pattern="[a-z]+")  # noqa: S106  no password
+    pattern = TfidfVectorizer(token_pattern=LETTERS)
     pipeline = make_pipeline(pattern, LogisticRegression()).fit(texts["text"], answers)
     pipeline[0].lowercase = False  # from here on the two differ where a text has capitals
     model = to_onnx(pipeline, texts)

@@ -17,10 +17,11 @@ from flight_delays.params import TrainParams
 from flight_delays.train import Tuning, boosted_trees, encode, model_inputs, months, ship, train, train_baseline, tune
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.odd_rows import odd_rows
 from onebutton_models import conversion
 from onebutton_models.conversion import ConversionError, to_onnx
 from onebutton_models.proof import prove_equal
-from onebutton_models.scoring import OnnxModel
+from onebutton_models.scoring import Limits, OnnxModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,6 +158,15 @@ def test_onnx_answers_as_scikit_learn_does_where_airports_are_new_and_weather_is
     blind = rows.with_columns(pl.lit(None, pl.Float64).alias(name) for name in WEATHER)
     new = blind.with_columns(dest=pl.lit("XNA2"))
     assert prove_equal(trees, models[0], model_inputs(pl.concat([rows, blind, new])), 1e-6) <= 1e-6
+
+
+def test_the_files_answer_all_that_the_contract_lets_in_as_scikit_learn_does(
+    rows: pl.DataFrame, trees: Pipeline, models: tuple[bytes, bytes]
+) -> None:
+    odd = odd_rows(FEATURES, model_inputs(rows), 1000, seed=1)  # another seed than the proof's
+    assert odd["temp"].null_count() > 0
+    assert prove_equal(trees, models[0], odd, 1e-5) <= 1e-5
+    assert [OnnxModel(model).limits for model in models] == [Limits(), Limits()]
 
 
 # --- what ships is what was trained
