@@ -1,7 +1,7 @@
 """Prove that an ONNX file answers as what was trained, on all that its contract lets in; or write into it what it refuses.
 
 Rows of training prove little: thresholds of trees lie between them, and none holds a null or a word that comes next month. So
-the rows to prove with are drawn from the contract too, by whoever trains: this package knows no contract.
+the rows to prove with are drawn from the contract too, by the training stage: this package knows no contract.
 """
 
 from __future__ import annotations
