@@ -34,3 +34,8 @@ def test_our_own_mistake_ends_the_stage_with_a_traceback() -> None:
 def test_a_stage_that_works_ends_in_silence() -> None:
     ended = run("pass")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_mistake_that_another_package_tells_is_told_in_one_line_too() -> None:
+    ended = run("raise type('ForeignError', (ValueError,), {'for_people': True})('column temp is missing')")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "column temp is missing\n")

@@ -14,10 +14,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from onebutton_models.conversion import ConversionError, prove_equal, to_onnx
+from onebutton_models.conversion import ConversionError, to_onnx
 from onebutton_models.estimators import CONVERTS, REPLACEMENTS
+from onebutton_models.proof import prove_equal
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sklearn.preprocessing.OneHotEncoder": {"handle_unknown": "ignore", "sparse_output": False},
     "sklearn.preprocessing.KBinsDiscretizer": {"strategy": "uniform", "encode": "onehot-dense"},
     "sklearn.decomposition.PCA": {"n_components": 3},
+    "sklearn.calibration.CalibratedClassifierCV": {"estimator": LinearSVC(), "cv": 3},
     "sklearn.linear_model.LogisticRegression": {"max_iter": 500},
     "sklearn.neural_network.MLPClassifier": {"max_iter": 500, "tol": 0.01, "random_state": 0},
     "sklearn.ensemble.StackingClassifier": {"estimators": CLASSIFIERS},
@@ -74,6 +77,9 @@ def around(estimator: Any) -> Pipeline:
         elif "ensemble" in module or "tree" in module:
             numbers = SimpleImputer()
         return Pipeline([("columns", columns(texts, numbers)), ("model", estimator)])
+    if name.endswith("Vectorizer"):
+        words = ColumnTransformer([("texts", estimator, "dest"), ("numbers", numbers, NUMBERS)])
+        return Pipeline([("columns", words), ("model", LogisticRegression(max_iter=500))])
     if name.endswith("Encoder"):
         texts = estimator
     elif name == "SimpleImputer":
@@ -97,7 +103,7 @@ def test_every_row_of_the_table_becomes_onnx_and_answers_alike(
     path: str, seen: pl.DataFrame, unseen: pl.DataFrame, late: NDArray[np.int64], delay: NDArray[np.float64]
 ) -> None:
     estimator = make(path)
-    pipeline = around(estimator).fit(seen, delay if is_regressor(estimator) else late)
+    pipeline = around(estimator).fit(seen, delay - delay.min() if is_regressor(estimator) else late)
     model = to_onnx(pipeline, seen)
     prove_equal(pipeline, model, unseen, TOLERANCE)
     assert np.ptp(OnnxModel(model).predict(unseen)) > 0.05, "a model that says one thing of every flight proves nothing"

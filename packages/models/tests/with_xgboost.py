@@ -14,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from onebutton_models.conversion import prove_equal, to_onnx
+from onebutton_models.conversion import to_onnx
 from onebutton_models.estimators import CONVERTS_WITH_XGBOOST
+from onebutton_models.proof import prove_equal
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:

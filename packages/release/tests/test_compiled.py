@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_models.scoring import Limits
 from onebutton_release.compiled import compile_schema, schema_text
 from onebutton_release.declared import Declared, declared
 from onebutton_serving.schema import read_schema
@@ -122,3 +123,14 @@ def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
     with pytest.raises(InputError, match="input_table: unknown key"):
         declared(one.folder)
     assert dataclasses.is_dataclass(one)
+
+
+def test_what_the_model_was_not_proven_to_answer_the_server_refuses_and_says_so(one: Declared) -> None:
+    takes = {"origin": "string", "distance": "float", "seats": "float"}
+    limits = Limits(required=("distance",), allowed={"origin": ("EWR", "JFK", "SFO"), "seats": (1.0, 2.0)})
+    origin, distance, seats = compile_schema(one, takes, ["probability"], limits).inputs
+    assert distance.required
+    assert distance.description == "the model takes no missing value here"
+    assert origin.allowed == ("EWR", "JFK")  # what the contract lets in, and training had
+    assert seats.allowed == (1, 2)
+    assert seats.description == "the model takes only the values that it was trained on"

@@ -15,19 +15,24 @@ from sklearn.preprocessing import StandardScaler
 from flight_delays.features import CATEGORIES, NUMBERS, WEATHER
 from flight_delays.params import TrainParams
 from flight_delays.train import Tuning, boosted_trees, encode, model_inputs, ship, train, train_baseline, tune
+from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.odd_rows import odd_rows
 from onebutton_models import conversion
-from onebutton_models.conversion import ConversionError, prove_equal, to_onnx
-from onebutton_models.scoring import OnnxModel
+from onebutton_models.conversion import ConversionError, to_onnx
+from onebutton_models.proof import prove_equal
+from onebutton_models.scoring import Limits, OnnxModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+FEATURES = load_contract(Path(__file__).parents[1] / "contracts" / "features.odcs.yaml")
 
 
 def trained(rows: pl.DataFrame, quick: TrainParams) -> tuple[bytes, bytes]:
     """Go the whole way to both files."""
     pipeline = train(rows, tune(rows, quick), quick)
-    return ship(pipeline, rows, quick), ship(train_baseline(rows), rows, quick)
+    return ship(pipeline, rows, quick, FEATURES), ship(train_baseline(rows), rows, quick, FEATURES)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +108,7 @@ def test_another_seed_gives_another_model(
     rows: pl.DataFrame, tuning: Tuning, models: tuple[bytes, bytes], quick: TrainParams
 ) -> None:
     another = dataclasses.replace(quick, seed=2014)
-    assert ship(train(rows, tuning, another), rows, quick) != models[0]
+    assert ship(train(rows, tuning, another), rows, quick, FEATURES) != models[0]
 
 
 def test_what_happens_in_the_training_months_does_change_them(
@@ -141,6 +146,15 @@ def test_onnx_answers_as_scikit_learn_does_where_airports_are_new_and_weather_is
     assert prove_equal(trees, models[0], model_inputs(pl.concat([rows, blind, new])), 1e-6) <= 1e-6
 
 
+def test_the_files_answer_all_that_the_contract_lets_in_as_scikit_learn_does(
+    rows: pl.DataFrame, trees: Pipeline, models: tuple[bytes, bytes]
+) -> None:
+    odd = odd_rows(FEATURES, model_inputs(rows), 1000, seed=1)  # another seed than the proof's
+    assert odd["temp"].null_count() > 0
+    assert prove_equal(trees, models[0], odd, 1e-5) <= 1e-5
+    assert [OnnxModel(model).limits for model in models] == [Limits(), Limits()]
+
+
 # --- what ships is what was trained
 
 
@@ -170,19 +184,19 @@ def test_they_would_not_ship_either_though_the_proof_knows_no_later_flight(
 ) -> None:
     monkeypatch.setattr(conversion, "_round_down", lambda _: None)
     with pytest.raises(InputError, match="differ by"):
-        ship(trees, rows, quick)
+        ship(trees, rows, quick, FEATURES)
 
 
 def test_a_tolerance_of_nothing_ships_nothing(trees: Pipeline, rows: pl.DataFrame, quick: TrainParams) -> None:
     with pytest.raises(InputError, match=r"differ by .* on the sample, 0 is allowed"):
-        ship(trees, rows, dataclasses.replace(quick, proof_tolerance=0.0))
+        ship(trees, rows, dataclasses.replace(quick, proof_tolerance=0.0), FEATURES)
 
 
 def test_trees_behind_a_scaler_do_not_ship(rows: pl.DataFrame, tuning: Tuning, quick: TrainParams) -> None:
     estimator = boosted_trees(quick, tuning.num_leaves, tuning.trees)
     scaled = Pipeline([("columns", encode()), ("scale", StandardScaler()), ("trees", estimator)])
     with pytest.raises(InputError, match="scale nothing that goes into trees"):
-        ship(scaled.fit(model_inputs(rows), rows["late"].to_numpy()), rows, quick)
+        ship(scaled.fit(model_inputs(rows), rows["late"].to_numpy()), rows, quick, FEATURES)
 
 
 def test_an_estimator_that_onnx_does_not_know_does_not_ship(rows: pl.DataFrame, quick: TrainParams) -> None:
@@ -191,7 +205,7 @@ def test_an_estimator_that_onnx_does_not_know_does_not_ship(rows: pl.DataFrame, 
     voting: Any = VotingClassifier([("trees", boosted_trees(quick, 15, 3))])
     pipeline = Pipeline([("columns", encode()), ("vote", voting)])
     with pytest.raises(InputError, match="step 'vote': VotingClassifier cannot become ONNX"):
-        ship(pipeline.fit(model_inputs(rows), rows["late"].to_numpy()), rows, quick)
+        ship(pipeline.fit(model_inputs(rows), rows["late"].to_numpy()), rows, quick, FEATURES)
 
 
 def test_the_stage_writes_both_models_and_what_tuning_saw(finished: Path) -> None:

@@ -13,10 +13,14 @@ class InputError(Exception):
 def run_stage(main: Callable[[], object]) -> None:
     """Run a stage's `main`; end the program with the message alone, and status 1, when an input is wrong.
 
+    Errors of packages that depend on none of ours are told so too when their class says `for_people = True`.
+
     Args:
         main: reads the files that `dvc.yaml` names, calls the stage's function, writes its outputs.
     """
     try:
         main()
-    except InputError as error:
-        sys.exit(str(error))
+    except Exception as error:
+        if isinstance(error, InputError) or getattr(error, "for_people", False):
+            sys.exit(str(error))
+        raise

@@ -1,4 +1,4 @@
-"""Turn a fitted scikit-learn pipeline into ONNX, and prove that both answer alike.
+"""Turn a fitted scikit-learn pipeline into ONNX.
 
 The pipeline takes the raw columns, text included, so that scoring needs no code of ours. Numbers travel as float32,
 as they do everywhere in ONNX: train on float32 columns, and the two agree to the last rounding.
@@ -6,16 +6,20 @@ as they do everywhere in ONNX: train on float32 columns, and the two agree to th
 
 from __future__ import annotations
 
-import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from onebutton_models.estimators import REPLACEMENTS
-from onebutton_models.scoring import OnnxModel, ScoringError
+from onebutton_models.scoring import NULL_TEXT, is_missing
 
 # The newest operator sets for which every converter in the lock was written.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
+WORD, WORD_OF_RE2 = r"(?u)\b\w\w+\b", r"[\p{L}\p{N}_]{2,}"  # scikit-learn's words, said to the engine of ONNX Runtime
+LOCALE = "C.UTF-8"  # lowers text on machines without any language installed; the default, en_US.UTF-8, is missing there
 
 
 class ConversionError(ValueError):
@@ -33,21 +37,34 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
         The ONNX file: one input per column (text as string, numbers as float), shape (rows, 1). Equal pipelines give equal bytes.
 
     Raises:
-        ConversionError: a step has no converter.
+        ConversionError: a step has no converter, or the pipeline answers with labels alone.
     """
     from skl2onnx import to_onnx as convert
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.base import is_classifier
 
+    last = _name(list(fitted_steps(pipeline))[-1])
+    if is_classifier(pipeline) and not hasattr(pipeline, "predict_proba") and last not in REPLACEMENTS:
+        message = (
+            f"{last} answers with labels and no probabilities, so it could not be judged or "
+            "served. Put CalibratedClassifierCV around it, or take an estimator that has predict_proba"
+        )
+        raise ConversionError(message)
     _register_boosters(pipeline)
     _number_from_the_start()
     types = [
-        (name, (FloatTensorType if _is_number(sample[name]) else StringTensorType)([None, 1]))
-        for name in sample.columns
+        (name, (FloatTensorType if is_number(sample[name]) else StringTensorType)([None, 1])) for name in sample.columns
     ]
-    options = {id(pipeline): {"zipmap": False}} if is_classifier(pipeline) else None
+    whole = _joined(pipeline, sample)
+    options: dict[int, dict[str, Any]] = {id(whole): {"zipmap": False}} if is_classifier(whole) else {}
+    for step in fitted_steps(pipeline):
+        if is_vectorizer(step):
+            words = {"tokenexp": WORD_OF_RE2} if (step.analyzer, step.token_pattern) == ("word", WORD) else {}
+            options[id(step)] = {"locale": LOCALE, **words}
     try:
-        model = convert(pipeline, initial_types=types, options=options, target_opset=OPSETS, name="model")
+        with _nulls_as_text(pipeline), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of converters that read what scikit-learn will rename
+            model = convert(whole, initial_types=types, options=options or None, target_opset=OPSETS, name="model")
     except Exception as error:  # the converters raise whatever they stumble over, TypeError to RuntimeError
         raise ConversionError(_refusal(pipeline, error)) from error
     # skl2onnx collects the operator sets in a Python set, whose order changes from one process to the next.
@@ -58,46 +75,71 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
     return content
 
 
-def prove_equal(pipeline: Any, model: bytes, sample: Any, tolerance: float) -> float:
-    """Score a sample both ways and return the largest difference.
+def fitted_steps(estimator: Any) -> Iterator[Any]:
+    """Walk over the fitted estimators of a pipeline, in the order in which a row meets them."""
+    for holder in ("transformers_", "transformer_list", "steps"):
+        if hasattr(estimator, holder):
+            for _, part, *_ in getattr(estimator, holder):
+                if hasattr(part, "get_params"):
+                    yield from fitted_steps(part)
+            return
+    yield estimator
 
-    Args:
-        pipeline: the fitted pipeline.
-        model: its ONNX file.
-        sample: rows that the pipeline can score.
-        tolerance: largest absolute difference allowed, in the unit of the prediction.
 
-    Raises:
-        ConversionError: they differ by more, one of them answers NaN, or the ONNX file cannot score the sample.
-    """
-    if hasattr(pipeline, "predict_proba"):
-        expected = np.asarray(pipeline.predict_proba(sample))
-        expected = expected[:, 1] if expected.shape[1] == 2 else expected  # noqa: PLR2004  both classes of two
-    else:
-        expected = np.asarray(pipeline.predict(sample))
+def first_step(pipeline: Any) -> Any:
+    """Return what the columns of a frame go into first."""
+    while hasattr(pipeline, "steps"):
+        pipeline = pipeline.steps[0][1]
+    return pipeline
+
+
+def is_vectorizer(step: Any) -> bool:
+    """Say whether a step makes word counts of texts, and so takes a column where others take a frame."""
+    return hasattr(step, "build_analyzer")
+
+
+def _joined(pipeline: Any, sample: Any) -> Any:
+    """Put a step in front that joins the columns, where the first would not take them one by one."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    names = list(sample.columns)
+    first = first_step(pipeline)
+    if isinstance(first, ColumnTransformer) or len(names) == 1:
+        return pipeline
+    if isinstance(pipeline, Pipeline):  # the first step goes inside: what stands before it would make numbers of texts
+        columns = ColumnTransformer([("all", pipeline.steps[0][1], names)])
+        columns.transformers_ = columns.transformers  # fitted already
+        return Pipeline([("columns", columns), *pipeline.steps[1:]])
+    return Pipeline([("columns", ColumnTransformer([("all", "passthrough", names)]).fit(sample)), ("model", pipeline)])
+
+
+@contextmanager
+def _nulls_as_text(pipeline: Any) -> Iterator[None]:
+    """Let steps that know missing texts know them by `NULL_TEXT` while they are converted: a tensor of text has no null."""
+    before = []
+    for step in fitted_steps(pipeline):
+        if getattr(step, "statistics_", np.array([])).dtype == object and not isinstance(step.missing_values, str):
+            before.append((step, "missing_values", step.missing_values))
+            step.missing_values = NULL_TEXT
+        if isinstance(getattr(step, "categories_", None), list):
+            before.append((step, "categories_", step.categories_))
+            step.categories_ = [_with_null_text(words) for words in step.categories_]
     try:
-        answers = OnnxModel(model).predict(sample)
-    except ScoringError as error:
-        message = f"the ONNX file cannot score what {_name(pipeline)} can: {error}"
-        raise ConversionError(message) from error
-    if answers.size != expected.size or expected.dtype.kind not in "biuf":
-        message = (
-            f"{_name(pipeline)} answers with {expected.dtype} of shape {expected.shape}, the ONNX file with numbers of shape "
-            f"{answers.shape}. What ships is a probability for each class, or one number a row: take another estimator"
-        )
-        raise ConversionError(message)
-    difference = float(np.max(np.abs(answers.reshape(expected.shape) - expected), initial=0.0))
-    if math.isnan(difference) or difference > tolerance:
-        message = (
-            f"the ONNX file and {_name(pipeline)} differ by {difference:.3g} on the sample, {tolerance:.3g} is allowed, so "
-            "what ships would not be what was trained. Fit on float32 columns, scale nothing that goes into trees, fill what "
-            "is missing before trees of scikit-learn, or take another estimator"
-        )
-        raise ConversionError(message)
-    return difference
+        yield
+    finally:
+        for step, name, value in before:
+            setattr(step, name, value)
 
 
-def _is_number(column: Any) -> bool:
+def _with_null_text(words: Any) -> Any:
+    if words.dtype != object:
+        return words
+    return np.array([NULL_TEXT if is_missing(word) else word for word in words], dtype=object)
+
+
+def is_number(column: Any) -> bool:
+    """Say whether a column of a frame holds numbers; anything else travels as text."""
     return np.asarray(column.to_numpy()).dtype.kind in "biuf"
 
 

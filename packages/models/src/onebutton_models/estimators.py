@@ -3,9 +3,9 @@
 The tests train and convert every row of `CONVERTS`, and show that every row of `REPLACEMENTS` is still refused, so both
 tables are what was seen to work with the locked versions, not what documentation promises.
 
-`prove_equal` refuses three things that do convert: a scaler before trees, because ONNX rounds it otherwise and rows change sides;
-missing numbers in trees of scikit-learn, because their converters forget where these go (those of LightGBM and XGBoost do not);
-and nearest neighbours where distances are all but equal.
+The proof refuses what does convert and answers otherwise: a scaler before trees, because ONNX rounds it otherwise and rows change
+sides; nearest neighbours where distances are all but equal. Missing numbers in trees of scikit-learn close the column, because
+their converters forget where these go (those of LightGBM and XGBoost do not).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ CONVERTS = (
     "sklearn.preprocessing.PolynomialFeatures",
     "sklearn.impute.SimpleImputer",
     "sklearn.decomposition.PCA",
+    "sklearn.feature_extraction.text.CountVectorizer",
+    "sklearn.feature_extraction.text.TfidfVectorizer",
     # classifiers
     "sklearn.linear_model.LogisticRegression",
     "sklearn.tree.DecisionTreeClassifier",
@@ -29,12 +31,16 @@ CONVERTS = (
     "sklearn.ensemble.ExtraTreesClassifier",
     "sklearn.ensemble.GradientBoostingClassifier",
     "sklearn.ensemble.StackingClassifier",
+    "sklearn.calibration.CalibratedClassifierCV",
     "sklearn.naive_bayes.GaussianNB",
+    "sklearn.neighbors.KNeighborsClassifier",
     "sklearn.neural_network.MLPClassifier",
     "lightgbm.LGBMClassifier",
     # regressors
     "sklearn.linear_model.LinearRegression",
     "sklearn.linear_model.Ridge",
+    "sklearn.linear_model.PoissonRegressor",
+    "sklearn.svm.SVR",
     "sklearn.ensemble.RandomForestRegressor",
     "sklearn.ensemble.GradientBoostingRegressor",
     "sklearn.ensemble.StackingRegressor",

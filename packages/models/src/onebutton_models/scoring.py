@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +13,52 @@ import onnxruntime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+NULL_TEXT = "\ue000"  # how a missing text travels: a character that Unicode keeps free
+LIMITS = "onebutton.limits"  # where an ONNX file says what it refuses
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model does not take although its contract may, because it was not proven to answer it as it was trained to.
+
+    Attributes:
+        required: columns in which a missing number is refused.
+        allowed: columns closed to the values listed.
+        text_nulls: columns of text in which a missing one is answered; everywhere else it is refused.
+    """
+
+    required: tuple[str, ...] = ()
+    allowed: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
+    text_nulls: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str) -> Limits:
+        """Read what `text` wrote."""
+        said = json.loads(text)
+        allowed = {name: tuple(values) for name, values in said["allowed"].items()}
+        return cls(tuple(said["required"]), allowed, tuple(said["text_nulls"]))
+
+    def text(self) -> str:
+        """Write the limits as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def hold(self, feed: Mapping[str, NDArray[Any]]) -> None:
+        """Refuse what the model does not take.
+
+        Raises:
+            ScoringError: names the column and the value.
+        """
+        for name in self.required:
+            if np.isnan(feed[name]).any():
+                message = f"column {name!r} must not be missing: the model was not proven where it is"
+                raise ScoringError(message)
+        for name, values in self.allowed.items():
+            given = feed[name].ravel()
+            unknown = set(given.tolist()) - {NULL_TEXT, *np.array(values, dtype=given.dtype).tolist()}
+            if unknown := {value for value in unknown if value == value}:  # NaN is missing  # noqa: PLR0124
+                message = f"column {name!r} is closed to the values of training, and holds {min(unknown)!r}"
+                raise ScoringError(message)
 
 
 class Column(Protocol):
@@ -30,12 +78,15 @@ class Frame(Protocol):
 class ScoringError(ValueError):
     """A frame that the model cannot score, the message names the column; or a file that is no model."""
 
+    for_people = True  # a stage ends with the message alone
+
 
 class OnnxModel:
     """An ONNX file with one named input per column.
 
     Attributes:
         inputs: each input's name and kind, `string` or `float`, in the order of the file.
+        limits: what `predict` refuses; the file says so, and a server learns it from the schema that is compiled of it.
     """
 
     def __init__(self, source: bytes | Path, *, threads: int = 1) -> None:
@@ -59,6 +110,8 @@ class OnnxModel:
             raise ScoringError(message) from error
         kinds = {"tensor(string)": "string", "tensor(float)": "float"}
         self.inputs: Mapping[str, str] = {item.name: kinds[item.type] for item in self._session.get_inputs()}
+        said = self._session.get_modelmeta().custom_metadata_map.get(LIMITS)
+        self.limits = Limits.read(said) if said else Limits()
 
     def predict(self, frame: Frame) -> NDArray[np.float32]:
         """Score every row.
@@ -71,9 +124,12 @@ class OnnxModel:
             probabilities, shape (rows, classes); for a regressor the values, shape (rows,).
 
         Raises:
-            ScoringError: a column is missing, has the wrong type, or is text with nulls; or the model itself refuses a value.
+            ScoringError: a column is missing, has the wrong type, or is text with nulls; or the model refuses a value.
         """
-        return self.answer({name: _as_input(frame, name, kind) for name, kind in self.inputs.items()})
+        nulls = self.limits.text_nulls
+        feed = {name: _as_input(frame, name, kind, nulls=name in nulls) for name, kind in self.inputs.items()}
+        self.limits.hold(feed)
+        return self.answer(feed)
 
     def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Score arrays that are ready, for a caller who has checked the values already.
@@ -97,8 +153,8 @@ class OnnxModel:
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
 
 
-def _as_input(frame: Frame, name: str, kind: str) -> NDArray[Any]:
-    """Take one column as a tensor of shape (rows, 1)."""
+def _as_input(frame: Frame, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
+    """Take one column as a tensor of shape (rows, 1); with `nulls` a text may be missing."""
     try:
         values = np.asarray(frame[name].to_numpy())
     except Exception as error:  # noqa: BLE001  polars and pandas raise different errors for a column that is not there
@@ -106,6 +162,8 @@ def _as_input(frame: Frame, name: str, kind: str) -> NDArray[Any]:
         raise ScoringError(message) from None
     if kind == "string":
         texts = values.astype(object)
+        if nulls:
+            texts = np.array([NULL_TEXT if is_missing(value) else value for value in texts], dtype=object)
         if not all(isinstance(value, str) for value in texts):
             message = f"column {name!r} must be text without nulls"
             raise ScoringError(message)
@@ -115,6 +173,11 @@ def _as_input(frame: Frame, name: str, kind: str) -> NDArray[Any]:
     except (TypeError, ValueError) as error:
         message = f"column {name!r} must be numbers: {error}"
         raise ScoringError(message) from None
+
+
+def is_missing(value: object) -> bool:
+    """Say whether a cell of text is null, as polars (None) or pandas (None, NaN, NA) have it."""
+    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ == "NAType"  # noqa: PLR0124
 
 
 def _as_numbers(values: NDArray[Any]) -> NDArray[np.float32]:

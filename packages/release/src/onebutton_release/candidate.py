@@ -59,11 +59,11 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
     for name, source in files.items():
         shutil.copyfile(one.folder / source, folder / name)
     try:
-        takes = OnnxModel(folder / MODEL).inputs
+        model = OnnxModel(folder / MODEL)
     except (ScoringError, KeyError) as error:
         message = f"{one.pipeline}: {parts.model}: {error}"
         raise InputError(message) from None
-    schema = compile_schema(one, takes, [one.said.judging.prediction])
+    schema = compile_schema(one, model.inputs, [one.said.judging.prediction], model.limits)
     _write(folder / SCHEMA, schema_text(schema))
     _write(folder / "provenance.json", json.dumps(provenance(one.folder, root, now, who), indent=1) + "\n")
     _write(folder / SBOM, bill_of_materials(root))

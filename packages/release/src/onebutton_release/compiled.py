@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.terms import Column, Contract
+from onebutton_models.scoring import Limits
 from onebutton_release.declared import Declared
 from onebutton_serving.schema import FORMAT, Field, Schema
 
@@ -19,13 +20,16 @@ _TYPES: Mapping[str, Literal["string", "number", "integer"]] = {
 }
 
 
-def compile_schema(one: Declared, takes: Mapping[str, str], answers: Sequence[str]) -> Schema:
+def compile_schema(
+    one: Declared, takes: Mapping[str, str], answers: Sequence[str], limits: Limits | None = None
+) -> Schema:
     """Describe a model's inputs and outputs by their contracts.
 
     Args:
         one: what the pipeline declares.
         takes: each input of the model and its kind, `string` or `float`, as the file says.
         answers: the columns of the contract of predictions that the model answers, in its order.
+        limits: what the model does not take although the contract does; the schema then says that too.
 
     Raises:
         InputError: a contract has no such column, or one of another type than the model's.
@@ -35,7 +39,7 @@ def compile_schema(one: Declared, takes: Mapping[str, str], answers: Sequence[st
         title=one.title,
         input_contract=f"{one.inputs.name} {one.inputs.version}",
         output_contract=f"{one.outputs.name} {one.outputs.version}",
-        inputs=tuple(_field(one.inputs, name, kind) for name, kind in takes.items()),
+        inputs=tuple(_limited(_field(one.inputs, name, kind), limits or Limits()) for name, kind in takes.items()),
         outputs=tuple(_field(one.outputs, name, "float") for name in answers),
     )
 
@@ -65,6 +69,21 @@ def _field(contract: Contract, name: str, kind: str) -> Field:
         max_length=column.max_length,
         classification=column.classification,  # type: ignore[arg-type]  # the contract's reader lets no other in
     )
+
+
+def _limited(field: Field, limits: Limits) -> Field:
+    """Narrow a field to what the model was proven to answer, and say so."""
+    said = [field.description] if field.description else []
+    required, allowed = field.required, field.allowed
+    if field.name in limits.required and not required:
+        required = True
+        said.append("the model takes no missing value here")
+    if field.name in limits.allowed:
+        whole = field.type == "integer"
+        known = tuple(int(value) if whole else value for value in limits.allowed[field.name])
+        allowed = tuple(value for value in known if not allowed or value in allowed)
+        said.append("the model takes only the values that it was trained on")
+    return replace(field, required=required, allowed=allowed, description="; ".join(said))
 
 
 def _limit(column: Column, value: object) -> float | None:

@@ -1,0 +1,260 @@
+"""Prove that an ONNX file answers as what was trained, on all that its contract lets in; or write into it what it refuses.
+
+Rows of training prove little: thresholds of trees lie between them, and none holds a null or a word that comes next month. So
+the rows to prove with are drawn from the contract too, by the training stage: this package knows no contract.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onebutton_models.conversion import ConversionError, first_step, is_number, is_vectorizer
+from onebutton_models.scoring import LIMITS, Limits, OnnxModel, ScoringError, is_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROWS = 5000  # of training, evenly spread, that are answered both ways
+MOST_WORDS = 1000  # a column of text with more is not closed: its list would be no list
+MOST_NUMBERS = 100
+ADVICE = (
+    "; what ships would not be what was trained. Fit on float32 columns, scale nothing that goes into trees, fill what is "
+    "missing before trees of scikit-learn, or take another estimator"
+)
+
+Predict = Callable[[Any], Any]
+Oddity = tuple[str, str]  # a column, and what is unusual in it: `null` or `new`
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A file that was proven.
+
+    Attributes:
+        model: the ONNX file; what it refuses is written into it, and nothing when it refuses nothing.
+        difference: the largest that was seen, in the unit of the answers.
+        refuses: for people, one line for each column that takes less than its contract lets in.
+    """
+
+    model: bytes
+    difference: float
+    refuses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """Why rows are not answered alike, and what to do; `by_training` when what was trained refuses them itself."""
+
+    words: str
+    advice: str = ""
+    by_training: bool = False
+
+
+def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance: float = 1e-5) -> Proof:
+    """Hold an ONNX file against what was trained, on rows of training and on rows drawn from the contract.
+
+    A null, or a value that training never saw, that both do not answer alike is refused from then on: the column becomes
+    required, or closed to the values of training. What cannot be closed is not converted.
+
+    Args:
+        trained: the fitted pipeline, or a function from a frame to its answers.
+        model: its ONNX file.
+        seen: the rows of training, all of them: a column is closed to the values that stand here.
+        drawn: rows that the contract lets in, in the columns of `seen`; `onebutton_contracts.odd_rows` draws them.
+        tolerance: largest difference allowed, as a share of the spread of the answers, or of an answer that is larger.
+
+    Raises:
+        ConversionError: they differ on rows of training, or on values that no column can be closed to.
+    """
+    predict = answers_of(trained)
+    sample = _take(seen, np.unique(np.linspace(0, len(seen) - 1, min(ROWS, len(seen))).astype(int)))
+    drawn = seen[:0] if drawn is None else _like(drawn, seen)
+    limits = _text_nulls(sample, drawn)
+    judge = _Judge(predict, OnnxModel(_limited(model, limits)), tolerance)
+    judge.insist(sample, " on the sample")
+    unusual = _unusual(seen, drawn)
+    proven: set[Oddity] = set()
+    refused: dict[Oddity, str] = {}
+    for oddity, found in unusual.items():
+        others = [mask for other, mask in unusual.items() if other != oddity and other not in proven]
+        fault = judge.fault(_take(drawn, np.flatnonzero(found & ~_any(others, len(drawn)))))
+        if fault is None:
+            proven.add(oddity)
+            continue
+        limits = _narrowed(limits, oddity, seen, fault)
+        refused[oddity] = fault.words
+    let_in = np.flatnonzero(~_any([unusual[oddity] for oddity in refused], len(drawn)))
+    judge.insist(_take(drawn, let_in), " on rows that the contract lets in")
+    return Proof(_limited(model, limits), judge.largest, tuple(_line(*one) for one in refused.items()))
+
+
+def prove_equal(trained: Any, model: bytes, sample: Any, tolerance: float) -> float:
+    """Score a sample both ways and return the largest difference, in the unit of the answers.
+
+    Args:
+        trained: the fitted pipeline, or a function from a frame to its answers.
+        model: its ONNX file.
+        sample: rows that the pipeline can score.
+        tolerance: largest difference allowed, as a share of the spread of the answers.
+
+    Raises:
+        ConversionError: they differ by more, one of them answers NaN, or the ONNX file cannot score the sample.
+    """
+    judge = _Judge(answers_of(trained), OnnxModel(_limited(model, _text_nulls(sample))), tolerance)
+    judge.insist(sample, " on the sample")
+    return judge.largest
+
+
+def answers_of(trained: Any) -> Predict:
+    """Return what asks a fitted pipeline as ONNX answers: probabilities where there are any, of two classes the second."""
+    if not hasattr(trained, "predict"):
+        return trained  # type: ignore[no-any-return]  # a function
+    ask = trained.predict_proba if hasattr(trained, "predict_proba") else trained.predict
+    takes_texts = is_vectorizer(first_step(trained))
+
+    def answers(frame: Any) -> Any:
+        found = np.asarray(ask(frame[frame.columns[0]] if takes_texts else frame))
+        both_classes = hasattr(trained, "predict_proba") and found.shape[1] == 2  # noqa: PLR2004
+        return found[:, 1] if both_classes else found
+
+    return answers
+
+
+class _Judge:
+    """Asks both; the spread of the answers is that of the first rows asked."""
+
+    def __init__(self, predict: Predict, onnx: OnnxModel, tolerance: float) -> None:
+        self._predict, self._onnx, self._tolerance = predict, onnx, tolerance
+        self._spread: float | None = None
+        self.largest = 0.0
+
+    def insist(self, frame: Any, where: str) -> None:
+        """Raise ConversionError when the rows are not answered alike."""
+        if fault := self.fault(frame, where):
+            raise ConversionError(fault.words + fault.advice)
+
+    def fault(self, frame: Any, where: str = "") -> _Fault | None:
+        """Compare the answers to some rows."""
+        if len(frame) == 0:
+            return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of numbers so large that no float holds what comes of them
+                expected = np.asarray(self._predict(frame))
+        except Exception as error:  # noqa: BLE001  scikit-learn raises ValueError, TypeError, KeyError and more
+            return _Fault(f"what was trained refuses it: {_short(error)}", by_training=True)
+        try:
+            answers = self._onnx.predict(frame)
+        except ScoringError as error:
+            return _Fault(f"the ONNX file cannot score what was trained to: {_short(error)}")
+        if answers.size != expected.size or expected.dtype.kind not in "biuf":
+            return _Fault(
+                f"what was trained answers with {expected.dtype} of shape {expected.shape}, the ONNX file with numbers of shape "
+                f"{answers.shape}, where a probability for each class or one number a row belongs"
+            )
+        apart = np.abs(answers.reshape(expected.shape) - expected)
+        if self._spread is None:
+            self._spread = float(np.ptp(expected)) or float(np.max(np.abs(expected)))
+        allowed = self._tolerance * np.maximum(self._spread, np.abs(expected))
+        worst = np.unravel_index(np.argmax(np.nan_to_num(apart - allowed, nan=np.inf)), apart.shape)
+        if not apart[worst] <= allowed[worst]:
+            return _Fault(
+                f"the ONNX file and what was trained differ by {apart[worst]:.3g}{where}, {allowed[worst]:.3g} is allowed",
+                ADVICE,
+            )
+        self.largest = max(self.largest, float(apart.max()))
+        return None
+
+
+def _text_nulls(*frames: Any) -> Limits:
+    """Let in missing texts where the rows to prove with hold some."""
+    names = [name for name in frames[0].columns if not is_number(frames[0][name])]
+    return Limits(text_nulls=tuple(name for name in names if any(_missing(frame[name]).any() for frame in frames)))
+
+
+def _unusual(seen: Any, drawn: Any) -> Mapping[Oddity, NDArray[np.bool_]]:
+    """Mark, for each column, the rows in which it is missing, and those with a value that training never saw."""
+    found: dict[Oddity, NDArray[np.bool_]] = {}
+    for name in seen.columns if len(drawn) else ():
+        missing, known = _missing(drawn[name]), set(_values(seen[name]))
+        new = np.array([value not in known for value in _values(drawn[name])]) & ~missing
+        found |= {(name, what): mask for what, mask in (("null", missing), ("new", new)) if mask.any()}
+    return found
+
+
+def _narrowed(limits: Limits, oddity: Oddity, seen: Any, fault: _Fault) -> Limits:
+    """Refuse one oddity from now on.
+
+    Raises:
+        ConversionError: it cannot be refused without refusing what comes every day.
+    """
+    name, what = oddity
+    if what == "null" and name in limits.text_nulls:
+        return replace(limits, text_nulls=tuple(other for other in limits.text_nulls if other != name))
+    if what == "null":
+        return replace(limits, required=(*limits.required, name))
+    numbers = is_number(seen[name])
+    values = sorted({value for value in _values(seen[name]) if not is_missing(value)})
+    if numbers:
+        values = [float(str(np.float32(value))) for value in values]  # as a person writes it, 0.1
+    few = len(values) <= min(MOST_NUMBERS if numbers else MOST_WORDS, len(seen) // 2)
+    if not few or (numbers and not fault.by_training):
+        message = (
+            f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{fault.advice}"
+        )
+        raise ConversionError(message)
+    return replace(limits, allowed={**limits.allowed, name: tuple(values)})
+
+
+def _line(oddity: Oddity, why: str) -> str:
+    name, what = oddity
+    if what == "null":
+        return f"{name}: a missing value is refused (required): {why}"
+    return f"{name}: closed to the values of training: {why}"
+
+
+def _limited(model: bytes, limits: Limits) -> bytes:
+    """Write limits into a file; a file without any stays as it is."""
+    if limits == Limits():
+        return model
+    import onnx
+
+    file = onnx.load_from_string(model)
+    onnx.helper.set_model_props(file, {LIMITS: limits.text()})
+    content: bytes = file.SerializeToString(deterministic=True)
+    return content
+
+
+def _values(column: Any) -> list[Any]:
+    values = np.asarray(column.to_numpy())
+    return values.astype(np.float32).tolist() if is_number(column) else values.tolist()  # type: ignore[no-any-return]
+
+
+def _missing(column: Any) -> NDArray[np.bool_]:
+    return np.array([is_missing(value) for value in _values(column)], dtype=bool)
+
+
+def _any(masks: list[NDArray[np.bool_]], rows: int) -> NDArray[np.bool_]:
+    return np.any(masks, axis=0) if masks else np.zeros(rows, dtype=bool)
+
+
+def _take(frame: Any, rows: NDArray[np.intp]) -> Any:
+    return frame.iloc[rows] if hasattr(frame, "iloc") else frame[rows]
+
+
+def _like(drawn: Any, seen: Any) -> Any:
+    """Return drawn rows as a frame of the kind that training had: scikit-learn treats polars and pandas apart."""
+    if not hasattr(seen, "iloc") or hasattr(drawn, "iloc"):
+        return drawn
+    frame = type(seen)(drawn.select(seen.columns).to_dict(as_series=False))
+    whole = {name: kind for name, kind in seen.dtypes.items() if kind.kind == "f" or not frame[name].isna().any()}
+    return frame.astype(whole)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
