@@ -33,7 +33,6 @@ CONVERTS = (
     "sklearn.ensemble.StackingClassifier",
     "sklearn.calibration.CalibratedClassifierCV",
     "sklearn.naive_bayes.GaussianNB",
-    "sklearn.neighbors.KNeighborsClassifier",
     "sklearn.neural_network.MLPClassifier",
     "lightgbm.LGBMClassifier",
     # regressors
