@@ -20,7 +20,7 @@ def weather_at(hours_before: float, **values: object) -> Observation:
 def joined(weather: list[Observation], *origins: str) -> pl.DataFrame:
     """Put the weather beside a flight from each origin, EWR when none is named, that is scheduled in `HOUR`."""
     clock = pl.Datetime("us", "UTC")
-    schema = {"origin": pl.String, "time_hour": clock, **dict.fromkeys(WEATHER, pl.Float64)}
+    schema = pl.Schema({"origin": pl.String(), "time_hour": clock, **dict.fromkeys(WEATHER, pl.Float64())})
     flights = pl.LazyFrame({"origin": origins or ("EWR",)}).with_columns(scheduled_hour=pl.lit(HOUR, clock))
     observed = pl.LazyFrame(weather, schema=schema)
     return join_weather(flights, observed, age_hours=1, too_old_hours=3, strongest_wind_mph=200).collect()
