@@ -8,7 +8,12 @@ WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "prec
 
 
 def join_weather(
-    flights: pl.LazyFrame, weather: pl.LazyFrame, *, age_hours: int, too_old_hours: int, strongest_wind_mph: float
+    flights: pl.LazyFrame,
+    weather: pl.LazyFrame,
+    *,
+    age_hours: int,
+    too_old_hours: int,
+    strongest_wind_mph: float = 200,
 ) -> pl.LazyFrame:
     """Join each flight to the latest weather at its origin that is old enough to be known, and not too old.
 
