@@ -18,6 +18,7 @@ SERVICE_NUMBERS = {  # of service.json: in words, and the unit
     "size_mb": ("size", "MB"),
 }
 MOST_DIGITS = 6
+FIGURES = 4  # of a large number
 TEN, SMALL = 10, 0.001  # from where on numbers get fewer digits, and below which more
 LARGE = 100  # from here on a measured number needs no digit behind the point
 
@@ -45,7 +46,7 @@ def figure(value: float) -> str:
 def places(values: Iterable[float], least: int = 3) -> int:
     """Count the digits behind the point that leave the largest value four figures."""
     largest = max(map(abs, values), default=0.0)
-    return least if largest < TEN else max(0, least - int(math.log10(largest)))
+    return least if largest < TEN else max(0, min(least, FIGURES - 1 - int(math.log10(largest))))
 
 
 def alike(values: Sequence[float], least: int = 3, sign: str = "") -> Callable[[float], str]:
