@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onebutton_evaluation.declarations import Judging, SliceRule
+from onebutton_evaluation.card_text import CardText
+from onebutton_evaluation.declarations import CardGate, Declarations, Judging, SliceRule
 from onebutton_evaluation.judgement import slice_mapping
 from onebutton_evaluation.report_data import Around, Results
 from onebutton_evaluation.report_page import page
@@ -21,13 +22,12 @@ def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, 
     slices = {one.name: slice_mapping(one) for one in judge(days, parts, judging)}
     return Results(
         name="prices",
-        title="Prices",
-        predicts="What a flat costs.",
-        owner="us",
+        said=Declarations(
+            judging=judging, gates=(CardGate(id="card", why="Of use.", check="card", required=("title",)),)
+        ),
+        text=CardText("Prices", "What a flat costs.", "us", "", "", "", "", ""),
         draft=False,
         verdicts=[],
-        metric="auc",
-        known=judging.known(),
         metrics=metrics,
         slices={"answer_label": "late flats", "unit": "day", "slices": slices},
         comparison={"champion": {"name": None, "in_words": "first release"}},

@@ -13,11 +13,12 @@ import pytest
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation import catalogue
-from onebutton_evaluation.card import markdown, read_card
+from onebutton_evaluation.card import read_card
 from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.influence import Rows, smooth
 from onebutton_evaluation.judgement import Asked, judgement, write_judgement
+from onebutton_evaluation.pages import render
 from onebutton_evaluation.report_data import Around, read_results
 from onebutton_evaluation.report_page import page
 from onebutton_evaluation.verdicts import verdicts
@@ -211,7 +212,7 @@ def test_card_and_page_of_any_task_name_its_metrics(kind: str, request: pytest.F
     judged.judge()
     said = load_declarations(judged.folder / "gates.toml")
     words = {"prices": "median absolute error", "species": "mean F1 of the classes"}[kind]
-    assert words in markdown(read_card(judged.folder, said))
+    assert words in render("card.md", **read_card(judged.folder, said))
     text = page(read_results(judged.folder, Around()))
     assert {"prices": "MAE by slice", "species": "mean F1 of the classes by slice"}[kind] in text
     assert "look wrong" not in text  # only of a binary task is that known

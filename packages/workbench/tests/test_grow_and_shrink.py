@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packages.workbench.tests.test_text_rules import OWN
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.members import new as scaffold
@@ -233,6 +234,12 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
         "make", "deploy", "PIPELINE=churn", folder=fresh, status=2
     )
     graduate(fresh / "pipelines/churn")
+    shell("git", "add", "--all", folder=fresh)
+    refused = shell("make", "lint", folder=fresh, status=2)
+    assert "OB107 pipelines/churn/card.toml: nobody has written chosen_because, also_tried" in refused
+    for name, own in OWN.items():
+        file = fresh / "pipelines/churn" / name
+        file.write_text(own(file.read_text(encoding="utf-8")), encoding="utf-8")
     shell("make", "run", "PIPELINE=churn", folder=fresh)
     shell("git", "add", "--all", folder=fresh)
     shell("make", "lint", "types", "status", folder=fresh)

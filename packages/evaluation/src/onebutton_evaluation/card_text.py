@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
@@ -25,6 +24,8 @@ class CardText:
         forbidden: uses it must not be put to.
         limits: where it is weak or was never tried.
         people: who is affected by its errors, and how.
+        chosen_because: why this model ships, and not a simpler or a better one.
+        also_tried: what else was tried, and what it reached.
         model: file that ships.
         packages: distributions whose versions the card lists.
     """
@@ -37,6 +38,8 @@ class CardText:
     forbidden: str
     limits: str
     people: str
+    chosen_because: str = ""
+    also_tried: str = ""
     model: str = "model/model.onnx"
     packages: tuple[str, ...] = ()
 
@@ -47,7 +50,17 @@ class CardText:
         return bool(text) and not text.startswith(PLACEHOLDERS)
 
 
-FIELDS = tuple(field.name for field in fields(CardText))
+QUESTIONS = {  # of a card, by field, in the order of its page
+    "predicts": "What it predicts",
+    "owner": "Owner",
+    "data": "Data and period",
+    "intended": "Made for",
+    "forbidden": "Not to be used for",
+    "chosen_because": "Chosen because",
+    "also_tried": "Also tried",
+    "limits": "Limits",
+    "people": "Who is affected by its errors",
+}
 
 
 def read_card_text(file: Path = Path("card.toml")) -> CardText:

@@ -45,7 +45,8 @@ def _squares(rows: Rows) -> Floats:
     return np.column_stack([_errors(rows) ** 2, centred, centred**2])
 
 
-def _log_losses(rows: Rows) -> Floats:
+def log_losses(rows: Rows) -> Floats:
+    """Return the log loss of each row."""
     tiny = float(np.finfo(np.float64).eps)  # as scikit-learn: certain and wrong costs much, but not without end
     if rows.predictions.ndim > 1:
         right = rows.predictions[np.arange(len(rows)), rows.codes]
@@ -78,7 +79,7 @@ _REGRESSION = (
     quantile("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
 )
 _PROBABILITIES = (
-    replace(smooth("log_loss", "lower", _log_losses, kind="loss"), least_rows=100),
+    replace(smooth("log_loss", "lower", log_losses, kind="loss"), least_rows=100),
     replace(smooth("brier", "lower", _brier, kind="loss"), least_rows=100),
     ranked("auc", "AUC", "rank", auc_of, either=True),
     ranked("average_precision", "average precision", "precision", average_precision_of, either=False),

@@ -29,6 +29,7 @@ from onebutton_evaluation.intervals import (
     units_of,
 )
 from onebutton_evaluation.slices import Slice
+from onebutton_evaluation.wording import alike
 
 if TYPE_CHECKING:
     import polars as pl
@@ -254,5 +255,6 @@ def _place(one: Difference) -> str:
 def span(interval: Interval, metric: Metric) -> str:
     """Write the ends of a difference, in points of a hundred where the metric is a share or an AUC."""
     if not metric.in_points:
-        return f"{interval.low:+.4f} to {interval.high:+.4f}"
+        write = alike((interval.low, interval.high), 4, "+")
+        return f"{write(interval.low)} to {write(interval.high)}"
     return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f} points"

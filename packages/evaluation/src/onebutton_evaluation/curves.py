@@ -7,44 +7,102 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from onebutton_evaluation.catalogue import known_metrics, log_losses
 from onebutton_evaluation.influence import Rows
+from onebutton_evaluation.intervals import interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from onebutton_evaluation.slices import Slice
+
+SPREAD = (10, 50, 90)  # percentiles of errors that are drawn
 DIGITS = 6  # of a number in a file: enough to see a change, few enough to read one
 
 
-def curves(rows: Rows, bins: int) -> dict[str, pl.DataFrame]:
-    """Draw the curves of a task: ROC and calibration; predicted beside observed numbers, and errors; or the confusion of classes.
+def curves(rows: Rows, bins: int, parts: Sequence[Slice] = ()) -> dict[str, pl.DataFrame]:
+    """Draw the curves of a task.
 
     Args:
         rows: that are judged.
         bins: of equal count, by rising prediction.
+        parts: slices whose errors are drawn too, where numbers are predicted.
 
     Returns:
-        The data of each curve by its name.
+        The data of each by its name: of two answers `roc`, `calibration` and `thresholds`; of several `confusion` and `classes`;
+        of numbers `predicted`, `residuals`, `residuals_by_slice` and, where quantiles are predicted, `coverage`.
     """
     if rows.predictions.ndim > 1:
-        return {"confusion": confusion(rows)}
+        return {"confusion": confusion(rows), "classes": by_class(rows)}
     if rows.classes:
         return {
             "roc": roc_points(rows.codes, rows.predictions),
             "calibration": calibration_curve(rows.codes, rows.predictions, bins),
+            "thresholds": thresholds(rows.codes, rows.predictions),
         }
-    return {"predicted": calibration_curve(rows.answers, rows.predictions, bins), "residuals": residuals(rows, bins)}
+    found = {"predicted": calibration_curve(rows.answers, rows.predictions, bins), "residuals": residuals(rows, bins)}
+    if parts:
+        found["residuals_by_slice"] = residuals_by_slice(rows, parts)
+    return found | ({"coverage": coverage(rows, bins)} if len(rows.quantiles) > 1 else {})
 
 
 def confusion(rows: Rows) -> pl.DataFrame:
     """Count how often each class was called so, and how often another.
 
     Returns:
-        One row per pair: the class that it was, the one that it was `called`, and how many `rows`.
+        One row per pair: the class that it was, the one that it was `called`, how many `rows`, and the `log_loss` of these
+        together, so that a confusion of which the model was sure weighs more.
     """
-    size = len(rows.classes)
-    counts = np.bincount(rows.codes * size + rows.called, minlength=size * size)
-    names = np.array(rows.classes)
-    return pl.DataFrame({"answer": np.repeat(names, size), "called": np.tile(names, size), "rows": counts})
+    size, names = len(rows.classes), np.array(rows.classes)
+    cell = rows.codes * size + rows.called
+    counts = np.bincount(cell, minlength=size * size)
+    losses = np.bincount(cell, weights=log_losses(rows), minlength=size * size)
+    pairs = {"answer": np.repeat(names, size), "called": np.tile(names, size)}
+    return pl.DataFrame(pairs | {"rows": counts, "log_loss": losses})
+
+
+def by_class(rows: Rows) -> pl.DataFrame:
+    """Measure precision, recall and F1 of each class, each with the ends of its interval; null where there is not enough data."""
+    known = known_metrics("multiclass", rows.classes)
+    table = []
+    for code, label in enumerate(rows.classes):
+        line: dict[str, object] = {"class": label, "rows": int(np.count_nonzero(rows.codes == code))}
+        for name in ("precision", "recall", "f1"):
+            one = interval(rows, known[f"{name}[{label}]"])
+            ends = (None, None, None) if one is None else (one.estimate, one.low, one.high)
+            line |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+        table.append(line)
+    return pl.DataFrame(table, infer_schema_length=None)
+
+
+def thresholds(answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> pl.DataFrame:
+    """Show what calling the answer 1 from a probability on would mean, for thresholds that call 95 % of the rows to 5 %.
+
+    Returns:
+        One row per `threshold`: the share of rows `called`, the `precision` and the `recall` of these calls.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    rising, below = probabilities[order], np.concatenate(([0], np.cumsum(np.asarray(answers)[order])))
+    marks = np.unique(np.quantile(rising, np.arange(1, 20) / 20, method="higher"))
+    starts = np.searchsorted(rising, marks)
+    called, hits = len(rising) - starts, below[-1] - below[starts]
+    shares = {"called": called / len(rising), "precision": hits / called, "recall": hits / max(below[-1], 1)}
+    return pl.DataFrame({"threshold": marks.astype(np.float64), **shares})
+
+
+def coverage(rows: Rows, bins: int) -> pl.DataFrame:
+    """Show how often what happened lies between the lowest and the highest predicted quantile, low predictions to high ones.
+
+    Returns:
+        One row per bin: the mean that was `predicted`, the share `covered`, what is `expected` of it, and `rows`.
+    """
+    low, high = min(rows.quantiles), max(rows.quantiles)
+    inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
+    frame = pl.DataFrame({"predicted": rows.predictions, "covered": inside.astype(np.float64)})
+    numbers = pl.col("predicted", "covered").mean()
+    return _binned(frame, bins, numbers).with_columns(expected=pl.lit(high - low))
 
 
 def residuals(rows: Rows, bins: int) -> pl.DataFrame:
@@ -54,8 +112,19 @@ def residuals(rows: Rows, bins: int) -> pl.DataFrame:
         One row per bin: the mean that was `predicted`, and the `p10`, `p50` and `p90` of predicted minus observed.
     """
     frame = pl.DataFrame({"predicted": rows.predictions, "error": rows.predictions - rows.answers})
-    levels = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
+    levels = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in SPREAD]
     return _binned(frame, bins, pl.col("predicted").mean(), *levels)
+
+
+def residuals_by_slice(rows: Rows, parts: Sequence[Slice]) -> pl.DataFrame:
+    """Show how far predictions are from what happened on each slice, as `residuals` does."""
+    errors = rows.predictions - rows.answers
+    table = []
+    for part in parts:
+        levels = np.quantile(errors[part.mask], np.array(SPREAD) / 100) if part.mask.any() else [None] * len(SPREAD)
+        named = dict(zip((f"p{level}" for level in SPREAD), levels, strict=True))
+        table.append({"slice": part.name, **named, "rows": int(np.count_nonzero(part.mask))})
+    return pl.DataFrame(table, infer_schema_length=None)
 
 
 def _binned(rows: pl.DataFrame, bins: int, *numbers: pl.Expr) -> pl.DataFrame:

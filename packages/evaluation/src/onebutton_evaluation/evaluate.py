@@ -7,7 +7,7 @@ predictions says which columns are kept. A pipeline with metrics of its own regi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,9 +28,11 @@ from onebutton_evaluation.curves import DIGITS, curves
 from onebutton_evaluation.declarations import ONNX, Declarations, load_declarations
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.golden import GOLDEN, golden_examples, golden_text
+from onebutton_evaluation.importance import importance
 from onebutton_evaluation.judgement import SLICES, Asked, judgement, write_judgement, write_text
 from onebutton_evaluation.metrics import metrics, metrics_by
-from onebutton_evaluation.slices import find_slices
+from onebutton_evaluation.plots import declared_plots
+from onebutton_evaluation.slices import Slice, find_slices
 from onebutton_evaluation.splits import likely_leaks
 from onebutton_models.scoring import OnnxModel, ScoringError
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 MODEL = "model/model.onnx"
 PLOTS = Path("plots")
+IMPORTANCE = PLOTS / "importance.csv"
 OTHERS = STRICT | {"extra": "ignore"}  # what else stands in params.yaml is for the pipeline's own stages
 
 
@@ -178,7 +181,9 @@ def summary(frame: pl.DataFrame, known: pl.DataFrame, said: Declarations, bins: 
     }
 
 
-def plots(frame: pl.DataFrame, said: Declarations, found: Mapping[str, Any], bins: int) -> dict[str, pl.DataFrame]:
+def plots(
+    frame: pl.DataFrame, said: Declarations, found: Mapping[str, Any], bins: int, parts: Sequence[Slice]
+) -> dict[str, pl.DataFrame]:
     """Draw the curves of the task, and the metrics by each column that slices are cut by.
 
     Args:
@@ -186,11 +191,12 @@ def plots(frame: pl.DataFrame, said: Declarations, found: Mapping[str, Any], bin
         said: what `gates.toml` declares.
         found: as `summary` returns it.
         bins: of equal count.
+        parts: the slices.
 
     Returns:
         The data of each plot by its name, such as `by_month`.
     """
-    drawn = curves(read_rows(frame, said.judging), bins)
+    drawn = curves(read_rows(frame, said.judging), bins, parts)
     for name in (name for name in found if name.startswith("by_")):
         column = name.removeprefix("by_")
         values = frame[column].unique().sort()
@@ -198,15 +204,6 @@ def plots(frame: pl.DataFrame, said: Declarations, found: Mapping[str, Any], bin
             [{column: value, **numbers} for value, numbers in zip(values, found[name].values(), strict=True)]
         )
     return drawn
-
-
-def declared_plots(file: Path = Path("dvc.yaml")) -> set[Path]:
-    """List the plots that the stages of a pipeline declare: no other is written, as nobody would know of it."""
-    import yaml
-
-    stages = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] if file.is_file() else {}
-    entries: Iterable[Any] = (entry for stage in stages.values() for entry in stage.get("plots", []))
-    return {Path(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries}
 
 
 def main() -> None:
@@ -228,9 +225,12 @@ def main() -> None:
     files = judgement(frame, said, contract, asked, read_champion(Path("champion")))
     files[SLICES]["holdout"]["likely_leaks"] = likely_leaks(known, rows, judging.unit)
     answers = {name: frame[name].to_numpy() for name in judging.predicted()}
-    golden = golden_text(golden_examples(inputs, find_slices(frame, said.slices), answers))
+    parts = find_slices(frame, said.slices)
+    golden = golden_text(golden_examples(inputs, parts, answers))
     found = summary(frame, known, said, bins)
-    drawn = plots(frame, said, found, bins)
+    drawn, declared = plots(frame, said, found, bins, parts), declared_plots()
+    if IMPORTANCE in declared:  # the model answers three times for each input: only where somebody reads it
+        drawn[IMPORTANCE.stem] = importance(read_rows(frame, judging), asked, judging.known()[judging.champion])
 
     kept = frame.select(name for name in contract.column_names if name in frame.columns)
     write_parquet(kept, Path("data/predictions.parquet"), contract)
@@ -238,7 +238,7 @@ def main() -> None:
     write_text(Path("model") / GOLDEN, golden)
     write_text(Path("metrics.json"), json.dumps(found, indent=2) + "\n")
     PLOTS.mkdir(exist_ok=True)
-    for path in declared_plots() & {PLOTS / f"{name}.csv" for name in drawn}:
+    for path in declared.keys() & {PLOTS / f"{name}.csv" for name in drawn}:
         drawn[path.stem].with_columns(selectors.float().round(DIGITS)).write_csv(path)
 
 

@@ -17,7 +17,7 @@ BASE_RATE = "base_rate"  # of metrics.json: what always predicting the mean answ
 
 def headline(results: Results) -> dict[str, str]:
     """Write the numbers that stand first, by what they are; what is not known is left out."""
-    metric = results.known[results.metric]
+    metric = results.decides
     whole = results.slices["slices"]["all"]["metrics"].get(metric.name)
     lines = {metric.words: "not enough data" if whole is None else with_interval(whole)}
     if baseline := _baseline(results, metric.name):

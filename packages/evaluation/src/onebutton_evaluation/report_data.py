@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.card_text import read_card_text
-from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.card_text import CardText, read_card_text
+from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
+from onebutton_evaluation.plots import declared_plots
 from onebutton_evaluation.verdicts import Verdict
 
 INDEX = "index.html"
-DRAWN = ("roc", "calibration")  # the plots that a page shows
 
 
 @dataclass(frozen=True)
@@ -42,31 +44,37 @@ class Results:
     """All that a pipeline's page shows.
 
     Attributes:
-        title: of its model, as `card.toml` says.
-        predicts: what it predicts, as `card.toml` says.
-        owner: who is asked about its gates.
+        said: what `gates.toml` declares.
+        text: of its model card.
         draft: whether it is still being tried out.
-        metric: by which models are compared.
-        known: the metrics of its task, by name.
-        curves: the columns of each plot that the page shows.
+        curves: the columns of each plot that `dvc.yaml` declares, by the name of its file.
         has_card: whether there is a model card to link to.
+        axes: what `dvc.yaml` says of each plot: its `title`, `x` and `y`.
     """
 
     name: str
-    title: str
-    predicts: str
-    owner: str
+    said: Declarations
+    text: CardText
     draft: bool
     verdicts: Sequence[Verdict]
-    metric: str
-    known: Mapping[str, Metric]
     metrics: Mapping[str, Any]
     slices: Mapping[str, Any]
     comparison: Mapping[str, Any]
     robustness: Mapping[str, Any]
-    curves: Mapping[str, Mapping[str, Sequence[float]]]
+    curves: Mapping[str, Mapping[str, Sequence[Any]]]
     has_card: bool
     around: Around
+    axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def known(self) -> dict[str, Metric]:
+        """The metrics of its task, by name."""
+        return self.said.judging.known()
+
+    @property
+    def decides(self) -> Metric:
+        """The metric by which models are compared."""
+        return self.known[self.said.judging.champion]
 
 
 def read_results(folder: Path, around: Around) -> Results:
@@ -75,33 +83,28 @@ def read_results(folder: Path, around: Around) -> Results:
     Raises:
         InputError: a file is missing or malformed.
     """
-    plots = folder / "plots"
-    said, text = load_declarations(folder / "gates.toml"), read_card_text(folder / "card.toml")
+    declared = {path: axes for path, axes in declared_plots(folder / "dvc.yaml").items() if (folder / path).is_file()}
     return Results(
-        name=folder.name,
-        title=text.title,
-        predicts=" ".join(text.predicts.split()),
-        owner=said.judging.owner,
-        draft=is_draft(folder),
-        verdicts=gate_folder(folder),
-        metric=said.judging.champion,
-        known=said.judging.known(),
-        metrics=read_json(folder / "metrics.json"),
-        slices=read_json(folder / SLICES),
-        comparison=read_json(folder / COMPARISON),
-        robustness=read_json(folder / ROBUSTNESS),
-        curves={name: _columns(plots / f"{name}.csv") for name in DRAWN if (plots / f"{name}.csv").is_file()},
+        folder.name,
+        load_declarations(folder / "gates.toml"),
+        read_card_text(folder / "card.toml"),
+        is_draft(folder),
+        gate_folder(folder),
+        read_json(folder / "metrics.json"),
+        read_json(folder / SLICES),
+        read_json(folder / COMPARISON),
+        read_json(folder / ROBUSTNESS),
+        curves={path.stem: _columns(folder / path) for path in declared if path.suffix == ".csv"},
         has_card=(folder / "card.html").is_file(),
         around=around,
+        axes={path.stem: axes for path, axes in declared.items()},
     )
 
 
-def _columns(file: Path) -> dict[str, list[float]]:
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+def _columns(file: Path) -> dict[str, list[Any]]:
     try:
-        return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
-    except ValueError as error:
+        return pl.read_csv(file).to_dict(as_series=False)
+    except pl.exceptions.PolarsError as error:
         message = f"{file} cannot be drawn: {error}. `make run` writes it again"
         raise InputError(message) from None
 

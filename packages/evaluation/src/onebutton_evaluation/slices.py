@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import polars as pl
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.frames import read_rows
-from onebutton_evaluation.influence import Rows
+from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import Interval, interval, units_of
 
 if TYPE_CHECKING:
@@ -155,3 +155,10 @@ def _judge(rows: Rows, part: Slice, judging: Judging) -> Judged:
     return Judged(
         part.name, part.group, len(rows), units, {name: one for name, one in found.items() if one is not None}
     )
+
+
+def ranked(slices: Mapping[str, Mapping[str, Any]], metric: Metric) -> list[str]:
+    """Sort the slices of a `slices.json` that have a metric with its interval, the worst first; all rows are no slice."""
+    judged = {name: one["metrics"][metric.name] for name, one in slices.items() if metric.name in one["metrics"]}
+    kept = [name for name, number in judged.items() if name != ALL and number["low"] is not None]
+    return sorted(kept, key=lambda name: judged[name]["estimate"], reverse=metric.better == "lower")

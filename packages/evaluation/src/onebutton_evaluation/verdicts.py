@@ -61,7 +61,7 @@ def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, 
     elif service or not_judged:
         words = [f"{passed} of {len(found)} gates passed"]
     else:
-        words = [f"All {len(found)} gates passed"]
+        words = [f"All {len(found)} gates passed" if len(found) > 1 else "The one gate passed"]
     if not_judged:
         words.append(f"{len(not_judged)} could not be judged: {', '.join(not_judged)}")
     if service and not failed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from onebutton_evaluation.influence import Metric
@@ -17,6 +18,8 @@ SERVICE_NUMBERS = {  # of service.json: in words, and the unit
     "size_mb": ("size", "MB"),
 }
 MOST_DIGITS = 6
+FIGURES = 4  # of a large number
+TEN, SMALL = 10, 0.001  # from where on numbers get fewer digits, and below which more
 LARGE = 100  # from here on a measured number needs no digit behind the point
 
 
@@ -30,6 +33,46 @@ class Limits(Protocol):
     @property
     def at_most(self) -> float | None:
         """The upper limit."""
+
+
+def figure(value: float) -> str:
+    """Write a number with four figures or fewer: of a large one the digits behind the point say nothing."""
+    if 0 < abs(value) < SMALL:
+        return f"{value:.2g}"
+    text = f"{value:,.{places([value])}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def places(values: Iterable[float], least: int = 3) -> int:
+    """Count the digits behind the point that leave the largest value four figures."""
+    largest = max(map(abs, values), default=0.0)
+    return least if largest < TEN else max(0, min(least, FIGURES - 1 - int(math.log10(largest))))
+
+
+def alike(values: Sequence[float], least: int = 3, sign: str = "") -> Callable[[float], str]:
+    """Return what writes each of some values with as many digits as the largest needs; `+` as sign writes it always."""
+    digits = places(values, least)
+    return lambda value: f"{value:{sign},.{digits}f}"
+
+
+def count(value: int) -> str:
+    """Write a whole number."""
+    return f"{value:,}"
+
+
+def number(value: float | None) -> str:
+    """Write a number of `metrics.json`."""
+    return "none" if value is None else count(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def capital(words: str) -> str:
+    """Begin words with a capital letter."""
+    return words[:1].upper() + words[1:]
+
+
+def tick(value: float) -> str:
+    """Write a share on a scale as a percentage."""
+    return f"{100 * value:g} %"
 
 
 def percent(value: float) -> str:
@@ -46,9 +89,10 @@ def number_words(metric: Metric, number: Mapping[str, Any] | None) -> str:
     """Write a metric with its 95 % interval, as in `0.714 (0.694 to 0.734)`; a share of answers in percent."""
     if number is None:
         return "not enough data"
-    scale, digits = (100, 1) if metric.name.startswith("share") else (1, 3)
     ends = [number["estimate"], number["low"], number["high"]]
-    estimate, low, high = ("" if end is None else f"{scale * end:.{digits}f}" for end in ends)
+    share = metric.name.startswith("share")
+    scale, digits = (100, 1) if share else (1, places(end for end in ends if end is not None))
+    estimate, low, high = ("" if end is None else f"{scale * end:,.{digits}f}" for end in ends)
     return f"{estimate} ({low} to {high})" if low else estimate
 
 
@@ -61,8 +105,8 @@ def with_interval(number: Mapping[str, Any], limits: Limits | None = None, *, si
         sign: whether to write a plus sign, as for a difference.
     """
     ends = [end for end in map(number.get, ("estimate", "low", "high")) if end is not None]
-    digits = _digits(ends, limits)
-    estimate, *rest = (f"{end:{'+' if sign else ''}.{digits}f}" for end in ends)
+    digits = _digits(ends, limits, least=places(ends))
+    estimate, *rest = (f"{end:{'+' if sign else ''},.{digits}f}" for end in ends)
     return f"{estimate} (95 % interval {rest[0]} to {rest[1]})" if rest else estimate
 
 
@@ -87,3 +131,8 @@ def service_words(name: str, value: float, limits: Limits) -> tuple[str, str]:
     digits = _digits([value], limits, least=1 if abs(value) < LARGE else 0)
     space = f" {unit}" if unit else ""
     return f"{words} {value:,.{digits}f}{space}", limit_words(limits, space)
+
+
+def compared_heading(name: str) -> str:
+    """Head a comparison with the champion or with the column of a simpler model."""
+    return f"Compared with {'the champion' if name == 'champion' else name.replace('_', ' ')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+CARD = "card.toml"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Lineage:
         model: name and version; empty for a run without one.
         aliases: that point at that version now: `champion` is the one that was promoted.
         promoted: for each of them who pointed it there, when and why.
+        chosen: `chosen_because` and `also_tried` of the card that was read; empty where that card is not here.
         commit: `sha`, `branch`, `author`, `date`, `subject`; the last three are empty where the commit is not in this clone.
         dirty: whether the sources were in no commit; MLflow keeps the patch.
         data: each data set with `digest`, `source` and `read_by`.
@@ -62,6 +66,7 @@ class Lineage:
     seconds: dict[str, float]
     code: dict[str, str]
     outputs: dict[str, str]
+    chosen: dict[str, str] = field(default_factory=dict)
     upstream: list[str] = field(default_factory=list)
     before: str = ""
     changes: dict[str, dict[str, Change]] = field(default_factory=dict)
@@ -142,7 +147,19 @@ def _read(subject: Subject, folder: Path) -> Lineage:
         seconds={name: float(text) for name, text in _under("onebutton.seconds.", tags).items()},
         code=_under("onebutton.code.", tags),
         outputs=_under("onebutton.md5.", tags),
+        chosen=_chosen(tags, folder),
     )
+
+
+def _chosen(tags: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Read why the model was chosen from the card that the run read: as it was committed, or as it still stands here."""
+    path = f"pipelines/{tags[PIPELINE_TAG]}/{CARD}"
+    here = (folder / path).read_text(encoding="utf-8") if (folder / path).is_file() else ""
+    for text in (git("show", f"{tags.get(COMMIT_TAG, '')}:{path}", folder=folder), here):
+        if hashlib.md5(text.encode()).hexdigest() == tags.get(f"onebutton.md5.{CARD}"):  # noqa: S324  DVC's own
+            card = tomllib.loads(text)
+            return {name: " ".join(card[name].split()) for name in ("chosen_because", "also_tried") if card.get(name)}
+    return {}
 
 
 def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:

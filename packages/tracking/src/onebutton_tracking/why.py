@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from onebutton_tracking.store import check_there, tracking_uri
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+LABELS = {"chosen_because": "chosen", "also_tried": "also tried"}
+WIDTH = 104  # of a line of prose
 SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
@@ -33,6 +36,8 @@ def _lines(found: Lineage) -> Iterator[tuple[str, str]]:
     aliases = f" (@{', @'.join(found.aliases)})" if found.aliases else ""
     when = datetime.fromtimestamp(found.finished / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     yield ">", f"{found.model or found.pipeline}{aliases}: run {found.run_id[:8]} of {when}"
+    for name, words in found.chosen.items():
+        yield from _part(LABELS[name], textwrap.wrap(words, WIDTH))
     yield from _part("commit", _commit_words(found))
     yield from _part("data", [_data_words(name, entry) for name, entry in found.data.items()])
     yield from _part("params", [f"{name} = {text}" for name, text in found.params.items()])

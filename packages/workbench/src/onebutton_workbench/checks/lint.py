@@ -73,6 +73,7 @@ CHECKS = (
     Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
     Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
     Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
+    Check("cards and reasons that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
     Check("licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),

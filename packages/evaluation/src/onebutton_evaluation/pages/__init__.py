@@ -1,0 +1,28 @@
+"""Fill the templates beside this file: Markdown, and HTML that needs nothing but a browser, without network and script."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from onebutton_evaluation.wording import capital, count, figure, metric_label, number, number_words, percent
+
+
+def render(template: str, **values: object) -> str:
+    """Fill a template, such as `card.html`; in HTML every value is escaped."""
+    return _environment().get_template(f"{template}.jinja").render(values)
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("onebutton_evaluation", "pages"),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {one.__name__: one for one in (percent, figure, number_words, metric_label, capital, count, number)}
+    return made
