@@ -129,3 +129,17 @@ def test_the_interval_of_importance_is_wider_where_rows_belong_together() -> Non
     )
     assert alone["importance"] == together["importance"]
     assert together["high"] - together["low"] > 1.5 * (alone["high"] - alone["low"])
+
+
+def test_the_interval_of_importance_holds_the_truth_as_often_as_it_says() -> None:
+    random, held = np.random.default_rng(8), 0
+    mae = known_metrics("regression")["mae"]
+    truth = np.sqrt(2 / np.pi) * (
+        np.sqrt(2 + 0.25) - 0.5
+    )  # of normal errors, with variance 2 more once `much` is another's
+    for _ in range(200):
+        inputs = pl.DataFrame({name: random.normal(0, 1, 200) for name in ("much", "little")})
+        rows = Rows(sums(inputs) + random.normal(0, 0.5, 200), sums(inputs))
+        found = importance(rows, Asked(inputs, sums), mae).row(0, named=True)
+        held += found["low"] <= truth <= found["high"]
+    assert held >= 184
