@@ -17,13 +17,15 @@ from onebutton_evaluation.verdicts import standing
 from onebutton_evaluation.wording import alike, capital, compared_heading, percent, tick
 
 Slices = Mapping[str, Mapping[str, Any]]
-WORST = 6  # slices in the small picture
+WORST = 6  # slices in the small picture, and confusions
 
 
 def page(results: Results) -> str:
     """Write the page."""
     card = {"Model card": f"{results.name}.card.html"} if results.has_card else {}
     metric = results.decides.name
+    confused = results.curves.get("confusion", ())
+    wrong = [cell for cell in confused if cell["answer"] != cell["called"] and cell["rows"]]
     return render(
         "report.html",
         **summary(results),
@@ -34,7 +36,7 @@ def page(results: Results) -> str:
         by_slice=_by_slice(results),
         metrics=[named(results.known, name) for name in results.slices["slices"]["all"]["metrics"]],
         plots=plots(results.curves, results.axes),
-        confusions=_confusions(results.curves.get("confusion", {})),
+        costly=sorted(wrong, key=lambda cell: -cell["log_loss"])[:WORST],
         errors=residuals_by_slice(results.curves),
         importance=importance(results.curves, results.decides),
         compared=[_compared(name, one, results.known) for name, one in results.comparison.items()],
@@ -136,22 +138,6 @@ def _by_slice(results: Results) -> dict[str, Any] | None:
         "few": [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in shown | {"all"}],
         "methods": list(dict.fromkeys(slices[row.name]["metrics"][metric.name]["method"] for row in rows)),
     }
-
-
-def _confusions(columns: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Lay out how often each class is called another, and which confusions cost most of the log loss."""
-    if not columns:
-        return None
-    cells = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    answered: dict[str, int] = {}
-    for cell in cells:
-        answered[cell["answer"]] = answered.get(cell["answer"], 0) + cell["rows"]
-    loss = sum(cell["log_loss"] for cell in cells) or 1.0
-    for cell in cells:
-        cell["share"] = cell["rows"] / max(answered[cell["answer"]], 1)
-        cell["cost"] = cell["log_loss"] / loss
-    wrong = [cell for cell in cells if cell["answer"] != cell["called"] and cell["rows"]]
-    return {"cells": cells, "classes": list(answered), "costly": sorted(wrong, key=lambda cell: -cell["cost"])[:WORST]}
 
 
 def _compared(name: str, one: Mapping[str, Any], known: Mapping[str, Metric]) -> dict[str, Any]:
