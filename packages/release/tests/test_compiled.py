@@ -10,8 +10,11 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import Limits
+from onebutton_release.buttons import measure
 from onebutton_release.compiled import compile_schema, schema_text
 from onebutton_release.declared import Declared, declared
+from onebutton_release.deploy import DeployRequest, deploy
+from onebutton_release.target import Target
 from onebutton_serving.schema import read_schema
 
 TESTS = Path(__file__).resolve().parent
@@ -115,6 +118,34 @@ def test_a_draft_is_refused(one: Declared) -> None:
     (one.folder / "pyproject.toml").write_text("[tool.onebutton]\ndraft = true\n", encoding="utf-8")
     with pytest.raises(InputError, match="flights is a draft, and a draft is not deployed"):
         declared(one.folder)
+
+
+def test_a_model_of_classes_is_told_to_be_not_served_yet_in_one_line(
+    one: Declared, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = '[judging]\ntask = "multiclass"\nclasses = ["a", "b", "c"]\n'
+    (one.folder / "gates.toml").write_text(GATES.replace("[judging]\n", classes), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        declared(one.folder)
+    assert str(refused.value).startswith(
+        "flights predicts one of 3 classes, and the server answers with one number a row"
+    )
+    assert "not served yet" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    measure(one.folder.parents[1], "")  # goes on to the next pipeline
+    assert capsys.readouterr().out == f"gates: {refused.value}\n"
+
+
+def test_of_a_model_that_predicts_quantiles_a_deployment_says_that_the_number_alone_is_served(
+    one: Declared, target: Target
+) -> None:
+    regression = '[judging]\ntask = "regression"\nquantiles = { "0.1" = "p10", "0.9" = "p90" }\n'
+    text = GATES.replace("[judging]\n", regression).replace('"auc"', '"mae"')
+    (one.folder / "gates.toml").write_text(text, encoding="utf-8")
+    said: list[str] = []
+    with pytest.raises(InputError):  # it was never run
+        deploy(target, None, DeployRequest(), said.append)
+    assert said[-1] == "p10 and p90 are not served yet: the server answers with probability alone"
 
 
 def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:

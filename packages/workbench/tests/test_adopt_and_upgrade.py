@@ -262,6 +262,18 @@ def test_without_its_samples_the_front_page_speaks_of_none(fork: Repo) -> None:
     assert "## Buttons" in fork.read("README.md")
 
 
+def test_a_package_that_only_samples_need_leaves_with_them(fork: Repo) -> None:
+    fork.write("packages/shared/pyproject.toml", member_toml("onebutton-shared", "onebutton-lib"))
+    sources = "".join(f"onebutton-{name} = {{ workspace = true }}\n" for name in ("lib", "shared"))
+    sample = member_toml("sample", "onebutton-lib", "onebutton-shared")
+    fork.write("pipelines/sample/pyproject.toml", f"{sample}\n[tool.uv.sources]\n{sources}")
+    lock(fork)
+    fork.commit()
+    adopt(fork.folder, **ACME, samples="remove")
+    assert sorted(path.name for path in (fork.folder / "packages").iterdir()) == ["lib", "spare"]
+    assert "shared" not in fork.read("uv.lock")
+
+
 def test_once_adopted_no_pipeline_leaves_unnamed(team: Repo) -> None:
     with pytest.raises(InputError, match=r"may be yours: `make remove MEMBER=name` takes one out"):
         adopt(team.folder, **ACME, samples="remove")

@@ -241,7 +241,7 @@ def test_a_draft_that_cannot_run_is_told_after_the_others_ran_to_their_end(clone
     press("new-pipeline", "NAME=sound")
     declared = clone / "pipelines/sound/pyproject.toml"
     declared.write_text(declared.read_text(encoding="utf-8").replace("draft = true\n", ""), encoding="utf-8")
-    shell("git", "rm", "-r", "--quiet", "--ignore-unmatch", "pipelines/flight_delays", folder=clone)
+    shell("git", "rm", "-r", "--quiet", "--ignore-unmatch", "pipelines", folder=clone)
     press("lock")
     shell("git", "add", "--all", folder=clone)
     params, plan = clone / TRIAL / "params.yaml", clone / TRIAL / "dvc.yaml"

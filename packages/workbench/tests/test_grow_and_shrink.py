@@ -124,6 +124,11 @@ def test_a_removed_member_is_gone_from_its_folder_the_lock_and_the_front_page(sm
     assert "sample" not in (small / "uv.lock").read_text(encoding="utf-8")
 
 
+def test_a_package_that_nobody_needs_any_more_is_named(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert remove(small, member="sample") == 0
+    assert "  packages/shared/  is needed by nobody now\n" in capsys.readouterr().out
+
+
 def test_what_others_need_stays(small: Path, clone: Path, shell: Shell) -> None:
     for folder, member, words in (
         (small, "", "MEMBER is missing"),
@@ -257,10 +262,10 @@ def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, 
 
 @pytest.mark.slow
 def test_without_its_sample_pipelines_the_repo_is_green_and_takes_a_new_one(fresh: Path, shell: Shell) -> None:
-    samples = [member.path.name for member in members(fresh) if member.is_pipeline]
+    samples = [member.path for member in members(fresh) if member.is_pipeline or member.path.name == "flights"]
     shell("make", "adopt", "NAME=acme", "OWNER=@acme/data", "SAMPLES=remove", folder=fresh)
     assert samples
-    assert not any((fresh / "pipelines" / name).exists() for name in samples)
+    assert not any((fresh / path).exists() for path in samples)
     assert (fresh / "README.md").read_text(encoding="utf-8").startswith("# acme\n")
     shell("git", "add", "--all", folder=fresh)
     shell("make", "lint", "types", folder=fresh)

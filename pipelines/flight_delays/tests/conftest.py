@@ -17,7 +17,6 @@ import pytest
 
 from flight_delays import features, train
 from flight_delays.features import build_features
-from flight_delays.ingest import read_table, unpack
 from flight_delays.params import Params, TrainParams
 from onebutton_contracts.contract import Contract, load_contract
 from onebutton_contracts.parameters import load_parameters
@@ -26,6 +25,7 @@ from onebutton_contracts.tables import write_parquet
 from onebutton_contracts.validation import validate
 from onebutton_evaluation import card, evaluate
 from onebutton_evaluation.splits import by_values
+from onebutton_flights.source import read_table, unpack
 
 PIPELINE = Path(__file__).resolve().parents[1]
 ROOT = PIPELINE.parents[1]

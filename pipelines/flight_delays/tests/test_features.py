@@ -6,14 +6,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from flight_delays.features import KNOWN_TOO_LATE, WEATHER, build_features, minute_of_day
+from flight_delays.features import build_features
 from flight_delays.params import FeatureParams
 from flight_delays.train import model_inputs
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.validation import validate
+from onebutton_flights.source import KNOWN_TOO_LATE
+from onebutton_flights.weather import WEATHER
 
 PARAMS = FeatureParams(late_from_minutes=15, weather_age_hours=1, weather_too_old_hours=3, strongest_wind_mph=200)
 HOUR = datetime(2013, 7, 8, 14, tzinfo=UTC)  # 10 in the morning in New York
@@ -38,40 +38,10 @@ def build(flights: list[dict[str, Any]], weather: list[dict[str, Any]]) -> pl.Da
     return build_features(pl.LazyFrame(flights, schema_overrides=clock), observed, PARAMS).collect()
 
 
-@pytest.mark.parametrize(
-    ("observed", "used"),
-    [
-        ([1], 1),  # an hour old: known
-        ([0], None),  # at the scheduled hour: not known yet
-        ([0.5, 2], 2),  # half an hour old: not known yet, so the older one counts
-        ([1, 2, 3], 1),  # the latest that is known
-        ([3], 3),  # three hours old: still good
-        ([3.01], None),  # older: as good as none
-        ([-1, 4], None),  # the future and the past
-    ],
-)
-def test_weather_is_at_least_one_hour_old_and_at_most_three(observed: list[float], used: float | None) -> None:
-    built = build([a_flight()], [weather_at(hours) for hours in observed])
-    assert built["temp"].to_list() == [used]
-
-
-def test_weather_of_another_airport_is_not_used() -> None:
-    built = build([a_flight(origin="LGA"), a_flight()], [weather_at(1), weather_at(2, origin="JFK")])
-    assert dict(built.select("origin", "temp").iter_rows()) == {"LGA": None, "EWR": 1}
-
-
-def test_a_flight_without_weather_stays_with_nulls() -> None:
-    built = build([a_flight()], [])
-    assert built.select("carrier", "distance", "late").rows() == [("UA", 1400.0, 0)]
-    assert built.select(WEATHER).row(0) == (None,) * len(WEATHER)
-
-
-@pytest.mark.parametrize(("reading", "kept"), [(1048.36, None), (200.01, None), (200.0, 200.0), (None, None)])
-@pytest.mark.parametrize("column", ["wind_speed", "wind_gust"])
-def test_wind_that_no_wind_reaches_counts_as_missing(column: str, reading: float | None, kept: float | None) -> None:
-    built = build([a_flight()], [weather_at(1, **{column: reading})])
-    assert built[column].to_list() == [kept]
-    assert built["temp"].to_list() == [1]
+def test_a_flight_has_the_weather_of_an_hour_that_is_neither_too_young_nor_too_old() -> None:
+    built = build([a_flight()], [weather_at(0), weather_at(2), weather_at(2.5)])
+    assert built["temp"].to_list() == [2]
+    assert build([a_flight()], [weather_at(4)])["temp"].to_list() == [None]
 
 
 def test_a_flight_that_never_arrived_is_left_out() -> None:
@@ -82,31 +52,6 @@ def test_a_flight_that_never_arrived_is_left_out() -> None:
 @pytest.mark.parametrize(("delay", "late"), [(-10, 0), (0, 0), (14, 0), (15, 1), (16, 1), (1272, 1)])
 def test_a_flight_is_late_from_exactly_fifteen_minutes(delay: int, late: int) -> None:
     assert build([a_flight(arr_delay=delay)], [])["late"].to_list() == [late]
-
-
-@pytest.mark.parametrize(
-    ("scheduled", "weekday"),
-    [
-        (datetime(2013, 1, 2, 3, tzinfo=UTC), 2),  # Tuesday 22:00 in New York, Wednesday in UTC
-        (datetime(2013, 7, 8, 3, tzinfo=UTC), 7),  # Sunday 23:00 in summer, Monday in UTC
-        (datetime(2013, 7, 8, 4, tzinfo=UTC), 1),  # Monday 0:00 in summer
-        (datetime(2013, 7, 8, 14, tzinfo=UTC), 1),
-    ],
-)
-def test_the_weekday_is_that_of_new_york(scheduled: datetime, weekday: int) -> None:
-    assert build([a_flight(time_hour=scheduled)], [])["weekday"].to_list() == [weekday]
-
-
-@settings(deadline=None)
-@given(hour=st.integers(0, 23), minute=st.integers(0, 59))
-def test_a_clock_time_becomes_minutes_after_midnight(hour: int, minute: int) -> None:
-    clock = pl.DataFrame({"clock": [hour * 100 + minute]})
-    assert clock.select(minute_of_day("clock")).item() == hour * 60 + minute
-
-
-def test_scheduled_times_become_minutes_after_midnight() -> None:
-    built = build([a_flight(sched_dep_time=517, sched_arr_time=2359)], [])
-    assert built.select("departure_minute", "arrival_minute").row(0) == (317.0, 1439.0)
 
 
 # --- on a week of real flights

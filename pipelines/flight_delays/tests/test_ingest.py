@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from flight_delays.ingest import read_table, unpack
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import pinned_source
 from onebutton_contracts.tables import write_parquet
+from onebutton_flights.source import read_table, unpack
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +52,6 @@ def test_na_is_read_as_missing(flights: pl.DataFrame) -> None:
     assert flights["tailnum"].null_count() == 2_512
 
 
-@pytest.mark.parametrize(("kind", "told"), [("public", "`far`"), ("personal", "a value")])
-def test_a_value_of_another_type_is_told_unless_it_may_be_somebodys(
-    lines: list[str], contracts: dict[str, Contract], kind: str, told: str
-) -> None:
-    weather = contracts["weather"]
-    columns = tuple(replace(one, classification=kind) if one.name == "temp" else one for one in weather.columns)
-    header, first, *rest = lines
-    cells = first.split(",")
-    cells[header.split(",").index("temp")] = "far"
-    words = refusal([header, ",".join(cells), *rest], replace(weather, columns=columns))
-    assert f"could not parse {told}" in words
-    assert "'temp'" in words
-    assert ("far" in words) is (kind == "public")
-
-
 def test_columns_in_another_order_come_back_in_that_of_the_contract(
     lines: list[str], weather: pl.DataFrame, contracts: dict[str, Contract]
 ) -> None:
@@ -106,11 +89,3 @@ def test_numbers_under_the_wrong_heading_are_refused_by_their_range(
 )
 def test_what_is_no_table_is_refused_by_name(broken: list[str], contracts: dict[str, Contract]) -> None:
     assert "weather" in refusal(broken, contracts["weather"])
-
-
-def test_a_zipped_file_is_read_as_its_content(tmp_path: Path) -> None:
-    plain, zipped = tmp_path / "table.csv", tmp_path / "table.csv.zip"
-    plain.write_bytes(b"a,b\n1,2\n")
-    with zipfile.ZipFile(zipped, "w") as archive:
-        archive.write(plain, "table.csv")
-    assert unpack(zipped) == unpack(plain) == b"a,b\n1,2\n"

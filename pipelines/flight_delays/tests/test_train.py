@@ -12,12 +12,13 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from flight_delays.features import CATEGORIES, NUMBERS, WEATHER
+from flight_delays.features import CATEGORIES, NUMBERS
 from flight_delays.params import TrainParams
 from flight_delays.train import Tuning, boosted_trees, encode, model_inputs, ship, train, train_baseline, tune
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.odd_rows import odd_rows
+from onebutton_flights.weather import WEATHER
 from onebutton_models import conversion
 from onebutton_models.conversion import ConversionError, to_onnx
 from onebutton_models.proof import prove_equal

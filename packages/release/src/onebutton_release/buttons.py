@@ -94,11 +94,12 @@ def rollback(root: Path, pipeline: str, environment: str, version: str, why: str
 def measure(root: Path, pipeline: str) -> None:
     """Boot the server on the model that is here, of every pipeline unless one is named, and measure it for the service gates.
 
-    Drafts are not deployed, so there is nothing to measure.
+    Drafts are not deployed, and neither is what no server can answer with, so there is nothing to measure.
     """
+    from onebutton_evaluation.declarations import load_declarations
     from onebutton_evaluation.gatekeeping import is_draft
     from onebutton_release import candidate
-    from onebutton_release.declared import declared
+    from onebutton_release.declared import declared, unserved
     from onebutton_release.environments import pipeline_named, who
     from onebutton_release.measured import in_words, measured
     from onebutton_release.pointer import now
@@ -107,13 +108,17 @@ def measure(root: Path, pipeline: str) -> None:
     folders = [path.parent for path in sorted(root.glob("pipelines/*/release.toml"))]
     there = [folder.name for folder in folders if not is_draft(folder)]
     for name in [pipeline_named(pipeline, root)] if pipeline else there:
-        one = declared(root / "pipelines" / name)
+        folder = root / "pipelines" / name
+        if words := unserved(name, load_declarations(folder / "gates.toml").judging):
+            print(f"gates: {words}")
+            continue
+        one = declared(folder)
         known = candidate.service_numbers(one.folder)
         if known is None:
             with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
-                folder = Path(scratch) / version_of(one.folder)
-                candidate.build(one, root, folder, now(), who())
-                known = measured(one.folder, folder)
+                built = Path(scratch) / version_of(one.folder)
+                candidate.build(one, root, built, now(), who())
+                known = measured(one.folder, built)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
         print("gates: no pipeline that can be deployed has a release.toml, so there is none to measure")

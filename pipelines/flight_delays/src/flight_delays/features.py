@@ -14,13 +14,11 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
 from onebutton_contracts.tables import scan_parquet, write_split
 from onebutton_evaluation.splits import by_values
+from onebutton_flights.calendar import timetable
+from onebutton_flights.weather import WEATHER, join_weather
 
-LOCAL_TIME = "America/New_York"
 CATEGORIES = ("carrier", "origin", "dest")
-WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 NUMBERS = ("distance", "weekday", "departure_minute", "arrival_minute", *WEATHER)
-# Known only once the flight is in the air or down: with `dep_delay` among the features the AUC is 0.91, and worthless.
-KNOWN_TOO_LATE = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "tailnum")
 
 
 def build_features(flights: pl.LazyFrame, weather: pl.LazyFrame, params: FeatureParams) -> pl.LazyFrame:
@@ -36,37 +34,16 @@ def build_features(flights: pl.LazyFrame, weather: pl.LazyFrame, params: Feature
         Weather that was not observed is null.
     """
     arrived = flights.filter(pl.col("arr_delay").is_not_null()).select(
-        *CATEGORIES,
-        "flight",
-        "month",
-        pl.col("time_hour").alias("scheduled_hour"),
-        pl.col("time_hour").dt.convert_time_zone(LOCAL_TIME).dt.date().alias("day"),
-        pl.col("distance").cast(pl.Float64),
-        pl.col("time_hour").dt.convert_time_zone(LOCAL_TIME).dt.weekday().cast(pl.Float64).alias("weekday"),
-        minute_of_day("sched_dep_time").alias("departure_minute"),
-        minute_of_day("sched_arr_time").alias("arrival_minute"),
+        *timetable(),
         (pl.col("arr_delay") >= params.late_from_minutes).cast(pl.Int64).alias("late"),
-        (pl.col("time_hour") - pl.duration(hours=params.weather_age_hours)).alias("known_until"),
     )
-    observed = weather.select("origin", *WEATHER, pl.col("time_hour").alias("observed_at")).with_columns(
-        pl.when(pl.col(wind) <= params.strongest_wind_mph).then(wind).alias(wind)
-        for wind in ("wind_speed", "wind_gust")
+    return join_weather(
+        arrived,
+        weather,
+        age_hours=params.weather_age_hours,
+        too_old_hours=params.weather_too_old_hours,
+        strongest_wind_mph=params.strongest_wind_mph,
     )
-    return arrived.sort("known_until").join_asof(
-        observed.sort("observed_at"),
-        left_on="known_until",
-        right_on="observed_at",
-        by="origin",
-        strategy="backward",
-        tolerance=f"{params.weather_too_old_hours - params.weather_age_hours}h",
-        check_sortedness=False,  # both sides were sorted in the lines above
-    )
-
-
-def minute_of_day(column: str) -> pl.Expr:
-    """Turn a clock time written as HHMM, such as 517, into minutes after midnight, such as 317."""
-    clock = pl.col(column)
-    return (clock // 100 * 60 + clock % 100).cast(pl.Float64)
 
 
 def main() -> None:

@@ -2,49 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
 from pathlib import Path
 
-import polars as pl
-
-from onebutton_contracts.contract import Contract, load_contract
-from onebutton_contracts.errors import InputError, run_stage
-from onebutton_contracts.frames import polars_schema
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import run_stage
 from onebutton_contracts.sources import pinned_source
 from onebutton_contracts.tables import write_parquet
-
-
-def read_table(source: bytes, contract: Contract) -> pl.DataFrame:
-    """Parse a CSV file in which `NA` means missing, with the types that the contract names.
-
-    Args:
-        source: the text of the CSV file, UTF-8.
-        contract: the columns and types to expect.
-
-    Returns:
-        One row per line.
-
-    Raises:
-        InputError: the file is no such table.
-    """
-    try:
-        return pl.read_csv(source, null_values="NA", schema_overrides=polars_schema(contract.columns))
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        if any(column.classification == "personal" for column in contract.columns):
-            reason = re.sub("`.*`", "a value", reason, count=1)  # polars shows what it could not parse
-        message = f"the file of {contract.name} cannot be read by {contract.path}: {reason}. Owner: {contract.owner}"
-        raise InputError(message) from None
-
-
-def unpack(path: Path) -> bytes:
-    """Read a file, or the only member of a ZIP archive."""
-    if path.suffix != ".zip":
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        (member,) = archive.namelist()
-        return archive.read(member)
+from onebutton_flights.source import read_table, unpack
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.members.remove import sweep, take_out
+from onebutton_workbench.members.remove import left_over, sweep, take_out
 from onebutton_workbench.workspace import members
 
 PYPROJECT, OWNERS = "pyproject.toml", ".github/CODEOWNERS"
@@ -95,7 +95,8 @@ def clone_address(origin: str) -> str:
 def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = "") -> int:
     """Change every file that says whose repository this is, and print each line.
 
-    The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well.
+    The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well, and
+    the packages that only they need.
 
     Raises:
         InputError: a value is refused, something is not committed, or uv cannot lock; nothing was changed.
@@ -112,7 +113,8 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
     # until its adoption a fork says that it is upstream
     found = next(place for place in (before.url, origin, suggested) if place not in ("", before.upstream))
     after = replace(before, name=name, owner=owner, url=clone_address(url) or found)
-    leaving = [member for member in members(root) if member.is_pipeline and samples]
+    pipelines = [member for member in members(root) if member.is_pipeline and samples]
+    leaving = [*pipelines, *left_over(pipelines, root)]
     new = {path: adopted(path, text, before, after) for path, text in texts.items()}
     changed = {path: text for path, text in new.items() if text != texts[path]}
     if not changed and not leaving:

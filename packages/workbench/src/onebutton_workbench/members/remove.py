@@ -27,8 +27,16 @@ def needed_by(member: Member, others: Sequence[Member], root: Path) -> list[str]
     users = [other.path.as_posix() for other in others if member.name in other.requires]
     groups = read_toml(root / "pyproject.toml").get("dependency-groups", {}).values()
     if member.name in {distribution(line) for group in groups for line in group if isinstance(line, str)}:
-        users.append("a dependency group of the root's pyproject.toml")
+        users.insert(0, "a dependency group of the root's pyproject.toml")
     return [*users, "the buttons of the Makefile"] if member.module == __name__.partition(".")[0] else users
+
+
+def left_over(leaving: Sequence[Member], root: Path) -> list[Member]:
+    """List the members that those who leave declare and nobody else needs."""
+    staying = [one for one in members(root) if one not in leaving]
+    declared = {name for one in leaving for name in one.requires}
+    unused = [one for one in staying if one.name in declared]
+    return [one for one in unused if not needed_by(one, [other for other in staying if other is not one], root)]
 
 
 def take_out(root: Path, leaving: Sequence[Member]) -> list[str]:
@@ -66,6 +74,7 @@ def remove(root: Path, *, member: str) -> int:
         if users := needed_by(one, staying, root):
             message = f"{one.path.as_posix()} is needed by {shortened(users)}. Nothing was changed"
             raise InputError(message)
+    unused = left_over(leaving, root)
     touched = [*(one.path.as_posix() for one in leaving), *(name for name in (README, LOCK) if (root / name).is_file())]
     check_clean(root, "remove", *touched)
     try:
@@ -75,6 +84,7 @@ def remove(root: Path, *, member: str) -> int:
         git("restore", "--source=HEAD", "--staged", "--worktree", "--", *touched, folder=root)
         raise
     sweep(root, leaving)
+    lines += [f"  {one.path.as_posix()}/  is needed by nobody now" for one in unused]
     print(*lines, sep="\n")
     print("remove: done; git has everything until you commit. Next: `make check`, then `git add --all` and commit")
     return 0
