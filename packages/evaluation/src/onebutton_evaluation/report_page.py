@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from onebutton_evaluation.catalogue import named
@@ -85,9 +86,13 @@ def _observed(slices: Slices, group: str) -> list[Dot]:
         if one["group"] == group:
             share, bias = one["metrics"]["share"], one["metrics"].get("bias")
             predicted = None if bias is None else share["estimate"] + bias["estimate"]
-            short = name.removeprefix(f"{group} ")
-            rows.append(_dot(short, share, one["rows"], second=predicted, second_word="predicted"))
+            rows.append(_dot(_short(name, slices), share, one["rows"], second=predicted, second_word="predicted"))
     return rows
+
+
+def _short(name: str, slices: Slices) -> str:
+    """Leave out the group in the name of a slice: `July` of `month July`."""
+    return name.removeprefix(f"{slices[name]['group']} ")
 
 
 def _slice_dots(results: Results) -> list[Dot]:
@@ -104,7 +109,7 @@ def picture(results: Results) -> Plot | None:
         label = capital(results.slices["answer_label"])
         title = f"{label} by {group}: observed with 95 % interval ●, predicted ◇"
         return columns(title, _observed(slices, group), tick)
-    worst = _slice_dots(results)[:WORST]
+    worst = [replace(dot, name=_short(dot.name, slices)) for dot in _slice_dots(results)[:WORST]]
     return columns(f"{results.decides.words} with 95 % interval, worst slices first", worst) if worst else None
 
 
