@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ from onebutton_evaluation.checks import shown_worse
 from onebutton_evaluation.declarations import LimitGate, load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, gates
 from onebutton_evaluation.judgement import Asked, judgement, write_judgement
+from onebutton_evaluation.report_data import Around
+from onebutton_evaluation.site import write_site
 
 GATES = """
 [judging]
@@ -519,6 +522,19 @@ def test_the_verdicts_of_a_draft_are_told_and_stop_nobody(pipeline: Pipeline) ->
     assert "example, a draft." in pressed.printed
     assert "  failed   " in pressed.printed
     assert "This is a draft: its gates stop nobody, and it is not deployed." in " ".join(pressed.printed.split())
+
+
+def test_card_and_page_of_the_report_count_the_same_gates_once_the_server_was_measured(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline.folder)
+    card.main()
+    pipeline.measure(20.0)
+    write_site({pipeline.folder: Around()}, tmp_path / "report")
+    pages = [(tmp_path / "report" / f"example{kind}.html").read_text(encoding="utf-8") for kind in ("", ".card")]
+    counted = [re.findall(r"[^>]*(?:gates passed|gates failed)[^<]*", text)[0].strip() for text in pages]
+    assert counted[0] == counted[1]
+    assert all("p95 latency 20.0 ms" in text for text in pages)
 
 
 def test_a_repo_without_pipelines_has_nothing_to_judge(pipeline: Pipeline) -> None:

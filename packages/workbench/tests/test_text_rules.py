@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from onebutton_workbench.workspace import ROOT
 
 CARD, GATES, ROWS = "card.toml", "gates.toml", "contracts/rows.odcs.yaml"
 EXAMPLE = next(file.parent for file in sorted((ROOT / TEMPLATES).glob("*/card.toml.jinja")))
-OWN = {  # how a team makes each file its own
+OWN: dict[str, Callable[[str], str]] = {  # how a team makes each file its own
     CARD: lambda text: re.sub(r'^(\w+ = "+)(todo: )?', r"\1Ours. ", text, flags=re.MULTILINE),
     GATES: lambda text: text.replace('why = "', 'why = "Ours. '),
     ROWS: lambda text: re.sub(r"(description: |purpose: >-\n +)(?=\w)", r"\1ours, ", text),

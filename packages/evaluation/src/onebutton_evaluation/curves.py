@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from onebutton_evaluation.slices import Slice
 
 SPREAD = (10, 50, 90)  # percentiles of errors that are drawn
+TINY = 1e-12  # no log loss at all
 DIGITS = 6  # of a number in a file: enough to see a change, few enough to read one
 
 
@@ -52,15 +53,16 @@ def confusion(rows: Rows) -> pl.DataFrame:
     """Count how often each class was called so, and how often another.
 
     Returns:
-        One row per pair: the class that it was, the one that it was `called`, how many `rows`, and the `log_loss` of these
-        together, so that a confusion of which the model was sure weighs more.
+        One row per pair: the class that it was, the one that it was `called`, how many `rows`, their `share` of the class, and of
+        the `log_loss` of all rows, so that a confusion of which the model was sure weighs more.
     """
     size, names = len(rows.classes), np.array(rows.classes)
-    cell = rows.codes * size + rows.called
+    cell, losses = rows.codes * size + rows.called, log_losses(rows)
     counts = np.bincount(cell, minlength=size * size)
-    losses = np.bincount(cell, weights=log_losses(rows), minlength=size * size)
+    costs = np.bincount(cell, weights=losses, minlength=size * size) / max(losses.sum(), TINY)
     pairs = {"answer": np.repeat(names, size), "called": np.tile(names, size)}
-    return pl.DataFrame(pairs | {"rows": counts, "log_loss": losses})
+    each = np.repeat(np.bincount(rows.codes, minlength=size).clip(1), size)
+    return pl.DataFrame(pairs | {"rows": counts, "share": counts / each, "log_loss": costs})
 
 
 def by_class(rows: Rows) -> pl.DataFrame:

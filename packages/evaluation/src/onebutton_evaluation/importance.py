@@ -26,7 +26,8 @@ MOST_ROWS = 20_000  # drawn at random of more, so that a large holdout costs no 
 def importance(rows: Rows, model: Asked, metric: Metric) -> pl.DataFrame:
     """Shuffle each input of a model, and measure how much worse the metric gets.
 
-    The interval is that of the paired difference, as between two models, by the mean influence of all shuffles.
+    The interval is that of the paired difference, as between two models. A row counts twice: by what it borrows of another, and
+    by what it lends to one.
 
     Args:
         rows: that are judged.
@@ -43,18 +44,19 @@ def importance(rows: Rows, model: Asked, metric: Metric) -> pl.DataFrame:
     before, sign = metric.measure(rows), 1.0 if metric.better == "lower" else -1.0
     table = []
     for name in inputs.columns:
-        found = []
+        changes, influences = [], []
         for _ in range(REPEATS):
-            shuffled = inputs.with_columns(inputs[name].gather(random.permutation(len(kept))))
-            found.append(metric.measure(replace(rows, predictions=model.predict(shuffled).astype(np.float64))))
+            order = random.permutation(len(kept))
+            shuffled = inputs.with_columns(inputs[name].gather(order))
+            after = metric.measure(replace(rows, predictions=model.predict(shuffled).astype(np.float64)))
+            if before is not None and after is not None:
+                moved = after.influence - before.influence
+                changes.append(sign * (after.estimate - before.estimate))
+                influences.append(moved + moved[np.argsort(order)])  # of what a row borrows, and of what it lends
         line: dict[str, object] = {"input": name, "importance": None, "low": None, "high": None, "rows": len(kept)}
-        worse = [one for one in found if one is not None]
-        if before is not None and len(worse) == REPEATS:
-            estimate = sign * (float(np.mean([one.estimate for one in worse])) - before.estimate)
-            error, units = standard_error(
-                np.mean([one.influence for one in worse], axis=0) - before.influence, rows.units
-            )
-            reach = student(units) * error
+        if len(changes) == REPEATS:
+            error, units = standard_error(np.mean(influences, axis=0), rows.units)
+            estimate, reach = float(np.mean(changes)), student(units) * error
             line |= {"importance": estimate, "low": estimate - reach, "high": estimate + reach}
         table.append(line)
     return pl.DataFrame(table, infer_schema_length=None).sort(

@@ -47,7 +47,7 @@ class Results:
         said: what `gates.toml` declares.
         text: of its model card.
         draft: whether it is still being tried out.
-        curves: the columns of each plot that `dvc.yaml` declares, by the name of its file.
+        curves: the rows of each plot that `dvc.yaml` declares, by the name of its file.
         has_card: whether there is a model card to link to.
         axes: what `dvc.yaml` says of each plot: its `title`, `x` and `y`.
     """
@@ -61,7 +61,7 @@ class Results:
     slices: Mapping[str, Any]
     comparison: Mapping[str, Any]
     robustness: Mapping[str, Any]
-    curves: Mapping[str, Mapping[str, Sequence[Any]]]
+    curves: Mapping[str, Sequence[Mapping[str, Any]]]
     has_card: bool
     around: Around
     axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -94,16 +94,16 @@ def read_results(folder: Path, around: Around) -> Results:
         read_json(folder / SLICES),
         read_json(folder / COMPARISON),
         read_json(folder / ROBUSTNESS),
-        curves={path.stem: _columns(folder / path) for path in declared if path.suffix == ".csv"},
+        curves={path.stem: _rows(folder / path) for path in declared if path.suffix == ".csv"},
         has_card=(folder / "card.html").is_file(),
         around=around,
         axes={path.stem: axes for path, axes in declared.items()},
     )
 
 
-def _columns(file: Path) -> dict[str, list[Any]]:
+def _rows(file: Path) -> list[dict[str, Any]]:
     try:
-        return pl.read_csv(file).to_dict(as_series=False)
+        return pl.read_csv(file).to_dicts()
     except pl.exceptions.PolarsError as error:
         message = f"{file} cannot be drawn: {error}. `make run` writes it again"
         raise InputError(message) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from onebutton_evaluation.catalogue import named
@@ -17,13 +18,15 @@ from onebutton_evaluation.verdicts import standing
 from onebutton_evaluation.wording import alike, capital, compared_heading, percent, tick
 
 Slices = Mapping[str, Mapping[str, Any]]
-WORST = 6  # slices in the small picture
+WORST = 6  # slices in the small picture, and confusions
 
 
 def page(results: Results) -> str:
     """Write the page."""
     card = {"Model card": f"{results.name}.card.html"} if results.has_card else {}
     metric = results.decides.name
+    confused = results.curves.get("confusion", ())
+    wrong = [cell for cell in confused if cell["answer"] != cell["called"] and cell["rows"]]
     return render(
         "report.html",
         **summary(results),
@@ -34,7 +37,7 @@ def page(results: Results) -> str:
         by_slice=_by_slice(results),
         metrics=[named(results.known, name) for name in results.slices["slices"]["all"]["metrics"]],
         plots=plots(results.curves, results.axes),
-        confusions=_confusions(results.curves.get("confusion", {})),
+        costly=sorted(wrong, key=lambda cell: -cell["log_loss"])[:WORST],
         errors=residuals_by_slice(results.curves),
         importance=importance(results.curves, results.decides),
         compared=[_compared(name, one, results.known) for name, one in results.comparison.items()],
@@ -83,9 +86,13 @@ def _observed(slices: Slices, group: str) -> list[Dot]:
         if one["group"] == group:
             share, bias = one["metrics"]["share"], one["metrics"].get("bias")
             predicted = None if bias is None else share["estimate"] + bias["estimate"]
-            short = name.removeprefix(f"{group} ")
-            rows.append(_dot(short, share, one["rows"], second=predicted, second_word="predicted"))
+            rows.append(_dot(_short(name, slices), share, one["rows"], second=predicted, second_word="predicted"))
     return rows
+
+
+def _short(name: str, slices: Slices) -> str:
+    """Leave out the group in the name of a slice: `July` of `month July`."""
+    return name.removeprefix(f"{slices[name]['group']} ")
 
 
 def _slice_dots(results: Results) -> list[Dot]:
@@ -102,7 +109,7 @@ def picture(results: Results) -> Plot | None:
         label = capital(results.slices["answer_label"])
         title = f"{label} by {group}: observed with 95 % interval ●, predicted ◇"
         return columns(title, _observed(slices, group), tick)
-    worst = _slice_dots(results)[:WORST]
+    worst = [replace(dot, name=_short(dot.name, slices)) for dot in _slice_dots(results)[:WORST]]
     return columns(f"{results.decides.words} with 95 % interval, worst slices first", worst) if worst else None
 
 
@@ -136,22 +143,6 @@ def _by_slice(results: Results) -> dict[str, Any] | None:
         "few": [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in shown | {"all"}],
         "methods": list(dict.fromkeys(slices[row.name]["metrics"][metric.name]["method"] for row in rows)),
     }
-
-
-def _confusions(columns: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Lay out how often each class is called another, and which confusions cost most of the log loss."""
-    if not columns:
-        return None
-    cells = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    answered: dict[str, int] = {}
-    for cell in cells:
-        answered[cell["answer"]] = answered.get(cell["answer"], 0) + cell["rows"]
-    loss = sum(cell["log_loss"] for cell in cells) or 1.0
-    for cell in cells:
-        cell["share"] = cell["rows"] / max(answered[cell["answer"]], 1)
-        cell["cost"] = cell["log_loss"] / loss
-    wrong = [cell for cell in cells if cell["answer"] != cell["called"] and cell["rows"]]
-    return {"cells": cells, "classes": list(answered), "costly": sorted(wrong, key=lambda cell: -cell["cost"])[:WORST]}
 
 
 def _compared(name: str, one: Mapping[str, Any], known: Mapping[str, Metric]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from onebutton_evaluation.charts import Dot, Dots, Kind, Plot, Series, axis
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.wording import alike, figure, tick
 
-Columns = Mapping[str, Sequence[Any]]
+Rows = Sequence[Mapping[str, Any]]
 Write = Callable[[float], str]
 MANY = 30  # points that are drawn as a line alone
 TABLES = ("confusion", "classes", "residuals_by_slice", "importance")  # drawn as tables
@@ -40,11 +40,11 @@ class Shape:
     level: str | float | None = None
     reach: tuple[str, ...] = ()
 
-    def draw(self, columns: Columns) -> Plot:
-        """Draw the columns of a plot's file."""
-        across = list(columns[self.x])
-        up = [value for name in (*self.y, *self.reach) for value in columns[name]]
-        level = columns[self.level][0] if isinstance(self.level, str) else self.level
+    def draw(self, rows: Rows) -> Plot:
+        """Draw the rows of a plot's file."""
+        across = [row[self.x] for row in rows]
+        up = [row[name] for row in rows for name in (*self.y, *self.reach)]
+        level = rows[0][self.level] if isinstance(self.level, str) else self.level
         if self.diagonal:
             across = up = [*across, *up]
         elif level is not None:
@@ -54,14 +54,11 @@ class Shape:
         line = None if level is None else ((x.low, level), (x.high, level))
         if self.diagonal:
             line = (x.low, x.low), (x.high, x.high)
-        series = [Series(_rows(columns, self.x, name), kind) for name, kind in self.y.items()]
+        series = [Series([(row[self.x], row[name]) for row in rows], kind) for name, kind in self.y.items()]
         if self.reach:
-            series.append(Series([], reaches=_rows(columns, self.x, *self.reach)))
+            low, high = self.reach
+            series.append(Series([], reaches=[(row[self.x], row[low], row[high]) for row in rows]))
         return Plot(self.title, self.words, x, y, tuple(series), line)
-
-
-def _rows(columns: Columns, *names: str) -> list[Any]:
-    return list(zip(*(columns[name] for name in names), strict=True))
 
 
 BESIDE = "Means of what was predicted and of what happened, in bins of equal count; on the diagonal they are equal."
@@ -105,42 +102,39 @@ OF_TASK = {
 }
 
 
-def plots(curves: Mapping[str, Columns], axes: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
+def plots(curves: Mapping[str, Rows], axes: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
     """Draw what is declared, in the order of `dvc.yaml`; a plot of no known name needs columns of numbers as its `x` and `y`."""
     found = []
-    for name, columns in curves.items():
+    for name, rows in curves.items():
         said = axes.get(name, {})
         x, y = str(said.get("x")), str(said.get("y"))
-        if name in OF_TASK and columns:
-            found.append(OF_TASK[name].draw(columns))
-        elif name not in TABLES and all(_is_drawable(columns.get(one, ())) for one in (x, y)):
-            kind: Kind = "line" if len(columns[x]) > MANY else "line dotted"
-            found.append(Shape(said.get("title", name), "", x, {y: kind}).draw(columns))
+        numbers = len(rows) > 1 and all(isinstance(row.get(one), int | float) for row in rows for one in (x, y))
+        if name in OF_TASK and rows:
+            found.append(OF_TASK[name].draw(rows))
+        elif name not in TABLES and numbers:
+            kind: Kind = "line" if len(rows) > MANY else "line dotted"
+            found.append(Shape(said.get("title", name), "", x, {y: kind}).draw(rows))
     return found
 
 
-def _is_drawable(column: Sequence[Any]) -> bool:
-    return len(column) > 1 and all(isinstance(value, int | float) for value in column)
-
-
-def residuals_by_slice(curves: Mapping[str, Columns]) -> Dots | None:
+def residuals_by_slice(curves: Mapping[str, Rows]) -> Dots | None:
     """Show the errors on each slice: the median, and where eight of ten lie."""
     names = ("slice", "p50", "p10", "p90")
-    return _dots(curves.get("residuals_by_slice", {}), names, "Predicted minus observed", "median")
+    return _dots(curves.get("residuals_by_slice", ()), names, "Predicted minus observed", "median")
 
 
-def importance(curves: Mapping[str, Columns], metric: Metric) -> Dots | None:
+def importance(curves: Mapping[str, Rows], metric: Metric) -> Dots | None:
     """Show how much worse the model gets with each input shuffled."""
     caption = f"How much worse {metric.words} gets with the values of an input shuffled"
     names = ("input", "importance", "low", "high")
     if metric.in_points:
-        return _dots(curves.get("importance", {}), names, caption, "points", scale=100.0)
-    return _dots(curves.get("importance", {}), names, caption, metric.words)
+        return _dots(curves.get("importance", ()), names, caption, "points", scale=100.0)
+    return _dots(curves.get("importance", ()), names, caption, metric.words)
 
 
-def _dots(columns: Columns, names: tuple[str, ...], caption: str, what: str, scale: float = 1.0) -> Dots | None:
-    table = _rows(columns, *names, "rows") if columns else []
-    lines = [(str(name), [scale * end for end in ends], rows) for name, *ends, rows in table if None not in ends]
-    dots = [Dot(name, here, low, high, rows) for name, (here, low, high), rows in lines]
+def _dots(rows: Rows, names: tuple[str, ...], caption: str, what: str, scale: float = 1.0) -> Dots | None:
+    of, *ends = names
+    known = [(row, [scale * row[end] for end in ends]) for row in rows if row[ends[0]] is not None]
+    dots = [Dot(str(row[of]), here, low, high, row["rows"]) for row, (here, low, high) in known]
     write = alike([end for row in dots for end in (row.low, row.high)], 3 if scale == 1 else 2, "+")
-    return Dots(caption, what, dots, write, 0.0, names[0]) if dots else None
+    return Dots(caption, what, dots, write, 0.0, of) if dots else None

@@ -34,7 +34,7 @@ def said(folder: Path) -> dict[tuple[str, str], str]:
     Raises:
         InputError: a file cannot be read.
     """
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for file in sorted(file for pattern in FILES for file in folder.glob(pattern)):
         name = file.relative_to(folder).as_posix().removesuffix(".jinja")
         try:
