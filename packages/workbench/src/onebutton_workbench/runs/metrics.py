@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -211,7 +211,7 @@ def edited_by_hand(name: str, commit: str, root: Path = ROOT) -> list[str]:
     """
     folder = root / "pipelines" / name
     tracked = set(listed(folder))
-    sides = {
+    sides: dict[str, Callable[[str], str]] = {
         f"at {commit[:8]}": lambda file: call("show", f"{commit}:./{file}", folder=folder).stdout,
         "in your working tree": lambda file: (folder / file).read_text(encoding="utf-8") if file in tracked else "",
     }
