@@ -186,3 +186,11 @@ def test_columns_of_few_values_stay_as_bound_as_they_were() -> None:
     drawn = copula.draw(["answer"], {"given": given}, chance.standard_normal((20_000, 1)))["answer"]
     assert drawn.mean() == pytest.approx(answer.mean(), abs=0.01)
     assert np.corrcoef(given, drawn)[0, 1] == pytest.approx(np.corrcoef(given, answer)[0, 1], abs=0.03)
+
+
+def test_each_of_many_common_values_keeps_its_share() -> None:
+    places = np.repeat(np.arange(300.0), [30 + 90 * (at % 2) for at in range(300)])
+    told = fit_spread(places)
+    drawn = told.value(np.linspace(0.0005, 0.9995, 45_000))
+    assert (drawn % 2 == 1).mean() == pytest.approx(0.8, abs=0.01)
+    assert len(np.unique(drawn)) > 295

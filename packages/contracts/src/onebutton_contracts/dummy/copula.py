@@ -18,7 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 ENOUGH = 20  # rows: what fewer share is not told
 FEW = 120  # different values: fewer are told one by one
-PARTS = 100  # of a column with more: the mean of each is told
+MOST = 0.9  # of more values, common: then they are told one by one, too
+PARTS = 100  # of any other column: the mean of each is told
 DIGITS = 5  # of a number that is told
 EXPLAINED = 0.98  # of a column's variance, at most, by what is given; by rounding it can be more than all
 RIDGE = 1e-3  # keeps a matrix of columns that follow from each other invertible
@@ -78,7 +79,7 @@ def fit_spread(column: Floats) -> Spread:
     whole = bool(np.all(known == np.round(known)))
     values, counts = np.unique(known, return_counts=True)
     common = values[counts >= ENOUGH]
-    steps = len(values) <= FEW and len(common) > 0
+    steps = len(common) > (0 if len(values) <= FEW else MOST * len(values))
     if steps:  # a rare value joins the nearest common one
         nearest = np.abs(values[:, None] - common).argmin(axis=1)
         values, counts = common, np.bincount(nearest, counts)
