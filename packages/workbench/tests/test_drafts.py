@@ -258,6 +258,14 @@ def test_a_draft_that_cannot_run_is_told_after_the_others_ran_to_their_end(clone
         assert "run: the draft trial failed, which stops nobody: " in said
         file.write_text(before, encoding="utf-8")
     assert "Next: `git add pipelines/sound pipelines/trial uv.lock`, then `git commit`" in press("run")
+    assert "run: trial, a draft" not in press("run"), "one that ran to its end and did not change runs with the others"
+    gates = clone / TRIAL / "gates.toml"
+    before = gates.read_text(encoding="utf-8")
+    gates.write_text(WRONG, encoding="utf-8")
+    said = press("run")
+    assert "\nsound:\n" in said
+    assert "run: the draft trial failed, which stops nobody: " in said
+    gates.write_text(before, encoding="utf-8")
     shell("git", "add", "--all", folder=clone)
     code.write_text(WRONG, encoding="utf-8")
     params.write_text("surprise: 1\n", encoding="utf-8")

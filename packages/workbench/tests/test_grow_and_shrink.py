@@ -270,7 +270,9 @@ def test_without_its_sample_pipelines_the_repo_is_green_and_takes_a_new_one(fres
     shell("make", "run", folder=fresh)
     shell("git", "add", "--all", folder=fresh)
     shell("make", "lint", "types", "status", folder=fresh)
-    tested = shell("make", "test", "AFFECTED=1", "BASE=HEAD", folder=fresh)  # the new one's, and what reads the whole repo
+    tested = shell(
+        "make", "test", "AFFECTED=1", "BASE=HEAD", folder=fresh
+    )  # the new one's, and what reads the whole repo
     assert "test: 1 of " in tested
     assert "test: tests passed" in tested
 
@@ -292,7 +294,9 @@ def test_without_a_package_that_nobody_needs_the_rest_is_green(package: str, fre
     shell("make", "remove", f"MEMBER={','.join([*samples, package])}", folder=fresh)
     shell("git", "commit", "--quiet", "--all", "--message", "feat!: without a package", folder=fresh)
     shell("make", "lint", "types", "status", folder=fresh)
-    (fresh / "docs/begun.md").write_text("# Begun\n", encoding="utf-8")  # so that the tests run that read the whole repo
+    (fresh / "docs/begun.md").write_text(
+        "# Begun\n", encoding="utf-8"
+    )  # so that the tests run that read the whole repo
     tested = shell("make", "test", "AFFECTED=1", "BASE=HEAD", folder=fresh)
     assert "test: no member" in tested
     assert "test: tests passed" in tested
