@@ -58,11 +58,6 @@ def text_file(path: Path) -> None:
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
 
 
-@pytest.fixture
-def uri(pipeline: Path) -> str:
-    return tracking_uri(pipeline.parents[1])
-
-
 def client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 

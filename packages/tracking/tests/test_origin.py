@@ -9,15 +9,9 @@ import pytest
 
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import RECORD, record
-from onebutton_tracking.store import tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-
-@pytest.fixture
-def uri(pipeline: Path) -> str:
-    return tracking_uri(pipeline.parents[1])
 
 
 def the_run(uri: str) -> Run:

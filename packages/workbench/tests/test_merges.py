@@ -109,7 +109,7 @@ def test_what_was_made_again_is_named_by_pipeline() -> None:
         "Stage 'pipelines/other/dvc.yaml:train' didn't change, skipping\n",
         "Running stage 'pipelines/other/dvc.yaml:card':\n",
     ]
-    assert remade(lines) == ["churn (train, evaluate)", "other (card)"]
+    assert remade(lines) == {"churn": ["train", "evaluate"], "other": ["card"]}
 
 
 def edit(folder: Path, file: str, old: str, new: str) -> None:
