@@ -103,9 +103,8 @@ def test_a_number_edited_by_hand_is_named_with_where_it_stands_and_what_to_press
     commit(honest)
     assert edited_by_hand("demo", "HEAD", tmp_path) == []
     metrics.write_text(nicer, encoding="utf-8")
-    said = (
-        "metrics.json {} is not what the stage evaluate wrote: edited by hand? `make run PIPELINE=demo` writes it again"
-    )
+    again = "edited by hand, or merged? `make run PIPELINE=demo` writes it again"
+    said = f"metrics.json {{}} is not what the stage evaluate wrote: {again}"
     assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("in your working tree")]
     commit(nicer)
     assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("at HEAD and in your working tree")]

@@ -222,7 +222,7 @@ def edited_by_hand(name: str, commit: str, root: Path = ROOT) -> list[str]:
                 text = read(out["path"])
                 if text and hashlib.md5(text.encode()).hexdigest() != out.get("md5"):  # noqa: S324  DVC's own
                     found.setdefault(f"{out['path']} {{}} is not what the stage {stage} wrote", []).append(place)
-    again = f"edited by hand? `make run PIPELINE={name}` writes it again"
+    again = f"edited by hand, or merged? `make run PIPELINE={name}` writes it again"
     return [f"{words.format(' and '.join(places))}: {again}" for words, places in found.items()]
 
 
