@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.pandera_schema import pandera_schema
 from onebutton_contracts.terms import Freshness
 from onebutton_contracts.validation import validate
 
@@ -203,25 +202,6 @@ def test_a_lazy_frame_is_checked_without_being_kept(flights: pl.DataFrame, contr
     assert isinstance(validate(flights.lazy(), contract), pl.LazyFrame)
     with pytest.raises(InputError, match="at least 1 miles"):
         validate(flights.lazy().with_columns(distance=pl.lit(0.0)), contract)
-
-
-def test_pandera_comes_to_the_same_verdicts(flights: pl.DataFrame, contract: Contract) -> None:
-    from pandera.errors import SchemaErrors
-
-    schema = pandera_schema(contract)
-    assert schema.validate(flights, lazy=True).equals(flights)
-    broken = {
-        "flight": flights.drop("flight"),
-        "distance: minimum": flights.with_columns(distance=pl.lit(0.0)),
-        "distance: required": flights.with_columns(distance=pl.lit(None, pl.Float64)),
-        "origin: allowed values": flights.with_columns(origin=pl.lit("LAX")),
-        "table: primary key": pl.concat([flights, flights]),
-        "pilot: pattern": flights.with_columns(pilot=pl.lit("amelia")),
-    }
-    for rule, frame in broken.items():
-        assert refusal(frame, contract)
-        with pytest.raises(SchemaErrors, match=rule.split(":")[0]):
-            schema.validate(frame, lazy=True)
 
 
 def test_half_a_key_may_repeat(flights: pl.DataFrame, contract: Contract) -> None:

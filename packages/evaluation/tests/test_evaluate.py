@@ -21,7 +21,9 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import write_split
 from onebutton_contracts.validation import validate
 from onebutton_evaluation import catalogue, evaluate
+from onebutton_evaluation.golden import golden_examples
 from onebutton_evaluation.influence import smooth
+from onebutton_evaluation.slices import Slice
 from onebutton_evaluation.splits import at_random
 from onebutton_models.conversion import to_onnx
 from onebutton_models.scoring import OnnxModel
@@ -271,6 +273,13 @@ def test_golden_examples_are_the_ends_of_every_slice(folder: Folder) -> None:
     assert all(set(row["input"]) == set(INPUTS) for row in golden["rows"])
     largest = max(1.0, *map(abs, answers))  # a float32 of minutes or prices has fewer digits behind the point
     assert 1e-5 <= golden["tolerance"] <= 1.0001e-5 * largest
+
+
+def test_a_row_that_a_server_refuses_is_no_golden_example() -> None:
+    inputs = pl.DataFrame({"place": ["north", None, "south"], "first": [1.0, 2.0, None]})
+    answers = np.array([1.0, 3.0, 2.0])
+    rows = golden_examples(inputs, [Slice("all", "all", answers > 0)], {"answer": answers})["rows"]
+    assert [row["input"]["place"] for row in rows] == ["north", "south"]
 
 
 def test_a_unit_on_both_sides_of_the_split_is_told_as_a_likely_leak(binary: Folder) -> None:

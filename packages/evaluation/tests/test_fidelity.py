@@ -1,13 +1,48 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
+from onebutton_contracts.contract import contract_of
+from onebutton_contracts.dummy.description import describe
+from onebutton_contracts.dummy.generation import generate
+from onebutton_contracts.dummy.plan import load_plan
 from onebutton_evaluation.fidelity import Task, measure, shuffled
 
 pytestmark = pytest.mark.slow  # each trains four models
 
+CONTRACT = """
+apiVersion: v3.1.0
+kind: DataContract
+id: trains
+version: 1.0.0
+status: active
+team: {name: us}
+schema:
+  - name: trains
+    properties:
+      - {name: at, logicalType: timestamp, required: true}
+      - {name: line, logicalType: string, required: true}
+      - {name: load, logicalType: number}
+      - {name: delay, logicalType: number}
+"""
+PLAN = """
+replaces: ingest
+seed: 1
+tables:
+  trains:
+    file: trains.parquet
+    contract: trains.odcs.yaml
+    calendar: {instant: at, zone: UTC}
+    categories: [line]
+    target: delay >= 10
+    modelled: {load: load, delay: delay}
+fidelity: {stage: s, files: [f], contract: c, target: late, inputs: [hour], split: month, train: [1], test: [2]}
+"""
 TASK = Task("late", ("hour", "line"), "month", (1,), (2,))
 
 
@@ -49,3 +84,26 @@ def test_shuffled_columns_fail_the_gate_of_use(real: pl.DataFrame) -> None:
     assert found.auc < 0.6
     assert not found.gates["loses at most 0.05 AUC"]
     assert found.told_apart > 0.6
+
+
+def test_drawn_rows_train_nearly_as_good_a_model_and_hold_no_real_row(tmp_path: Path) -> None:
+    chance, rows = np.random.default_rng(0), 8_000
+    hours = pl.datetime_range(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 29, tzinfo=UTC), "1h", eager=True)
+    line, load = chance.choice(["RE5", "S1", "S2"], rows), chance.normal(0, 1, rows)
+    at = hours[chance.integers(0, len(hours), rows)].dt.cast_time_unit("us")
+    delay = 0.6 * at.dt.hour().to_numpy() + 5 * (line == "S1") + 3 * load + chance.normal(0, 5, rows)
+    real = pl.DataFrame({"at": at, "line": line, "load": load, "delay": delay})
+    (tmp_path / "dummy.yaml").write_text(PLAN, encoding="utf-8")
+    plan, contracts = load_plan(tmp_path), {"trains": contract_of(CONTRACT, Path("trains.odcs.yaml"))}
+    drawn = generate(plan, describe(plan, {"trains": real}, contracts), contracts, rows)["trains"]
+
+    def prepared(frame: pl.DataFrame) -> pl.DataFrame:
+        hour, month = pl.col("at").dt.hour().cast(pl.Float64), pl.col("at").dt.month().cast(pl.Int64)
+        late = (pl.col("delay") >= 10).cast(pl.Int64)
+        return frame.select("line", "load", hour=hour, month=month, late=late)
+
+    found = measure(prepared(real), prepared(drawn), Task("late", ("hour", "line", "load"), "month", (1,), (2,)))
+    assert found.real_auc > 0.75
+    assert found.real_auc - found.auc < 0.05
+    assert found.copies == 0
+    assert found.nearest > found.real_nearest / 2  # of rows that nobody can tell apart it is either way by chance

@@ -498,6 +498,20 @@ def test_results_that_are_missing_make_their_gates_not_run_never_passed(pipeline
     assert pipeline.press(strict=True).refused
 
 
+def test_after_a_failed_stage_what_cannot_be_read_is_not_run_and_the_press_says_what_to_press(
+    pipeline: Pipeline,
+) -> None:
+    (pipeline.folder / "slices.json").unlink()  # DVC takes away what a stage is about to write
+    pipeline.write("comparison.json", '{"champion": {}}')  # as another version wrote it
+    pipeline.seal()
+    found = pipeline.verdicts()
+    assert found["auc-by-slice"][0] == found["champion"][0] == "NOT RUN"
+    assert "slices.json is not here. `make run` writes it again" in found["auc-by-slice"][1]
+    pressed = pipeline.press()
+    assert pressed.refused.startswith("5 passed, 0 failed, 5 NOT RUN, of which 4 found no result to read")
+    assert pressed.refused.endswith("Press `make run`: it says which stage failed and why. Then `make gates`")
+
+
 def test_a_pipeline_that_was_never_run_or_declares_nothing_does_not_pass(pipeline: Pipeline) -> None:
     (pipeline.folder / "dvc.lock").unlink()
     assert pipeline.verdicts()["digests"][0] == "NOT RUN"

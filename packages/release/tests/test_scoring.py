@@ -384,8 +384,7 @@ def whole(release: Loaded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return folder / "rows.parquet", digest_of(out)
 
 
-@given(rows=st.integers(1, 1600), threads=st.integers(1, 3))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize(("rows", "threads"), [(61, 1), (100, 3), (751, 2), (1500, 1), (1600, 3)])
 def test_any_cut_into_parts_gives_the_same_bytes(
     release: Loaded, whole: tuple[Path, str], rows: int, threads: int
 ) -> None:
@@ -424,7 +423,7 @@ def interrupt(release: Loaded, at: int, **more: Any) -> None:
 
 
 @given(moments=st.lists(st.integers(1, 15), max_size=4), threads=st.integers(1, 3))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_wherever_it_was_interrupted_the_bytes_are_the_same(
     release: Loaded, whole: tuple[Path, str], moments: list[int], threads: int
 ) -> None:

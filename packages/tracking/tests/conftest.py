@@ -21,6 +21,9 @@ from urllib.error import HTTPError
 import pytest
 from onnx import TensorProto, helper
 
+from onebutton_tracking.entry import open_store
+from onebutton_tracking.store import tracking_uri
+
 DVC_YAML = """\
 stages:
   code:
@@ -109,6 +112,21 @@ def pipeline(tmp_path: Path) -> Path:
         (folder / name).write_text(text, encoding="utf-8")
     onnx_file(folder / "model/model.onnx", 2.0)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables with nothing in them: to set them up takes longer than most tests."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    open_store(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def uri(tables: Path, tmp_path: Path) -> str:
+    """A store in the repo of the pipeline that was used before, as on most days."""
+    shutil.copy(tables, tmp_path / "mlflow.db")
+    return tracking_uri(tmp_path)
 
 
 class Git(Protocol):

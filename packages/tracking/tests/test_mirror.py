@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.results import ResultsError
-from onebutton_tracking.store import StoreError, find_runs, tracking_uri
+from onebutton_tracking.store import StoreError, find_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,11 +56,6 @@ def text_file(path: Path) -> None:
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-
-
-@pytest.fixture
-def uri(pipeline: Path) -> str:
-    return tracking_uri(pipeline.parents[1])
 
 
 def client(uri: str) -> MlflowClient:

@@ -268,6 +268,7 @@ def at_once(pipeline: Path, uri: str) -> None:
     assert [program.returncode for program in started] == [0] * 8, "\n".join(printed)
 
 
+@pytest.mark.usefixtures("uri")
 def test_a_mirror_whose_run_others_take_for_a_duplicate_goes_on_until_it_is_through(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +295,7 @@ def as_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
 
 
+@pytest.mark.usefixtures("uri")
 def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +314,7 @@ def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
     check_whole(uri)
 
 
+@pytest.mark.usefixtures("uri")
 def test_what_a_mirror_had_logged_of_the_model_before_its_run_was_deleted_goes(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +337,7 @@ def test_what_a_mirror_had_logged_of_the_model_before_its_run_was_deleted_goes(
     check_whole(uri)
 
 
+@pytest.mark.usefixtures("uri")
 def test_a_run_that_a_mirror_left_behind_goes_with_the_next_press(pipeline: Path) -> None:
     """It was killed, or refused, while another finished the same."""
     uri = tracking_uri(pipeline.parents[1])
@@ -347,6 +351,7 @@ def test_a_run_that_a_mirror_left_behind_goes_with_the_next_press(pipeline: Path
     check_whole(uri)
 
 
+@pytest.mark.usefixtures("uri")
 def test_a_run_that_registered_the_model_is_finished_although_another_is_whole(pipeline: Path) -> None:
     uri = tracking_uri(pipeline.parents[1])
     mirror(pipeline, uri)
@@ -360,6 +365,7 @@ def test_a_run_that_registered_the_model_is_finished_although_another_is_whole(p
     check_whole(uri)
 
 
+@pytest.mark.usefixtures("uri")
 def test_a_version_that_somebody_has_chosen_is_not_tidied_away(pipeline: Path) -> None:
     """Eight mirrors meet within seconds, yet a person may be quicker than the last of them."""
     uri = tracking_uri(pipeline.parents[1])

@@ -5,19 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import RECORD, record
-from onebutton_tracking.store import tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-
-@pytest.fixture
-def uri(pipeline: Path) -> str:
-    return tracking_uri(pipeline.parents[1])
 
 
 def the_run(uri: str) -> Run:

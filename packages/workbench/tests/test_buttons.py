@@ -78,6 +78,10 @@ def test_what_belongs_to_make_and_to_other_programs_is_no_value(probe: Path, she
         (["types", "PIPELINE=x"], "types: `make types` takes no PIPELINE. It takes no value"),
         (["champion", "TO=x"], "champion: `make champion` takes no TO. It takes ENV, PIPELINE"),
         (["ui", "PORT=many"], 'ui: Invalid value for PORT: unable to convert "many" into int.'),
+        (
+            ["new-pipeline", "NAME=churn", "KIND=trees"],
+            'new-pipeline: Invalid value "trees" for KIND. Choose from: "binary", "multiclass", "regression", "text".',
+        ),
         (["test", "SLOW=perhaps"], 'test: Invalid value for SLOW: unable to convert "perhaps" into bool.'),
         (["run", "ROWS=0", "DATA=dummy"], "run: ROWS must be a whole number from 1 on, it is 0"),
         (["run", "ROWS=5"], "run: ROWS and FIT are about dummy data: type DATA=dummy, too"),

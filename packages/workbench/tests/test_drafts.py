@@ -50,7 +50,9 @@ def write(root: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture
-def tidy(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tidy(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A workspace without a mistake, under git, of two pipelines: `pipe`, and the draft `trial`."""
     settings = '[tool.uv.workspace]\nmembers = ["pipelines/*"]\n\n[tool.mypy]\nstrict = true\nfiles = []\n'
     write(tmp_path, "pyproject.toml", settings)
@@ -61,6 +63,7 @@ def tidy(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
     shell("git", "add", "--all", folder=tmp_path)
     shell("git", "commit", "--quiet", "--message", "first", folder=tmp_path)
     monkeypatch.setattr(typecheck, "ROOT", tmp_path)
+    monkeypatch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "mypy"))  # of Python's own library
     monkeypatch.setenv("PATH", str(ROOT / ".venv/bin"), prepend=":")
     return tmp_path
 
@@ -142,7 +145,7 @@ def test_a_draft_that_cannot_be_read_stops_neither_rules_nor_status_nor_what_a_c
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("a: int = ''\nb: int = ''\n", "2 mistakes"), ("a: int = ''\n", "1 mistake"), (WRONG, "1 mistake")],
+    [("a: int = ''\nb: int = ''\n", "2 mistakes"), (WRONG, "1 mistake")],
 )
 def test_types_of_drafts_are_counted_and_told(
     text: str, count: str, tidy: Path, capsys: pytest.CaptureFixture[str]
@@ -255,6 +258,14 @@ def test_a_draft_that_cannot_run_is_told_after_the_others_ran_to_their_end(clone
         assert "run: the draft trial failed, which stops nobody: " in said
         file.write_text(before, encoding="utf-8")
     assert "Next: `git add pipelines/sound pipelines/trial uv.lock`, then `git commit`" in press("run")
+    assert "run: trial, a draft" not in press("run"), "one that ran to its end and did not change runs with the others"
+    gates = clone / TRIAL / "gates.toml"
+    before = gates.read_text(encoding="utf-8")
+    gates.write_text(WRONG, encoding="utf-8")
+    said = press("run")
+    assert "\nsound:\n" in said
+    assert "run: the draft trial failed, which stops nobody: " in said
+    gates.write_text(before, encoding="utf-8")
     shell("git", "add", "--all", folder=clone)
     code.write_text(WRONG, encoding="utf-8")
     params.write_text("surprise: 1\n", encoding="utf-8")

@@ -109,7 +109,7 @@ def test_what_was_made_again_is_named_by_pipeline() -> None:
         "Stage 'pipelines/other/dvc.yaml:train' didn't change, skipping\n",
         "Running stage 'pipelines/other/dvc.yaml:card':\n",
     ]
-    assert remade(lines) == ["churn (train, evaluate)", "other (card)"]
+    assert remade(lines) == {"churn": ["train", "evaluate"], "other": ["card"]}
 
 
 def edit(folder: Path, file: str, old: str, new: str) -> None:
@@ -242,12 +242,12 @@ def test_what_contributing_says_turns_a_pull_request_in_conflict_green(
 @pytest.mark.slow
 def test_a_lock_that_lacks_something_is_told_by_every_button_and_mended_by_one(team: Path, shell: Shell) -> None:
     shell("git", "switch", "--quiet", "--create", "lacking", "main", folder=team)
-    edit(team, "pipelines/churn/pyproject.toml", '"polars>=2",', '"polars>=2",\n    "rstr>=3.2",')
+    edit(team, "pipelines/churn/pyproject.toml", '"polars>=2",', '"polars>=2",\n    "sortedcontainers>=2",')
     printed = shell("make", "run", folder=team, status=2)
     assert "setup: uv.lock is not in line with what every pyproject.toml declares" in printed
     assert "`make lock` writes it anew" in printed
     shell("make", "lock", "setup", folder=team)
-    assert "rstr" in git("diff", "HEAD", "--", "uv.lock", folder=team)
+    assert "sortedcontainers" in git("diff", "HEAD", "--", "uv.lock", folder=team)
     shell("git", "reset", "--quiet", "--hard", folder=team)
     shell("make", "new-package", "NAME=tides", folder=team)
     printed = shell("make", "add", "PACKAGE=tides", "MEMBER=churn", folder=team)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from onebutton_evaluation import judgement
 from onebutton_workbench.runs.metrics import (
     SLICES,
     differences,
+    edited_by_hand,
     markdown,
     read_numbers,
     slice_markdown,
@@ -82,6 +84,32 @@ def test_a_pipeline_that_is_new_has_no_old_numbers() -> None:
 def test_a_torn_metrics_file_is_named() -> None:
     with pytest.raises(InputError, match=r"metrics\.json is no JSON object\. `make run` writes it again"):
         read_numbers(PLAN, {"metrics.json": "{"})
+
+
+def test_a_number_edited_by_hand_is_named_with_where_it_stands_and_what_to_press(tmp_path: Path, shell: Any) -> None:
+    folder = tmp_path / "pipelines" / "demo"
+    folder.mkdir(parents=True)
+    metrics, honest, nicer = folder / "metrics.json", '{"auc": 0.7}\n', '{"auc": 0.9}\n'
+    digest = hashlib.md5(honest.encode()).hexdigest()  # noqa: S324  DVC's own
+    outs = [f"{{path: metrics.json, md5: '{digest}'}}", "{path: data/rows.parquet, md5: '0'}"]
+    (folder / "dvc.lock").write_text(f"stages: {{evaluate: {{outs: [{', '.join(outs)}]}}}}\n", encoding="utf-8")
+
+    def commit(text: str) -> None:
+        metrics.write_text(text, encoding="utf-8")
+        shell("git", "add", "--all", folder=tmp_path)
+        shell("git", "commit", "--quiet", "--message", "numbers", folder=tmp_path)
+
+    shell("git", "init", "--quiet", folder=tmp_path)
+    commit(honest)
+    assert edited_by_hand("demo", "HEAD", tmp_path) == []
+    metrics.write_text(nicer, encoding="utf-8")
+    again = "edited by hand, or merged? `make run PIPELINE=demo` writes it again"
+    said = f"metrics.json {{}} is not what the stage evaluate wrote: {again}"
+    assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("in your working tree")]
+    commit(nicer)
+    assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("at HEAD and in your working tree")]
+    metrics.write_text(honest, encoding="utf-8")
+    assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("at HEAD")]
 
 
 def test_a_branch_and_a_pull_request_get_a_summary_and_main_gets_none(

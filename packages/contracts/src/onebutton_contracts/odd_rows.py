@@ -16,7 +16,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import POLARS_TYPES, polars_schema
-from onebutton_contracts.rules import row_rules
+from onebutton_contracts.rules import without_broken
 from onebutton_contracts.terms import Column, Contract
 
 MOST = 200  # odd values of a column
@@ -53,11 +53,7 @@ def odd_rows(contract: Contract, seen: pl.DataFrame, rows: int = 2000, seed: int
     alone = max(FEWEST_ALONE, rows // (2 * len(columns)))
     parts = [_mixed(known, {name: odd[name]}, alone, 1.0, chance) for name in odd]
     parts.append(_mixed(known, odd, max(rows - alone * len(columns), rows // 4), TOGETHER, chance))
-    drawn = pl.concat(parts)
-    for rule in row_rules(contract):
-        if set(rule.shown) <= set(seen.columns) and rule.name not in {"primary key", "unique"}:
-            drawn = drawn.filter(~rule.broken.fill_null(value=False))
-    return drawn.cast(dict(seen.schema))  # type: ignore[arg-type]
+    return without_broken(pl.concat(parts), contract).cast(dict(seen.schema))  # type: ignore[arg-type]
 
 
 def _mixed(
@@ -85,9 +81,8 @@ def _odd(contract: Contract, column: Column, seen: pl.Series, chance: np.random.
     }
     values = list(column.allowed) or makers.get(column.logical_type, known.head(MOST).to_list)()
     made = pl.Series(column.name, values, dtype=POLARS_TYPES[column.logical_type])
-    for rule in row_rules(replace(contract, columns=(column,), primary_key=(), row_rules=())):
-        if rule.name != "unique":
-            made = made.to_frame().filter(~rule.broken.fill_null(value=False))[column.name]
+    alone = replace(contract, columns=(column,), primary_key=(), row_rules=())
+    made = without_broken(made.to_frame(), alone)[column.name]
     if column.required:
         return made
     nulls = pl.Series(column.name, [None], dtype=made.dtype).new_from_index(0, max(1, len(made) // 4))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from onebutton_contracts.errors import InputError
@@ -31,28 +30,15 @@ class ContractError(InputError):
     """A contract says what cannot be held; the message says which key."""
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The quality rules of a column or of a table; see `Column` and `Contract`."""
-
-    allowed: tuple[str | int, ...] = ()
-    null_percent: float | None = None
-    minimum_rows: int = 0
-    maximum_rows: int | None = None
-    rows: tuple[RowRule, ...] = ()
-    table: tuple[TableRule, ...] = ()
-
-
-def read_column_rules(item: dict[str, Any]) -> Rules:
-    """Read the quality rules of one column.
+def read_column_rules(item: dict[str, Any]) -> dict[str, Any]:
+    """Read the quality rules of one column, by the attributes of `Column`.
 
     Raises:
         ContractError: a rule is not one of those above.
     """
     place = f"column {item['name']!r}"
     by_metric = _by_metric(item, place, {"invalidValues", "nullValues"})
-    allowed: tuple[str | int, ...] = ()
-    null_percent = None
+    found: dict[str, Any] = {}
     if rule := by_metric.get("invalidValues"):
         values = rule.get("arguments", {}).get("validValues")
         kind = {"string": str, "integer": int}.get(item["logicalType"])
@@ -63,17 +49,17 @@ def read_column_rules(item: dict[str, Any]) -> Rules:
                 f"with mustBe: 0; it is {values!r}"
             )
             raise ContractError(message)
-        allowed = tuple(values)
+        found["allowed"] = tuple(values)
     if rule := by_metric.get("nullValues"):
-        null_percent = rule.get("mustBeLessOrEqualTo")
-        if rule.get("unit") != "percent" or not isinstance(null_percent, int | float) or not 0 <= null_percent <= 100:  # noqa: PLR2004
+        share = found["null_percent"] = rule.get("mustBeLessOrEqualTo")
+        if rule.get("unit") != "percent" or not isinstance(share, int | float) or not 0 <= share <= 100:  # noqa: PLR2004
             message = f"{place}: nullValues must say mustBeLessOrEqualTo: 0 to 100, with unit: percent"
             raise ContractError(message)
-    return Rules(allowed, null_percent)
+    return found
 
 
-def read_table_rules(table: dict[str, Any], columns: Sequence[Column]) -> Rules:
-    """Read the quality rules of the whole table.
+def read_table_rules(table: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    """Read the quality rules of the whole table, by the attributes of `Contract`.
 
     Args:
         table: its schema.
@@ -86,14 +72,13 @@ def read_table_rules(table: dict[str, Any], columns: Sequence[Column]) -> Rules:
     low, high = None, None
     if rule := _by_metric(table, place, {"rowCount"}).get("rowCount"):
         low, high = _limits(rule, f"{place}: rowCount")
-    rows, measures = [], []
-    for rule in table.get("quality", []):
-        if rule.get("type") == "sql":
-            read = _sql_rule(rule, table["name"], columns)
-            rows += [read] if isinstance(read, RowRule) else []
-            measures += [read] if isinstance(read, TableRule) else []
-    at_most = None if high is None else int(high)
-    return Rules(minimum_rows=int(low or 0), maximum_rows=at_most, rows=tuple(rows), table=tuple(measures))
+    in_sql = [_sql_rule(rule, table["name"], columns) for rule in table.get("quality", []) if rule.get("type") == "sql"]
+    return {
+        "minimum_rows": int(low or 0),
+        "maximum_rows": None if high is None else int(high),
+        "row_rules": tuple(rule for rule in in_sql if isinstance(rule, RowRule)),
+        "table_rules": tuple(rule for rule in in_sql if isinstance(rule, TableRule)),
+    }
 
 
 def _by_metric(item: dict[str, Any], place: str, known: set[str]) -> dict[str, dict[str, Any]]:

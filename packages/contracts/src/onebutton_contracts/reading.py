@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.quality import ContractError, Rules, read_column_rules, read_table_rules
+from onebutton_contracts.quality import ContractError, read_column_rules, read_table_rules
 from onebutton_contracts.terms import (
     CLASSIFICATIONS,
     LOGICAL_TYPES,
@@ -95,7 +95,6 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
     if patterns := [column.name for column in columns if is_pattern(column.name)]:
         message = f"column {patterns[0]!r} would be taken for a pattern of names: none may be * or begin with ^ and end with $"
         raise ContractError(message)
-    rules = read_table_rules(table, columns)
     return Contract(
         path=path,
         name=table["name"],
@@ -103,15 +102,12 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
         owner=_owner(document),
         columns=columns,
         primary_key=_key(table["properties"]),
-        minimum_rows=rules.minimum_rows,
-        maximum_rows=rules.maximum_rows,
         access=next((role.get("description", "") for role in document.get("roles", [])), ""),
         license=facts.get("sourceLicense", ""),
-        row_rules=rules.rows,
-        table_rules=rules.table,
         freshness=_freshness(document, table["name"], columns),
         quarantine=_quarantine(facts),
         properties=facts,
+        **read_table_rules(table, columns),
     )
 
 
@@ -146,7 +142,7 @@ def _column(item: dict[str, Any], usual: str) -> Column:
     if options.get("timezone") is False or options.get("defaultTimezone", "UTC") != "UTC":
         message = f"column {name!r}: a timestamp is an instant in UTC here"
         raise ContractError(message)
-    rules: Rules = read_column_rules(item)
+    rules = read_column_rules(item)
     low, high = (_limit(options.get(key), kind, f"column {name!r}: {key}") for key in ("minimum", "maximum"))
     if low is not None and high is not None and low > high:  # type: ignore[operator]  # both of one type
         message = f"column {name!r}: minimum {low} is more than maximum {high}, so no value would do"
@@ -159,13 +155,12 @@ def _column(item: dict[str, Any], usual: str) -> Column:
         description=item.get("description", ""),
         minimum=low,
         maximum=high,
-        allowed=rules.allowed,
         classification=_classification(item.get("classification", usual), name),
         unique=item.get("unique", False),
         pattern=_pattern(options.get("pattern", ""), name),
         min_length=options.get("minLength"),
         max_length=options.get("maxLength"),
-        null_percent=rules.null_percent,
+        **rules,
     )
 
 

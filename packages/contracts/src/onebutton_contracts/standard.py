@@ -1,6 +1,7 @@
 """Hold a document to the JSON schema of the Open Data Contract Standard.
 
-The schema is the one that the distribution `open-data-contract-standard` carries; it is read, never imported.
+The schema is the one that the distribution `open-data-contract-standard` carries. The pydantic model beside it is not used: it
+accepts keys that the standard does not know, text in place of numbers, and a contract without id and version.
 """
 
 from __future__ import annotations

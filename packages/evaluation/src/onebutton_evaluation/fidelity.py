@@ -1,4 +1,4 @@
-"""How well a stand-in resembles real data: is it as good to train on, does it give anybody away, can it be told apart?
+"""How well dummy data resembles real data: is it as good to train on, does it give anybody away, can it be told apart?
 
 Train on synthetic, test on real: Esteban, Hyland and Raetsch (2017). Distance to the closest record: Park et al. (2018), "Data
 synthesis based on generative adversarial networks". Telling two samples apart by a classifier: Lopez-Paz and Oquab (2017).
@@ -23,7 +23,7 @@ NEAR = 5  # the percentile of distances that is held to account: the closest, bu
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What was measured of one stand-in.
+    """What was measured of dummy data.
 
     Attributes:
         auc: of a model trained on it and tested on real rows.
@@ -69,29 +69,29 @@ class Task:
     test: tuple[int, ...]
 
 
-def measure(real: pl.DataFrame, stand_in: pl.DataFrame, task: Task, seed: int = 0) -> Fidelity:
-    """Hold a stand-in against the real rows.
+def measure(real: pl.DataFrame, dummy: pl.DataFrame, task: Task, seed: int = 0) -> Fidelity:
+    """Hold dummy rows against the real rows.
 
     Args:
         real: the columns of the task.
-        stand_in: the same columns.
+        dummy: the same columns.
         task: what both are for.
         seed: of the samples.
     """
     known, examined = (real.filter(pl.col(task.split).is_in(values)) for values in (task.train, task.test))
-    made = stand_in.filter(pl.col(task.split).is_in(task.train))
+    made = dummy.filter(pl.col(task.split).is_in(task.train))
     columns = [*task.inputs, task.target]
-    nearest, real_nearest = _nearest(real.select(columns), stand_in.select(columns), seed)
+    nearest, real_nearest = _nearest(real.select(columns), dummy.select(columns), seed)
     return Fidelity(
         auc=trained_auc(made, examined, task, seed),
         real_auc=trained_auc(known, examined, task, seed),
         nearest=float(np.percentile(nearest, NEAR)),
         real_nearest=float(np.percentile(real_nearest, NEAR)),
-        copies=stand_in.select(columns)
+        copies=dummy.select(columns)
         .join(real.select(columns).unique(), on=columns, how="semi", nulls_equal=True)
         .height
-        / stand_in.height,
-        told_apart=_told_apart(real.select(columns), stand_in.select(columns), seed),
+        / dummy.height,
+        told_apart=_told_apart(real.select(columns), dummy.select(columns), seed),
     )
 
 
@@ -124,27 +124,24 @@ def _model(inputs: pl.DataFrame, seed: int) -> Pipeline:
     return Pipeline([("columns", columns), ("trees", trees)])
 
 
-def _told_apart(real: pl.DataFrame, stand_in: pl.DataFrame, seed: int) -> float:
+def _told_apart(real: pl.DataFrame, dummy: pl.DataFrame, seed: int) -> float:
     """Train a classifier on one half of both samples to say which is which, and examine it on the other half."""
-    rows = min(SAMPLE, real.height, stand_in.height)
+    rows = min(SAMPLE, real.height, dummy.height)
     both = pl.concat(
-        [
-            part.sample(rows, seed=seed).with_columns(is_real=pl.lit(number))
-            for number, part in enumerate((stand_in, real))
-        ]
+        [part.sample(rows, seed=seed).with_columns(is_real=pl.lit(number)) for number, part in enumerate((dummy, real))]
     ).sample(fraction=1.0, shuffle=True, seed=seed)
     task = Task("is_real", tuple(real.columns), "", (), ())
     return trained_auc(both.head(rows), both.tail(rows), task, seed)
 
 
-def _nearest(real: pl.DataFrame, stand_in: pl.DataFrame, seed: int) -> tuple[Any, Any]:
+def _nearest(real: pl.DataFrame, dummy: pl.DataFrame, seed: int) -> tuple[Any, Any]:
     """Return for some rows of each side the distance to the nearest of the same real rows, which hold none of them."""
     from sklearn.neighbors import NearestNeighbors
 
     mixed = real.sample(fraction=1.0, shuffle=True, seed=seed)
-    asked = min(ASKED, real.height // 2, stand_in.height)
+    asked = min(ASKED, real.height // 2, dummy.height)
     ours, others = mixed.head(asked), mixed.slice(asked, SAMPLE)
-    sides = [_coordinates(part, real) for part in (others, ours, stand_in.sample(asked, seed=seed))]
+    sides = [_coordinates(part, real) for part in (others, ours, dummy.sample(asked, seed=seed))]
     search = NearestNeighbors(n_neighbors=1).fit(sides[0])
     real_nearest, nearest = (search.kneighbors(side)[0][:, 0] for side in sides[1:])
     return nearest, real_nearest

@@ -10,6 +10,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.integrity import changed_files
+from onebutton_evaluation.judgement import AGAIN
 from onebutton_evaluation.verdicts import Verdict, standing, verdicts
 
 WIDTH = 118
@@ -79,7 +80,7 @@ def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
         strict: whether a gate that is NOT RUN is refused, too.
 
     Raises:
-        InputError: there is no such pipeline, or a gate is not passed.
+        InputError: there is no such pipeline, a gate failed, or found no result to read.
     """
     folders = [path.parent for path in sorted(root.glob("pipelines/*/dvc.yaml"))]
     chosen = [folder for folder in folders if pipeline in ("", folder.name)]
@@ -90,7 +91,7 @@ def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
         names = ", ".join(folder.name for folder in folders) or "(none yet)"
         message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {names}"
         raise InputError(message)
-    counts = {"passed": 0, "failed": 0, "NOT RUN": 0}
+    counts, unread = {"passed": 0, "failed": 0, "NOT RUN": 0}, 0
     for folder in chosen:
         found, draft = gate_folder(folder), is_draft(folder)
         asked = f" Ask: {owner(folder)}" if owner(folder) else ""
@@ -98,9 +99,16 @@ def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
         print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")
         for one in found:
             counts[one.result] += not draft
+            unread += one.result == "NOT RUN" and AGAIN in one.words and not draft
     summary = f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"
     if counts["failed"]:
         message = f"{summary}. The results are recorded, and can be neither merged nor deployed like this"
+        raise InputError(message)
+    if unread:
+        message = (
+            f"{summary}, of which {unread} found no result to read: a stage failed, or never ran. "
+            "Press `make run`: it says which stage failed and why. Then `make gates`"
+        )
         raise InputError(message)
     if strict and counts["NOT RUN"]:
         message = f"{summary}. With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from polars import selectors
 
 from onebutton_evaluation.slices import Slice
 
@@ -26,7 +27,9 @@ MOST = 100  # examples: asking them must take no time at a server's start
 def golden_examples(
     inputs: pl.DataFrame, parts: Sequence[Slice], outputs: Mapping[str, NDArray[np.floating[Any]]]
 ) -> dict[str, Any]:
-    """Choose examples: of every slice the lowest and the highest answer, and a row with missing values where there is one.
+    """Choose examples: of every slice the lowest and the highest answer, and of rows with missing numbers where there are some.
+
+    Rows with a missing text are left out: a server refuses them.
 
     Args:
         inputs: what the model saw of each judged row.
@@ -38,10 +41,11 @@ def golden_examples(
     """
     first = next(iter(outputs.values()))
     lacking = inputs.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy()
+    refused = inputs.select(pl.any_horizontal(pl.lit(value=False), selectors.string().is_null())).to_series().to_numpy()
     chosen: dict[int, list[str]] = {}
     for part in parts:
         for mask in (part.mask & ~lacking, part.mask & lacking):
-            rows = np.flatnonzero(mask)
+            rows = np.flatnonzero(mask & ~refused)
             if len(rows):
                 answers = first[rows]
                 for row in {int(rows[answers.argmin()]), int(rows[answers.argmax()])}:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SLICES, COMPARISON, ROBUSTNESS = "slices.json", "comparison.json", "robustness.json"
+AGAIN = "`make run` writes it again"  # said of every result that cannot be read
 FIRST = "first release: there is no champion yet"
 
 
@@ -168,7 +169,10 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        message = f"{file} is not here. {AGAIN}"
+        raise InputError(message) from None
     except (OSError, ValueError) as error:
-        message = f"{file} cannot be read ({error}). `make run` writes it again"
+        message = f"{file} cannot be read ({error}). {AGAIN}"
         raise InputError(message) from None
     return content

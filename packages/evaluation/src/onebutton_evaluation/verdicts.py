@@ -9,6 +9,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import CHECKS, SERVICE, Evidence, Finding, Result
 from onebutton_evaluation.declarations import Gate
+from onebutton_evaluation.judgement import AGAIN
 
 __all__ = ["SERVICE", "Result", "Verdict", "standing", "verdicts"]
 
@@ -30,7 +31,7 @@ class Verdict:
 
 
 def verdicts(folder: Path, gates: Sequence[Gate]) -> list[Verdict]:
-    """Hold the results in a pipeline's folder to its gates, in their order; a result that is missing makes a gate NOT RUN."""
+    """Hold the results in a pipeline's folder to its gates, in their order; a result that cannot be read makes a gate NOT RUN."""
     evidence = Evidence(folder)
     found = []
     for gate in gates:
@@ -38,6 +39,8 @@ def verdicts(folder: Path, gates: Sequence[Gate]) -> list[Verdict]:
             finding = CHECKS[type(gate)](gate, evidence)
         except InputError as error:
             finding = Finding("NOT RUN", str(error))
+        except (AttributeError, LookupError, TypeError) as error:
+            finding = Finding("NOT RUN", f"a result is not laid out as this version reads it ({error!r}). {AGAIN}")
         found.append(Verdict(gate.id, finding.result, finding.words, gate.why, gate.check))
     return found
 

@@ -295,11 +295,11 @@ def pull(*, pipeline: str = "") -> int:
 
 
 @app.command
-def new_pipeline(*, name: str = "") -> int:
+def new_pipeline(*, name: str = "", kind: Literal["binary", "multiclass", "regression", "text"] = "binary") -> int:
     """Write a pipeline that runs, for you to change."""
     from onebutton_workbench.members.new import new
 
-    return new(ROOT, kind="pipeline", name=name)
+    return new(ROOT, kind="pipeline", name=name, task=kind)
 
 
 @app.command

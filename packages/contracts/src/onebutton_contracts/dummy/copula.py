@@ -1,138 +1,143 @@
-"""A Gaussian copula: columns of any spread, bound together by the correlations of their normal scores.
+"""A Gaussian copula on ranks: columns of any spread, bound together by the correlations of their normal scores.
 
-Nelsen, An Introduction to Copulas (2006), chapter 2; conditional normals as in any text on multivariate statistics.
+Nelsen, An Introduction to Copulas (2006), chapter 2. A column of few values says less than the normal number behind it, so
+its correlations come out too small: they are divided by the correlation of the two, as for a polyserial correlation
+(Olsson, Drasgow and Dorans, 1982).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from statistics import NormalDist
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
 
-from onebutton_contracts.dummy.marginals import Floats, Marginal, fit_marginal, marginal_of
+Floats = npt.NDArray[np.float64]
 
-RIDGE = 1e-3  # keeps a correlation matrix of columns that follow from each other invertible
-_GRID = np.linspace(1e-4, 1 - 1e-4, 20_001)
-_SCORES = np.array([NormalDist().inv_cdf(chance) for chance in _GRID])
-
-
-def to_scores(chances: Floats) -> Floats:
-    """Turn chances into the standard normal numbers that have them."""
-    scores: Floats = np.interp(chances, _GRID, _SCORES)
-    return scores
+ENOUGH = 20  # rows: what fewer share is not told
+FEW = 120  # different values: fewer are told one by one
+MOST = 0.9  # of more values, common: then they are told one by one, too
+PARTS = 100  # of any other column: the mean of each is told
+DIGITS = 5  # of a number that is told
+EXPLAINED = 0.98  # of a column's variance, at most, by what is given; by rounding it can be more than all
+RIDGE = 1e-3  # keeps a matrix of columns that follow from each other invertible
 
 
-def to_chances(scores: Floats) -> Floats:
-    """Turn standard normal numbers into the chances of a lower one."""
-    return np.interp(scores, _SCORES, _GRID)
+@dataclass(frozen=True)
+class Spread:
+    """How the values of one column are spread, told without telling a row.
+
+    Attributes:
+        nulls: the share of rows without a value; they count as lowest.
+        values: rising; each is shared by `ENOUGH` rows, or the mean of as many.
+        shares: of the rows with a value, those of each.
+        steps: whether there is nothing between the values.
+        whole: whether values are whole numbers.
+    """
+
+    nulls: float
+    values: list[float]
+    shares: list[float]
+    steps: bool
+    whole: bool
+
+    def chance(self, column: Floats) -> Floats:
+        """Return the share of rows below each value, half of those equal to it included."""
+        share = np.interp(column, self.values, self._middles()) if self.values else np.zeros(len(column))
+        chance = np.where(np.isnan(column), self.nulls / 2, self.nulls + (1 - self.nulls) * share)
+        clipped: Floats = np.clip(chance, 1e-4, 1 - 1e-4)
+        return clipped
+
+    def value(self, chance: Floats) -> Floats:
+        """Return the value below which a share of the rows lies; NaN where that is a null."""
+        if not self.values:
+            return np.full(len(chance), np.nan)
+        share, known = (chance - self.nulls) / max(1 - self.nulls, 1e-9), np.asarray(self.values)
+        if self.steps:
+            found = known[np.minimum(np.searchsorted(np.cumsum(self.shares), share), len(known) - 1)]
+        else:
+            found = np.interp(share, self._middles(), known)
+        return np.where(chance < self.nulls, np.nan, np.round(found) if self.whole else found)
+
+    def attenuation(self) -> float:
+        """Return the correlation of a standard normal number with the score of its value; 1 when values are many."""
+        normal = ndtri(np.linspace(1e-3, 1 - 1e-3, 1000))
+        scores = ndtri(self.chance(self.value(ndtr(normal))))
+        return max(float(np.mean(scores * normal) / np.mean(normal**2)), 0.05)
+
+    def _middles(self) -> Floats:
+        return np.cumsum(self.shares) - np.asarray(self.shares) / 2
+
+
+def fit_spread(column: Floats) -> Spread:
+    """Describe a column; NaN is a null."""
+    known = np.sort(column[~np.isnan(column)])
+    if len(known) < ENOUGH:
+        return Spread(1.0, [], [], steps=True, whole=True)
+    whole = bool(np.all(known == np.round(known)))
+    values, counts = np.unique(known, return_counts=True)
+    common = values[counts >= ENOUGH]
+    steps = len(common) > (0 if len(values) <= FEW else MOST * len(values))
+    if steps:  # a rare value joins the nearest common one
+        nearest = np.abs(values[:, None] - common).argmin(axis=1)
+        values, counts = common, np.bincount(nearest, counts)
+    else:
+        parts = np.array_split(known, min(PARTS, len(known) // ENOUGH))
+        means = np.array([round(part.mean()) if whole else part.mean() for part in parts])
+        values, at = np.unique(means, return_inverse=True)
+        counts = np.bincount(at, [len(part) for part in parts])
+    told = [float(f"{value:.6g}") for value in values]
+    shares = [round(float(share), DIGITS) for share in counts / counts.sum()]
+    return Spread(round(1 - len(known) / len(column), DIGITS), told, shares, steps, whole)
 
 
 @dataclass(frozen=True)
 class Copula:
-    """Columns that are drawn given others.
+    """Columns, and how they go together.
 
     Attributes:
-        given: the columns that are known when it draws.
-        drawn: the columns that it draws.
-        marginals: of both, by name.
-        centres: the mean score of what is given; columns of few values have another than 0.
-        covariance: of the normal scores of what is given and of the normal numbers behind what is drawn, in this order.
+        spreads: of each column, by name.
+        covariance: of their normal scores, in this order; the lower half of the symmetric matrix.
     """
 
-    given: tuple[str, ...]
-    drawn: tuple[str, ...]
-    marginals: dict[str, Marginal]
-    centres: Floats
-    covariance: Floats
+    spreads: dict[str, Spread]
+    covariance: list[float]
 
-    @cached_property
-    def _parts(self) -> tuple[Floats, Floats]:
-        """The weights of what is given, and the root of what is left to chance, so that each drawn number has variance 1."""
-        known = len(self.given)
-        matrix = self.covariance + RIDGE * np.eye(len(self.covariance))
-        within, across, own = matrix[:known, :known], matrix[:known, known:], matrix[known:, known:]
-        weights: Any = np.linalg.solve(within, across) if known else np.zeros((0, len(own)))
-        explained = np.diag(across.T @ weights)
-        # What is given cannot explain more than all: columns that follow from each other would, by rounding.
-        weights = weights * np.sqrt(np.minimum(1, 0.98 / np.maximum(explained, 1e-9)))
-        return weights, root(own - across.T @ weights, 1 - np.diag(weights.T @ within @ weights))
-
-    def scores(self, columns: dict[str, Floats], names: tuple[str, ...]) -> Floats:
-        """Return the normal scores of some columns, shape (rows, columns)."""
-        length = len(next(iter(columns.values()), np.zeros(0)))
-        found = [to_scores(self.marginals[name].chance(columns[name])) for name in names]
-        return np.column_stack(found) if found else np.zeros((length, 0))
-
-    def draw(self, columns: dict[str, Floats], rows: int, chance: np.random.Generator) -> dict[str, Floats]:
-        """Draw rows.
+    def draw(self, names: Sequence[str], given: Mapping[str, Floats], noise: Floats) -> dict[str, Floats]:
+        """Draw columns, each row given what is known of it.
 
         Args:
-            columns: what is given, each of that many rows.
-            rows: how many.
-            chance: where the draws come from.
+            names: of the columns to draw.
+            given: columns that are known, by name; all of as many rows.
+            noise: independent standard normal numbers, shape (rows, names).
         """
-        weights, noise = self._parts
-        given = self.scores(columns, self.given) - self.centres if self.given else np.zeros((rows, 0))
-        return self.values(given @ weights + chance.standard_normal((rows, len(self.drawn))) @ noise.T)
-
-    def values(self, scores: Floats) -> dict[str, Floats]:
-        """Turn the normal numbers behind what is drawn into values, shape (rows, drawn)."""
-        chances = to_chances(scores)
-        return {name: self.marginals[name].value(chances[:, at]) for at, name in enumerate(self.drawn)}
-
-    def as_json(self) -> dict[str, Any]:
-        """Write it as JSON can hold it: of the symmetric matrix the lower half."""
-        lower = self.covariance[np.tril_indices(len(self.covariance))]
-        return {
-            "given": list(self.given),
-            "drawn": list(self.drawn),
-            "marginals": {name: marginal.as_json() for name, marginal in self.marginals.items()},
-            "centres": [round(float(value), 3) for value in self.centres],
-            "covariance": [round(float(value), 3) for value in lower],
-        }
+        order = list(self.spreads)
+        known, drawn = [order.index(name) for name in given], [order.index(name) for name in names]
+        whole = np.zeros((len(order), len(order)))
+        whole[np.tril_indices(len(order))] = self.covariance
+        whole += np.tril(whole, -1).T + RIDGE * np.eye(len(order))
+        hidden = np.array([self.spreads[name].attenuation() for name in names])
+        within, across = whole[np.ix_(known, known)], whole[np.ix_(known, drawn)] / hidden
+        own = whole[np.ix_(drawn, drawn)] / np.outer(hidden, hidden)
+        np.fill_diagonal(own, 1)
+        weights = np.linalg.solve(within, across)
+        weights *= np.sqrt(np.minimum(1, EXPLAINED / np.maximum((across * weights).sum(axis=0), 1e-9)))
+        explained = weights.T @ within @ weights
+        scores = noise @ root(own - explained, 1 - np.diag(explained)).T
+        if given:
+            found = np.column_stack([ndtri(self.spreads[name].chance(column)) for name, column in given.items()])
+            scores = scores + (found - found.mean(axis=0)) @ weights
+        return {name: self.spreads[name].value(ndtr(scores[:, at])) for at, name in enumerate(names)}
 
 
-def copula_of(told: dict[str, Any]) -> Copula:
-    """Read what `Copula.as_json` wrote."""
-    size = len(told["given"]) + len(told["drawn"])
-    matrix = np.zeros((size, size))
-    matrix[np.tril_indices(size)] = told["covariance"]
-    matrix = matrix + np.tril(matrix, -1).T
-    marginals = {name: marginal_of(item) for name, item in told["marginals"].items()}
-    return Copula(tuple(told["given"]), tuple(told["drawn"]), marginals, np.asarray(told["centres"]), matrix)
-
-
-def fit_copula(columns: dict[str, Floats], given: tuple[str, ...], drawn: tuple[str, ...]) -> Copula:
-    """Fit the spread of each column and how they go together.
-
-    A column of few values says less than the normal number behind it, so its covariances come out too small: those of what is
-    drawn are divided by the covariance of the two, as for a polyserial correlation (Olsson, Drasgow and Dorans, 1982).
-
-    Args:
-        columns: numbers by name, NaN for null.
-        given: those that will be known.
-        drawn: those to draw.
-    """
-    names = (*given, *drawn)
-    marginals = {name: fit_marginal(columns[name]) for name in names}
-    scores = np.column_stack([to_scores(marginals[name].chance(columns[name])) for name in names])
+def fit_copula(columns: Mapping[str, Floats]) -> Copula:
+    """Fit the spread of each column and how they go together; NaN is a null."""
+    spreads = {name: fit_spread(column) for name, column in columns.items()}
+    scores = np.column_stack([ndtri(spreads[name].chance(column)) for name, column in columns.items()])
     covariance = np.atleast_2d(np.cov(scores, rowvar=False))
-    told = np.array([1.0 if name in given else attenuation(marginals[name]) for name in names])
-    covariance = covariance / np.outer(told, told)
-    drawn_ones = np.arange(len(given), len(names))
-    covariance[drawn_ones, drawn_ones] = 1
-    return Copula(given, drawn, marginals, scores[:, : len(given)].mean(axis=0), covariance)
-
-
-def attenuation(marginal: Marginal) -> float:
-    """Return the covariance of a standard normal number with the score of its value; 1 when values are many."""
-    chances = _GRID[::20]
-    scores = to_scores(marginal.chance(marginal.value(chances)))
-    normal = to_scores(chances)
-    return max(float(np.mean(scores * normal)) / float(np.mean(normal**2)), 0.05)
+    return Copula(spreads, [round(float(one), 4) for one in covariance[np.tril_indices(len(covariance))]])
 
 
 def root(matrix: Floats, variances: Floats) -> Floats:

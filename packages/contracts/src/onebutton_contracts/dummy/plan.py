@@ -36,13 +36,12 @@ class TablePlan:
         file: the real table, relative to the pipeline.
         contract: of the table, relative to the pipeline.
         calendar: when its rows are.
-        series: whether it has one row for each category and hour, each hour much like the one before.
+        series: whether it has one row for each category and hour.
         parent: the table that it is joined to by that table's primary key; its values shape those of this one.
         parent_hours_before: how many hours before a row the parent's values are those that shape it.
         categories: columns of text that are drawn together, as often as they occur together.
-        group: for each of these, categories or `month`, the target is drawn by a copula of its own.
         target: what the rows are for, in SQL, true or false; it is drawn first, and the numbers for each answer by themselves.
-        lookups: number -> the categories that decide it, such as the distance of a route.
+        lookups: numbers that the categories decide, such as the distance of a route.
         modelled: numbers to resemble -> how they are read off the real table, in SQL.
         derived: columns of the table -> how they follow from what is above, in SQL, in this order.
     """
@@ -55,9 +54,8 @@ class TablePlan:
     parent: str = ""
     parent_hours_before: int = 0
     categories: list[str] = field(default_factory=list)
-    group: list[str] = field(default_factory=list)
     target: str = ""
-    lookups: dict[str, list[str]] = field(default_factory=dict)
+    lookups: list[str] = field(default_factory=list)
     derived: dict[str, str] = field(default_factory=dict)
 
 
@@ -120,9 +118,6 @@ def load_plan(folder: Path) -> Plan:
     for name, table in plan.tables.items():
         if table.parent and table.parent not in known:
             message = f"{file}: tables.{name}: its parent {table.parent!r} must stand above it"
-            raise InputError(message)
-        if set(table.group) - {*table.categories, "month"}:
-            message = f"{file}: tables.{name}: group must name categories of it, or month"
             raise InputError(message)
         known.add(name)
     return plan

@@ -137,11 +137,10 @@ def call_dvc(*words: str, folder: Path) -> None:
 
 
 def judge(source: Path, target: Path) -> bool:
-    """Compare dummy data with the real data, beside rows made of the contract alone and columns shuffled one by one.
+    """Compare dummy data with the real data, beside columns shuffled one by one.
 
     Prints the report, keeps it as JSON, and says whether the copy keeps every gate.
     """
-    from onebutton_contracts.samples import sample
     from onebutton_evaluation.fidelity import Task, measure, shuffled
 
     plan = load_plan(source)
@@ -157,7 +156,6 @@ def judge(source: Path, target: Path) -> bool:
     some = real.sample(min(dummy.height, real.height), seed=plan.seed)
     compared = {
         "copula": dummy,
-        "contract only": sample(contract, dummy.height, plan.seed),
         "shuffled columns": shuffled(some, plan.seed),
     }
     found = {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in compared.items()}

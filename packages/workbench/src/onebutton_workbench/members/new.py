@@ -17,6 +17,7 @@ from onebutton_workbench.members.lockfile import LOCK, lock
 from onebutton_workbench.workspace import Member, distribution, members, read_toml
 
 Kind = Literal["package", "pipeline"]
+Task = Literal["binary", "multiclass", "regression", "text"]
 FOLDERS = {"package": "packages", "pipeline": "pipelines"}
 NEXT = {
     "package": "Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
@@ -56,8 +57,11 @@ def importable(module: str) -> bool:
     return found is True or bool(found and found.origin)
 
 
-def render(kind: Kind, member: Member, root: Path) -> None:
-    """Fill the template in, order the imports and lay the code out: both depend on how long the name is."""
+def render(kind: Kind, member: Member, root: Path, task: Task = "binary") -> None:
+    """Fill the template in, order the imports and lay the code out: both depend on how long the name is.
+
+    What all pipelines have is written first, and what one kind has alone comes on top.
+    """
     from copier import run_copy
 
     answers = {
@@ -65,14 +69,24 @@ def render(kind: Kind, member: Member, root: Path) -> None:
         "module": member.module,
         "distribution": member.name,
         "requires_python": read_toml(root / "pyproject.toml")["project"]["requires-python"],
+        "kind": task,
     }
-    run_copy(str(root / "templates" / kind), root / member.path, data=answers, defaults=True, quiet=True)
+    template = str(root / "templates" / kind)
+    for part in ("member", task) if kind == "pipeline" else ("member",):
+        said = answers | {"part": part}
+        run_copy(template, root / member.path, data=said, defaults=True, quiet=True, overwrite=True)
     for command in ("check --select I --fix", "format"):
         call("ruff", *command.split(), "--quiet", str(member.path), folder=root).check_returncode()
 
 
-def new(root: Path, *, kind: Kind, name: str) -> int:
+def new(root: Path, *, kind: Kind, name: str, task: Task = "binary") -> int:
     """Write a member, lock it, and say what to do with it.
+
+    Args:
+        root: of the repository.
+        kind: package or pipeline.
+        name: of its folder.
+        task: which pipeline: what it predicts, or from what.
 
     Raises:
         InputError: the name is refused, or uv cannot lock it; nothing was written.
@@ -85,7 +99,7 @@ def new(root: Path, *, kind: Kind, name: str) -> int:
     before = read_texts(root, [LOCK])
     path = member.path.as_posix()
     try:
-        render(kind, member, root)
+        render(kind, member, root, task)
         lock(root)
     except BaseException:
         shutil.rmtree(root / path, ignore_errors=True)

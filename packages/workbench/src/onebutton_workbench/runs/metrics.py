@@ -5,9 +5,10 @@ In a pull request on GitHub the same goes into the job's summary, with the curve
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import declared_names, declared_plots, flatten, read_curves
-from onebutton_workbench.files import read_yaml
-from onebutton_workbench.git import call, git
+from onebutton_workbench.files import parse_yaml, read_yaml
+from onebutton_workbench.git import call, git, listed
 from onebutton_workbench.lineage.changes import (
     NothingToCompareError,
     check_base,
@@ -197,6 +198,34 @@ def metrics(pipeline: str, base: str) -> None:
     write_summary(summary)
 
 
+def edited_by_hand(name: str, commit: str, root: Path = ROOT) -> list[str]:
+    """Name the results in git that are not what their stage wrote, as the `dvc.lock` beside them has it.
+
+    Args:
+        name: of the pipeline.
+        commit: to look at beside the working tree.
+        root: of the repository.
+
+    Returns:
+        One line a file, with the button that writes it again.
+    """
+    folder = root / "pipelines" / name
+    tracked = set(listed(folder))
+    sides: dict[str, Callable[[str], str]] = {
+        f"at {commit[:8]}": lambda file: call("show", f"{commit}:./{file}", folder=folder).stdout,
+        "in your working tree": lambda file: (folder / file).read_text(encoding="utf-8") if file in tracked else "",
+    }
+    found: dict[str, list[str]] = {}
+    for place, read in sides.items():
+        for stage, body in (parse_yaml(read("dvc.lock") or "{}", "dvc.lock").get("stages") or {}).items():
+            for out in body.get("outs", []):
+                text = read(out["path"])
+                if text and hashlib.md5(text.encode()).hexdigest() != out.get("md5"):  # noqa: S324  DVC's own
+                    found.setdefault(f"{out['path']} {{}} is not what the stage {stage} wrote", []).append(place)
+    again = f"edited by hand, or merged? `make run PIPELINE={name}` writes it again"
+    return [f"{words.format(' and '.join(places))}: {again}" for words, places in found.items()]
+
+
 def _compare(name: str, commit: str) -> list[str]:
     """Print every metric of one pipeline beside that of a commit; return the lines for the summary."""
     folder = ROOT / "pipelines" / name
@@ -209,8 +238,10 @@ def _compare(name: str, commit: str) -> list[str]:
     there = [file for file in files if (folder / file).is_file()]
     new = read_numbers(plan, {file: (folder / file).read_text(encoding="utf-8") for file in there})
     found, slices = differences(old.metrics, new.metrics), differences(old.slices, new.slices)
-    print("", f"{name}:", *table(found), *slice_table(slices), sep="\n")
-    return [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices)]
+    edited = edited_by_hand(name, commit)
+    print("", f"{name}:", *table(found), *slice_table(slices), *(f"  {line}" for line in edited), sep="\n")
+    told = [line for words in edited for line in (f"**{words}**", "")]
+    return [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices), *told]
 
 
 def write_summary(lines: list[str]) -> None:

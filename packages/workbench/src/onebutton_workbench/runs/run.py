@@ -19,12 +19,12 @@ from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 from onebutton_workbench.bootstrap import SetupError, conflict_in, refuse_conflicts
-from onebutton_workbench.data import dummy
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.lineage.stages import dvc_files, read_stages
+from onebutton_workbench.lineage.tracked_data import signature
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 from onebutton_workbench.workspace import drafts as draft_folders
@@ -32,16 +32,28 @@ from onebutton_workbench.workspace import drafts as draft_folders
 _RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
 _REMADE = re.compile(r"^(?:Running stage '|Stage '(?=\S+ is cached))(?:(?P<file>.+?):)?(?P<stage>[^:']+)'")
 _AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
+RAN = Path(".code/ran")  # of a draft: what it was when it last ran to its end; ignored by git
 FAILED = (
     "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
     "mend it and press `make run` again: what is done stays done"
 )
 
 
+class StageError(InputError):
+    """A stage failed, or DVC did not get to one.
+
+    Attributes:
+        pipeline: whose stage it was; empty where DVC did not get to one.
+    """
+
+    pipeline = ""
+
+
 def run(pipeline: str) -> int:
     """Run what is out of date, bring the results into MLflow and say how good they are; return the exit status.
 
-    Drafts run after all others and each by itself: one that fails is told, and stops nobody unless it is named.
+    Drafts run after all others and each by itself: one that fails is told, and stops nobody unless it is named. Those that are
+    as they were when they last ran to their end run with the others, so that DVC starts once.
 
     Args:
         pipeline: its name; all of them when empty.
@@ -51,29 +63,59 @@ def run(pipeline: str) -> int:
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
     drafts = [Path(folder).name for folder in draft_folders(ROOT)]
-    done = [name for name in names if pipeline or name not in drafts]
-    if status := run_apart(pipeline, done, drafts):
+    apart = [name for name in names if name in drafts and not pipeline]
+    calm = [name for name in apart if _state(name) == _last_state(name)]
+    done = [name for name in names if name not in apart or name in calm]
+    try:
+        status, made = run_apart(pipeline, done, drafts)
+    except StageError as error:
+        if not calm or error.pipeline not in {"", *drafts}:
+            raise
+        status, made = 1, []
+    if status and calm:  # perhaps one of these failed, by what it imports
+        calm, done = [], [name for name in names if name not in apart]
+        status, made = run_apart(pipeline, done, drafts)
+    if status:
         return status
     failed = {}
-    for name in [name for name in names if name not in done]:
+    for name in [name for name in apart if name not in calm]:
         print(f"\nrun: {name}, a draft", flush=True)
         try:
-            if run_apart(name, [name], drafts):
+            status, more = run_apart(name, [name], drafts)
+            if status:
                 failed[name] = "its results are not whole, as said above"
             else:
                 done.append(name)
+                made += more
         except InputError as error:
             failed[name] = str(error)
-    summarise(done)
+    for name in [name for name in done if name in drafts]:
+        (ROOT / "pipelines" / name / RAN).write_text(_state(name), encoding="utf-8")
+    summarise(done, made)
     for name, why in failed.items():
         print(f"run: the draft {name} failed, which stops nobody: {why}")
     return 0
 
 
-def run_apart(pipeline: str, names: Sequence[str], drafts: Sequence[str]) -> int:
-    """Run one pipeline, or all, without the drafts that are not meant, and bring the results into MLflow."""
-    reproduce(pipeline, names, [draft for draft in drafts if draft not in names])
-    return mirror([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT), after_run=True)
+def _state(pipeline: str) -> str:
+    folder = ROOT / "pipelines" / pipeline
+    parts = [folder / part for part in ("src", "dvc.yaml", "params.yaml", "dvc.lock")]
+    return " ".join(signature(part) for part in parts if part.exists())
+
+
+def _last_state(pipeline: str) -> str:
+    file = ROOT / "pipelines" / pipeline / RAN
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def run_apart(pipeline: str, names: Sequence[str], drafts: Sequence[str]) -> tuple[int, list[str]]:
+    """Run one pipeline, or all, without the drafts that are not meant, and bring the results into MLflow.
+
+    Returns:
+        The exit status, and the pipelines of which a stage was made again.
+    """
+    made = reproduce(pipeline, names, [draft for draft in drafts if draft not in names])
+    return mirror([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT), after_run=True), made
 
 
 def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
@@ -82,6 +124,8 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     Raises:
         InputError: the pipeline is unknown or has no plan, or a stage failed.
     """
+    from onebutton_workbench.data import dummy
+
     names = [the_pipeline(pipeline)] if pipeline else dummy.with_plan()
     if not names:
         raise InputError("no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
@@ -104,13 +148,16 @@ def track(pipeline: str) -> int:
     return status
 
 
-def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) -> None:
+def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) -> list[str]:
     """Call DVC, which prints each stage as it runs.
 
     Args:
         pipeline: what was typed; all are meant when it is empty.
         names: the pipelines that are meant.
         without: those that DVC is not to see: it reads every `dvc.yaml` first, and stops at the first that is wrong.
+
+    Returns:
+        The pipelines of which a stage was made again.
 
     Raises:
         InputError: a merge waits for a person, committed data is not here, or a stage failed.
@@ -126,13 +173,18 @@ def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) 
                 bring(ROOT, name)
             status, lines = call_dvc(["dvc", "--wait-for-lock", "repro", *target], ROOT, lock)
     if status:
-        raise InputError(FAILED)
+        ran = [match for _, line in lines if (match := _RUNNING.match(line))]
+        error = StageError(FAILED)
+        error.pipeline = Path(ran[-1]["file"] or "").parent.name if ran else ""
+        raise error
     seconds = stage_seconds(lines)
     for name in names:
         record(ROOT / "pipelines" / name, seconds.get(f"pipelines/{name}/dvc.yaml", {}))
     again = remade(line for _, line in lines)
-    words = f"made again: {'; '.join(again)}" if again else "nothing had to be made again"
+    stages = [f"{name} ({', '.join(found)})" if name else ", ".join(found) for name, found in again.items()]
+    words = f"made again: {'; '.join(stages)}" if stages else "nothing had to be made again"
     print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s), {words}", flush=True)
+    return list(again)
 
 
 @contextmanager
@@ -303,8 +355,8 @@ def stage_seconds(lines: Iterable[tuple[float, str]]) -> dict[str, dict[str, flo
     return taken
 
 
-def remade(lines: Iterable[str]) -> list[str]:
-    """Read from DVC's lines which stages ran or came out of its cache, by pipeline: `churn (train, evaluate)`.
+def remade(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Read from DVC's lines which stages ran or came out of its cache, by pipeline.
 
     The stage `code`, which always runs and takes a moment, is left out.
     """
@@ -312,4 +364,4 @@ def remade(lines: Iterable[str]) -> list[str]:
     for line in lines:
         if (match := _REMADE.match(line)) and match["stage"] != "code":
             stages[Path(match["file"] or "dvc.yaml").parent.name].append(match["stage"])
-    return [f"{name} ({', '.join(found)})" if name else ", ".join(found) for name, found in stages.items()]
+    return dict(stages)

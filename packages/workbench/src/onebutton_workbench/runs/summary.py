@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.headline import summary
 from onebutton_tracking.results import produced_files
 from onebutton_workbench.git import call, holds
 from onebutton_workbench.workspace import ROOT
@@ -69,12 +68,15 @@ def metrics_table(title: str, file: Path) -> list[str]:
     return ["", f"{title}:", *table(rows_of(metrics, file.parent.name))]
 
 
-def summarise(names: Sequence[str]) -> None:
-    """Print the metrics of pipelines, then the files that belong into the next commit."""
+def summarise(names: Sequence[str], made: Collection[str]) -> None:
+    """Print the metrics of pipelines, of those made again the verdict, then the files that belong into the next commit."""
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
-        words = summary(ROOT / "pipelines" / name)
-        print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
+        if name in made:
+            from onebutton_evaluation.headline import summary
+
+            words = summary(ROOT / "pipelines" / name)
+            print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
     new = [name for name in names if _is_new(name)]
     files = [f"pipelines/{name}" for name in new] + ["uv.lock"] * bool(new)
     files += _changed_results([name for name in names if name not in new])
