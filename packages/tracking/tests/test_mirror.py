@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.results import ResultsError
-from onebutton_tracking.store import StoreError, find_runs, tracking_uri
+from onebutton_tracking.store import StoreError, find_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

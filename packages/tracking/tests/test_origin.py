@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import RECORD, record
 
