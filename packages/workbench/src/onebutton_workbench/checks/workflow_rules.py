@@ -24,7 +24,7 @@ from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT
 
 # `WHY="$WHY"` hands a variable of the step over: the shell keeps it one word, and the Makefile never expands a value
-PRESS = re.compile(r"make( [a-z][a-z-]*| [A-Z]+=[\w.-]+| ([A-Z]+)=\"\$\2\")+")
+PRESS = re.compile(r"make( [a-z][a-z-]*| [A-Z]+=[\w.,-]+| ([A-Z]+)=\"\$\2\")+")
 HANDED_OVER = re.compile(r'="\$([A-Z]+)"')
 WEAK = re.compile(r"^-|\|\||;|\||\\$|&&")
 TARGET = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
