@@ -322,6 +322,17 @@ def test_a_champion_that_does_not_fit_leaves_nothing_half_written(binary: Folder
     assert not Path("data/predictions.parquet").exists()
 
 
+def test_classes_in_another_order_than_the_model_has_them_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    three = write(tmp_path, TASKS["multiclass"])
+    three.edit("gates.toml", '"adelie", "gentoo", "king"', '"gentoo", "adelie", "king"')
+    with pytest.raises(InputError, match=r"the classes adelie, gentoo, king, in this order, .* Write them there as"):
+        evaluate.main()
+    assert not Path("metrics.json").exists()
+
+
 OF_THREE = 'metrics = ["log_loss"]\ntask = "multiclass"\nclasses = ["0", "1", "2"]'
 REFUSED: dict[str, tuple[Callable[[Folder], object], str]] = {
     "a model that is not here": (lambda _: Path("model/simple.onnx").unlink(), "simple.onnx is not here"),

@@ -87,6 +87,7 @@ def test_labels_may_be_what_the_table_has(estimator: Any, labels: list[Any], num
     prove_equal(pipeline, model, numbers, TOLERANCE)
     found = OnnxModel(model).predict(numbers)
     assert found.shape == ((numbers.height,) if len(labels) == 2 else (numbers.height, 3))
+    assert OnnxModel(model).classes == (tuple(labels) if isinstance(labels[0], str) else ())
 
 
 @pytest.fixture(scope="module")

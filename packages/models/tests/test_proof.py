@@ -179,6 +179,15 @@ def test_where_an_encoder_refuses_new_words_the_column_is_closed_to_those_of_tra
     assert model.predict(drawn.filter(pl.col("x").is_null() & (pl.col("kind") != "new"))).shape == (20,)
 
 
+def test_what_is_refused_and_the_names_of_classes_stand_in_one_file(rows: pl.DataFrame, drawn: pl.DataFrame) -> None:
+    inputs = rows.select("kind", "x", "z")
+    marks = np.array(["small", "middle", "large"])[np.arange(rows.height) % 3]
+    pipeline = fitted(inputs, marks, "passthrough", ordinal(), RandomForestClassifier(5, random_state=0))
+    model = OnnxModel(proven(pipeline, inputs, drawn.select("kind", "x", "z")).model)
+    assert model.classes == ("large", "middle", "small")
+    assert model.limits.required == ("x", "z")
+
+
 def test_values_with_a_fraction_are_written_as_people_write_them(answers: NDArray[np.int64]) -> None:
     tenths = pl.DataFrame({"share": np.tile(np.array([0.1, 0.2, 0.7], dtype=np.float32), ROWS // 3)})
     pipeline = make_pipeline(OrdinalEncoder(), LogisticRegression()).fit(tenths, answers)

@@ -86,6 +86,7 @@ def predictions(
     asked |= {kind: judging.predicted(name) for name, kind in said.baselines.items() if kind in models}
     found: dict[str, NDArray[np.float64]] = {}
     for file, names in asked.items():
+        hold_order(models[file], file, judging.classes)
         found |= dict(zip(names, ask(models[file], rows, file, len(names)), strict=True))
     for name, kind in said.baselines.items():
         if kind not in models:
@@ -95,6 +96,20 @@ def predictions(
                 for column, value in zip(judging.predicted(name), values, strict=True)
             }
     return found
+
+
+def hold_order(model: OnnxModel, file: str, classes: Sequence[str]) -> None:
+    """Refuse a model whose probabilities stand in another order than `gates.toml` names the classes in.
+
+    Raises:
+        InputError: names both orders.
+    """
+    if model.classes and classes and list(model.classes) != list(classes):
+        message = (
+            f"{file} answers with the classes {', '.join(model.classes)}, in this order, and gates.toml says classes = "
+            f"{list(classes)}. Write them there as the model has them, then press `make run`"
+        )
+        raise InputError(message)
 
 
 def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: int) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ as they do everywhere in ONNX: train on float32 columns, and the two agree to th
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onebutton_models.estimators import REPLACEMENTS
-from onebutton_models.scoring import NULL_TEXT, is_missing
+from onebutton_models.scoring import CLASSES, NULL_TEXT, is_missing
 
 # The newest operator sets for which every converter in the lock was written.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -71,8 +72,18 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     del model.opset_import[:]
     model.opset_import.extend(opsets)
+    if is_classifier(pipeline) and (classes := _named_classes(pipeline.classes_)):
+        model.metadata_props.add(key=CLASSES, value=json.dumps(classes))
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _named_classes(classes: Any) -> list[str]:
+    """Name the classes in the order of their probabilities; of 0 and 1 everybody knows it."""
+    numbers = classes.dtype.kind in "biuf"
+    if numbers and len(classes) == 2:  # noqa: PLR2004
+        return []
+    return [f"{one:g}" if numbers else str(one) for one in classes.tolist()]
 
 
 def fitted_steps(estimator: Any) -> Iterator[Any]:

@@ -225,7 +225,10 @@ def _limited(model: bytes, limits: Limits) -> bytes:
     import onnx
 
     file = onnx.load_from_string(model)
-    onnx.helper.set_model_props(file, {LIMITS: limits.text()})
+    kept = [one for one in file.metadata_props if one.key != LIMITS]
+    del file.metadata_props[:]
+    file.metadata_props.extend(kept)
+    file.metadata_props.add(key=LIMITS, value=limits.text())
     content: bytes = file.SerializeToString(deterministic=True)
     return content
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NULL_TEXT = "\ue000"  # how a missing text travels: a character that Unicode keeps free
 LIMITS = "onebutton.limits"  # where an ONNX file says what it refuses
+CLASSES = "onebutton.classes"  # and which classes its probabilities are of
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class OnnxModel:
     Attributes:
         inputs: each input's name and kind, `string` or `float`, in the order of the file.
         limits: what `predict` refuses; the file says so, and a server learns it from the schema that is compiled of it.
+        classes: those whose probabilities it answers with, in their order; empty where they are 0 and 1 or the file does not say.
     """
 
     def __init__(self, source: bytes | Path, *, threads: int = 1) -> None:
@@ -110,8 +112,9 @@ class OnnxModel:
             raise ScoringError(message) from error
         kinds = {"tensor(string)": "string", "tensor(float)": "float"}
         self.inputs: Mapping[str, str] = {item.name: kinds[item.type] for item in self._session.get_inputs()}
-        said = self._session.get_modelmeta().custom_metadata_map.get(LIMITS)
-        self.limits = Limits.read(said) if said else Limits()
+        said = self._session.get_modelmeta().custom_metadata_map
+        self.limits = Limits.read(said[LIMITS]) if LIMITS in said else Limits()
+        self.classes: tuple[str, ...] = tuple(json.loads(said.get(CLASSES, "[]")))
 
     def predict(self, frame: Frame) -> NDArray[np.float32]:
         """Score every row.
