@@ -116,7 +116,8 @@ def test_going_back_to_parameters_of_before_trains_nothing_again(newcomer: Any) 
     assert "Running stage 'pipelines/flight_delays/dvc.yaml:train'" in newcomer.call("make", "run")
     newcomer.edit(params, "  l2: 20.0", "  l2: 10.0")
     printed = newcomer.call("make", "run")
-    assert {"train", "evaluate"}.isdisjoint(re.findall(r"Running stage '(?:.*:)?(\w+)'", printed))
+    # What is judged is judged again: DVC keeps no run of a stage with results that are in git alone.
+    assert set(re.findall(r"Running stage '(?:.*:)?(\w+)'", printed)) == {"code", "evaluate", "card"}
     assert newcomer.git_lines("status", "--porcelain") == []
 
 
@@ -212,7 +213,7 @@ def test_an_unwritable_store_is_one_line_and_loses_nothing(newcomer: Any) -> Non
     printed = newcomer.refused("make", "run", MLFLOW_TRACKING_URI="sqlite:////proc/mlflow.db")
     assert "MLflow's database /proc/mlflow.db cannot be written" in printed
     assert "the next `make run` brings them later" in printed
-    assert newcomer.call("make", "run", "TRACK=only").startswith("run: flight_delays -> MLflow run")
+    assert "\nrun: flight_delays -> MLflow run" in newcomer.call("make", "run", "TRACK=only")
 
 
 def test_no_network_and_no_cache_is_one_line_and_leaves_nothing_half_made(newcomer: Any, tmp_path: Path) -> None:
