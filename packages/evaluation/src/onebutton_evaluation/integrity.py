@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+
+VERBS = {"deps": "read", "outs": "wrote"}  # the sides of a stage
 
 
 def _stages(folder: Path) -> dict[str, Any]:
@@ -40,20 +42,34 @@ def changed_files(folder: Path) -> list[str]:
     Raises:
         InputError: there is no `dvc.lock`, or it is damaged.
     """
-    found = dict(_read(folder))
+    found = changed(_stages(folder), lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None)
     return [f"{path} is not what the stage {stage} {verb}" for path, (stage, verb) in sorted(found.items())]
 
 
-def _read(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    digests: dict[str, str] = {}
-    stages = _stages(folder)
-    for side, verb in (("deps", "read"), ("outs", "wrote")):  # who wrote it last: that is the one to name
+def changed(
+    stages: Mapping[str, Any], read: Callable[[str], bytes | None], sides: Sequence[str] = tuple(VERBS)
+) -> dict[str, tuple[str, str]]:
+    """Find the files that differ from their digests in a `dvc.lock`.
+
+    Args:
+        stages: as the lock has them.
+        read: returns the content of a file, or None where it is not there.
+        sides: `deps`, `outs` or both.
+
+    Returns:
+        By path the stage, and whether it read or wrote the file otherwise; who wrote it last is the one to name.
+    """
+    digests: dict[str, str | None] = {}
+    found: dict[str, tuple[str, str]] = {}
+    for side in sides:
         for name, stage in stages.items():
             for entry in stage.get(side, []):
                 path = entry["path"]
-                if path.startswith(".code/") or not (folder / path).is_file():
+                if path.startswith(".code/"):
                     continue  # fingerprints are compared by `make status`
                 if path not in digests:
-                    digests[path] = hashlib.md5((folder / path).read_bytes()).hexdigest()  # noqa: S324  DVC's own
-                if digests[path] != entry["md5"]:
-                    yield path, (name, verb)
+                    content = read(path)
+                    digests[path] = None if content is None else hashlib.md5(content).hexdigest()  # noqa: S324  DVC's own
+                if digests[path] not in {None, entry["md5"]}:
+                    found[path] = (name, VERBS[side])
+    return found

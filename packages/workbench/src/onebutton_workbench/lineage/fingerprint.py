@@ -1,10 +1,9 @@
 """Write what the code behind each stage means, as one small file per stage that DVC can compare.
 
 This is the stage `code` of every `dvc.yaml`; it has the pipeline check its parameters, and writes `.code/<stage>` for each stage
-beside it. A fingerprint covers the
-modules that the stage reaches (positions, comments, docstrings and layout do not count), the data files that lie next to
-them or in folders below that are no packages, and the locked versions of the third-party packages that they import. What git
-ignores and what editors leave behind does not count. It is the same on every Python.
+beside it. A fingerprint covers the modules that the stage reaches (positions, comments, docstrings and layout do not count), the
+data files that lie next to them or in folders below that are no packages, and the locked versions of the third-party packages
+that they import. What git ignores and what editors leave behind does not count. It is the same on every Python.
 """
 
 from __future__ import annotations

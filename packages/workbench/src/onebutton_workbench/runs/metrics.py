@@ -5,7 +5,6 @@ In a pull request on GitHub the same goes into the job's summary, with the curve
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.integrity import changed
 from onebutton_tracking.plan import as_run, prefix_of
 from onebutton_tracking.results import declared_names, declared_plots, flatten, read_curves
 from onebutton_workbench.files import parse_yaml, read_yaml
@@ -210,18 +210,16 @@ def edited_by_hand(name: str, commit: str, root: Path = ROOT) -> list[str]:
         One line a file, with the button that writes it again.
     """
     folder = root / "pipelines" / name
-    tracked = set(listed(folder))
-    sides: dict[str, Callable[[str], str]] = {
-        f"at {commit[:8]}": lambda file: call("show", f"{commit}:./{file}", folder=folder).stdout,
-        "in your working tree": lambda file: (folder / file).read_text(encoding="utf-8") if file in tracked else "",
+    here = set(listed(folder))
+    sides: dict[str, Callable[[str], bytes | None]] = {
+        f"at {commit[:8]}": lambda file: call("show", f"{commit}:./{file}", folder=folder).stdout.encode() or None,
+        "in your working tree": lambda file: (folder / file).read_bytes() if file in here else None,
     }
     found: dict[str, list[str]] = {}
     for place, read in sides.items():
-        for stage, body in (parse_yaml(read("dvc.lock") or "{}", "dvc.lock").get("stages") or {}).items():
-            for out in body.get("outs", []):
-                text = read(out["path"])
-                if text and hashlib.md5(text.encode()).hexdigest() != out.get("md5"):  # noqa: S324  DVC's own
-                    found.setdefault(f"{out['path']} {{}} is not what the stage {stage} wrote", []).append(place)
+        stages = parse_yaml((read("dvc.lock") or b"").decode(), "dvc.lock") or {}
+        for path, (stage, _) in changed(stages.get("stages") or {}, read, ["outs"]).items():
+            found.setdefault(f"{path} {{}} is not what the stage {stage} wrote", []).append(place)
     again = f"edited by hand, or merged? `make run PIPELINE={name}` writes it again"
     return [f"{words.format(' and '.join(places))}: {again}" for words, places in found.items()]
 
