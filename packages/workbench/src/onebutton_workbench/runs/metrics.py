@@ -217,7 +217,7 @@ def edited_by_hand(name: str, commit: str, root: Path = ROOT) -> list[str]:
     }
     found: dict[str, list[str]] = {}
     for place, read in sides.items():
-        stages = parse_yaml((read("dvc.lock") or b"").decode(), "dvc.lock") or {}
+        stages = parse_yaml((read("dvc.lock") or b"{}").decode(), "dvc.lock") or {}
         for path, (stage, _) in changed(stages.get("stages") or {}, read, ["outs"]).items():
             found.setdefault(f"{path} {{}} is not what the stage {stage} wrote", []).append(place)
     again = f"edited by hand, or merged? `make run PIPELINE={name}` writes it again"
