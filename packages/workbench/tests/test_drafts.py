@@ -106,7 +106,6 @@ def test_lint_never_says_that_a_draft_has_no_mistake(
 ) -> None:
     code = [check for check in lint.CHECKS if check.finds in {"layout of code", "mistakes in code"}]
     monkeypatch.setattr(lint, "CHECKS", code)
-    monkeypatch.setattr(lint, "dependency_checks", lambda _: [])
     write(tidy, f"{TRIAL}/src/trial/planted.py", "print(x)\n")
     assert lint.lint(tidy) == 0
     said = capsys.readouterr().out

@@ -19,7 +19,7 @@ from pathlib import Path
 from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.findings import TOLD
 from onebutton_workbench.git import holds, listed, names
-from onebutton_workbench.workspace import ROOT, drafts, members
+from onebutton_workbench.workspace import ROOT, drafts
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Check:
     command: str  # the call that only reads, and ends with another status than 0 on a finding
     mend: str  # what to press or do about a finding
     files: tuple[str, ...] = ()  # git's patterns for files to add to the command; without a match it passes
-    folder: Path = Path()  # where it runs, relative to the root
     without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
     changed: tuple[str, ...] = ()  # the same for a commit, which is held to changed files; without any it waits
 
@@ -69,6 +68,7 @@ SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baselin
 CHECKS = (
     Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, without="--extend-exclude", changed=CODE),
     Check("mistakes in code", f"ruff check {RUFF}", LINE, without="--extend-exclude", changed=CODE),
+    Check("undeclared imports", f"{OURS}declared_imports", "the member's pyproject.toml: `make add` writes a line"),
     Check("members and modules that need each other", f"{OURS}member_rules", AS_IT_SAYS),
     Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
     Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
@@ -94,14 +94,6 @@ CHECKS = (
 )
 
 
-def dependency_checks(root: Path) -> list[Check]:
-    """Hold each member to what it declares: every import is declared, and every declared package imported."""
-    return [
-        Check(f"undeclared imports in {path}", "deptry src --no-ansi", f"{path}/pyproject.toml", folder=path)
-        for path in (member.path for member in members(root))
-    ]
-
-
 def run(check: Check, root: Path, drafts: Sequence[str] = (), *, changed: bool = False) -> Verdict:
     """Run one check on all files, or on those that changed since the last commit; `drafts` are the folders of drafts."""
     program = shlex.split(check.command)[0]
@@ -110,12 +102,9 @@ def run(check: Check, root: Path, drafts: Sequence[str] = (), *, changed: bool =
     status, output = call(check, root, changed=changed)
     if not status:
         return Verdict(check, "passed", output)
-    if check.command.startswith(OURS):
-        told = status == TOLD
-    else:
-        told = check.folder.as_posix() in drafts
-        if drafts and check.without:
-            told = call(check, root, drafts, changed=changed)[0] == 0
+    told = status == TOLD and check.command.startswith(OURS)
+    if drafts and check.without:
+        told = call(check, root, drafts, changed=changed)[0] == 0
     return Verdict(check, "told" if told else "failed", output)
 
 
@@ -132,7 +121,7 @@ def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: boo
         command += [word for folder in left_out for word in (check.without, folder)]
         command += ["."] if check.changed else []
     # what tools say is indented here, and may end in a log
-    done = call_program(*command, folder=root / check.folder, NO_COLOR="1")
+    done = call_program(*command, folder=root, NO_COLOR="1")
     return done.returncode, done.stdout + done.stderr
 
 
@@ -156,7 +145,7 @@ def lint(root: Path = ROOT, *, changed: bool = False) -> int:
     that differ from the last commit.
     """
     begun = time.monotonic()
-    checks = [check for check in CHECKS if check.changed] if changed else [*dependency_checks(root), *CHECKS]
+    checks = [check for check in CHECKS if check.changed or not changed]
     folders = drafts(root)
     counts = Counter[str]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:

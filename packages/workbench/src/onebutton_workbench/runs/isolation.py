@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.checks import lint
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call, clean_environment
 from onebutton_workbench.workspace import ROOT, Member
 
 
@@ -36,10 +36,11 @@ def examine(member: Member, root: Path) -> Verdict:
     Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment, which it might call
     without declaring them, are not on PATH.
     """
-    (check,) = (check for check in lint.dependency_checks(root) if check.folder == member.path)
-    declared = lint.run(check, root)
-    if declared.result != "passed":
-        return Verdict(member, declared.result, "its imports and its pyproject.toml differ", declared.output)
+    compare = (sys.executable, "-m", "onebutton_workbench.checks.declared_imports", member.path.as_posix())
+    declared = call(*compare, folder=root)
+    if declared.returncode:
+        output = declared.stdout + declared.stderr
+        return Verdict(member, "failed", "its imports and its pyproject.toml differ", output)
     if not (root / member.path / "tests").is_dir():
         return Verdict(member, "NOT RUN", "it has no tests")
     only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
