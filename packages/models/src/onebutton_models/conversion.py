@@ -26,6 +26,8 @@ LOCALE = "C.UTF-8"  # lowers text on machines without any language installed; th
 class ConversionError(ValueError):
     """An estimator that cannot ship as ONNX; the message names the step and the nearest replacement."""
 
+    for_people = True  # a stage ends with the message alone
+
 
 def to_onnx(pipeline: Any, sample: Any) -> bytes:
     """Convert a fitted pipeline.

@@ -12,11 +12,11 @@ import polars as pl
 
 from delay_minutes.params import TrainParams, load
 from onebutton_contracts.contract import Contract, load_contract
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import run_stage
 from onebutton_contracts.odd_rows import odd_rows
 from onebutton_contracts.tables import read_parquet
 from onebutton_flights.weather import WEATHER
-from onebutton_models.conversion import ConversionError, to_onnx
+from onebutton_models.conversion import to_onnx
 from onebutton_models.proof import prove
 
 if TYPE_CHECKING:
@@ -73,11 +73,8 @@ def ship(pipeline: Pipeline, rows: pl.DataFrame, params: TrainParams, contract: 
         InputError: a step does not convert, or the two differ.
     """
     known = model_inputs(rows)
-    try:
-        model = to_onnx(pipeline, known)
-        proof = prove(pipeline, model, known, odd_rows(contract, known), tolerance=params.proof_tolerance)
-    except ConversionError as error:
-        raise InputError(str(error)) from error
+    model = to_onnx(pipeline, known)
+    proof = prove(pipeline, model, known, odd_rows(contract, known), tolerance=params.proof_tolerance)
     for line in proof.refuses:
         print(line)
     return proof.model

@@ -16,10 +16,10 @@ import polars as pl
 from flight_delays.features import CATEGORIES, NUMBERS
 from flight_delays.params import TrainParams, load
 from onebutton_contracts.contract import Contract, load_contract
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import run_stage
 from onebutton_contracts.odd_rows import odd_rows
 from onebutton_contracts.tables import read_parquet
-from onebutton_models.conversion import ConversionError, to_onnx
+from onebutton_models.conversion import to_onnx
 from onebutton_models.proof import prove
 
 if TYPE_CHECKING:
@@ -133,11 +133,8 @@ def ship(pipeline: Pipeline, rows: pl.DataFrame, params: TrainParams, contract: 
     """
     known = model_inputs(rows)
     drawn = odd_rows(contract, known, params.proof_rows, params.seed)
-    try:
-        model = to_onnx(pipeline, known)
-        proof = prove(pipeline, model, known, drawn, tolerance=params.proof_tolerance)
-    except ConversionError as error:
-        raise InputError(str(error)) from error
+    model = to_onnx(pipeline, known)
+    proof = prove(pipeline, model, known, drawn, tolerance=params.proof_tolerance)
     for line in proof.refuses:
         print(line)
     return proof.model
