@@ -26,7 +26,7 @@ import polars as pl
 from onebutton_contracts.contract import load_contract
 from onebutton_models.scoring import OnnxModel
 from onebutton_release.scoring_batch import BATCH
-from onebutton_serving.schema import FORMAT, Field, Schema
+from onebutton_serving.schema import Field, Schema, schema_text
 from onebutton_serving.sealed import seal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def make_release(folder: Path, model: OnnxModel, flights: pl.DataFrame) -> None:
     """Seal a release of the flights' model that checks what the contract of its features says."""
     contract = load_contract(PIPELINE / "contracts/features.odcs.yaml")
     terms = [asdict(contract.column(name)) for name in model.inputs]
-    shared = Field.__dataclass_fields__.keys()
+    shared = set(Field.__struct_fields__)
     inputs = tuple(
         Field(type=one["logical_type"], **{name: value for name, value in one.items() if name in shared})
         for one in terms
@@ -52,7 +52,7 @@ def make_release(folder: Path, model: OnnxModel, flights: pl.DataFrame) -> None:
     golden = [{"input": row.row(0, named=True), "output": {outputs[0].name: float(model.predict(row)[0])}}]
     folder.mkdir()
     shutil.copy(MODEL, folder / "model.onnx")
-    (folder / "schema.json").write_text(json.dumps({"format": FORMAT, **asdict(schema)}), encoding="utf-8")
+    (folder / "schema.json").write_text(schema_text(schema), encoding="utf-8")
     (folder / "golden.json").write_text(json.dumps({"tolerance": 1e-5, "rows": golden}), encoding="utf-8")
     seal(folder)
 

@@ -10,12 +10,9 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import Limits
-from onebutton_release.buttons import measure
-from onebutton_release.compiled import compile_schema, schema_text
+from onebutton_release.compiled import compile_schema
 from onebutton_release.declared import Declared, declared
-from onebutton_release.deploy import DeployRequest, deploy
-from onebutton_release.target import Target
-from onebutton_serving.schema import read_schema
+from onebutton_serving.schema import read_schema, schema_text
 
 TESTS = Path(__file__).resolve().parent
 CONTRACT = """
@@ -81,7 +78,7 @@ def one(repo: Path) -> Declared:
 
 def test_what_a_contract_says_of_a_column_is_what_the_server_checks(one: Declared, tmp_path: Path) -> None:
     takes = {"origin": "string", "distance": "float", "seats": "float"}
-    schema = compile_schema(one, takes, ["probability"])
+    schema = compile_schema(one, takes)
     (tmp_path / "schema.json").write_text(schema_text(schema), encoding="utf-8")
     assert read_schema(tmp_path) == schema
     origin, distance, seats = schema.inputs
@@ -104,7 +101,7 @@ def test_a_model_that_its_contract_does_not_describe_is_refused(
     one: Declared, takes: dict[str, str], words: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        compile_schema(one, takes, ["probability"])
+        compile_schema(one, takes)
     assert words in str(refused.value)
 
 
@@ -120,32 +117,28 @@ def test_a_draft_is_refused(one: Declared) -> None:
         declared(one.folder)
 
 
-def test_a_model_of_classes_is_told_to_be_not_served_yet_in_one_line(
-    one: Declared, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_several_classes_each_has_a_probability_that_its_contract_describes(one: Declared) -> None:
     classes = '[judging]\ntask = "multiclass"\nclasses = ["a", "b", "c"]\n'
     (one.folder / "gates.toml").write_text(GATES.replace("[judging]\n", classes), encoding="utf-8")
-    with pytest.raises(InputError) as refused:
-        declared(one.folder)
-    assert str(refused.value).startswith(
-        "flights predicts one of 3 classes, and the server answers with one number a row"
-    )
-    assert "not served yet" in str(refused.value)
-    assert "\n" not in str(refused.value)
-    measure(one.folder.parents[1], "")  # goes on to the next pipeline
-    assert capsys.readouterr().out == f"gates: {refused.value}\n"
+    with pytest.raises(InputError, match=r"the model has 'probability\[a\]', of which this contract says nothing"):
+        compile_schema(declared(one.folder), {"distance": "float"})
+    columns = "".join(f"      - name: probability[{name}]\n        logicalType: number\n" for name in "abc")
+    with (one.folder / "predictions.yaml").open("a", encoding="utf-8") as file:
+        file.write(columns)
+    schema = compile_schema(declared(one.folder), {"distance": "float"})
+    assert (schema.prediction, schema.classes, schema.by_class) == ("probability", ("a", "b", "c"), True)
 
 
-def test_of_a_model_that_predicts_quantiles_a_deployment_says_that_the_number_alone_is_served(
-    one: Declared, target: Target
-) -> None:
+def test_quantiles_are_answered_beside_the_number(one: Declared) -> None:
     regression = '[judging]\ntask = "regression"\nquantiles = { "0.1" = "p10", "0.9" = "p90" }\n'
     text = GATES.replace("[judging]\n", regression).replace('"auc"', '"mae"')
     (one.folder / "gates.toml").write_text(text, encoding="utf-8")
-    said: list[str] = []
-    with pytest.raises(InputError):  # it was never run
-        deploy(target, None, DeployRequest(), said.append)
-    assert said[-1] == "p10 and p90 are not served yet: the server answers with probability alone"
+    columns = "".join(f"      - name: {name}\n        logicalType: number\n" for name in ("p10", "p90"))
+    with (one.folder / "predictions.yaml").open("a", encoding="utf-8") as file:
+        file.write(columns)
+    schema = compile_schema(declared(one.folder), {"distance": "float"})
+    assert [field.name for field in schema.outputs] == ["probability", "p10", "p90"]
+    assert schema.quantiles == ("p10", "p90")
 
 
 def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
@@ -159,7 +152,7 @@ def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
 def test_what_the_model_was_not_proven_to_answer_the_server_refuses_and_says_so(one: Declared) -> None:
     takes = {"origin": "string", "distance": "float", "seats": "float"}
     limits = Limits(required=("distance",), allowed={"origin": ("EWR", "JFK", "SFO"), "seats": (1.0, 2.0)})
-    origin, distance, seats = compile_schema(one, takes, ["probability"], limits).inputs
+    origin, distance, seats = compile_schema(one, takes, limits).inputs
     assert distance.required
     assert distance.description == "the model takes no missing value here"
     assert origin.allowed == ("EWR", "JFK")  # what the contract lets in, and training had

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,8 @@ from onebutton_release import scoring
 from onebutton_release.scoring_batch import Job, score
 from onebutton_release.scoring_inputs import find_sources
 from onebutton_release.scoring_parts import Parts
-from onebutton_serving.loading import Loaded, load_release
-from onebutton_serving.schema import Field, Schema
+from onebutton_serving.loading import Loaded, Models, load_release
+from onebutton_serving.schema import Field, Schema, schema_text
 from onebutton_serving.sealed import ReleaseError, digest_of, seal
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store") / VERSION
     folder.mkdir()
     shutil.copy(MODEL, folder / "model.onnx")
-    (folder / "schema.json").write_text(json.dumps({"format": 1, **asdict(SCHEMA)}))
+    (folder / "schema.json").write_text(schema_text(SCHEMA))
     examples = FLIGHTS.head(3).rows(named=True)
     answers = OnnxModel(MODEL).predict(FLIGHTS.head(3))
     golden = [{"input": row, "output": {"late": float(late)}} for row, late in zip(examples, answers, strict=True)]
@@ -401,7 +400,7 @@ class PulledError(Exception):
 class Counting:
     """A model that counts the rows it is asked about, and may have its plug pulled before one of its answers."""
 
-    def __init__(self, model: OnnxModel, pull_at: int | None = None) -> None:
+    def __init__(self, model: Models, pull_at: int | None = None) -> None:
         self.model, self.inputs, self.calls, self.rows, self.pull_at = model, model.inputs, 0, 0, pull_at
 
     def answer(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:

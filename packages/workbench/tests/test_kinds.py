@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -90,3 +96,41 @@ def test_odd_rows_are_answered_as_scikit_learn_does_or_refused(kind: str, four: 
     answered = re.search(r"^(\d+) answered alike, \d+ refused$", said, re.MULTILINE)
     assert answered
     assert int(answered[1]) >= 90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_deployed_and_answers_odd_rows_over_http_as_its_file_does(
+    kind: str, four: Path, shell: Shell, free_port: Callable[[], int]
+) -> None:
+    pipeline, folder, port = f"PIPELINE=with_{kind}", four / f"pipelines/with_{kind}", free_port()
+    declared = folder / "pyproject.toml"
+    declared.write_text(declared.read_text(encoding="utf-8").replace("draft = true\n", ""), encoding="utf-8")
+    shell("git", "commit", "--quiet", "--all", "--message", "no draft any more", folder=four)
+    shell("make", "deploy", pipeline, folder=four)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MAKE"))}
+    serve = ["make", "serve", pipeline, f"PORT={port}"]
+    server = subprocess.Popen(serve, cwd=four, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health/ready")
+        asked = (four / ".venv/bin/python", Path(__file__).with_name("ask_served_rows.py"), f"with_{kind}")
+        said = shell(*map(str, asked), f"http://127.0.0.1:{port}", folder=folder)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+    answered = re.search(r"^(\d+) answered alike, \d+ refused$", said, re.MULTILINE)
+    assert answered
+    assert int(answered[1]) >= 90
+
+
+def wait_for(page: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(page, timeout=5).close()
+        except (OSError, urllib.error.HTTPError):
+            time.sleep(0.1)
+        else:
+            return
+    message = f"{page} does not answer"
+    raise AssertionError(message)

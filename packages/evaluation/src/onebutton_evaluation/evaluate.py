@@ -239,7 +239,7 @@ def main() -> None:
     asked = Asked(inputs, model.predict)
     files = judgement(frame, said, contract, asked, read_champion(Path("champion")))
     files[SLICES]["holdout"]["likely_leaks"] = likely_leaks(known, rows, judging.unit)
-    answers = {name: frame[name].to_numpy() for name in judging.predicted()}
+    answers = {name: frame[name].to_numpy() for name in (*judging.predicted(), *judging.levels().values())}
     parts = find_slices(frame, said.slices)
     golden = golden_text(golden_examples(inputs, parts, answers))
     found = summary(frame, known, said, bins)

@@ -94,12 +94,11 @@ def rollback(root: Path, pipeline: str, environment: str, version: str, why: str
 def measure(root: Path, pipeline: str) -> None:
     """Boot the server on the model that is here, of every pipeline unless one is named, and measure it for the service gates.
 
-    Drafts are not deployed, and neither is what no server can answer with, so there is nothing to measure.
+    Drafts are not deployed, so there is nothing to measure.
     """
-    from onebutton_evaluation.declarations import load_declarations
     from onebutton_evaluation.gatekeeping import is_draft
     from onebutton_release import candidate
-    from onebutton_release.declared import declared, unserved
+    from onebutton_release.declared import declared
     from onebutton_release.environments import pipeline_named, who
     from onebutton_release.measured import in_words, measured
     from onebutton_release.pointer import now
@@ -109,9 +108,6 @@ def measure(root: Path, pipeline: str) -> None:
     there = [folder.name for folder in folders if not is_draft(folder)]
     for name in [pipeline_named(pipeline, root)] if pipeline else there:
         folder = root / "pipelines" / name
-        if words := unserved(name, load_declarations(folder / "gates.toml").judging):
-            print(f"gates: {words}")
-            continue
         one = declared(folder)
         known = candidate.service_numbers(one.folder)
         if known is None:

@@ -14,13 +14,13 @@ from onebutton_evaluation.gatekeeping import gate_folder
 from onebutton_evaluation.integrity import locked_sizes
 from onebutton_evaluation.verdicts import SERVICE, Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
-from onebutton_release.compiled import compile_schema, schema_text
+from onebutton_release.compiled import compile_schema
 from onebutton_release.declared import Declared
 from onebutton_release.pickle_scan import pickles
 from onebutton_release.provenance import provenance
 from onebutton_release.sbom import SBOM, bill_of_materials
-from onebutton_serving.loading import GOLDEN, MODEL, load_release
-from onebutton_serving.schema import SCHEMA
+from onebutton_serving.loading import GOLDEN, MODEL, load_release, quantile_file
+from onebutton_serving.schema import SCHEMA, schema_text
 from onebutton_serving.sealed import ReleaseError, digest_of, seal
 
 VERDICTS = "verdicts.json"
@@ -48,7 +48,7 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
         "card.md": "card.md",
         "card.html": "card.html",
         "gates.toml": "gates.toml",
-    }
+    } | {quantile_file(name): f"model/{quantile_file(name)}" for name in one.said.judging.levels().values()}
     missing = [name for name in files.values() if not (one.folder / name).is_file()]
     if missing:
         known = locked_sizes(one.folder)
@@ -63,7 +63,7 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
     except (ScoringError, KeyError) as error:
         message = f"{one.pipeline}: {parts.model}: {error}"
         raise InputError(message) from None
-    schema = compile_schema(one, model.inputs, [one.said.judging.prediction], model.limits)
+    schema = compile_schema(one, model.inputs, model.limits)
     _write(folder / SCHEMA, schema_text(schema))
     _write(folder / "provenance.json", json.dumps(provenance(one.folder, root, now, who), indent=1) + "\n")
     _write(folder / SBOM, bill_of_materials(root))

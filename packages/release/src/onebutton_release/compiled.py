@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.terms import Column, Contract
 from onebutton_models.scoring import Limits
 from onebutton_release.declared import Declared
-from onebutton_serving.schema import FORMAT, Field, Schema
+from onebutton_serving.schema import Field, Schema
 
 _TYPES: Mapping[str, Literal["string", "number", "integer"]] = {
     "string": "string",
@@ -20,27 +20,29 @@ _TYPES: Mapping[str, Literal["string", "number", "integer"]] = {
 }
 
 
-def compile_schema(
-    one: Declared, takes: Mapping[str, str], answers: Sequence[str], limits: Limits | None = None
-) -> Schema:
+def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | None = None) -> Schema:
     """Describe a model's inputs and outputs by their contracts.
 
     Args:
         one: what the pipeline declares.
         takes: each input of the model and its kind, `string` or `float`, as the file says.
-        answers: the columns of the contract of predictions that the model answers, in its order.
         limits: what the model does not take although the contract does; the schema then says that too.
 
     Raises:
         InputError: a contract has no such column, or one of another type than the model's.
     """
+    judging = one.said.judging
+    quantiles = tuple(judging.levels().values())
     return Schema(
         pipeline=one.pipeline,
         title=one.title,
         input_contract=f"{one.inputs.name} {one.inputs.version}",
         output_contract=f"{one.outputs.name} {one.outputs.version}",
         inputs=tuple(_limited(_field(one.inputs, name, kind), limits or Limits()) for name, kind in takes.items()),
-        outputs=tuple(_field(one.outputs, name, "float") for name in answers),
+        outputs=tuple(_field(one.outputs, name, "float") for name in (*judging.predicted(), *quantiles)),
+        classes=judging.classes,
+        threshold=judging.threshold,
+        quantiles=quantiles,
     )
 
 
@@ -83,7 +85,7 @@ def _limited(field: Field, limits: Limits) -> Field:
         known = tuple(int(value) if whole else value for value in limits.allowed[field.name])
         allowed = tuple(value for value in known if not allowed or value in allowed)
         said.append("the model takes only the values that it was trained on")
-    return replace(field, required=required, allowed=allowed, description="; ".join(said))
+    return msgspec.structs.replace(field, required=required, allowed=allowed, description="; ".join(said))
 
 
 def _limit(column: Column, value: object) -> float | None:
@@ -93,16 +95,3 @@ def _limit(column: Column, value: object) -> float | None:
         message = f"{column.name}: the limit {value} is no number"
         raise InputError(message)
     return value
-
-
-def schema_text(schema: Schema) -> str:
-    """Write `schema.json`, without what is left at its default."""
-    content = {"format": FORMAT, **asdict(schema)}
-    for side in ("inputs", "outputs"):
-        content[side] = [_short(one) for one in content[side]]
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def _short(field: Mapping[str, Any]) -> dict[str, Any]:
-    always = ("name", "type", "required")
-    return {name: value for name, value in field.items() if name in always or value not in ("", None, ())}

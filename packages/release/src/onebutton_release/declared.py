@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_contracts.terms import Contract
 from onebutton_evaluation.card_text import read_card_text
-from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
+from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.gatekeeping import is_draft
 
 
@@ -61,21 +61,11 @@ class Declared:
         return self.folder.name
 
 
-def unserved(pipeline: str, judging: Judging) -> str:
-    """Say why no server can answer with a model yet; empty when one can."""
-    if judging.task != "multiclass":
-        return ""
-    return (
-        f"{pipeline} predicts one of {len(judging.classes)} classes, and the server answers with one number a row: such a model "
-        "is not served yet. Gates and report know it; `OnnxModel` of onebutton_models.scoring scores rows with it"
-    )
-
-
 def declared(folder: Path) -> Declared:
     """Read what a pipeline declares.
 
     Raises:
-        InputError: it is a draft, a model that no server can answer with, or one of the files is missing or wrong.
+        InputError: it is a draft, or one of the files is missing or wrong.
     """
     if is_draft(folder):
         message = (
@@ -90,8 +80,6 @@ def declared(folder: Path) -> Declared:
         raise InputError(message)
     parts = load_parameters(Parts, folder / "release.toml")
     said = load_declarations(folder / "gates.toml")
-    if words := unserved(folder.name, said.judging):
-        raise InputError(words)
     return Declared(
         folder,
         parts,

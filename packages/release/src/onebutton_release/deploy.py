@@ -183,10 +183,6 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
             message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
             raise InputError(message)
         return _as_it_was(target, version)
-    judging = one.said.judging
-    if judging.quantiles:
-        quantiles = " and ".join(judging.quantiles.values())
-        say(f"{quantiles} are not served yet: the server answers with {judging.prediction} alone")
     commit, _ = read_commit(one.folder, produced_files(one.folder))
     if commit.dirty and not target.environment.laptop:
         message = (

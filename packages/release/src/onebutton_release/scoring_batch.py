@@ -28,7 +28,9 @@ from onebutton_models.scoring import ScoringError
 from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, Table, check_alike, cut, open_table, to_parquet
 from onebutton_release.scoring_parts import Parts, settle
 from onebutton_release.scoring_rules import RELEASE, check_columns, check_rows, compile_rules, feed, typed
+from onebutton_serving.answering import labels
 from onebutton_serving.loading import Loaded
+from onebutton_serving.schema import LABEL
 from onebutton_serving.sealed import MANIFEST, digest_of
 
 FORMAT = 1  # of the parts; another one means that they are made otherwise
@@ -212,15 +214,14 @@ class Maker:
         arrays = feed(inputs, schema)
         with self._turn:
             found = [
-                answer({name: values[at : at + BATCH] for name, values in arrays.items()}).reshape(
-                    -1, len(schema.outputs)
-                )
+                answer({name: values[at : at + BATCH] for name, values in arrays.items()})
                 for at in range(0, inputs.height, BATCH)
             ]
         numbers = np.concatenate(found) if found else np.empty((0, len(schema.outputs)), dtype=np.float32)
-        return pl.DataFrame(
-            [pl.Series(field.name, numbers[:, place], pl.Float64) for place, field in enumerate(schema.outputs)]
-        )
+        columns = [pl.Series(field.name, numbers[:, place], pl.Float64) for place, field in enumerate(schema.outputs)]
+        if schema.classes:
+            columns.append(pl.Series(LABEL, labels(schema, numbers), pl.String))
+        return pl.DataFrame(columns)
 
     def _scored(self, rows: pl.DataFrame, inputs: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
         """Set the answers beside the rows; columns of a CSV that the model takes get their type."""

@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
-from onebutton_serving.schema import Field, Schema
+from onebutton_serving.schema import LABEL, Field, Schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,8 @@ def check_columns(columns: pl.Schema, schema: Schema, release: str, *, is_text: 
         if not is_text and not _fits(kind, field):
             message = f"column {field.name} must be {field.type}, is {kind} [type]"
             raise InputError(message)
-    taken = [name for name in (*(field.name for field in schema.outputs), RELEASE) if name in columns]
+    answers = [*(field.name for field in schema.outputs), *([LABEL] if schema.classes else []), RELEASE]
+    taken = [name for name in answers if name in columns]
     if taken:
         message = f"it has a column {taken[0]} already, where the answer would stand. Rename that column"
         raise InputError(message)

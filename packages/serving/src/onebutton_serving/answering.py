@@ -11,11 +11,43 @@ import numpy as np
 
 from onebutton_serving.loading import Loaded
 from onebutton_serving.rows import Reader, Values, fields_in_order
+from onebutton_serving.schema import LABEL, Schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _encode = msgspec.json.Encoder().encode
+
+
+def labels(schema: Schema, numbers: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
+    """Name the class that each row is called: the likeliest, or of two by the threshold.
+
+    Args:
+        schema: names classes.
+        numbers: what the model answers, shape (rows, outputs).
+    """
+    called = numbers[:, : len(schema.classes)].argmax(axis=1) if schema.by_class else numbers[:, 0] >= schema.threshold
+    return np.array(schema.classes)[called.astype(np.int64)]
+
+
+def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """Lay answers out as JSON has them, one a row: a number by its name; of classes the label, and each probability by its class.
+
+    Args:
+        schema: names outputs and classes.
+        answers: for each row one number for each output.
+    """
+    if schema.by_class:
+        found: list[dict[str, Any]] = [
+            {schema.prediction: dict(zip(schema.classes, each, strict=True))} for each in answers
+        ]
+    else:
+        names = [field.name for field in schema.outputs]
+        found = [dict(zip(names, answer, strict=True)) for answer in answers]
+    if not schema.classes:
+        return found
+    called = labels(schema, np.array(answers)).tolist()
+    return [{LABEL: label} | answer for label, answer in zip(called, found, strict=True)]
 
 
 class Answerer:
@@ -57,7 +89,7 @@ class Answerer:
         Raises:
             ScoringError: the model refuses a value.
         """
-        answers: list[list[float]] = self.loaded.model.answer(self._feed(rows)).reshape(len(rows), -1).tolist()
+        answers: list[list[float]] = self.loaded.model.answer(self._feed(rows)).tolist()
         return answers
 
     def _feed(self, rows: Sequence[Values]) -> Mapping[str, NDArray[Any]]:
@@ -73,5 +105,4 @@ class Answerer:
 
     def written(self, answers: Sequence[Sequence[float]]) -> bytes:
         """Write the body of an answer; a number that is not finite is null."""
-        names = self.outputs
-        return self._start + _encode([dict(zip(names, answer, strict=True)) for answer in answers]) + b"}"
+        return self._start + _encode(predictions(self.loaded.schema, answers)) + b"}"

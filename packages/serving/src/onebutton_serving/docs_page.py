@@ -13,7 +13,7 @@ from typing import Any
 from onebutton_serving.loading import Loaded
 from onebutton_serving.openapi import limits
 from onebutton_serving.rows import MAX_ROWS, needed
-from onebutton_serving.schema import Field
+from onebutton_serving.schema import LABEL, Field, Schema
 
 
 @cache
@@ -38,7 +38,12 @@ def page(loaded: Loaded) -> str:
     """Write the page of a release."""
     schema, golden = loaded.schema, loaded.golden["input"]
     fields = "".join(_field(field, number, golden.get(field.name)) for number, field in enumerate(schema.inputs))
-    outputs = "".join(
+    label = (
+        f"<tr><th scope=row>{LABEL}</th><td>one of {escape(', '.join(schema.classes))}</td></tr>"
+        if schema.classes
+        else ""
+    )
+    outputs = label + "".join(
         f"<tr><th scope=row>{escape(field.name)}</th><td>{escape(_about(field))}</td></tr>" for field in schema.outputs
     )
     content = {
@@ -48,7 +53,8 @@ def page(loaded: Loaded) -> str:
         ],
         "outputs": [
             {name: getattr(field, name) for name in ("name", "description", "unit", "minimum", "maximum")}
-            for field in schema.outputs
+            | {"path": path}
+            for field, path in zip(schema.outputs, _paths(schema), strict=True)
         ],
     }
     body = f"""<a class=skip href="#form">To the form</a>
@@ -73,6 +79,13 @@ and a list that names row, field and rule. The header <code>x-model-version</cod
 <script type="application/json" id=release>{json.dumps(content).replace("<", chr(92) + "u003c")}</script>
 <script>{part("page.js")}</script>"""
     return _whole(schema.title, body)
+
+
+def _paths(schema: Schema) -> list[list[str]]:
+    """Say where each output stands in an answer."""
+    if schema.by_class:
+        return [[schema.prediction, name] for name in schema.classes]
+    return [[field.name] for field in schema.outputs]
 
 
 def waiting_page(reason: str) -> str:

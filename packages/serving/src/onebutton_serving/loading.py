@@ -20,6 +20,39 @@ if TYPE_CHECKING:
 MODEL, GOLDEN = "model.onnx", "golden.json"
 
 
+class Models:
+    """The ONNX files of a release, which are asked as one."""
+
+    def __init__(self, files: Sequence[Path], threads: int) -> None:
+        """Load them.
+
+        Raises:
+            ScoringError: one is no model, or takes other inputs than the first.
+        """
+        self._models = [OnnxModel(file, threads=threads) for file in files]
+        self.inputs = self._models[0].inputs
+        for file, model in zip(files, self._models, strict=True):
+            if dict(model.inputs) != dict(self.inputs):
+                message = f"{file.name} takes {', '.join(model.inputs)}; {files[0].name} takes {', '.join(self.inputs)}"
+                raise ScoringError(message)
+
+    def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Ask every file about rows that were checked.
+
+        Args:
+            feed: for each input an array of shape (rows, 1): objects that are text, or float32.
+
+        Returns:
+            Shape (rows, outputs).
+
+        Raises:
+            ScoringError: a model refuses a value.
+        """
+        rows = len(next(iter(feed.values())))
+        found = [model.answer(feed).reshape(rows, -1) for model in self._models]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A release that answers as it should.
@@ -32,7 +65,7 @@ class Loaded:
     folder: Path
     version: str
     schema: Schema
-    model: OnnxModel
+    model: Models
     golden: Mapping[str, Any]
 
 
@@ -49,7 +82,7 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
     check(folder)
     schema = read_schema(folder)
     try:
-        model = OnnxModel(folder / MODEL, threads=threads)
+        model = Models([folder / name for name in (MODEL, *map(quantile_file, schema.quantiles))], threads)
     except ScoringError as error:
         message = f"release {folder.name}: {error}"
         raise ReleaseError(message) from None
@@ -61,7 +94,12 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
     return Loaded(folder, folder.name, schema, model, rows[0])
 
 
-def check_golden(folder: Path, model: OnnxModel, schema: Schema) -> Sequence[Mapping[str, Any]]:
+def quantile_file(column: str) -> str:
+    """Name the file that answers a quantile."""
+    return f"{column}.onnx"
+
+
+def check_golden(folder: Path, model: Models, schema: Schema) -> Sequence[Mapping[str, Any]]:
     """Ask the golden examples, and compare each answer with the one that was judged.
 
     Returns:
@@ -89,7 +127,7 @@ def check_golden(folder: Path, model: OnnxModel, schema: Schema) -> Sequence[Map
     return list(rows)
 
 
-def answers_to(rows: Sequence[Mapping[str, Any]], model: OnnxModel, schema: Schema) -> NDArray[np.float64]:
+def answers_to(rows: Sequence[Mapping[str, Any]], model: Models, schema: Schema) -> NDArray[np.float64]:
     """Ask a model about rows of named values.
 
     Args:
@@ -110,4 +148,4 @@ def answers_to(rows: Sequence[Mapping[str, Any]], model: OnnxModel, schema: Sche
             feed[field.name] = np.array(values, dtype=object).reshape(-1, 1)
         else:
             feed[field.name] = np.array(values, dtype=np.float32).reshape(-1, 1)  # None becomes NaN
-    return model.answer(feed).astype(np.float64).reshape(len(rows), -1)
+    return model.answer(feed).astype(np.float64)

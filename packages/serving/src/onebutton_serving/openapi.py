@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from onebutton_serving.answering import predictions
 from onebutton_serving.loading import Loaded
 from onebutton_serving.rows import MAX_ROWS, bounds, needed
-from onebutton_serving.schema import Field
+from onebutton_serving.schema import LABEL, Field, Schema
 
 Described = dict[str, Any]
 
@@ -14,8 +15,9 @@ Described = dict[str, Any]
 def describe(loaded: Loaded) -> Described:
     """Describe the server with this release in service, in OpenAPI 3.1."""
     schema = loaded.schema
-    outputs = {field.name: _output(field) for field in schema.outputs}
+    outputs = prediction_of(schema)
     example_in = {field.name: loaded.golden["input"].get(field.name) for field in schema.inputs}
+    example_out = (loaded.golden["output"][field.name] for field in schema.outputs)
     row = {
         "type": "object",
         "additionalProperties": False,
@@ -30,7 +32,7 @@ def describe(loaded: Loaded) -> Described:
             "version": {"type": "string", "description": "the release that answered all rows"},
             "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
         },
-        "example": {"version": loaded.version, "predictions": [dict(loaded.golden["output"])]},
+        "example": {"version": loaded.version, "predictions": predictions(schema, [list(example_out)])},
     }
     body = {
         "type": "object",
@@ -58,6 +60,16 @@ def describe(loaded: Loaded) -> Described:
             "schemas": {"Row": row, "Body": body, "Prediction": prediction, "Answer": answer, "Errors": _errors()}
         },
     }
+
+
+def prediction_of(schema: Schema) -> Described:
+    """Describe what comes back for a row, by name."""
+    numbers = {field.name: _output(field) for field in schema.outputs}
+    if schema.by_class:
+        each = dict(zip(schema.classes, numbers.values(), strict=True))
+        numbers = {schema.prediction: {"type": "object", "required": list(each), "properties": each}}
+    label = {"type": "string", "enum": list(schema.classes), "description": "the class that the row is called"}
+    return {LABEL: label, **numbers} if schema.classes else numbers
 
 
 def limits(field: Field) -> str:

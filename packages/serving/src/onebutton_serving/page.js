@@ -48,8 +48,10 @@ function showWrong(errors) {
 
 function showAnswer(answer, milliseconds) {
   const list = document.createElement("dl");
+  const prediction = answer.predictions[0];
+  if (typeof prediction.label === "string") list.append(tell("dt", "label"), tell("dd", prediction.label, "figure"));
   for (const output of release.outputs) {
-    const value = answer.predictions[0][output.name];
+    const value = output.path.reduce((place, name) => place[name], prediction);
     list.append(tell("dt", output.description ? `${output.name}: ${output.description}` : output.name));
     const shown = value === null ? "no number" : Number(value.toPrecision(4)).toString();
     list.append(tell("dd", output.unit ? `${shown} ${output.unit}` : shown, "figure"));

@@ -6,18 +6,19 @@ The server knows no pipeline: its API, checks and pages are all made from this f
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from onebutton_serving.sealed import ReleaseError
 
-FORMAT = 1  # of the files of a release; a server refuses one that is newer than itself
+FORMAT = 2  # of the files of a release; a server refuses one that is newer than itself
 SCHEMA = "schema.json"
+LABEL = "label"  # what the class that a row is called stands under in an answer
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One input or output of a model.
 
     Attributes:
@@ -48,8 +49,7 @@ class Field:
     classification: Literal["public", "internal", "personal"] = "internal"
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The whole of `schema.json`.
 
     Attributes:
@@ -58,21 +58,38 @@ class Schema:
         input_contract: name and version of the contract of the inputs, such as `features 1.0.0`.
         output_contract: the same of the outputs.
         inputs: in the order of the model.
-        outputs: one for each number that the model answers per row.
+        outputs: one for each number that the model answers per row; of several classes the probability of each.
+        classes: their names, in the order of the probabilities; of two, the second is the one whose probability is answered.
+        threshold: the probability from which the second of two classes is called.
+        quantiles: the last outputs, each of which a file of its own answers.
     """
 
     pipeline: str
     title: str
     input_contract: str
     output_contract: str
-    inputs: tuple[Field, ...]
-    outputs: tuple[Field, ...]
+    inputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]
+    outputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]
+    classes: tuple[str, ...] = ()
+    threshold: float = 0.5
+    quantiles: tuple[str, ...] = ()
 
     @property
     def callers_contract(self) -> tuple[str, str]:
         """Name and major version of the input contract: callers were written for these."""
         name, _, version = self.input_contract.partition(" ")
         return name, version.split(".")[0]
+
+    @property
+    def by_class(self) -> bool:
+        """Whether each of the classes has a probability of its own."""
+        return len(self.classes) > 2  # noqa: PLR2004  of two, one number says both
+
+    @property
+    def prediction(self) -> str:
+        """What the answer is called, such as `probability`."""
+        first = self.outputs[0].name
+        return first.removesuffix(f"[{self.classes[0]}]") if self.by_class else first
 
 
 def read_schema(folder: Path) -> Schema:
@@ -82,17 +99,18 @@ def read_schema(folder: Path) -> Schema:
         ReleaseError: it is missing, damaged, or of a newer format than this server reads.
     """
     try:
-        content: dict[str, Any] = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
+        content = msgspec.json.decode((folder / SCHEMA).read_bytes(), type=dict[str, Any])
         newer = content.pop("format") > FORMAT
-        fields = {
-            side: tuple(Field(**{**one, "allowed": tuple(one.get("allowed", ()))}) for one in content.pop(side))
-            for side in ("inputs", "outputs")
-        }
-        schema = Schema(**content, inputs=fields["inputs"], outputs=fields["outputs"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        schema = None if newer else msgspec.convert(content, Schema)
+    except (OSError, KeyError, TypeError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = f"release {folder.name}: {SCHEMA} cannot be read: {error}"
         raise ReleaseError(message) from None
-    if newer or not schema.inputs or not schema.outputs:
+    if schema is None:
         message = f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
         raise ReleaseError(message)
     return schema
+
+
+def schema_text(schema: Schema) -> str:
+    """Write `schema.json`, without what is left at its default."""
+    return json.dumps({"format": FORMAT, **msgspec.to_builtins(schema)}, indent=1, ensure_ascii=False) + "\n"
