@@ -113,7 +113,7 @@ def measure(root: Path, pipeline: str) -> None:
         if known is None:
             with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
                 built = Path(scratch) / version_of(one.folder)
-                candidate.build(one, root, built, now(), who())
+                candidate.build(one, root, built, now(), who()[0])
                 known = measured(one.folder, built)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
