@@ -174,7 +174,7 @@ pull: .venv/.synced ## Fetch data and models from the remote; PIPELINE=name
 ##@ Make it yours
 
 .PHONY: new-pipeline
-new-pipeline: .venv/.synced ## Write a pipeline that runs, for you to change: NAME=churn KIND=binary|multiclass|regression|text
+new-pipeline: .venv/.synced ## Write a pipeline that runs: NAME=churn FROM=own.csv ANSWER=column LICENSE=, or an example: KIND=
 	@onebutton new-pipeline
 
 .PHONY: new-package

@@ -69,6 +69,16 @@ def test_one_input_for_each_column_text_as_string_and_numbers_as_float(pipeline:
     assert [name for name, kind in inputs.items() if kind == "string"] == ["carrier", "origin", "dest"]
 
 
+def test_columns_are_called_as_people_call_them(late: NDArray[np.int64]) -> None:
+    chance = np.random.default_rng(0)
+    names = ["Größe (cm)", "a b", "a_b", 'say "it"', "価格"]
+    seen = pl.DataFrame({name: chance.normal(size=len(late)).astype(np.float32) for name in names})
+    fitted = on_numbers(trees(), names).fit(seen, late)
+    model = to_onnx(fitted, seen)
+    assert list(OnnxModel(model).inputs) == names
+    prove_equal(fitted, model, seen, 1e-5)
+
+
 def test_another_model_is_refused(
     pipeline: Pipeline, seen: pl.DataFrame, unseen: pl.DataFrame, late: NDArray[np.int64]
 ) -> None:

@@ -53,7 +53,8 @@ def odd_rows(contract: Contract, seen: pl.DataFrame, rows: int = 2000, seed: int
     alone = max(FEWEST_ALONE, rows // (2 * len(columns)))
     parts = [_mixed(known, {name: odd[name]}, alone, 1.0, chance) for name in odd]
     parts.append(_mixed(known, odd, max(rows - alone * len(columns), rows // 4), TOGETHER, chance))
-    return without_broken(pl.concat(parts), contract).cast(dict(seen.schema))  # type: ignore[arg-type]
+    whole = pl.concat(parts, rechunk=True)  # in many pieces, each of the contract's rules would put it together anew
+    return without_broken(whole, contract).cast(dict(seen.schema))  # type: ignore[arg-type]
 
 
 def _mixed(

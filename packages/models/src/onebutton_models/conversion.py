@@ -70,6 +70,7 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
             model = convert(whole, initial_types=types, options=options or None, target_opset=OPSETS, name="model")
     except Exception as error:  # the converters raise whatever they stumble over, TypeError to RuntimeError
         raise ConversionError(_refusal(pipeline, error)) from error
+    _call_inputs_by_their_columns(model, [name for name, _ in types])
     # skl2onnx collects the operator sets in a Python set, whose order changes from one process to the next.
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     del model.opset_import[:]
@@ -78,6 +79,15 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
         model.metadata_props.add(key=CLASSES, value=json.dumps(classes))
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _call_inputs_by_their_columns(model: Any, columns: list[str]) -> None:
+    """Give the inputs the names of their columns: skl2onnx writes `_` for a space, a bracket or a quote."""
+    called = {given.name: column for given, column in zip(model.graph.input, columns, strict=True)}
+    for given, column in zip(model.graph.input, columns, strict=True):
+        given.name = column
+    for node in model.graph.node:
+        node.input[:] = [called.get(name, name) for name in node.input]
 
 
 def _named_classes(classes: Any) -> list[str]:

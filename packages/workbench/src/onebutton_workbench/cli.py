@@ -295,11 +295,31 @@ def pull(*, pipeline: str = "") -> int:
 
 
 @app.command
-def new_pipeline(*, name: str = "", kind: Literal["binary", "multiclass", "regression", "text"] = "binary") -> int:
-    """Write a pipeline that runs, for you to change."""
-    from onebutton_workbench.members.new import new
+def new_pipeline(
+    *,
+    name: str = "",
+    kind: Literal["binary", "multiclass", "regression", "text"] | None = None,
+    source: Annotated[str, Parameter(name="--from")] = "",
+    answer: str = "",
+    key: str = "",
+    time: str = "",
+    group: str = "",
+    must: str = "",
+    license_: Annotated[str, Parameter(name="--license")] = "",
+    limit: int = 1000,
+) -> int:
+    """Write a pipeline that runs: from your own table, or from an example for you to change."""
+    if not source:
+        from onebutton_workbench.members.new import new
 
-    return new(ROOT, kind="pipeline", name=name, task=kind)
+        if answer or key or time or group or must or license_:
+            raise InputError("FROM= says of which file: ANSWER, KEY, TIME, GROUP, MUST and LICENSE are about its table")
+        return new(ROOT, kind="pipeline", name=name, task=kind or "binary")
+    from onebutton_contracts.intake.roles import Said
+    from onebutton_workbench.runs.own_table import new_from_table
+
+    said = Said(answer, kind or "", tuple(filter(None, key.split(","))), time, group)
+    return new_from_table(ROOT, name=name, source=source, said=said, must=must, license_=license_, limit=limit)
 
 
 @app.command

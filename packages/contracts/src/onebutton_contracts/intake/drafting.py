@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import combinations
@@ -39,7 +39,7 @@ class Origin:
     license: str
 
 
-def draft(frame: pl.DataFrame, origin: Origin, guesses: dict[str, str]) -> str:
+def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: tuple[str, ...] | None = None) -> str:
     """Write a contract that the table keeps, as YAML in the Open Data Contract Standard.
 
     Limits are rounded outwards and rare values left out, so the text, which goes into git, tells of no single row. Of columns
@@ -49,9 +49,10 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: dict[str, str]) -> str:
         frame: the table, in the types of `POLARS_TYPES`.
         origin: where it comes from.
         guesses: by column, what was assumed to give it its type.
+        key: the columns that name a row; a guess where left out.
     """
     personal = personal_columns(frame)
-    key = guess_key(frame.drop(list(personal)))
+    key = guess_key(frame.drop(list(personal))) if key is None else key
     lines = [
         "# Drafted from the data by `make data-add`. Where it says guess, a person who knows the data decides.",
         "# https://bitol-io.github.io/open-data-contract-standard/; what each key holds: docs/contracts.md",

@@ -22,6 +22,7 @@ FOREIGN = {  # how other countries and programs write what would be a number or 
     "dates written as day.month.year": r"^\d{1,2}\.\d{1,2}\.\d{2,4}$",
     "dates with slashes, of which day and month cannot be told": r"^\d{1,2}/\d{1,2}/\d{2,4}$",
 }
+KEPT = "a word that may mean missing and is kept"
 MOST = 0.9  # of the values: then the others look like mistakes
 
 
@@ -56,7 +57,7 @@ def doubt(texts: pl.Series) -> Doubt | None:
     missing = rows.filter(pl.col("text").is_in(MISSING) & (pl.col("text") != ""))
     if missing.height:
         verb = "holds" if missing.height == 1 else "hold"
-        words = f"{missing.height:,} of {texts.len():,} rows {verb} a word that may mean missing and is kept"
+        words = f"{missing.height:,} of {texts.len():,} rows {verb} {KEPT}"
         return Doubt(words, _example(missing))
     return None
 

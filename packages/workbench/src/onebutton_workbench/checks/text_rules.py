@@ -24,6 +24,7 @@ from onebutton_workbench.workspace import ROOT, members
 TEMPLATES = Path("templates/pipeline")
 CARD = "card.toml"
 FILES = (f"{CARD}*", "gates.toml*", "contracts/*.odcs.yaml*")  # of the template some end in `.jinja`
+OWN = "table"  # the template that speaks of a person's own table, and of no example
 TO_FILL = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")
 MEND = "write what is true of your model, or take the line out"
 
@@ -61,7 +62,7 @@ def _texts(name: str, content: Any) -> Iterator[tuple[str, str]]:
 
 def of_examples(folder: Path) -> set[str]:
     """Collect what a template says of its examples alone; what it says of every kind of pipeline may stand."""
-    kinds = [kind for kind in map(said, sorted(folder.glob("*/"))) if kind]
+    kinds = [kind for kind in (said(one) for one in sorted(folder.glob("*/")) if one.name != OWN) if kind]
     texts = [set(kind.values()) for kind in kinds]
     of_all = set.intersection(*texts) if len(texts) > 1 else set()
     cards = {words for kind in kinds for (file, _), words in kind.items() if file == CARD}

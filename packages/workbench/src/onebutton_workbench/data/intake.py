@@ -10,17 +10,23 @@ import re
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_workbench.data.storage import call_dvc
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from onebutton_contracts.intake.drafting import Origin
+    from onebutton_contracts.terms import Contract
 
 CHUNK = 1 << 20
 SECONDS = 60  # without an answer
@@ -37,7 +43,7 @@ class Request:
     """What is to be taken in."""
 
     source: str  # an address, or the path of a file
-    sha256: str  # that the source must have, as hexadecimal text
+    sha256: str  # that the source must have, as hexadecimal text; empty where what is found is written down
     license: str  # as SPDX names it
     name: str
     pipeline: str
@@ -81,7 +87,7 @@ def read_request(  # noqa: PLR0913  a table has as many facts
         if not good:
             raise InputError(message)
     the_pipeline(pipeline, root)
-    request = Request(url or file, sha256.lower(), _license(license_), name, pipeline, limit * 10**6)
+    request = Request(url or file, sha256.lower(), license_of(license_), name, pipeline, limit * 10**6)
     for path in written(request, root):
         if path.exists():
             message = f"{path.relative_to(root)} is there already; choose another NAME, or remove it first"
@@ -89,7 +95,12 @@ def read_request(  # noqa: PLR0913  a table has as many facts
     return request
 
 
-def _license(text: str) -> str:
+def license_of(text: str) -> str:
+    """Read a licence as SPDX names it.
+
+    Raises:
+        InputError: it is missing, or SPDX knows none of that name.
+    """
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
     try:
@@ -109,8 +120,8 @@ def written(request: Request, root: Path) -> tuple[Path, Path, Path]:
     return folder / "contracts" / f"{request.name}.odcs.yaml", table, table.with_name(f"{table.name}.dvc")
 
 
-def fetch(request: Request, target: Path) -> None:
-    """Copy the source to a file, and hold it to its limit and its hash."""
+def fetch(request: Request, target: Path) -> str:
+    """Copy the source to a file, hold it to its limit and its hash, and return the hash."""
     source, size = request.public_source, 0
     try:
         with _opened(request) as stream, target.open("wb") as out:
@@ -134,12 +145,14 @@ def fetch(request: Request, target: Path) -> None:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         message = f"{source} cannot be read: {reason}; nothing was taken in"
         raise InputError(message) from None
-    if (found := sha256(target)) != request.sha256:
+    found = sha256(target)
+    if request.sha256 and found != request.sha256:
         message = (
             f"{source} has the SHA-256 {found}, not {request.sha256[:12]}… as you said: "
             "it is another file, so it was not taken in. Ask the publisher of the data which is right"
         )
         raise InputError(message)
+    return found
 
 
 def _opened(request: Request) -> Any:
@@ -163,36 +176,73 @@ def take_in(request: Request, root: Path = ROOT) -> list[str]:
     Raises:
         InputError: the file cannot be had, it or its table is not what can be taken in, or DVC refuses.
     """
-    from onebutton_contracts.contract import contract_of
-    from onebutton_contracts.intake.archives import unpack
-    from onebutton_contracts.intake.drafting import Origin, draft
-    from onebutton_contracts.intake.parsing import parse
-    from onebutton_contracts.intake.sniffing import sniff
-    from onebutton_contracts.tables import write_parquet
-
-    contract_file, table, _ = written(request, root)
-    with tempfile.TemporaryDirectory(prefix="onebutton-") as folder:
-        fetched = Path(folder) / "fetched"
-        fetch(request, fetched)
-        file, inside = unpack(fetched, request.called, Path(folder), request.limit)
-        parsed = parse(file, sniff(file, inside), inside)
-    origin = Origin(request.name, request.pipeline, request.public_source, inside, request.sha256, request.license)
-    text = draft(parsed.frame, origin, parsed.guesses)
-    contract = contract_of(text, contract_file.relative_to(root))
+    taken = read(request)
     with undone_on_failure(request, root):
-        write_parquet(parsed.frame, table, contract)
-        contract_file.parent.mkdir(exist_ok=True)
-        contract_file.write_text(text, encoding="utf-8")
-        name = table.relative_to(root).as_posix()
-        done = call_dvc("add", "--quiet", name, root=root)
-        if done.returncode:
-            message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
-            raise InputError(message)
-    facts = [f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {inside}", *parsed.notes]
+        contract = keep(taken, request, root)
     personal = ", ".join(column.name for column in contract.columns if column.classification == "personal")
+    facts = [taken.words, *taken.notes]
     if personal:
         facts.append(f"personal data in {personal}: may this pipeline have it? Other columns may hold names, too")
     return [*facts, f"key, as guessed: {', '.join(contract.primary_key) or 'none'}"]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A table that was read and is not kept yet."""
+
+    frame: pl.DataFrame
+    guesses: Mapping[str, str]  # by column, what had to be assumed
+    notes: tuple[str, ...]
+    origin: Origin
+
+    @property
+    def words(self) -> str:
+        """Its size and its name."""
+        return f"{self.frame.height:,} rows and {self.frame.width} columns of {self.origin.file}"
+
+
+def read(request: Request) -> Taken:
+    """Fetch a table, hold it to its hash, unpack and parse it.
+
+    Raises:
+        InputError: the file cannot be had, or it or its table is not what can be taken in.
+    """
+    from onebutton_contracts.intake.archives import unpack
+    from onebutton_contracts.intake.drafting import Origin
+    from onebutton_contracts.intake.parsing import parse
+    from onebutton_contracts.intake.sniffing import sniff
+
+    with tempfile.TemporaryDirectory(prefix="onebutton-") as folder:
+        fetched = Path(folder) / "fetched"
+        digest = fetch(request, fetched)
+        file, inside = unpack(fetched, request.called, Path(folder), request.limit)
+        parsed = parse(file, sniff(file, inside), inside)
+    origin = Origin(request.name, request.pipeline, request.public_source, inside, digest, request.license)
+    return Taken(parsed.frame, parsed.guesses, parsed.notes, origin)
+
+
+def keep(taken: Taken, request: Request, root: Path) -> Contract:
+    """Write the drafted contract and the table, and let DVC track it; the caller takes back what a failure leaves.
+
+    Raises:
+        InputError: DVC refuses.
+    """
+    from onebutton_contracts.contract import contract_of
+    from onebutton_contracts.intake.drafting import draft
+    from onebutton_contracts.tables import write_parquet
+
+    contract_file, table, _ = written(request, root)
+    text = draft(taken.frame, taken.origin, taken.guesses)
+    contract = contract_of(text, contract_file.relative_to(root))
+    write_parquet(taken.frame, table, contract)
+    contract_file.parent.mkdir(exist_ok=True)
+    contract_file.write_text(text, encoding="utf-8")
+    name = table.relative_to(root).as_posix()
+    done = call_dvc("add", "--quiet", name, root=root)
+    if done.returncode:
+        message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
+        raise InputError(message)
+    return contract
 
 
 @contextmanager

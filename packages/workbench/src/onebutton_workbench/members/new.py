@@ -6,9 +6,10 @@ import importlib.util
 import keyword
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
@@ -25,6 +26,8 @@ NEXT = {
     "pipeline": "It is a draft: its mistakes stop nobody, and it is not deployed, until `draft` goes from its pyproject.toml.\n"
     "Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; "
     "then the six steps of {path}/README.md",
+    "table": "It is a draft: its mistakes stop nobody. {path}/README.md says what was decided, and what "
+    "comes next.\nNext: `make run PIPELINE={name}`, then `make gates PIPELINE={name}`",
 }
 
 
@@ -57,10 +60,19 @@ def importable(module: str) -> bool:
     return found is True or bool(found and found.origin)
 
 
-def render(kind: Kind, member: Member, root: Path, task: Task = "binary") -> None:
+def render(
+    kind: Kind, member: Member, root: Path, task: Task = "binary", table: Mapping[str, Any] | None = None
+) -> None:
     """Fill the template in, order the imports and lay the code out: both depend on how long the name is.
 
     What all pipelines have is written first, and what one kind has alone comes on top.
+
+    Args:
+        kind: package or pipeline.
+        member: what is written.
+        root: of the repository.
+        task: which pipeline.
+        table: what is known of a person's own table, where the pipeline is made of one.
     """
     from copier import run_copy
 
@@ -69,10 +81,12 @@ def render(kind: Kind, member: Member, root: Path, task: Task = "binary") -> Non
         "module": member.module,
         "distribution": member.name,
         "requires_python": read_toml(root / "pyproject.toml")["project"]["requires-python"],
-        "kind": task,
+        "kind": "table" if table else task,
+        "task": "binary" if task == "text" else task,
+        "table": dict(table or {}),
     }
     template = str(root / "templates" / kind)
-    for part in ("member", task) if kind == "pipeline" else ("member",):
+    for part in ("member", answers["kind"]) if kind == "pipeline" else ("member",):
         said = answers | {"part": part}
         run_copy(template, root / member.path, data=said, defaults=True, quiet=True, overwrite=True)
     for command in ("check --select I --fix", "format"):
@@ -91,20 +105,42 @@ def new(root: Path, *, kind: Kind, name: str, task: Task = "binary") -> int:
     Raises:
         InputError: the name is refused, or uv cannot lock it; nothing was written.
     """
+    member = named(root, kind, name)
+    with written_whole(member, root):
+        render(kind, member, root, task)
+        lock(root)
+    say_next(kind, member)
+    return 0
+
+
+def named(root: Path, kind: Kind, name: str) -> Member:
+    """Return a member that is to be.
+
+    Raises:
+        InputError: the name is refused.
+    """
     project = read_toml(root / "pyproject.toml")["project"]["name"]
     # a package bears the project's name in front, as others may import it; a pipeline does not, as none may
     called = distribution(f"{project}-{name}" if kind == "package" else name)
     member = Member(Path(FOLDERS[kind], name), called)
     check_name(name, member, root, {package["name"] for package in read_toml(root / LOCK)["package"]})
+    return member
+
+
+@contextmanager
+def written_whole(member: Member, root: Path) -> Iterator[None]:
+    """Leave nothing of a member behind, in its folder or the lock, when what is done inside fails or is interrupted."""
     before = read_texts(root, [LOCK])
-    path = member.path.as_posix()
     try:
-        render(kind, member, root, task)
-        lock(root)
+        yield
     except BaseException:
-        shutil.rmtree(root / path, ignore_errors=True)
+        shutil.rmtree(root / member.path, ignore_errors=True)
         write_texts(root, before)
         raise
+
+
+def say_next(kind: Kind, member: Member, *, own: bool = False) -> None:
+    """Say what was written, and what to press next; `own` of a person's own table."""
+    path = member.path.as_posix()
     print(f"new-{kind}: wrote {path}, and it is in uv.lock.")
-    print(NEXT[kind].format(name=name, path=path))
-    return 0
+    print(NEXT["table" if own else kind].format(name=member.path.name, path=path))

@@ -1,0 +1,133 @@
+"""Name what is likely to know the answer already: a model that sees it is good here and useless later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from onebutton_contracts.intake.roles import Roles
+from onebutton_contracts.tables import HOLDOUT, SPLIT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+WHOLE = {
+    "binary": 0.96,
+    "multiclass": 0.95,
+    "regression": 0.98,
+}  # of the way from guessing to knowing; 0.96 is an AUC of 0.98
+ORDERED = 0.9  # the same, of an id, which should know nothing
+BINS = 64  # that a column of numbers is cut into
+ROWS_A_BIN = 5
+UNUSUAL = 0.005  # of the rows, as copies on both sides
+SEED = 2024
+ENOUGH = 20_000  # rows to look at
+
+
+def knowing_columns(rows: pl.DataFrame, roles: Roles) -> dict[str, float]:
+    """Find the inputs of which each alone predicts the answer almost wholly, with the share of it that each tells."""
+    some = rows.sample(min(rows.height, ENOUGH), seed=SEED)
+    answers = _answers(some, roles)
+    told = {name: tells(some[name], answers, roles.task) for name in (*roles.numbers, *roles.words)}
+    return {name: share for name, share in told.items() if share >= WHOLE[roles.task]}
+
+
+def likely_leaks(table: pl.DataFrame, rows: pl.DataFrame, roles: Roles) -> Iterator[str]:
+    """Say what else may know the answer: an id that orders it, and rows that stand on both sides of the split.
+
+    Args:
+        table: as it came.
+        rows: as `prepare` returns them, with the column `split`.
+        roles: which column is what.
+    """
+    answers = _answers(rows, roles)
+    for name in roles.key:
+        if (
+            name in table.columns
+            and name != roles.time
+            and tells(rows[name].rank("dense"), answers, roles.task) >= ORDERED
+        ):
+            yield f"{name} orders the answer. It is no input; was it given out, or the file sorted, when the answer was known?"
+    inputs = [*roles.numbers, *roles.words]
+    alike, finest = [*inputs, roles.answer], max(inputs, key=lambda name: rows[name].n_unique())
+    if rows[finest].n_unique() > rows.height / 4:  # else rows of few values are alike by chance
+        found = _shared(rows, alike)
+        by_chance = _shared(rows.with_columns(rows[finest].shuffle(SEED)), alike)
+        if found > 3 * by_chance + UNUSUAL * rows.height:
+            yield f"{found:,} rows that judge stand in training, too: are they copies? Leave them out in the file"
+
+
+def _shared(rows: pl.DataFrame, alike: list[str]) -> int:
+    """Count the rows of the holdout that training has, too."""
+    held_out, known = rows.filter(pl.col(SPLIT) == HOLDOUT), rows.filter(pl.col(SPLIT) != HOLDOUT)
+    return held_out.join(known.select(alike).unique(), on=alike, how="semi", nulls_equal=True).height
+
+
+def tells(column: pl.Series, answers: Floats, task: str) -> float:
+    """Measure how much of an answer a column alone tells on rows that it was not looked up in, from 0 for nothing to 1 for all.
+
+    Of a number the share of its variance, or the rank correlation where that is more; of two classes how far the AUC is from one
+    half, doubled; of more the share of the errors of always saying the commonest that go. A missing value is a value.
+    """
+    known = column.is_not_null().to_numpy()
+    found = _by_lookup(column, answers, task)
+    if known.mean() > 0.5 and column.dtype != pl.String and task != "multiclass":  # noqa: PLR2004
+        values = column.drop_nulls().cast(pl.Float64).to_numpy()
+        found = max(found, _by_rank(values, answers[known], task))
+    return found
+
+
+def _answers(rows: pl.DataFrame, roles: Roles) -> Floats:
+    answers = rows[roles.answer]
+    return (answers if roles.task == "regression" else answers.rank("dense") - 1).cast(pl.Float64).to_numpy()
+
+
+def _by_lookup(column: pl.Series, answers: Floats, task: str) -> float:
+    chance = np.random.Generator(np.random.PCG64(SEED))
+    fit = chance.permutation(len(answers)) % 2 == 0
+    codes = _codes(column, fit)
+    size = int(codes.max()) + 1
+    counts = np.bincount(codes[fit], minlength=size)
+    if task == "multiclass":
+        votes = np.zeros((size, int(answers.max()) + 1))
+        np.add.at(votes, (codes[fit], answers[fit].astype(int)), 1)
+        usual = np.bincount(answers[fit].astype(int)).argmax()
+        right = np.where(counts > 0, votes.argmax(axis=1), usual)[codes[~fit]] == answers[~fit]
+        guessed = (answers[~fit] == usual).mean()
+        return float((right.mean() - guessed) / (1 - guessed)) if guessed < 1 else 0.0
+    sums = np.bincount(codes[fit], weights=answers[fit], minlength=size)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), answers[fit].mean())
+    said, happened = means[codes[~fit]], answers[~fit]
+    if task == "binary":
+        return _by_rank(said, happened, task)
+    return float(1 - ((said - happened) ** 2).sum() / max(((happened - happened.mean()) ** 2).sum(), 1e-300))
+
+
+def _codes(column: pl.Series, fit: Any) -> Any:
+    """Number the values of a column, many numbers by bins of equal count in the rows that are looked up in; nulls are a value."""
+    bins = int(min(BINS, fit.sum() // ROWS_A_BIN))
+    if column.dtype == pl.String or column.n_unique() <= bins:
+        return (column.rank("dense").fill_null(0)).to_numpy().astype(int)
+    values = column.cast(pl.Float64).to_numpy()
+    edges = np.unique(np.nanquantile(values[fit], np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
+
+
+def _by_rank(values: Floats, answers: Floats, task: str) -> float:
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values)
+    if task == "binary":
+        ones = answers > 0
+        pairs = int(ones.sum()) * int((~ones).sum())
+        if not pairs:
+            return 0.0
+        auc = (ranks[ones].sum() - ones.sum() * (ones.sum() + 1) / 2) / pairs
+        return float(abs(2 * auc - 1))
+    with np.errstate(invalid="ignore"):
+        return float(np.nan_to_num(abs(np.corrcoef(ranks, rankdata(answers))[0, 1])))

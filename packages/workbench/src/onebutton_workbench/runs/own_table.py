@@ -1,0 +1,184 @@
+"""Write a pipeline from a person's own table: a draft that `make run` trains and judges. The work of `make new-pipeline`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.intake.drafting import draft, logical_type
+from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
+from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
+from onebutton_contracts.tables import HOLDOUT, SPLIT
+from onebutton_evaluation import splits
+from onebutton_evaluation.catalogue import known_metrics
+from onebutton_evaluation.declarations import UNSURE
+from onebutton_evaluation.holdout import read_holdout
+from onebutton_workbench.data.intake import Request, Taken, keep, license_of, read
+from onebutton_workbench.members.lockfile import lock
+from onebutton_workbench.members.new import named, render, say_next, written_whole
+
+SEED = 2024
+SMALL, HALF, SHARE = 700, 0.5, 0.3  # of fewer rows half are held out, as an interval needs some
+LIMIT = re.compile(r"\s*([^<>=]+?)\s*(<=|>=)\s*(-?\d+(?:\.\d+)?)\s*")
+MOST_PARTS, ROWS_A_PART = 8, 50  # values of a column by which the model is shown part by part, and rows of each
+
+
+def new_from_table(  # noqa: PLR0913  a table has as many facts
+    root: Path, *, name: str, source: str, said: Said, must: str, license_: str, limit: int
+) -> int:
+    """Take a table in, decide what its columns are, and write a pipeline around it, whole or not at all.
+
+    Args:
+        root: of the repository.
+        name: of the pipeline.
+        source: the file of the table.
+        said: what a person typed of the table.
+        must: limits of metrics, such as `mae<=300`, with commas between.
+        license_: of the table, as SPDX names it.
+        limit: most MB, of the file and of what is unpacked.
+
+    Raises:
+        InputError: something that was typed will not do, or no model can be made of the table; nothing was written.
+    """
+    member = named(root, "pipeline", name)
+    if "://" in source or not Path(source).expanduser().is_file():
+        message = (
+            f"FROM={source} is no file here; FROM= names a file of yours: CSV, Parquet or JSON lines, or a zip of one"
+        )
+        raise InputError(message)
+    request = Request(source, "", license_of(license_), "table", name, limit * 10**6)
+    taken = read(request)
+    roles = find_roles(taken.frame, said, taken.guesses)
+    musts = read_must(must, roles)
+    rows, split = hold_out(prepare(taken.frame, roles), roles)
+    leaks = knowing_columns(rows, roles)
+    if len(leaks) == len(roles.numbers) + len(roles.words):
+        message = (
+            f"{', '.join(leaks)} alone tells {roles.answer} almost wholly, and no other column is left to learn from"
+        )
+        raise InputError(message)
+    facts = describe(taken, roles, rows, leaks) | {"split": split, "musts": musts}
+    with written_whole(member, root):
+        render("pipeline", member, root, roles.task, facts)
+        keep(taken, request, root)
+        origin = replace(taken.origin, name="rows")
+        text = draft(rows.drop(SPLIT), origin, taken.guesses, roles.key)
+        (root / member.path / "contracts/rows.odcs.yaml").write_text(text, encoding="utf-8")
+        lock(root)
+    advice = "left out until you say that it is known before the answer: then add it to train.py"
+    found = [f"{name} alone tells {roles.answer} almost wholly; {advice}" for name in leaks]
+    found += likely_leaks(taken.frame, rows, roles)
+    for note in (taken.words, *taken.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
+        print(f"new-pipeline: {note}")
+    say_next("pipeline", member, own=True)
+    return 0
+
+
+def read_must(text: str, roles: Roles) -> list[dict[str, Any]]:
+    """Read limits that a person set before there was a model, such as `mae<=300,median_ae<=200`.
+
+    Raises:
+        InputError: one cannot be read, is of no metric of the task, or would hold for any model.
+    """
+    known, found = known_metrics(roles.task, roles.classes), []
+    for part in filter(None, text.split(",")):
+        match = LIMIT.fullmatch(part)
+        metric = known.get(match[1]) if match else None
+        if match is None or metric is None:
+            wrong = f'is no limit such as MUST="mae<=300" or MUST="auc>=0.7"; a {roles.task} has {", ".join(known)}'
+        elif not metric.decides:
+            wrong = f"cannot be judged: {UNSURE}"
+        elif (metric.better, match[2]) in {("lower", ">="), ("higher", "<=")}:
+            wrong = f"would hold for a bad model: of {metric.name}, {metric.better} is better"
+        else:
+            at = "at_most" if match[2] == "<=" else "at_least"
+            found.append({"metric": quoted(metric.name), "at": at, "limit": float(match[3])})
+            continue
+        message = f"MUST={part} {wrong}"
+        raise InputError(message)
+    return found
+
+
+def hold_out(rows: pl.DataFrame, roles: Roles) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Split the rows as the written `features.py` will; return them with the parameters of the split.
+
+    Raises:
+        InputError: a class would stand on one side alone.
+    """
+    share = HALF if rows.height < SMALL else SHARE
+    said: dict[str, Any] = {"share": share, "seed": SEED}
+    if roles.time:
+        times = rows[roles.time].sort()
+        start = times[round((1 - share) * rows.height)]
+        start = start if start > times[0] else times.filter(times > start)[0]
+        said = {"from": start.isoformat()}
+        drawn = splits.by_time(rows, roles.time, holdout_from=start)
+    elif roles.group:
+        drawn = splits.by_group(rows, roles.group, holdout_share=share, seed=SEED)
+    else:
+        drawn = splits.at_random(rows, holdout_share=share, seed=SEED)
+    sides = drawn.group_by(roles.answer).agg(pl.col(SPLIT).n_unique())
+    alone = sides.filter(pl.col(SPLIT) == 1)[roles.answer]
+    if roles.task != "regression" and len(alone):
+        by = roles.time or roles.group or "chance"
+        message = f"ANSWER={roles.answer}: split by {by}, {alone[0]} stands on one side alone; split by another column"
+        raise InputError(message)
+    return drawn, said
+
+
+def describe(taken: Taken, roles: Roles, rows: pl.DataFrame, leaks: Iterable[str]) -> dict[str, Any]:
+    """Collect what the template fills in; names are quoted, so that Python, TOML and YAML all read them as they are.
+
+    Args:
+        taken: the table as it came.
+        roles: which column is what.
+        rows: as `prepare` returns them, with the column `split`.
+        leaks: inputs that are left out.
+    """
+    held_out = rows.filter(pl.col(SPLIT) == HOLDOUT)
+    holdout = read_holdout(held_out, roles.key, roles.answer)
+    answers, came = rows[roles.answer], taken.frame[roles.answer]
+    numbers, words = ([name for name in names if name not in leaks] for names in (roles.numbers, roles.words))
+    one = roles.classes[-1] if roles.classes else came.max()
+    names = asdict(roles) | {
+        "numbers": numbers,
+        "incomplete": [name for name in numbers if rows[name].null_count()],
+        "words": words,
+        "parts": [name for name in words if not rows[name].null_count() and _is_cut(held_out[name])][:1],
+        "leaks": list(leaks),
+        "row_number": [name for name in roles.key if name not in taken.frame.columns],
+        "file": taken.origin.source,
+        "one": str(one),
+    }
+    return {name: quoted(value) for name, value in names.items()} | {
+        "by_time": bool(roles.time),
+        "by_group": bool(roles.group),
+        "time_type": "date" if roles.time and rows[roles.time].dtype == pl.Date else "datetime",
+        "types": {quoted(name): logical_type(rows[name]) for name in (*roles.key, roles.answer)},
+        "larger": repr(one)
+        if roles.task == "binary" and not roles.classes and set(came.drop_nulls()) != {0, 1}
+        else "",
+        "whole": roles.task != "regression" and came.dtype not in (pl.String, pl.Int64),
+        "tolerance": float(f"{answers.std() / 100:.0e}") if roles.task == "regression" else 0.01,  # type: ignore[operator]
+        "holdout": {"rows": holdout.rows, "sha256": holdout.digest},
+        "license": taken.origin.license,
+        "rows": rows.height,
+        "notes": roles.notes,
+    }
+
+
+def _is_cut(column: pl.Series) -> bool:
+    counts = column.value_counts()["count"]
+    return 1 < len(counts) <= MOST_PARTS and bool(counts.min() >= ROWS_A_PART)  # type: ignore[operator]
+
+
+def quoted(value: Any) -> Any:
+    """Quote a text, or each of some, so that Python, TOML and YAML all read it as it is."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else [quoted(one) for one in value]

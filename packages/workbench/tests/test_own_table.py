@@ -1,0 +1,330 @@
+"""A person's own table becomes a pipeline that is trained and judged in two presses, or is refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
+from onebutton_evaluation.declarations import load_declarations
+from onebutton_workbench.data.intake import Request, read
+from onebutton_workbench.members.new import render
+from onebutton_workbench.runs.own_table import describe, hold_out, read_must
+from onebutton_workbench.workspace import ROOT, Member
+
+Shell = Callable[..., str]  # of conftest.py
+Columns = dict[str, Any]
+
+
+def rents(rows: int = 600) -> Columns:
+    """Rents of flats: a number to predict, texts and numbers, nothing odd."""
+    chance = np.random.default_rng(1)
+    size, district = chance.uniform(20, 140, rows).round(1), chance.choice(["north", "south", "harbour"], rows)
+    rent = 200 + 11 * size + 150 * (district == "harbour") + chance.normal(0, 60, rows)
+    return {"flat_id": [f"F{n:04}" for n in range(rows)], "size": size, "district": district, "rent": rent.round(0)}
+
+
+def churn(rows: int = 800) -> Columns:
+    """Customers who stay or leave, in words."""
+    chance = np.random.default_rng(2)
+    months, calls = chance.integers(1, 60, rows), chance.poisson(2, rows)
+    left = chance.random(rows) < 1 / (1 + np.exp(0.08 * months - 0.9 * calls + 0.5))
+    plan = chance.choice(["basic", "plus", "pro"], rows)
+    return {
+        "customer": range(1, rows + 1),
+        "months": months,
+        "calls": calls,
+        "plan": plan,
+        "left": np.where(left, "yes", "no"),
+    }
+
+
+def grades(rows: int = 600) -> Columns:
+    """Three classes in words, of measures."""
+    chance = np.random.default_rng(3)
+    ripe, firm = chance.normal(size=rows), chance.normal(size=rows)
+    grade = np.select([ripe + chance.normal(0, 0.6, rows) > 0.8, firm > 0.3], ["A", "B"], "C")
+    return {"ripe": ripe.round(3), "firm": firm.round(3), "grade": grade}
+
+
+def missing_as_words(rows: int = 600) -> Columns:
+    """Numbers with `unknown` and `?` in them, and an honest NA in another."""
+    table = rents(rows)
+    chance = np.random.default_rng(4)
+    floor = chance.integers(0, 9, rows).astype(str)
+    return {
+        **table,
+        "floor": np.where(chance.random(rows) < 0.05, "unknown", floor),
+        "age": np.where(chance.random(rows) < 0.1, "NA", chance.integers(1, 90, rows).astype(str)),
+    }
+
+
+def decimal_commas(rows: int = 600) -> Columns:
+    """A size with a decimal comma, in an answer and in an input."""
+    table = rents(rows)
+    return {**table, "price": [f"{value:.2f}".replace(".", ",") for value in table["rent"] * 1.1 + table["size"]]}
+
+
+def two_dates(rows: int = 600) -> Columns:
+    """One date in two forms, and one as it should be."""
+    begun = [date(2022, 1, 1) + timedelta(days=n) for n in range(rows)]
+    mixed = [f"{day:%d.%m.%Y}" if n % 2 else f"{day:%m/%d/%y}" for n, day in enumerate(begun)]
+    return {**rents(rows), "begun": begun, "signed": mixed}
+
+
+def leaking_id(rows: int = 600) -> Columns:
+    """An id that was given out by the answer."""
+    table = churn(rows)
+    order = np.argsort(np.argsort(table["left"] == "yes", kind="stable"), kind="stable")
+    return {**table, "customer": order + 1}
+
+
+def grouped(rows: int = 800) -> Columns:
+    """Several visits of one patient."""
+    chance = np.random.default_rng(5)
+    patient = np.arange(rows) // 4
+    level = chance.normal(size=rows // 4)[patient]
+    value = chance.normal(size=rows)
+    return {"patient_id": [f"P{n:03}" for n in patient], "value": value.round(3), "sugar": (level + value + 5).round(3)}
+
+
+def wide(rows: int = 600) -> Columns:
+    """Three hundred columns."""
+    chance = np.random.default_rng(6)
+    noise = chance.normal(size=(rows, 299)).round(4)
+    return {**{f"gene {n}": noise[:, n] for n in range(299)}, "size": (noise[:, :4].sum(axis=1) + 3).round(4)}
+
+
+def twelve() -> Columns:
+    """Twelve rows."""
+    return {name: list(values)[:12] for name, values in rents().items()}
+
+
+def constant(rows: int = 600) -> Columns:
+    """A column that says the same everywhere."""
+    return {**rents(rows), "country": ["X"] * rows}
+
+
+def unanswered(rows: int = 600) -> Columns:
+    """An answer that some rows lack."""
+    table = rents(rows)
+    lacking = np.random.default_rng(7).random(rows) < 0.1
+    return {**table, "rent": [None if out else value for out, value in zip(lacking, table["rent"], strict=True)]}
+
+
+def unicode(rows: int = 600) -> Columns:
+    """Headers as people write them, some values missing, and an answer in words with `NA`."""
+    chance = np.random.default_rng(8)
+    size, taste = chance.normal(10, 3, rows).round(2), chance.choice(["süß", "bitter"], rows)
+    good = np.where(size + chance.normal(0, 2, rows) > 10, "très bon", "mauvais")
+    return {
+        "Größe (cm)": [None if n % 97 == 0 else value for n, value in enumerate(size)],
+        'say "it" loud\'s': chance.integers(0, 5, rows),
+        "価格": [None if n % 23 == 0 else value for n, value in enumerate(taste)],
+        "qualité": np.where(np.arange(rows) % 50 == 0, "NA", good),
+    }
+
+
+TABLES: dict[str, tuple[Columns, str]] = {
+    "rents": (rents(), "rent"),
+    "churn": (churn(), "left"),
+    "grades": (grades(), "grade"),
+    "missing_as_words": (missing_as_words(), "rent"),
+    "decimal_commas": (decimal_commas(), "rent"),
+    "two_dates": (two_dates(), "rent"),
+    "leaking_id": (leaking_id(), "left"),
+    "grouped": (grouped(), "sugar"),
+    "wide": (wide(), "size"),
+    "constant": (constant(), "rent"),
+    "unanswered": (unanswered(), "rent"),
+    "unicode": (unicode(), "qualité"),
+}
+
+
+def write(columns: Columns, file: Path) -> Path:
+    pl.DataFrame({name: list(values) for name, values in columns.items()}).write_csv(file)
+    return file
+
+
+def decide(columns: Columns, folder: Path, answer: str, **typed: Any) -> Roles:
+    """What is decided of a table in a CSV file."""
+    taken = read(Request(str(write(columns, folder / "own.csv")), "", "CC0-1.0", "table", "own", 10**9))
+    roles = find_roles(taken.frame, Said(answer, **typed), taken.guesses)
+    hold_out(prepare(taken.frame, roles), roles)
+    return roles
+
+
+def said(roles: Roles) -> str:
+    return "\n".join(roles.notes)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected", "words"),
+    [
+        ("rents", ("regression", "flat_id", ""), "rent is a number with"),
+        ("churn", ("binary", "customer", ""), "the probability of yes is predicted"),
+        ("grades", ("multiclass", "row", ""), "grade has 3 values: A, B, C"),
+        ("missing_as_words", ("regression", "flat_id", ""), "split: at random"),
+        ("two_dates", ("regression", "flat_id", "begun"), "left out: signed (text of too many different values)"),
+        ("leaking_id", ("binary", "customer", ""), "split: at random"),
+        ("grouped", ("regression", "row", "patient_id"), "all rows of one on one side"),
+        ("wide", ("regression", "row", ""), "size is a number"),
+        ("constant", ("regression", "flat_id", ""), "left out: country (constant)"),
+        ("unanswered", ("regression", "flat_id", ""), "rows have no rent and are left out"),
+        ("unicode", ("binary", "row", ""), "answer: 12 rows have no qualité and are left out"),
+    ],
+)
+def test_each_table_is_decided_with_its_reasons(
+    table: str, expected: tuple[str, str, str], words: str, tmp_path: Path
+) -> None:
+    columns, answer = TABLES[table]
+    roles = decide(columns, tmp_path, answer)
+    split = roles.time or roles.group
+    assert (roles.task, *roles.key, split) == expected
+    assert words in said(roles)
+    assert not {*roles.key, answer, split} & {*roles.numbers, *roles.words}
+
+
+def test_what_a_person_says_is_taken(tmp_path: Path) -> None:
+    table = {**two_dates(), "stars": np.arange(600) % 5}
+    roles = decide(table, tmp_path, "stars", kind="regression", key=("flat_id", "begun"), group="size")
+    assert (roles.task, roles.key, roles.group) == ("regression", ("flat_id", "begun"), "size")
+    assert decide(table, tmp_path, "stars").classes == ("0", "1", "2", "3", "4")
+
+
+@pytest.mark.parametrize(
+    ("columns", "answer", "typed", "words"),
+    [
+        (rents(), "", {}, "ANSWER= says which column is to be predicted. It can be: flat_id, size, district, rent"),
+        (rents(), "Rnt", {}, "ANSWER=Rnt is no column of the table. Did you mean: rent"),
+        (rents(), "rent", {"group": "town"}, "GROUP=town is no column of the table"),
+        (twelve(), "rent", {}, "ANSWER=rent: 12 rows have one, and fewer than 100 cannot train and judge a model"),
+        (constant(), "country", {}, "ANSWER=country is X in every row, so there is nothing to predict"),
+        (two_dates(), "begun", {}, "ANSWER=begun is a time"),
+        (decimal_commas(), "price", {}, "ANSWER=price is text: numbers with a decimal comma"),
+        (missing_as_words(), "floor", {}, "ANSWER=floor is text: 28 of 600 values are no number. Write it anew"),
+        (rents(), "district", {"kind": "regression"}, "ANSWER=district has 3 different values, which is no regression"),
+        (rents(), "rent", {"kind": "binary"}, "different values, which is no binary"),
+        (rents(), "rent", {"kind": "text"}, "KIND=text: from a table it can be binary, multiclass, regression"),
+        (rents(), "flat_id", {}, "ANSWER=flat_id has 600 different values, which is no multiclass"),
+        (rents(), "rent", {"key": ("district",)}, "KEY=district names no row: 597 rows repeat it"),
+        (rents(), "rent", {"time": "size"}, "TIME=size holds no times; write them as 2024-05-31"),
+        (two_dates(), "rent", {"time": "begun", "group": "flat_id"}, "TIME= splits by a time, GROUP= by what belongs"),
+        ({**rents(), "split": rents()["rent"]}, "split", {}, "ANSWER=split: a stage calls a column of its own so"),
+        (
+            {"flat_id": rents()["flat_id"], "rent": rents()["rent"]},
+            "rent",
+            {},
+            "no column is left to predict rent from",
+        ),
+        (
+            {**two_dates(), "old": np.where(np.arange(600) < 290, "yes", "no")},
+            "old",
+            {},
+            "ANSWER=old: split by begun, yes stands on one side alone",
+        ),
+    ],
+)
+def test_a_table_that_makes_no_model_is_refused_in_one_line(
+    columns: Columns, answer: str, typed: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as refused:
+        decide(columns, tmp_path, answer, **typed)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mae<300", 'MUST=mae<300 is no limit such as MUST="mae<=300"'),
+        ("auc>=0.7", "a regression has mae"),
+        ("mae>=300", "would hold for a bad model: of mae, lower is better"),
+        ("rmse<=300", "its interval does not hold where a few errors are far larger"),
+    ],
+)
+def test_a_limit_that_could_not_fail_or_be_judged_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        read_must(text, decide(rents(), tmp_path, "rent"))
+    assert words in str(refused.value)
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", str(ROOT / ".venv/bin"), prepend=":")
+    for name in ("pyproject.toml", "templates"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped"])
+def test_what_is_written_is_small_and_speaks_of_this_table(table: str, repo: Path) -> None:
+    columns, answer = TABLES[table]
+    taken = read(Request(str(write(columns, repo / "own.csv")), "", "CC0-1.0", "table", "own", 10**9))
+    roles = find_roles(taken.frame, Said(answer), taken.guesses)
+    rows, split = hold_out(prepare(taken.frame, roles), roles)
+    must = "mae<=99" if roles.task == "regression" else "auc>=0.7"
+    facts = describe(taken, roles, rows, []) | {"split": split, "musts": read_must(must, roles)}
+    render("pipeline", Member(Path("pipelines/own"), "own"), repo, roles.task, facts)
+    folder = repo / "pipelines/own"
+    files = {path.relative_to(folder): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
+    assert len([file for file in files if file.parts[0] != "contracts" and file.name[0] not in "._"]) == 12
+    assert not any("{{" in text or "{%" in text or "tumour" in text or "penguin" in text for text in files.values())
+    declared = load_declarations(folder / "gates.toml")
+    assert [gate.id for gate in declared.gates if gate.check in {"limit", "no-worse"}] == [
+        "beats-baseline",
+        "must-1",
+        "no-worse-than-champion",
+    ]
+    assert declared.judging.answer == answer
+    assert load_contract(folder / "contracts/predictions.odcs.yaml").primary_key == roles.key
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory, copy_of_this_repo: Callable[[Path], Path], shell: Shell) -> Path:
+    """This repository without its samples, set up."""
+    folder = copy_of_this_repo(tmp_path_factory.mktemp("fork") / "clone")
+    shell("git", "rm", "-r", "--quiet", "pipelines", folder=folder)  # whose samples take longer
+    shell("make", "lock", "setup", folder=folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped"])
+def test_a_table_is_judged_in_two_presses(table: str, fork: Path, shell: Shell) -> None:
+    columns, answer = TABLES[table]
+    source = write(columns, fork.parent / f"{table}.csv")
+    typed = (f"NAME=with_{table}", f"FROM={source}", f"ANSWER={answer}", "LICENSE=CC0-1.0")
+    printed = shell("make", "new-pipeline", *typed, folder=fork)
+    assert f"Next: `make run PIPELINE=with_{table}`" in printed.splitlines()[-1]
+    shell("make", "run", f"PIPELINE=with_{table}", folder=fork)
+    judged = shell("make", "gates", f"PIPELINE=with_{table}", folder=fork)
+    results = [line.split()[:2] for line in judged.splitlines() if line.startswith("  passed")]
+    assert results == [
+        ["passed", "holdout-unchanged"],
+        ["passed", "beats-baseline"],
+        ["passed", "no-worse-than-champion"],
+    ]
+    assert "card.toml: nobody has written intended, forbidden, limits, people" in judged
+
+
+@pytest.mark.slow
+def test_what_cannot_be_a_pipeline_leaves_nothing_behind(fork: Path, shell: Shell) -> None:
+    before = shell("git", "status", "--porcelain", folder=fork)
+    source = write(twelve(), fork.parent / "twelve.csv")
+    typed = ("NAME=twelve", f"FROM={source}", "ANSWER=rent")
+    assert "LICENSE= must say under which licence" in shell("make", "new-pipeline", *typed, folder=fork, status=2)
+    printed = shell("make", "new-pipeline", *typed, "LICENSE=LicenseRef-internal", folder=fork, status=2)
+    assert "new-pipeline: ANSWER=rent: 12 rows have one" in printed
+    assert "FROM=gone.csv is no file here" in shell(
+        "make", "new-pipeline", "NAME=twelve", "FROM=gone.csv", "ANSWER=rent", folder=fork, status=2
+    )
+    assert shell("git", "status", "--porcelain", folder=fork) == before
