@@ -199,7 +199,7 @@ def _answers(release: Loaded, arrays: Mapping[str, NDArray[Any]]) -> list[pl.Ser
     return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns
 
 
-def _join(job: Job, kept: Sequence[Path], parts: Parts) -> None:
+def _join(job: Job, kept: list[Path], parts: Parts) -> None:
     """Put the parts together in their order, and the whole in its place."""
     draft = parts.draft("out")
     made_of = {MADE_OF: json.dumps(job.made_of())}

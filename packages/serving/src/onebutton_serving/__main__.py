@@ -83,9 +83,8 @@ def _serve(settings: Settings, served: str) -> int:
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN,
     )
-    server.signal_handler_reload = (
-        server.signal_handler_interrupt
-    )  # a terminal that is closed ends it; granian would start over
+    # A terminal that is closed ends the server; granian would start its workers anew.
+    server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=_let_signals_end_it)
     code = 0
     try:
