@@ -2,7 +2,8 @@
 
 Real flights, repeated to 10 million rows (`--rows`), are scored by the button in a process of its own, from the start of Python
 to its last line, and by bare calls of onnxruntime on arrays that are ready, with the same one thread. The two take turns, three
-times (`--repeats`), and the least of each counts: other programs disturbed it least. `make run` makes the model and the flights.
+times (`--repeats`), and the least of each counts: other programs disturbed it least. `--shards 8` scores it once more in so many
+shards, and says whether they make the same file when merged. `make run` makes the model and the flights.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from onebutton_contracts.contract import load_contract
 from onebutton_models.scoring import OnnxModel
 from onebutton_release.scoring_batch import BATCH
 from onebutton_serving.schema import Field, Schema, schema_text
-from onebutton_serving.sealed import seal
+from onebutton_serving.sealed import digest_of, seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,18 +92,18 @@ from pathlib import Path
 from onebutton_release.scoring import score_file
 from onebutton_serving.loading import load_release
 
-rows, out, release = sys.argv[1:]
-score_file(rows, out, lambda: load_release(Path(release)))
+rows, out, release, shard, merge = sys.argv[1:]
+score_file(rows, out, lambda: load_release(Path(release)), shard, merge=bool(merge))
 """
 
 
-def button(release: Path, rows: Path, out: Path) -> tuple[float, float, int]:
+def button(release: Path, rows: Path, out: Path, shard: str = "", merge: str = "") -> tuple[float, float, int]:
     """Press the button in a process of its own.
 
     Returns:
         Seconds, seconds of the processor, and the peak of resident memory in MB.
     """
-    command = [sys.executable, "-c", SCORE, str(rows), str(out), str(release)]
+    command = [sys.executable, "-c", SCORE, str(rows), str(out), str(release), shard, merge]
     begun = time.perf_counter()
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(started.pid, 0)
@@ -118,6 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--shards", type=int, default=0)
     asked = parser.parse_args()
     rows = asked.rows
     flights = pl.read_parquet(FEATURES).drop("late")
@@ -130,11 +132,20 @@ def main() -> None:
         make_release(folder / "20130630-00000000", model, flights)
         write_rows(folder / "rows.parquet", flights, rows)
         arrays = ready_arrays(model, flights, min(READY, rows))
-        bare, pressed = [], []
+        bare, pressed, out = [], [], folder / "scored.parquet"
+        places = (folder / "20130630-00000000", folder / "rows.parquet", out)
         for _ in range(asked.repeats):
+            out.unlink(missing_ok=True)
             bare.append(raw_seconds(session, arrays, rows))
-            pressed.append(button(folder / "20130630-00000000", folder / "rows.parquet", folder / "scored.parquet"))
-            (folder / "scored.parquet").unlink()
+            pressed.append(button(*places))
+        whole = digest_of(out)
+        shards = [f"{number + 1}/{asked.shards}" for number in range(asked.shards)]
+        if shards:
+            out.unlink()
+        for shard in shards:
+            button(*places, shard)
+        merged = button(*places, merge="1")[0] if shards else 0.0
+        same = digest_of(out) == whole
     raw, raw_cpu = (min(one[place] for one in bare) for place in (0, 1))
     taken, cpu = (min(one[place] for one in pressed) for place in (0, 1))
     peak = max(one[2] for one in pressed)
@@ -144,6 +155,8 @@ def main() -> None:
     print(f"| onnxruntime on ready arrays | {raw:.1f} | {rows / raw:,.0f} | 100 % | {raw_cpu:.1f} | |")
     share = f"{100 * raw / taken:.0f} %"
     print(f"| `make score` | {taken:.1f} | {rows / taken:,.0f} | {share} | {cpu:.1f} | {peak:,} MB |")
+    if shards:
+        print(f"\n{len(shards)} shards merged in {merged:.1f} s: {'the same bytes' if same else 'NOT the same bytes'}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from onebutton_contracts.errors import InputError
+from onebutton_models.conversion import LOCALE
 from onebutton_release import image
 from onebutton_release.image_context import (
     ARGUMENTS,
@@ -31,9 +32,9 @@ WHO = "ann:0123"  # as git writes a login and its token into an address
 EXEC_FORM = ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK")
 
 
-def instructions() -> list[tuple[str, str]]:
-    """Read the Dockerfile as instructions with what follows them."""
-    text = re.sub(r"^\s*#.*\n", "", (ROOT / DOCKERFILE).read_text(encoding="utf-8"), flags=re.MULTILINE)
+def instructions(dockerfile: Path = DOCKERFILE) -> list[tuple[str, str]]:
+    """Read a Dockerfile as instructions with what follows them."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / dockerfile).read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = text.replace("\\\n", " ").splitlines()
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line)]
 
@@ -76,14 +77,19 @@ def pressed(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
 
 
-def test_every_base_is_pinned_by_digest() -> None:
+@pytest.mark.parametrize("dockerfile", [DOCKERFILE, Path("deploy/mlflow/Dockerfile")], ids=str)
+def test_every_base_is_pinned_by_digest(dockerfile: Path) -> None:
     stages: set[str] = set()
-    for word, rest in instructions():
+    for word, rest in instructions(dockerfile):
         if word == "FROM":
             base, _, stage = rest.partition(" AS ")
             assert base in stages or re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base), base
             stages.add(stage)
-    assert {"uv", "python"} <= stages
+    assert "uv" in stages
+
+
+def test_text_is_lowered_by_a_locale_that_the_image_holds() -> None:
+    assert ("ENV", f"LANG={LOCALE} LC_ALL={LOCALE}") in instructions()
 
 
 def test_the_bases_are_the_versions_that_this_repo_is_tested_with() -> None:

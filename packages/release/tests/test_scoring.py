@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -106,7 +107,13 @@ def press(folder: Path, capsys: pytest.CaptureFixture[str]) -> Press:
     def press(release: Path = folder, **values: str) -> Pressed:
         names = {"IN": "rows.parquet", "OUT": "scored.parquet"} | values
         try:
-            out = scoring.score_file(names["IN"], names["OUT"], lambda: load_release(release))
+            out = scoring.score_file(
+                names["IN"],
+                names["OUT"],
+                lambda: load_release(release),
+                names.get("SHARD", ""),
+                merge=bool(names.get("MERGE")),
+            )
         except (InputError, ReleaseError) as error:
             return Pressed(1, "", str(error))
         return Pressed(0, out, capsys.readouterr().err)
@@ -260,9 +267,14 @@ def test_rows_are_counted_in_their_own_file(press: Press) -> None:
 
 def test_a_cell_of_a_csv_that_is_no_number_is_named(press: Press) -> None:
     spoil("distance", "far", 11).write_csv("rows.csv")
-    assert "column distance must be a number [type]; 1 of rows 1 to 1,500 break it: row 11 (far)" in refusal(
+    assert "column distance must be a number [type]; 1 of rows 1 to 1,500 break it: row 11 in line 12 (far)" in refusal(
         press(IN="rows.csv")
     )
+
+
+def test_the_line_of_a_csv_is_right_after_a_cell_of_several_lines(press: Press) -> None:
+    spoil("distance", 9000, 11).with_columns(note=pl.lit("two\nlines")).write_csv("rows.csv")
+    assert "row 11 in line 22 (9000)" in refusal(press(IN="rows.csv"))
 
 
 def test_a_missing_column_is_named(press: Press) -> None:
@@ -481,7 +493,7 @@ def test_a_folder_of_that_name_which_holds_something_else_is_left_alone(press: P
 
 def test_two_presses_do_not_score_into_one_out(press: Press, release: Loaded) -> None:
     asked = job(release)
-    held = Parts(asked.out, asked.identity())
+    held = Parts(asked.out, asked.identity(), shared=True)  # a shard, say
     assert "somebody scores into scored.parquet right now" in refusal(press())
     held.close()
 
@@ -501,9 +513,138 @@ def test_parts_that_a_crash_left_after_the_last_step_go_with_the_next_press(pres
     assert "it is done already" in press().out
 
 
+# Shared among machines
+
+
+@pytest.mark.parametrize("order", [range(1, 9), (8, 3, 1, 7, 2, 6, 4, 5)])
+def test_eight_shards_merged_are_byte_equal_to_one_run(
+    release: Loaded, whole: tuple[Path, str], order: Iterable[int]
+) -> None:
+    shutil.copy2(whole[0], "rows.parquet")
+    scored = [score(job(release, rows=61), shard=(number, 8)) for number in order]
+    assert sum(scored) == 1500
+    assert not Path("scored.parquet").exists()
+    silent = Counting(release.model)
+    score(job(with_model(release, silent), rows=61), merge=True)
+    assert silent.calls == 0
+    assert digest_of(Path("scored.parquet")) == whole[1]
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "scored.parquet"]
+
+
+def test_a_shard_of_a_csv_is_scored_beside_another_that_runs(release: Loaded) -> None:
+    FLIGHTS.write_csv("rows.csv")
+    sources = find_sources("rows.csv", Path("scored.parquet"))
+    asked = Job(sources, Path("scored.parquet"), release, rows=400)
+    beside = Parts(asked.out, asked.identity(), shared=True)
+    assert [score(asked, shard=(number, 2)) for number in (2, 1)] == [700, 800]
+    beside.close()
+    assert score(asked, merge=True) == 1500
+
+
+def test_merge_refuses_a_missing_shard_and_asks_for_it(press: Press) -> None:
+    assert "shard 1/2: 1,500 rows" in press(SHARD="1/2").out
+    shutil.rmtree("scored.parquet.parts")
+    press(SHARD="2/2")
+    words = "1 of 1 parts are not in scored.parquet.parts: part-000000 is missing (rows 1 to 1,500 of rows.parquet)"
+    assert words in refusal(press(MERGE="1"))
+    press(SHARD="1/2")
+    assert press(MERGE="1").status == 0
+
+
+@pytest.mark.parametrize("foreign", ["of another release", "damaged"])
+def test_merge_refuses_a_foreign_shard(release: Loaded, folder: Path, foreign: str) -> None:
+    for number in (1, 2):
+        score(job(release), shard=(number, 2))
+    (ours,) = Path.cwd().glob("scored.parquet.parts/part-000003-*")
+    if foreign == "damaged":
+        ours.write_bytes(ours.read_bytes()[:-1] + b"!")
+    else:
+        other = load_release(shutil.copytree(folder, Path("20990101-00000000")))
+        score(job(other, out="other.parquet"), shard=(2, 2))
+        ours.unlink()
+        (theirs,) = Path.cwd().glob("other.parquet.parts/part-000003-*")
+        shutil.copy2(theirs, ours.parent)
+    before = sorted(Path("scored.parquet.parts").iterdir())
+    with pytest.raises(
+        InputError, match=r"1 of 15 parts .* is damaged, or of another input or release \(rows 301 to 400"
+    ):
+        score(job(release), merge=True)
+    assert not Path("scored.parquet").exists()
+    assert sorted(Path("scored.parquet.parts").iterdir()) == before
+    score(job(release), shard=(2, 2))
+    score(job(release), merge=True)
+
+
+@pytest.mark.parametrize("shard", ["0/8", "9/8", "3", "3/", "a/b", "-1/8", "1/8/9"])
+def test_a_shard_that_cannot_be_is_refused(press: Press, shard: str) -> None:
+    assert f"SHARD={shard} must be as 3/64" in refusal(press(SHARD=shard))
+    assert "comes without MERGE" in refusal(press(SHARD="1/8", MERGE="1"))
+
+
+# Every task
+
+
+def make_release(tmp_path: Path, schema: Schema, models: Mapping[str, Path], columns: Sequence[str]) -> Path:
+    """Seal a release of one or more models, and of golden examples that they answer."""
+    folder = tmp_path / "20130715-0123abcd"
+    folder.mkdir()
+    found = []
+    for name, model in models.items():
+        shutil.copy(model, folder / name)
+        found.append(OnnxModel(model).predict(FLIGHTS.head(3)).reshape(3, -1))
+    rows = FLIGHTS.head(3).select(field.name for field in schema.inputs).rows(named=True)
+    golden = [
+        {"input": row, "output": dict(zip(columns, map(float, numbers), strict=True))}
+        for row, numbers in zip(rows, np.concatenate(found, axis=1), strict=True)
+    ]
+    (folder / "schema.json").write_text(schema_text(schema))
+    (folder / "golden.json").write_text(json.dumps({"tolerance": 1e-5, "rows": golden}))
+    seal(folder)
+    return folder
+
+
+CLASSES = Path(__file__).parents[3] / "packages/serving/tests/classes.onnx"  # three classes of 400 of these flights
+
+
+def test_of_several_classes_come_the_label_and_the_probability_of_each(press: Press, tmp_path: Path) -> None:
+    model, names = OnnxModel(CLASSES), ("early", "in time", "late")
+    columns = [f"probability[{name}]" for name in names]
+    schema = msgspec.structs.replace(
+        SCHEMA,
+        inputs=tuple(field for field in SCHEMA.inputs if field.name in model.inputs),
+        outputs=tuple(Field(name, "number", minimum=0, maximum=1) for name in columns),
+        classes=names,
+    )
+    made = make_release(tmp_path, schema, {"model.onnx": CLASSES}, columns)
+    assert press(made).status == 0
+    scored, wanted = pl.read_parquet("scored.parquet"), model.predict(FLIGHTS)
+    np.testing.assert_array_equal(scored.select(columns).to_numpy(), wanted)
+    assert scored["label"].to_list() == [names[at] for at in wanted.argmax(axis=1)]
+    assert scored.drop(*columns, "label", "release").equals(FLIGHTS)
+
+
+def test_of_true_and_false_the_threshold_says_which(press: Press, tmp_path: Path) -> None:
+    schema = msgspec.structs.replace(SCHEMA, classes=("false", "true"), threshold=0.4)
+    assert press(make_release(tmp_path, schema, {"model.onnx": MODEL}, ["late"])).status == 0
+    scored = pl.read_parquet("scored.parquet")
+    assert scored["label"].to_list() == ["true" if late >= 0.4 else "false" for late in scored["late"]]
+    assert scored["label"].n_unique() == 2
+
+
+def test_quantiles_come_beside_the_number(press: Press, tmp_path: Path) -> None:
+    outputs = (Field("minutes", "number"), Field("p90", "number"))
+    schema = msgspec.structs.replace(SCHEMA, outputs=outputs, quantiles=("p90",))
+    made = make_release(tmp_path, schema, {"model.onnx": MODEL, "p90.onnx": MODEL}, ["minutes", "p90"])
+    assert press(made).status == 0
+    scored = pl.read_parquet("scored.parquet")
+    np.testing.assert_array_equal(scored["p90"].to_numpy(), OnnxModel(MODEL).predict(FLIGHTS))
+    assert scored.columns[-3:] == ["minutes", "p90", "release"]
+
+
 def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(screen, "isatty", lambda: True)
     progress = scoring.Progress()
     for done in (500, 1000, 1500):
         time.sleep(0.01)

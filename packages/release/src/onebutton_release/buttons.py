@@ -5,7 +5,9 @@ Each imports what it needs when pressed.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +18,8 @@ from onebutton_contracts.errors import InputError
 if TYPE_CHECKING:
     from onebutton_release.deploy import DeployRequest
     from onebutton_release.target import Target
+
+END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) -> None:
@@ -146,6 +150,8 @@ def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None
         print(
             f"serve: `make deploy` looks for this server at {' and '.join(target.servers) or 'no address'}, not at port {port}"
         )
+    if sys.platform == "linux":  # that make was killed nobody could tell the server otherwise; this outlives execv
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)
     os.execv(sys.executable, [sys.executable, "-m", "onebutton_serving", *words])  # noqa: S606  it takes this program's place
 
 

@@ -46,13 +46,17 @@ def check_out(out: Path) -> None:
     raise InputError(message)
 
 
-def score_file(rows: str, scored: str, find_release: Callable[[], Loaded]) -> str:
+def score_file(
+    rows: str, scored: str, find_release: Callable[[], Loaded], shard: str = "", *, merge: bool = False
+) -> str:
     """Score one file, and return the line that tells what was done.
 
     Args:
         rows: the path that IN names, or a pattern of several.
         scored: the path that OUT names.
         find_release: loads the release; called when both paths are good.
+        shard: such as `3/64`, to score one share and keep it beside OUT; empty for all.
+        merge: put together what the shards kept.
 
     Raises:
         InputError: a person can mend it; the message says how.
@@ -63,38 +67,46 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Loaded]) -> st
         if not value:
             message = f"say {name}=, as in: {USE}"
             raise InputError(message)
+    share = _share(shard, merge=merge)
     out = Path(scored)
     check_out(out)
     sources = find_sources(rows, out)
     release = find_release()
-    threads = max(1, min(MOST_THREADS, (os.cpu_count() or 1) - 1))  # one core reads and writes
-    job = Job(sources, out, release, threads=threads, progress=Progress() if sys.stderr.isatty() else _silent)
+    job = Job(sources, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1), progress=Progress())
     if out.exists():
         if done_already(job):
             return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
         message = f"OUT={out} exists, and is not what this input and release {release.version} give. Name another, or remove it"
         raise InputError(message)
     try:
-        count = score(job)
+        count = score(job, shard=share, merge=merge)
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         message = f"{out} cannot be written: {reason}. Finished parts are kept: press again when that is mended"
         raise InputError(message) from None
     finally:
-        if sys.stderr.isatty():
-            print(CLEAR, end="", file=sys.stderr, flush=True)
+        job.progress(1, 1)
     taken = time.monotonic() - begun
-    return (
-        f"{count:,} rows in {taken:,.1f} s, {count / taken:,.0f} a second, by release {release.version}: {out}. {NEXT}"
-    )
+    done = f"{count:,} rows in {taken:,.1f} s, {count / taken:,.0f} a second, by release {release.version}"
+    if share:
+        return f"shard {shard}: {done}, kept in {out}.parts. Next: the other shards, then the same with MERGE=1"
+    return f"{done}: {out}. {NEXT}"
 
 
-def _silent(done: int, rows: int) -> None:
-    """Say nothing: nobody looks."""
+def _share(shard: str, *, merge: bool) -> tuple[int, int] | None:
+    """Read what SHARD says."""
+    if not shard:
+        return None
+    number, _, shards = shard.partition("/")
+    if merge or not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
+        why = "comes without MERGE: merge when all are done" if merge else "must be as 3/64: the third of sixty-four"
+        message = f"SHARD={shard} {why}"
+        raise InputError(message)
+    return int(number), int(shards)
 
 
 class Progress:
-    """One line of a terminal that tells how far it is."""
+    """One line of a terminal that tells how far it is; nothing where nobody looks."""
 
     def __init__(self) -> None:
         """Start the clock with the first rows: kept parts come in no time."""
@@ -102,10 +114,10 @@ class Progress:
 
     def __call__(self, done: int, rows: int) -> None:
         """Write the line again; the last time, clear it."""
+        if not sys.stderr.isatty():
+            return
         now = time.monotonic()
-        if self._begun is None:
-            self._begun = now, done
-        begun, before = self._begun
+        begun, before = self._begun = self._begun or (now, done)
         speed = (done - before) / (now - begun) if now > begun else 0
         left = f", {(rows - done) / speed:,.0f} s left" if speed else ""
         line = f"score: {done:,} of {rows:,} rows{left}" if done < rows else ""
@@ -129,7 +141,9 @@ def interruptible(work: Callable[[], str]) -> str:
         os._exit(130)
 
 
-def score_table(rows: str, scored: str, pipeline: str, environment: str) -> None:
+def score_table(  # noqa: PLR0913  what can be typed after the button
+    rows: str, scored: str, pipeline: str, environment: str, shard: str = "", *, merge: bool = False
+) -> None:
     """Score a table with what is in service; the work of `make score`.
 
     Raises:
@@ -140,4 +154,4 @@ def score_table(rows: str, scored: str, pipeline: str, environment: str) -> None
     def in_service() -> Loaded:
         return load_release(release_in_service(pipeline, environment))
 
-    print(f"score: {interruptible(lambda: score_file(rows, scored, in_service))}")
+    print(f"score: {interruptible(lambda: score_file(rows, scored, in_service, shard, merge=merge))}")

@@ -1,37 +1,37 @@
 """Score tables of any length in memory that does not grow with them.
 
-Rows are scored a part at a time. While the model answers one part, others are read and checked, and finished ones flow into
-the draft of OUT; a turn at the model is what they wait for. One call of the model uses one thread, so an answer is the same
-to the last digit however many parts are on their way: the bytes of OUT depend on the input and the release alone, not on where
-a press was interrupted.
+Rows are scored a part at a time, several parts side by side; OUT is all of them in their order. One call of the model uses one
+thread, so an answer is the same to the last digit on every machine: the bytes of OUT depend on the input and the release alone,
+not on where a press was interrupted, or on how many machines shared the work.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from threading import Semaphore
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import ScoringError
-from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, Table, check_alike, cut, open_table, to_parquet
+from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, check_unchanged, cut, open_table, to_parquet
 from onebutton_release.scoring_parts import Parts, settle
-from onebutton_release.scoring_rules import RELEASE, check_columns, check_rows, compile_rules, feed, typed
+from onebutton_release.scoring_rows import RELEASE, Rows, check_columns
 from onebutton_serving.answering import labels
 from onebutton_serving.loading import Loaded
 from onebutton_serving.schema import LABEL
 from onebutton_serving.sealed import MANIFEST, digest_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FORMAT = 1  # of the parts; another one means that they are made otherwise
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
@@ -45,7 +45,7 @@ class Job:
 
     Attributes:
         rows: of a part.
-        threads: how many parts may be with the model at one time.
+        threads: how many parts are made at one time.
         progress: told how many rows are done, of how many.
     """
 
@@ -83,147 +83,125 @@ def done_already(job: Job) -> bool:
     return True
 
 
-def score(job: Job) -> int:
-    """Score every row, and put OUT in its place when all are done.
+def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False) -> int:
+    """Score the rows, and put OUT in its place when all are done.
+
+    Args:
+        job: what is asked for.
+        shard: such as (3, 64), to keep every 64th part from the third on beside OUT, and no more; shards may run side by side.
+        merge: ask the model nothing: the shards must have kept every part.
 
     Returns:
         How many rows.
 
     Raises:
-        InputError: the input is not what the release takes, nothing is left of it; or OUT is in use by another press.
-        OSError: OUT cannot be written; finished parts are kept.
+        InputError: the input is not what the release takes, and nothing is left of it; OUT is in use by another press; or, to
+            merge, a part is missing or of another press.
+        OSError: it cannot be written; finished parts are kept.
     """
-    parts = Parts(job.out, job.identity())
+    number, shards = shard or (1, 1)
+    parts = Parts(job.out, job.identity(), shared=shard is not None)
     try:
-        tables = _open(job, parts)
-        _join(job, tables, parts)
+        pieces = _cut(job, parts)
+        if merge:
+            _check_whole(pieces, parts)
+        wanted = pieces[number - 1 :: shards]
+        kept = _make(job, wanted, parts) if wanted else []
+        check_unchanged(job.sources)
+        if not shard:
+            _join(job, kept, parts)
     except InputError:
-        parts.remove()
+        if not (shard or merge):
+            parts.remove()
         raise
+    except pl.exceptions.PolarsError as error:
+        raise OSError(str(error)) if "os error" in str(error) else error from None
     finally:
         parts.close()
-    parts.remove()
-    return sum(table.rows for table in tables)
+    if not shard:
+        parts.remove()
+    return sum(piece.rows for piece in wanted)
 
 
-def _open(job: Job, parts: Parts) -> list[Table]:
-    """Make every source readable from any row on, and look at its columns."""
+def _cut(job: Job, parts: Parts) -> list[Part]:
+    """Make every source readable from any row on, look at its columns, and cut it."""
     tables = []
     for number, source in enumerate(job.sources):
         path = source.path
         if source.is_text:
             stem = f"input-{number:06}"
-            found = parts.find(stem)
-            if found is None:
-                draft = parts.draft(stem)
-                to_parquet(source, draft)
-                found = parts.adopt(stem, draft)
-            path = found
+            path = parts.find(stem) or parts.make(stem, partial(to_parquet, source))
         tables.append(open_table(source, path))
         try:
             check_columns(tables[-1].schema, job.release.schema, job.release.version, is_text=source.is_text)
         except InputError as error:
             message = f"{source.path}: {error}"
             raise InputError(message) from None
-    check_alike(tables)
-    return tables
+    return cut(tables, job.rows)
 
 
-def _join(job: Job, tables: Sequence[Table], parts: Parts) -> None:
-    """Let the parts flow into a draft in their order, and put it in its place."""
-    draft = parts.draft("out")
-    pieces = cut(tables, job.rows)
-    maker = Maker(job, tables[0], parts)
-    total = sum(piece.rows for piece in pieces)
-    workers = ThreadPoolExecutor(job.threads + 1, thread_name_prefix="score")
+def _check_whole(pieces: Sequence[Part], parts: Parts) -> None:
+    """Refuse to merge parts that are not all there."""
+    lacking = [piece for piece in pieces if parts.find(piece.stem) is None]
+    if not lacking:
+        return
+    first = lacking[0]
+    there = parts.kept(first.stem)
+    what = f"{there[0].name} is damaged, or of another input or release" if there else f"{first.stem} is missing"
+    message = (
+        f"{len(lacking)} of {len(pieces)} parts are not in {parts.folder}: {what} ({first.span} of {first.table.source.path}). "
+        "Score its shard again"
+    )
+    raise InputError(message)
 
-    def flow(*_: object) -> Iterator[pl.DataFrame]:
-        done = 0
-        for rows in _in_order(workers, maker.make, pieces, ahead=job.threads + 2):
-            done += rows.height
-            job.progress(done, total)
-            yield rows
 
+def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
+    """Make each part that is not kept yet, several side by side, and return the places of all."""
+    rules = Rows(pieces[0].table.schema, job.release.schema)
+
+    def make(piece: Part) -> Path:
+        return parts.find(piece.stem) or parts.make(piece.stem, lambda draft: _write(piece, job.release, rules, draft))
+
+    kept, done, rows = [], 0, sum(piece.rows for piece in pieces)
+    workers = ThreadPoolExecutor(job.threads, thread_name_prefix="score")
     try:
-        register_io_source(flow, schema=maker.schema).sink_parquet(
-            draft, row_group_size=ROW_GROUP, metadata={MADE_OF: json.dumps(job.made_of())}
-        )
-    except pl.exceptions.PolarsError as error:
-        if "os error" in str(error):
-            raise OSError(str(error)) from None
-        raise
+        for piece, path in zip(pieces, workers.map(make, pieces), strict=True):
+            kept.append(path)
+            done += piece.rows
+            job.progress(done, rows)
     finally:
         workers.shutdown(cancel_futures=True)
-    for source in job.sources:
-        found = source.path.stat()
-        if (found.st_size, found.st_mtime_ns) != source.stamp[1:]:
-            message = f"{source.path} was changed while it was scored, so nothing was written. Press again"
-            raise InputError(message)
+    return kept
+
+
+def _write(piece: Part, release: Loaded, rules: Rows, draft: Path) -> None:
+    """Write the rows of a part with the answers beside them; columns of a CSV that the model takes get their type."""
+    rows = piece.read()
+    typed = rules.typed(rows)
+    try:
+        rules.check(rows, typed, piece)
+        answers = _answers(release, rules.feed(typed))
+    except (InputError, ScoringError) as error:
+        message = f"{piece.table.source.path}: {error}. Nothing was written"
+        raise InputError(message) from None
+    known = rows.with_columns(rules.inputs(typed)) if piece.table.source.is_text else rows
+    scored = known.with_columns(*answers, pl.lit(release.version).alias(RELEASE))
+    with draft.open("wb") as stream:
+        scored.write_parquet(stream, compression="lz4", statistics=False)
+
+
+def _answers(release: Loaded, arrays: Mapping[str, NDArray[Any]]) -> list[pl.Series]:
+    """Ask the model, a batch at a time, and lay the answers out as columns."""
+    schema, rows = release.schema, len(next(iter(arrays.values())))
+    batches = ({name: values[at : at + BATCH] for name, values in arrays.items()} for at in range(0, rows, BATCH))
+    numbers = np.concatenate([release.model.answer(batch) for batch in batches])
+    columns = [pl.Series(field.name, numbers[:, at], pl.Float64) for at, field in enumerate(schema.outputs)]
+    return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns
+
+
+def _join(job: Job, kept: list[Path], parts: Parts) -> None:
+    """Put the parts together in their order, and the whole in its place."""
+    draft = parts.draft("out")
+    made_of = {MADE_OF: json.dumps(job.made_of())}
+    pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata=made_of)
     settle(draft, job.out)
-
-
-def _in_order(
-    workers: ThreadPoolExecutor, make: Callable[[Part], pl.DataFrame], pieces: Sequence[Part], ahead: int
-) -> Iterator[pl.DataFrame]:
-    """Make parts side by side, hand them on in their order, and have few of them in memory."""
-    waiting: deque[Future[pl.DataFrame]] = deque()
-    for piece in pieces:
-        waiting.append(workers.submit(make, piece))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-class Maker:
-    """Makes one part at a time in each of several threads; only so many of them are with the model at once."""
-
-    def __init__(self, job: Job, like: Table, parts: Parts) -> None:
-        """Compile the rules for the columns that all tables have."""
-        self._release, self._parts, self._is_text = job.release, parts, like.source.is_text
-        self._rules = compile_rules(like.schema, job.release.schema)
-        self._turn = Semaphore(job.threads)
-        none = like.schema.to_frame()
-        inputs = typed(none, job.release.schema)
-        self.schema = self._scored(none, inputs, self._answers(inputs)).schema
-
-    def make(self, part: Part) -> pl.DataFrame:
-        """Return the rows of a part with their answers, which were kept before, or are made now and kept.
-
-        Raises:
-            InputError: the release does not take a row.
-            OSError: the part cannot be written.
-        """
-        stem = f"part-{part.number:06}"
-        rows = part.read()
-        inputs = typed(rows, self._release.schema)
-        answers = self._parts.load(stem)
-        if answers is None:
-            try:
-                check_rows(rows, inputs, self._rules, self._release.schema, part.first)
-                answers = self._answers(inputs)
-            except (InputError, ScoringError) as error:
-                message = f"{part.table.source.path}: {error}. Nothing was written"
-                raise InputError(message) from None
-            self._parts.keep(stem, answers)
-        return self._scored(rows, inputs, answers)
-
-    def _answers(self, inputs: pl.DataFrame) -> pl.DataFrame:
-        """Ask the model, a batch at a time, when it is this thread's turn."""
-        schema, answer = self._release.schema, self._release.model.answer
-        arrays = feed(inputs, schema)
-        with self._turn:
-            found = [
-                answer({name: values[at : at + BATCH] for name, values in arrays.items()})
-                for at in range(0, inputs.height, BATCH)
-            ]
-        numbers = np.concatenate(found) if found else np.empty((0, len(schema.outputs)), dtype=np.float32)
-        columns = [pl.Series(field.name, numbers[:, place], pl.Float64) for place, field in enumerate(schema.outputs)]
-        if schema.classes:
-            columns.append(pl.Series(LABEL, labels(schema, numbers), pl.String))
-        return pl.DataFrame(columns)
-
-    def _scored(self, rows: pl.DataFrame, inputs: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-        """Set the answers beside the rows; columns of a CSV that the model takes get their type."""
-        known = rows.with_columns(inputs) if self._is_text else rows
-        return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))

@@ -6,9 +6,11 @@ once and no guess at a column's type can turn out wrong a million rows later.
 
 from __future__ import annotations
 
+import csv
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -40,7 +42,6 @@ class Table:
     Attributes:
         source: where it came from, for people.
         path: a parquet file.
-        rows: how many it has.
         schema: its columns, all of them text when it was a CSV.
     """
 
@@ -48,11 +49,6 @@ class Table:
     path: Path
     rows: int
     schema: pl.Schema
-
-    @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.source.path.name
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,16 @@ class Part:
     table: Table
     first: int
     rows: int
+
+    @property
+    def stem(self) -> str:
+        """The name under which its answers are kept."""
+        return f"part-{self.number:06}"
+
+    @property
+    def span(self) -> str:
+        """Its rows, for people."""
+        return f"rows {self.first + 1:,} to {self.first + self.rows:,}"
 
     def read(self) -> pl.DataFrame:
         """Read its rows.
@@ -77,6 +83,17 @@ class Part:
         if rows.height != self.rows:
             raise _unreadable(self.table.source.path, f"it has no row {self.first + rows.height + 1:,} any more")
         return rows
+
+    def place(self, row: int) -> str:
+        """Say where a row of it stands, counted from 0 here: its number in the file, and of a CSV the line where it begins."""
+        place = self.first + row + 1
+        if not self.table.source.is_text:
+            return f"row {place:,}"
+        with self.table.source.path.open(encoding="utf-8-sig", newline="") as stream:
+            records = csv.reader(stream)
+            for _ in islice(records, place):  # the header, and the rows before; a quoted cell may hold lines
+                pass
+            return f"row {place:,} in line {records.line_num + 1:,}"
 
 
 def find_sources(wanted: str, out: Path) -> list[Source]:
@@ -96,16 +113,13 @@ def find_sources(wanted: str, out: Path) -> list[Source]:
         found = [place]
     else:
         found = [Path(path) for path in glob.glob(wanted)]  # noqa: PTH207  the pattern may be absolute
-    kept = sorted(path for path in found if path.is_file() and not path.name.startswith(".") and not _same(path, out))
+    is_input = [path.is_file() and path.name[0] != "." and path.resolve() != out.resolve() for path in found]
+    kept = sorted(path for path, keep in zip(found, is_input, strict=True) if keep)
     if not kept:
         there = "holds no parquet or CSV file" if place.is_dir() else "is not here"
         message = f"IN={wanted} {there}. IN can be a file, a folder, or a pattern in quotes, such as 'days/*.parquet'"
         raise InputError(message)
     return [_source(path) for path in kept]
-
-
-def _same(path: Path, other: Path) -> bool:
-    return path.resolve() == other.resolve()
 
 
 def _source(path: Path) -> Source:
@@ -123,19 +137,32 @@ def _source(path: Path) -> Source:
     return Source(path, is_text, (path.name, found.st_size, found.st_mtime_ns))
 
 
+def check_unchanged(sources: Sequence[Source]) -> None:
+    """Refuse files that are not any more what they were when they were found.
+
+    Raises:
+        InputError: names the file.
+    """
+    for source in sources:
+        found = source.path.stat()
+        if (found.st_size, found.st_mtime_ns) != source.stamp[1:]:
+            message = f"{source.path} was changed while it was scored, so nothing was written. Press again"
+            raise InputError(message)
+
+
 def to_parquet(source: Source, target: Path) -> None:
     """Write a CSV as parquet, every cell as text, in bounded memory.
 
     Raises:
         InputError: it is no CSV.
-        OSError: it cannot be written.
+        PolarsError: it cannot be written.
     """
     try:
         rows = pl.scan_csv(source.path, infer_schema=False, glob=False)
         rows.sink_parquet(target, compression="lz4", row_group_size=ROW_GROUP)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         if "os error" in str(error):
-            raise OSError(str(error)) from None
+            raise
         raise _unreadable(source.path, error) from None
 
 
@@ -151,40 +178,32 @@ def open_table(source: Source, path: Path) -> Table:
     """
     try:
         lazy = pl.scan_parquet(path, glob=False)
-        schema, rows = lazy.collect_schema(), lazy.select(pl.len()).collect().item()
+        return Table(source, path, lazy.select(pl.len()).collect().item(), lazy.collect_schema())
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _unreadable(source.path, error) from None
-    return Table(source, path, rows, schema)
 
 
-def check_alike(tables: Sequence[Table]) -> None:
-    """Refuse tables of which no one table can be made.
+def cut(tables: Sequence[Table], rows: int) -> list[Part]:
+    """Cut tables into parts of so many rows; a part never reaches into the next table.
 
     Raises:
         InputError: none has a row, or two differ in their columns.
     """
     first = tables[0]
     for other in tables[1:]:
-        if other.schema == first.schema:
-            continue
-        differing = [
-            name for name in {**first.schema, **other.schema} if first.schema.get(name) != other.schema.get(name)
-        ]
-        column = differing[0] if differing else "the order of columns"
-        kinds = (
-            [str(table.schema.get(column, "missing")) for table in (first, other)] if differing else ["one", "another"]
-        )
-        message = f"{first.name} and {other.name} differ in {column}: {kinds[0]} and {kinds[1]}. Score them apart"
-        raise InputError(message)
-    if not any(table.rows for table in tables):
+        names = {**first.schema, **other.schema}
+        differ = [name for name in names if first.schema.get(name) != other.schema.get(name)]
+        if differ or other.schema != first.schema:
+            column = differ[0] if differ else "the order of columns"
+            kinds = " and ".join(str(table.schema.get(column, "missing")) for table in (first, other)) if differ else ""
+            words = f"{first.source.path.name} and {other.source.path.name} differ in {column}"
+            message = f"{words}{kinds and f': {kinds}'}. Score them apart"
+            raise InputError(message)
+    places = [(table, start) for table in tables for start in range(0, table.rows, rows)]
+    if not places:
         message = f"{first.source.path} has columns but no rows, so there is nothing to score"
         raise InputError(message)
-
-
-def cut(tables: Sequence[Table], rows: int) -> list[Part]:
-    """Cut tables into parts of so many rows; a part never reaches into the next table."""
-    places = [(table, first) for table in tables for first in range(0, table.rows, rows)]
-    return [Part(number, table, first, min(rows, table.rows - first)) for number, (table, first) in enumerate(places)]
+    return [Part(number, table, start, min(rows, table.rows - start)) for number, (table, start) in enumerate(places)]
 
 
 def _unreadable(path: Path, why: object) -> InputError:

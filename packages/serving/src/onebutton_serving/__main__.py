@@ -83,6 +83,8 @@ def _serve(settings: Settings, served: str) -> int:
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN,
     )
+    # A terminal that is closed ends the server; granian would start its workers anew.
+    server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=_let_signals_end_it)
     code = 0
     try:
@@ -99,8 +101,8 @@ def _serve(settings: Settings, served: str) -> int:
 
 def _let_signals_end_it() -> None:
     """Let a worker that has not started yet be ended: it inherits handlers that only its parent acts upon."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _failure(state: Path) -> str:

@@ -227,12 +227,18 @@ def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None
 
 @app.command
 def score(
-    *, pipeline: str = "", env: str = "", rows: Annotated[str, Parameter(name="--in")] = "", out: str = ""
+    *,
+    pipeline: str = "",
+    env: str = "",
+    rows: Annotated[str, Parameter(name="--in")] = "",
+    out: str = "",
+    shard: str = "",
+    merge: bool = False,
 ) -> None:
     """Score a table with what is in service."""
     from onebutton_release.scoring import score_table
 
-    score_table(rows, out, pipeline, env)
+    score_table(rows, out, pipeline, env, shard, merge=merge)
 
 
 @app.command

@@ -1,0 +1,85 @@
+"""`make serve` that is ended by a signal leaves no process behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# To all, as a terminal does, or to make alone. That make was killed, only Linux tells what it started.
+ENDS = {
+    "Ctrl-C": (os.killpg, signal.SIGINT),
+    "the terminal is closed": (os.killpg, signal.SIGHUP),
+    "make is told to end": (os.kill, signal.SIGTERM),
+} | ({"make is killed": (os.kill, signal.SIGKILL)} if sys.platform == "linux" else {})
+SERVE = """
+import sys
+from pathlib import Path
+from onebutton_release.buttons import serve
+
+serve(Path.cwd(), "flights", "local", int(sys.argv[1]))
+"""
+
+
+def is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/model", timeout=5) as answer:
+            return bool(json.load(answer)["version"])
+    except OSError:
+        return False
+
+
+def until(holds: Callable[[], bool], words: str) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, words
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def port(
+    repo: Path, make_release: Callable[[str], Path], deployed: Callable[[str], None], free_port: Callable[[], int]
+) -> int:
+    """Where `make serve` will serve a release that is in service."""
+    make_release("20261101-0123abcd")
+    deployed("20261101-0123abcd")
+    port = free_port()
+    (repo / "serve.py").write_text(SERVE, encoding="utf-8")
+    (repo / "Makefile").write_text(f"serve:\n\t@{sys.executable} serve.py {port}\n", encoding="utf-8")
+    return port
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ready", [True, False], ids=["when it is ready", "while it starts"])
+@pytest.mark.parametrize("end", ENDS)
+def test_no_process_is_left(repo: Path, port: int, end: str, *, ready: bool) -> None:
+    send, number = ENDS[end]
+    with (repo / "said").open("wb") as said:
+        make = subprocess.Popen(["make", "serve"], cwd=repo, stdout=said, stderr=said, start_new_session=True)
+    try:
+        if ready:
+            until(lambda: is_ready(port), "it is not ready")
+        else:
+            until(lambda: "serving" in (repo / "said").read_text(encoding="utf-8"), "it says nothing")
+        send(make.pid, number)
+        assert make.wait(30) is not None
+        until(lambda: not is_there(make.pid), "a process is left")
+    finally:
+        if is_there(make.pid):
+            os.killpg(make.pid, signal.SIGKILL)
