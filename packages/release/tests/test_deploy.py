@@ -460,4 +460,4 @@ def test_the_status_says_what_one_needs_at_night(repo: Path, fake: Fake, make_re
     assert f"server     {fake.address}: {B}" in shown
     assert f"back to    {A}" in shown
     assert "on call    you (docs/runbook.md)" in shown
-    assert f"deploy   {A} -> {B}  ann@acme.example (git): better on JFK" in shown
+    assert f"deploy   {A} -> {B}  ann@acme.example: better on JFK" in shown

@@ -21,7 +21,7 @@ from onebutton_serving.app import App
 from onebutton_serving.identity import Identity
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.pages import Pages
-from onebutton_serving.sealed import MANIFEST, digest_of, seal
+from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
 from onebutton_serving.worker_status import WorkerStatus
 
@@ -87,9 +87,7 @@ def make_release(store: Path, version: str = FIRST, model: str = "first", **sche
 def point(store: Path, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
     pointer = store / "flights" / "pointer.json"
     draft = pointer.with_suffix(".draft")
-    manifest = store / "flights" / version / MANIFEST
-    entry = {"digest": digest_of(manifest) if manifest.is_file() else ""}
-    draft.write_text(json.dumps({"version": version, "sequence": sequence, "breaking": breaking, "entry": entry}))
+    draft.write_text(json.dumps({"version": version, "sequence": sequence, "breaking": breaking, "entry": {}}))
     draft.replace(pointer)
 
 

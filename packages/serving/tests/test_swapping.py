@@ -17,7 +17,6 @@ from onebutton_serving.release_store import FolderStore
 from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
 from onebutton_serving.watching import Watcher
-from onebutton_serving.worker_status import WorkerStatus
 
 
 @pytest.fixture
@@ -67,23 +66,6 @@ def test_a_model_that_answers_otherwise_than_it_was_judged_is_refused(service: S
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert "golden example" in service.refused["why"]
-
-
-def test_a_release_that_was_changed_and_sealed_anew_in_its_place_is_not_loaded(tmp_path: Path, store: Path) -> None:
-    """As what is in service now: the pointer knows the digest of what somebody decided on."""
-    folder = store / "flights" / FIRST
-    for name in ("model.onnx", "golden.json"):
-        (folder / name).chmod(0o644)
-        shutil.copyfile(
-            Path(__file__).parent / name.replace("model", "second").replace("golden", "second.golden"), folder / name
-        )
-    (folder / "MANIFEST.sha256").unlink()
-    seal(folder)
-    restarted = Service(WorkerStatus(tmp_path / "workers"), tmp_path)
-    restarted.follow(FolderStore(store / "flights"))
-    restarted.status.close()
-    assert restarted.current is None
-    assert f"release {FIRST} is not what was put into service under that name" in restarted.reason
 
 
 def test_a_contract_of_another_major_version_waits_until_callers_are_ready(service: Service, store: Path) -> None:

@@ -117,7 +117,7 @@ def measure(root: Path, pipeline: str) -> None:
         if known is None:
             with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
                 built = Path(scratch) / version_of(one.folder)
-                candidate.build(one, root, built, now(), who()[0])
+                candidate.build(one, root, built, now(), who())
                 known = measured(one.folder, built)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:

@@ -77,7 +77,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
         InputError: a gate, the release, the release store or a server refuses; the message says which, and what is in service.
         ReleaseStoreError: the release store cannot be read or written.
     """
-    person, named_by = who()
+    person = who()
     check_allowed(target.name, target.environment, person)
     if not target.servers and not (target.environment.laptop or target.environment.image):
         message = (
@@ -105,7 +105,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
         found = _loaded(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
         if fault := target.store.lacks(folder.name, found):
             raise InputError(fault)
-        entry = replace(_entry(target, pointer, folder, person, request.why), named_by=named_by)
+        entry = _entry(target, pointer, folder, person, request.why)
         moved = move(target.store, entry, breaking=request.breaking)
         if bad := _confirmed(target, addresses, folder.name, say):
             raise InputError(_undone(target, addresses, before, replace(entry, why=bad), say))
@@ -219,9 +219,8 @@ def _check_not_rolled_back(target: Target, version: str) -> None:
     """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no request."""
     if entry := rolled_back(read_history(target.store), version):
         message = (
-            f"{version} was rolled back in {target.name} by {entry.person}, {entry.at}: {entry.why}. Train a model that mends "
-            f"this, and it goes in as usual; this one comes back by make deploy PIPELINE={target.pipeline} ENV={target.name} "
-            f"TO={version}"
+            f"{version} was rolled back in {target.name} by {entry.who}, {entry.at}: {entry.why}. Train a model that mends this, "
+            f"and it goes in as usual; make deploy PIPELINE={target.pipeline} ENV={target.name} TO={version} brings this one back"
         )
         raise InputError(message)
 

@@ -124,24 +124,18 @@ def store_of(name: str, environment: Environment, pipeline: str, root: Path) -> 
     return open_store(str(folder), pipeline)
 
 
-def who() -> tuple[str, str]:
-    """Name the person at work, and say who says so, such as `git`.
+def who() -> str:
+    """Name the person at work: in a workflow GitHub's name of who pushed or ran it again; else git's address, else the login.
 
-    In a workflow it is GitHub's name of who pushed or ran it again; elsewhere git's address, else the login: a variable that
-    somebody exports at a desk is no workflow. It is what the history shows, and no lock: what keeps others out is who has the
-    keys to the release store.
+    It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
     """
     import subprocess
 
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        for name in ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR"):
-            if actor := os.environ.get(name):
-                return actor, "GitHub Actions"
+    if actor := os.environ.get("GITHUB_TRIGGERING_ACTOR") or os.environ.get("GITHUB_ACTOR"):
+        return actor
     foreign = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     answer = subprocess.run(["git", "config", "user.email"], env=foreign, capture_output=True, text=True, check=False)
-    if address := answer.stdout.strip():
-        return address, "git"
-    return os.environ.get("USER", "") or "somebody", "login"
+    return answer.stdout.strip() or os.environ.get("USER", "") or "somebody"
 
 
 def check_allowed(name: str, environment: Environment, person: str) -> None:

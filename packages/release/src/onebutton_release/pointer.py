@@ -32,7 +32,6 @@ class Entry:
         after: the version that is; empty when the first deployment was undone.
         why: in words.
         digest: SHA-256 of the release's manifest, which holds all others.
-        named_by: who says so: `git`, `GitHub Actions` or `login`; empty in histories of before.
     """
 
     sequence: int
@@ -45,12 +44,6 @@ class Entry:
     after: str
     why: str
     digest: str
-    named_by: str = ""
-
-    @property
-    def person(self) -> str:
-        """Who moved the pointer, and who says so."""
-        return f"{self.who} ({self.named_by})" if self.named_by else self.who
 
 
 @dataclass(frozen=True)

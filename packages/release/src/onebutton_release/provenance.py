@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ FORMAT = b"release 1"
 
 
 def version_of(folder: Path) -> str:
-    """Name the release that a pipeline's results make: the day of their commit, and the start of a digest of all it is made of.
+    """Name the release that a pipeline's results make: the day of the commit, and the start of a digest of all it is made of.
 
-    Before they are committed it is today. The same results always have the same digest, so a release is built once.
+    The same results always have the same name, so a release is built once.
 
     Raises:
         InputError: the pipeline was never run.
@@ -33,8 +32,7 @@ def version_of(folder: Path) -> str:
             f"{folder.name} was never run: there is no {folder / 'dvc.lock'}. `make run PIPELINE={folder.name}` does it"
         )
         raise InputError(message) from None
-    committed = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip()
-    day = committed or f"{datetime.now(UTC):%Y-%m-%d}"
+    day = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip() or "1970-01-01"
     digest = hashlib.sha256(FORMAT + lock + _files_beside(folder)).hexdigest()
     return f"{day.replace('-', '')}-{digest[:8]}"
 

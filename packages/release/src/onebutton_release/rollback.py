@@ -31,7 +31,7 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
         InputError: nothing was in service before, or what was is damaged; the message names the next that is whole.
         ReleaseStoreError: the release store cannot be read or written.
     """
-    person, named_by = who()
+    person = who()
     check_allowed(target.name, target.environment, person)
     if not why.strip():
         example = f'make rollback PIPELINE={target.pipeline} WHY="every flight is late, it says"'
@@ -58,7 +58,6 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
             after=chosen,
             why=why,
             digest=_digest(target, chosen),
-            named_by=named_by,
         )
         moved = move(target.store, entry, breaking=True)  # its callers were served by it before
         settle(target.store)

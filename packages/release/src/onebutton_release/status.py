@@ -22,7 +22,7 @@ def status(target: Target) -> Iterator[str]:
     if pointer is None:
         yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
         return
-    yield f"{target.pipeline} in {target.name}: {pointer.version}, since {pointer.entry.at}, by {pointer.entry.person}"
+    yield f"{target.pipeline} in {target.name}: {pointer.version}, since {pointer.entry.at}, by {pointer.entry.who}"
     yield f"  store      {target.store.url}"
     yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
     for address in target.servers:
@@ -46,4 +46,6 @@ def _words(report: Report, version: str) -> str:
 
 def _line(entry: Entry) -> str:
     why = f": {entry.why}" if entry.why else ""
-    return f"{entry.at}  {entry.action:<8} {entry.before or '(nothing)'} -> {entry.after or '(nothing)'}  {entry.person}{why}"
+    return (
+        f"{entry.at}  {entry.action:<8} {entry.before or '(nothing)'} -> {entry.after or '(nothing)'}  {entry.who}{why}"
+    )

@@ -12,7 +12,7 @@ from onebutton_serving.answering import Answerer
 from onebutton_serving.identity import Identity
 from onebutton_serving.loading import load_release
 from onebutton_serving.release_store import POINTER, STORE_ID, ReleaseStore, ReleaseStoreError
-from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version, digest_of
+from onebutton_serving.sealed import ReleaseError, check_version
 from onebutton_serving.worker_status import WorkerStatus
 
 logger = logging.getLogger("onebutton_serving")
@@ -54,7 +54,7 @@ class Service:
             self.keep(f"{store.url}: there is no {POINTER}, so nothing was deployed here yet")
             return
         try:
-            version, breaking, digest = _named(content)
+            version, breaking = _named(content)
         except ReleaseError as error:
             self._refuse("", str(error))
             return
@@ -65,9 +65,7 @@ class Service:
             self._accept(self.current)
             return
         try:
-            folder = store.fetch(version, self._cache)
-            hold_digest(folder, digest)
-            self._accept(self._loaded(folder, breaking=breaking))
+            self._accept(self._loaded(store.fetch(version, self._cache), breaking=breaking))
         except ReleaseError as error:
             self._refuse(version, str(error))
 
@@ -145,30 +143,12 @@ class Service:
             return  # the disk is full: only a worker that comes back would have read it
 
 
-def hold_digest(folder: Path, digest: str) -> None:
-    """Refuse a release that was changed and sealed anew since the pointer moved to it, before a byte of it is loaded.
-
-    Raises:
-        ReleaseError: its manifest is another than the pointer says.
-    """
-    manifest = folder / MANIFEST
-    if (
-        manifest.is_file() and (found := digest_of(manifest)) != digest
-    ):  # one without a manifest is refused when it is loaded
-        message = (
-            f"release {folder.name} is not what was put into service under that name: {MANIFEST} has the digest {found[:12]}, "
-            f"and the pointer says {digest[:12]}"
-        )
-        raise ReleaseError(message)
-
-
-def _named(content: bytes) -> tuple[str, bool, str]:
-    """Return what a pointer names: a version, empty for none; whether callers are ready for another contract; its digest."""
+def _named(content: bytes) -> tuple[str, bool]:
+    """Return what a pointer names: a version, empty for none, and whether callers are ready for another contract."""
     try:
         pointer: Any = json.loads(content)
         version = pointer["version"]
-        known = version if version == "" else check_version(version)
-        return known, pointer.get("breaking") is True, str(pointer["entry"]["digest"])
+        return version if version == "" else check_version(version), pointer.get("breaking") is True
     except (ValueError, KeyError, TypeError, ReleaseError) as error:
         message = f"{POINTER} is damaged: {error!r}"
         raise ReleaseError(message) from None
