@@ -15,8 +15,8 @@ SECOND = f"churn_{os.getpid()}"  # its name makes its port, which another test o
 
 
 def history(newcomer: Any, pipeline: str) -> list[tuple[str, str]]:
-    lines = (newcomer.clone / f".releases/{pipeline}/deployments.jsonl").read_text(encoding="utf-8").splitlines()
-    return [(entry["action"], entry["before"]) for entry in map(json.loads, lines)]
+    files = sorted((newcomer.clone / f".releases/{pipeline}/history").glob("*.json"))
+    return [(move["action"], move["before"]) for move in (json.loads(file.read_bytes()) for file in files)]
 
 
 def test_the_second_pipeline_is_deployed_and_served_while_the_first_is(

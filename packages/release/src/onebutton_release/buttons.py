@@ -27,10 +27,10 @@ def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) 
     target = find_target(root, pipeline, environment, "local")
     after = target.environment.after
     earlier = find_target(root, target.pipeline, after, after) if after else None
-    pointer = put_into_service(target, earlier, request, _say)
+    moved = put_into_service(target, earlier, request, _say)
     for words in tell_mlflow([target]):
         _say(words)
-    print(f"deploy: {pointer.version} is in service in {target.name}{_where(target)}. Next: {_next(target)}")
+    print(f"deploy: {moved.after} is in service in {target.name}{_where(target)}. Next: {_next(target)}")
 
 
 def _where(target: Target) -> str:
@@ -84,9 +84,9 @@ def rollback(root: Path, pipeline: str, environment: str, version: str, why: str
     from onebutton_release.target import find_target
 
     target = find_target(root, pipeline, environment, "production")
-    pointer = go_back(target, version=version, why=why, say=_say)
+    moved = go_back(target, version=version, why=why, say=_say)
     print(
-        f"rollback: {pointer.version} is in service in {target.name} again, {pointer.entry.before} is not. "
+        f"rollback: {moved.after} is in service in {target.name} again, {moved.before} is not. "
         "Next: make run TRACK=only (MLflow's alias), then find out why"
     )
 
@@ -102,8 +102,8 @@ def measure(root: Path, pipeline: str) -> None:
     from onebutton_release.declared import declared, unserved
     from onebutton_release.environments import pipeline_named, who
     from onebutton_release.measured import in_words, measured
-    from onebutton_release.pointer import now
     from onebutton_release.provenance import version_of
+    from onebutton_serving.history import now
 
     folders = [path.parent for path in sorted(root.glob("pipelines/*/release.toml"))]
     there = [folder.name for folder in folders if not is_draft(folder)]
@@ -117,7 +117,7 @@ def measure(root: Path, pipeline: str) -> None:
         if known is None:
             with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
                 built = Path(scratch) / version_of(one.folder)
-                candidate.build(one, root, built, now(), who())
+                candidate.build(one, root, built, now(), who().name)
                 known = measured(one.folder, built)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
@@ -139,7 +139,7 @@ def champion(root: Path, pipeline: str, environment: str) -> None:
 
 
 def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None:
-    """Run the server in the foreground on an environment's pointer."""
+    """Run the server in the foreground on what an environment has in service."""
     from onebutton_release.target import find_target
 
     target = find_target(root, pipeline, environment, "local")

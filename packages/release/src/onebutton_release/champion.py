@@ -11,8 +11,8 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import NAME, PREDICTIONS
 from onebutton_evaluation.judgement import write_text
 from onebutton_release.environments import read_environments
-from onebutton_release.pointer import in_service
 from onebutton_release.target import Target
+from onebutton_serving.history import in_service
 from onebutton_serving.sealed import ReleaseError, check
 from onebutton_tracking.commit import git_environment
 
@@ -39,11 +39,11 @@ def fetch_champion(target: Target) -> str:
         InputError: nothing is in service, or the release is damaged.
         ReleaseStoreError: the release store cannot be read.
     """
-    pointer = in_service(target.store)
-    if pointer is None:
+    move = in_service(target.store)
+    if move is None:
         message = f"nothing is in service in {target.name}, so {target.pipeline} has no champion yet"
         raise InputError(message)
-    folder = target.fetch(pointer.version)
+    folder = target.fetch(move.after)
     try:
         check(folder)
     except ReleaseError as error:
@@ -57,8 +57,8 @@ def fetch_champion(target: Target) -> str:
     finally:
         draft.unlink(missing_ok=True)
     _track(here / PREDICTIONS, target.root)
-    write_text(here / NAME, pointer.version + "\n")
-    return pointer.version
+    write_text(here / NAME, move.after + "\n")
+    return move.after
 
 
 def _track(file: Path, root: Path) -> None:
