@@ -33,7 +33,10 @@ def test_the_second_pipeline_is_deployed_and_served_while_the_first_is(
         measure(trained, pipeline)
 
     said = trained.call("make", "deploy", "PIPELINE=flight_delays")
-    assert f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{first}. Next: make champion" in said
+    assert (
+        f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{first}. Next: make run, which compares with "
+        in said
+    )
     one = Server(trained, first)
     try:
         one.wait()

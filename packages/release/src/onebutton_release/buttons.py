@@ -1,4 +1,4 @@
-"""The buttons that ship: `make deploy`, `rollback`, `champion`, `serve`, and `make gates MEASURE=1`.
+"""The buttons that ship: `make deploy`, `rollback`, `serve`, and `make gates MEASURE=1`.
 
 Each imports what it needs when pressed.
 """
@@ -30,7 +30,7 @@ def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) 
     moved = put_into_service(target, earlier, request, _say)
     for words in tell_mlflow([target]):
         _say(words)
-    print(f"deploy: {moved.after} is in service in {target.name}{_where(target)}. Next: {_next(target)}")
+    print(f"deploy: {moved.after} is in service in {target.name}{_where(target)}. Next: {_next(target, moved.after)}")
 
 
 def _where(target: Target) -> str:
@@ -39,11 +39,16 @@ def _where(target: Target) -> str:
     return f"; `make serve PIPELINE={target.pipeline}` serves it on {target.servers[0]}"
 
 
-def _next(target: Target) -> str:
+def _next(target: Target, version: str) -> str:
     if target.environment.image:
         return f"make image PIPELINE={target.pipeline} ENV={target.name}, and roll it out"
     if target.environment.champion:
-        return f"make champion PIPELINE={target.pipeline}, so that the next model is compared with it"
+        from onebutton_release.champion import keep_champion
+
+        try:
+            return keep_champion(target, version) or "make deploy STATUS=1"
+        except InputError as error:  # the model is in service all the same
+            return f"make deploy again, which keeps its predictions for the comparison: {error}"
     return "make deploy STATUS=1"
 
 
@@ -122,20 +127,6 @@ def measure(root: Path, pipeline: str) -> None:
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
         print("gates: no pipeline that can be deployed has a release.toml, so there is none to measure")
-
-
-def champion(root: Path, pipeline: str, environment: str) -> None:
-    """Fetch what the model in service predicted, for the comparison."""
-    from onebutton_release.champion import champions_environment, fetch_champion
-    from onebutton_release.target import find_target
-
-    name = environment or champions_environment(root)
-    target = find_target(root, pipeline, name, name)
-    version = fetch_champion(target)
-    print(
-        f"champion: {target.pipeline} is compared with {version} of {target.name} from now on. "
-        f"Next: make run, then commit pipelines/{target.pipeline}/champion"
-    )
 
 
 def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None:

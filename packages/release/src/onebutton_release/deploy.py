@@ -78,7 +78,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
     target.store.create(STORE_ID, uuid.uuid4().hex.encode() + b"\n")  # by which its servers are known
     before = in_service(target.store)
     addresses = _servers_of_ours(target, say)
-    folder = _from_before(earlier, request.version) if earlier else _built(target, request.version, person, say)
+    folder = _from_before(earlier, request.version) if earlier else _built(target, before, request.version, person, say)
     if before and before.after == folder.name:
         say(f"{folder.name} is in service in {target.name} already, since {before.at}")
         if bad := _confirmed(target, addresses, before.after, say):
@@ -176,7 +176,7 @@ def _loaded(folder: Path) -> Path:
     return folder
 
 
-def _built(target: Target, version: str, person: Person, say: Say) -> Path:
+def _built(target: Target, before: Move | None, version: str, person: Person, say: Say) -> Path:
     """Build the release of the results in this checkout; one that is in the release store already is not built again."""
     one = declared(target.root / "pipelines" / target.pipeline)
     known = target.store.releases()
@@ -189,6 +189,12 @@ def _built(target: Target, version: str, person: Person, say: Say) -> Path:
     if judging.quantiles:
         quantiles = " and ".join(judging.quantiles.values())
         say(f"{quantiles} are not served yet: the server answers with {judging.prediction} alone")
+    name = version_of(one.folder)
+    again = same_results(name, known)
+    if (
+        before and again == before.after
+    ):  # there is nothing to release, so no gate is asked: its own champion would stop it
+        return _as_it_was(target, again)
     commit, _ = read_commit(one.folder, produced_files(one.folder))
     if commit.dirty and not target.environment.laptop:
         message = (
@@ -197,8 +203,7 @@ def _built(target: Target, version: str, person: Person, say: Say) -> Path:
         )
         raise InputError(message)
     _check_gates(one, measured_too=False)
-    name = version_of(one.folder)
-    if again := same_results(name, known):
+    if again:
         say(f"release {again} was made of these very results before")
         return _as_it_was(target, again)
     return _sealed(one, target, name, person, say)
