@@ -149,10 +149,6 @@ score: .venv/.synced ## Score a table with what is in service: PIPELINE=name IN=
 image: .venv/.synced ## Build the container image of the release in service: PIPELINE=name ENV=local
 	@onebutton image
 
-.PHONY: champion
-champion: .venv/.synced ## Compare with the model in service from now on: PIPELINE=name
-	@onebutton champion
-
 ##@ Data
 
 .PHONY: data-add

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onebutton_release.pointer import Entry, move, now, read_pointer, settle
 from onebutton_release.target import Target, find_target
+from onebutton_serving.history import Action, Move, following, last_move, now, record
+from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import MANIFEST, digest_of, seal
 
 ENVIRONMENTS = """
@@ -33,7 +34,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipelines/flights/dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy/environments.toml").write_text(ENVIRONMENTS, encoding="utf-8")
-    for name in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_TRIGGERING_ACTOR"):
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_TRIGGERING_ACTOR"):
         monkeypatch.delenv(name, raising=False)
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     for words in (["init", "--quiet"], ["config", "user.email", "ann@acme.example"]):
@@ -62,18 +63,25 @@ def put(repo: Path) -> Put:
     return put
 
 
+def move(store: ReleaseStore, action: Action, before: str, after: str, digest: str = "") -> Move:
+    """The next move of a release store, by nobody in particular."""
+    sequence, previous = following(store)
+    return Move(
+        sequence=sequence, at=now(), who="ann", known_by="git", environment="local", pipeline="flights", action=action,
+        before=before, after=after, why="", digest=digest, previous=previous,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def deployed(target: Target, put: Put) -> Callable[[str], None]:
     """Put a release into the release store and into service."""
 
     def deployed(version: str) -> None:
-        before = read_pointer(target.store)
+        before = last_move(target.store)
         folder = target.root / "releases/flights" / version
         folder = folder if folder.is_dir() else put(version)
-        number, old = (before.sequence + 1, before.version) if before else (1, "")
-        digest = digest_of(folder / MANIFEST)
-        move(target.store, Entry(number, now(), "ann", "local", "flights", "deploy", old, version, "", digest))
-        settle(target.store)
+        old = before.after if before else ""
+        record(target.store, move(target.store, "deploy", old, version, digest_of(folder / MANIFEST)))
 
     return deployed
 

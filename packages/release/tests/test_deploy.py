@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +17,12 @@ from onebutton_contracts.errors import InputError
 from onebutton_release import buttons, deploy
 from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
-from onebutton_release.pointer import Entry, been_in_service, move, read_history, read_pointer
+from onebutton_release.moves import been_in_service
 from onebutton_release.rollback import rollback
 from onebutton_release.status import status as status_of
 from onebutton_release.target import Target, find_target
-from onebutton_serving.release_store import FolderStore, ReleaseStoreError
+from onebutton_serving.history import Move, last_move, read_history, record
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, seal
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
@@ -55,8 +57,8 @@ class Fake:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def worker(self) -> dict[str, Any]:
-        file = self.store / "pointer.json"
-        wanted = json.loads(file.read_bytes())["version"] if file.is_file() else ""
+        files = sorted(self.store.glob("history/*.json"))
+        wanted = json.loads(files[-1].read_bytes())["after"] if files else ""
         if self.refuses and wanted == self.refuses:
             return {"pid": 1, "version": self.has, "refused": {"version": wanted, "why": "golden example 1 differs"}}
         self.has = wanted
@@ -80,7 +82,7 @@ def find(repo: Path, name: str = "local") -> Target:
 
 
 def put(target: Target, version: str, say: Callable[[str], None] = lambda _: None, **request: Any) -> str:
-    return deploy.deploy(target, None, DeployRequest(version=version, **request), say).version
+    return deploy.deploy(target, None, DeployRequest(version=version, **request), say).after
 
 
 @pytest.fixture(autouse=True)
@@ -106,10 +108,10 @@ def test_a_server_that_refuses_takes_the_pointer_back(repo: Path, fake: Fake, ma
     with pytest.raises(InputError) as refused:
         put(find(repo), B)
     assert "stays on the old release: golden example 1 differs" in str(refused.value)
-    assert f"So the pointer moved back: {A} is in service in local" in str(refused.value)
-    pointer = read_pointer(find(repo).store)
-    assert pointer
-    assert (pointer.version, pointer.sequence) == (A, 3)
+    assert f"So it was moved back: {A} is in service in local" in str(refused.value)
+    last = last_move(find(repo).store)
+    assert last
+    assert (last.after, last.sequence) == (A, 3)
     assert [(entry.action, entry.after) for entry in read_history(find(repo).store)] == [
         ("deploy", A),
         ("deploy", B),
@@ -124,7 +126,7 @@ def test_pressing_again_is_red_while_a_server_has_another_release(
     put(find(repo), A)
     fake.refuses, fake.has = A, B
     monkeypatch.setattr(deploy, "PATIENCE", 0.2)
-    with pytest.raises(InputError, match=f"stays on the old release.*The pointer names {A} and was not moved"):
+    with pytest.raises(InputError, match=f"stays on the old release.*The history names {A} and was not moved"):
         put(find(repo), A)
 
 
@@ -140,7 +142,7 @@ def test_a_server_that_stops_answering_takes_the_pointer_back(
     put(find(repo), A)
     fake.status = 502
     monkeypatch.setattr(deploy, "PATIENCE", 0.2)
-    with pytest.raises(InputError, match=rf"{fake.address} does not answer .it answers 502.* pointer moved back: {A}"):
+    with pytest.raises(InputError, match=rf"{fake.address} does not answer .it answers 502.* it was moved back: {A}"):
         put(find(repo), B)
     assert moves(find(repo)) == [("deploy", "", A), ("deploy", A, B), ("undo", B, A)]
 
@@ -289,7 +291,7 @@ def test_production_takes_only_what_was_in_service_in_staging(repo: Path, fake: 
     with pytest.raises(InputError, match=f"{B} was never in service in local"):
         deploy.deploy(find(repo, "production"), find(repo), DeployRequest(version=B), lambda _: None)
     moved = deploy.deploy(find(repo, "production"), find(repo), DeployRequest(), lambda _: None)
-    assert moved.version == A
+    assert moved.after == A
     assert (repo / "prod/flights" / A / "MANIFEST.sha256").read_bytes() == (
         repo / "releases/flights" / A / "MANIFEST.sha256"
     ).read_bytes()
@@ -304,10 +306,10 @@ def test_an_undone_deployment_leaves_the_way_back(
     put(find(repo), B)
     fake.refuses = A
     monkeypatch.setattr(deploy, "PATIENCE", 0.2)
-    with pytest.raises(InputError, match=f"So the pointer moved back: {B}"):
+    with pytest.raises(InputError, match=f"So it was moved back: {B}"):
         put(find(repo), A)
     fake.refuses = ""
-    assert rollback(find(repo), version="", why="bad", say=lambda _: None).version == A
+    assert rollback(find(repo), version="", why="bad", say=lambda _: None).after == A
 
 
 def test_a_first_release_that_a_server_refuses_is_out_of_service_again(
@@ -316,7 +318,7 @@ def test_a_first_release_that_a_server_refuses_is_out_of_service_again(
     make_release(A)
     fake.refuses = A
     for _ in range(2):
-        with pytest.raises(InputError, match=r"So the pointer moved back: nothing is in service in local$"):
+        with pytest.raises(InputError, match=r"So it was moved back: nothing is in service in local$"):
             put(find(repo), A)
     assert moves(find(repo)) == [("deploy", "", A), ("undo", A, "")] * 2
     assert been_in_service(read_history(find(repo).store)) == set()
@@ -343,40 +345,22 @@ def test_a_server_that_does_not_go_back_is_named(
         put(find(repo), B)
 
 
-def test_a_release_store_that_fills_up_after_the_move_keeps_the_history_true(
-    repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_release(A)
-    make_release(B, slope=0.002)
-
-    def full(*_: object) -> None:
-        message = "No space left on device"
-        raise ReleaseStoreError(message)
-
-    said: list[str] = []
-    with monkeypatch.context() as broken:
-        broken.setattr(FolderStore, "append", full)
-        assert put(find(repo), A, said.append) == A  # it is in service, so the button does not say that it failed
-    assert said[-1] == "No space left on device. The next deployment or rollback writes this line of the history"
-    put(find(repo), B)
-    assert fake.has == B
-    assert moves(find(repo)) == [("deploy", "", A), ("deploy", A, B)]
-
-
 def test_a_pointer_that_cannot_be_moved_back_is_told(
     repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_release(A)
     fake.refuses = A
 
-    def fails_to_undo(store: Any, entry: Entry, *, breaking: bool = False) -> Any:
-        if entry.action == "undo":
+    def fails_to_undo(store: ReleaseStore, move: Move) -> Move:
+        if move.action == "undo":
             message = "the disk is gone"
             raise ReleaseStoreError(message)
-        return move(store, entry, breaking=breaking)
+        return record(store, move)
 
-    monkeypatch.setattr(deploy, "move", fails_to_undo)
-    with pytest.raises(InputError, match=r"could not be moved back .the disk is gone.* STATUS=1` says what it names"):
+    monkeypatch.setattr(deploy, "record", fails_to_undo)
+    with pytest.raises(
+        InputError, match=r"could not be moved back .the disk is gone.* STATUS=1` says what is in service"
+    ):
         put(find(repo), A)
     assert moves(find(repo)) == [("deploy", "", A)]
 
@@ -387,7 +371,7 @@ def test_without_servers_that_could_confirm_a_release_nothing_moves(repo: Path, 
     (repo / FILE).write_text(text.replace("flights = ", "weather = "), encoding="utf-8")
     with pytest.raises(InputError, match=r"names no server of flights, .* Name them under `servers` in deploy"):
         put(find(repo), A)
-    assert read_pointer(find(repo).store) is None
+    assert last_move(find(repo).store) is None
     with (repo / FILE).open("a", encoding="utf-8") as stream:
         stream.write("image = true\n")  # Kubernetes confirms it
     assert put(find(repo), A) == A
@@ -428,20 +412,18 @@ def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
 def test_a_full_disk_leaves_the_old_release_in_service(
     repo: Path, fake: Fake, make_release: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     make_release(A)
     put(find(repo), A)
     (repo / "prod").mkdir()
-    monkeypatch.setattr(shutil, "copytree", _full)
+    monkeypatch.setattr(os, "fsync", _full)
     with (repo / FILE).open("a", encoding="utf-8") as stream:
         stream.write(
             '[environments.production]\nstore = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
         )
-    with pytest.raises(ReleaseStoreError, match="No space left on device"):
+    with pytest.raises(ReleaseStoreError, match=r"no space left on the disk\. Make room, then press again"):
         buttons.deploy(repo, "flights", "production", DeployRequest())
-    assert read_pointer(find(repo, "production").store) is None
-    assert sorted(path.name for path in (repo / "prod/flights").iterdir()) == [".lock", "store.id"]
+    assert last_move(find(repo, "production").store) is None
+    assert sorted(path.name for path in (repo / "prod/flights").iterdir()) == []
     assert fake.worker()["version"] == A
 
 
@@ -456,8 +438,8 @@ def test_the_status_says_what_one_needs_at_night(repo: Path, fake: Fake, make_re
     put(find(repo), B, why="better on JFK")
     shown = "\n".join(status_of(find(repo)))
     assert f"flights in local: {B}, since " in shown
-    assert "by ann@acme.example" in shown
+    assert "by ann@acme.example (git)" in shown
     assert f"server     {fake.address}: {B}" in shown
     assert f"back to    {A}" in shown
     assert "on call    you (docs/runbook.md)" in shown
-    assert f"deploy   {A} -> {B}  ann@acme.example: better on JFK" in shown
+    assert f"deploy   {A} -> {B}  ann@acme.example (git): better on JFK" in shown

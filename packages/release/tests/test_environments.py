@@ -7,6 +7,7 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import (
     FILE,
+    Person,
     check_allowed,
     choose,
     read_environments,
@@ -70,9 +71,12 @@ def test_a_hosted_runner_cannot_deploy_into_its_own_checkout(repo: Path, monkeyp
 def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(repo, PRODUCTION)
     production = read_environments(repo)["production"]
-    assert who() == "ann@acme.example"
+    assert who() == Person("ann@acme.example", "git")
+    monkeypatch.setenv("GITHUB_ACTOR", "bob")  # in a shell that is no CI anybody may set it: it counts for nothing
+    assert who() == Person("ann@acme.example", "git")
     check_allowed("production", production, who())
-    monkeypatch.setenv("GITHUB_ACTOR", "bob")
+    monkeypatch.setenv("CI", "true")
+    assert who() == Person("bob", "CI")
     with pytest.raises(InputError, match=r"bob may not deploy to production: ann@acme.example may. On call: Ann"):
         check_allowed("production", production, who())
     monkeypatch.setenv("GITHUB_TRIGGERING_ACTOR", "ann@acme.example")  # she ran bob's workflow again

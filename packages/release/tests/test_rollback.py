@@ -12,10 +12,10 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_release import buttons
-from onebutton_release.pointer import read_history, read_pointer
 from onebutton_release.rollback import rollback
 from onebutton_release.target import Target
-from onebutton_serving.release_store import ReleaseStoreError
+from onebutton_serving.history import Move, last_move, record
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
 Deployed = Callable[[str], None]
@@ -26,29 +26,33 @@ def quiet(_words: str) -> None:
 
 
 def in_service(target: Target) -> str:
-    pointer = read_pointer(target.store)
-    return pointer.version if pointer else ""
+    last = last_move(target.store)
+    return last.after if last else ""
+
+
+def moves(target: Target) -> list[Path]:
+    return sorted((Path(target.store.url) / "history").iterdir())
 
 
 def test_going_back_takes_the_release_before_and_says_so_in_the_history(target: Target, deployed: Deployed) -> None:
     deployed(A)
     deployed(B)
-    assert rollback(target, version="", why="every flight is late, it says", say=quiet).version == A
+    assert rollback(target, version="", why="every flight is late, it says", say=quiet).after == A
     assert in_service(target) == A
-    last = json.loads(target.store.history()[-1])
+    last = json.loads(moves(target)[-1].read_bytes())
     assert (last["action"], last["before"], last["after"]) == ("rollback", B, A)
-    assert (last["who"], last["why"]) == ("ann@acme.example", "every flight is late, it says")
+    assert (last["who"], last["known_by"], last["why"]) == ("ann@acme.example", "git", "every flight is late, it says")
 
 
 def test_going_back_twice_never_returns_to_the_release_that_was_left(target: Target, deployed: Deployed) -> None:
     for version in (A, B, C):
         deployed(version)
-    assert rollback(target, version="", why="bad", say=quiet).version == B
-    assert rollback(target, version="", why="worse", say=quiet).version == A
+    assert rollback(target, version="", why="bad", say=quiet).after == B
+    assert rollback(target, version="", why="worse", say=quiet).after == A
     with pytest.raises(InputError, match="is the first release of flights in local: there is nothing to go back to"):
         rollback(target, version="", why="even this", say=quiet)
     deployed(C)
-    assert rollback(target, version="", why="bad again", say=quiet).version == A
+    assert rollback(target, version="", why="bad again", say=quiet).after == A
 
 
 def test_a_damaged_release_is_refused_and_the_next_whole_one_is_named(target: Target, deployed: Deployed) -> None:
@@ -62,7 +66,7 @@ def test_a_damaged_release_is_refused_and_the_next_whole_one_is_named(target: Ta
     assert f"release {B} is damaged: model.onnx was changed, so {C} stays in service" in str(refused.value)
     assert f"ENV=local TO={A} WHY=" in str(refused.value)
     assert in_service(target) == C
-    assert rollback(target, version=A, why="bad", say=quiet).version == A
+    assert rollback(target, version=A, why="bad", say=quiet).after == A
 
 
 def test_without_a_reason_nothing_moves(target: Target, deployed: Deployed) -> None:
@@ -80,28 +84,24 @@ def test_a_release_that_was_never_in_service_is_no_place_to_go_back_to(target: T
         rollback(target, version=C, why="bad", say=quiet)
 
 
-def test_while_somebody_deploys_nobody_else_can(target: Target, deployed: Deployed) -> None:
-    deployed(A)
-    deployed(B)
-    with target.store.hold(), pytest.raises(ReleaseStoreError, match="somebody deploys or rolls back right now"):
-        rollback(target, version="", why="bad", say=quiet)
-    assert in_service(target) == B
-
-
-def test_the_line_that_a_crash_kept_from_the_history_is_written_by_the_next_press(
-    target: Target, deployed: Deployed
+def test_who_rolls_back_while_somebody_deploys_is_told_and_presses_again(
+    target: Target, deployed: Deployed, put: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(A)
     deployed(B)
-    file = Path(target.store.url) / "deployments.jsonl"
-    whole = file.read_bytes()
-    first, _second = whole.splitlines(keepends=True)
-    file.write_bytes(first + b'{"sequence": 2, "at')  # torn by a crash, the pointer moved already
-    assert [entry.after for entry in read_history(target.store)] == [A, B]
-    rollback(target, version="", why="bad", say=quiet)
-    lines = [entry.after for entry in read_history(target.store)]
-    assert lines == [A, B, A]
-    assert [json.loads(line)["sequence"] for line in file.read_bytes().splitlines() if line.endswith(b"}")] == [1, 2, 3]
+    put(C)
+
+    def meanwhile(store: ReleaseStore, ours: Move) -> Move:
+        monkeypatch.undo()
+        deployed(C)
+        return record(store, ours)
+
+    monkeypatch.setattr("onebutton_release.rollback.record", meanwhile)
+    with pytest.raises(
+        ReleaseStoreError, match="somebody else deployed or rolled back meanwhile, so nothing was changed"
+    ):
+        rollback(target, version="", why="bad", say=quiet)
+    assert in_service(target) == C
 
 
 def test_the_button_is_quick_because_it_imports_little(target: Target, deployed: Deployed) -> None:
@@ -136,8 +136,8 @@ def test_a_mistake_is_one_line(target: Target, pipeline: str, environment: str, 
     assert "\n" not in str(refused.value)
 
 
-def test_history_grows_by_one_line_a_move(target: Target, deployed: Deployed) -> None:
+def test_history_grows_by_one_object_a_move(target: Target, deployed: Deployed) -> None:
     for version in (A, B, C, A):
         deployed(version)
-    assert len(target.store.history()) == 4
-    assert all(time.strptime(json.loads(line)["at"][:19], "%Y-%m-%dT%H:%M:%S") for line in target.store.history())
+    assert [file.name for file in moves(target)] == ["000001.json", "000002.json", "000003.json", "000004.json"]
+    assert all(time.strptime(json.loads(file.read_bytes())["at"][:19], "%Y-%m-%dT%H:%M:%S") for file in moves(target))

@@ -22,8 +22,8 @@ from onebutton_contracts.errors import InputError
 from onebutton_release import deploy
 from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
-from onebutton_release.pointer import read_history
 from onebutton_release.target import find_target
+from onebutton_serving.history import read_history
 
 pytestmark = pytest.mark.slow
 A, B = "20261101-aaaaaaaa", "20261102-bbbbbbbb"
@@ -244,9 +244,7 @@ def test_a_first_deployment_that_a_server_sleeps_through_is_undone_and_the_serve
     target = find_target(repo, "flights", "production", "production")
     os.killpg(server.pid, signal.SIGSTOP)
     try:
-        with pytest.raises(
-            InputError, match=r"does not answer \(timed out\)\. So the pointer moved back: nothing is in"
-        ):
+        with pytest.raises(InputError, match=r"does not answer \(timed out\)\. So it was moved back: nothing is in"):
             deploy.deploy(target, None, DeployRequest(version=A), lambda _: None)
     finally:
         os.killpg(server.pid, signal.SIGCONT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import json
 import os
@@ -18,10 +19,12 @@ from typing import Any
 import pytest
 
 from onebutton_serving.app import App
+from onebutton_serving.history import Move, now, record
 from onebutton_serving.identity import Identity
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.pages import Pages
-from onebutton_serving.sealed import seal
+from onebutton_serving.release_store import ReleaseStore
+from onebutton_serving.sealed import MANIFEST, seal
 from onebutton_serving.service import Service
 from onebutton_serving.worker_status import WorkerStatus
 
@@ -84,11 +87,25 @@ def make_release(store: Path, version: str = FIRST, model: str = "first", **sche
     return folder
 
 
-def point(store: Path, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
-    pointer = store / "flights" / "pointer.json"
-    draft = pointer.with_suffix(".draft")
-    draft.write_text(json.dumps({"version": version, "sequence": sequence, "breaking": breaking, "entry": {}}))
-    draft.replace(pointer)
+def point(store: Path | str, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
+    """Put a release into service, as `make deploy` does."""
+    kept = ReleaseStore(str(store), "flights")
+    manifest = kept.read(f"{version}/{MANIFEST}")
+    move = Move(
+        sequence=sequence,
+        at=now(),
+        who="ann",
+        known_by="git",
+        environment="local",
+        pipeline="flights",
+        action="deploy" if version else "undo",
+        before="",
+        after=version,
+        why="",
+        digest=hashlib.sha256(manifest or b"").hexdigest(),
+        breaking=breaking,
+    )
+    record(kept, move)
 
 
 def damage(file: Path) -> None:

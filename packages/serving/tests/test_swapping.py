@@ -13,7 +13,7 @@ from packages.serving.tests.conftest import FIRST, SECOND, Client, damage, golde
 
 from onebutton_serving import watching
 from onebutton_serving.identity import Identity, folder_digest
-from onebutton_serving.release_store import FolderStore
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import seal
 from onebutton_serving.service import Service
 from onebutton_serving.watching import Watcher
@@ -22,7 +22,7 @@ from onebutton_serving.watching import Watcher
 @pytest.fixture
 def service(store: Path, tmp_path: Path) -> Iterator[Service]:
     client = Client(tmp_path / "state")
-    client.service.follow(FolderStore(store / "flights"))
+    client.service.follow(ReleaseStore(str(store), "flights"))
     yield client.service
     client.close()
 
@@ -35,7 +35,7 @@ def test_the_pointer_is_followed_there_and_back(service: Service, store: Path) -
     assert in_service(service) == FIRST
     for sequence, version in enumerate((SECOND, FIRST, SECOND), start=2):
         point(store, version, sequence)
-        service.follow(FolderStore(store / "flights"))
+        service.follow(ReleaseStore(str(store), "flights"))
         assert (in_service(service), service.refused) == (version, None)
 
 
@@ -43,7 +43,7 @@ def test_the_pointer_is_followed_there_and_back(service: Service, store: Path) -
 def test_one_flipped_bit_is_refused_by_name_and_the_old_model_stays(service: Service, store: Path, name: str) -> None:
     damage(store / "flights" / SECOND / name)
     point(store, SECOND, 2)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert service.refused["version"] == SECOND
@@ -51,7 +51,7 @@ def test_one_flipped_bit_is_refused_by_name_and_the_old_model_stays(service: Ser
     assert "\n" not in service.refused["why"]
     assert service.status.read()[0]["refused"] == service.refused
     point(store, FIRST, 3)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert service.refused is None
 
 
@@ -62,7 +62,7 @@ def test_a_model_that_answers_otherwise_than_it_was_judged_is_refused(service: S
     shutil.copyfile(Path(__file__).parent / "second.onnx", folder / "model.onnx")
     seal(folder)
     point(store, folder.name, 2)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert in_service(service) == FIRST
     assert service.refused is not None
     assert "golden example" in service.refused["why"]
@@ -75,28 +75,54 @@ def test_a_contract_of_another_major_version_waits_until_callers_are_ready(servi
         [(other, False, FIRST), (minor, False, minor), (other, True, other)], start=2
     ):
         point(store, version, sequence, breaking=breaking)
-        service.follow(FolderStore(store / "flights"))
+        service.follow(ReleaseStore(str(store), "flights"))
         assert in_service(service) == wanted
         assert (service.refused is None) == (wanted == version)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}'])
-def test_a_damaged_pointer_is_refused(service: Service, store: Path, content: bytes) -> None:
-    (store / "flights/pointer.json").write_bytes(content)
-    service.follow(FolderStore(store / "flights"))
+def test_a_damaged_history_is_told_and_the_model_stays(service: Service, store: Path, content: bytes) -> None:
+    (store / "flights/history/000002.json").write_bytes(content)
+    with pytest.raises(
+        ReleaseStoreError, match=r"history/000002\.json is damaged .* remove it: then what the move before"
+    ):
+        service.follow(ReleaseStore(str(store), "flights"))
+    assert in_service(service) == FIRST
+    (store / "flights/history/000002.json").unlink()
+    service.follow(ReleaseStore(str(store), "flights"))
+    assert (in_service(service), service.refused) == (FIRST, None)
+
+
+def reseal(folder: Path) -> None:
+    """Change a release together with its digests."""
+    for name in ("card.md", "MANIFEST.sha256"):
+        (folder / name).chmod(0o644)
+    (folder / "card.md").write_text("another card", encoding="utf-8")
+    seal(folder)
+
+
+def test_a_release_that_was_sealed_again_in_place_is_not_served(service: Service, store: Path, tmp_path: Path) -> None:
+    """All of its own digests agree: only the history remembers the manifest that was deployed."""
+    point(store, SECOND, 2)
+    reseal(store / "flights" / SECOND)
+    service.follow(ReleaseStore(str(store), "flights"))
     assert in_service(service) == FIRST
     assert service.refused is not None
-    assert "pointer.json is damaged" in service.refused["why"]
+    assert f"release {SECOND} is not what was in service under that name" in service.refused["why"]
+    reseal(store / "flights" / FIRST)
+    again = Service(service.status, tmp_path / "state")  # a worker that comes back remembers the version alone
+    again.resume(ReleaseStore(str(store), "flights"))
+    assert again.current is None
 
 
 def test_a_first_deployment_that_was_undone_is_out_of_service_again(service: Service, store: Path) -> None:
     point(store, "", 2)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert service.current is None
     assert "the first deployment was undone, so nothing is in service" in service.reason
     assert service.status.read()[0]["version"] is None
     point(store, SECOND, 3)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert in_service(service) == SECOND
 
 
@@ -105,7 +131,7 @@ def test_a_server_says_which_pipeline_and_store_it_follows_and_no_path(store: Pa
     asked = json.loads(client.ask("GET", "/v1/model")[2])
     assert (asked["pipeline"], asked["version"]) == ("flights", None)
     (store / "flights/store.id").write_text("0123abcd\n", encoding="utf-8")
-    client.service.follow(FolderStore(store / "flights"))
+    client.service.follow(ReleaseStore(str(store), "flights"))
     content = client.ask("GET", "/v1/model")[2]
     assert json.loads(content)["follows"] == {
         "pipeline": "flights",
@@ -126,7 +152,7 @@ def test_a_release_that_was_refused_is_tried_again_without_a_move_of_the_pointer
     point(store, SECOND, 2)
     monkeypatch.setattr(watching, "NEAR", 0.01)
     monkeypatch.setattr(watching, "AGAIN", 0.05)
-    watcher = Watcher(service, FolderStore(store / "flights"), 0)
+    watcher = Watcher(service, ReleaseStore(str(store), "flights"), 0)
     watcher.start()
     eventually(lambda: service.refused is not None)
     assert in_service(service) == FIRST
@@ -148,7 +174,7 @@ def eventually(seen: Callable[[], bool]) -> None:
 
 def test_a_pointer_at_nothing_is_refused(service: Service, store: Path) -> None:
     point(store, "20261130-ffffffff", 2)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert service.refused is not None
     assert "never sealed" in service.refused["why"]
 
@@ -157,7 +183,7 @@ def test_when_the_place_disappears_the_model_stays(
     service: Service, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(store)
-    service.follow(FolderStore(store / "flights"))
+    service.follow(ReleaseStore(str(store), "flights"))
     assert in_service(service) == FIRST
     assert f"{FIRST} stays in service" in caplog.text
 
@@ -167,15 +193,15 @@ def test_a_worker_that_comes_back_has_what_the_others_have(service: Service, sto
     damage(store / "flights" / SECOND / "model.onnx")
     point(store, SECOND, 2)
     again = Service(service.status, tmp_path / "state")
-    again.resume(FolderStore(store / "flights"))
-    again.follow(FolderStore(store / "flights"))
+    again.resume(ReleaseStore(str(store), "flights"))
+    again.follow(ReleaseStore(str(store), "flights"))
     assert in_service(again) == FIRST
     assert again.refused is not None
 
 
 def test_a_request_is_answered_by_the_release_that_it_began_with(store: Path, tmp_path: Path) -> None:
     client = Client(tmp_path / "state")
-    client.service.follow(FolderStore(store / "flights"))
+    client.service.follow(ReleaseStore(str(store), "flights"))
     point(store, SECOND, 2)
     row = golden_rows()[0]
     body = json.dumps({"rows": [row["input"]]}).encode()
@@ -185,7 +211,7 @@ def test_a_request_is_answered_by_the_release_that_it_began_with(store: Path, tm
 
         asked = [asyncio.ensure_future(client.once("POST", "/v1/predict", [body])) for _ in range(20)]
         await asyncio.sleep(0)
-        client.service.follow(FolderStore(store / "flights"))
+        client.service.follow(ReleaseStore(str(store), "flights"))
         asked += [asyncio.ensure_future(client.once("POST", "/v1/predict", [body])) for _ in range(20)]
         versions = []
         for status, headers, content in await asyncio.gather(*asked):

@@ -416,7 +416,7 @@ def test_what_a_plan_no_longer_names_is_no_finding_as_dvc_would_run_nothing(ran:
 
 @pytest.mark.slow  # it calls DVC a dozen times
 def test_a_folder_of_which_dvc_keeps_a_part_is_compared_without_the_data(ran: Path, shell: Any) -> None:
-    """As `make champion` leaves it: a name in git, predictions in DVC."""
+    """As `make deploy` leaves it: a name in git, predictions in DVC."""
     champion = ran / "pipelines/pipe/champion"
     champion.mkdir()
     (champion / "champion.txt").write_text("v1\n", encoding="utf-8")

@@ -95,8 +95,14 @@ def better_model(newcomer: Any) -> None:
     newcomer.edit(f"{PIPELINE}/params.yaml", "max_trees: 400", "max_trees: 700")
 
 
-def pointer(newcomer: Any) -> Any:
-    return json.loads((newcomer.clone / ".releases/flight_delays/pointer.json").read_text(encoding="utf-8"))
+def moves(newcomer: Any) -> list[Any]:
+    files = sorted((newcomer.clone / ".releases/flight_delays/history").glob("*.json"))
+    return [json.loads(file.read_bytes()) for file in files]
+
+
+def in_service(newcomer: Any) -> str:
+    version: str = moves(newcomer)[-1]["after"]
+    return version
 
 
 def versions(newcomer: Any) -> list[str]:
@@ -136,7 +142,10 @@ def served(trained: Any, port: int) -> Iterator[Server]:
     trained.call("git", "commit", "--quiet", "--all", "--no-verify", "--message", "another port")
     measure(trained)
     said = trained.call("make", "deploy", "PIPELINE=flight_delays")
-    assert f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{port}. Next: make champion" in said
+    assert (
+        f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{port}. Next: make run, which compares with "
+        in said
+    )
     server = Server(trained, port)
     try:
         server.wait()
@@ -148,7 +157,7 @@ def served(trained: Any, port: int) -> Iterator[Server]:
 def test_the_first_release_answers_and_there_is_nothing_to_go_back_to(newcomer: Any, served: Server) -> None:
     example = golden(newcomer)
     answer = served.predict(example["input"])
-    assert answer["version"] == pointer(newcomer)["version"]
+    assert answer["version"] == in_service(newcomer)
     assert answer["predictions"][0]["probability"] == pytest.approx(example["output"]["probability"], abs=1e-5)
     said = newcomer.refused("make", "rollback", "PIPELINE=flight_delays", "WHY=just trying")
     assert "is the first release of flight_delays in local: there is nothing to go back to" in said
@@ -192,9 +201,9 @@ def test_a_release_holds_all_that_it_must_and_can_be_checked_with_stock_tools(ne
 @pytest.fixture(scope="module")
 def two(trained: Any, served: Server) -> list[str]:
     """A second, better model, compared with the first, judged, and released."""
-    first = pointer(trained)["version"]
+    first = in_service(trained)
     trained.reset()
-    assert f"is compared with {first} of local" in trained.call("make", "champion", "PIPELINE=flight_delays")
+    trained.call("make", "deploy", "PIPELINE=flight_delays")  # which writes the champion that a reset took away
     better_model(trained)
     trained.call("make", "run")
     compared = json.loads((trained.clone / PIPELINE / "comparison.json").read_text(encoding="utf-8"))["champion"]
@@ -204,7 +213,7 @@ def two(trained: Any, served: Server) -> list[str]:
     trained.call("git", "commit", "--quiet", "--no-verify", "--message", "a better model")
     measure(trained)
     trained.call("make", "deploy", "PIPELINE=flight_delays", "WHY=better")
-    second = pointer(trained)["version"]
+    second = in_service(trained)
     assert second != first
     served.wait(second)
     return [first, second]
@@ -292,11 +301,11 @@ def fits(answer: Any, right: dict[str, float]) -> bool:
 
 
 def switch_seconds(newcomer: Any, server: Server, version: str) -> float:
-    """Between the move of the pointer and the server's having the release in service; `make deploy` waited for it."""
+    """Between the move and every worker's having said that the release is in service; `make deploy` waited for it."""
     server.wait(version)
-    moved = (newcomer.clone / ".releases/flight_delays/pointer.json").stat().st_mtime
-    history = (newcomer.clone / ".releases/flight_delays/deployments.jsonl").stat().st_mtime
-    return float(history - moved)  # the line is written when every process has reported
+    moved = max((newcomer.clone / ".releases/flight_delays/history").glob("*.json")).stat().st_mtime
+    said = [file.stat().st_mtime for file in (newcomer.clone / ".serving").glob("**/workers/*")]
+    return float(max(said) - moved)
 
 
 def test_killed_at_any_moment_the_old_release_is_in_service_or_the_new_one(
@@ -310,7 +319,7 @@ def test_killed_at_any_moment_the_old_release_is_in_service_or_the_new_one(
     }
     killed, longest = 0, 2.5
     for _ in range(KILLS):
-        current = pointer(newcomer)["version"]
+        current = in_service(newcomer)
         words = programs["rollback" if current == second else "deploy"]
         with subprocess.Popen(
             words, cwd=newcomer.clone, env=newcomer.environment, start_new_session=True, stdout=subprocess.DEVNULL
@@ -322,17 +331,17 @@ def test_killed_at_any_moment_the_old_release_is_in_service_or_the_new_one(
                 else:
                     longest *= 0.9  # it had ended
                 os.killpg(program.pid, signal.SIGKILL)
-        after = pointer(newcomer)["version"]
+        after = in_service(newcomer)
         assert after in {current, first, second}
         served.wait(after)
         newcomer.call("sha256sum", "--check", "--quiet", "MANIFEST.sha256", folder=release(newcomer, after))
     assert killed >= KILLS // 3
-    if pointer(newcomer)["version"] == first:
+    if in_service(newcomer) == first:
         newcomer.call(*programs["deploy"])
-    lines = (newcomer.clone / ".releases/flight_delays/deployments.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
+    entries = moves(newcomer)
     assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
     assert all(old["after"] == new["before"] for old, new in pairwise(entries))
+    assert "chain      whole" in newcomer.call("make", "deploy", "STATUS=1")
 
 
 def release(newcomer: Any, version: str) -> Path:
@@ -344,7 +353,7 @@ def test_a_damaged_release_is_not_gone_back_to_and_the_server_keeps_the_one_it_h
     newcomer: Any, served: Server, two: list[str]
 ) -> None:
     first, second = two
-    assert pointer(newcomer)["version"] == second
+    assert in_service(newcomer) == second
     schema = release(newcomer, first) / "schema.json"
     whole = schema.read_bytes()
     schema.chmod(0o644)

@@ -15,8 +15,8 @@ SECOND = f"churn_{os.getpid()}"  # its name makes its port, which another test o
 
 
 def history(newcomer: Any, pipeline: str) -> list[tuple[str, str]]:
-    lines = (newcomer.clone / f".releases/{pipeline}/deployments.jsonl").read_text(encoding="utf-8").splitlines()
-    return [(entry["action"], entry["before"]) for entry in map(json.loads, lines)]
+    files = sorted((newcomer.clone / f".releases/{pipeline}/history").glob("*.json"))
+    return [(move["action"], move["before"]) for move in (json.loads(file.read_bytes()) for file in files)]
 
 
 def test_the_second_pipeline_is_deployed_and_served_while_the_first_is(
@@ -33,7 +33,10 @@ def test_the_second_pipeline_is_deployed_and_served_while_the_first_is(
         measure(trained, pipeline)
 
     said = trained.call("make", "deploy", "PIPELINE=flight_delays")
-    assert f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{first}. Next: make champion" in said
+    assert (
+        f"`make serve PIPELINE=flight_delays` serves it on http://127.0.0.1:{first}. Next: make run, which compares with "
+        in said
+    )
     one = Server(trained, first)
     try:
         one.wait()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import read_environments
-from onebutton_release.pointer import Pointer, in_service
 from onebutton_release.target import Target, find_target
+from onebutton_serving.history import Move, in_service
 from onebutton_serving.loading import MODEL
-from onebutton_serving.release_store import POINTER, ReleaseStoreError
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import ReleaseError, read_manifest
 from onebutton_tracking.lookup import CHAMPION
 from onebutton_tracking.promotion import Promotion, promote
@@ -19,15 +19,14 @@ from onebutton_tracking.store import StoreError, tracking_uri
 PATIENCE = 20.0  # seconds for MLflow: a deployment does not wait for it any longer
 
 
-def promotions(target: Target, pointer: Pointer) -> Iterator[Promotion]:
-    """List the aliases that a pointer stands for.
+def promotions(target: Target, move: Move) -> Iterator[Promotion]:
+    """List the aliases that a move stands for.
 
     Raises:
         ReleaseError: the release is damaged.
     """
-    folder = target.fetch(pointer.version)
-    entry = pointer.entry
-    words = f"{entry.who}, {entry.at}, {entry.action} of {entry.after}" + (f": {entry.why}" if entry.why else "")
+    folder = target.fetch(move.after)
+    words = f"{move.who}, {move.at}, {move.action} of {move.after}" + (f": {move.why}" if move.why else "")
     names = [target.name, CHAMPION] if target.environment.champion else [target.name]
     for name in names:
         yield Promotion(target.pipeline, name, read_manifest(folder)[MODEL], words)
@@ -38,8 +37,8 @@ def tell_mlflow(targets: list[Target], seconds: float = PATIENCE) -> list[str]:
     wanted = []
     for target in targets:
         try:
-            pointer = in_service(target.store)
-            wanted += list(promotions(target, pointer)) if pointer else []
+            move = in_service(target.store)
+            wanted += list(promotions(target, move)) if move else []
         except (ReleaseStoreError, ReleaseError) as error:
             return [f"MLflow's aliases stay as they are: {error}"]
     if not wanted:
@@ -58,7 +57,7 @@ def all_targets(root: Path) -> list[Target]:
         for name in environments:
             try:
                 target = find_target(root, pipeline, name, name, environments)
-                if target.store.stamp(POINTER):
+                if in_service(target.store):
                     found.append(target)
             except (InputError, ReleaseStoreError):
                 continue

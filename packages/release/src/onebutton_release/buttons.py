@@ -1,4 +1,4 @@
-"""The buttons that ship: `make deploy`, `rollback`, `champion`, `serve`, and `make gates MEASURE=1`.
+"""The buttons that ship: `make deploy`, `rollback`, `serve`, and `make gates MEASURE=1`.
 
 Each imports what it needs when pressed.
 """
@@ -31,10 +31,10 @@ def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) 
     target = find_target(root, pipeline, environment, "local")
     after = target.environment.after
     earlier = find_target(root, target.pipeline, after, after) if after else None
-    pointer = put_into_service(target, earlier, request, _say)
+    moved = put_into_service(target, earlier, request, _say)
     for words in tell_mlflow([target]):
         _say(words)
-    print(f"deploy: {pointer.version} is in service in {target.name}{_where(target)}. Next: {_next(target)}")
+    print(f"deploy: {moved.after} is in service in {target.name}{_where(target)}. Next: {_next(target, moved.after)}")
 
 
 def _where(target: Target) -> str:
@@ -43,11 +43,16 @@ def _where(target: Target) -> str:
     return f"; `make serve PIPELINE={target.pipeline}` serves it on {target.servers[0]}"
 
 
-def _next(target: Target) -> str:
+def _next(target: Target, version: str) -> str:
     if target.environment.image:
         return f"make image PIPELINE={target.pipeline} ENV={target.name}, and roll it out"
     if target.environment.champion:
-        return f"make champion PIPELINE={target.pipeline}, so that the next model is compared with it"
+        from onebutton_release.champion import keep_champion
+
+        try:
+            return keep_champion(target, version) or "make deploy STATUS=1"
+        except InputError as error:  # the model is in service all the same
+            return f"make deploy again, which keeps its predictions for the comparison: {error}"
     return "make deploy STATUS=1"
 
 
@@ -88,9 +93,9 @@ def rollback(root: Path, pipeline: str, environment: str, version: str, why: str
     from onebutton_release.target import find_target
 
     target = find_target(root, pipeline, environment, "production")
-    pointer = go_back(target, version=version, why=why, say=_say)
+    moved = go_back(target, version=version, why=why, say=_say)
     print(
-        f"rollback: {pointer.version} is in service in {target.name} again, {pointer.entry.before} is not. "
+        f"rollback: {moved.after} is in service in {target.name} again, {moved.before} is not. "
         "Next: make run TRACK=only (MLflow's alias), then find out why"
     )
 
@@ -105,8 +110,8 @@ def measure(root: Path, pipeline: str) -> None:
     from onebutton_release.declared import declared
     from onebutton_release.environments import pipeline_named, who
     from onebutton_release.measured import in_words, measured
-    from onebutton_release.pointer import now
     from onebutton_release.provenance import version_of
+    from onebutton_serving.history import now
 
     folders = [path.parent for path in sorted(root.glob("pipelines/*/release.toml"))]
     there = [folder.name for folder in folders if not is_draft(folder)]
@@ -117,29 +122,15 @@ def measure(root: Path, pipeline: str) -> None:
         if known is None:
             with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
                 built = Path(scratch) / version_of(one.folder)
-                candidate.build(one, root, built, now(), who())
+                candidate.build(one, root, built, now(), who().name)
                 known = measured(one.folder, built)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
         print("gates: no pipeline that can be deployed has a release.toml, so there is none to measure")
 
 
-def champion(root: Path, pipeline: str, environment: str) -> None:
-    """Fetch what the model in service predicted, for the comparison."""
-    from onebutton_release.champion import champions_environment, fetch_champion
-    from onebutton_release.target import find_target
-
-    name = environment or champions_environment(root)
-    target = find_target(root, pipeline, name, name)
-    version = fetch_champion(target)
-    print(
-        f"champion: {target.pipeline} is compared with {version} of {target.name} from now on. "
-        f"Next: make run, then commit pipelines/{target.pipeline}/champion"
-    )
-
-
 def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None:
-    """Run the server in the foreground on an environment's pointer."""
+    """Run the server in the foreground on what an environment has in service."""
     from onebutton_release.target import find_target
 
     target = find_target(root, pipeline, environment, "local")

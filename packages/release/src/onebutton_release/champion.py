@@ -1,4 +1,4 @@
-"""Fetch the predictions of the model in service, so that the next one is compared with it. The work of `make champion`."""
+"""Keep the predictions of the model that was deployed, so that the next one is compared with it. A part of `make deploy`."""
 
 from __future__ import annotations
 
@@ -8,47 +8,32 @@ import subprocess
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.champion import NAME, PREDICTIONS
+from onebutton_evaluation.champion import NAME, PREDICTIONS, champion_name
 from onebutton_evaluation.judgement import write_text
-from onebutton_release.environments import read_environments
-from onebutton_release.pointer import in_service
 from onebutton_release.target import Target
 from onebutton_serving.sealed import ReleaseError, check
 from onebutton_tracking.commit import git_environment
 
 
-def champions_environment(root: Path) -> str:
-    """Name the environment whose model is the champion.
+def keep_champion(target: Target, version: str) -> str:
+    """Compare the next model with the one that was just deployed; say what to commit, empty when it is the champion already.
 
     Raises:
-        InputError: none says so.
+        InputError: the release is damaged, or DVC does not take the predictions.
     """
-    name = next((name for name, one in read_environments(root).items() if one.champion), "")
-    if not name:
-        message = (
-            "no environment of deploy/environments.toml says `champion = true`, so nobody knows with whom to compare"
-        )
-        raise InputError(message)
-    return name
+    here = target.root / "pipelines" / target.pipeline / "champion"
+    if champion_name(here) == version:
+        return ""
+    _fetch(target, version, here)
+    return f"make run, which compares with {version} from now on, then commit pipelines/{target.pipeline}/champion"
 
 
-def fetch_champion(target: Target) -> str:
-    """Put the champion's predictions and name into the pipeline's folder `champion/`; return its version.
-
-    Raises:
-        InputError: nothing is in service, or the release is damaged.
-        ReleaseStoreError: the release store cannot be read.
-    """
-    pointer = in_service(target.store)
-    if pointer is None:
-        message = f"nothing is in service in {target.name}, so {target.pipeline} has no champion yet"
-        raise InputError(message)
-    folder = target.fetch(pointer.version)
+def _fetch(target: Target, version: str, here: Path) -> None:
+    folder = target.fetch(version)
     try:
         check(folder)
     except ReleaseError as error:
         raise InputError(str(error)) from None
-    here = target.root / "pipelines" / target.pipeline / "champion"
     here.mkdir(exist_ok=True)
     draft = here / f".{PREDICTIONS}.{os.getpid()}"
     try:
@@ -57,8 +42,7 @@ def fetch_champion(target: Target) -> str:
     finally:
         draft.unlink(missing_ok=True)
     _track(here / PREDICTIONS, target.root)
-    write_text(here / NAME, pointer.version + "\n")
-    return pointer.version
+    write_text(here / NAME, version + "\n")
 
 
 def _track(file: Path, root: Path) -> None:

@@ -1,12 +1,13 @@
-"""Put a model into service: gates, candidate, measured service, seal, pointer, servers. The work of `make deploy`.
+"""Put a model into service: gates, candidate, measured service, seal, move, servers. The work of `make deploy`.
 
-Whatever goes wrong before the pointer moves changes nothing; that a server is off, or is not ours, is found before. Once the
-pointer has moved, every server must report the new release, or it moves back.
+Whatever goes wrong before the move changes nothing; that a server is off, or is not ours, is found before. After it every server
+must report the new release, or it is moved back.
 """
 
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,27 +16,15 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import gate_folder, table
 from onebutton_release import candidate
 from onebutton_release.declared import Declared, declared
-from onebutton_release.environments import FILE, check_allowed, who
+from onebutton_release.environments import FILE, Person, check_allowed, who
 from onebutton_release.measured import measured
-from onebutton_release.pointer import (
-    Entry,
-    Pointer,
-    altered,
-    been_in_service,
-    give_id,
-    in_service,
-    move,
-    now,
-    read_history,
-    read_pointer,
-    rolled_back,
-    settle,
-)
+from onebutton_release.moves import been_in_service, rolled_back
 from onebutton_release.provenance import same_results, version_of
 from onebutton_release.servers import Report, ask, wait
 from onebutton_release.target import Target
+from onebutton_serving.history import Move, altered, following, in_service, now, read_history, record
 from onebutton_serving.loading import load_release
-from onebutton_serving.release_store import ReleaseStoreError
+from onebutton_serving.release_store import STORE_ID, ReleaseStoreError
 from onebutton_serving.schema import read_schema
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_tracking.commit import read_commit
@@ -61,7 +50,7 @@ class DeployRequest:
     breaking: bool = False
 
 
-def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: Say) -> Pointer:
+def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: Say) -> Move:
     """Deploy a release.
 
     Args:
@@ -71,7 +60,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
         say: prints one line of progress.
 
     Returns:
-        The pointer, as it stands now.
+        The move that put into service what is.
 
     Raises:
         InputError: a gate, the release, the release store or a server refuses; the message says which, and what is in service.
@@ -85,32 +74,45 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
             f"in {FILE}, or say `image = true` where they run an image of it: docs/kubernetes.md"
         )
         raise InputError(message)
-    with target.store.hold():
-        settle(target.store)
-        give_id(target.store)
-        pointer = read_pointer(target.store)
-        before = pointer if pointer and pointer.version else None
-        addresses = _servers_of_ours(target, say)
-        folder = _from_before(earlier, request.version) if earlier else _built(target, request.version, person, say)
-        if before and before.version == folder.name:
-            say(f"{folder.name} is in service in {target.name} already, since {before.entry.at}")
-            if bad := _confirmed(target, addresses, before.version, say):
-                message = f"{bad}. The pointer names {before.version} and was not moved: restart that server, then press again"
-                raise InputError(message)
-            return before
-        if not request.version:
-            _check_not_rolled_back(target, folder.name)
-        _check_callers(target, before, folder, breaking=request.breaking)
-        target.store.publish(folder)
-        found = _loaded(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
-        if fault := target.store.lacks(folder.name, found):
-            raise InputError(fault)
-        entry = _entry(target, pointer, folder, person, request.why)
-        moved = move(target.store, entry, breaking=request.breaking)
-        if bad := _confirmed(target, addresses, folder.name, say):
-            raise InputError(_undone(target, addresses, before, replace(entry, why=bad), say))
-        _settle(target, say)
-        return moved
+    sequence, previous = following(target.store)
+    target.store.create(STORE_ID, uuid.uuid4().hex.encode() + b"\n")  # by which its servers are known
+    before = in_service(target.store)
+    addresses = _servers_of_ours(target, say)
+    folder = _from_before(earlier, request.version) if earlier else _built(target, before, request.version, person, say)
+    if before and before.after == folder.name:
+        say(f"{folder.name} is in service in {target.name} already, since {before.at}")
+        if bad := _confirmed(target, addresses, before.after, say):
+            message = (
+                f"{bad}. The history names {before.after} and was not moved: restart that server, then press again"
+            )
+            raise InputError(message)
+        return before
+    if not request.version:
+        _check_not_rolled_back(target, folder.name)
+    _check_callers(target, before, folder, breaking=request.breaking)
+    target.store.publish(folder)
+    found = _loaded(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
+    if fault := target.store.lacks(folder.name, found):
+        raise InputError(fault)
+    move = Move(
+        sequence=sequence,
+        at=now(),
+        who=person.name,
+        known_by=person.known_by,
+        environment=target.name,
+        pipeline=target.pipeline,
+        action="deploy",
+        before=before.after if before else "",
+        after=folder.name,
+        why=request.why,
+        digest=digest_of(folder / MANIFEST),
+        breaking=request.breaking,
+        previous=previous,
+    )
+    record(target.store, move)
+    if bad := _confirmed(target, addresses, folder.name, say):
+        raise InputError(_undone(target, addresses, before, replace(move, why=bad)))
+    return move
 
 
 def _servers_of_ours(target: Target, say: Say) -> tuple[str, ...]:
@@ -143,8 +145,8 @@ def _servers_of_ours(target: Target, say: Say) -> tuple[str, ...]:
 
 def _from_before(earlier: Target, version: str) -> Path:
     """Fetch a release that was in service in the environment before this one."""
-    pointer = in_service(earlier.store)
-    wanted = version or (pointer.version if pointer else "")
+    current = in_service(earlier.store)
+    wanted = version or (current.after if current else "")
     known = been_in_service(read_history(earlier.store))
     if wanted not in known:
         what = (
@@ -174,7 +176,7 @@ def _loaded(folder: Path) -> Path:
     return folder
 
 
-def _built(target: Target, version: str, person: str, say: Say) -> Path:
+def _built(target: Target, before: Move | None, version: str, person: Person, say: Say) -> Path:
     """Build the release of the results in this checkout; one that is in the release store already is not built again."""
     one = declared(target.root / "pipelines" / target.pipeline)
     known = target.store.releases()
@@ -183,6 +185,12 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
             message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
             raise InputError(message)
         return _as_it_was(target, version)
+    name = version_of(one.folder)
+    again = same_results(name, known)
+    if (
+        before and again == before.after
+    ):  # there is nothing to release, so no gate is asked: its own champion would stop it
+        return _as_it_was(target, again)
     commit, _ = read_commit(one.folder, produced_files(one.folder))
     if commit.dirty and not target.environment.laptop:
         message = (
@@ -191,19 +199,18 @@ def _built(target: Target, version: str, person: str, say: Say) -> Path:
         )
         raise InputError(message)
     _check_gates(one, measured_too=False)
-    name = version_of(one.folder)
-    if again := same_results(name, known):
+    if again:
         say(f"release {again} was made of these very results before")
         return _as_it_was(target, again)
     return _sealed(one, target, name, person, say)
 
 
-def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> Path:
+def _sealed(one: Declared, target: Target, name: str, person: Person, say: Say) -> Path:
     """Candidate, then the service measured on it, then the seal; and a copy in the release store."""
     with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
         folder = Path(scratch) / name
         say(f"candidate {name}: model, schema, golden examples, card, provenance, bill of materials")
-        candidate.build(one, target.root, folder, now(), person)
+        candidate.build(one, target.root, folder, now(), person.name)
         if candidate.service_numbers(one.folder) is None:
             say("measuring the server on it, a few seconds")
         measured(one.folder, folder)
@@ -217,9 +224,9 @@ def _sealed(one: Declared, target: Target, name: str, person: str, say: Say) -> 
 
 def _check_not_rolled_back(target: Target, version: str) -> None:
     """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no request."""
-    if entry := rolled_back(read_history(target.store), version):
+    if move := rolled_back(read_history(target.store), version):
         message = (
-            f"{version} was rolled back in {target.name} by {entry.who}, {entry.at}: {entry.why}. Train a model that mends this, "
+            f"{version} was rolled back in {target.name} by {move.who}, {move.at}: {move.why}. Train a model that mends this, "
             f"and it goes in as usual; make deploy PIPELINE={target.pipeline} ENV={target.name} TO={version} brings this one back"
         )
         raise InputError(message)
@@ -244,71 +251,48 @@ def _check_gates(one: Declared, *, measured_too: bool) -> None:
         raise InputError(message)
 
 
-def _check_callers(target: Target, before: Pointer | None, folder: Path, *, breaking: bool) -> None:
+def _check_callers(target: Target, before: Move | None, folder: Path, *, breaking: bool) -> None:
     """Refuse a release that reads another major version of its contract than those who call were written for."""
     if before is None or breaking:
         return
     try:
-        old = read_schema(target.fetch(before.version))
+        old = read_schema(target.fetch(before.after))
         new = read_schema(folder)
     except ReleaseError:
         return  # what is in service is damaged: all the more reason to replace it
     if old.callers_contract != new.callers_contract:
-        message = f"{folder.name} reads {new.input_contract}, {before.version} in service reads {old.input_contract}"
+        message = f"{folder.name} reads {new.input_contract}, {before.after} in service reads {old.input_contract}"
         message += ": its callers would be refused. Change them first, then press again with BREAKING=1"
         raise InputError(message)
 
 
-def _entry(target: Target, pointer: Pointer | None, folder: Path, person: str, why: str) -> Entry:
-    return Entry(
-        sequence=pointer.sequence + 1 if pointer else 1,
-        at=now(),
-        who=person,
-        environment=target.name,
-        pipeline=target.pipeline,
-        action="deploy",
-        before=pointer.version if pointer else "",
-        after=folder.name,
-        why=why,
-        digest=digest_of(folder / MANIFEST),
-    )
-
-
-def _settle(target: Target, say: Say) -> None:
-    """Write the history's line; the pointer carries it until the release store takes it, so the move itself stands."""
-    try:
-        settle(target.store)
-    except ReleaseStoreError as error:
-        say(f"{error}. The next deployment or rollback writes this line of the history")
-
-
-def _undone(target: Target, addresses: Sequence[str], before: Pointer | None, entry: Entry, say: Say) -> str:
-    """Move the pointer back to where it was, to nothing if it was nowhere, and say so; the entry's `why` is what is wrong.
+def _undone(target: Target, addresses: Sequence[str], before: Move | None, move: Move) -> str:
+    """Move back to what was in service, to nothing if nothing was, and say so; the move's `why` is what is wrong.
 
     Raises:
         InputError: the release store does not take the move.
     """
-    back = before.version if before else ""
-    undo = replace(
-        entry,
-        sequence=entry.sequence + 1,
-        at=now(),
-        action="undo",
-        before=entry.after,
-        after=back,
-        digest=before.entry.digest if before else "",
-    )
+    back = before.after if before else ""
     try:
-        move(target.store, undo, breaking=True)
-    except ReleaseStoreError as error:
-        message = (
-            f"{entry.why}. The pointer could not be moved back ({error}). `make deploy STATUS=1` says what it names"
+        _, previous = following(target.store)
+        undo = replace(
+            move,
+            sequence=move.sequence + 1,  # is taken where somebody else moved meanwhile, and theirs stands
+            at=now(),
+            action="undo",
+            before=move.after,
+            after=back,
+            digest=before.digest if before else "",
+            breaking=True,
+            previous=previous,
         )
+        record(target.store, undo)
+    except ReleaseStoreError as error:
+        message = f"{move.why}. It could not be moved back ({error}). `make deploy STATUS=1` says what is in service"
         raise InputError(message) from None
-    _settle(target, say)
     left = [report.address for report in wait(addresses, target.identity, back, PATIENCE) if _lags(report, back)]
     stays = f". {' and '.join(left)} DID NOT GO BACK: restart it" if left else ""
-    return f"{entry.why}. So the pointer moved back: {back or 'nothing'} is in service in {target.name}{stays}"
+    return f"{move.why}. So it was moved back: {back or 'nothing'} is in service in {target.name}{stays}"
 
 
 def _lags(report: Report, version: str) -> bool:

@@ -13,13 +13,14 @@ from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
-from onebutton_release.pointer import in_service
-from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError, open_store
+from onebutton_serving.history import in_service
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError, is_folder
 
 FILE = Path("deploy/environments.toml")
-CACHE = Path(".releases/cache")  # copies of releases of a store in S3
+CACHE = Path(".releases/cache")  # copies of releases of a store that is no folder
 EVERYBODY = "*"
 PRODUCTION = "production"
+ACTORS = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # where a CI says who pushed
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -28,7 +29,7 @@ class Environment:
     """One environment.
 
     Attributes:
-        store: `s3://bucket/folder`, or a folder; a relative one is inside this checkout.
+        store: `s3://bucket/folder`, `gs://…`, `az://…`, or a folder; a relative one is inside this checkout.
         on_call: whom to call when a model misbehaves.
         runbook: the page for that moment.
         may_deploy: names, as `git config user.email` or GitHub's name of the person who deploys; `*` is everybody.
@@ -107,8 +108,8 @@ def store_of(name: str, environment: Environment, pipeline: str, root: Path) -> 
         InputError: a folder is missing, or would be thrown away with a hosted runner.
     """
     url = environment.store
-    if url.startswith("s3://"):
-        return open_store(url, pipeline)
+    if not is_folder(url):
+        return ReleaseStore(url, pipeline)
     folder = root / url
     if folder.resolve().is_relative_to(root.resolve()) and os.environ.get("GITHUB_ACTIONS") == "true":
         message = (
@@ -121,31 +122,48 @@ def store_of(name: str, environment: Environment, pipeline: str, root: Path) -> 
     if not folder.is_dir():
         message = f"{name} keeps releases in {folder}, which is not there, so nothing can be deployed. Mount it, or mend {FILE}"
         raise InputError(message)
-    return open_store(str(folder), pipeline)
+    return ReleaseStore(str(folder), pipeline)
 
 
-def who() -> str:
-    """Name the person at work: in a workflow GitHub's name of who pushed or ran it again; else git's address, else the login.
+@dataclass(frozen=True)
+class Person:
+    """Who is at work.
+
+    Attributes:
+        name: as `may_deploy` has it.
+        known_by: who says so: `CI`, `git` or `login`.
+    """
+
+    name: str
+    known_by: str
+
+
+def who() -> Person:
+    """Name the person at work: in CI who pushed or ran it again; else git's address, else the login.
 
     It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
     """
     import subprocess
 
-    if actor := os.environ.get("GITHUB_TRIGGERING_ACTOR") or os.environ.get("GITHUB_ACTOR"):
-        return actor
+    if os.environ.get("CI"):
+        actor = next((name for key in ACTORS if (name := os.environ.get(key))), "")
+        return Person(actor or "somebody", "CI")
     foreign = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
     answer = subprocess.run(["git", "config", "user.email"], env=foreign, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or os.environ.get("USER", "") or "somebody"
+    if mail := answer.stdout.strip():
+        return Person(mail, "git")
+    return Person(os.environ.get("USER") or "somebody", "login")
 
 
-def check_allowed(name: str, environment: Environment, person: str) -> None:
+def check_allowed(name: str, environment: Environment, person: Person) -> None:
     """Refuse who may not deploy here.
 
     Raises:
         InputError: the person is not on the list.
     """
-    if EVERYBODY not in environment.may_deploy and person not in environment.may_deploy:
-        message = f"{person} may not deploy to {name}: {', '.join(environment.may_deploy)} may. On call: {environment.on_call}"
+    if EVERYBODY not in environment.may_deploy and person.name not in environment.may_deploy:
+        known = ", ".join(environment.may_deploy)
+        message = f"{person.name} may not deploy to {name}: {known} may. On call: {environment.on_call}"
         raise InputError(message)
 
 
@@ -182,10 +200,10 @@ def release_in_service(pipeline: str, environment: str = "", root: Path | None =
     name = choose(environments, environment, PRODUCTION)
     try:
         store = store_of(name, environments[name], pipeline, root)
-        pointer = in_service(store)
-        if pointer is None:
+        move = in_service(store)
+        if move is None:
             message = f"no release of {pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
             raise InputError(message)
-        return store.fetch(pointer.version, root / CACHE / name / pipeline)
+        return store.fetch(move.after, root / CACHE / name / pipeline)
     except ReleaseStoreError as error:
         raise InputError(str(error)) from None

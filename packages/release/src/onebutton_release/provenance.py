@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def version_of(folder: Path) -> str:
             f"{folder.name} was never run: there is no {folder / 'dvc.lock'}. `make run PIPELINE={folder.name}` does it"
         )
         raise InputError(message) from None
-    day = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip() or "1970-01-01"
+    day = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip()
+    if not day:  # never committed, so it is dated by the day of the run
+        day = datetime.fromtimestamp((folder / "dvc.lock").stat().st_mtime, UTC).date().isoformat()
     digest = hashlib.sha256(FORMAT + lock + _files_beside(folder)).hexdigest()
     return f"{day.replace('-', '')}-{digest[:8]}"
 

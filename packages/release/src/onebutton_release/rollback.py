@@ -1,4 +1,4 @@
-"""Go back to the release before: check it, move the pointer, wait for the servers. The work of `make rollback`.
+"""Go back to the release before: check it, move, wait for the servers. The work of `make rollback`.
 
 It needs neither MLflow nor the network of anybody but the release store and its servers.
 """
@@ -9,16 +9,17 @@ from collections.abc import Callable
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.environments import check_allowed, who
-from onebutton_release.pointer import Entry, Pointer, altered, good, in_service, move, now, read_history, settle
+from onebutton_release.moves import good
 from onebutton_release.servers import wait
 from onebutton_release.target import Target
+from onebutton_serving.history import Move, altered, following, in_service, now, read_history, record
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check, digest_of
 
 PATIENCE = 10.0  # seconds until the servers must have it
 
 
-def rollback(target: Target, *, version: str, why: str, say: Callable[[str], None]) -> Pointer:
+def rollback(target: Target, *, version: str, why: str, say: Callable[[str], None]) -> Move:
     """Go back.
 
     Args:
@@ -37,31 +38,32 @@ def rollback(target: Target, *, version: str, why: str, say: Callable[[str], Non
         example = f'make rollback PIPELINE={target.pipeline} WHY="every flight is late, it says"'
         message = f"say why, in a few words: who reads the history tomorrow was not here. `{example}`"
         raise InputError(message)
-    with target.store.hold():
-        settle(target.store)
-        pointer = in_service(target.store)
-        if pointer is None:
-            message = (
-                f"no release of {target.pipeline} is in service in {target.name}, so there is nothing to go back from"
-            )
-            raise InputError(message)
-        before = good(read_history(target.store))[:-1]
-        chosen = _choose(target, pointer.version, before, version)
-        entry = Entry(
-            sequence=pointer.sequence + 1,
+    sequence, previous = following(target.store)  # before all else is read: who moves meanwhile turns this one away
+    current = in_service(target.store)
+    if current is None:
+        message = f"no release of {target.pipeline} is in service in {target.name}, so there is nothing to go back from"
+        raise InputError(message)
+    before = good(read_history(target.store))[:-1]
+    chosen = _choose(target, current.after, before, version)
+    moved = record(
+        target.store,
+        Move(
+            sequence=sequence,
             at=now(),
-            who=person,
+            who=person.name,
+            known_by=person.known_by,
             environment=target.name,
             pipeline=target.pipeline,
             action="rollback",
-            before=pointer.version,
+            before=current.after,
             after=chosen,
             why=why,
-            digest=_digest(target, chosen),
-        )
-        moved = move(target.store, entry, breaking=True)  # its callers were served by it before
-        settle(target.store)
-        _tell(target, chosen, say)
+            digest=digest_of(target.fetch(chosen) / MANIFEST),
+            breaking=True,  # its callers were served by it before
+            previous=previous,
+        ),
+    )
+    _tell(target, chosen, say)
     return moved
 
 
@@ -101,12 +103,8 @@ def damage(target: Target, version: str) -> str:
         return str(error)
 
 
-def _digest(target: Target, version: str) -> str:
-    return digest_of(target.fetch(version) / MANIFEST)
-
-
 def _tell(target: Target, version: str, say: Callable[[str], None]) -> None:
-    """Wait for the servers; going back stands whatever they say, because the pointer is what they will follow."""
+    """Wait for the servers; going back stands whatever they say, because the history is what they will follow."""
     for report in wait(target.servers, target.identity, version, PATIENCE):
         if report.has(version):
             say(f"{report.address} has {version} in service")

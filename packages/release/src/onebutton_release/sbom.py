@@ -28,8 +28,6 @@ def bill_of_materials(root: Path) -> str:
         "cyclonedx1.5",
         "--package",
         MEMBER,
-        "--extra",
-        "s3",
         "--no-dev",
         "--frozen",
         "--quiet",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onebutton_release.pointer import Entry, good, in_service, read_history
+from onebutton_release.moves import good
 from onebutton_release.servers import Report, ask
 from onebutton_release.target import Target
+from onebutton_serving.history import Move, chain_fault, in_service, read_history
 from onebutton_serving.release_store import ReleaseStoreError
 
 LATEST = 10  # moves that are shown
@@ -15,24 +16,26 @@ LATEST = 10  # moves that are shown
 def status(target: Target) -> Iterator[str]:
     """Write what is known of one pipeline in one environment."""
     try:
-        pointer, history = in_service(target.store), read_history(target.store)
+        last, history, fault = in_service(target.store), read_history(target.store), chain_fault(target.store)
     except ReleaseStoreError as error:
         yield f"{target.pipeline} in {target.name}: NOT RUN, its release store cannot be read: {error}"
         return
-    if pointer is None:
+    if last is None:
         yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
         return
-    yield f"{target.pipeline} in {target.name}: {pointer.version}, since {pointer.entry.at}, by {pointer.entry.who}"
+    yield f"{target.pipeline} in {target.name}: {last.after}, since {last.at}, by {last.who} ({last.known_by})"
     yield f"  store      {target.store.url}"
     yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
     for address in target.servers:
         report = ask(address, target.identity)
-        yield f"  server     {address}: {_words(report, pointer.version)}"
+        yield f"  server     {address}: {_words(report, last.after)}"
         yield from (f"             refused {version}: {why}" for version, why in report.refused)
     before = good(history)[:-1]
     yield f"  back to    {before[-1] if before else 'nothing: it is the first'}"
-    for number, entry in enumerate(reversed(history[-LATEST:])):
-        yield f"  {'history' if not number else '':<10} {_line(entry)}"
+    for number, move in enumerate(reversed(history[-LATEST:])):
+        yield f"  {'history' if not number else '':<10} {_line(move)}"
+    words = f"BROKEN: {fault}" if fault else "whole: each move fits the one before"
+    yield f"  chain      {words}"
 
 
 def _words(report: Report, version: str) -> str:
@@ -41,11 +44,10 @@ def _words(report: Report, version: str) -> str:
     if report.silent:
         return f"does not answer ({report.silent})"
     words = ", ".join(sorted(set(report.versions))) or "no release"
-    return words if report.has(version) else f"{words} NOT what the pointer names"
+    return words if report.has(version) else f"{words} NOT what the history names"
 
 
-def _line(entry: Entry) -> str:
-    why = f": {entry.why}" if entry.why else ""
-    return (
-        f"{entry.at}  {entry.action:<8} {entry.before or '(nothing)'} -> {entry.after or '(nothing)'}  {entry.who}{why}"
-    )
+def _line(move: Move) -> str:
+    why = f": {move.why}" if move.why else ""
+    versions = f"{move.before or '(nothing)'} -> {move.after or '(nothing)'}"
+    return f"{move.at}  {move.action:<8} {versions}  {move.who} ({move.known_by}){why}"

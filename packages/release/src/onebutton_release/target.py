@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, read_environments, store_of
-from onebutton_release.pointer import store_id
 from onebutton_release.ports import ports
 from onebutton_serving.identity import Identity, folder_digest
-from onebutton_serving.release_store import ReleaseStore
+from onebutton_serving.release_store import STORE_ID, ReleaseStore, is_folder
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Target:
 
     Attributes:
         name: of the environment.
-        store: where its releases, pointer and history are.
+        store: where its releases and their history are.
         root: of the repo.
         pipeline: its name.
     """
@@ -42,7 +41,7 @@ class Target:
     def url(self) -> str:
         """Where the environment's release store is: `s3://bucket/folder`, or a folder of this machine."""
         where = self.environment.store
-        return where if where.startswith("s3://") else str(self.root / where)
+        return str(self.root / where) if is_folder(where) else where
 
     @property
     def identity(self) -> Identity:
@@ -52,7 +51,7 @@ class Target:
         """
         if self.environment.laptop:
             return Identity(self.pipeline, folder=folder_digest(self.url))
-        return Identity(self.pipeline, store=store_id(self.store))
+        return Identity(self.pipeline, store=(self.store.read(STORE_ID) or b"").decode(errors="replace").strip())
 
     def fetch(self, version: str) -> Path:
         """Return a folder on this machine that holds one of the releases."""

@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 from onebutton_serving.errors import ReleaseStoreError, ServingError
 from onebutton_serving.identity import Identity, folder_digest, read_identity
-from onebutton_serving.release_store import POINTER, open_store
+from onebutton_serving.release_store import is_folder
 from onebutton_serving.sealed import check
 from onebutton_serving.settings import Settings, SettingsError, from_command_line
 
@@ -112,7 +112,7 @@ def _failure(state: Path) -> str:
 
 
 def _what_is_served(settings: Settings) -> str:
-    """Say what will be in service.
+    """Say what will be in service. A release store is not asked: what is used before workers are forked hangs in them.
 
     Raises:
         ReleaseStoreError: the release store is not there.
@@ -125,19 +125,10 @@ def _what_is_served(settings: Settings) -> str:
             raise SettingsError(message)
         check(folder)
         return f"release {folder.name}"
-    if not settings.store.startswith("s3://") and not Path(settings.store).is_dir():
+    if is_folder(settings.store) and not Path(settings.store).is_dir():
         message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
         raise ReleaseStoreError(message)
-    store = open_store(settings.store, settings.pipeline)
-    content = store.read(POINTER)
-    try:
-        return (
-            f"{settings.pipeline} {json.loads(content)['version']}"
-            if content
-            else f"{settings.pipeline}, not deployed yet,"
-        )
-    except (ValueError, KeyError, TypeError):
-        return settings.pipeline
+    return settings.pipeline
 
 
 def _check_port(settings: Settings) -> None:

@@ -39,7 +39,7 @@ class Identity:
 
 def folder_digest(url: str) -> str:
     """Return a short digest of where a release store is, `s3://bucket/folder` or a folder: two stores of one machine differ."""
-    where = url if url.startswith("s3://") else str(Path(url).resolve())
+    where = url if "://" in url else str(Path(url).resolve())
     return hashlib.sha256(where.encode()).hexdigest()[:16]
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from onebutton_serving.answering import Answerer
+from onebutton_serving.history import Move, altered, last_move, read_history
 from onebutton_serving.identity import Identity
-from onebutton_serving.loading import load_release
-from onebutton_serving.release_store import POINTER, STORE_ID, ReleaseStore, ReleaseStoreError
-from onebutton_serving.sealed import ReleaseError, check_version
+from onebutton_serving.loading import Loaded, load_release
+from onebutton_serving.release_store import STORE_ID, ReleaseStore, ReleaseStoreError
+from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_serving.worker_status import WorkerStatus
 
 logger = logging.getLogger("onebutton_serving")
@@ -46,34 +47,29 @@ class Service:
         Raises:
             ReleaseStoreError: the release store cannot be read now.
         """
-        content = store.read(POINTER)
+        move = last_move(store)
         if self.follows is not None:
-            known = (store.read(STORE_ID) or b"") if content is not None else b""
+            known = (store.read(STORE_ID) or b"") if move is not None else b""
             self.follows = replace(self.follows, store=known.decode(errors="replace").strip())
-        if content is None:
-            self.keep(f"{store.url}: there is no {POINTER}, so nothing was deployed here yet")
+        if move is None:
+            self.keep(f"{store.url}: its history is empty, so nothing was deployed here yet")
             return
-        try:
-            version, breaking = _named(content)
-        except ReleaseError as error:
-            self._refuse("", str(error))
-            return
-        if not version:
+        if not move.after:
             self._withdraw(f"{store.url}: the first deployment was undone, so nothing is in service")
             return
-        if self.current is not None and self.current.version == version:
+        if self.current is not None and self.current.version == move.after:
             self._accept(self.current)
             return
         try:
-            self._accept(self._loaded(store.fetch(version, self._cache), breaking=breaking))
+            self._accept(self._loaded(store.fetch(move.after, self._cache), move))
         except ReleaseError as error:
-            self._refuse(version, str(error))
+            self._refuse(move.after, str(error))
 
     def resume(self, store: ReleaseStore) -> None:
         """Take what the other workers have, instead of one that was killed; the pointer may name what they refused."""
         try:
             version = str(json.loads(self._in_service.read_text(encoding="utf-8"))["version"])
-            self._accept(Answerer(load_release(store.fetch(version, self._cache))))
+            self._accept(Answerer(_as_deployed(store.fetch(version, self._cache), read_history(store))))
         except (OSError, ValueError, KeyError, TypeError, ReleaseError, ReleaseStoreError):
             return
 
@@ -85,9 +81,9 @@ class Service:
         """
         self._accept(Answerer(load_release(folder)))
 
-    def _loaded(self, folder: Path, *, breaking: bool) -> Answerer:
-        found = Answerer(load_release(folder))
-        if self.current is not None and not breaking:
+    def _loaded(self, folder: Path, move: Move) -> Answerer:
+        found = Answerer(_as_deployed(folder, [move]))
+        if self.current is not None and not move.breaking:
             now, then = self.current.loaded.schema, found.loaded.schema
             if now.callers_contract != then.callers_contract:
                 message = (
@@ -143,12 +139,13 @@ class Service:
             return  # the disk is full: only a worker that comes back would have read it
 
 
-def _named(content: bytes) -> tuple[str, bool]:
-    """Return what a pointer names: a version, empty for none, and whether callers are ready for another contract."""
-    try:
-        pointer: Any = json.loads(content)
-        version = pointer["version"]
-        return version if version == "" else check_version(version), pointer.get("breaking") is True
-    except (ValueError, KeyError, TypeError, ReleaseError) as error:
-        message = f"{POINTER} is damaged: {error!r}"
-        raise ReleaseError(message) from None
+def _as_deployed(folder: Path, history: Sequence[Move]) -> Loaded:
+    """Load a release, unless it was sealed again in place: all of its own digests would agree then.
+
+    Raises:
+        ReleaseError: it was, or it cannot be loaded.
+    """
+    manifest = folder / MANIFEST
+    if manifest.is_file() and (fault := altered(history, folder.name, digest_of(manifest))):
+        raise ReleaseError(fault)
+    return load_release(folder)

@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from onebutton_serving.release_store import POINTER, FolderStore, ReleaseStore, ReleaseStoreError
+from onebutton_serving.history import HISTORY
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.service import Service
 
-NEAR, FAR = 0.2, 2.0  # seconds between two looks at a folder, and at S3
+NEAR, FAR = 0.2, 2.0  # seconds between two looks at a folder, and at storage elsewhere
 AGAIN = 60.0  # seconds until a release that was refused is tried again: the disk may have room by then
 logger = logging.getLogger("onebutton_serving")
 
@@ -25,7 +26,7 @@ class Watcher(threading.Thread):
 
         Args:
             service: does what the pointer says.
-            store: where the pointer is; None with a fixed release.
+            store: where the history is; None with a fixed release.
             server: the process that started this worker; 0 when it does not matter.
         """
         super().__init__(name="watcher", daemon=True)
@@ -45,7 +46,7 @@ class Watcher(threading.Thread):
             if self._server and os.getppid() != self._server:  # it was killed: nobody could stop this worker any more
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            if self._stop_asked.wait(NEAR if isinstance(self._store, FolderStore | None) else FAR):
+            if self._stop_asked.wait(NEAR if self._store is None or self._store.folder else FAR):
                 return
 
     def stop(self) -> None:
@@ -56,7 +57,7 @@ class Watcher(threading.Thread):
         store = self._store
         if store is None:
             return
-        stamp = store.stamp(POINTER)
+        stamp = store.stamp(HISTORY)
         again = self._service.refused is not None and time.monotonic() - self._tried > AGAIN
         if stamp == self._seen and not again:
             return

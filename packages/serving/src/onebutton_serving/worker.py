@@ -13,7 +13,7 @@ from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
-from onebutton_serving.release_store import open_store
+from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import ReleaseError
 from onebutton_serving.service import Service
 from onebutton_serving.settings import from_environment
@@ -38,7 +38,7 @@ def make_app() -> App:
     state = Path(settings.state)
     follows = Identity(settings.pipeline, folder_digest(settings.store)) if settings.store else None
     service = Service(WorkerStatus(state / "workers"), state, follows)
-    store = open_store(settings.store, settings.pipeline) if settings.store else None
+    store = ReleaseStore(settings.store, settings.pipeline) if settings.store else None
     if settings.release:
         try:
             service.fix(Path(settings.release))

@@ -250,14 +250,6 @@ def image(*, pipeline: str = "", env: str = "", out: Path | None = None) -> None
 
 
 @app.command
-def champion(*, pipeline: str = "", env: str = "") -> None:
-    """Compare with the model in service from now on."""
-    from onebutton_release.buttons import champion
-
-    champion(ROOT, pipeline, env)
-
-
-@app.command
 def data_add(
     *,
     pipeline: str = "",

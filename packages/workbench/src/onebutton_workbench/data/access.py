@@ -13,9 +13,9 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import pinned_source
 from onebutton_release.environments import FILE, Environment, read_environments
-from onebutton_release.pointer import in_service
 from onebutton_release.servers import ask
 from onebutton_release.target import find_target
+from onebutton_serving.history import in_service
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, absent, configured
 from onebutton_workbench.workspace import pipelines
@@ -86,11 +86,11 @@ def _try_environment(name: str, environment: Environment, pipeline: str, root: P
     subject, whom = f"environment {name}", f"On call: {environment.on_call}"
     try:
         target = find_target(root, pipeline, name, name, {name: environment})
-        pointer = in_service(target.store)
+        move = in_service(target.store)
         reports = [ask(address, target.identity) for address in target.servers]
     except (InputError, ReleaseStoreError) as error:
         return Access(subject, has=False, words=f"has not: {error}. {whom}. {FILE} says where it is")
-    seen = f"has {environment.store}, {pipeline} {pointer.version if pointer else 'not deployed yet'}"
+    seen = f"has {environment.store}, {pipeline} {move.after if move else 'not deployed yet'}"
     missing = [f"{one.address} {one.foreign or 'does not answer'}" for one in reports if one.foreign or one.silent]
     if missing and not environment.laptop:
         return Access(subject, has=False, words=f"{seen}, but {' and '.join(missing)}. {whom}")

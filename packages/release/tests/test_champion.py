@@ -1,0 +1,40 @@
+"""A deployment keeps the predictions of what it put into service, so that the next model is compared with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from onebutton_release.champion import keep_champion
+from onebutton_release.provenance import version_of
+from onebutton_release.target import find_target
+from onebutton_serving.sealed import seal
+
+A = "20261101-aaaaaaaa"
+
+
+def test_a_deployment_writes_the_champion_and_says_what_to_commit_once(
+    repo: Path, make_release: Callable[..., Path]
+) -> None:
+    subprocess.run(["dvc", "init", "--quiet"], cwd=repo, check=True)
+    folder = make_release(A)
+    (folder / "predictions.parquet").write_bytes(b"answers")
+    (folder / "MANIFEST.sha256").chmod(0o644)
+    seal(folder)
+    target = find_target(repo, "flights", "local", "local")
+    words = f"make run, which compares with {A} from now on, then commit pipelines/flights/champion"
+    assert keep_champion(target, A) == words
+    here = repo / "pipelines/flights/champion"
+    assert (here / "predictions.parquet").read_bytes() == b"answers"
+    assert "md5" in (here / "predictions.parquet.dvc").read_text(encoding="utf-8")
+    assert (here / "champion.txt").read_text(encoding="utf-8") == f"{A}\n"
+    assert keep_champion(target, A) == ""
+
+
+def test_a_release_of_results_never_committed_is_dated_by_their_day(repo: Path) -> None:
+    lock = repo / "pipelines/flights/dvc.lock"
+    lock.write_text("schema: '2.0'\n", encoding="utf-8")
+    os.utime(lock, (1772539200, 1772539200))  # 3 March 2026
+    assert version_of(lock.parent).startswith("20260303-")

@@ -1,0 +1,175 @@
+"""Which release is in service, and how that came to be: one object for each move, and the highest number is the truth.
+
+    <store>/<pipeline>/history/000042.json
+
+A move is put there only where nothing is yet, so of two who come at once one is refused. Each carries the digest of the one
+before: a history that somebody changed betrays itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
+from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version
+
+HISTORY = "history"
+_NAME = re.compile(rf"{HISTORY}/(\d{{6}})\.json")
+Action = Literal["deploy", "rollback", "undo"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One change of what is in service.
+
+    Attributes:
+        sequence: counts the moves of one pipeline's releases in one environment from 1.
+        at: when, in UTC.
+        who: moved it.
+        known_by: who says so: `CI`, `git` or `login`.
+        action: `undo` is a deployment that the servers refused, taken back.
+        before: the version that was in service; empty when none was.
+        after: the version that is; empty when the first deployment was undone.
+        why: in words.
+        digest: SHA-256 of the release's manifest, which holds all others.
+        breaking: whether servers take it although their callers were written for another contract.
+        previous: SHA-256 of the object of the move before; empty with the first.
+    """
+
+    sequence: int
+    at: str
+    who: str
+    known_by: str
+    environment: str
+    pipeline: str
+    action: Action
+    before: str
+    after: str
+    why: str
+    digest: str
+    breaking: bool = False
+    previous: str = ""
+
+
+def now() -> str:
+    """Return the time as the history writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def last_move(store: ReleaseStore) -> Move | None:
+    """Return the last move; None before the first deployment.
+
+    Raises:
+        ReleaseStoreError: it is damaged, or the release store cannot be read.
+    """
+    name = max(_names(store), default="")
+    content = store.read(name) if name else None
+    if content is None:
+        return None
+    try:
+        return _read(content)
+    except (ValueError, TypeError, ReleaseError) as error:
+        message = (
+            f"{store.url}: {name} is damaged ({' '.join(str(error).split())}). Put it back from a copy, or remove it: then what "
+            "the move before it names is in service"
+        )
+        raise ReleaseStoreError(message) from None
+
+
+def in_service(store: ReleaseStore) -> Move | None:
+    """Return the move that put the release into service that is; None when none is.
+
+    Raises:
+        ReleaseStoreError: it is damaged, or the release store cannot be read.
+    """
+    last = last_move(store)
+    return last if last and last.after else None
+
+
+def record(store: ReleaseStore, move: Move) -> Move:
+    """Move what is in service: one object, there whole or not at all.
+
+    Raises:
+        ReleaseStoreError: somebody else moved it meanwhile, or the release store does not take it.
+    """
+    name = f"{HISTORY}/{move.sequence:06d}.json"
+    if not store.create(name, json.dumps(asdict(move), indent=1).encode() + b"\n"):
+        message = f"{store.url}: somebody else deployed or rolled back meanwhile, so nothing was changed. Press again"
+        raise ReleaseStoreError(message)
+    return move
+
+
+def following(store: ReleaseStore) -> tuple[int, str]:
+    """Return the number of the next move, and the digest of the last one, which the next carries."""
+    name = max(_names(store), default="")
+    if not name:
+        return 1, ""
+    return int(_NAME.sub(r"\1", name)) + 1, _digest(store.read(name) or b"")
+
+
+def read_history(store: ReleaseStore) -> list[Move]:
+    """Return every move, oldest first; those that are damaged are left out, and `chain_fault` tells of them."""
+    found = []
+    for name in _names(store):
+        try:
+            found.append(_read(store.read(name) or b""))
+        except (ValueError, TypeError, ReleaseError):
+            continue
+    return found
+
+
+def chain_fault(store: ReleaseStore) -> str:
+    """Say where the history is not what was written, move by move; empty when it is whole."""
+    before = ""
+    for number, name in enumerate(_names(store), start=1):
+        content = store.read(name) or b""
+        try:
+            move = _read(content)
+        except (ValueError, TypeError, ReleaseError) as error:
+            return f"{name} is damaged ({error})"
+        if move.sequence != number or _NAME.sub(r"\1", name) != f"{number:06d}":
+            return f"move {number} is missing"
+        if move.previous != before:
+            return f"move {number - 1} was changed after move {number} was made"
+        before = _digest(content)
+    return ""
+
+
+def altered(history: Sequence[Move], version: str, digest: str) -> str:
+    """Say that a release is no longer what was in service under its name; empty when it is, or never was.
+
+    Args:
+        history: of the release store.
+        version: of the release.
+        digest: of its manifest, as it is now. A release whose files were changed with their digests betrays itself here alone.
+    """
+    for move in reversed(history):
+        if move.after == version and move.digest != digest:
+            return (
+                f"release {version} is not what was in service under that name since {move.at}: {MANIFEST} was changed"
+            )
+        if move.after == version:
+            return ""
+    return ""
+
+
+def _names(store: ReleaseStore) -> list[str]:
+    return [name for name in store.names(HISTORY) if _NAME.fullmatch(name)]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(content: bytes) -> Move:
+    said = json.loads(content)
+    move = Move(**said)
+    if move.after or move.action != "undo":
+        check_version(move.after)
+    return move
