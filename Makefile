@@ -142,7 +142,7 @@ serve: .venv/.synced ## Run the server on what is in service: PIPELINE=name ENV=
 	@onebutton serve
 
 .PHONY: score
-score: .venv/.synced ## Score a table with what is in service: PIPELINE=name IN=rows.parquet OUT=scored.parquet ENV=local; SHARD=3/64, then MERGE=1
+score: .venv/.synced ## Score a table with what is in service: PIPELINE=name IN=rows.parquet OUT=scored.parquet; SHARD=3/64
 	@onebutton score
 
 .PHONY: image
