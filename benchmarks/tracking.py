@@ -81,7 +81,7 @@ def import_seconds(module: str) -> float:
 
 def main() -> None:
     """Print the table."""
-    from onebutton_tracking.entry import open_store
+    from onebutton_tracking.store import open_store
 
     mirror_import, mlflow_import = import_seconds("onebutton_tracking.mirror"), import_seconds("mlflow")
     with tempfile.TemporaryDirectory(prefix="onebutton-tracking-") as folder:

@@ -13,9 +13,8 @@ from packages.tracking.tests.conftest import mlflow_server
 from onebutton_release.aliases import all_targets, tell_mlflow
 from onebutton_release.target import Target
 from onebutton_serving.sealed import digest_of
-from onebutton_tracking.entry import open_store
 from onebutton_tracking.model import MODEL_TAG
-from onebutton_tracking.store import tracking_uri
+from onebutton_tracking.store import open_store, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -21,8 +22,7 @@ from urllib.error import HTTPError
 import pytest
 from onnx import TensorProto, helper
 
-from onebutton_tracking.entry import open_store
-from onebutton_tracking.store import tracking_uri
+from onebutton_tracking.store import open_store, tracking_uri
 
 DVC_YAML = """\
 stages:
@@ -112,6 +112,20 @@ def pipeline(tmp_path: Path) -> Path:
         (folder / name).write_text(text, encoding="utf-8")
     onnx_file(folder / "model/model.onnx", 2.0)
     return folder
+
+
+@pytest.fixture
+def judged(pipeline: Path) -> Path:
+    """The pipeline with what its gates say: one failed, and one that needs a running server was not judged."""
+    verdicts = {
+        "auc-overall": {"result": "passed", "check": "limit"},
+        "log-loss": {"result": "failed", "check": "limit"},
+        "latency-p95": {"result": "NOT RUN", "check": "service"},
+    }
+    (pipeline / "gates.toml").write_text('[judging]\nchampion = "auc"\n', encoding="utf-8")
+    (pipeline / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")
+    (pipeline / "card.html").write_text("<h1>Demo, the report</h1>\n", encoding="utf-8")
+    return pipeline
 
 
 @pytest.fixture(scope="session")

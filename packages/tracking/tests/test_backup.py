@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 from packages.tracking.tests.conftest import mlflow_server
 
-from onebutton_tracking.lineage import file_digest
 from onebutton_tracking.promotion import Promotion, promote
+from onebutton_tracking.results import file_digest
 
 PAGE = Path(__file__).parents[3] / "docs/team-server.md"
 # Stands in for Docker: what a container would run is run here, against the same kinds of server.
@@ -58,7 +58,13 @@ def database(postgresql: str) -> Iterator[Callable[[], str]]:
     run("DROP DATABASE IF EXISTS mlflow WITH (FORCE)", "DROP ROLE mlflow")
 
 
-MIRROR = "from pathlib import Path; from onebutton_tracking.mirror import mirror_all; raise SystemExit(mirror_all(Path.cwd()))"
+MIRROR = """
+import os
+from pathlib import Path
+from onebutton_tracking.mirror import mirror_all
+
+raise SystemExit(mirror_all([Path("pipelines/demo").resolve()], os.environ["MLFLOW_TRACKING_URI"]))
+"""
 
 
 def press(pipeline: Path, server: str, rate: str) -> None:

@@ -30,7 +30,8 @@ def press(root: Path, button: str, *words: str, **asked: str) -> tuple[int, str]
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             if button == "mirror":
-                status = mirror_all(root, after_run="after-run" in words)
+                folders = sorted((root / "pipelines").iterdir())
+                status = mirror_all(folders, tracking_uri(root), after_run="after-run" in words)
             else:
                 why(root, model=asked.get("model", ""), file=asked.get("file", ""))
     except InputError as error:

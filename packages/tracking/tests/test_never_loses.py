@@ -15,15 +15,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from packages.tracking.tests.conftest import mlflow_server
 
 from onebutton_tracking import entry, model
 from onebutton_tracking import mirror as mirror_module
-from onebutton_tracking.entry import open_store
-from onebutton_tracking.mirror import TooSlowError, at_most, bring, mirror, refusals
-from onebutton_tracking.store import LOCK_TAG, PIPELINE_TAG, tracking_uri
+from onebutton_tracking.mirror import mirror, mirror_all
+from onebutton_tracking.store import (
+    LOCK_TAG,
+    PIPELINE_TAG,
+    StoreError,
+    TooSlowError,
+    at_most,
+    open_store,
+    refusals,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,9 +51,11 @@ import os, sys
 from pathlib import Path
 from onebutton_contracts.errors import run_stage
 from onebutton_tracking.mirror import mirror_all
+from onebutton_tracking.store import tracking_uri
 
 def main():
-    status = mirror_all(Path.cwd(), after_run="after-run" in sys.argv)
+    folders = sorted(Path.cwd().glob("pipelines/*"))
+    status = mirror_all(folders, tracking_uri(Path.cwd()), after_run="after-run" in sys.argv)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # threads of MLflow that still wait for a server would hold the program
@@ -182,7 +193,7 @@ def test_mlflow_that_takes_too_long_fails_no_run(
     monkeypatch.setattr(mirror_module, "PATIENCE", 0.3)
     with (root / "mlflow.db.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # another mirror writes, for ever
-        assert bring([pipeline], tracking_uri(root), after_run=True) == 0
+        assert mirror_all([pipeline], tracking_uri(root), after_run=True) == 0
     assert "did not finish within 0.3 seconds" in capsys.readouterr().err
 
 
@@ -262,37 +273,49 @@ def seconds_of_a_press_with_nothing_to_say(pipeline: Path, uri: str) -> float:
     return min(taken)
 
 
-def at_once(pipeline: Path, uri: str) -> None:
-    started = [start(pipeline, MLFLOW_TRACKING_URI=uri) for _ in range(8)]
+def at_once(pipeline: Path, uri: str, *, machines: bool = False) -> list[str]:
+    """Start eight mirrors; return what each printed."""
+    places = [pipeline.parents[1] / f"machine-{number if machines else 0}" for number in range(8)]
+    for place in places:
+        place.mkdir(exist_ok=True)  # for temporary files: nothing in another one keeps a mirror out
+    started = [start(pipeline, "after-run", MLFLOW_TRACKING_URI=uri, TMPDIR=str(place)) for place in places]
     printed = [program.communicate(timeout=600)[0] for program in started]
     assert [program.returncode for program in started] == [0] * 8, "\n".join(printed)
+    return printed
 
 
 @pytest.mark.usefixtures("uri")
-def test_a_mirror_whose_run_others_take_for_a_duplicate_goes_on_until_it_is_through(
-    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_another_machine_deletes_while_it_is_written_is_told_in_a_line_and_written_by_the_next_press(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server offers no lock, so a run may be deleted while it is written, and more than once where many write."""
-    uri, write, deleted = tracking_uri(pipeline.parents[1]), entry.log_values, list[str]()
+    uri, write = tracking_uri(pipeline.parents[1]), entry.log_values
 
-    def meet_others(store: MlflowClient, run: Run, results: Results) -> None:
-        if len(deleted) < 2:
-            deleted.append(run.info.run_id)
-            store.delete_run(run.info.run_id)
-        write(store, run, results)
+    def meet_another(store: MlflowClient, run: Run, results: Results, tags: dict[str, str]) -> None:
+        store.delete_run(run.info.run_id)
+        write(store, run, results, tags)
 
-    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
-    monkeypatch.setattr(entry, "log_values", meet_others)
+    with monkeypatch.context() as patched:
+        patched.setattr(entry, "log_values", meet_another)
+        assert mirror_all([pipeline], uri, after_run=True) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("run: MLflow is behind: ")
     assert "demo -> MLflow run" in mirror(pipeline, uri)
-    (run,) = runs(uri)
-    assert run.info.status == "FINISHED"
-    assert run.info.run_id not in deleted
+    check_whole(uri)
 
 
-def as_on_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let mirrors into a file that do not keep each other out."""
-    monkeypatch.setattr(mirror_module, "is_server", lambda _: True)
-    monkeypatch.setattr(mirror_module, "alone", lambda *_: nullcontext())
+def while_the_model_is_logged(monkeypatch: pytest.MonkeyPatch, happens: Callable[[MlflowClient], None]) -> None:
+    """Let something happen once, as by a mirror on another machine, which no lock keeps out."""
+    logged, once = model._logged, list[bool]()
+
+    def meet(store: MlflowClient, *more: Any) -> str:
+        identity = logged(store, *more)
+        if not once:
+            once.append(True)
+            happens(store)
+        return identity
+
+    monkeypatch.setattr(mirror_module, "alone", lambda _: nullcontext())
+    monkeypatch.setattr(model, "_logged", meet)
 
 
 @pytest.mark.usefixtures("uri")
@@ -300,17 +323,9 @@ def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two mirrors of one run: the second finds the first one's model logged, and makes its version after the first has."""
-    uri, make_room, between = tracking_uri(pipeline.parents[1]), model._ensure_registered_model, list[str]()
-
-    def meet_another(store: MlflowClient, name: str) -> None:
-        make_room(store, name)
-        if not between:
-            between.append(name)
-            assert "version 1" in mirror(pipeline, uri)
-
-    as_on_a_server(monkeypatch)
-    monkeypatch.setattr(model, "_ensure_registered_model", meet_another)
-    assert "version 1 as before" in mirror(pipeline, uri)
+    uri = tracking_uri(pipeline.parents[1])
+    while_the_model_is_logged(monkeypatch, lambda _: print(mirror(pipeline, uri)))
+    assert "demo -> MLflow run" in mirror(pipeline, uri)
     check_whole(uri)
 
 
@@ -318,23 +333,32 @@ def test_a_mirror_that_comes_second_leaves_the_model_that_both_took_up(
 def test_what_a_mirror_had_logged_of_the_model_before_its_run_was_deleted_goes(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uri, make_room, between = tracking_uri(pipeline.parents[1]), model._ensure_registered_model, list[str]()
+    uri = tracking_uri(pipeline.parents[1])
 
-    def meet_another(store: MlflowClient, name: str) -> None:
-        make_room(store, name)
-        if not between:
-            (run,) = runs(uri)
-            between.append(run.info.run_id)
-            store.delete_run(run.info.run_id)
-            assert "version 1" in mirror(pipeline, uri)
-            from mlflow.exceptions import MlflowException
+    def meet_another(store: MlflowClient) -> None:
+        (run,) = runs(uri)
+        store.delete_run(run.info.run_id)
+        assert "version 1" in mirror(pipeline, uri)
 
-            raise MlflowException("the server was too busy")
-
-    as_on_a_server(monkeypatch)
-    monkeypatch.setattr(model, "_ensure_registered_model", meet_another)
+    while_the_model_is_logged(monkeypatch, meet_another)
+    with pytest.raises(StoreError, match="refused"):
+        mirror(pipeline, uri)
     assert "already" in mirror(pipeline, uri)
     check_whole(uri)
+
+
+@pytest.mark.usefixtures("uri")
+def test_a_run_that_another_machine_began_earlier_and_finished_later_is_the_one_that_stays(pipeline: Path) -> None:
+    uri = tracking_uri(pipeline.parents[1])
+    mirror(pipeline, uri)
+    (mine,) = runs(uri)
+    tags = {tag: mine.data.tags[tag] for tag in (LOCK_TAG, PIPELINE_TAG)}
+    older = client(uri).create_run(mine.info.experiment_id, mine.info.start_time - 1000, tags)
+    assert f"demo -> MLflow run {older.info.run_id[:8]}" in mirror(pipeline, uri)
+    assert [run.info.run_id for run in runs(uri)] == [older.info.run_id]
+    check_whole(uri)
+    (run,) = runs(uri)
+    assert run.data.tags["onebutton.model"] == "demo/1"
 
 
 @pytest.mark.usefixtures("uri")
@@ -370,12 +394,12 @@ def test_a_version_that_somebody_has_chosen_is_not_tidied_away(pipeline: Path) -
     """Eight mirrors meet within seconds, yet a person may be quicker than the last of them."""
     uri = tracking_uri(pipeline.parents[1])
     mirror(pipeline, uri)
-    store, file = client(uri), pipeline / "model/model.onnx"
+    store = client(uri)
     (first,) = store.search_model_versions("name = 'demo'")
     twice = [store.create_model_version("demo", str(first.source), first.run_id, tags=first.tags) for _ in range(2)]
     store.set_registered_model_alias("demo", "champion", str(twice[0].version))
     (run,) = runs(uri)
-    model.keep_one_version(store, run.info.experiment_id, "demo", file)
+    model.keep_one_version(store, run.info.experiment_id, "demo", first.tags[model.MODEL_TAG])
     assert sorted(int(found.version) for found in store.search_model_versions("name = 'demo'")) == [1, 2]
     assert len(store.search_logged_models([run.info.experiment_id])) == 1
 
@@ -397,10 +421,35 @@ def test_eight_mirrors_at_once_into_one_postgresql(
 
 
 @pytest.mark.slow
-def test_eight_mirrors_at_once_into_one_server_are_one_run_after_the_next_press(pipeline: Path, server: str) -> None:
-    at_once(pipeline, server)
-    press(
-        pipeline, MLFLOW_TRACKING_URI=server
-    )  # a server offers no lock: what two wrote in the same moment is settled now
+@pytest.mark.parametrize("machines", [False, True])
+def test_eight_mirrors_at_once_into_one_server_are_one_run_after_the_next_press(
+    pipeline: Path, server: str, *, machines: bool
+) -> None:
+    printed = at_once(pipeline, server, machines=machines)
+    assert all(line.startswith(("run: demo ", "run: MLflow is behind: ")) for line in printed)
+    assert [text.count("\n") for text in printed] == [1] * 8  # each is told in a line
+    if not machines:
+        check_whole(server)
+    press(pipeline, MLFLOW_TRACKING_URI=server)  # what machines wrote in the same moment is settled now
     check_whole(server)
     assert seconds_of_a_press_with_nothing_to_say(pipeline, server) < 2
+
+
+@pytest.mark.slow
+def test_a_server_that_restarts_while_a_run_is_written_loses_nothing(
+    pipeline: Path, tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, store, port = entry._log_inputs, f"sqlite:///{tmp_path}/server.db", free_port()
+
+    def after_the_server_went(*told: Any) -> None:
+        server.__exit__(None, None, None)
+        write(*told)
+
+    server = mlflow_server(store, tmp_path / "server", port)
+    with monkeypatch.context() as patched:
+        patched.setattr(entry, "_log_inputs", after_the_server_went)
+        with pytest.raises(StoreError, match="refused"):
+            mirror(pipeline, server.__enter__())
+    with mlflow_server(store, tmp_path / "server", port) as address:
+        assert "demo -> MLflow run" in mirror(pipeline, address)
+        check_whole(address)

@@ -40,7 +40,7 @@ def edit_and_run(folder: Path, words: str) -> None:
     )
     lock = folder / "dvc.lock"
     lock.write_text(lock.read_text(encoding="utf-8").replace("rate: 0.1", "rate: 0.2"), encoding="utf-8")
-    record(folder, {"train": 12.34})
+    record(folder, {"train": 12.34}, {"train": 411.9})
 
 
 def test_a_run_from_edited_sources_keeps_the_patch_until_a_commit_holds_them(
@@ -51,6 +51,7 @@ def test_a_run_from_edited_sources_keeps_the_patch_until_a_commit_holds_them(
     run = the_run(uri)
     assert run.data.tags["onebutton.dirty"] == "true"
     assert run.data.tags["onebutton.seconds.train"] == "12.3"
+    assert run.data.tags["onebutton.peak_mb.train"] == "412"
     assert run.info.run_name.startswith(git(checkout, "rev-parse", "HEAD")[:8] + "+")
     assert "+# edited" in patch_of(uri, run, tmp_path)
     assert "in no commit yet" in mirror(checkout, uri)

@@ -14,7 +14,8 @@ from onebutton_tracking.store import LOCK_TAG, tracking_uri
 from onebutton_workbench import bootstrap
 from onebutton_workbench.git import git, names
 from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.runs.run import refuse_unfinished_merge, remade, small_results
+from onebutton_workbench.runs.repro import remade
+from onebutton_workbench.runs.run import refuse_unfinished_merge, small_results
 from onebutton_workbench.workspace import ROOT
 
 Shell = Callable[..., str]  # of conftest.py

@@ -11,14 +11,8 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.runs.run import (
-    busy_programs,
-    call_dvc,
-    mend_locks,
-    only_press,
-    stage_seconds,
-    wait_for_others,
-)
+from onebutton_workbench.runs.repro import Use, call_dvc, made_again, stage_use
+from onebutton_workbench.runs.run import busy_programs, mend_locks, only_press, wait_for_others
 
 
 def test_a_stage_is_timed_from_where_dvc_says_that_it_runs_to_what_dvc_says_next() -> None:
@@ -30,16 +24,37 @@ def test_a_stage_is_timed_from_where_dvc_says_that_it_runs_to_what_dvc_says_next
         (9.5, "Running stage 'report':\n"),
         (10.0, "Stage: the end"),
     ]
-    assert stage_seconds(lines) == {"pipelines/a/dvc.yaml": {"train": 9.0}, "dvc.yaml": {"report": 0.5}}
+    assert stage_use(lines) == {"pipelines/a/dvc.yaml": {"train": Use(9.0)}, "dvc.yaml": {"report": Use(0.5)}}
 
 
 def test_what_dvc_prints_passes_through_as_it_comes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = "print(\"Running stage 'train':\"); raise SystemExit(3)"
     with only_press(tmp_path) as lock:
-        status, lines = call_dvc([sys.executable, "-c", program], tmp_path, lock)
+        status, lines, _ = call_dvc([sys.executable, "-c", program], tmp_path, lock)
     assert status == 3
-    assert set(stage_seconds(lines)["dvc.yaml"]) == {"train"}
+    assert set(stage_use(lines)["dvc.yaml"]) == {"train"}
     assert capfd.readouterr().out == "Running stage 'train':\n"
+
+
+DVC = """
+import subprocess, sys
+
+for stage, megabytes in (("train", 300), ("card", 1)):
+    print(f"Running stage 'pipelines/demo/dvc.yaml:{stage}':", flush=True)
+    command = f"import time; held = b'x' * {megabytes}_000_000; time.sleep(2)"
+    subprocess.run([sys.executable, "-c", command], check=True)
+"""
+
+
+def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(tmp_path: Path) -> None:
+    with only_press(tmp_path) as lock:
+        _, lines, looks = call_dvc([sys.executable, "-c", DVC], tmp_path, lock)
+    use = stage_use(lines, looks)
+    train, card = use["pipelines/demo/dvc.yaml"].values()
+    assert 300 < train.peak_mb < 400
+    assert 0 < card.peak_mb < 100
+    assert made_again(lines, use) == (["demo"], f"made again: demo (train {train}, card {card})")
+    assert str(train) == f"{train.seconds:.1f} s {train.peak_mb:.0f} MB"
 
 
 def note(folder: Path, process: int) -> Path:

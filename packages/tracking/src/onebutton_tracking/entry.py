@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebutton_tracking.datasets import list_datasets
-from onebutton_tracking.model import RUN_TAG, keep_one_version, register
+from onebutton_contracts.errors import InputError
+from onebutton_contracts.terms import Contract
+from onebutton_tracking.commit import Commit
+from onebutton_tracking.marker import VIEW
+from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
 from onebutton_tracking.origin import Origin
-from onebutton_tracking.results import DUMMY, Results
+from onebutton_tracking.results import DUMMY, Results, ResultsError
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
     PIPELINE_TAG,
     SOURCES_TAG,
-    StoreError,
-    alone,
     find_experiment,
-    find_runs,
     is_finished,
     sqlite_file,
 )
@@ -33,186 +35,145 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-BATCH = 1000  # values that MLflow takes at once
-FEW = 100  # parameters, or tags, that it takes at once
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # else its pages are those for language models
+METRICS, FEW = 800, 100  # how many metrics, and parameters or tags, MLflow takes in one batch of at most 1,000
+LONGEST_DIGEST = 36  # characters, of a data set in MLflow
 COMMIT_TAG = "mlflow.source.git.commit"
 BRANCH_TAG = "mlflow.source.git.branch"
+GATES_TAG = "onebutton.gates"
 PATCH = "sources/patch.diff"
+CARD = "card.html"
+COPIED = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 
-def open_store(uri: str) -> MlflowClient:
-    """Open MLflow's store, and set its tables up where there are none.
-
-    Raises:
-        StoreError: it does not answer.
-    """
-    import logging
-
-    # A team's server that hangs must not hold `make run` for the ten minutes that MLflow would wait.
-    defaults = {
-        "MLFLOW_UV_AUTO_DETECT": "false",  # else the whole uv.lock is logged with every model
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    }
-    for name, text in defaults.items():
-        os.environ.setdefault(name, text)
-    import mlflow
-
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # they tell how they set up tables; errors are raised anyway
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    with alone(uri, "set-up"):
-        file = sqlite_file(uri)
-        if file and not (file.is_file() and file.stat().st_size):
-            _make_database(file)
-        return mlflow.MlflowClient(uri, uri)  # makes the tables of other stores, where there are none
-
-
-def _make_database(file: Path) -> None:
-    """Set up a SQLite file beside its place: one that was cut off half-way would be refused for ever."""
-    import mlflow
-
-    draft = file.with_name(f"{file.name}.draft")
-    for left in (draft, draft.with_name(f"{draft.name}-journal")):  # by one that was killed
-        left.unlink(missing_ok=True)
-    mlflow.MlflowClient(f"sqlite:///{draft}")
-    draft.replace(file)
-
-
-def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
-    """Return the experiment of a pipeline, made where it is missing.
+def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
+    """Return the experiment of a pipeline, made where it is missing, with the columns that its table of runs shows first.
 
     Raises:
         DeletedError: somebody deleted it.
     """
     from mlflow.exceptions import MlflowException
 
-    if found := find_experiment(client, name):
-        for key, text in EXPERIMENT_TAGS.items() - found.tags.items():
-            client.set_experiment_tag(found.experiment_id, key, text)
-        return str(found.experiment_id)
-    file = sqlite_file(uri)  # a server knows where its artifacts go; a file does not
-    place = (file.parent / "mlartifacts" / name).as_uri() if file else None
-    try:
-        return str(client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS))
-    except MlflowException:  # another mirror was quicker
-        if found := client.get_experiment_by_name(name):
-            return str(found.experiment_id)
-        raise
+    name = results.pipeline
+    found = find_experiment(client, name)
+    if found is None:
+        file = sqlite_file(uri)  # a server knows where its artifacts go; a file does not
+        place = (file.parent / "mlartifacts" / name).as_uri() if file else None
+        try:
+            found = client.get_experiment(client.create_experiment(name, artifact_location=place))
+        except MlflowException:  # a mirror on another machine was quicker
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    identity = str(found.experiment_id)
+    columns = [f"metrics.`{results.headline}`"] if results.headline else []
+    columns += [f"tags.`{GATES_TAG}`", "attributes.`Version`", f"tags.`{DIRTY_TAG}`"]
+    tags = {
+        "mlflow.experimentKind": "custom_model_development",  # else its pages are those for language models
+        f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": columns}),
+    }
+    if "mlflow.note.content" not in found.tags:  # people may have written their own
+        words = "The runs with metric, gates, commit and whether it was dirty"
+        tags["mlflow.note.content"] = f"[{words}](#/experiments/{identity}/runs?viewStateShareKey={VIEW})"
+    for key, text in tags.items() - found.tags.items():
+        client.set_experiment_tag(identity, key, text)
+    return identity
 
 
-def open_run(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run | None:
-    """Go on with the run that an earlier try left unfinished, or begin one; None where a whole one is there.
+def create(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run:
+    """Begin a run, with the tags by which the next press finds it; its time is the pipeline's, not that of the mirror."""
+    finished = origin.finished or time.time()
+    started = int((finished - sum(origin.seconds.values())) * 1000)
+    words = [_commit_words(origin.commit)]
+    if name := results.headline:
+        words.append(f"{name.rpartition('.')[2]} {results.metrics[name]:.4g}")
+    words += [f"gates {results.gates}"] if results.gates else []
+    tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.pipeline}
+    return client.create_run(experiment, started, tags, " ".join(words))
 
-    A run that has registered the model is finished in any case, as its version's page leads to it.
-    """
-    runs = find_runs(client, results.pipeline, results.lock_digest)
-    unfinished = {str(run.info.run_id) for run in runs if not is_finished(run)}
-    registered = unfinished & _registered(client, results)
-    if any(map(is_finished, runs)) and not registered:
-        return None
-    return client.get_run(min(registered or unfinished)) if unfinished else _create(client, experiment, results, origin)
 
-
-def write(client: MlflowClient, run: Run, results: Results, origin: Origin, *, crowded: bool) -> str:
+def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> str:
     """Write a run from its beginning to its end; what an earlier try had written stays as it is.
 
     Args:
         client: of the store.
-        run: that `open_run` gave.
+        run: a new one, or one that was left unfinished.
         results: to write.
         origin: of the results.
-        crowded: whether other mirrors may be writing the same.
 
     Returns:
         Which version of the registered model it is, in words; empty for a pipeline without a model.
     """
-    run_id = run.info.run_id
-    log_values(client, run, results)
-    _log_inputs(client, run, results)
+    run_id = str(run.info.run_id)
+    contracts = _contracts(results.folder)
+    log_values(client, run, results, _tags(run, results, origin))
+    _log_inputs(client, run_id, results, contracts)
     _log_files(client, run_id, results, origin)
     words = ""
     if results.model:
-        version, new = register(client, run, results, results.model, crowded=crowded)
+        version, new = register(client, run, results.pipeline, results.model, contracts)
         client.set_tag(run_id, RUN_TAG, f"{results.pipeline}/{version}")
         words = f", model {results.pipeline} version {version}{'' if new else ' as before'}"
-    finished = int(origin.finished * 1000) or int(time.time() * 1000)
-    client.set_terminated(run_id, "FINISHED", finished)
+    client.set_terminated(run_id, "FINISHED", int(origin.finished * 1000) or int(time.time() * 1000))
     return words
 
 
-def keep_one(client: MlflowClient, experiment: str, results: Results, *, crowded: bool) -> str:
-    """Delete all but one finished run of a `dvc.lock`, and return the one.
+def settle(client: MlflowClient, runs: Sequence[Run]) -> None:
+    """Leave of the runs of one `dvc.lock` the oldest, and one version of its model: mirrors on other machines may write the same.
 
-    Mirrors that write to one server at once cannot keep each other out. Each looks again when it has finished, and all choose the
-    same: the last one sees every run. A mirror that still writes a run that is deleted here is refused, tries again, and finds
-    the one that stayed. What it had logged of the model goes too.
+    Everybody finds the same one to be the oldest, and nobody deletes it, so nothing is lost. A mirror that still writes
+    what is deleted here is refused, and finds on its next try what stayed.
 
-    Raises:
-        StoreError: two others each took the other's for the one that stays.
+    Args:
+        client: of the store.
+        runs: the oldest first; until that is finished nothing is deleted.
     """
-    runs = find_runs(client, results.pipeline, results.lock_digest)
-    finished = {str(run.info.run_id) for run in runs if is_finished(run)}
-    if not finished:
-        raise StoreError("another mirror deleted the run that this one wrote. `make run` writes it again")
-    registered = _registered(client, results)
-    kept = min(registered & finished or finished)
-    for run in runs:
-        if run.info.run_id != kept and (is_finished(run) or run.info.run_id not in registered):
-            client.delete_run(run.info.run_id)
-    if results.model and crowded:
-        keep_one_version(client, experiment, results.pipeline, results.model)
-    return kept
+    if not runs or not is_finished(runs[0]):
+        return
+    for younger in runs[1:]:
+        client.delete_run(younger.info.run_id)
+    tags = runs[0].data.tags
+    if MODEL_TAG in tags:
+        first = keep_one_version(client, runs[0].info.experiment_id, tags[PIPELINE_TAG], tags[MODEL_TAG])
+        if first and tags.get(RUN_TAG) != first:
+            client.set_tag(runs[0].info.run_id, RUN_TAG, first)
 
 
-def _registered(client: MlflowClient, results: Results) -> set[str]:
-    """Return the runs that made a version of the pipeline's model."""
-    versions = client.search_model_versions(f"name = '{results.pipeline}'") if results.model else []
-    return {str(version.run_id) for version in versions}
-
-
-def gain_commit(client: MlflowClient, run_id: str, origin: Origin) -> None:
+def gain_commit(client: MlflowClient, run: Run, commit: Commit) -> None:
     """Give a dirty run the commit that has come to hold its sources."""
-    client.update_run(run_id, name=_run_name(origin))
-    tags = _commit_tags(origin)
-    _log_tags(client, run_id, {key: text for key, text in tags.items() if key != DIRTY_TAG})
-    client.set_tag(run_id, DIRTY_TAG, tags[DIRTY_TAG])  # last: while it says dirty, the next press does all this again
+    _, blank, rest = str(run.info.run_name).partition(" ")
+    client.update_run(run.info.run_id, name=f"{_commit_words(commit)}{blank}{rest}")
+    for key, text in _commit_tags(
+        commit
+    ).items():  # the last says that it is not dirty: until then a press does this again
+        client.set_tag(run.info.run_id, key, text)
 
 
-def _create(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run:
-    """Begin a run; its time is the pipeline's, not that of the mirror."""
-    finished = origin.finished or time.time()
-    started = int((finished - sum(origin.seconds.values())) * 1000)
-    tags = _tags(results, origin)
-    first = dict(list(tags.items())[:FEW])  # those by which it is found stand first
-    run = client.create_run(experiment, start_time=started, tags=first, run_name=_run_name(origin))
-    _log_tags(client, run.info.run_id, dict(list(tags.items())[FEW:]))
-    return run
+def _commit_words(commit: Commit) -> str:
+    return f"{commit.sha[:8] or 'uncommitted'}{'+' if commit.dirty else ''}"
 
 
-def _run_name(origin: Origin) -> str:
-    return f"{origin.commit.sha[:8] or 'no commit'}{'+' if origin.commit.dirty else ''} {origin.lock_digest[:8]}"
+def _commit_tags(commit: Commit) -> dict[str, str]:
+    dirty = str(commit.dirty).lower()
+    return {COMMIT_TAG: commit.sha, BRANCH_TAG: commit.branch, SOURCES_TAG: commit.sources, DIRTY_TAG: dirty}
 
 
-def _tags(results: Results, origin: Origin) -> dict[str, str]:
-    root = results.folder.parents[1]
-    files = {"uv_lock": root / "uv.lock", "params": results.folder / "params.yaml"}
-    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if path.is_file()}
+def _tags(run: Run, results: Results, origin: Origin) -> dict[str, str]:
+    folder, root = results.folder, results.folder.parents[1]
+    files = {"onebutton.uv_lock": root / "uv.lock", "onebutton.params": folder / "params.yaml"}
+    files |= {MODEL_TAG: results.model} if results.model else {}
+    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{CARD}"
     return {
-        LOCK_TAG: results.lock_digest,
-        PIPELINE_TAG: results.pipeline,
         "onebutton.data": "dummy" if results.pipeline.endswith(DUMMY) else "real",
-        **_commit_tags(origin),
+        **({GATES_TAG: results.gates} if results.gates else {}),
+        **({"mlflow.note.content": f"[report]({place})"} if (folder / CARD).is_file() else {}),
+        **_commit_tags(origin.commit),
         "mlflow.source.name": f"pipelines/{results.pipeline}",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
         "onebutton.machine": origin.machine or "not known: nobody wrote it down when the stages ran",
-        **{f"onebutton.{name}": digest for name, digest in digests.items()},
+        **{key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in files.items() if path.is_file()},
         **{f"onebutton.seconds.{stage}": f"{seconds:.1f}" for stage, seconds in origin.seconds.items()},
+        **{f"onebutton.peak_mb.{stage}": f"{peak:.0f}" for stage, peak in origin.peak_mb.items()},
         **{f"onebutton.code.{stage}": digest for stage, digest in results.code.items()},
         **{f"onebutton.md5.{path.replace('/', '.')}": digest for path, digest in results.data.items()},
     }
@@ -226,64 +187,60 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _commit_tags(origin: Origin) -> dict[str, str]:
-    return {
-        COMMIT_TAG: origin.commit.sha,
-        BRANCH_TAG: origin.commit.branch,
-        DIRTY_TAG: str(origin.commit.dirty).lower(),
-        SOURCES_TAG: origin.commit.sources,
-    }
-
-
-def _log_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    entries = [RunTag(_name(key), text) for key, text in tags.items()]
-    for start in range(0, len(entries), FEW):
-        client.log_batch(run_id, tags=entries[start : start + FEW])
-
-
 def _name(text: str) -> str:
     """Replace what MLflow takes in no name."""
     return re.sub(r"[^\w\-. :/]", "_", text)
 
 
-def log_values(client: MlflowClient, run: Run, results: Results) -> None:
-    """Log every parameter, metric and curve in as few calls as MLflow allows: one call each takes ten times as long.
+def log_values(client: MlflowClient, run: Run, results: Results, tags: dict[str, str] | None = None) -> None:
+    """Log every tag, parameter, metric and curve in one call, or as few as MLflow allows: one call each takes ten times as long.
 
     All carry the run's own time, so that a value written twice is one value.
     """
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, RunTag
 
-    run_id, when = run.info.run_id, run.info.start_time
-    metrics = [Metric(_name(name), value, when, 0) for name, value in results.metrics.items()]
-    metrics += [
-        Metric(_name(name), value, when, step) for name, points in results.curves.items() for step, value in points
-    ]
+    when = run.info.start_time
+    points = [(name, value, 0) for name, value in results.metrics.items()]
+    points += [(name, value, step) for name, curve in results.curves.items() for step, value in curve]
+    metrics = [Metric(_name(name), value, when, step) for name, value, step in points]
     params = [Param(_name(name), value) for name, value in results.params.items()]
-    for start in range(0, len(params), FEW):
-        client.log_batch(run_id, params=params[start : start + FEW])
-    for start in range(0, len(metrics), BATCH):
-        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    entries = [RunTag(_name(key), text) for key, text in (tags or {}).items()]
+    while metrics or params or entries:
+        client.log_batch(run.info.run_id, metrics[:METRICS], params[:FEW], entries[:FEW])
+        metrics, params, entries = metrics[METRICS:], params[FEW:], entries[FEW:]
 
 
-def _log_inputs(client: MlflowClient, run: Run, results: Results) -> None:
+def _contracts(folder: Path) -> list[Contract]:
+    from onebutton_contracts.contract import load_contract
+
+    try:
+        return [load_contract(path) for path in sorted(folder.glob("contracts/*.odcs.yaml"))]
+    except InputError as error:
+        raise ResultsError(str(error)) from None
+
+
+def _log_inputs(client: MlflowClient, run_id: str, results: Results, contracts: Sequence[Contract]) -> None:
+    """Log the data sets that stages read, by the MD5 that DVC has of them, and the sources that contracts pin."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = [
-        DatasetInput(
-            Dataset(data.name, data.digest, data.kind, data.source), [InputTag("mlflow.data.context", data.read_by)]
-        )
-        for data in list_datasets(results)
-    ]
+    inputs = []
+    for contract in contracts:
+        facts = {key: text for key, text in contract.properties.items() if key.startswith("source")}
+        if digest := facts.get("sourceSha256"):
+            source = json.dumps(facts, sort_keys=True)
+            inputs.append((Dataset(contract.name, digest[:LONGEST_DIGEST], "distribution", source), "source"))
+    for path, stages in results.inputs.items():
+        source = json.dumps({"path": path})
+        inputs.append((Dataset(path, results.data[path][:LONGEST_DIGEST], "dvc", source), ", ".join(stages)))
     if inputs:
-        client.log_inputs(run.info.run_id, inputs)
+        read = [DatasetInput(data, [InputTag("mlflow.data.context", reader)]) for data, reader in inputs]
+        client.log_inputs(run_id, read)
 
 
 def _log_files(client: MlflowClient, run_id: str, results: Results, origin: Origin) -> None:
-    """Log the plots, the `dvc.lock`, the parameters as they stood, and the patch of a dirty run, in one call."""
+    """Log the plots, the card, the `dvc.lock`, the parameters as they stood, and the patch of a dirty run, in one call."""
     files: dict[str, Any] = {f"plots/{plot.name}": plot for plot in results.plots}
-    files |= {f"sources/{name}": results.folder / name for name in ("dvc.lock", "dvc.yaml", "params.yaml")}
+    files |= {f"sources/{name}": results.folder / name for name in COPIED} | {CARD: results.folder / CARD}
     with tempfile.TemporaryDirectory(prefix="onebutton-artifacts-") as scratch:
         for name, path in files.items():
             if path.is_file():

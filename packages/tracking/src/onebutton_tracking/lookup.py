@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.entry import open_store
-from onebutton_tracking.mirror import refusals
 from onebutton_tracking.model import RUN_TAG
 from onebutton_tracking.results import lock_digest
-from onebutton_tracking.store import LOCK_TAG, check_there, find_experiment, find_runs, is_finished
+from onebutton_tracking.store import (
+    LOCK_TAG,
+    check_there,
+    find_experiment,
+    find_runs,
+    is_finished,
+    open_store,
+    refusals,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,6 +39,13 @@ class Subject:
 
     run: Run
     version: ModelVersion | None = None
+
+
+def search(client: MlflowClient, *wanted: str, order: str = "start_time DESC", most: int = 1000) -> list[Run]:
+    """List the finished runs of all pipelines for which MLflow's conditions hold, the latest first."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    condition = " AND ".join(["status = 'FINISHED'", *wanted])
+    return list(client.search_runs(experiments, condition, max_results=most, order_by=[order])) if experiments else []
 
 
 def find_model(client: MlflowClient, text: str) -> Subject:
@@ -57,27 +70,31 @@ def find_model(client: MlflowClient, text: str) -> Subject:
         )
         raise UnknownError(message)
     aliases = {alias: str(version) for alias, version in known[match["name"]].aliases.items()}
-    versions = {str(version.version): version for version in client.search_model_versions(f"name = '{match['name']}'")}
-    newest = str(max(map(int, versions), default=0))
+    versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{match['name']}'"))
+    newest = str(max(versions, default=0))
     wanted = match["version"] or (aliases.get(match["alias"], "") if match["alias"] else aliases.get(CHAMPION, newest))
-    if wanted not in versions:
-        there = ", ".join([f"/{number}" for number in sorted(versions, key=int)] + [f"@{alias}" for alias in aliases])
+    if wanted not in map(str, versions):
+        there = ", ".join([f"/{number}" for number in versions] + [f"@{alias}" for alias in aliases])
         message = f"{text} is not in MLflow. After {match['name']} can stand: {there or '(it has no version)'}"
         raise UnknownError(message)
     version = client.get_model_version(match["name"], wanted)
+    if run := maker(client, version):
+        return Subject(run, version)
     if not version.run_id:
         message = f"{match['name']}/{wanted} was registered by hand, by no run, so nothing is known of what made it"
         raise UnknownError(message)
-    return Subject(_maker(client, version), version)
+    return Subject(find_run(client, str(version.run_id)), version)
 
 
-def _maker(client: MlflowClient, version: ModelVersion) -> Run:
-    """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
+def maker(client: MlflowClient, version: ModelVersion) -> Run | None:
+    """Find the run that registered a version; where it was deleted, the first that made the same bytes.
+
+    Raises:
+        DeletedError: the experiment of its runs was deleted in MLflow.
+    """
     find_experiment(client, version.name)  # says it where the run is gone because the whole experiment is
-    wanted = f"{version.name}/{version.version}"
-    made = [run for run in all_runs(client) if run.data.tags.get(RUN_TAG) == wanted]
-    registered = [run for run in made if run.info.run_id == version.run_id]
-    return find_run(client, [*registered, *made[-1:]][0].info.run_id if made else str(version.run_id))
+    made = search(client, f"tags.`{RUN_TAG}` = '{version.name}/{version.version}'")
+    return next((run for run in made if run.info.run_id == version.run_id), made[-1] if made else None)
 
 
 def find_run(client: MlflowClient, text: str) -> Run:
@@ -86,9 +103,9 @@ def find_run(client: MlflowClient, text: str) -> Run:
     Raises:
         UnknownError: there is none, more than one, or it was not written by the mirror.
     """
-    found = [run for run in all_runs(client) if run.info.run_id.startswith(text)] if text else []
+    found = search(client, f"attributes.run_id LIKE '{text}%'") if text.isalnum() else []
     if len(found) != 1:
-        latest = ", ".join(run.info.run_id[:8] for run in all_runs(client)[:5])
+        latest = ", ".join(run.info.run_id[:8] for run in search(client, most=5))
         count = "more than one run begins" if found else "no run begins"
         message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
         raise UnknownError(message)
@@ -119,12 +136,11 @@ def find_file(client: MlflowClient, file: Path) -> Run:
     if not path.exists() or folder is None or folder.parent.name != "pipelines":
         message = f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
         raise UnknownError(message)
-    digest = lock_digest(folder)
-    finished = [run for run in find_runs(client, folder.name, digest) if is_finished(run)]
-    if not finished:
+    run = next(filter(is_finished, find_runs(client, folder.name, lock_digest(folder))), None)
+    if run is None:
         message = f"the results in {folder.name} are not in MLflow yet. `make run` brings them"
         raise UnknownError(message)
-    return finished[0]
+    return run
 
 
 def run_of_lock(uri: str, pipeline: str, digest: str) -> str:
@@ -135,22 +151,5 @@ def run_of_lock(uri: str, pipeline: str, digest: str) -> str:
     """
     check_there(uri)
     with refusals(uri):
-        return next(
-            (str(run.info.run_id) for run in find_runs(open_store(uri), pipeline, digest) if is_finished(run)), ""
-        )
-
-
-def all_runs(client: MlflowClient) -> list[Run]:
-    """List all finished runs, the latest first."""
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs: list[Run] = []
-    token = None
-    while experiments:
-        page = client.search_runs(
-            experiments, "status = 'FINISHED'", order_by=["start_time DESC"], max_results=1000, page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            break
-    return runs
+        runs = filter(is_finished, find_runs(open_store(uri), pipeline, digest))
+        return next((str(run.info.run_id) for run in runs), "")

@@ -5,42 +5,53 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-MARKER = Path(".code/tracked.json")  # ignored by git: it is about this clone
+from onebutton_tracking.store import shown
+
+VIEW = "onebutton"  # what a link to the table of runs names, whose columns a tag of the experiment lists
 
 
 @dataclass(frozen=True)
 class Marker:
-    """A run that MLflow was seen to hold, whole and once.
+    """A run that MLflow was seen to hold, whole and once: of which `dvc.lock`, and what its tags said of the sources."""
 
-    Attributes:
-        uri: of the store, without a password.
-        lock_digest: of the `dvc.lock`.
-        dirty: whether its sources were in no commit.
-        sources: their digest.
-    """
-
-    uri: str
     lock_digest: str
     run_id: str
+    experiment_id: str
     dirty: bool
     sources: str
 
 
-def remember(folder: Path, marker: Marker) -> None:
-    """Write a marker into a pipeline's folder."""
-    path = folder / MARKER
-    path.parent.mkdir(exist_ok=True)
+def _file(folder: Path, uri: str) -> Path:
+    return _place(folder.parents[1], uri) / f"{folder.name}.json"
+
+
+def _place(root: Path, uri: str) -> Path:
+    """Name the folder of a store's markers, in DVC's temporary folder."""
+    return root / ".dvc/tmp/onebutton-mlflow" / hashlib.sha256(shown(uri).encode()).hexdigest()[:12]
+
+
+def seen_experiments(root: Path, uri: str) -> dict[str, str]:
+    """List the experiments that a store was seen to hold, by pipeline."""
+    files = sorted(_place(root, uri).glob("*.json"))
+    found = {file.stem: recall(root / "pipelines" / file.stem, uri) for file in files}
+    return {name: marker.experiment_id for name, marker in found.items() if marker}
+
+
+def remember(folder: Path, uri: str, marker: Marker) -> None:
+    """Write down what was seen of a pipeline."""
+    path = _file(folder, uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(marker)), encoding="utf-8")
 
 
-def recall(folder: Path, uri: str, lock_digest: str) -> Marker | None:
-    """Return the marker of these results in this store; None when there is none, or it cannot be read."""
+def recall(folder: Path, uri: str) -> Marker | None:
+    """Return what was last seen of a pipeline in a store; None when there is nothing, or it cannot be read."""
     try:
-        marker = Marker(**json.loads((folder / MARKER).read_text(encoding="utf-8")))
+        return Marker(**json.loads(_file(folder, uri).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return marker if (marker.uri, marker.lock_digest) == (uri, lock_digest) else None

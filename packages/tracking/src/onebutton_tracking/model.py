@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.terms import Column, Contract
-from onebutton_tracking.datasets import contracts
-from onebutton_tracking.results import Results
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,78 +18,69 @@ MODEL_TAG = "onebutton.sha256"
 RUN_TAG = "onebutton.model"  # of a run: the version that it made or made again
 REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "pandas")  # what MLflow's ONNX flavour needs to score
 MODEL_URI = "models:/"
-HALF_WRITTEN = 600 * 1000  # milliseconds after which nobody writes a model any more
 EXAMPLES = {"boolean": True, "date": "2000-01-01", "timestamp": "2000-01-01T00:00:00Z", "string": "text"}
 
 
-def register(client: MlflowClient, run: Run, results: Results, file: Path, *, crowded: bool) -> tuple[str, bool]:
-    """Make sure that a version of the registered model holds these bytes, and say which.
+def register(client: MlflowClient, run: Run, name: str, file: Path, contracts: Sequence[Contract]) -> tuple[str, bool]:
+    """Make sure that a version of the registered model holds these bytes.
 
     Args:
         client: of the store.
         run: that made the file.
-        results: of the pipeline, whose name the registered model has.
+        name: of the registered model.
         file: the ONNX file.
-        crowded: whether another mirror may be writing the same run.
+        contracts: of the pipeline; the one that knows the inputs says what an example looks like.
 
     Returns:
         The version's number, and whether it is a new one.
     """
-    name, content = results.pipeline, file.read_bytes()
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+
+    content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if known := _known_version(client, name, digest):
-        _show_on_page(client, run, _model_id(known))
-        return str(known.version), False
-    _clear(client, run, digest, crowded=crowded)
-    model_id = _logged(client, run, content, digest, contracts(results.folder))
-    _ensure_registered_model(client, name)
-    created = client.create_model_version(
+    if known := _versions(client, name, digest):
+        # An earlier run made the same bytes; what it logged is listed among the outputs of this one, too.
+        listed = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
+        if (model_id := _model_id(known[0])) and model_id not in listed:
+            client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
+        return str(known[0].version), False
+    model_id = _logged(client, run, content, digest, contracts)
+    try:
+        client.create_registered_model(name)
+    except MlflowException:
+        client.get_registered_model(name)  # it is there already; whatever else is wrong, this says
+    made = client.create_model_version(
         name, f"{MODEL_URI}{model_id}", run.info.run_id, tags={MODEL_TAG: digest}, model_id=model_id
     )
-    first = _known_version(client, name, digest) or created
-    if int(first.version) == int(created.version):
-        return str(created.version), True
-    keep_one_version(client, run.info.experiment_id, name, file)  # another mirror on the same server was quicker
-    return str(first.version), False
+    return str(made.version), True
 
 
-def keep_one_version(client: MlflowClient, experiment: str, name: str, file: Path) -> None:
-    """Delete all but the first version of these bytes, and the logged models that no version is made of.
-
-    Mirrors of one run on a server may take up each other's logged model, so the one that came second must not delete its
-    own version's model unless no other version needs it. The first version never goes, whichever mirror tidies up;
-    another mirror that still writes what is deleted here is refused, and finds on its next try what stayed.
+def keep_one_version(client: MlflowClient, experiment: str, name: str, digest: str) -> str:
+    """Delete all but the first version of some bytes and those with an alias, and the logged models that none of them is made of.
 
     Args:
         client: of the store.
         experiment: the id of the pipeline's.
         name: of the registered model.
-        file: the ONNX file.
+        digest: SHA-256 of the bytes.
+
+    Returns:
+        The first version, such as `churn/3`; empty where there is none.
     """
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    versions = client.search_model_versions(_holds(name, digest))
+    versions = _versions(client, name, digest)
     if not versions:
-        return
+        return ""
     chosen = {int(number) for number in client.get_registered_model(name).aliases.values()}
-    stay = {min(int(version.version) for version in versions)} | chosen
+    stay = [version for version in versions if version is versions[0] or int(version.version) in chosen]
     for version in versions:
-        if int(version.version) not in stay:
+        if version not in stay:
             client.delete_model_version(name, str(version.version))
-    needed = {_model_id(version) for version in versions if int(version.version) in stay}
+    needed = {_model_id(version) for version in stay}
     for model in client.search_logged_models([experiment], f"tags.`{MODEL_TAG}` = '{digest}'") if all(needed) else ():
         if model.model_id not in needed:
-            _delete_unless_gone(client, model.model_id)
-
-
-def _delete_unless_gone(client: MlflowClient, model_id: str) -> None:
-    """Delete a logged model that another mirror may just have deleted: MLflow refuses that, unlike with runs and versions."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.delete_logged_model(model_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+            client.delete_logged_model(model.model_id)
+    return f"{name}/{versions[0].version}"
 
 
 def _model_id(version: ModelVersion) -> str:
@@ -101,43 +89,13 @@ def _model_id(version: ModelVersion) -> str:
     return source.removeprefix(MODEL_URI) if source.startswith(MODEL_URI) else ""
 
 
-def _holds(name: str, digest: str) -> str:
-    return f"name = '{name}' AND tags.`{MODEL_TAG}` = '{digest}'"
+def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
+    """List the versions that hold some bytes, the first at the beginning."""
+    found = client.search_model_versions(f"name = '{name}' AND tags.`{MODEL_TAG}` = '{digest}'")
+    return sorted(found, key=lambda version: int(version.version))
 
 
-def _known_version(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
-    """Return the first version that holds these bytes, if any does."""
-    return min(client.search_model_versions(_holds(name, digest)), key=lambda found: int(found.version), default=None)
-
-
-def _ensure_registered_model(client: MlflowClient, name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException:
-        client.get_registered_model(name)  # it is there already; whatever else is wrong, this says
-
-
-def _show_on_page(client: MlflowClient, run: Run, model_id: str) -> None:
-    """List a model that an earlier run logged among the outputs of one that made the same bytes."""
-    from mlflow.entities import LoggedModelOutput
-
-    listed = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
-    if model_id and model_id not in listed:
-        client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
-
-
-def _clear(client: MlflowClient, run: Run, digest: str, *, crowded: bool) -> None:
-    """Delete what an earlier try left half-written; where another mirror may be writing it, only when that is long ago."""
-    old = time.time() * 1000 - HALF_WRITTEN
-    for earlier in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"):
-        whole = earlier.status == "READY" and earlier.tags.get(MODEL_TAG) == digest
-        if not whole and (not crowded or earlier.creation_timestamp < old):
-            client.delete_logged_model(earlier.model_id)
-
-
-def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, known: Sequence[Contract]) -> str:
+def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, contracts: Sequence[Contract]) -> str:
     """Log the file under the run, unless an earlier try did; return MLflow's id of it."""
     from importlib import metadata
 
@@ -149,7 +107,6 @@ def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, known: 
         if earlier.status == "READY" and earlier.tags.get(MODEL_TAG) == digest:
             return str(earlier.model_id)
     model = onnx.load_model_from_string(content)
-    columns = describe_inputs([item.name for item in model.graph.input], known)
     mlflow.set_experiment(experiment_id=run.info.experiment_id)
     logged = Model.log(
         artifact_path=None,
@@ -159,20 +116,11 @@ def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, known: 
         tags={MODEL_TAG: digest},
         onnx_model=model,
         signature=signature(model),
-        input_example=example(model, columns),
+        input_example=example(model, contracts),
         pip_requirements=[f"{package}=={metadata.version(package)}" for package in REQUIREMENTS],
         save_as_external_data=False,
     )
     return str(logged.model_id)
-
-
-def describe_inputs(names: Sequence[str], known: Sequence[Contract]) -> dict[str, Column]:
-    """Take the columns that a model reads out of the contract that knows them all; empty when none does."""
-    for contract in known:
-        columns = {column.name: column for column in contract.columns}
-        if set(names) <= set(columns):
-            return {name: columns[name] for name in names}
-    return {}
 
 
 def signature(model: Any) -> Any:
@@ -191,19 +139,21 @@ def signature(model: Any) -> Any:
     return ModelSignature(inputs=inputs, outputs=outputs)
 
 
-def example(model: Any, columns: dict[str, Column]) -> Any:
-    """Make up one row that the contract allows, as a pandas frame; None without a contract. No row of the data leaves it."""
+def example(model: Any, contracts: Sequence[Contract]) -> Any:
+    """Make up one row that the contract of the inputs allows, as a pandas frame; None without one. No row of the data leaves."""
     import pandas as pd
 
-    if not columns:
-        return None
     types = {item.name: _numpy_type(item) for item in model.graph.input}
-    return pd.DataFrame(
-        {name: pd.Series([allowed_value(column)], dtype=types[name]) for name, column in columns.items()}
-    )
+    for contract in contracts:
+        columns = {column.name: column for column in contract.columns}
+        if set(types) <= set(columns):
+            return pd.DataFrame(
+                {name: pd.Series([_allowed(columns[name])], dtype=kind) for name, kind in types.items()}
+            )
+    return None
 
 
-def allowed_value(column: Column) -> Any:
+def _allowed(column: Column) -> Any:
     """Return a value that a contract allows in a column: the first that it lists, or the middle of its limits."""
     if column.allowed:
         return column.allowed[0]

@@ -30,6 +30,7 @@ class Origin:
         patch: from the commit to the sources, where they differed; empty otherwise.
         machine: host, system, processors and Python; empty where nobody wrote it down.
         seconds: how long each stage took that ran then; the others were up to date or came from the cache.
+        peak_mb: the memory that each of these needed at its peak.
         finished: seconds since 1970.
     """
 
@@ -38,15 +39,17 @@ class Origin:
     patch: str = ""
     machine: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: dict[str, float] = field(default_factory=dict)
     finished: float = 0.0
 
 
-def record(folder: Path, seconds: Mapping[str, float]) -> None:
+def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, float] | None = None) -> None:
     """Write down where a pipeline's `dvc.lock` comes from, unless that was done before.
 
     Args:
         folder: of the pipeline.
         seconds: that each stage took which has just run.
+        peak_mb: the memory that each of these needed at its peak.
 
     Raises:
         ResultsError: the pipeline has no `dvc.lock`.
@@ -55,7 +58,7 @@ def record(folder: Path, seconds: Mapping[str, float]) -> None:
     if read_record(folder, digest):
         return
     commit, patch = read_commit(folder, produced_files(folder))
-    origin = Origin(digest, commit, patch, this_machine(), dict(seconds), time.time())
+    origin = Origin(digest, commit, patch, this_machine(), dict(seconds), dict(peak_mb or {}), time.time())
     path = folder / RECORD
     path.parent.mkdir(exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")

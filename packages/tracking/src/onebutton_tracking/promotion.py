@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onebutton_tracking.entry import open_store
-from onebutton_tracking.mirror import TooSlowError, at_most, refusals
 from onebutton_tracking.model import MODEL_TAG
-from onebutton_tracking.store import StoreError, check_there, shown
+from onebutton_tracking.store import StoreError, TooSlowError, at_most, check_there, open_store, refusals, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

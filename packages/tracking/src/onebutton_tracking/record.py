@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING
 
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git
-from onebutton_tracking.entry import COMMIT_TAG, PATCH, open_store
+from onebutton_tracking.entry import COMMIT_TAG, PATCH
 from onebutton_tracking.lookup import UnknownError
-from onebutton_tracking.mirror import refusals
 from onebutton_tracking.results import CURVES
-from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, StoreError, check_there, tracking_uri
+from onebutton_tracking.store import (
+    DIRTY_TAG,
+    LOCK_TAG,
+    PIPELINE_TAG,
+    StoreError,
+    check_there,
+    open_store,
+    refusals,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

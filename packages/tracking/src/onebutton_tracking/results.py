@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from onebutton_tracking.plan import as_run, is_filled_in, prefix_of
 
 FINGERPRINTS = ".code/"
 GATES = "gates.toml"
+VERDICTS = "verdicts.json"
 CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 
@@ -35,6 +37,8 @@ class Results:
         lock_digest: SHA-256 of its `dvc.lock`: equal digest, equal results.
         params: every parameter that a stage used, by dotted name.
         metrics: every number of the metrics files, by dotted name.
+        headline: of `metrics`, the name of the one that `gates.toml` lets decide; empty where it names none.
+        gates: `passed`, or which failed or could not be judged; empty without verdicts.
         curves: for each metric with steps its points, such as `curves/by_month.auc` -> [(7, 0.75), ...].
         plots: files with the data of plots.
         data: every file or folder that a stage reads or writes, with its MD5; fingerprints left out.
@@ -49,6 +53,8 @@ class Results:
     lock_digest: str
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    headline: str = ""
+    gates: str = ""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     plots: list[Path] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
@@ -58,6 +64,11 @@ class Results:
     produced: list[Path] = field(default_factory=list)
 
 
+def file_digest(file: Path) -> str:
+    """Hash a file (SHA-256), as the mirror writes it into tags; empty when there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
 def lock_digest(folder: Path) -> str:
     """Hash a pipeline's `dvc.lock` (SHA-256).
 
@@ -65,10 +76,10 @@ def lock_digest(folder: Path) -> str:
         ResultsError: the pipeline was never run.
     """
     lock = folder / "dvc.lock"
-    if not lock.is_file():
+    if not (digest := file_digest(lock)):
         message = f"{lock} is missing: the pipeline was never run to its end. `make run` does it"
         raise ResultsError(message)
-    return hashlib.sha256(lock.read_bytes()).hexdigest()
+    return digest
 
 
 def collect(folder: Path) -> Results:
@@ -94,6 +105,8 @@ def collect(folder: Path) -> Results:
         lock_digest=digest,
         params={name: str(value) for stage in lock["stages"].values() for name, value in _params(stage).items()},
         metrics=metrics,
+        headline=_headline(folder, metrics),
+        gates=_gates(folder),
         curves=_curves(folder, plots),
         plots=[folder / name for name in plots],
         data=locked_digests(lock),
@@ -102,6 +115,22 @@ def collect(folder: Path) -> Results:
         model=next((folder / path for path in outs if path.endswith("model.onnx")), None),
         produced=_produced(stages),
     )
+
+
+def _headline(folder: Path, metrics: dict[str, float]) -> str:
+    file = folder / GATES
+    judging = tomllib.loads(file.read_text(encoding="utf-8")).get("judging", {}) if file.is_file() else {}
+    name = f"model.{judging.get('champion')}"
+    return name if name in metrics else ""
+
+
+def _gates(folder: Path) -> str:
+    """Sum the verdicts up; a gate that needs a running server is judged by `make deploy` and says nothing of the results."""
+    found = _json(folder / VERDICTS) if (folder / VERDICTS).is_file() else {}
+    failed = [name for name, one in found.items() if one.get("result") == "failed"]
+    idle = [name for name, one in found.items() if one.get("result") == "NOT RUN" and one.get("check") != "service"]
+    words = [f"failed: {', '.join(failed)}"] * bool(failed) + [f"NOT RUN: {', '.join(idle)}"] * bool(idle)
+    return "; ".join(words) or ("passed" if found else "")
 
 
 def produced_files(folder: Path) -> list[Path]:

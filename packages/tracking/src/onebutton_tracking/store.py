@@ -1,13 +1,17 @@
-"""Where MLflow keeps its runs, whether it can be used, and what it holds of a `dvc.lock`."""
+"""Which MLflow is used, whether it answers, and how its troubles are told; one mirror at a time on a machine."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,8 +23,16 @@ LOCK_TAG = "onebutton.dvc_lock"
 PIPELINE_TAG = "onebutton.pipeline"
 DIRTY_TAG = "onebutton.dirty"
 SOURCES_TAG = "onebutton.sources"
-DEFAULT_DATABASE = "mlflow.db"
-PATIENCE = 5  # seconds until a server or database that does not answer counts as down
+ANSWER = 5  # seconds until a server or database that does not answer counts as down
+AGAIN = 0.5  # seconds after which what is too slow is told once more
+# A team's server that hangs must not hold `make run` for the ten minutes that MLflow would wait.
+SETTINGS = {
+    "MLFLOW_UV_AUTO_DETECT": "false",  # else the whole uv.lock is logged with every model
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 class StoreError(InputError):
@@ -31,9 +43,13 @@ class DeletedError(StoreError):
     """The experiment of one pipeline was deleted; the others are not affected. The message says what brings it back."""
 
 
+class TooSlowError(BaseException):
+    """MLflow took too long. No `except Exception` on the way may swallow it."""
+
+
 def tracking_uri(root: Path) -> str:
     """Return the store in use: `MLFLOW_TRACKING_URI`, or else a SQLite file at the root of the repo."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / DEFAULT_DATABASE}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / 'mlflow.db'}"
 
 
 def shown(uri: str) -> str:
@@ -84,32 +100,119 @@ def check_there(uri: str) -> None:
         StoreError: there is no such file, or nothing answers.
     """
     file = sqlite_file(uri)
-    if file and not (file.is_file() and file.stat().st_size):
+    if file is None:
+        _check_answers(uri)
+    elif not (file.is_file() and file.stat().st_size):
         message = f"there is no {file.name} yet, so nothing is known of any run. `make run` makes it"
         raise StoreError(message)
-    _check_answers(uri)
 
 
 def _check_answers(uri: str) -> None:
-    """Knock at a server or a PostgreSQL; any answer will do, a refusal is for MLflow's own client to tell."""
-    if uri.startswith("postgresql"):
-        connect_postgresql(uri).close()
-    if not is_server(uri):
-        return
+    """Knock at a server or a database; any answer will do, a refusal is for MLflow's own client to tell."""
+    import socket
     from http.client import HTTPException
     from ssl import SSLError
     from urllib.error import HTTPError
+    from urllib.parse import urlsplit
     from urllib.request import urlopen
 
     try:
-        urlopen(uri, timeout=PATIENCE).close()  # noqa: S310  is_server has looked at the scheme
+        if is_server(uri):
+            urlopen(uri, timeout=ANSWER).close()  # noqa: S310  is_server has looked at the scheme
+        elif host := urlsplit(uri).hostname:
+            socket.create_connection((host, urlsplit(uri).port or 5432), ANSWER).close()
     except HTTPError as error:
         error.close()  # it holds the connection
     except (OSError, HTTPException) as error:
         if isinstance(getattr(error, "reason", None), SSLError):
             return  # MLflow's client may know the team's own certificates
-        message = f"the server {shown(uri)} does not answer ({error})"
+        message = f"{shown(uri)} does not answer ({error})"
         raise StoreError(message) from None
+
+
+@contextmanager
+def refusals(uri: str) -> Iterator[None]:
+    """Turn whatever MLflow, its database or its disk refuses into one line.
+
+    Raises:
+        StoreError: something was refused.
+    """
+    from importlib import metadata
+
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+        reason = " ".join(str(error).split())
+        message = f"MLflow at {shown(uri)} refused: {reason[:300]}"
+        if "database schema" in reason or isinstance(error, CommandError):
+            message = (
+                f"the database {shown(uri)} was made by another version of MLflow than the {metadata.version('mlflow')} here. "
+                "A newer one wants `git pull` and `make setup`; an older one a backup and `mlflow db upgrade`"
+            )
+        raise StoreError(message) from None
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Stop whatever is done inside when it takes longer; 0 for as long as it takes.
+
+    Raises:
+        TooSlowError: it took longer.
+    """
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise TooSlowError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    # Again and again: where the first one is raised inside a finaliser, Python prints it and goes on, and would wait for ever.
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Let one mirror at a time write into a store from this machine; the end of a program, however it comes, lets the next in.
+
+    Mirrors of other machines are not kept out: what two of them wrote at once, the next press settles.
+    """
+    import fcntl
+
+    file, known = sqlite_file(uri), hashlib.sha256(uri.encode()).hexdigest()[:16]
+    guard = Path(tempfile.gettempdir(), f"onebutton-mlflow-{os.getuid()}-{known}")
+    with (file.with_name(f"{file.name}.lock") if file else guard).open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def open_store(uri: str) -> MlflowClient:
+    """Open MLflow's store, and set its tables up where there are none."""
+    import logging
+
+    for name, text in SETTINGS.items():
+        os.environ.setdefault(name, text)
+    import mlflow
+
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they tell how they set up tables; errors are raised anyway
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    file = sqlite_file(uri)
+    if file and not (file.is_file() and file.stat().st_size):
+        # Beside its place: tables that were cut off half-way would be refused for ever.
+        draft = file.with_name(f"{file.name}.draft")
+        for left in (draft, draft.with_name(f"{draft.name}-journal")):
+            left.unlink(missing_ok=True)
+        mlflow.MlflowClient(f"sqlite:///{draft}")
+        draft.replace(file)
+    return mlflow.MlflowClient(uri, uri)
 
 
 def find_experiment(client: MlflowClient, pipeline: str) -> Experiment | None:
@@ -132,59 +235,17 @@ def find_experiment(client: MlflowClient, pipeline: str) -> Experiment | None:
 
 
 def find_runs(client: MlflowClient, pipeline: str, lock_digest: str) -> list[Run]:
-    """List the runs of a pipeline's `dvc.lock`, finished or not.
+    """List the runs of a pipeline's `dvc.lock`, finished or not, the oldest first.
 
     Raises:
         DeletedError: its experiment was deleted.
     """
     experiment = find_experiment(client, pipeline)
     wanted = f"tags.`{LOCK_TAG}` = '{lock_digest}' AND tags.`{PIPELINE_TAG}` = '{pipeline}'"
-    return list(client.search_runs([experiment.experiment_id], wanted)) if experiment else []
+    runs = client.search_runs([experiment.experiment_id], wanted) if experiment else []
+    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
 def is_finished(run: Run) -> bool:
     """Tell whether a run was written to its end: only then it counts as there."""
     return str(run.info.status) == "FINISHED"
-
-
-def connect_postgresql(uri: str) -> Any:
-    """Open a PostgreSQL database; every statement counts at once.
-
-    Raises:
-        StoreError: it does not answer.
-    """
-    import psycopg
-
-    plain = "postgresql://" + uri.partition("://")[2]  # SQLAlchemy's `postgresql+psycopg` names a driver
-    try:
-        return psycopg.connect(plain, connect_timeout=PATIENCE, autocommit=True)
-    except psycopg.OperationalError as error:
-        message = f"the database {shown(uri)} does not answer ({' '.join(str(error).split())[:200]})"
-        raise StoreError(message) from None
-
-
-@contextmanager
-def alone(uri: str, what: str) -> Iterator[None]:
-    """Keep every other mirror out of a database while this one writes; the end of the program, however it comes, lets them in.
-
-    A server offers no such thing: there, mirrors agree afterwards which of two runs stays.
-
-    Args:
-        uri: of the store.
-        what: is written; on PostgreSQL, different things go side by side.
-
-    Raises:
-        StoreError: the store does not answer.
-    """
-    if file := sqlite_file(uri):
-        import fcntl
-
-        with file.with_name(f"{file.name}.lock").open("w") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-            yield
-    elif uri.startswith("postgresql"):
-        with connect_postgresql(uri) as database:
-            database.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"onebutton {what}",))
-            yield
-    else:
-        yield

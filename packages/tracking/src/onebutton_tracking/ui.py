@@ -7,9 +7,11 @@ import socket
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.store import tracking_uri
+from onebutton_tracking.marker import VIEW, seen_experiments
+from onebutton_tracking.store import is_server, tracking_uri
 
 HOST = "127.0.0.1"
+TABLE = "{server}/#/experiments/{experiment}/runs?viewStateShareKey=" + VIEW
 
 
 def ui(root: Path, port: int) -> None:
@@ -22,8 +24,9 @@ def ui(root: Path, port: int) -> None:
         message = f"PORT={port} is not a port number, such as 5000"
         raise InputError(message)
     uri = tracking_uri(root)
-    if uri.startswith(("http://", "https://")):
+    if is_server(uri):
         print(f"ui: the team's MLflow is at {uri}")
+        _say_tables(root, uri, uri)
         return
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
@@ -32,6 +35,13 @@ def ui(root: Path, port: int) -> None:
             )
             raise InputError(message)
     print(f"ui: MLflow is at http://{HOST}:{port} in a few seconds. Ctrl-C ends it", flush=True)
+    _say_tables(root, uri, f"http://{HOST}:{port}")
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # half the start-up, a fifth of the memory
     command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
     os.execvpe(command[0], command, os.environ | settings)  # noqa: S606
+
+
+def _say_tables(root: Path, uri: str, server: str) -> None:
+    """Say where the table of each pipeline's runs is that shows metric, gates, commit and whether it was dirty."""
+    for name, experiment in seen_experiments(root, uri).items():
+        print(f"ui: {name}: {TABLE.format(server=server, experiment=experiment)}", flush=True)

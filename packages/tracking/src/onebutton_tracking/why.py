@@ -1,94 +1,216 @@
-"""Print the lineage of a model, a run or a metric. The work of `make why`."""
+"""Tell what stands behind a model, a run or a file: from the tags that the mirror wrote, and from git. The work of `make why`."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import textwrap
-from collections.abc import Iterator
-from dataclasses import asdict
+import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onebutton_tracking import lookup
-from onebutton_tracking.entry import open_store
-from onebutton_tracking.lineage import Lineage, trace
+from onebutton_tracking.commit import git
+from onebutton_tracking.entry import BRANCH_TAG, COMMIT_TAG, GATES_TAG
 from onebutton_tracking.lookup import Subject, UnknownError
-from onebutton_tracking.mirror import refusals
+from onebutton_tracking.promotion import promoted_words
 from onebutton_tracking.results import CURVES
-from onebutton_tracking.store import check_there, tracking_uri
+from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, check_there, open_store, refusals, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+CARD = "card.toml"
 LABELS = {"chosen_because": "chosen", "also_tried": "also tried"}
 WIDTH = 104  # of a line of prose
 SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
 
-def page(found: Lineage) -> str:
+def trace(client: MlflowClient, subject: Subject, root: Path) -> dict[str, Any]:
+    """Collect the lineage of a run, and how it differs from the version or the run before.
+
+    Args:
+        client: of the store.
+        subject: what is asked about.
+        root: of the repo, to ask git.
+
+    Returns:
+        What `make why JSON=1` prints.
+    """
+    found = _read(subject, root)
+    before = _before(client, subject)
+    earlier = _read(before, root) if before else None
+    found["upstream"] = _upstream(client, found)
+    found["before"] = (earlier["model"] or f"run {earlier['run_id'][:8]}") if earlier else ""
+    found["changes"] = _changes(earlier, found) if earlier else {}
+    return found
+
+
+def _read(subject: Subject, root: Path) -> dict[str, Any]:
+    run, version, tags = subject.run, subject.version, subject.run.data.tags
+    aliases = sorted(version.aliases) if version else []
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return {
+        "run_id": run.info.run_id,
+        "pipeline": tags[PIPELINE_TAG],
+        "lock_digest": tags[LOCK_TAG],
+        "finished": run.info.end_time or run.info.start_time,
+        "model": f"{version.name} version {version.version}" if version else "",
+        "aliases": aliases,
+        "promoted": [promoted_words(alias, version.tags) for alias in aliases] if version else [],
+        "chosen": _chosen(tags, root),
+        "gates": tags.get(GATES_TAG, ""),
+        "commit": _commit(tags, root),
+        "dirty": tags.get(DIRTY_TAG) == "true",
+        "data": {
+            entry.dataset.name: {
+                "digest": entry.dataset.digest,
+                "source": entry.dataset.source,
+                "read_by": next((tag.value for tag in entry.tags if tag.key == "mlflow.data.context"), ""),
+            }
+            for entry in sorted(inputs, key=lambda one: one.dataset.name)
+        },
+        "params": dict(run.data.params),
+        "metrics": dict(run.data.metrics),
+        "environment": {name: tags.get(f"onebutton.{name.replace('.', '_')}", "") for name in ("uv.lock", "machine")},
+        "seconds": {name: float(text) for name, text in _under("onebutton.seconds.", tags).items()},
+        "peak_mb": {name: float(text) for name, text in _under("onebutton.peak_mb.", tags).items()},
+        "code": _under("onebutton.code.", tags),
+        "outputs": _under("onebutton.md5.", tags),
+    }
+
+
+def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
+    return {key.removeprefix(prefix): text for key, text in sorted(tags.items()) if key.startswith(prefix)}
+
+
+def _chosen(tags: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Read why the model was chosen from the card that the run read: as it was committed, or as it still stands here."""
+    path = f"pipelines/{tags[PIPELINE_TAG]}/{CARD}"
+    here = (root / path).read_text(encoding="utf-8") if (root / path).is_file() else ""
+    for text in (git("show", f"{tags.get(COMMIT_TAG, '')}:{path}", folder=root), here):
+        if hashlib.md5(text.encode()).hexdigest() == tags.get(f"onebutton.md5.{CARD}"):  # noqa: S324  DVC's own
+            card = tomllib.loads(text)
+            return {name: " ".join(card[name].split()) for name in LABELS if card.get(name)}
+    return {}
+
+
+def _commit(tags: Mapping[str, str], root: Path) -> dict[str, str]:
+    sha = tags.get(COMMIT_TAG, "")
+    shown = git("show", "--no-patch", "--format=%an <%ae>%x00%cI%x00%s", sha, folder=root) if sha else ""
+    author, date, subject = shown.strip().split("\0") if shown else ("", "", "")
+    return {"sha": sha, "branch": tags.get(BRANCH_TAG, ""), "author": author, "date": date, "subject": subject}
+
+
+def _before(client: MlflowClient, subject: Subject) -> Subject | None:
+    """Find the version before a version, or the run of the same pipeline before a run."""
+    if version := subject.version:
+        known = client.search_model_versions(f"name = '{version.name}'")
+        for one in sorted(known, key=lambda one: int(one.version), reverse=True):
+            if int(one.version) < int(version.version) and (run := lookup.maker(client, one)):
+                return Subject(run, one)
+        return None
+    info, pipeline = subject.run.info, subject.run.data.tags[PIPELINE_TAG]
+    # By the end: a run's start is its end less what its stages took, and stages of two runs can overlap.
+    wanted = (f"attributes.end_time < {info.end_time}", f"tags.`{PIPELINE_TAG}` = '{pipeline}'")
+    return next(map(Subject, lookup.search(client, *wanted, order="end_time DESC", most=1)), None)
+
+
+def _upstream(client: MlflowClient, found: Mapping[str, Any]) -> list[str]:
+    """Find the runs of other pipelines that wrote what this one read, such as `../prices/data/daily.parquet`."""
+    lines = []
+    for name, entry in found["data"].items():
+        if name.startswith("../"):
+            _, pipeline, path = name.split("/", 2)
+            written = f"tags.`onebutton.md5.{path.replace('/', '.')}` = '{entry['digest']}'"
+            runs = lookup.search(client, f"tags.`{PIPELINE_TAG}` = '{pipeline}'", written, most=1)
+            lines += [f"{pipeline} run {run.info.run_id[:8]}" for run in runs]
+    return lines
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Compare two runs, what went in first and what came out last: `old` and `new` of all that differs, by part and name."""
+    found = {}
+    for part in ("params", "code", "data", "environment", "metrics"):
+        then, now = (_compared(part, side[part]) for side in (old, new))
+        names = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+        if names:
+            found[part] = {name: {"old": then.get(name), "new": now.get(name)} for name in names}
+    return found
+
+
+def _compared(part: str, content: dict[str, Any]) -> dict[str, Any]:
+    if part == "data":
+        return {name: entry["digest"] for name, entry in content.items()}
+    return {"uv.lock": content["uv.lock"]} if part == "environment" else content
+
+
+def page(found: Mapping[str, Any]) -> str:
     """Lay a lineage out for a terminal; `JSON=1` has every value."""
-    return "\n".join(f"  {label:<11} {words}".rstrip() if label != ">" else words for label, words in _lines(found))
+    aliases = f" (@{', @'.join(found['aliases'])})" if found["aliases"] else ""
+    when = datetime.fromtimestamp(found["finished"] / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    shown = [f"{found['model'] or found['pipeline']}{aliases}: run {found['run_id'][:8]} of {when}"]
+    for label, lines in _parts(found):
+        for number, words in enumerate(filter(None, lines)):
+            shown.append(f"  {'' if number else label:<11} {words}")
+    return "\n".join(shown)
 
 
-def _lines(found: Lineage) -> Iterator[tuple[str, str]]:
-    aliases = f" (@{', @'.join(found.aliases)})" if found.aliases else ""
-    when = datetime.fromtimestamp(found.finished / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    yield ">", f"{found.model or found.pipeline}{aliases}: run {found.run_id[:8]} of {when}"
-    for name, words in found.chosen.items():
-        yield from _part(LABELS[name], textwrap.wrap(words, WIDTH))
-    yield from _part("commit", _commit_words(found))
-    yield from _part("data", [_data_words(name, entry) for name, entry in found.data.items()])
-    yield from _part("params", [f"{name} = {text}" for name, text in found.params.items()])
-    wanted = {name: number for name, number in found.metrics.items() if name.count(".") < SLICE and CURVES not in name}
-    yield from _part("metrics", [f"{name} = {number:.6g}" for name, number in wanted.items()])
-    uv_lock, machine = found.environment["uv.lock"], found.environment["machine"]
-    yield from _part("environment", [f"uv.lock {uv_lock[:SHORT]}", machine])
-    yield from _part("took", [", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in found.seconds.items())])
-    yield from _part("upstream", found.upstream)
-    if found.model:
-        yield from _part("promoted", found.promoted or ["no alias points here"])
-    yield from _part("before", _changes_words(found))
+def _parts(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    for name, words in found["chosen"].items():
+        yield LABELS[name], textwrap.wrap(words, WIDTH)
+    yield "gates", [found["gates"]]
+    yield "commit", _commit_words(found)
+    yield "data", [_data_words(name, entry) for name, entry in found["data"].items()]
+    yield "params", [f"{name} = {text}" for name, text in found["params"].items()]
+    metrics = found["metrics"].items()
+    wanted = [f"{name} = {number:.6g}" for name, number in metrics if name.count(".") < SLICE and CURVES not in name]
+    yield "metrics", wanted
+    yield "environment", [f"uv.lock {found['environment']['uv.lock'][:SHORT]}", found["environment"]["machine"]]
+    peaks = {stage: f", {peak:.0f} MB" for stage, peak in found["peak_mb"].items()}
+    yield "took", ["; ".join(f"{name} {taken:.1f} s{peaks.get(name, '')}" for name, taken in found["seconds"].items())]
+    yield "upstream", found["upstream"]
+    if found["model"]:
+        yield "promoted", found["promoted"] or ["no alias points here"]
+    yield "before", _changes_words(found)
 
 
-def _part(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
-    for number, words in enumerate(line for line in lines if line):
-        yield ("" if number else label), words
-
-
-def _commit_words(found: Lineage) -> list[str]:
-    commit = found.commit
+def _commit_words(found: Mapping[str, Any]) -> list[str]:
+    commit = found["commit"]
     if not commit["sha"]:
         return ["none: the run was made outside git"]
     lines = [f"{commit['sha'][:SHORT]} on {commit['branch'] or 'no branch'}"]
     if commit["author"]:
-        lines += [f"{commit['subject']}", f"{commit['author']}, {commit['date']}"]
+        lines += [commit["subject"], f"{commit['author']}, {commit['date']}"]
     else:
         lines.append("it is not in this clone: `git fetch --all` may bring it, or it was made in another repository")
-    if found.dirty:
+    if found["dirty"]:
         lines.append("and sources that are in no commit: MLflow keeps them as sources/patch.diff")
     return lines
 
 
-def _data_words(name: str, entry: dict[str, str]) -> str:
+def _data_words(name: str, entry: Mapping[str, str]) -> str:
     source = json.loads(entry["source"])
-    origin = f"{source['sourceFile']} of {source['sourceDistribution']}" if "sourceFile" in source else ""
-    words = origin or f"read by {entry['read_by']}"
+    words = f"read by {entry['read_by']}"
+    if "sourceFile" in source:
+        words = f"{source['sourceFile']} of {source['sourceDistribution']}"
     return f"{name}  {entry['digest'][:SHORT]}  {words}"
 
 
-def _changes_words(found: Lineage) -> list[str]:
-    if not found.before:
+def _changes_words(found: Mapping[str, Any]) -> list[str]:
+    if not found["before"]:
         return ["nothing: it is the first"]
-    if not found.changes:
-        return [f"{found.before}: nothing differs"]
-    lines = [f"{found.before}; since then:"]
-    for part, changed in found.changes.items():
+    if not found["changes"]:
+        return [f"{found['before']}: nothing differs"]
+    lines = [f"{found['before']}; since then:"]
+    for part, changed in found["changes"].items():
         if part == "code":
             lines.append(f"  code of {', '.join(changed)}")
         else:
-            lines += [f"  {name}: {_value(one.old)} -> {_value(one.new)}" for name, one in changed.items()]
+            lines += [f"  {name}: {_value(one['old'])} -> {_value(one['new'])}" for name, one in changed.items()]
     return lines
 
 
@@ -101,39 +223,6 @@ def _value(value: Any) -> str:
     return text[:SHORT] if len(text) in {32, 36, 64} else text  # a digest
 
 
-def question(**values: str) -> tuple[str, str]:
-    """Choose what was asked about: model, run or file, and its value.
-
-    Raises:
-        UnknownError: it was asked about in no or in several ways.
-    """
-    asked = [(way.upper(), text) for way, text in values.items() if text]
-    if len(asked) != 1:
-        message = (
-            "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
-        )
-        raise UnknownError(message)
-    return asked[0]
-
-
-def subject(client: MlflowClient, way: str, text: str, root: Path) -> Subject:
-    """Find what was asked about.
-
-    Args:
-        client: of the store.
-        way: MODEL, RUN or FILE.
-        text: which one.
-        root: of the repo; FILE is relative to it.
-
-    Raises:
-        UnknownError: it is not there.
-        ResultsError: FILE is of a pipeline that was never run.
-    """
-    if way == "MODEL":
-        return lookup.find_model(client, text)
-    return Subject(lookup.find_run(client, text) if way == "RUN" else lookup.find_file(client, root / text))
-
-
 def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: bool = False) -> None:
     """Print what stands behind one model, run or file; the work of `make why`.
 
@@ -143,9 +232,17 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
         StoreError: MLflow cannot be asked.
     """
     uri = tracking_uri(root)
-    way, asked = question(model=model, run=run, file=file)  # before MLflow is imported, which takes seconds
+    if sum(map(bool, (model, run, file))) != 1:  # before MLflow is imported, which takes seconds
+        message = (
+            "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
+        )
+        raise UnknownError(message)
     check_there(uri)
     with refusals(uri):
         client = open_store(uri)
-        found = trace(client, subject(client, way, asked, root), root)
-    print(json.dumps(asdict(found), indent=1) if as_json else page(found))
+        if model:
+            subject = lookup.find_model(client, model)
+        else:
+            subject = Subject(lookup.find_run(client, run) if run else lookup.find_file(client, root / file))
+        found = trace(client, subject, root)
+    print(json.dumps(found, indent=1) if as_json else page(found))

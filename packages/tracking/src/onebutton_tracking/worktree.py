@@ -14,8 +14,8 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import git, git_environment
-from onebutton_tracking.lineage import file_digest
 from onebutton_tracking.record import Record
+from onebutton_tracking.results import file_digest
 
 _RUNNING = re.compile(r"^Running stage '(?:.+:)?(?P<stage>[^:']+)':")
 

@@ -5,33 +5,26 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
-import subprocess
 import time
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.mirror import bring as mirror
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 from onebutton_workbench.bootstrap import SetupError, conflict_in, refuse_conflicts
 from onebutton_workbench.data.committed_data import bring
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.lineage.stages import dvc_files, read_stages
 from onebutton_workbench.lineage.tracked_data import signature
+from onebutton_workbench.runs.repro import RUNNING, call_dvc, made_again, stage_use
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 from onebutton_workbench.workspace import drafts as draft_folders
 
-_RUNNING = re.compile(r"^Running stage '(?:(?P<file>.+?):)?(?P<stage>[^:']+)':")
-_REMADE = re.compile(r"^(?:Running stage '|Stage '(?=\S+ is cached))(?:(?P<file>.+?):)?(?P<stage>[^:']+)'")
-_AFTER = re.compile(r"^(Running stage|Stage|Updating lock file|ERROR)\b")
 RAN = Path(".code/ran")  # of a draft: what it was when it last ran to its end; ignored by git
 FAILED = (
     "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
@@ -115,7 +108,8 @@ def run_apart(pipeline: str, names: Sequence[str], drafts: Sequence[str]) -> tup
         The exit status, and the pipelines of which a stage was made again.
     """
     made = reproduce(pipeline, names, [draft for draft in drafts if draft not in names])
-    return mirror([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT), after_run=True), made
+    folders = [ROOT / "pipelines" / name for name in names]
+    return mirror_all(folders, tracking_uri(ROOT), after_run=True), made
 
 
 def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
@@ -130,7 +124,7 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     if not names:
         raise InputError("no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
     good = [dummy.run(name, rows, fit=fit) for name in names]
-    status = mirror_all(ROOT, pipeline, dummy=True, after_run=True)
+    status = mirror_all([dummy.folder_of(name) for name in names], tracking_uri(ROOT), after_run=True)
     summarise_dummies({name: dummy.folder_of(name) for name in names})
     return status or int(not all(good))
 
@@ -143,7 +137,8 @@ def track(pipeline: str) -> int:
     """
     from onebutton_release.aliases import tell_all
 
-    status = mirror_all(ROOT, pipeline)
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    status = mirror_all([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT))
     tell_all(ROOT)
     return status
 
@@ -171,20 +166,20 @@ def reproduce(pipeline: str, names: Sequence[str], without: Sequence[str] = ()) 
         with unseen(ROOT, without), kept(ROOT, without):
             for name in names if without else [pipeline]:
                 bring(ROOT, name)
-            status, lines = call_dvc(["dvc", "--wait-for-lock", "repro", *target], ROOT, lock)
+            status, lines, looks = call_dvc(["dvc", "--wait-for-lock", "repro", *target], ROOT, lock)
     if status:
-        ran = [match for _, line in lines if (match := _RUNNING.match(line))]
+        ran = [match for _, line in lines if (match := RUNNING.match(line))]
         error = StageError(FAILED)
         error.pipeline = Path(ran[-1]["file"] or "").parent.name if ran else ""
         raise error
-    seconds = stage_seconds(lines)
+    use = stage_use(lines, looks)
     for name in names:
-        record(ROOT / "pipelines" / name, seconds.get(f"pipelines/{name}/dvc.yaml", {}))
-    again = remade(line for _, line in lines)
-    stages = [f"{name} ({', '.join(found)})" if name else ", ".join(found) for name, found in again.items()]
-    words = f"made again: {'; '.join(stages)}" if stages else "nothing had to be made again"
+        took = use.get(f"pipelines/{name}/dvc.yaml", {})
+        seconds = {stage: one.seconds for stage, one in took.items()}
+        record(ROOT / "pipelines" / name, seconds, {stage: one.peak_mb for stage, one in took.items() if one.peak_mb})
+    again, words = made_again(lines, use)
     print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s), {words}", flush=True)
-    return list(again)
+    return again
 
 
 @contextmanager
@@ -317,51 +312,3 @@ def _is_whole(lock: Path) -> bool:
     except (InputError, AttributeError, TypeError):
         return False
     return all("path" in entry for entry in entries) and lock.read_bytes().endswith(b"\n")
-
-
-def call_dvc(command: list[str], root: Path, lock: int) -> tuple[int, list[tuple[float, str]]]:
-    """Call DVC and pass on what it prints, line by line.
-
-    Returns:
-        Its exit status; and its lines, each with the second at which it came.
-    """
-    lines = []
-    with subprocess.Popen(
-        command,
-        cwd=root,
-        env=clean_environment() | {"PYTHONUNBUFFERED": "1"},  # a stage is to be seen while it runs
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        bufsize=1,
-        pass_fds=(lock,),
-    ) as program:
-        for line in program.stdout or ():
-            print(line, end="", flush=True)
-            lines.append((time.monotonic(), line))
-    return program.returncode, [*lines, (time.monotonic(), "Stage: the end")]
-
-
-def stage_seconds(lines: Iterable[tuple[float, str]]) -> dict[str, dict[str, float]]:
-    """Measure how long the stages of each `dvc.yaml` ran, by when DVC says that one starts and what it says next."""
-    taken: dict[str, dict[str, float]] = defaultdict(dict)
-    running, begun = None, 0.0
-    for when, line in lines:
-        if running and _AFTER.match(line):
-            taken[running["file"] or "dvc.yaml"][running["stage"]] = when - begun
-            running = None
-        if match := _RUNNING.match(line):
-            running, begun = match, when
-    return taken
-
-
-def remade(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Read from DVC's lines which stages ran or came out of its cache, by pipeline.
-
-    The stage `code`, which always runs and takes a moment, is left out.
-    """
-    stages: dict[str, list[str]] = defaultdict(list)
-    for line in lines:
-        if (match := _REMADE.match(line)) and match["stage"] != "code":
-            stages[Path(match["file"] or "dvc.yaml").parent.name].append(match["stage"])
-    return dict(stages)
