@@ -53,7 +53,7 @@ def main() -> None:
     odd = odd_rows(load_contract(Path("contracts/rows.odcs.yaml")), seen, seed=1).sample(ROWS, seed=1)
     model, refused = OnnxModel(Path("model/model.onnx")), 0
     for row in odd.iter_slices(1):
-        found = ask(sys.argv[2], row.select(model.inputs).row(0, named=True))
+        found = ask(sys.argv[2], row.select(list(model.inputs)).row(0, named=True))
         if found is None:
             refused += 1
             continue

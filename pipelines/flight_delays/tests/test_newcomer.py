@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slow
+OWN_TABLE = "customers.csv"
 
 KILLS = 8  # each is a press that is cut off and a whole one
 
@@ -66,6 +67,17 @@ def missing(shown: list[str], printed: str) -> list[str]:
     return []
 
 
+def write_customers(file: Path) -> None:
+    """Write the table that the page takes for the reader's own: who left, of 400 customers."""
+    rows = ["customer,plan,months,complaints,left"]
+    for number in range(400):
+        complaints = number * 7 % 5
+        rows.append(
+            f"{number},{('basic', 'plus', 'team')[number % 3]},{1 + number * 11 % 60},{complaints},{number * 13 % 7 < complaints}"
+        )
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("page", "until"), [("README.md", None), ("docs/tutorial.md", "## 2. ")], ids=["the README", "the first chapter"]
 )
@@ -82,6 +94,8 @@ def test_every_command_of_the_first_pages_works_and_prints_what_they_show(
     }
     where = tmp_path
     for typed, shown in pages:
+        if OWN_TABLE in typed:
+            write_customers(where / OWN_TABLE)
         terminal = f'set -e\n{typed}\npwd > "{tmp_path}/where"'
         printed = newcomer.call("sh", "-c", terminal, folder=where, **git)
         where = Path((tmp_path / "where").read_text(encoding="utf-8").strip())
