@@ -32,24 +32,48 @@ def page(not_run: Any) -> Iterator[Page]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=SLOWLY)
-        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page = browser.new_page(viewport={"width": 2000, "height": 1100})
         page.set_default_timeout(SLOWLY)
         yield page
         browser.close()
 
 
 def test_a_run_its_curves_its_model_version_and_its_tags_are_on_the_page(
-    checkout: Path, server: str, page: Page, tmp_path: Path
+    checkout: Path, judged: Path, server: str, page: Page, tmp_path: Path
 ) -> None:
     from mlflow import MlflowClient
 
-    record(checkout, {"train": 3.0})
-    mirror(checkout, server)
+    record(checkout, {"train": 3.0}, {"train": 400.0})
+    mirror(judged, server)
     client = MlflowClient(server, server)
     experiment = client.get_experiment_by_name("demo")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
-    place = f"{server}/#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}"
+    commit = run.data.tags["mlflow.source.git.commit"]
+    table = f"{server}/#/experiments/{experiment.experiment_id}/runs"
+    place = f"{table}/{run.info.run_id}"
+
+    assert (
+        f"]({table.removeprefix(server + '/')}?viewStateShareKey=onebutton)" in experiment.tags["mlflow.note.content"]
+    )
+    page.goto(f"{table}?viewStateShareKey=onebutton")  # the link of the experiment's description, and of `make ui`
+    shown = page.locator(".ag-root")
+    for words in (
+        "model.auc",
+        "0.75",
+        "onebutton.gates",
+        "failed: log-loss",
+        "onebutton.dirty",
+        "true",
+        "Version",
+        commit[:6],
+    ):
+        shown.get_by_text(words, exact=True).first.wait_for()
+    page.screenshot(path=tmp_path / "table.png")
+    page.goto(place)
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="report", exact=True).click()
+    opened.value.frame_locator("iframe").get_by_text("Demo, the report").first.wait_for()
 
     page.goto(place)
     for words in (run.info.run_name, "train.rate", "model.auc", "onebutton.dvc_lock", "data/raw"):

@@ -10,7 +10,8 @@ import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,70 +58,58 @@ def git(*arguments: str, folder: Path, text: str = "", more: Mapping[str, str] |
     return answer.stdout.decode("utf-8", "surrogateescape") if answer.returncode == 0 else ""
 
 
-def source_patterns(folder: Path, produced: Sequence[Path]) -> list[str]:
-    """Write git's patterns for the sources of a pipeline, relative to the root of the repo.
+class _Sources:
+    """The sources of a pipeline in a git index of their own: neither the person's index nor their objects are touched."""
 
-    Args:
-        folder: of the pipeline, two levels below the root.
-        produced: what a run writes, relative to `folder`.
-    """
-    own = folder.relative_to(folder.parents[1]).as_posix()
-    results = [f":(exclude,top){path}" for path in _from_top(folder, produced)]
-    return [f":(glob){pattern}" for pattern in (*SHARED, f"{own}/**")] + results
-
-
-def _from_top(folder: Path, paths: Sequence[Path]) -> list[str]:
-    """Name paths from the top of the checkout: git takes no `..` in an exclusion."""
-    prefix = git("rev-parse", "--show-prefix", folder=folder).strip()
-    return [os.path.normpath(os.path.join(prefix, path)) for path in paths]  # noqa: PTH118  git's path, not a file's
-
-
-class Index:
-    """A git index of its own, so that neither the person's index nor their object database is touched."""
-
-    def __init__(self, folder: Path, patterns: Sequence[str], scratch: str) -> None:
-        """Prepare an empty one.
-
-        Args:
-            folder: the root of the repo.
-            patterns: the files that count.
-            scratch: a folder that is thrown away.
-        """
-        self.folder, self.patterns = folder, patterns
-        objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects", folder=folder).strip()
+    def __init__(self, folder: Path, produced: Sequence[Path], scratch: str) -> None:
+        self.root = folder.parents[1]
+        prefix = git("rev-parse", "--show-prefix", folder=folder).strip()
+        results = [os.path.normpath(os.path.join(prefix, path)) for path in produced]  # noqa: PTH118  git's path, not a file's
+        wanted = (*SHARED, f"{folder.relative_to(self.root).as_posix()}/**")
+        # Results are named from the top: git takes no `..` in an exclusion.
+        self.patterns = [*(f":(glob){path}" for path in wanted), *(f":(exclude,top){path}" for path in results)]
+        objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects", folder=self.root).strip()
         self.more = {
             "GIT_INDEX_FILE": f"{scratch}/index",
             "GIT_OBJECT_DIRECTORY": scratch,
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects,
         }
 
+    def _git(self, *arguments: str, text: str = "") -> str:
+        return git(*arguments, folder=self.root, text=text, more=self.more)
+
     def digest(self, commit: str) -> str:
         """Digest the sources of a commit; they stay in the index."""
-        git("read-tree", commit, folder=self.folder, more=self.more)
+        self._git("read-tree", commit)
         return self._digest()
 
     def digest_working_tree(self) -> str:
         """Bring in the sources as they stand in the folder, new ones included, and digest them."""
-        listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *self.patterns)
-        names = git(*listed, folder=self.folder, more=self.more)
-        git("update-index", "--add", "--remove", "-z", "--stdin", folder=self.folder, text=names, more=self.more)
+        names = self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *self.patterns)
+        self._git("update-index", "--add", "--remove", "-z", "--stdin", text=names)
         return self._digest()
 
     def patch(self, commit: str) -> str:
         """Write what leads from a commit to the index, as `git apply` reads it."""
-        arguments = ("diff", "--cached", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-renames")
-        return git(*arguments, commit, "--", *self.patterns, folder=self.folder, more=self.more)
+        exact = ("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-renames")
+        return self._git("diff", "--cached", *exact, commit, "--", *self.patterns)
 
     def _digest(self) -> str:
-        listing = git("ls-files", "--stage", "-z", "--", *self.patterns, folder=self.folder, more=self.more)
+        listing = self._git("ls-files", "--stage", "-z", "--", *self.patterns)
         return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@contextmanager
+def _sources(folder: Path, produced: Sequence[Path]) -> Iterator[_Sources]:
+    with tempfile.TemporaryDirectory(prefix="onebutton-index-") as scratch:
+        yield _Sources(folder, produced, scratch)
 
 
 def read_commit(folder: Path, produced: Sequence[Path] = ()) -> tuple[Commit, str]:
     """Read the state of a pipeline's sources.
 
     Args:
-        folder: of the pipeline.
+        folder: of the pipeline, two levels below the root of the repo.
         produced: paths, relative to `folder`, that a run writes: they are results, not sources.
 
     Returns:
@@ -130,11 +119,9 @@ def read_commit(folder: Path, produced: Sequence[Path] = ()) -> tuple[Commit, st
     branch = git("branch", "--show-current", folder=folder).strip()
     if not sha:
         return Commit("", branch, dirty=False), ""
-    with tempfile.TemporaryDirectory(prefix="onebutton-index-") as scratch:
-        index = Index(folder.parents[1], source_patterns(folder, produced), scratch)
-        committed, here = index.digest(sha), index.digest_working_tree()
-        dirty = committed != here
-        return Commit(sha, branch, dirty, here), index.patch(sha) if dirty else ""
+    with _sources(folder, produced) as sources:
+        dirty = sources.digest(sha) != (here := sources.digest_working_tree())
+        return Commit(sha, branch, dirty, here), sources.patch(sha) if dirty else ""
 
 
 def committed_lock(folder: Path, commit: str = "HEAD") -> str:
@@ -158,10 +145,8 @@ def holding_commit(folder: Path, lock_digest: str, sources: str, produced: Seque
         return None
     later = git("rev-list", "--reverse", "--ancestry-path", f"{first}..HEAD", folder=folder).split()
     branch = git("branch", "--show-current", folder=folder).strip()
-    with tempfile.TemporaryDirectory(prefix="onebutton-index-") as scratch:
-        index = Index(folder.parents[1], source_patterns(folder, produced), scratch)
+    with _sources(folder, produced) as known:
         for commit in [first, *later][:CANDIDATES]:
-            found = index.digest(commit)
-            if found == sources or not sources:
+            if (found := known.digest(commit)) == sources or not sources:
                 return Commit(commit, branch, dirty=False, sources=found)
     return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from onebutton_tracking.results import FINGERPRINTS
 
@@ -13,13 +12,8 @@ WITHIN = "within tolerance"
 DIFFERENT = "different"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One file or one metric, then and now.
-
-    Attributes:
-        verdict: `identical`, `within tolerance` or `different`; of a file `other bytes`.
-    """
+class Row(NamedTuple):
+    """One file or one metric, then and now, and a verdict; that of a file can be `other bytes`, too."""
 
     name: str
     then: str
@@ -27,8 +21,7 @@ class Row:
     verdict: str
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The outcome.
 
     Attributes:
@@ -58,12 +51,8 @@ def compare(
         metrics_then: every recorded metric, by dotted name.
         metrics_now: every metric now.
         tolerance: the largest absolute difference of a metric that still counts as the same.
-
-    Returns:
-        A row for every file of either, and for every metric that differs.
     """
-    inputs_then, outputs_then = sides(then)
-    inputs_now, outputs_now = sides(now)
+    (inputs_then, outputs_then), (inputs_now, outputs_now) = sides(then), sides(now)
     inputs = _rows(inputs_then, inputs_now, DIFFERENT)
     outputs = _rows(outputs_then, outputs_now, "other bytes")
     same = all(row.verdict == IDENTICAL for row in outputs)
@@ -72,31 +61,28 @@ def compare(
     reasons += [f"{row.name} was not written" for row in outputs if not row.now]
     reasons += [f"{row.name} was not there before" for row in outputs if not row.then]
     reasons += [f"{row.name} is {row.now} and was {row.then}" for row in metrics if row.verdict == DIFFERENT]
-    rows = (*inputs, *outputs, *metrics)
-    if reasons:
-        return Comparison(DIFFERENT, rows, tuple(reasons))
-    if same:
-        return Comparison(IDENTICAL, rows)
-    if not metrics_then:
-        return Comparison(DIFFERENT, rows, ("outputs have other bytes, and there is no metric to judge them by",))
-    return Comparison(WITHIN, rows)
+    if not (same or metrics_then or reasons):
+        reasons = ["outputs have other bytes, and there is no metric to judge them by"]
+    verdict = DIFFERENT if reasons else IDENTICAL if same else WITHIN
+    return Comparison(verdict, (*inputs, *outputs, *metrics), tuple(reasons))
 
 
 def sides(lock: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """Take a `dvc.lock` apart: the MD5 of every file that comes from outside its stages, and of every one that they write."""
-    outputs = _digests(lock, "outs")
-    inputs = {path: digest for path, digest in _digests(lock, "deps").items() if path not in outputs}
-    return inputs, outputs
-
-
-def _digests(lock: Mapping[str, Any], side: str) -> dict[str, str]:
-    entries = [entry for stage in lock["stages"].values() for entry in stage.get(side, [])]
-    return {entry["path"]: entry.get("md5", "") for entry in entries if not entry["path"].startswith(FINGERPRINTS)}
+    read, written = (
+        {
+            entry["path"]: entry.get("md5", "")
+            for stage in lock["stages"].values()
+            for entry in stage.get(side, [])
+            if not entry["path"].startswith(FINGERPRINTS)
+        }
+        for side in ("deps", "outs")
+    )
+    return {path: digest for path, digest in read.items() if path not in written}, written
 
 
 def _rows(then: Mapping[str, str], now: Mapping[str, str], otherwise: str) -> list[Row]:
-    paths = dict.fromkeys([*then, *now])
-    pairs = [(path, then.get(path, ""), now.get(path, "")) for path in paths]
+    pairs = [(path, then.get(path, ""), now.get(path, "")) for path in dict.fromkeys([*then, *now])]
     return [Row(path, old, new, IDENTICAL if old == new else otherwise) for path, old, new in pairs]
 
 
@@ -104,22 +90,15 @@ def _metric_rows(then: Mapping[str, float], now: Mapping[str, float], tolerance:
     rows = []
     for name in dict.fromkeys([*then, *now]):
         old, new = then.get(name), now.get(name)
-        if old is None or new is None:
-            rows.append(Row(name, _number(old), _number(new), DIFFERENT))
-        elif old != new:
-            near = abs(old - new) <= tolerance  # false for NaN
-            rows.append(Row(name, _number(old), _number(new), WITHIN if near else DIFFERENT))
+        if old != new:
+            near = old is not None and new is not None and abs(old - new) <= tolerance  # false for NaN
+            then_words, now_words = ("(none)" if number is None else f"{number:.6g}" for number in (old, new))
+            rows.append(Row(name, then_words, now_words, WITHIN if near else DIFFERENT))
     return rows
-
-
-def _number(number: float | None) -> str:
-    return "(none)" if number is None else f"{number:.6g}"
 
 
 def page(comparison: Comparison) -> str:
     """Lay the rows out for a terminal."""
     cells = [(row.name, row.then[:12], row.now[:12], row.verdict) for row in comparison.rows]
-    widths = [max((len(cell[place]) for cell in cells), default=0) for place in range(4)]
-    return "\n".join(
-        "  " + "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip() for cell in cells
-    )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip() for row in cells)

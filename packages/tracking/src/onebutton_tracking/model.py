@@ -39,7 +39,7 @@ def register(client: MlflowClient, run: Run, name: str, file: Path, contracts: S
 
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if known := _versions(client, name, digest):
+    if known := versions_of(client, name, digest):
         # An earlier run made the same bytes; what it logged is listed among the outputs of this one, too.
         listed = {output.model_id for output in run.outputs.model_outputs} if run.outputs else set()
         if (model_id := _model_id(known[0])) and model_id not in listed:
@@ -68,7 +68,7 @@ def keep_one_version(client: MlflowClient, experiment: str, name: str, digest: s
     Returns:
         The first version, such as `churn/3`; empty where there is none.
     """
-    versions = _versions(client, name, digest)
+    versions = versions_of(client, name, digest)
     if not versions:
         return ""
     chosen = {int(number) for number in client.get_registered_model(name).aliases.values()}
@@ -89,7 +89,7 @@ def _model_id(version: ModelVersion) -> str:
     return source.removeprefix(MODEL_URI) if source.startswith(MODEL_URI) else ""
 
 
-def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
+def versions_of(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
     """List the versions that hold some bytes, the first at the beginning."""
     found = client.search_model_versions(f"name = '{name}' AND tags.`{MODEL_TAG}` = '{digest}'")
     return sorted(found, key=lambda version: int(version.version))

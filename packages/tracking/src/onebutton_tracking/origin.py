@@ -1,4 +1,4 @@
-"""Where a `dvc.lock` comes from: the commit, the machine, and how long each stage took.
+"""Where a `dvc.lock` comes from: the commit, the machine, and what each stage took.
 
 `make run` writes it down beside the fingerprints as soon as DVC is done, because MLflow may be down then and the sources edited
 before it is back. Where nothing was written down, git tells which commit brought the `dvc.lock`.
@@ -55,10 +55,12 @@ def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, flo
         ResultsError: the pipeline has no `dvc.lock`.
     """
     digest = lock_digest(folder)
-    if read_record(folder, digest):
+    if _read(folder, digest):
         return
     commit, patch = read_commit(folder, produced_files(folder))
-    origin = Origin(digest, commit, patch, this_machine(), dict(seconds), dict(peak_mb or {}), time.time())
+    system = f"{platform.node()}, {platform.system()} {platform.machine()}"
+    machine = f"{system}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    origin = Origin(digest, commit, patch, machine, dict(seconds), dict(peak_mb or {}), time.time())
     path = folder / RECORD
     path.parent.mkdir(exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")
@@ -66,7 +68,7 @@ def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, flo
     draft.replace(path)
 
 
-def read_record(folder: Path, digest: str) -> Origin | None:
+def _read(folder: Path, digest: str) -> Origin | None:
     """Return what was written down about a `dvc.lock`; None when it was about another, or cannot be read."""
     try:
         content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -74,12 +76,6 @@ def read_record(folder: Path, digest: str) -> Origin | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return origin if origin.lock_digest == digest else None
-
-
-def this_machine() -> str:
-    """Describe the machine in a line."""
-    system = f"{platform.system()} {platform.machine()}"
-    return f"{platform.node()}, {system}, {os.cpu_count()} processors, Python {platform.python_version()}"
 
 
 def find_origin(folder: Path, digest: str, *, just_run: bool) -> Origin:
@@ -90,17 +86,14 @@ def find_origin(folder: Path, digest: str, *, just_run: bool) -> Origin:
         digest: of its `dvc.lock`.
         just_run: whether DVC has just found the sources in the folder and the lock to agree.
     """
+    if origin := _read(folder, digest):
+        dirty = origin.commit.dirty
+        held = commit_for(folder, digest, origin.commit.sources, just_run=just_run) if dirty else None
+        return replace(origin, commit=held, patch="") if held else origin
     produced = produced_files(folder)
-    origin = read_record(folder, digest)
-    if origin is None:
-        held = holding_commit(folder, digest, "", produced)
-        if held:
-            return Origin(digest, held)
-        commit, patch = read_commit(folder, produced)
-        return Origin(digest, commit, patch)
-    if origin.commit.dirty and (held := commit_for(folder, digest, origin.commit.sources, just_run=just_run)):
-        return replace(origin, commit=held, patch="")
-    return origin
+    if held := holding_commit(folder, digest, "", produced):
+        return Origin(digest, held)
+    return Origin(digest, *read_commit(folder, produced))
 
 
 def commit_for(folder: Path, digest: str, sources: str, *, just_run: bool) -> Commit | None:

@@ -1,9 +1,9 @@
-"""Read a plan, `dvc.yaml`, as DVC ran it: with what `foreach`, `matrix` and `${…}` became."""
+"""Read a plan, `dvc.yaml`, as DVC ran it: with what `foreach`, `matrix` and `${…}` became, and the files that it declares."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 OUTPUTS = ("outs", "metrics", "plots")
@@ -38,13 +38,12 @@ def is_filled_in(stage: Mapping[str, Any]) -> bool:
     return "do" in stage or "matrix" in stage or "${" in str(stage)
 
 
-def _written(entries: list[str | dict[str, Any]], written: list[str]) -> list[str | dict[str, Any]]:
+def _written(entries: Sequence[str | dict[str, Any]], written: Sequence[str]) -> list[str | dict[str, Any]]:
     """Name the files that entries became; an entry keeps its options."""
     found: list[str | dict[str, Any]] = []
-    for entry in entries:
-        name = entry if isinstance(entry, str) else next(iter(entry))
+    for entry, name in zip(entries, declared_names(entries), strict=True):
         pattern = re.compile(FILLED_IN.sub(".+", re.escape(name)))
-        files = (file for file in written if pattern.fullmatch(file))
+        files = filter(pattern.fullmatch, written)
         found += [file if isinstance(entry, str) else {file: entry[name]} for file in files]
     return found
 
@@ -53,3 +52,23 @@ def prefix_of(stage: str) -> str:
     """Return the prefix of a stage's metrics: `key.` for a stage `name@key`, empty for any other."""
     key = re.sub(r"[^\w./ -]", "_", stage.partition("@")[2])
     return f"{key}." if key else ""
+
+
+def declared_names(entries: Sequence[str | dict[str, Any]]) -> list[str]:
+    """Take the files out of a list of a `dvc.yaml`, where an entry may carry options."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def declared_plots(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """List the plots that a `dvc.yaml` declares, at its stages or at its end, each with its options."""
+    plots: dict[str, dict[str, Any]] = {}
+    stages = (plan.get("stages") or {}).values()
+    for entry in [*(entry for stage in stages for entry in stage.get("plots", [])), *plan.get("plots", [])]:
+        plots |= {entry: {}} if isinstance(entry, str) else entry
+    return plots
+
+
+def kept_in_git(stage: Mapping[str, Any]) -> list[str]:
+    """List the outputs of a stage that DVC does not cache: they are committed."""
+    entries = [entry for kind in OUTPUTS for entry in stage.get(kind) or [] if isinstance(entry, dict)]
+    return declared_names([entry for entry in entries if next(iter(entry.values())).get("cache") is False])

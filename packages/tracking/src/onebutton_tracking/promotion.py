@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onebutton_tracking.model import MODEL_TAG
+from onebutton_tracking.model import versions_of
 from onebutton_tracking.store import StoreError, TooSlowError, at_most, check_there, open_store, refusals, shown
 
 if TYPE_CHECKING:
@@ -17,14 +17,7 @@ PROMOTED = "onebutton.promoted."  # of a model version: who pointed an alias at 
 
 @dataclass(frozen=True)
 class Promotion:
-    """One alias and what it shall point at.
-
-    Attributes:
-        pipeline: whose registered model it is.
-        alias: such as `production` or `champion`.
-        digest: SHA-256 of the model's bytes.
-        words: who, when and why.
-    """
+    """An alias of a pipeline's registered model, the SHA-256 of the bytes that it shall point at; who, when and why in words."""
 
     pipeline: str
     alias: str
@@ -32,7 +25,7 @@ class Promotion:
     words: str
 
 
-def promote(promotions: list[Promotion], uri: str, seconds: float) -> list[str]:
+def promote(promotions: Sequence[Promotion], uri: str, seconds: float) -> list[str]:
     """Move aliases that do not point where they should.
 
     Args:
@@ -57,17 +50,15 @@ def promote(promotions: list[Promotion], uri: str, seconds: float) -> list[str]:
 
 
 def _promote(client: MlflowClient, one: Promotion) -> str:
-    found = client.search_model_versions(f"name = '{one.pipeline}' AND tags.`{MODEL_TAG}` = '{one.digest}'")
-    if not found:
-        return (
-            f"{one.pipeline}@{one.alias}: MLflow does not know this model yet; `make run` where it was made brings it"
-        )
-    version = min(found, key=lambda version: int(version.version))
-    if client.get_registered_model(one.pipeline).aliases.get(one.alias) == version.version:
+    name, alias = one.pipeline, one.alias
+    version = next((str(found.version) for found in versions_of(client, name, one.digest)), "")
+    if not version:
+        return f"{name}@{alias}: MLflow does not know this model yet; `make run` where it was made brings it"
+    if str(client.get_registered_model(name).aliases.get(alias)) == version:
         return ""
-    client.set_model_version_tag(one.pipeline, version.version, f"{PROMOTED}{one.alias}", one.words)
-    client.set_registered_model_alias(one.pipeline, one.alias, version.version)
-    return f"{one.pipeline}@{one.alias} is version {version.version} in MLflow"
+    client.set_model_version_tag(name, version, f"{PROMOTED}{alias}", one.words)
+    client.set_registered_model_alias(name, alias, version)
+    return f"{name}@{alias} is version {version} in MLflow"
 
 
 def promoted_words(alias: str, tags: Mapping[str, str]) -> str:

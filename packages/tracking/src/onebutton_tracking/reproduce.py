@@ -7,14 +7,100 @@ gone afterwards.
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from onebutton_tracking import lookup
+from onebutton_tracking.commit import git
 from onebutton_tracking.comparison import DIFFERENT, Comparison, compare, page, sides
-from onebutton_tracking.record import Record, records
-from onebutton_tracking.results import Results, collect, read_lock, read_yaml
-from onebutton_tracking.worktree import check_possible, prepare, run_stages, worktree
+from onebutton_tracking.entry import COMMIT_TAG, PATCH
+from onebutton_tracking.lookup import UnknownError
+from onebutton_tracking.results import CURVES, collect, read_lock, read_yaml
+from onebutton_tracking.store import (
+    DIRTY_TAG,
+    LOCK_TAG,
+    PIPELINE_TAG,
+    StoreError,
+    check_there,
+    open_store,
+    refusals,
+    tracking_uri,
+)
+from onebutton_tracking.worktree import Record, check_possible, prepare, run_stages, worktree
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+LOCK = "sources/dvc.lock"
+
+
+def record_of_run(client: MlflowClient, run: Run, name: str) -> Record:
+    """Read what is to be made again off a run."""
+    tags = run.data.tags
+    dirty = tags.get(DIRTY_TAG) == "true"
+    return Record(
+        name=name,
+        pipeline=tags[PIPELINE_TAG],
+        sha=tags.get(COMMIT_TAG, ""),
+        patch=_artifact(client, run, PATCH) if dirty else "",
+        dirty=dirty,
+        lock=_artifact(client, run, LOCK),
+        lock_digest=tags[LOCK_TAG],
+        uv_lock=tags.get("onebutton.uv_lock", ""),
+        metrics={name: number for name, number in run.data.metrics.items() if not name.startswith(CURVES)},
+    )
+
+
+def _artifact(client: MlflowClient, run: Run, path: str) -> str:
+    """Return the text of a file that the mirror kept; empty when it kept none."""
+    folder, _, _ = path.rpartition("/")
+    if path not in {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="onebutton-artifact-") as scratch:
+        file = Path(client.download_artifacts(run.info.run_id, path, scratch))
+        return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def records(root: Path, *, run: str = "", model: str = "") -> list[Record]:
+    """Find what was asked for: a run, a model, or when nothing was typed every pipeline's champion.
+
+    Where MLflow knows none, it is what the last commit holds: a clone without MLflow can be held to its results as well.
+
+    Raises:
+        UnknownError: it is not there.
+        StoreError: MLflow does not answer.
+    """
+    if run and model:
+        raise UnknownError("RUN and MODEL each say what to make again: type one of them")
+    uri, sha = tracking_uri(root), git("rev-parse", "HEAD", folder=root).strip()
+    names = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.lock"))
+    committed = {name: Record(f"{name} at the last commit", name, sha) for name in names}
+    try:
+        check_there(uri)
+    except StoreError:
+        if run or model or os.environ.get("MLFLOW_TRACKING_URI"):
+            raise
+        return list(committed.values())
+    with refusals(uri):
+        client = open_store(uri)
+        if run:
+            found = lookup.find_run(client, run)
+            return [record_of_run(client, found, f"run {found.info.run_id[:8]}")]
+        registered = {one.name for one in client.search_registered_models()}
+        return [
+            _record_of_model(client, name) if model or name in registered else committed[name]
+            for name in ([model] if model else names)
+        ]
+
+
+def _record_of_model(client: MlflowClient, text: str) -> Record:
+    subject = lookup.find_model(client, text)
+    version = f"{subject.version.name} version {subject.version.version}" if subject.version else text
+    return record_of_run(client, subject.run, version)
 
 
 def other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
@@ -46,20 +132,18 @@ def reproduce(record: Record, root: Path) -> Comparison:
         notes += other_inputs(then, folder)
         before = collect(folder).metrics if record.metrics is None else record.metrics
         ran = run_stages(record, tree)
-        results = collect(folder)
         now = read_lock((folder / "dvc.lock").read_text(encoding="utf-8"))
-        found = compare(then, now, before, results.metrics, tolerance(results))
-        idle = sorted(set(now["stages"]) - ran)
-        reasons = [*notes, *([f"{', '.join(idle)} did not run"] if idle else [])]
-        if reasons:
-            return Comparison(DIFFERENT, found.rows, (*reasons, *found.reasons))
-        print(f"reproduce: {len(ran)} of {len(now['stages'])} stages ran", flush=True)
-        return found
+        found = compare(then, now, before, collect(folder).metrics, tolerance(folder))
+        notes += [f"{stage} did not run" for stage in sorted(set(now["stages"]) - ran)]
+    if notes:
+        return Comparison(DIFFERENT, found.rows, (*notes, *found.reasons))
+    print(f"reproduce: {len(ran)} of {len(now['stages'])} stages ran", flush=True)
+    return found
 
 
-def tolerance(results: Results) -> float:
+def tolerance(folder: Path) -> float:
     """Read how much a metric may differ off `params.yaml`: `reproduce.tolerance`; 0 where it does not say."""
-    file = results.folder / "params.yaml"
+    file = folder / "params.yaml"
     section = read_yaml(file).get("reproduce") if file.is_file() else None
     return float(section["tolerance"]) if isinstance(section, dict) and "tolerance" in section else 0.0
 
@@ -72,7 +156,7 @@ def reproduce_all(root: Path, *, run: str = "", model: str = "") -> int:
         UnknownError: the run or the model is not there.
     """
     status = 0
-    for record in records(root, {way: text for way, text in (("RUN", run), ("MODEL", model)) if text}):
+    for record in records(root, run=run, model=model):
         found = reproduce(record, root)
         print(page(found))
         why = f": {'; '.join(found.reasons[:5])}" if found.reasons else ""

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.plan import as_run, is_filled_in, prefix_of
+from onebutton_tracking.plan import as_run, declared_names, declared_plots, is_filled_in, kept_in_git, prefix_of
 
 FINGERPRINTS = ".code/"
 GATES = "gates.toml"
 VERDICTS = "verdicts.json"
 CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
-
-
 DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
 
 
@@ -45,7 +43,6 @@ class Results:
         code: the MD5 of each stage's fingerprint, by stage.
         inputs: of `data`, the data sets that a stage reads, each with the stages that read it.
         model: the ONNX file that ships, if there is one.
-        produced: the files in git that a run may change, relative to `folder`.
     """
 
     pipeline: str
@@ -61,7 +58,6 @@ class Results:
     code: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, list[str]] = field(default_factory=dict)
     model: Path | None = None
-    produced: list[Path] = field(default_factory=list)
 
 
 def file_digest(file: Path) -> str:
@@ -89,21 +85,28 @@ def collect(folder: Path) -> Results:
         ResultsError: a file that `dvc.yaml` names is missing or malformed.
     """
     digest = lock_digest(folder)
-    lock = _yaml(folder / "dvc.lock")
-    plan = as_run(_yaml(folder / "dvc.yaml"), lock)
-    stages = plan["stages"]
+    lock = _stages(folder / "dvc.lock")
+    plan = as_run(_stages(folder / "dvc.yaml"), lock)
     metrics: dict[str, float] = {}
-    for stage, body in stages.items():
+    for stage, body in plan["stages"].items():
         for name in declared_names(body.get("metrics", [])):
             found = flatten(_json(folder / name), prefix_of(stage))
             metrics |= {name: value for name, value in found.items() if isinstance(value, (int, float))}
+    params: dict[str, Any] = {}
+    inputs: dict[str, list[str]] = {}
+    for name, stage in lock["stages"].items():
+        for file, values in stage.get("params", {}).items():
+            params |= flatten(values) if file != GATES else {}  # how a model is judged is nothing to turn
+        for path in [entry["path"] for entry in stage.get("deps", []) if "md5" in entry]:
+            if not path.startswith(FINGERPRINTS) and not path.endswith(NOT_DATA):
+                inputs.setdefault(path, []).append(name)
     plots = declared_plots(plan)
-    outs = {out["path"]: out for stage in lock["stages"].values() for out in stage.get("outs", [])}
+    written = [out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
     return Results(
         pipeline=folder.name,
         folder=folder,
         lock_digest=digest,
-        params={name: str(value) for stage in lock["stages"].values() for name, value in _params(stage).items()},
+        params={name: str(value) for name, value in params.items()},
         metrics=metrics,
         headline=_headline(folder, metrics),
         gates=_gates(folder),
@@ -111,9 +114,8 @@ def collect(folder: Path) -> Results:
         plots=[folder / name for name in plots],
         data=locked_digests(lock),
         code=locked_code(lock),
-        inputs=_inputs(lock),
-        model=next((folder / path for path in outs if path.endswith("model.onnx")), None),
-        produced=_produced(stages),
+        inputs=inputs,
+        model=next((folder / path for path in written if path.endswith("model.onnx")), None),
     )
 
 
@@ -134,15 +136,16 @@ def _gates(folder: Path) -> str:
 
 
 def produced_files(folder: Path) -> list[Path]:
-    """List the files in git that a run of a pipeline may change, relative to its folder.
+    """List the files in git that a run of a pipeline may change, relative to its folder; fingerprints left out.
 
     Raises:
         ResultsError: there is no readable `dvc.yaml`.
     """
-    plan, lock = _yaml(folder / "dvc.yaml"), folder / "dvc.lock"
-    if any(is_filled_in(stage) for stage in plan["stages"].values()) and lock.is_file():
-        plan = as_run(plan, _yaml(lock))
-    return _produced(plan["stages"])
+    plan, lock = _stages(folder / "dvc.yaml"), folder / "dvc.lock"
+    if any(map(is_filled_in, plan["stages"].values())) and lock.is_file():
+        plan = as_run(plan, _stages(lock))
+    names = [name for stage in plan["stages"].values() for name in kept_in_git(stage)]
+    return [Path("dvc.lock"), *(Path(name) for name in names if not name.startswith(FINGERPRINTS))]
 
 
 def read_lock(text: str) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def read_lock(text: str) -> dict[str, Any]:
     Raises:
         ResultsError: it is none.
     """
-    content = _parsed(text, "dvc.lock")
+    content = _yaml(text, "dvc.lock")
     return content if isinstance(content, dict) and "stages" in content else {"stages": {}}
 
 
@@ -171,21 +174,6 @@ def _entries(lock: dict[str, Any]) -> list[tuple[str, str]]:
     return [(entry["path"], entry["md5"]) for entry in sides if "md5" in entry]
 
 
-def _produced(stages: dict[str, Any]) -> list[Path]:
-    return [Path("dvc.lock"), *(Path(name) for stage in stages.values() for name in _kept_in_git(stage))]
-
-
-def _inputs(lock: dict[str, Any]) -> dict[str, list[str]]:
-    """Find the data sets that stages read: no fingerprint, no contract, no model."""
-    inputs: dict[str, list[str]] = {}
-    for name, stage in lock["stages"].items():
-        for entry in stage.get("deps", []):
-            path = entry["path"]
-            if "md5" in entry and not path.startswith(FINGERPRINTS) and not path.endswith(NOT_DATA):
-                inputs.setdefault(path, []).append(name)
-    return inputs
-
-
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turn nested mappings into one with dotted names."""
     flat: dict[str, Any] = {}
@@ -201,27 +189,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ResultsError: it is missing or no such file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror}). `git checkout {path.name}` brings it back"
-        raise ResultsError(message) from None
-    content = _parsed(text, str(path))
+    content = _yaml(_text(path, f"`git checkout {path.name}` brings it back"), str(path))
     if isinstance(content, dict):
         return content
     message = f"{path} is not what it should be. `git checkout {path.name}` brings it back"
     raise ResultsError(message)
 
 
-def _yaml(path: Path) -> dict[str, Any]:
+def _stages(path: Path) -> dict[str, Any]:
     content = read_yaml(path)
-    if not isinstance(content.get("stages"), dict):
-        message = f"{path} has no stages. `git checkout {path.name}` brings it back, `make run` writes the lock again"
-        raise ResultsError(message)
-    return content
+    if isinstance(content.get("stages"), dict):
+        return content
+    message = f"{path} has no stages. `git checkout {path.name}` brings it back, `make run` writes the lock again"
+    raise ResultsError(message)
 
 
-def _parsed(text: str, name: str) -> Any:
+def _yaml(text: str, name: str) -> Any:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, ten times as fast
@@ -232,45 +215,21 @@ def _parsed(text: str, name: str) -> Any:
         raise ResultsError(message) from None
 
 
+def _text(path: Path, mend: str = "`make run` writes it again") -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read ({error}). {mend}"
+        raise ResultsError(message) from None
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(_text(path))
+    except ValueError as error:
         message = f"{path} cannot be read ({error}). `make run` writes it again"
         raise ResultsError(message) from None
     return content if isinstance(content, dict) else {"metrics": content}
-
-
-def declared_names(entries: list[str | dict[str, Any]]) -> list[str]:
-    """Take the files out of a list of a `dvc.yaml`, where an entry may carry options."""
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-
-
-def _kept_in_git(stage: dict[str, Any]) -> list[str]:
-    """Outputs that DVC does not cache are committed, all but fingerprints."""
-    entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
-    uncached = (
-        entry for entry in entries if isinstance(entry, dict) and next(iter(entry.values())).get("cache") is False
-    )
-    return [name for name in declared_names(list(uncached)) if not name.startswith(FINGERPRINTS)]
-
-
-def _params(stage: dict[str, Any]) -> dict[str, Any]:
-    """Read the parameters that a stage used; what it read of `gates.toml` is how it is judged, and nothing to turn."""
-    merged: dict[str, Any] = {}
-    for file, values in stage.get("params", {}).items():
-        if file != GATES:
-            merged |= flatten(values)
-    return merged
-
-
-def declared_plots(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """List the plots that a `dvc.yaml` declares, at its stages or at its end, each with its options."""
-    plots: dict[str, dict[str, Any]] = {}
-    stages = (plan.get("stages") or {}).values()
-    for entry in [*(entry for stage in stages for entry in stage.get("plots", [])), *plan.get("plots", [])]:
-        plots |= {entry: {}} if isinstance(entry, str) else entry
-    return plots
 
 
 def _curves(folder: Path, plots: dict[str, dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
@@ -278,12 +237,7 @@ def _curves(folder: Path, plots: dict[str, dict[str, Any]]) -> dict[str, list[tu
     for name, options in plots.items():
         file = folder / name
         if file.suffix == ".csv" and isinstance(options.get("x"), str):
-            try:
-                text = file.read_text(encoding="utf-8")
-            except (OSError, ValueError) as error:
-                message = f"{file} cannot be read ({error}). `make run` writes it again"
-                raise ResultsError(message) from None
-            curves |= read_curves(text, file.stem, options["x"])
+            curves |= read_curves(_text(file), file.stem, options["x"])
     return curves
 
 

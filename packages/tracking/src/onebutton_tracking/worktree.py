@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import git, git_environment
-from onebutton_tracking.record import Record
 from onebutton_tracking.results import file_digest
 
 _RUNNING = re.compile(r"^Running stage '(?:.+:)?(?P<stage>[^:']+)':")
+_FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")  # they lead to another environment
 
 
 class NotReproducedError(InputError):
     """The results could not be made again; the message says where it stopped."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is to be made again: a run as MLflow keeps it, or what the last commit holds.
+
+    Attributes:
+        name: for people: a run, a model version or a commit.
+        sha: the commit.
+        patch: from the commit to the sources; empty unless the run was dirty.
+        dirty: whether its sources were in no commit.
+        lock: the text of its `dvc.lock`; empty for a commit, and where nobody kept it.
+        lock_digest: of that text; empty for a commit.
+        uv_lock: digest of its `uv.lock`; empty where nobody wrote it down.
+        metrics: by dotted name; None for those of the commit.
+    """
+
+    name: str
+    pipeline: str
+    sha: str
+    patch: str = ""
+    dirty: bool = False
+    lock: str = ""
+    lock_digest: str = ""
+    uv_lock: str = ""
+    metrics: dict[str, float] | None = None
 
 
 def check_possible(record: Record, root: Path) -> None:
@@ -58,15 +84,17 @@ def worktree(root: Path, sha: str) -> Iterator[Path]:
     git("worktree", "prune", folder=root)
 
 
-def call(command: list[str], folder: Path, trouble: str, more: Mapping[str, str] | None = None) -> None:
+def _environment(**more: str) -> dict[str, str]:
+    return {key: text for key, text in git_environment(more).items() if key not in _FOREIGN}
+
+
+def call(command: list[str], folder: Path, trouble: str) -> None:
     """Call a program that must succeed.
 
     Raises:
         NotReproducedError: it did not; what it printed stands above.
     """
-    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")
-    environment = {key: text for key, text in git_environment(more).items() if key not in foreign}
-    if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
+    if subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode:
         message = f"{trouble}, and says why above"
         raise NotReproducedError(message)
 
@@ -80,55 +108,34 @@ def prepare(record: Record, tree: Path, root: Path) -> list[str]:
     Raises:
         NotReproducedError: a piece of it cannot be had.
     """
-    notes = []
-    folder = tree / "pipelines" / record.pipeline
+    notes, folder, commit = [], tree / "pipelines" / record.pipeline, f"commit {record.sha[:12]}"
     if record.patch:
         file = tree.parent / "patch.diff"
         file.write_text(record.patch, encoding="utf-8", errors="surrogateescape")
         call(["git", "apply", "--whitespace=nowarn", str(file)], tree, "the patch does not fit its commit")
     if not (folder / "dvc.yaml").is_file():
-        message = f"commit {record.sha[:12]} has no pipelines/{record.pipeline}/dvc.yaml"
+        message = f"{commit} has no pipelines/{record.pipeline}/dvc.yaml"
         raise NotReproducedError(message)
-    if record.lock_digest and file_digest(folder / "dvc.lock") != record.lock_digest:
-        notes += bring_lock(record, folder / "dvc.lock")
+    lock = folder / "dvc.lock"
+    if record.lock:  # the commit's own is older where code was committed first and run then
+        lock.write_bytes(record.lock.encode("utf-8", "surrogateescape"))
+    if record.lock_digest and file_digest(lock) != record.lock_digest:
+        notes.append(f"dvc.lock of {commit} is another than that of {record.name}, which MLflow does not hold")
     if record.uv_lock and file_digest(tree / "uv.lock") != record.uv_lock:
-        notes.append(f"uv.lock of commit {record.sha[:12]} is another than that of {record.name}")
+        notes.append(f"uv.lock of {commit} is another than that of {record.name}")
     call(["uv", "sync", "--frozen", "--all-packages", "--quiet"], tree, "uv did not make the environment")
     settings = root / ".dvc/config.local"
     if settings.is_file():
         shutil.copy2(settings, tree / ".dvc/config.local")  # how to reach the remote
-    cache = subprocess.run(
-        ["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    cache = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False).stdout
     program = str(tree / ".venv/bin/dvc")
-    call([program, "cache", "dir", "--quiet", "--local", str(root / cache)], tree, "DVC did not take the cache")
-    tracked = git("ls-files", "*.dvc", folder=tree).split("\n")[:-1]
-    if tracked:
-        _bring_data(program, tracked, tree)
+    call([program, "cache", "dir", "--quiet", "--local", str(root / cache.strip())], tree, "DVC did not take the cache")
+    if tracked := git("ls-files", "*.dvc", folder=tree).split("\n")[:-1]:
+        try:
+            call([program, "checkout", "--quiet", *tracked], tree, "")
+        except NotReproducedError:  # what is not in the cache
+            call([program, "pull", "--quiet", *tracked], tree, "DVC did not bring the data that it tracks")
     return notes
-
-
-def bring_lock(record: Record, file: Path) -> list[str]:
-    """Put the `dvc.lock` of a run in place of its commit's, which is older where code was committed first and run then.
-
-    Returns:
-        What is wrong with it, in words: nobody kept it, or the one that was kept is another.
-    """
-    kept = record.lock.encode("utf-8", "surrogateescape")
-    if hashlib.sha256(kept).hexdigest() != record.lock_digest:
-        return [
-            f"dvc.lock of commit {record.sha[:12]} is another than that of {record.name}, which MLflow does not hold"
-        ]
-    file.write_bytes(kept)
-    return []
-
-
-def _bring_data(program: str, tracked: list[str], tree: Path) -> None:
-    """Take the data that DVC tracks out of the cache, and what is not there from the remote."""
-    try:
-        call([program, "checkout", "--quiet", *tracked], tree, "")
-    except NotReproducedError:
-        call([program, "pull", "--quiet", *tracked], tree, "DVC did not bring the data that it tracks")
 
 
 def run_stages(record: Record, tree: Path) -> set[str]:
@@ -137,10 +144,7 @@ def run_stages(record: Record, tree: Path) -> set[str]:
     Raises:
         NotReproducedError: one failed.
     """
-    path = f"{tree / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = git_environment({"PATH": path, "PYTHONUNBUFFERED": "1"})
-    for foreign in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT"):
-        environment.pop(foreign, None)
+    environment = _environment(PATH=f"{tree / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", PYTHONUNBUFFERED="1")
     command = ["dvc", "repro", "--force", f"pipelines/{record.pipeline}/dvc.yaml"]
     ran = set()
     with subprocess.Popen(

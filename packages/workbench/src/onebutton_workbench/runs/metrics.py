@@ -14,8 +14,8 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.integrity import changed
-from onebutton_tracking.plan import as_run, prefix_of
-from onebutton_tracking.results import declared_names, declared_plots, flatten, read_curves
+from onebutton_tracking.plan import as_run, declared_names, declared_plots, prefix_of
+from onebutton_tracking.results import flatten, read_curves
 from onebutton_workbench.files import parse_yaml, read_yaml
 from onebutton_workbench.git import call, git, listed
 from onebutton_workbench.lineage.changes import (
