@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from packages.serving.tests.conftest import CLASSES, HERE, OF_CLASSES, SCHEMA, Client, golden_rows, make_release
 
 from onebutton_models.scoring import OnnxModel
+from onebutton_serving.answering import labels, predictions
 from onebutton_serving.schema import read_schema, schema_text
 from onebutton_serving.sealed import MANIFEST, ReleaseError, seal
 from onebutton_serving.segments import read_log
@@ -66,6 +68,18 @@ def test_of_two_named_classes_the_threshold_says_which(
     empty.service.fix(make_release(tmp_path, format=2, classes=["in time", "late"], threshold=threshold))
     example = golden_rows()[0]
     assert empty.predict(example["input"])[1]["predictions"] == [{"label": label} | example["output"]]
+
+
+def test_a_batch_and_a_request_call_a_row_alike_that_is_exactly_at_the_threshold(tmp_path: Path) -> None:
+    schema = read_schema(make_release(tmp_path, format=2, classes=["in time", "late"], threshold=0.7))
+    answer = np.array([[0.7]], dtype=np.float32)
+    assert labels(schema, answer).tolist() == [row["label"] for row in predictions(schema, answer.tolist())]
+
+
+def test_behind_the_prefix_of_a_proxy_a_redirect_stays_there(empty: Client) -> None:
+    status, headers, _ = empty.ask("GET", "/")
+    assert (status, headers["location"]) == (307, "docs")
+    assert empty.ask("GET", "/docs/")[0] == 404
 
 
 def test_quantiles_come_with_the_number(empty: Client, tmp_path: Path) -> None:

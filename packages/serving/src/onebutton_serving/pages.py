@@ -43,7 +43,9 @@ class Pages:
         }  # fmt: skip
         routes = [Route(path, endpoint) for path, endpoint in paths.items()]
         routes.append(Route("/v1/predict", self.root, methods=["POST"]))  # is answered before; here so that GET is 405
-        return Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
+        application = Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
+        application.router.redirect_slashes = False  # its redirects name this server's own address, not that of a proxy
+        return application
 
     async def model(self, _: Request) -> Response:
         """What is in service, its card and provenance, the pointer followed, every worker."""
@@ -90,7 +92,7 @@ class Pages:
 
     async def root(self, _: Request) -> Response:
         """Show people where to begin."""
-        return RedirectResponse("/docs")
+        return RedirectResponse("docs")  # relative: a proxy may put a prefix before it
 
 
 def _page(text: str, policy: str) -> Response:
