@@ -106,8 +106,11 @@ def test_a_body_that_is_no_request_is_refused_with_a_reason(
     assert json.loads(content)["errors"][0]["rule"] == rule
 
 
-def test_a_body_of_another_kind_is_415_and_an_announced_giant_is_not_read(client: Client) -> None:
-    assert client.ask("POST", "/v1/predict", b"a=1", {"content-type": "text/plain"})[0] == 415
+def test_a_body_of_another_or_no_kind_is_415_and_an_announced_giant_is_not_read(client: Client) -> None:
+    good = json.dumps({"rows": [GOOD]}).encode()
+    for kind in ({"content-type": "text/plain"}, {"content-type": "application/jsonx"}, {}):
+        assert client.ask("POST", "/v1/predict", good, kind)[0] == 415
+    assert client.ask("POST", "/v1/predict", good, {"content-type": "Application/JSON; charset=utf-8"})[0] == 200
     assert client.ask("POST", "/v1/predict", b"", JSON | {"content-encoding": "gzip"})[0] == 415
     assert client.ask("POST", "/v1/predict", b"", JSON | {"content-length": "9000000"})[0] == 413
 

@@ -251,6 +251,33 @@ def bodies(count: int) -> list[bytes]:
     return found
 
 
+def test_malformed_framing_is_the_client_s_fault_and_leaves_the_server_as_it_was(serve: Serve, store: Path) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
+    line, length = "POST /v1/predict HTTP/1.1\r\nhost: x\r\n", f"content-length: {len(BODY)}\r\n"
+    start, chunked = f"{line}content-type: application/json\r\n", "transfer-encoding: chunked\r\n"
+    chunk = f"{len(BODY):x}\r\n{BODY.decode()}\r\n0\r\n\r\n"
+
+    def status(request: str, *, broken_off: bool = False) -> int:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+            client.sendall(request.encode("latin-1"))
+            if broken_off:
+                client.shutdown(socket.SHUT_WR)
+            return int(client.recv(100)[9:12])
+
+    assert status(f"{start}{chunked}\r\n{chunk}") == 200
+    # What HTTP lets a server do, and granian does: the chunks count, not the length, and the connection ends.
+    assert status(f"{start}{length}{chunked}\r\n{chunk}") == 200
+    assert status(f"{start}{chunked}\r\nzz\r\n{{}}\r\n0\r\n\r\n") == 400
+    assert status(f"{start}{chunked}\r\n9\r\n{{}}\r\n0\r\n\r\n", broken_off=True) == 400
+    assert status(f"{start}{length}\r\n{{", broken_off=True) == 400
+    assert status(f"{start}{length}content-length: 5\r\n\r\n{BODY.decode()}") == 400
+    assert status(f"{start}content-length: -5\r\n\r\n") == 400
+    assert status(f"{start}transfer-encoding: gzip\r\n\r\n") == 400
+    assert status(f"{start}{length}content-encoding: gzip\r\n\r\n{BODY.decode()}") == 415
+    assert status(f"{line}{length}\r\n{BODY.decode()}") == 415
+    assert server.predict(ROW)[0] == 200
+
+
 def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize() / 1e6
 

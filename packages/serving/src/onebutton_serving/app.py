@@ -24,6 +24,7 @@ _LARGE_BODY = 50_000  # bytes: more counts until it is answered, and what is wro
 _LONGEST_ID = 64  # characters of an id that the client brings
 _JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
+_BROKEN = _encode({"errors": [Fault("body", "the body broke off, or its chunks are malformed")]})
 
 
 class App:
@@ -91,7 +92,9 @@ class App:
             headers = [_JSON] if release is None else [_JSON, release.header]
             seconds = time.perf_counter() - begun
         except DisconnectedError:
-            return
+            # The client left, or its chunks are malformed: granian says the same of both, and answers 500 to silence.
+            status, content, headers = 400, _BROKEN, [_JSON]
+            seconds = time.perf_counter() - begun
         finally:
             if held:
                 self._bodies.let_go(held)
@@ -140,11 +143,10 @@ class App:
 
 def _head(scope: Scope) -> tuple[int, str]:
     """Return the announced size of a body and the id that the client gave the request."""
-    announced, request = 0, ""
+    announced, request, kind = 0, "", b""
     for name, value in scope["headers"]:
         if name == b"content-type":
-            if not value.lower().startswith(b"application/json"):
-                raise RefusedError(415, Fault("content type", "send the body as content-type: application/json"))
+            kind = value
         elif name == b"content-length":
             announced = int(value) if value.isdigit() and len(value) < 20 else 0  # noqa: PLR2004
         elif name == b"content-encoding":
@@ -152,6 +154,8 @@ def _head(scope: Scope) -> tuple[int, str]:
                 raise RefusedError(415, Fault("content type", "send the body as it is, without content-encoding"))
         elif name == b"x-request-id" and len(value) <= _LONGEST_ID and value.isascii():
             request = value.decode()
+    if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
+        raise RefusedError(415, Fault("content type", "send the body as content-type: application/json"))
     return announced, request
 
 

@@ -16,7 +16,7 @@ SHOWN = 60  # characters of a value that a message repeats
 
 Rule = Literal[
     "missing", "type", "minimum", "maximum", "allowed", "pattern", "min_length", "max_length", "unknown field", "json",
-    "rows", "size", "time", "content type", "model", "not ready", "busy", "path", "method",
+    "rows", "body", "size", "time", "content type", "model", "not ready", "busy", "path", "method",
 ]  # fmt: skip
 
 
