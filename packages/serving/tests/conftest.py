@@ -22,6 +22,7 @@ from onebutton_serving.app import App
 from onebutton_serving.history import Move, now, record
 from onebutton_serving.identity import Identity
 from onebutton_serving.log import PredictionLog
+from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
 from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import MANIFEST, seal
@@ -120,7 +121,7 @@ def damage(file: Path) -> None:
 def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person's shell says of a server must not reach a test."""
     for name in list(os.environ):
-        if name.startswith(("ONEBUTTON_", "AWS_", "PROMETHEUS_")):
+        if name.startswith(("ONEBUTTON_", "AWS_")):
             monkeypatch.delenv(name)
 
 
@@ -140,7 +141,10 @@ class Client:
     def __init__(self, state: Path, key: str = "", follows: Identity | None = None) -> None:
         self.service = Service(WorkerStatus(state / "workers"), state, follows)
         self.log = PredictionLog(state / "log", key)
-        self.app = App(self.service, self.log, None, Pages(self.service, None).application())
+        self.metrics = Metrics(
+            state / "metrics", lambda: self.service.swaps | {"written": self.log.written, "dropped": self.log.dropped}
+        )
+        self.app = App(self.service, self.log, self.metrics, Pages(self.service, self.metrics).application())
         self.runner = asyncio.Runner()
 
     def ask(

@@ -57,7 +57,6 @@ def _serve(settings: Settings, served: str) -> int:
     from granian.log import LogLevels
 
     os.environ |= settings.variables()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(Path(settings.state, "metrics"))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{settings.port}"
     print(
@@ -194,7 +193,6 @@ def _claim(folder: Path) -> IO[str]:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        (folder / "metrics").mkdir()
     except BlockingIOError:
         message = f"another server uses the state folder {folder}; --state takes another"
         raise SettingsError(message) from None

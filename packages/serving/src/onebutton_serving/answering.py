@@ -30,7 +30,8 @@ def labels(schema: Schema, numbers: NDArray[np.floating[Any]]) -> NDArray[np.str
         called = numbers[:, : len(schema.classes)].argmax(axis=1)
     else:  # in 64 bits, as it was judged: a probability of exactly the threshold must not be called otherwise here
         called = (numbers[:, 0].astype(np.float64) >= schema.threshold).astype(np.int64)
-    return np.array(schema.classes)[called]
+    names: NDArray[np.str_] = np.array(schema.classes)[called]
+    return names
 
 
 def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict[str, Any]]:

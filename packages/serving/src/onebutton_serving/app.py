@@ -33,16 +33,16 @@ class App:
     def __init__(
         self,
         service: Service,
-        log: PredictionLog | None,
-        metrics: Metrics | None,
+        log: PredictionLog,
+        metrics: Metrics,
         pages: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
         """Put the parts together.
 
         Args:
             service: holds the release.
-            log: of predictions; None keeps none.
-            metrics: counts; None does not.
+            log: of predictions.
+            metrics: counts.
             pages: everything but predictions.
         """
         self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
@@ -85,8 +85,7 @@ class App:
             content, status, count = release.written(answers), 200, len(rows)
             headers = [_JSON, release.header, (b"x-request-id", request.encode())]
             seconds = time.perf_counter() - begun
-            if self._log is not None:
-                self._log.add((release, time.time(), seconds, request, rows, answers))
+            self._log.add((release, time.time(), seconds, request, rows, answers))
         except RefusedError as error:
             status, content = error.status, _encode({"errors": error.faults})
             headers = [_JSON] if release is None else [_JSON, release.header]
@@ -98,8 +97,7 @@ class App:
         finally:
             if held:
                 self._bodies.let_go(held)
-        if self._metrics is not None:
-            self._metrics.answered(status, count, seconds)
+        self._metrics.answered(status, count, seconds)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
@@ -128,16 +126,13 @@ class App:
                 self._batcher.close()
                 if self._timer:
                     self._timer.cancel()
-                if self._log is not None:
-                    await asyncio.to_thread(self._log.close)
-                if self._metrics is not None:
-                    self._metrics.flush()
+                await asyncio.to_thread(self._log.close)
+                self._metrics.flush()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
     def _flush(self) -> None:
-        if self._metrics is not None:
-            self._metrics.flush()
+        self._metrics.flush()
         self._timer = asyncio.get_running_loop().call_later(EVERY, self._flush)
 
 

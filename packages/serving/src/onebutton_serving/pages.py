@@ -31,7 +31,7 @@ CARD_POLICY = (
 class Pages:
     """What is behind each path."""
 
-    def __init__(self, service: Service, metrics: Metrics | None) -> None:
+    def __init__(self, service: Service, metrics: Metrics) -> None:
         """Read from these."""
         self._service, self._metrics = service, metrics
 
@@ -64,14 +64,12 @@ class Pages:
 
     async def metrics(self, _: Request) -> Response:
         """Metrics for Prometheus."""
-        if self._metrics is None:
-            raise HTTPException(404)
         self._metrics.flush()  # what this worker counted since the last time
-        content = await asyncio.to_thread(self._figures, self._metrics)
+        content = await asyncio.to_thread(self._figures)
         return Response(content, headers={"content-type": CONTENT_TYPE})
 
-    def _figures(self, metrics: Metrics) -> bytes:
-        return metrics.written({one["pid"] for one in self._service.status.read()})
+    def _figures(self) -> bytes:
+        return self._metrics.written(one["version"] for one in self._service.status.read() if one["version"])
 
     async def openapi(self, _: Request) -> Response:
         """The API of the release in service."""

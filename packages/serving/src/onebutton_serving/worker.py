@@ -48,10 +48,6 @@ def make_app() -> App:
             os._exit(1)
     log = PredictionLog(state / "log", os.environ.get("ONEBUTTON_LOG_KEY", ""))
 
-    def counted() -> tuple[str | None, dict[str, int]]:
-        version = service.current.version if service.current else None
-        return version, service.swaps | {"written": log.written, "dropped": log.dropped}
-
-    metrics = Metrics(state / "metrics", counted)
+    metrics = Metrics(state / "metrics", lambda: service.swaps | {"written": log.written, "dropped": log.dropped})
     Watcher(service, store, settings.server).start()
     return App(service, log, metrics, Pages(service, metrics).application())
