@@ -32,8 +32,10 @@ def test_what_is_wrong_with_the_command_line_is_said_in_a_line(
     assert "say whose model" in line(capsys, "--store", str(store), "--pipeline", "../x")
     assert "there is no release store" in line(capsys, "--store", str(tmp_path / "none"), "--pipeline", "flights")
     assert "there is no release" in line(capsys, "--release", str(tmp_path / "none"))
-    assert "no number of a port" in line(capsys, *here, "--port", "70000")
-    assert "at least one" in line(capsys, *here, "--workers", "0")
+    assert "--port (ONEBUTTON_PORT) must be a whole number, 1 to 65535; it is 70000" in line(
+        capsys, *here, "--port", "70000"
+    )
+    assert "--workers (ONEBUTTON_WORKERS) must be a whole number, 1 to" in line(capsys, *here, "--workers", "0")
     assert "cannot use the state folder /dev/null/x" in line(capsys, *here, "--state", "/dev/null/x", "--port", "1")
 
 
@@ -87,5 +89,5 @@ def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch)
     )
     assert from_environment(settings.variables()) == settings
     monkeypatch.setenv("ONEBUTTON_PORT", "many")
-    with pytest.raises(SettingsError, match="ONEBUTTON_PORT=many is no number"):
+    with pytest.raises(SettingsError, match=r"ONEBUTTON_PORT\) must be a whole number, 1 to 65535; it is many"):
         from_environment(os.environ)
