@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from importlib import util
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from packages.serving.tests.conftest import FIRST, Server, golden_rows
+from packages.serving.tests.conftest import CLASSES, FIRST, OF_CLASSES, Server, golden_rows, make_release
+
+from onebutton_serving.sealed import MANIFEST, seal
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -75,6 +78,46 @@ def test_a_person_asks_for_a_prediction_on_the_page(
     page.get_by_role("link", name="Model card").click()
     page.get_by_role("heading", name="Flights").wait_for()
     assert complaints == []
+
+
+def test_a_label_and_each_probability_are_shown_and_a_name_is_only_a_name(
+    browser: Browser, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    classes = ["early", "<script>throw 1</script>", 'late & "very"']
+    outputs = [OF_CLASSES["outputs"][0] | {"name": f"probability[{name}]"} for name in classes]
+    made = make_release(tmp_path, model="classes", **OF_CLASSES | {"classes": classes, "outputs": outputs})
+    golden = json.loads((made / "golden.json").read_text(encoding="utf-8"))
+    for row in golden["rows"]:
+        row["output"] = {
+            f"probability[{name}]": row["output"][f"probability[{old}]"]
+            for name, old in zip(classes, CLASSES, strict=True)
+        }
+    (made / "golden.json").chmod(0o644)
+    (made / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
+    (made / MANIFEST).unlink()
+    seal(made)
+    server = serve("--release", str(made)).ready()
+    complaints: list[str] = []
+    page = opened(browser, server, DESK, "light", complaints)
+    page.get_by_role("button", name="Predict").click()
+    page.get_by_text(f"by {FIRST}").wait_for()
+    wanted = server.predict(golden["rows"][0]["input"])[1]["predictions"][0]
+    shown = page.locator(".figure").all_inner_texts()
+    assert shown[0] == wanted["label"]
+    assert [float(text) for text in shown[1:]] == pytest.approx([*wanted["probability"].values()], rel=1e-3)
+    assert page.locator("dt").all_inner_texts()[2] == f"probability: {classes[1]}"
+    assert complaints == []
+
+
+def test_before_anything_is_deployed_the_page_says_so(
+    browser: Browser, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = serve("--store", str(tmp_path), "--pipeline", "flights")
+    server.until(lambda: "nothing was deployed here yet" in str(server.get("/health/ready")))
+    page = opened(browser, server, DESK, "light", [])
+    page.get_by_role("heading", name="Not ready").wait_for()
+    page.get_by_text("nothing was deployed here yet").wait_for()
+    assert not page.get_by_role("button", name="Predict").is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

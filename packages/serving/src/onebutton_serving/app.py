@@ -13,7 +13,7 @@ from onebutton_models.scoring import ScoringError
 from onebutton_serving.answering import Answerer
 from onebutton_serving.batching import Batcher
 from onebutton_serving.bodies import Bodies, DisconnectedError, Receive, RefusedError, Scope, Send
-from onebutton_serving.faults import Fault, faults_in
+from onebutton_serving.faults import Fault, Refusal, faults_in
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import EVERY, Metrics
 from onebutton_serving.rows import Values
@@ -24,7 +24,7 @@ _LARGE_BODY = 50_000  # bytes: more counts until it is answered, and what is wro
 _LONGEST_ID = 64  # characters of an id that the client brings
 _JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
-_BROKEN = _encode({"errors": [Fault("body", "the body broke off, or its chunks are malformed")]})
+_BROKEN = _encode(Refusal([Fault("body", "the body broke off, or its chunks are malformed")]))
 
 
 class App:
@@ -87,7 +87,7 @@ class App:
             seconds = time.perf_counter() - begun
             self._log.add((release, time.time(), seconds, request, rows, answers))
         except RefusedError as error:
-            status, content = error.status, _encode({"errors": error.faults})
+            status, content = error.status, _encode(Refusal(error.faults))
             headers = [_JSON] if release is None else [_JSON, release.header]
             seconds = time.perf_counter() - begun
         except DisconnectedError:

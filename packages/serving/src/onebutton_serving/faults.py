@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -34,6 +34,12 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
     row: int | None = None
     field: str | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a request is not answered with a prediction."""
+
+    errors: Sequence[Fault]
 
 
 def faults_in(body: bytes, schema: Schema, refusal: str) -> tuple[int, list[Fault]]:

@@ -4,50 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from onebutton_serving.answering import predictions
+from onebutton_serving.faults import Refusal
 from onebutton_serving.loading import Loaded
 from onebutton_serving.rows import MAX_ROWS, bounds, needed
 from onebutton_serving.schema import LABEL, Field, Schema
 
 Described = dict[str, Any]
+REF = "#/components/schemas/"
+REFUSALS = {
+    "400": "the body is no JSON, or broke off", "408": "the body came too slowly", "413": "the body is too large",
+    "415": "the body is not announced as JSON", "422": "a row breaks a rule, or the model refuses it",
+    "429": "too many large bodies at a time", "503": "no release is in service",
+}  # fmt: skip
+READS = {
+    "/v1/model": "What is in service, its card and provenance, what the server follows, every worker",
+    "/health/live": "Whether the process answers",
+    "/health/ready": "Whether a release is in service; if not, `reason` says why",
+    "/metrics": "Figures for Prometheus",
+}
 
 
 def describe(loaded: Loaded) -> Described:
     """Describe the server with this release in service, in OpenAPI 3.1."""
-    schema = loaded.schema
-    outputs = prediction_of(schema)
-    example_in = {field.name: loaded.golden["input"].get(field.name) for field in schema.inputs}
-    example_out = (loaded.golden["output"][field.name] for field in schema.outputs)
-    row = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [field.name for field in schema.inputs if needed(field)],
-        "properties": {field.name: _input(field) for field in schema.inputs},
-    }
-    prediction = {"type": "object", "required": list(outputs), "properties": outputs}
-    answer = {
-        "type": "object",
-        "required": ["version", "predictions"],
-        "properties": {
-            "version": {"type": "string", "description": "the release that answered all rows"},
-            "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
-        },
-        "example": {"version": loaded.version, "predictions": predictions(schema, [list(example_out)])},
-    }
-    body = {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["rows"],
-        "properties": {
-            "rows": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": MAX_ROWS,
-                "items": {"$ref": "#/components/schemas/Row"},
-            }
-        },
-        "example": {"rows": [example_in]},
-    }
+    schema, golden = loaded.schema, loaded.golden
+    row = _object({field.name: _input(field) for field in schema.inputs}, closed=True)
+    row["required"] = [field.name for field in schema.inputs if needed(field)]
+    rows = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": {"$ref": f"{REF}Row"}}
+    asked = {field.name: golden["input"].get(field.name) for field in schema.inputs}
+    version = {"type": "string", "description": "the release that answered all rows"}
+    answered = predictions(schema, [[golden["output"][field.name] for field in schema.outputs]])
+    answer = {"version": version, "predictions": {"type": "array", "items": {"$ref": f"{REF}Prediction"}}}
+    (_, refusals) = msgspec.json.schema_components([Refusal], ref_template=f"{REF}{{name}}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -57,110 +47,63 @@ def describe(loaded: Loaded) -> Described:
         },
         "paths": _paths(),
         "components": {
-            "schemas": {"Row": row, "Body": body, "Prediction": prediction, "Answer": answer, "Errors": _errors()}
+            "schemas": {
+                "Row": row,
+                "Body": _object({"rows": rows}, closed=True) | {"example": {"rows": [asked]}},
+                "Prediction": _prediction(schema),
+                "Answer": _object(answer) | {"example": {"version": loaded.version, "predictions": answered}},
+                **refusals,
+            }
         },
     }
 
 
-def prediction_of(schema: Schema) -> Described:
-    """Describe what comes back for a row, by name."""
-    numbers = {field.name: _output(field) for field in schema.outputs}
+def _object(properties: Described, *, closed: bool = False) -> Described:
+    found: Described = {"type": "object", "required": list(properties), "properties": properties}
+    return found | {"additionalProperties": False} if closed else found
+
+
+def _prediction(schema: Schema) -> Described:
+    numbers = {field.name: _said(field, null=True, low=field.minimum, high=field.maximum) for field in schema.outputs}
     if schema.by_class:
-        each = dict(zip(schema.classes, numbers.values(), strict=True))
-        numbers = {schema.prediction: {"type": "object", "required": list(each), "properties": each}}
+        numbers = {schema.prediction: _object(dict(zip(schema.classes, numbers.values(), strict=True)))}
     label = {"type": "string", "enum": list(schema.classes), "description": "the class that the row is called"}
-    return {LABEL: label, **numbers} if schema.classes else numbers
-
-
-def limits(field: Field) -> str:
-    """Say in words what a field takes, for people."""
-    if field.allowed:
-        return f"one of {', '.join(map(str, field.allowed))}"
-    if field.type == "string":
-        return f"text that matches {field.pattern}" if field.pattern else "text"
-    low, high = (None if one is None else f"{one:g}" for one in (field.minimum, field.maximum))
-    what = "a whole number" if field.type == "integer" else "a number"
-    if low is not None and high is not None:
-        return f"{what}, {low} to {high}"
-    if low is not None:
-        return f"{what}, at least {low}"
-    return f"{what}, at most {high}" if high is not None else what
+    return _object({LABEL: label, **numbers} if schema.classes else numbers)
 
 
 def _input(field: Field) -> Described:
-    found: Described = {"type": field.type if needed(field) else [field.type, "null"]}
-    words = ", ".join(word for word in (field.description, f"in {field.unit}" if field.unit else "") if word)
-    if words:
-        found["description"] = words
-    if field.unit:
-        found["x-unit"] = field.unit
-    if field.allowed:
-        values = [str(one) for one in field.allowed] if field.type == "string" else list(field.allowed)
-        found["enum"] = values if needed(field) else [*values, None]
-    if field.type == "string":
-        said = {"pattern": field.pattern, "minLength": field.min_length, "maxLength": field.max_length}
-        return (
-            found if field.allowed else found | {name: value for name, value in said.items() if value not in (None, "")}
-        )
-    low, high = bounds(field)
-    return found | {"minimum": low, "maximum": high}
+    low, high = (None, None) if field.type == "string" else bounds(field)
+    return _said(field, null=not needed(field), low=low, high=high)
 
 
-def _output(field: Field) -> Described:
-    words = ", ".join(word for word in (field.description, f"in {field.unit}" if field.unit else "") if word)
-    found: Described = {"type": ["number", "null"]}
-    said = {"description": words, "minimum": field.minimum, "maximum": field.maximum}
-    return found | {name: value for name, value in said.items() if value not in (None, "")}
-
-
-def _errors() -> Described:
-    fault = {
-        "type": "object",
-        "required": ["rule", "message", "row", "field"],
-        "properties": {
-            "row": {"type": ["integer", "null"], "description": "counted from 0"},
-            "field": {"type": ["string", "null"]},
-            "rule": {"type": "string", "description": "what is broken: missing, type, minimum, allowed and so on"},
-            "message": {"type": "string", "description": "for people"},
-        },
+def _said(field: Field, *, null: bool, low: float | None, high: float | None) -> Described:
+    values = [str(one) for one in field.allowed] if field.type == "string" else list(field.allowed)
+    said = {
+        "description": ", ".join(words for words in (field.description, field.unit and f"in {field.unit}") if words),
+        "x-unit": field.unit,
+        "enum": [*values, None] if values and null else values,
+        "pattern": field.pattern,
+        "minLength": field.min_length,
+        "maxLength": field.max_length,
+        "minimum": low,
+        "maximum": high,
     }
-    return {"type": "object", "required": ["errors"], "properties": {"errors": {"type": "array", "items": fault}}}
+    found: Described = {"type": [field.type, "null"] if null else field.type}
+    return found | {name: value for name, value in said.items() if value not in (None, "", [])}
 
 
 def _paths() -> Described:
-    def said(words: str, schema: str = "", kind: str = "application/json") -> Described:
-        content = {"schema": {"$ref": f"#/components/schemas/{schema}"}} if schema else {"schema": {}}
-        return {"description": words, "content": {kind: content}}
+    def said(words: str, schema: Described, kind: str = "application/json") -> Described:
+        return {"description": words, "content": {kind: {"schema": schema}}}
 
-    refusals = {
-        "400": "the body is no JSON", "408": "the body came too slowly", "413": "the body is too large",
-        "415": "the body is not announced as JSON", "422": "a row breaks a rule, or the model refuses it",
-        "429": "too many large bodies at a time", "503": "no release is in service",
-    }  # fmt: skip
-    predict = {
-        "summary": "Predict",
-        "operationId": "predict",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Body"}}},
-        },
-        "responses": {"200": said("One prediction per row, in their order", "Answer")}
-        | {status: said(words, "Errors") for status, words in refusals.items()},
-    }
-    reads = {
-        "/v1/model": (
-            "model",
-            "What is in service, its card and provenance, the pointer followed, every worker",
-            "application/json",
-        ),
-        "/health/live": ("live", "Whether the process answers", "application/json"),
-        "/health/ready": ("ready", "Whether a release is in service", "application/json"),
-        "/metrics": ("metrics", "Figures for Prometheus", "text/plain"),
-    }
-    found: Described = {"/v1/predict": {"post": predict}}
-    for path, (name, words, kind) in reads.items():
-        answers = {"200": said(words, kind=kind)}
-        if name == "ready":
-            answers["503"] = said("No release is in service; `reason` says why")
-        found[path] = {"get": {"summary": words, "operationId": name, "responses": answers}}
+    answers = {"200": said("One prediction per row, in their order", {"$ref": f"{REF}Answer"})}
+    refused = {status: said(words, {"$ref": f"{REF}Refusal"}) for status, words in REFUSALS.items()}
+    body = {"required": True, "content": {"application/json": {"schema": {"$ref": f"{REF}Body"}}}}
+    post = {"summary": "Predict", "operationId": "predict", "requestBody": body, "responses": answers | refused}
+    found: Described = {"/v1/predict": {"post": post}}
+    for path, words in READS.items():
+        read = {"200": said(words, {}, "text/plain" if path == "/metrics" else "application/json")}
+        if path == "/health/ready":
+            read["503"] = said("No release is in service", {})
+        found[path] = {"get": {"summary": words, "operationId": path.rpartition("/")[2], "responses": read}}
     return found

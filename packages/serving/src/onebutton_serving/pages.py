@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from onebutton_serving.docs_page import page, policy, waiting_page
 from onebutton_serving.loading import Loaded
 from onebutton_serving.metrics import CONTENT_TYPE, Metrics
 from onebutton_serving.openapi import describe
@@ -23,9 +23,11 @@ from onebutton_serving.service import Service
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-CARD_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; sandbox"
-)
+PAGE = Path(__file__).with_name("page")
+SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache"}
+NOWHERE = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
+DOCS_POLICY = f"{NOWHERE}; style-src 'self'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'"
+CARD_POLICY = f"{NOWHERE}; style-src 'unsafe-inline'; sandbox"
 
 
 class Pages:
@@ -41,8 +43,11 @@ class Pages:
             "/": self.root, "/v1/model": self.model, "/health/live": self.live, "/health/ready": self.ready,
             "/metrics": self.metrics, "/openapi.json": self.openapi, "/docs": self.docs, "/card": self.card,
         }  # fmt: skip
-        routes = [Route(path, endpoint) for path, endpoint in paths.items()]
-        routes.append(Route("/v1/predict", self.root, methods=["POST"]))  # is answered before; here so that GET is 405
+        routes = [
+            *(Route(path, endpoint) for path, endpoint in paths.items()),
+            Route("/v1/predict", self.root, methods=["POST"]),  # is answered before; here so that GET is 405
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ]
         application = Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
         application.router.redirect_slashes = False  # its redirects name this server's own address, not that of a proxy
         return application
@@ -77,25 +82,18 @@ class Pages:
 
     async def docs(self, _: Request) -> Response:
         """A page to read what a model takes, and to try it."""
-        current = self._service.current
-        text = waiting_page(self._service.reason) if current is None else page(current.loaded)
-        return _page(text, policy())
+        return FileResponse(PAGE / "docs.html", headers=SAFE | {"content-security-policy": DOCS_POLICY})
 
     async def card(self, _: Request) -> Response:
         """The card of the release in service."""
         text = await asyncio.to_thread(_text, _loaded(self._service).folder / "card.html")
         if not text:
             raise HTTPException(404)
-        return _page(text, CARD_POLICY)
+        return HTMLResponse(text, headers=SAFE | {"content-security-policy": CARD_POLICY})
 
     async def root(self, _: Request) -> Response:
         """Show people where to begin."""
         return RedirectResponse("docs")  # relative: a proxy may put a prefix before it
-
-
-def _page(text: str, policy: str) -> Response:
-    safe = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache"}
-    return HTMLResponse(text, headers=safe | {"content-security-policy": policy})
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
