@@ -36,6 +36,7 @@ COLUMNS = {
     ),
     "distance": "logicalType: number\n        logicalTypeOptions: {minimum: 0, maximum: 6000}",
     "seats": "logicalType: integer\n        required: true\n        classification: personal",
+    "paid": "logicalType: boolean\n        required: true",
     "day": "logicalType: date\n        required: true",
     "probability": "logicalType: number\n        required: true\n        logicalTypeOptions: {minimum: 0, maximum: 1}",
 }
@@ -77,11 +78,12 @@ def one(repo: Path) -> Declared:
 
 
 def test_what_a_contract_says_of_a_column_is_what_the_server_checks(one: Declared, tmp_path: Path) -> None:
-    takes = {"origin": "string", "distance": "float", "seats": "float"}
+    takes = {"origin": "string", "distance": "float", "seats": "float", "paid": "float"}
     schema = compile_schema(one, takes)
     (tmp_path / "schema.json").write_text(schema_text(schema), encoding="utf-8")
     assert read_schema(tmp_path) == schema
-    origin, distance, seats = schema.inputs
+    origin, distance, seats, paid = schema.inputs
+    assert paid.type == "boolean"
     assert (origin.type, origin.allowed, origin.required) == ("string", ("EWR", "JFK", "LGA"), True)
     assert (distance.minimum, distance.maximum, distance.required) == (0, 6000, False)
     assert (seats.type, seats.classification) == ("integer", "personal")
@@ -150,11 +152,13 @@ def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
 
 
 def test_what_the_model_was_not_proven_to_answer_the_server_refuses_and_says_so(one: Declared) -> None:
-    takes = {"origin": "string", "distance": "float", "seats": "float"}
-    limits = Limits(required=("distance",), allowed={"origin": ("EWR", "JFK", "SFO"), "seats": (1.0, 2.0)})
-    origin, distance, seats = compile_schema(one, takes, limits).inputs
+    takes = {"origin": "string", "distance": "float", "seats": "float", "paid": "float"}
+    allowed = {"origin": ("EWR", "JFK", "SFO"), "seats": (1.0, 2.0), "paid": (1.0,)}
+    limits = Limits(required=("distance",), allowed=allowed)
+    origin, distance, seats, paid = compile_schema(one, takes, limits).inputs
     assert distance.required
     assert distance.description == "the model takes no missing value here"
     assert origin.allowed == ("EWR", "JFK")  # what the contract lets in, and training had
     assert seats.allowed == (1, 2)
+    assert paid.allowed == (True,)
     assert seats.description == "the model takes only the values that it was trained on"

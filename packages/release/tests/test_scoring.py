@@ -162,6 +162,26 @@ def test_a_csv_gives_what_parquet_gives(press: Press) -> None:
     assert pl.read_parquet("of_csv.parquet").equals(pl.read_parquet("scored.parquet").cast({"distance": pl.Float64}))
 
 
+def test_true_and_false_are_scored_from_parquet_and_from_a_csv(press: Press, folder: Path, tmp_path: Path) -> None:
+    inputs = [
+        Field("wind_gust", "boolean", required=False) if one.name == "wind_gust" else one for one in SCHEMA.inputs
+    ]
+    made = tmp_path / "made" / VERSION
+    shutil.copytree(folder, made, ignore=shutil.ignore_patterns("MANIFEST*", "schema.json"))
+    (made / "schema.json").write_text(schema_text(msgspec.structs.replace(SCHEMA, inputs=tuple(inputs))))
+    seal(made)
+    flights = FLIGHTS.with_columns(wind_gust=pl.when(pl.col("wind_gust").is_not_null()).then(pl.col("wind_gust") > 12))
+    flights.write_parquet("rows.parquet")
+    assert press(made).status == 0
+    np.testing.assert_array_equal(pl.read_parquet("scored.parquet")["late"], OnnxModel(MODEL).predict(flights))
+    flights.write_csv("rows.csv")
+    assert press(made, IN="rows.csv", OUT="of_csv.parquet").status == 0
+    assert pl.read_parquet("of_csv.parquet")["late"].equals(pl.read_parquet("scored.parquet")["late"])
+    flights.with_columns(wind_gust=pl.col("wind_gust").cast(pl.String).replace("true", "yes")).write_csv("rows.csv")
+    said = press(made, IN="rows.csv", OUT="third.parquet")
+    assert "column wind_gust must be a boolean [type]" in said.err
+
+
 def test_columns_of_a_csv_that_the_model_does_not_know_stay_as_they_are(press: Press) -> None:
     FLIGHTS.with_columns(tail=pl.lit("007")).write_csv("rows.csv")
     assert press(IN="rows.csv").status == 0

@@ -82,6 +82,24 @@ def test_behind_the_prefix_of_a_proxy_a_redirect_stays_there(empty: Client) -> N
     assert empty.ask("GET", "/docs/")[0] == 404
 
 
+def test_true_and_false_are_what_a_model_was_trained_to_see_as_1_and_0(empty: Client, tmp_path: Path) -> None:
+    inputs = [
+        field if field["name"] != "wind_gust" else {"name": "wind_gust", "type": "boolean", "required": False}
+        for field in SCHEMA["inputs"]
+    ]
+    empty.service.fix(make_release(tmp_path, format=2, inputs=inputs))
+    rows = [golden_rows()[0]["input"] | {"wind_gust": value} for value in (True, False, None)]
+    status, content = empty.predict(*rows)
+    wanted = OnnxModel(HERE / "first.onnx").predict(pl.DataFrame(rows, strict=False))
+    assert (status, [row["probability"] for row in content["predictions"]]) == (200, wanted.tolist())
+    status, content = empty.predict(rows[0] | {"wind_gust": 1})
+    assert (status, content["errors"][0]["message"]) == (422, "wind_gust must be true or false, it is 1")
+    empty.log.close()
+    assert read_log(tmp_path / "state/log").collect()["wind_gust"].to_list() == [True, False, None]
+    page = json.loads(empty.ask("GET", "/openapi.json")[2])
+    assert page["components"]["schemas"]["Row"]["properties"]["wind_gust"] == {"type": ["boolean", "null"]}
+
+
 def test_quantiles_come_with_the_number(empty: Client, tmp_path: Path) -> None:
     empty.service.fix(of_quantile(tmp_path))
     row = golden_rows()[0]["input"]

@@ -20,10 +20,12 @@ FIELDS = (
     *(Field(**field) for field in SCHEMA["inputs"]),
     Field("code", "string", min_length=2, max_length=3),
     Field("kind", "integer", allowed=(1, 2)),
+    Field("paid", "boolean", required=False),
+    Field("new", "boolean", allowed=(True,)),
     Field("rate", "number", required=False, allowed=(0.5, 1)),
 )
 SCHEME = Schema("p", "t", "a 1", "b 1", FIELDS, (Field("out", "number"),))
-GOOD: dict[str, Any] = golden_rows()[0]["input"] | {"code": "abc", "kind": 2, "rate": None}
+GOOD: dict[str, Any] = golden_rows()[0]["input"] | {"code": "abc", "kind": 2, "rate": None, "paid": None, "new": True}
 VALUES = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4)
     | st.sampled_from([0, 0.5, 1, 1.0, 2.0, "EWR", "UA", 3.5e38, 2**60, 10**400]) | st.lists(st.integers(), max_size=1)
@@ -53,7 +55,19 @@ def test_what_one_refuses_the_other_explains(changed: dict[str, Any], left_out: 
 
 
 def test_good_rows_are_read_texts_first() -> None:
-    names = ["carrier", "origin", "code", "distance", "departure_minute", "temp", "wind_gust", "kind", "rate"]
+    names = [
+        "carrier",
+        "origin",
+        "code",
+        "distance",
+        "departure_minute",
+        "temp",
+        "wind_gust",
+        "kind",
+        "paid",
+        "new",
+        "rate",
+    ]
     assert READER.names == names
     assert READER.read(json.dumps({"rows": [GOOD]}).encode()) == [tuple(GOOD[name] for name in names)]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,10 +13,11 @@ from onebutton_models.scoring import Limits
 from onebutton_release.declared import Declared
 from onebutton_serving.schema import Field, Schema
 
-_TYPES: Mapping[str, Literal["string", "number", "integer"]] = {
+_TYPES: Mapping[str, Literal["string", "number", "integer", "boolean"]] = {
     "string": "string",
     "number": "number",
     "integer": "integer",
+    "boolean": "boolean",
 }
 
 
@@ -81,8 +82,8 @@ def _limited(field: Field, limits: Limits) -> Field:
         required = True
         said.append("the model takes no missing value here")
     if field.name in limits.allowed:
-        whole = field.type == "integer"
-        known = tuple(int(value) if whole else value for value in limits.allowed[field.name])
+        kinds: Mapping[str, Callable[[Any], Any]] = {"integer": int, "boolean": bool}
+        known = tuple(map(kinds.get(field.type, lambda value: value), limits.allowed[field.name]))
         allowed = tuple(value for value in known if not allowed or value in allowed)
         said.append("the model takes only the values that it was trained on")
     return msgspec.structs.replace(field, required=required, allowed=allowed, description="; ".join(said))

@@ -56,6 +56,8 @@ def check_columns(columns: pl.Schema, schema: Schema, release: str, *, is_text: 
 def _fits(kind: pl.DataType, field: Field) -> bool:
     if kind == pl.Null:
         return True  # not one value; `required` has the word
+    if field.type == "boolean":
+        return kind == pl.Boolean
     return isinstance(kind, TEXTS) if field.type == "string" else kind.is_numeric()
 
 
@@ -72,7 +74,7 @@ class Rows:
         self._fields = {field.name: field for field in schema.inputs}
         kinds = {name: POLARS_TYPES[field.type] for name, field in self._fields.items()}
         changed = [name for name, kind in kinds.items() if columns[name] != kind]
-        self._casts = [pl.col(name).cast(kind, strict=False) for name, kind in kinds.items()]
+        self._casts = [_cast(name, columns[name], kind) for name, kind in kinds.items()]
         self._casts += [pl.col(name).alias(_raw(name)) for name in changed]
         contract = Contract(Path(), schema.input_contract, "0.0.0", "", tuple(map(_column, schema.inputs)))
         self._rules = [_typed(self._fields[name], columns[name]) for name in changed]
@@ -118,6 +120,13 @@ class Rows:
             name: typed[name].cast(pl.String if field.type == "string" else pl.Float32).to_numpy().reshape(-1, 1)
             for name, field in self._fields.items()
         }
+
+
+def _cast(name: str, actual: pl.DataType, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.Boolean and isinstance(actual, TEXTS):  # of a CSV
+        known = {"true": True, "false": False}
+        return pl.col(name).str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
+    return pl.col(name).cast(kind, strict=False)
 
 
 def _column(field: Field) -> Column:

@@ -103,6 +103,8 @@ def _of_value(row: Mapping[str, Any], field: Field) -> tuple[Rule, str] | None:
         if not needed(field):
             return None
         return "missing", "is missing" if field.name not in row else "is null, a value is needed"
+    if field.type == "boolean":
+        return _of_boolean(value, field)
     return _of_text(value, field) if field.type == "string" else _of_number(value, field)
 
 
@@ -118,6 +120,14 @@ def _of_text(value: object, field: Field) -> tuple[Rule, str] | None:
         return "max_length", f"must have at most {field.max_length} characters, it has {len(value)}"
     if field.pattern and not re.search(pattern_of(field), value):
         return "pattern", f"must match {field.pattern}, it is {_shown(value)}"
+    return None
+
+
+def _of_boolean(value: object, field: Field) -> tuple[Rule, str] | None:
+    if not isinstance(value, bool):
+        return "type", f"must be true or false, it is {_shown(value)}"
+    if field.allowed and value not in field.allowed:
+        return "allowed", f"must be {_shown(field.allowed[0])}, it is {_shown(value)}"
     return None
 
 

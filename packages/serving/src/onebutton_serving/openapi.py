@@ -72,7 +72,7 @@ def _prediction(schema: Schema) -> Described:
 
 
 def _input(field: Field) -> Described:
-    low, high = (None, None) if field.type == "string" else bounds(field)
+    low, high = bounds(field) if field.type in {"number", "integer"} else (None, None)
     return _said(field, null=not needed(field), low=low, high=high)
 
 

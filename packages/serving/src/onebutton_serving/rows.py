@@ -110,10 +110,11 @@ def _member(field: Field, name: str) -> tuple[str, Any] | tuple[str, Any, Any]:
         if field.pattern:
             said["pattern"] = pattern_of(field)
         return name, Annotated[str, msgspec.Meta(**said)]
+    if field.type == "boolean":
+        return (name, bool) if field.required else (name, bool | None, None)
     low, high = bounds(field)
-    whole = (
-        1 if field.type == "integer" else None
-    )  # no int: 3.0 is a whole number, as tables that had nulls once write it
+    # No int: 3.0 is a whole number too, as tables that had nulls once write it.
+    whole = 1 if field.type == "integer" else None
     number: Any = Annotated[float, msgspec.Meta(ge=low, le=high, multiple_of=whole)]
     return (name, number) if field.required else (name, number | None, None)
 

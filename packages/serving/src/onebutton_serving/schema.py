@@ -23,7 +23,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     Attributes:
         name: of the column.
-        type: `string`, `number` (any float), or `integer` (a whole number).
+        type: `string`, `number` (any float), `integer` (a whole number), or `boolean`.
         required: whether null, or leaving it out, is refused.
         unit: for people, such as `miles`.
         minimum: smallest number allowed, in `unit`.
@@ -36,13 +36,13 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """
 
     name: str
-    type: Literal["string", "number", "integer"]
+    type: Literal["string", "number", "integer", "boolean"]
     required: bool = True
     unit: str = ""
     description: str = ""
     minimum: float | None = None
     maximum: float | None = None
-    allowed: tuple[str | int | float, ...] = ()
+    allowed: tuple[str | bool | int | float, ...] = ()
     pattern: str = ""
     min_length: int | None = None
     max_length: int | None = None

@@ -134,7 +134,7 @@ def _frame_of(journal: Path) -> pl.DataFrame:
 
     frames = [_empty()]
     for header, entries in _parts(journal):
-        kinds: dict[str, Any] = {"string": pl.String, "integer": pl.Int64, "number": pl.Float64}
+        kinds: dict[str, Any] = {"string": pl.String, "integer": pl.Int64, "number": pl.Float64, "boolean": pl.Boolean}
         rows = [
             (moment, header["version"], latency, request, *row, *answer)
             for moment, latency, request, values, answers in entries
