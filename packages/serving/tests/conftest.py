@@ -88,6 +88,18 @@ def make_release(store: Path, version: str = FIRST, model: str = "first", **sche
     return folder
 
 
+def change(folder: Path, **files: str | bytes | None) -> Path:
+    """Write or remove files of a release, named without their suffix where it is `.json`, and seal it again."""
+    for name, content in files.items():
+        file = folder / (f"{name}.json" if (folder / f"{name}.json").exists() else f"{name}.onnx")
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+    (folder / MANIFEST).unlink()
+    seal(folder)
+    return folder
+
+
 def point(store: Path | str, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
     """Put a release into service, as `make deploy` does."""
     kept = ReleaseStore(str(store), "flights")

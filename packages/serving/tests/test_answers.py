@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from packages.serving.tests.conftest import CLASSES, HERE, OF_CLASSES, SCHEMA, Client, golden_rows, make_release
+from packages.serving.tests.conftest import (
+    CLASSES,
+    HERE,
+    OF_CLASSES,
+    SCHEMA,
+    Client,
+    change,
+    golden_rows,
+    make_release,
+)
 
 from onebutton_models.scoring import OnnxModel
 from onebutton_serving.answering import labels, predictions
 from onebutton_serving.schema import read_schema, schema_text
-from onebutton_serving.sealed import MANIFEST, ReleaseError, seal
+from onebutton_serving.sealed import ReleaseError
 from onebutton_serving.segments import read_log
 
 ROWS = [row["input"] for row in golden_rows("classes")]
@@ -34,17 +42,12 @@ def of_quantile(folder: Path) -> Path:
     """A release of a number and, by the second model, of a quantile."""
     outputs = [{"name": name, "type": "number"} for name in ("minutes", "p90")]
     made = make_release(folder, format=2, outputs=outputs, quantiles=["p90"])
-    shutil.copyfile(HERE / "second.onnx", made / "p90.onnx")
     pairs = zip(golden_rows("first"), golden_rows("second"), strict=True)
     rows = [
         row | {"output": {"minutes": row["output"]["probability"], "p90": other["output"]["probability"]}}
         for row, other in pairs
     ]
-    (made / "golden.json").chmod(0o644)
-    (made / "golden.json").write_text(json.dumps({"tolerance": 1e-5, "rows": rows}), encoding="utf-8")
-    (made / MANIFEST).unlink()
-    seal(made)
-    return made
+    return change(made, p90=(HERE / "second.onnx").read_bytes(), golden=json.dumps({"tolerance": 1e-5, "rows": rows}))
 
 
 def test_of_several_classes_the_likeliest_is_the_label_and_each_has_its_probability(
@@ -108,10 +111,7 @@ def test_quantiles_come_with_the_number(empty: Client, tmp_path: Path) -> None:
 
 
 def test_a_release_without_the_file_of_a_quantile_is_refused(empty: Client, tmp_path: Path) -> None:
-    made = of_quantile(tmp_path)
-    (made / "p90.onnx").unlink()
-    (made / MANIFEST).unlink()
-    seal(made)
+    made = change(of_quantile(tmp_path), p90=None)
     with pytest.raises(ReleaseError, match="not a model that can be loaded"):
         empty.service.fix(made)
 

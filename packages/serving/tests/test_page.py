@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from packages.serving.tests.conftest import CLASSES, FIRST, OF_CLASSES, Server, golden_rows, make_release
-
-from onebutton_serving.sealed import MANIFEST, seal
+from packages.serving.tests.conftest import CLASSES, FIRST, OF_CLASSES, Server, change, golden_rows, make_release
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -92,10 +90,7 @@ def test_a_label_and_each_probability_are_shown_and_a_name_is_only_a_name(
             f"probability[{name}]": row["output"][f"probability[{old}]"]
             for name, old in zip(classes, CLASSES, strict=True)
         }
-    (made / "golden.json").chmod(0o644)
-    (made / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
-    (made / MANIFEST).unlink()
-    seal(made)
+    change(made, golden=json.dumps(golden))
     server = serve("--release", str(made)).ready()
     complaints: list[str] = []
     page = opened(browser, server, DESK, "light", complaints)
