@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import polars as pl
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import ScoringError
 from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, check_unchanged, cut, open_table, to_parquet
-from onebutton_release.scoring_parts import Parts, settle
+from onebutton_release.scoring_parts import Parts
 from onebutton_release.scoring_rows import RELEASE, Rows, check_columns
 from onebutton_serving.answering import labels
 from onebutton_serving.loading import Loaded
@@ -56,18 +57,14 @@ class Job:
     threads: int = 1
     progress: Callable[[int, int], None] = lambda _done, _all: None
 
-    def made_of(self) -> dict[str, Any]:
-        """Say what OUT is made of, as JSON holds it."""
-        return {
-            "release": self.release.version,
-            "manifest": digest_of(self.release.folder / MANIFEST),
-            "input": [list(source.stamp) for source in self.sources],
-        }
+    def made_of(self) -> str:
+        """Say what OUT is made of: the release and the input."""
+        release = self.release.version, digest_of(self.release.folder / MANIFEST)
+        return json.dumps([*release, [source.stamp for source in self.sources]])
 
-    def identity(self) -> dict[str, Any]:
-        """Say what the parts are made of, as JSON holds it."""
-        tools = {name: version(name) for name in TOOLS}
-        return {**self.made_of(), "boundaries": self.rows, "tools": tools, "format": FORMAT}
+    def identity(self) -> str:
+        """Say what the parts are made of: boundaries and tools as well."""
+        return json.dumps([self.made_of(), self.rows, [version(name) for name in TOOLS], FORMAT])
 
 
 def done_already(job: Job) -> bool:
@@ -76,7 +73,7 @@ def done_already(job: Job) -> bool:
         said = pl.read_parquet_metadata(job.out).get(MADE_OF, "")
     except (OSError, pl.exceptions.PolarsError):
         return False
-    if said != json.dumps(job.made_of()):
+    if said != job.made_of():
         return False
     with contextlib.suppress(InputError):  # they are another press's
         Parts(job.out, job.identity()).remove()
@@ -103,13 +100,12 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
     parts = Parts(job.out, job.identity(), shared=shard is not None)
     try:
         pieces = _cut(job, parts)
-        if merge:
-            _check_whole(pieces, parts)
         wanted = pieces[number - 1 :: shards]
-        kept = _make(job, wanted, parts) if wanted else []
+        kept = _find(wanted, parts) if merge else _make(job, wanted, parts)
         check_unchanged(job.sources)
         if not shard:
             _join(job, kept, parts)
+            parts.remove()
     except InputError:
         if not (shard or merge):
             parts.remove()
@@ -118,8 +114,6 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
         raise OSError(str(error)) if "os error" in str(error) else error from None
     finally:
         parts.close()
-    if not shard:
-        parts.remove()
     return sum(piece.rows for piece in wanted)
 
 
@@ -140,23 +134,23 @@ def _cut(job: Job, parts: Parts) -> list[Part]:
     return cut(tables, job.rows)
 
 
-def _check_whole(pieces: Sequence[Part], parts: Parts) -> None:
-    """Refuse to merge parts that are not all there."""
-    lacking = [piece for piece in pieces if parts.find(piece.stem) is None]
-    if not lacking:
-        return
-    first = lacking[0]
-    there = parts.kept(first.stem)
-    what = f"{there[0].name} is damaged, or of another input or release" if there else f"{first.stem} is missing"
-    message = (
-        f"{len(lacking)} of {len(pieces)} parts are not in {parts.folder}: {what} ({first.span} of {first.table.source.path}). "
-        "Score its shard again"
-    )
-    raise InputError(message)
+def _find(pieces: Sequence[Part], parts: Parts) -> list[Path]:
+    """Return the places of all parts; refuse to merge when they are not all there."""
+    found = [parts.find(piece.stem) for piece in pieces]
+    if lacking := [piece for piece, path in zip(pieces, found, strict=True) if path is None]:
+        first = lacking[0]
+        message = (
+            f"{len(lacking)} of {len(pieces)} parts are not in {parts.folder}: {first.stem} ({first.span} of "
+            f"{first.table.source.path}) is missing, damaged, or of another input or release. Score its shard again"
+        )
+        raise InputError(message)
+    return [path for path in found if path]
 
 
 def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
     """Make each part that is not kept yet, several side by side, and return the places of all."""
+    if not pieces:  # more shards than parts
+        return []
     rules = Rows(pieces[0].table.schema, job.release.schema)
 
     def make(piece: Part) -> Path:
@@ -200,8 +194,10 @@ def _answers(release: Loaded, arrays: Mapping[str, NDArray[Any]]) -> list[pl.Ser
 
 
 def _join(job: Job, kept: list[Path], parts: Parts) -> None:
-    """Put the parts together in their order, and the whole in its place."""
+    """Put the parts together in their order, and the whole in its place: on the disk first, then under its name."""
     draft = parts.draft("out")
-    made_of = {MADE_OF: json.dumps(job.made_of())}
-    pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata=made_of)
-    settle(draft, job.out)
+    metadata = {MADE_OF: job.made_of()}
+    pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata=metadata)
+    with draft.open("rb") as stream:
+        os.fsync(stream.fileno())
+    draft.replace(job.out)
