@@ -23,7 +23,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import ScoringError
-from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, check_unchanged, cut, open_table, to_parquet
+from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, cut, open_table, to_parquet
 from onebutton_release.scoring_parts import Parts
 from onebutton_release.scoring_rows import RELEASE, Rows, check_columns
 from onebutton_serving.answering import labels
@@ -60,7 +60,7 @@ class Job:
     def made_of(self) -> str:
         """Say what OUT is made of: the release and the input."""
         release = self.release.version, digest_of(self.release.folder / MANIFEST)
-        return json.dumps([*release, [source.stamp for source in self.sources]])
+        return json.dumps([*release, [source.stamp() for source in self.sources]])
 
     def identity(self) -> str:
         """Say what the parts are made of: boundaries and tools as well."""
@@ -97,12 +97,12 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
         OSError: it cannot be written; finished parts are kept.
     """
     number, shards = shard or (1, 1)
-    parts = Parts(job.out, job.identity(), shared=shard is not None)
+    made_of, parts = job.made_of(), Parts(job.out, job.identity(), shared=shard is not None)
     try:
         pieces = _cut(job, parts)
         wanted = pieces[number - 1 :: shards]
         kept = _find(wanted, parts) if merge else _make(job, wanted, parts)
-        check_unchanged(job.sources)
+        _check_unchanged(job, made_of)
         if not shard:
             _join(job, kept, parts)
             parts.remove()
@@ -115,6 +115,11 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
     finally:
         parts.close()
     return sum(piece.rows for piece in wanted)
+
+
+def _check_unchanged(job: Job, made_of: str) -> None:
+    if job.made_of() != made_of:
+        raise InputError("the input was changed while it was scored, so nothing was written. Press again")
 
 
 def _cut(job: Job, parts: Parts) -> list[Part]:
