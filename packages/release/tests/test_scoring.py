@@ -332,9 +332,9 @@ def test_a_folder_without_tables_is_refused(press: Press) -> None:
 @pytest.mark.parametrize(
     ("out", "words"),
     [
-        ("none/scored.parquet", "there is no folder none"),
-        ("scored.csv", "must end in .parquet"),
-        ("", "say OUT=, as in: "),
+        ("none/scored.parquet", "none is no folder that can be written to"),
+        ("scored.csv", "OUT=, which must end in .parquet"),
+        ("", "say IN= and OUT=, "),
     ],
 )
 def test_an_out_that_cannot_be_is_refused(press: Press, out: str, words: str) -> None:
@@ -344,7 +344,7 @@ def test_an_out_that_cannot_be_is_refused(press: Press, out: str, words: str) ->
 def test_a_folder_that_cannot_be_written_to_is_refused(press: Press) -> None:
     Path("locked").mkdir(mode=0o555)
     folder = "locked" if os.geteuid() else "/proc/self"  # root may write everywhere but where there are no files
-    assert f"the folder {folder} cannot be written to: " in refusal(press(OUT=f"{folder}/scored.parquet"))
+    assert f"{folder} is no folder that can be written to" in refusal(press(OUT=f"{folder}/scored.parquet"))
 
 
 def test_another_file_at_out_stays_as_it_is(press: Press) -> None:
@@ -645,15 +645,13 @@ def test_quantiles_come_beside_the_number(press: Press, tmp_path: Path) -> None:
     assert scored.columns[-3:] == ["minutes", "p90", "release"]
 
 
-def test_a_terminal_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_sees_how_far_it_is(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
+    pl.concat([FLIGHTS] * 300).write_parquet("rows.parquet")
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(screen, "isatty", lambda: True)
-    progress = scoring.Progress()
-    for done in (500, 1000, 1500):
-        time.sleep(0.01)
-        progress(done, 1500)
-    assert "score: 1,000 of 1,500 rows, " in screen.getvalue()
+    assert press().status == 0
+    assert re.search(r"score: 131,072 of 450,000 rows, \d+ s left", screen.getvalue())
     assert screen.getvalue().endswith("\r\x1b[K")
 
 
