@@ -10,33 +10,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_models.scoring import ScoringError
 from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, cut, open_table, to_parquet
 from onebutton_release.scoring_parts import Parts
-from onebutton_release.scoring_rows import RELEASE, Rows, check_columns
-from onebutton_serving.answering import labels
+from onebutton_release.scoring_rows import Scorer
 from onebutton_serving.loading import Loaded
-from onebutton_serving.schema import LABEL
 from onebutton_serving.sealed import MANIFEST, digest_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FORMAT = 1  # of the parts; another one means that they are made otherwise
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
-BATCH = 16_384  # rows of one call of the model: what it computes on the way stays in the processor's cache
 TOOLS = ("numpy", "onnxruntime", "polars")  # another version may write the same rows as other bytes
 
 
@@ -123,19 +114,13 @@ def _check_unchanged(job: Job, made_of: str) -> None:
 
 
 def _cut(job: Job, parts: Parts) -> list[Part]:
-    """Make every source readable from any row on, look at its columns, and cut it."""
+    """Make every source readable from any row on, and cut it."""
     tables = []
     for number, source in enumerate(job.sources):
-        path = source.path
+        path, stem = source.path, f"input-{number:06}"
         if source.is_text:
-            stem = f"input-{number:06}"
             path = parts.find(stem) or parts.make(stem, partial(to_parquet, source))
         tables.append(open_table(source, path))
-        try:
-            check_columns(tables[-1].schema, job.release.schema, job.release.version, is_text=source.is_text)
-        except InputError as error:
-            message = f"{source.path}: {error}"
-            raise InputError(message) from None
     return cut(tables, job.rows)
 
 
@@ -156,10 +141,14 @@ def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
     """Make each part that is not kept yet, several side by side, and return the places of all."""
     if not pieces:  # more shards than parts
         return []
-    rules = Rows(pieces[0].table.schema, job.release.schema)
+    scorer = Scorer(pieces[0].table, job.release)
 
     def make(piece: Part) -> Path:
-        return parts.find(piece.stem) or parts.make(piece.stem, lambda draft: _write(piece, job.release, rules, draft))
+        def write(draft: Path) -> None:
+            with draft.open("wb") as stream:
+                scorer.score(piece).write_parquet(stream, compression="lz4", statistics=False)
+
+        return parts.find(piece.stem) or parts.make(piece.stem, write)
 
     kept, done, rows = [], 0, sum(piece.rows for piece in pieces)
     workers = ThreadPoolExecutor(job.threads, thread_name_prefix="score")
@@ -171,31 +160,6 @@ def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
     finally:
         workers.shutdown(cancel_futures=True)
     return kept
-
-
-def _write(piece: Part, release: Loaded, rules: Rows, draft: Path) -> None:
-    """Write the rows of a part with the answers beside them; columns of a CSV that the model takes get their type."""
-    rows = piece.read()
-    typed = rules.typed(rows)
-    try:
-        rules.check(rows, typed, piece)
-        answers = _answers(release, rules.feed(typed))
-    except (InputError, ScoringError) as error:
-        message = f"{piece.table.source.path}: {error}. Nothing was written"
-        raise InputError(message) from None
-    known = rows.with_columns(rules.inputs(typed)) if piece.table.source.is_text else rows
-    scored = known.with_columns(*answers, pl.lit(release.version).alias(RELEASE))
-    with draft.open("wb") as stream:
-        scored.write_parquet(stream, compression="lz4", statistics=False)
-
-
-def _answers(release: Loaded, arrays: Mapping[str, NDArray[Any]]) -> list[pl.Series]:
-    """Ask the model, a batch at a time, and lay the answers out as columns."""
-    schema, rows = release.schema, len(next(iter(arrays.values())))
-    batches = ({name: values[at : at + BATCH] for name, values in arrays.items()} for at in range(0, rows, BATCH))
-    numbers = np.concatenate([release.model.answer(batch) for batch in batches])
-    columns = [pl.Series(field.name, numbers[:, at], pl.Float64) for at, field in enumerate(schema.outputs)]
-    return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns
 
 
 def _join(job: Job, kept: list[Path], parts: Parts) -> None:
