@@ -698,6 +698,7 @@ def test_a_full_disk_is_told_in_a_line_and_the_next_press_goes_on(folder: Path, 
         err,
     )
     assert not Path("scored.parquet").exists()
+    assert [*Path.cwd().glob("*.parts/*.draft")] == []
     with start(folder) as again:
         out, err = again.communicate()
     assert (again.returncode, err) == (0, "")

@@ -95,7 +95,7 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
         kept = _find(wanted, parts) if merge else _make(job, wanted, parts)
         _check_unchanged(job, made_of)
         if not shard:
-            _join(job, kept, parts)
+            _join(kept, parts, job.out, made_of)
             parts.remove()
     except InputError:
         if not (shard or merge):
@@ -162,11 +162,10 @@ def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
     return kept
 
 
-def _join(job: Job, kept: list[Path], parts: Parts) -> None:
+def _join(kept: list[Path], parts: Parts, out: Path, made_of: str) -> None:
     """Put the parts together in their order, and the whole in its place: on the disk first, then under its name."""
-    draft = parts.draft("out")
-    metadata = {MADE_OF: job.made_of()}
-    pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata=metadata)
-    with draft.open("rb") as stream:
-        os.fsync(stream.fileno())
-    draft.replace(job.out)
+    with parts.draft("out") as draft:
+        pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata={MADE_OF: made_of})
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
+        draft.replace(out)

@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
@@ -48,6 +48,8 @@ class Parts:
             self.close()
             message = f"somebody scores into {out} right now. Press again when that is done"
             raise InputError(message) from None
+        if not shared:
+            self._unlink(".draft")
 
     def find(self, stem: str) -> Path | None:
         """Return the place of a file that is kept, whole and ours."""
@@ -56,18 +58,13 @@ class Parts:
 
     def make(self, stem: str, write: Callable[[Path], object]) -> Path:
         """Keep a file that is written to a draft first, and return its place."""
-        draft = self.draft(stem)
-        try:
+        with self.draft(stem) as draft:
             write(draft)
             return draft.replace(self.folder / self._name(stem, draft))
-        finally:
-            draft.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove all that was kept, and nothing that is not ours."""
-        for path in self.folder.iterdir():
-            if _OURS.fullmatch(path.name):
-                path.unlink()
+        self._unlink()
         self.close()
         with contextlib.suppress(OSError):  # something else lies in it
             self.folder.rmdir()
@@ -76,9 +73,19 @@ class Parts:
         """Let others in."""
         self._lock.close()
 
-    def draft(self, stem: str) -> Path:
-        """Return a place to write something to that is not finished: one that no other program has."""
-        return self.folder / f"{stem}-{secrets.token_hex(4)}.draft"
+    @contextlib.contextmanager
+    def draft(self, stem: str) -> Iterator[Path]:
+        """Give a place to write something to that is not finished: one that no other program has."""
+        draft = self.folder / f"{stem}-{secrets.token_hex(4)}.draft"
+        try:
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _unlink(self, ending: str = "") -> None:
+        for path in self.folder.iterdir():
+            if _OURS.fullmatch(path.name) and path.name.endswith(ending):
+                path.unlink()
 
     def _name(self, stem: str, content: Path) -> str:
         digest = hashlib.sha256(f"{self._identity}\n{stem}\n".encode())
