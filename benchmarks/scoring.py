@@ -26,7 +26,7 @@ import polars as pl
 
 from onebutton_contracts.contract import load_contract
 from onebutton_models.scoring import OnnxModel
-from onebutton_release.scoring_batch import BATCH
+from onebutton_release.scoring_rows import BATCH
 from onebutton_serving.schema import Field, Schema, schema_text
 from onebutton_serving.sealed import digest_of, seal
 

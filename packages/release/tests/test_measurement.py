@@ -6,8 +6,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.load import Load
-from onebutton_release.measured import in_words
-from onebutton_release.measurement import summary
+from onebutton_release.measurement import in_words, summary
 
 
 def a_load(requests: int, milliseconds: float, failed: int = 0) -> Load:

@@ -109,7 +109,7 @@ def measure(root: Path, pipeline: str) -> None:
     from onebutton_release import candidate
     from onebutton_release.declared import declared
     from onebutton_release.environments import pipeline_named, who
-    from onebutton_release.measured import in_words, measured
+    from onebutton_release.measurement import in_words, measured
     from onebutton_release.provenance import version_of
     from onebutton_serving.history import now
 

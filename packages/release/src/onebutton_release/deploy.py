@@ -17,7 +17,7 @@ from onebutton_evaluation.gatekeeping import gate_folder, table
 from onebutton_release import candidate
 from onebutton_release.declared import Declared, declared
 from onebutton_release.environments import FILE, Person, check_allowed, who
-from onebutton_release.measured import measured
+from onebutton_release.measurement import measured
 from onebutton_release.moves import been_in_service, rolled_back
 from onebutton_release.provenance import same_results, version_of
 from onebutton_release.servers import Report, ask, wait

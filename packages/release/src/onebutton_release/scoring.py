@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,26 +23,6 @@ USE = "make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet"
 NEXT = "Next: `make notebook` to look at them"
 CLEAR = "\r\x1b[K"  # a terminal's line
 MOST_THREADS = 4  # each has a part in memory
-
-
-def check_out(out: Path) -> None:
-    """Refuse a place where nothing can be written.
-
-    Raises:
-        InputError: the message says why.
-    """
-    folder = out.parent
-    if out.suffix != ".parquet":
-        message = f"OUT={out} must end in .parquet, because that is what it will be"
-    elif not folder.is_dir():
-        message = f"OUT={out}: there is no folder {folder}"
-    else:
-        try:  # the only way to know: a disk may be read-only, and root is asked for no permission
-            with tempfile.TemporaryFile(dir=folder):
-                return
-        except OSError as error:
-            message = f"OUT={out}: the folder {folder} cannot be written to: {error.strerror}"
-    raise InputError(message)
 
 
 def score_file(
@@ -63,16 +42,16 @@ def score_file(
         ReleaseError: the release cannot be used.
     """
     begun = time.monotonic()
-    for name, value in (("IN", rows), ("OUT", scored)):
-        if not value:
-            message = f"say {name}=, as in: {USE}"
-            raise InputError(message)
-    share = _share(shard, merge=merge)
-    out = Path(scored)
-    check_out(out)
+    share, out = _share(shard, merge=merge), Path(scored)
+    if not rows or out.suffix != ".parquet":
+        message = f"say IN= and OUT=, which must end in .parquet, as in: {USE}"
+        raise InputError(message)
+    if not os.access(out.parent, os.W_OK):
+        message = f"OUT={out}: {out.parent} is no folder that can be written to"
+        raise InputError(message)
     sources = find_sources(rows, out)
     release = find_release()
-    job = Job(sources, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1), progress=Progress())
+    job = Job(sources, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1), progress=_progress(begun))
     if out.exists():
         if done_already(job):
             return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
@@ -105,23 +84,15 @@ def _share(shard: str, *, merge: bool) -> tuple[int, int] | None:
     return int(number), int(shards)
 
 
-class Progress:
-    """One line of a terminal that tells how far it is; nothing where nobody looks."""
+def _progress(begun: float) -> Callable[[int, int], None]:
+    """Make what writes how far it is, in one line of a terminal; the last time, it clears that line."""
 
-    def __init__(self) -> None:
-        """Start the clock with the first rows: kept parts come in no time."""
-        self._begun: tuple[float, int] | None = None
-
-    def __call__(self, done: int, rows: int) -> None:
-        """Write the line again; the last time, clear it."""
-        if not sys.stderr.isatty():
-            return
-        now = time.monotonic()
-        begun, before = self._begun = self._begun or (now, done)
-        speed = (done - before) / (now - begun) if now > begun else 0
-        left = f", {(rows - done) / speed:,.0f} s left" if speed else ""
-        line = f"score: {done:,} of {rows:,} rows{left}" if done < rows else ""
+    def tell(done: int, rows: int) -> None:
+        left = (time.monotonic() - begun) * (rows - done) / done
+        line = f"score: {done:,} of {rows:,} rows, {left:,.0f} s left" if done < rows else ""
         print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
+
+    return tell if sys.stderr.isatty() else lambda _done, _rows: None
 
 
 def interruptible(work: Callable[[], str]) -> str:

@@ -9,33 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_models.scoring import ScoringError
-from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, check_unchanged, cut, open_table, to_parquet
-from onebutton_release.scoring_parts import Parts, settle
-from onebutton_release.scoring_rows import RELEASE, Rows, check_columns
-from onebutton_serving.answering import labels
+from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, cut, open_table, to_parquet
+from onebutton_release.scoring_parts import Parts
+from onebutton_release.scoring_rows import Scorer
 from onebutton_serving.loading import Loaded
-from onebutton_serving.schema import LABEL
 from onebutton_serving.sealed import MANIFEST, digest_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FORMAT = 1  # of the parts; another one means that they are made otherwise
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
-BATCH = 16_384  # rows of one call of the model: what it computes on the way stays in the processor's cache
 TOOLS = ("numpy", "onnxruntime", "polars")  # another version may write the same rows as other bytes
 
 
@@ -56,18 +48,14 @@ class Job:
     threads: int = 1
     progress: Callable[[int, int], None] = lambda _done, _all: None
 
-    def made_of(self) -> dict[str, Any]:
-        """Say what OUT is made of, as JSON holds it."""
-        return {
-            "release": self.release.version,
-            "manifest": digest_of(self.release.folder / MANIFEST),
-            "input": [list(source.stamp) for source in self.sources],
-        }
+    def made_of(self) -> str:
+        """Say what OUT is made of: the release and the input."""
+        release = self.release.version, digest_of(self.release.folder / MANIFEST)
+        return json.dumps([*release, [source.stamp() for source in self.sources]])
 
-    def identity(self) -> dict[str, Any]:
-        """Say what the parts are made of, as JSON holds it."""
-        tools = {name: version(name) for name in TOOLS}
-        return {**self.made_of(), "boundaries": self.rows, "tools": tools, "format": FORMAT}
+    def identity(self) -> str:
+        """Say what the parts are made of: boundaries and tools as well."""
+        return json.dumps([self.made_of(), self.rows, [version(name) for name in TOOLS], FORMAT])
 
 
 def done_already(job: Job) -> bool:
@@ -76,7 +64,7 @@ def done_already(job: Job) -> bool:
         said = pl.read_parquet_metadata(job.out).get(MADE_OF, "")
     except (OSError, pl.exceptions.PolarsError):
         return False
-    if said != json.dumps(job.made_of()):
+    if said != job.made_of():
         return False
     with contextlib.suppress(InputError):  # they are another press's
         Parts(job.out, job.identity()).remove()
@@ -100,16 +88,15 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
         OSError: it cannot be written; finished parts are kept.
     """
     number, shards = shard or (1, 1)
-    parts = Parts(job.out, job.identity(), shared=shard is not None)
+    made_of, parts = job.made_of(), Parts(job.out, job.identity(), shared=shard is not None)
     try:
         pieces = _cut(job, parts)
-        if merge:
-            _check_whole(pieces, parts)
         wanted = pieces[number - 1 :: shards]
-        kept = _make(job, wanted, parts) if wanted else []
-        check_unchanged(job.sources)
+        kept = _find(wanted, parts) if merge else _make(job, wanted, parts)
+        _check_unchanged(job, made_of)
         if not shard:
-            _join(job, kept, parts)
+            _join(kept, parts, job.out, made_of)
+            parts.remove()
     except InputError:
         if not (shard or merge):
             parts.remove()
@@ -118,49 +105,50 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
         raise OSError(str(error)) if "os error" in str(error) else error from None
     finally:
         parts.close()
-    if not shard:
-        parts.remove()
     return sum(piece.rows for piece in wanted)
 
 
+def _check_unchanged(job: Job, made_of: str) -> None:
+    if job.made_of() != made_of:
+        raise InputError("the input was changed while it was scored, so nothing was written. Press again")
+
+
 def _cut(job: Job, parts: Parts) -> list[Part]:
-    """Make every source readable from any row on, look at its columns, and cut it."""
+    """Make every source readable from any row on, and cut it."""
     tables = []
     for number, source in enumerate(job.sources):
-        path = source.path
+        path, stem = source.path, f"input-{number:06}"
         if source.is_text:
-            stem = f"input-{number:06}"
             path = parts.find(stem) or parts.make(stem, partial(to_parquet, source))
         tables.append(open_table(source, path))
-        try:
-            check_columns(tables[-1].schema, job.release.schema, job.release.version, is_text=source.is_text)
-        except InputError as error:
-            message = f"{source.path}: {error}"
-            raise InputError(message) from None
     return cut(tables, job.rows)
 
 
-def _check_whole(pieces: Sequence[Part], parts: Parts) -> None:
-    """Refuse to merge parts that are not all there."""
-    lacking = [piece for piece in pieces if parts.find(piece.stem) is None]
-    if not lacking:
-        return
-    first = lacking[0]
-    there = parts.kept(first.stem)
-    what = f"{there[0].name} is damaged, or of another input or release" if there else f"{first.stem} is missing"
-    message = (
-        f"{len(lacking)} of {len(pieces)} parts are not in {parts.folder}: {what} ({first.span} of {first.table.source.path}). "
-        "Score its shard again"
-    )
-    raise InputError(message)
+def _find(pieces: Sequence[Part], parts: Parts) -> list[Path]:
+    """Return the places of all parts; refuse to merge when they are not all there."""
+    found = [parts.find(piece.stem) for piece in pieces]
+    if lacking := [piece for piece, path in zip(pieces, found, strict=True) if path is None]:
+        first = lacking[0]
+        message = (
+            f"{len(lacking)} of {len(pieces)} parts are not in {parts.folder}: {first.stem} ({first.span} of "
+            f"{first.table.source.path}) is missing, damaged, or of another input or release. Score its shard again"
+        )
+        raise InputError(message)
+    return [path for path in found if path]
 
 
 def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
     """Make each part that is not kept yet, several side by side, and return the places of all."""
-    rules = Rows(pieces[0].table.schema, job.release.schema)
+    if not pieces:  # more shards than parts
+        return []
+    scorer = Scorer(pieces[0].table, job.release)
 
     def make(piece: Part) -> Path:
-        return parts.find(piece.stem) or parts.make(piece.stem, lambda draft: _write(piece, job.release, rules, draft))
+        def write(draft: Path) -> None:
+            with draft.open("wb") as stream:
+                scorer.score(piece).write_parquet(stream, compression="lz4", statistics=False)
+
+        return parts.find(piece.stem) or parts.make(piece.stem, write)
 
     kept, done, rows = [], 0, sum(piece.rows for piece in pieces)
     workers = ThreadPoolExecutor(job.threads, thread_name_prefix="score")
@@ -174,34 +162,10 @@ def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
     return kept
 
 
-def _write(piece: Part, release: Loaded, rules: Rows, draft: Path) -> None:
-    """Write the rows of a part with the answers beside them; columns of a CSV that the model takes get their type."""
-    rows = piece.read()
-    typed = rules.typed(rows)
-    try:
-        rules.check(rows, typed, piece)
-        answers = _answers(release, rules.feed(typed))
-    except (InputError, ScoringError) as error:
-        message = f"{piece.table.source.path}: {error}. Nothing was written"
-        raise InputError(message) from None
-    known = rows.with_columns(rules.inputs(typed)) if piece.table.source.is_text else rows
-    scored = known.with_columns(*answers, pl.lit(release.version).alias(RELEASE))
-    with draft.open("wb") as stream:
-        scored.write_parquet(stream, compression="lz4", statistics=False)
-
-
-def _answers(release: Loaded, arrays: Mapping[str, NDArray[Any]]) -> list[pl.Series]:
-    """Ask the model, a batch at a time, and lay the answers out as columns."""
-    schema, rows = release.schema, len(next(iter(arrays.values())))
-    batches = ({name: values[at : at + BATCH] for name, values in arrays.items()} for at in range(0, rows, BATCH))
-    numbers = np.concatenate([release.model.answer(batch) for batch in batches])
-    columns = [pl.Series(field.name, numbers[:, at], pl.Float64) for at, field in enumerate(schema.outputs)]
-    return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns
-
-
-def _join(job: Job, kept: list[Path], parts: Parts) -> None:
-    """Put the parts together in their order, and the whole in its place."""
-    draft = parts.draft("out")
-    made_of = {MADE_OF: json.dumps(job.made_of())}
-    pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata=made_of)
-    settle(draft, job.out)
+def _join(kept: list[Path], parts: Parts, out: Path, made_of: str) -> None:
+    """Put the parts together in their order, and the whole in its place: on the disk first, then under its name."""
+    with parts.draft("out") as draft:
+        pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata={MADE_OF: made_of})
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
+        draft.replace(out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,22 +18,29 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 
-PARQUET = b"PAR1"  # the first bytes of such a file
-LOOK = 65_536  # bytes of a CSV that must look like text
 ROW_GROUP = 131_072  # rows; a part is one of them
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to score, as it is before anything is read.
-
-    Attributes:
-        stamp: name, size and time of the last change: another one means another input.
-    """
+    """A file to score, as it is before anything is read."""
 
     path: Path
-    is_text: bool
-    stamp: tuple[str, int, int]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a CSV; anything else is parquet."""
+        return self.path.suffix.lower() == ".csv"
+
+    def stamp(self) -> tuple[str, int, int]:
+        """Return name, size and time of the last change: another one means another input."""
+        found = self.path.stat()
+        return self.path.name, found.st_size, found.st_mtime_ns
+
+    def unreadable(self, why: object) -> InputError:
+        """Say why it cannot be read."""
+        kind = "CSV" if self.is_text else "parquet"
+        return InputError(f"{self.path} cannot be read as {kind}: {str(why).strip().splitlines()[0]}")
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,9 @@ class Part:
         try:
             rows = pl.scan_parquet(self.table.path, glob=False).slice(self.first, self.rows).collect()
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise _unreadable(self.table.source.path, error) from None
+            raise self.table.source.unreadable(error) from None
         if rows.height != self.rows:
-            raise _unreadable(self.table.source.path, f"it has no row {self.first + rows.height + 1:,} any more")
+            raise self.table.source.unreadable("it is shorter than it was")
         return rows
 
     def place(self, row: int) -> str:
@@ -97,57 +105,24 @@ class Part:
 
 
 def find_sources(wanted: str, out: Path) -> list[Source]:
-    """Find the files that were asked for.
+    """Find the files that were asked for, in the order of their names.
 
     Args:
         wanted: a file, a folder, or a pattern such as `days/*.parquet`.
         out: where the answers go: never an input, though it may lie in the same folder.
 
     Raises:
-        InputError: nothing is there, or a file is no table.
+        InputError: nothing is there.
     """
     place = Path(wanted)
-    if place.is_dir():
-        found = [path for ending in ("parquet", "csv") for path in place.glob(f"*.{ending}")]
-    elif place.exists():
-        found = [place]
-    else:
-        found = [Path(path) for path in glob.glob(wanted)]  # noqa: PTH207  the pattern may be absolute
-    is_input = [path.is_file() and path.name[0] != "." and path.resolve() != out.resolve() for path in found]
-    kept = sorted(path for path, keep in zip(found, is_input, strict=True) if keep)
-    if not kept:
+    patterns = [f"{glob.escape(wanted)}/*.{ending}" for ending in ("parquet", "csv")] if place.is_dir() else [wanted]
+    names = [wanted] if place.is_file() else [name for pattern in patterns for name in glob.glob(pattern)]  # noqa: PTH207  may be absolute
+    found = sorted(path for path in map(Path, names) if path.is_file() and path.resolve() != out.resolve())
+    if not found:
         there = "holds no parquet or CSV file" if place.is_dir() else "is not here"
         message = f"IN={wanted} {there}. IN can be a file, a folder, or a pattern in quotes, such as 'days/*.parquet'"
         raise InputError(message)
-    return [_source(path) for path in kept]
-
-
-def _source(path: Path) -> Source:
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(LOOK)
-        found = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error.strerror) from None
-    if not start:
-        raise _unreadable(path, "it is empty")
-    is_text = not start.startswith(PARQUET)
-    if is_text and (path.suffix.lower() != ".csv" or b"\0" in start):
-        raise _unreadable(path, "it is neither parquet nor CSV")
-    return Source(path, is_text, (path.name, found.st_size, found.st_mtime_ns))
-
-
-def check_unchanged(sources: Sequence[Source]) -> None:
-    """Refuse files that are not any more what they were when they were found.
-
-    Raises:
-        InputError: names the file.
-    """
-    for source in sources:
-        found = source.path.stat()
-        if (found.st_size, found.st_mtime_ns) != source.stamp[1:]:
-            message = f"{source.path} was changed while it was scored, so nothing was written. Press again"
-            raise InputError(message)
+    return [Source(path) for path in found]
 
 
 def to_parquet(source: Source, target: Path) -> None:
@@ -161,9 +136,9 @@ def to_parquet(source: Source, target: Path) -> None:
         rows = pl.scan_csv(source.path, infer_schema=False, glob=False)
         rows.sink_parquet(target, compression="lz4", row_group_size=ROW_GROUP)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        if "os error" in str(error):
+        if "os error" in str(error) and os.access(source.path, os.R_OK):
             raise
-        raise _unreadable(source.path, error) from None
+        raise source.unreadable(error) from None
 
 
 def open_table(source: Source, path: Path) -> Table:
@@ -180,7 +155,7 @@ def open_table(source: Source, path: Path) -> Table:
         lazy = pl.scan_parquet(path, glob=False)
         return Table(source, path, lazy.select(pl.len()).collect().item(), lazy.collect_schema())
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise _unreadable(source.path, error) from None
+        raise source.unreadable(error) from None
 
 
 def cut(tables: Sequence[Table], rows: int) -> list[Part]:
@@ -191,20 +166,16 @@ def cut(tables: Sequence[Table], rows: int) -> list[Part]:
     """
     first = tables[0]
     for other in tables[1:]:
-        names = {**first.schema, **other.schema}
-        differ = [name for name in names if first.schema.get(name) != other.schema.get(name)]
-        if differ or other.schema != first.schema:
-            column = differ[0] if differ else "the order of columns"
-            kinds = " and ".join(str(table.schema.get(column, "missing")) for table in (first, other)) if differ else ""
-            words = f"{first.source.path.name} and {other.source.path.name} differ in {column}"
-            message = f"{words}{kinds and f': {kinds}'}. Score them apart"
+        if other.schema != first.schema:
+            names = sorted({name for name, _ in first.schema.items() ^ other.schema.items()}) or [
+                "the order of columns"
+            ]
+            message = (
+                f"{first.source.path.name} and {other.source.path.name} differ in {', '.join(names)}. Score them apart"
+            )
             raise InputError(message)
     places = [(table, start) for table in tables for start in range(0, table.rows, rows)]
     if not places:
         message = f"{first.source.path} has columns but no rows, so there is nothing to score"
         raise InputError(message)
     return [Part(number, table, start, min(rows, table.rows - start)) for number, (table, start) in enumerate(places)]
-
-
-def _unreadable(path: Path, why: object) -> InputError:
-    return InputError(f"{path} cannot be read: {str(why).strip().splitlines()[0]}")

@@ -1,4 +1,4 @@
-"""Hold rows to what the release takes, with the rules that contracts have everywhere else, and make the model's arrays of them.
+"""Score rows of a table: hold them to what the release takes, with the rules that contracts have, and ask the model.
 
 What the model is asked is the same as what was checked: both come from one cast of each column.
 """
@@ -6,72 +6,46 @@ What the model is asked is the same as what was checked: both come from one cast
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
-from onebutton_release.scoring_inputs import Part
-from onebutton_serving.schema import LABEL, Field, Schema
+from onebutton_models.scoring import ScoringError
+from onebutton_release.scoring_inputs import Part, Table
+from onebutton_serving.answering import labels
+from onebutton_serving.loading import Loaded
+from onebutton_serving.schema import LABEL, Field
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+BATCH = 16_384  # rows of one call of the model: what it computes on the way stays in the processor's cache
 SHOWN = 5  # example rows
 RELEASE = "release"  # the column that says which release answered
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
-def check_columns(columns: pl.Schema, schema: Schema, release: str, *, is_text: bool) -> None:
-    """Refuse a table whose columns will not do, before a row is read.
+class Scorer:
+    """Scores rows of tables with the same columns."""
 
-    Args:
-        columns: of the table.
-        schema: of the release.
-        release: its version, for people.
-        is_text: whether the table was a CSV, whose every cell is text.
-
-    Raises:
-        InputError: a column is missing, has the wrong type, or stands where an answer must.
-    """
-    takes = {field.name: field for field in schema.inputs}
-    if missing := [name for name in takes if name not in columns]:
-        words = f"missing column{'s' if missing[1:] else ''}: {', '.join(missing)}"
-        message = f"{words}; release {release} takes {', '.join(takes)}"
-        raise InputError(message)
-    for name, field in takes.items():
-        if not is_text and not _fits(columns[name], field):
-            message = f"column {name} must be {field.type}, is {columns[name]} [type]"
-            raise InputError(message)
-    answers = [*(field.name for field in schema.outputs), *([LABEL] if schema.classes else []), RELEASE]
-    if taken := [name for name in answers if name in columns]:
-        message = f"it has a column {taken[0]} already, where the answer would stand. Rename that column"
-        raise InputError(message)
-
-
-def _fits(kind: pl.DataType, field: Field) -> bool:
-    if kind == pl.Null:
-        return True  # not one value; `required` has the word
-    if field.type == "boolean":
-        return kind == pl.Boolean
-    return isinstance(kind, TEXTS) if field.type == "string" else kind.is_numeric()
-
-
-class Rows:
-    """Casts, checks and feeds rows of one table's columns."""
-
-    def __init__(self, columns: pl.Schema, schema: Schema) -> None:
+    def __init__(self, table: Table, release: Loaded) -> None:
         """Compile the rules of the release for the columns of a table.
 
         That a value has its type is a rule of its own, because in a CSV, or in floats that should be whole numbers, only the
         value tells. The rule on personal data in free text is not among these: it guards what is stored, and nothing is stored
         here that is not stored already.
+
+        Raises:
+            InputError: a column is missing, has the wrong type, or stands where an answer must.
         """
-        self._fields = {field.name: field for field in schema.inputs}
+        schema, columns = release.schema, table.schema
+        self._release, self._fields = release, {field.name: field for field in schema.inputs}
+        self._outputs = [field.name for field in schema.outputs]
+        if fault := self._fault(table):
+            message = f"{table.source.path}: {fault}"
+            raise InputError(message)
         kinds = {name: POLARS_TYPES[field.type] for name, field in self._fields.items()}
         changed = [name for name, kind in kinds.items() if columns[name] != kind]
         self._casts = [_cast(name, columns[name], kind) for name, kind in kinds.items()]
@@ -80,25 +54,37 @@ class Rows:
         self._rules = [_typed(self._fields[name], columns[name]) for name in changed]
         self._rules += [rule for rule in row_rules(contract) if rule.name != "personal data"]
 
-    def typed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Give each input the type that its contract says; what has no such value becomes null, and breaks the rule `type`."""
-        return rows.select(self._casts)
+    def _fault(self, table: Table) -> str:
+        """Say why a table's columns will not do, before a row is read."""
+        columns, takes = table.schema, self._fields
+        if missing := [name for name in takes if name not in columns]:
+            words = f"missing column{'s' if missing[1:] else ''}: {', '.join(missing)}"
+            return f"{words}; release {self._release.version} takes {', '.join(takes)}"
+        for name, field in takes.items():
+            if not table.source.is_text and not _fits(columns[name], field):
+                return f"column {name} must be {field.type}, is {columns[name]} [type]"
+        labelled = [LABEL] if self._release.schema.classes else []
+        taken = [name for name in (*self._outputs, *labelled, RELEASE) if name in columns]
+        return f"it has a column {taken[0]} already, where the answer would stand. Rename that column" if taken else ""
 
-    def inputs(self, typed: pl.DataFrame) -> pl.DataFrame:
-        """Return the inputs alone, of what `typed` returns."""
-        return typed.select(*self._fields)
-
-    def check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: Part) -> None:
-        """Refuse rows that the release does not take.
-
-        Args:
-            rows: as they came.
-            typed: the same as `typed` gives them.
-            part: where they stand.
+    def score(self, part: Part) -> pl.DataFrame:
+        """Return the rows of a part with the answers beside them; columns of a CSV that the model takes get their type.
 
         Raises:
             InputError: names the first rule that is broken, how many of these rows break it, and up to five of them.
         """
+        rows = part.read()
+        typed = rows.select(self._casts)  # what has no such value becomes null, and breaks the rule `type`
+        try:
+            self._check(rows, typed, part)
+            answers = self._answers(typed)
+        except (InputError, ScoringError) as error:
+            message = f"{part.table.source.path}: {error}. Nothing was written"
+            raise InputError(message) from None
+        known = rows.with_columns(typed.select(*self._fields)) if part.table.source.is_text else rows
+        return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))
+
+    def _check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: Part) -> None:
         counts = typed.select(rule.broken.sum().alias(str(number)) for number, rule in enumerate(self._rules)).row(0)
         broken = [(rule, count) for rule, count in zip(self._rules, counts, strict=True) if count]
         if not broken:
@@ -114,12 +100,26 @@ class Rows:
         message = f"column {rule.column} {rule.words} [{rule.name}]; {among}: {shown}{more}"
         raise InputError(message)
 
-    def feed(self, typed: pl.DataFrame) -> dict[str, NDArray[Any]]:
-        """Make the arrays that the model takes, of shape (rows, 1) each, of rows that were checked."""
-        return {
+    def _answers(self, typed: pl.DataFrame) -> list[pl.Series]:
+        """Ask the model, a batch at a time, and lay the answers out as columns."""
+        arrays = {
             name: typed[name].cast(pl.String if field.type == "string" else pl.Float32).to_numpy().reshape(-1, 1)
             for name, field in self._fields.items()
         }
+        starts = range(0, typed.height, BATCH)
+        batches = ({name: values[at : at + BATCH] for name, values in arrays.items()} for at in starts)
+        numbers = np.concatenate([self._release.model.answer(batch) for batch in batches])
+        columns = [pl.Series(name, numbers[:, at], pl.Float64) for at, name in enumerate(self._outputs)]
+        schema = self._release.schema
+        return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns
+
+
+def _fits(kind: pl.DataType, field: Field) -> bool:
+    if kind == pl.Null:
+        return True  # not one value; `required` has the word
+    if field.type == "boolean":
+        return kind == pl.Boolean
+    return isinstance(kind, TEXTS) if field.type == "string" else kind.is_numeric()
 
 
 def _cast(name: str, actual: pl.DataType, kind: pl.DataType) -> pl.Expr:

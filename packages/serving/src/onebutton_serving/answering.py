@@ -26,12 +26,12 @@ def labels(schema: Schema, numbers: NDArray[np.floating[Any]]) -> NDArray[np.str
         schema: names classes.
         numbers: what the model answers, shape (rows, outputs).
     """
+    called: NDArray[np.int64]
     if schema.by_class:
         called = numbers[:, : len(schema.classes)].argmax(axis=1)
     else:  # in 64 bits, as it was judged: a probability of exactly the threshold must not be called otherwise here
         called = (numbers[:, 0].astype(np.float64) >= schema.threshold).astype(np.int64)
-    names: NDArray[np.str_] = np.array(schema.classes)[called]
-    return names
+    return np.array(schema.classes)[called]
 
 
 def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
