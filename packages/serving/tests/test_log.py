@@ -14,7 +14,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, golden_rows, make_release
 
 from onebutton_serving import log as log_module
-from onebutton_serving.segments import forget, read_log, roll, trim
+from onebutton_serving.segments import forget, read_log, roll
 
 ROWS = [row["input"] for row in golden_rows()]
 
@@ -82,9 +82,9 @@ def test_segments_older_than_the_days_that_were_asked_for_are_removed_and_withou
     old = folder / "20260101T000000-17-1.parquet"
     old.write_bytes(young.read_bytes())
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    assert forget(folder, 0, now) == []
-    assert forget(folder, 90, now) == []
-    assert forget(folder, 30, now) == [old]
+    assert forget(folder, 0, 0, now) == []
+    assert forget(folder, 90, 0, now) == []
+    assert forget(folder, 30, 0, now) == [old]
     assert young.is_file()
 
 
@@ -94,9 +94,9 @@ def test_a_log_that_is_too_large_loses_its_oldest_segments(folder: Path, client:
     roll(folder)
     for day in range(1, 6):
         (folder / f"2026010{day}T000000-17-1.parquet").write_bytes(bytes(1_000_000))
-    assert trim(folder, 0) == []
-    assert trim(folder, 10) == []
-    removed = trim(folder, 4)
+    assert forget(folder, 0, 0, datetime.now(UTC)) == []
+    assert forget(folder, 0, 10, datetime.now(UTC)) == []
+    removed = forget(folder, 0, 4, datetime.now(UTC))
     assert [path.name[:8] for path in removed] == ["20260101", "20260102"]
     assert sum(path.stat().st_size for path in folder.glob("*.parquet")) < 4_000_000
 

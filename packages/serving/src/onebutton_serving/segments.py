@@ -72,30 +72,24 @@ def roll(folder: Path) -> list[Path]:
     return made
 
 
-def forget(folder: Path, days: int, now: datetime) -> list[Path]:
-    """Remove the segments whose journal was begun more than so many days ago; 0 days keeps all.
+def forget(folder: Path, days: int, megabytes: int, now: datetime) -> list[Path]:
+    """Remove the oldest segments: those begun more than so many days ago, and those for which the log is too large.
+
+    Args:
+        folder: of the log.
+        days: that segments stay; 0 keeps all.
+        megabytes: that the log may have, its journals included, which stay; 0 sets no limit.
+        now: in UTC.
 
     Returns:
         What was removed.
     """
-    oldest = f"{now - timedelta(days=days):%Y%m%dT%H%M%S}"
-    old = [path for path in sorted(folder.glob(f"*{SEGMENT}")) if days and path.name < oldest]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return old
-
-
-def trim(folder: Path, megabytes: int) -> list[Path]:
-    """Remove the oldest segments until the log is no larger than so many megabytes; 0 keeps all.
-
-    Returns:
-        What was removed. Journals stay, and count.
-    """
+    oldest = f"{now - timedelta(days=days):%Y%m%dT%H%M%S}" if days else ""
     sizes = {path: path.stat().st_size for path in [*folder.glob(f"*{SEGMENT}"), *folder.glob(f"*{JOURNAL}")]}
-    over = sum(sizes.values()) - megabytes * 1_000_000
+    over = sum(sizes.values()) - megabytes * 1_000_000 if megabytes else 0
     removed = []
-    for path in sorted(folder.glob(f"*{SEGMENT}")) if megabytes else []:
-        if over <= 0:
+    for path in sorted(folder.glob(f"*{SEGMENT}")):
+        if over <= 0 and path.name >= oldest:
             break
         path.unlink(missing_ok=True)
         over -= sizes[path]
@@ -186,8 +180,7 @@ if __name__ == "__main__":
     try:
         settings = from_environment()
         roll(Path(sys.argv[1]))
-        forget(Path(sys.argv[1]), settings.keep_days, datetime.now(UTC))
-        trim(Path(sys.argv[1]), settings.keep_mb)
+        forget(Path(sys.argv[1]), settings.keep_days, settings.keep_mb, datetime.now(UTC))
     except OSError as error:  # journals stay, and are read as they are; the next one tries again
         print(f"serving: no segment of the log was made: {error}", file=sys.stderr)
         sys.exit(1)
