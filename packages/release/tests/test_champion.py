@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from onebutton_contracts.errors import InputError
 from onebutton_release.champion import keep_champion
 from onebutton_release.provenance import version_of
 from onebutton_release.target import find_target
@@ -31,6 +34,15 @@ def test_a_deployment_writes_the_champion_and_says_what_to_commit_once(
     assert "md5" in (here / "predictions.parquet.dvc").read_text(encoding="utf-8")
     assert (here / "champion.txt").read_text(encoding="utf-8") == f"{A}\n"
     assert keep_champion(target, A) == ""
+
+
+def test_predictions_that_cannot_be_kept_are_one_line_and_leave_no_half(
+    repo: Path, make_release: Callable[..., Path]
+) -> None:
+    make_release(A)  # of no predictions
+    with pytest.raises(InputError, match=r"champion/predictions\.parquet cannot be written: No such file or directory"):
+        keep_champion(find_target(repo, "flights", "local", "local"), A)
+    assert list((repo / "pipelines/flights/champion").iterdir()) == []
 
 
 def test_a_release_of_results_never_committed_is_dated_by_their_day(repo: Path) -> None:

@@ -39,6 +39,9 @@ def _fetch(target: Target, version: str, here: Path) -> None:
     try:
         shutil.copyfile(folder / "predictions.parquet", draft)
         draft.replace(here / PREDICTIONS)
+    except OSError as error:
+        message = f"{draft.parent / PREDICTIONS} cannot be written: {error.strerror or error}"
+        raise InputError(message) from None
     finally:
         draft.unlink(missing_ok=True)
     _track(here / PREDICTIONS, target.root)
