@@ -194,12 +194,10 @@ def test_what_is_not_run_stops_only_those_who_ask_strictly(pipeline: Pipeline) -
     assert not plain.refused
     assert "NOT RUN  few" in plain.printed
     assert "not enough data on one day" in plain.printed
-    summary = (
-        "8 of 10 gates passed; 1 could not be judged: few; 1 needs a running server, and `make deploy` measures it."
-    )
+    summary = "8 of 11 gates passed; 2 could not be judged: results, few; 1 needs a running server"
     assert summary in " ".join(plain.printed.split())
     assert strict.refused
-    assert "8 passed, 0 failed, 2 NOT RUN" in strict.refused
+    assert "8 passed, 0 failed, 3 NOT RUN" in strict.refused
 
 
 def test_too_few_of_one_answer_are_not_run_wherever_an_auc_decides(pipeline: Pipeline) -> None:
@@ -508,7 +506,7 @@ def test_after_a_failed_stage_what_cannot_be_read_is_not_run_and_the_press_says_
     assert found["auc-by-slice"][0] == found["champion"][0] == "NOT RUN"
     assert "slices.json is not here. `make run` writes it again" in found["auc-by-slice"][1]
     pressed = pipeline.press()
-    assert pressed.refused.startswith("5 passed, 0 failed, 5 NOT RUN, of which 4 found no result to read")
+    assert pressed.refused.startswith("5 passed, 0 failed, 6 NOT RUN, of which 4 found no result to read")
     assert pressed.refused.endswith("Press `make run`: it says which stage failed and why. Then `make gates`")
 
 

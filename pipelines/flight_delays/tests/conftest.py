@@ -161,7 +161,8 @@ class Newcomer:
         """Test what stands on disk, also before it is committed."""
         for name in self.git_lines("ls-files", "--deleted", folder=ROOT):
             (self.clone / name).unlink(missing_ok=True)
-        for name in self.git_lines("ls-files", "--modified", "--others", "--exclude-standard", folder=ROOT):
+        others = self.git_lines("ls-files", "--others", "--exclude-standard", folder=ROOT)
+        for name in [*self.git_lines("diff", "--name-only", "HEAD", folder=ROOT), *others]:
             if (ROOT / name).is_file():
                 (self.clone / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.clone / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.slow
+PIPELINE = "pipelines/flight_delays"
 OWN_TABLE = "customers.csv"
 
 KILLS = 8  # each is a press that is cut off and a whole one
@@ -252,6 +254,36 @@ def test_no_network_and_no_cache_is_one_line_and_leaves_nothing_half_made(newcom
 def commit(newcomer: Any, folder: Path | None = None) -> str:
     newcomer.call("git", "add", "--all", folder=folder)
     return str(newcomer.refused("git", "commit", "--message", "try", folder=folder))
+
+
+def test_better_numbers_with_their_digests_turn_no_gate_green(newcomer: Any, tmp_path: Path) -> None:
+    """Every committed result is forged, and `dvc.lock` to match; also where everybody shares a remote."""
+    folder = newcomer.clone / PIPELINE
+    before = newcomer.git_lines("rev-parse", "HEAD")[0]
+    newcomer.call("make", "remote", f"URL={tmp_path / 'shared'}")
+    newcomer.call("make", "push")
+    for file in ("slices.json", "comparison.json", "robustness.json", "metrics.json", "verdicts.json", "card.md"):
+        old = (folder / file).read_bytes()
+        forged = re.sub(rb"0\.71\d+|0\.62\d+|0\.69\d+", b"0.9999", old)
+        (folder / file).write_bytes(forged)
+        digests = [hashlib.md5(one).hexdigest() for one in (old, forged)]  # noqa: S324  DVC's own
+        newcomer.edit(f"{PIPELINE}/dvc.lock", *digests)
+    newcomer.call("git", "commit", "--quiet", "--all", "--no-verify", "--message", "better numbers")
+    judged = newcomer.refused("make", "gates", "PIPELINE=flight_delays")
+    flat = " ".join(judged.split())
+    assert "failed results slices.json is not what the model gives: slices.all.metrics.auc.estimate says 0.9999" in flat
+    for file in ("comparison.json", "robustness.json", "metrics.json", "verdicts.json", "card.md"):
+        assert f"{file} is not what the model gives" in flat
+    assert "AUC 0.714 (95 % interval 0.694 to 0.734), at least 0.68" in flat
+    assert "may not be released: results (failed)" in newcomer.refused("make", "deploy", "PIPELINE=flight_delays")
+    # what it says to press mends it
+    for file in ("slices.json", "comparison.json", "robustness.json", "metrics.json", "verdicts.json", "card.md"):
+        (folder / file).unlink()
+    newcomer.call("make", "run")
+    assert newcomer.git_lines("diff", "--name-only", before, "--", PIPELINE) == []
+    newcomer.call("git", "commit", "--quiet", "--all", "--no-verify", "--message", "the model's own numbers")
+    newcomer.call("make", "gates", "PIPELINE=flight_delays")
+    newcomer.call("git", "reset", "--quiet", "--hard", before)
 
 
 def test_a_badly_laid_out_file_stops_the_commit_and_names_the_button(newcomer: Any) -> None:

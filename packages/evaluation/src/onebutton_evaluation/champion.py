@@ -10,6 +10,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 
+CHAMPION = "champion"  # what a gate calls it, and its folder
 PREDICTIONS = "predictions.parquet"
 NAME = "champion.txt"
 

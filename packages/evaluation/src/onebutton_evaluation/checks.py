@@ -13,7 +13,7 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.catalogue import named
-from onebutton_evaluation.champion import champion_name
+from onebutton_evaluation.champion import CHAMPION, champion_name
 from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
     CardGate,
@@ -36,7 +36,6 @@ from onebutton_evaluation.wording import limit_words, percent, service_words, wi
 
 Result = Literal["passed", "failed", "NOT RUN"]
 SERVICE = "service.json"
-CHAMPION = "champion"  # what a gate calls it, and its folder
 MEGABYTE = 1_000_000
 MEASURES = "`make deploy` measures it, and so does `make gates MEASURE=1`"
 

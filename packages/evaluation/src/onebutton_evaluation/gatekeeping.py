@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import textwrap
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.integrity import changed_files
 from onebutton_evaluation.judgement import AGAIN
+from onebutton_evaluation.recompute import Computed, compute
 from onebutton_evaluation.verdicts import Verdict, standing, verdicts
 
 WIDTH = 118
-DIGESTS = "digests"  # the gate before all others; it is listed where it is not passed
+DIGESTS, RESULTS = "digests", "results"  # before all others; they are listed where they are not passed
 
 
-def gate_folder(folder: Path) -> list[Verdict]:
+def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]:
     """Hold one pipeline to its gates.
 
+    Args:
+        folder: of the pipeline.
+        computed: what its model says now; None believes the results files, which is enough for a page.
+
     Returns:
-        A verdict for each gate of its `gates.toml`. Before them stands `digests` where a file is not as its stage left it. A
-        pipeline without a readable `gates.toml` has one verdict, failed: nothing says what its model must be.
+        A verdict for each gate of its `gates.toml`. Before them stands `digests` where a file is not as its stage left it, and
+        `results` where one is not what the model gives, or could not be computed. A pipeline without a readable `gates.toml` has
+        one verdict, failed: nothing says what its model must be.
     """
     try:
         said = load_declarations(folder / "gates.toml")
     except InputError as error:
         return [Verdict("gates-toml", "failed", str(error), "Nothing else says what this model must be.", "gates.toml")]
-    return [*_digests(folder), *verdicts(folder, said.gates)]
+    computed = computed or Computed()
+    return [*_digests(folder), *_results(computed), *verdicts(folder, said.gates, computed.results)]
+
+
+def _results(computed: Computed) -> list[Verdict]:
+    why = "A number can be written by hand, and its digest as well; the model alone says what it can do."
+    if computed.wrong:
+        words = ". ".join([*computed.wrong, "Remove these files, then `make run` writes them again"])
+        return [Verdict(RESULTS, "failed", words, why, RESULTS)]
+    return [Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)] if computed.unknown else []
 
 
 def _digests(folder: Path) -> list[Verdict]:
@@ -69,8 +85,10 @@ def table(found: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
-    """Print every verdict; the work of `make gates`.
+def gates(
+    root: Path, pipeline: str = "", *, strict: bool = False, champion: Callable[[Path], Path | None] = lambda _: None
+) -> None:
+    """Compute every judged number, and print every verdict; the work of `make gates`.
 
     The verdicts of a draft are printed and stop nobody: it can be neither released nor deployed.
 
@@ -78,6 +96,7 @@ def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
         root: of the repo.
         pipeline: its name; all of them when empty.
         strict: whether a gate that is NOT RUN is refused, too.
+        champion: finds the release of a pipeline's champion; None where it is not to be had here.
 
     Raises:
         InputError: there is no such pipeline, a gate failed, or found no result to read.
@@ -92,8 +111,10 @@ def gates(root: Path, pipeline: str = "", *, strict: bool = False) -> None:
         message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {names}"
         raise InputError(message)
     counts, unread = {"passed": 0, "failed": 0, "NOT RUN": 0}, 0
-    for folder in chosen:
-        found, draft = gate_folder(folder), is_draft(folder)
+    with ThreadPoolExecutor(2) as pool:
+        all_computed = list(pool.map(lambda folder: compute(folder, champion(folder)), chosen))
+    for folder, computed in zip(chosen, all_computed, strict=True):
+        found, draft = gate_folder(folder, computed), is_draft(folder)
         asked = f" Ask: {owner(folder)}" if owner(folder) else ""
         print(f"{folder.name}{', a draft' if draft else ''}.{asked}", *table(found), "", sep="\n")
         print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import CHECKS, SERVICE, Evidence, Finding, Result
@@ -30,9 +31,15 @@ class Verdict:
     check: str
 
 
-def verdicts(folder: Path, gates: Sequence[Gate]) -> list[Verdict]:
-    """Hold the results in a pipeline's folder to its gates, in their order; a result that cannot be read makes a gate NOT RUN."""
-    evidence = Evidence(folder)
+def verdicts(folder: Path, gates: Sequence[Gate], results: Mapping[str, Any] | None = None) -> list[Verdict]:
+    """Hold results to gates, in their order; a result that cannot be read makes a gate NOT RUN.
+
+    Args:
+        folder: of the pipeline.
+        gates: to hold them to.
+        results: by file the content that was computed just now; a file that is not named is read in the folder.
+    """
+    evidence = Evidence(folder, dict(results or {}))
     found = []
     for gate in gates:
         try:

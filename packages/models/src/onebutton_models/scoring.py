@@ -159,7 +159,8 @@ class OnnxModel:
 def _as_input(frame: Frame, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
     """Take one column as a tensor of shape (rows, 1); with `nulls` a text may be missing."""
     try:
-        values = np.asarray(frame[name].to_numpy())
+        column = frame[name]
+        values = np.asarray(column.to_numpy())
     except Exception as error:  # noqa: BLE001  polars and pandas raise different errors for a column that is not there
         message = f"the model needs the column {name!r}: {error}"
         raise ScoringError(message) from None
@@ -167,7 +168,10 @@ def _as_input(frame: Frame, name: str, kind: str, *, nulls: bool) -> NDArray[Any
         texts = values.astype(object)
         if nulls:
             texts = np.array([NULL_TEXT if is_missing(value) else value for value in texts], dtype=object)
-        if not all(isinstance(value, str) for value in texts):
+        known = (
+            str(getattr(column, "dtype", "")) == "String" and not column.null_count()
+        )  # a polars frame knows; the rest is looked at
+        if not known and not all(isinstance(value, str) for value in texts):
             message = f"column {name!r} must be text without nulls"
             raise ScoringError(message)
         return texts.reshape(-1, 1)

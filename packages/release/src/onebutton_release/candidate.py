@@ -12,6 +12,7 @@ from typing import Any
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import gate_folder
 from onebutton_evaluation.integrity import locked_sizes
+from onebutton_evaluation.recompute import Computed
 from onebutton_evaluation.verdicts import SERVICE, Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_release.compiled import compile_schema
@@ -87,9 +88,9 @@ def unmet(found: Sequence[Verdict]) -> list[Verdict]:
     return [one for one in found if one.result != "passed"]
 
 
-def judge(one: Declared, candidate: Path) -> list[Verdict]:
-    """Hold the pipeline to every gate, the measured service included, and write the verdicts into the candidate."""
-    found = gate_folder(one.folder)
+def judge(one: Declared, candidate: Path, computed: Computed) -> list[Verdict]:
+    """Hold what the model says to every gate, the measured service included, and write the verdicts into the candidate."""
+    found = gate_folder(one.folder, computed)
     _write(candidate / VERDICTS, json.dumps({"gates": [asdict(verdict) for verdict in found]}, indent=1) + "\n")
     if (one.folder / SERVICE).is_file():  # a pipeline without gates on its service may have none
         shutil.copyfile(one.folder / SERVICE, candidate / SERVICE)

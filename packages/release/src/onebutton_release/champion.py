@@ -8,10 +8,13 @@ import subprocess
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.champion import NAME, PREDICTIONS, champion_name
+from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_name
 from onebutton_evaluation.judgement import write_text
-from onebutton_release.target import Target
-from onebutton_serving.sealed import ReleaseError, check
+from onebutton_release.environments import read_environments
+from onebutton_release.target import Target, find_target
+from onebutton_serving.history import altered, in_service, read_history
+from onebutton_serving.release_store import ReleaseStoreError
+from onebutton_serving.sealed import MANIFEST, ReleaseError, check, digest_of
 from onebutton_tracking.commit import git_environment
 
 
@@ -21,11 +24,60 @@ def keep_champion(target: Target, version: str) -> str:
     Raises:
         InputError: the release is damaged, or DVC does not take the predictions.
     """
-    here = target.root / "pipelines" / target.pipeline / "champion"
+    here = target.root / "pipelines" / target.pipeline / CHAMPION
     if champion_name(here) == version:
         return ""
     _fetch(target, version, here)
     return f"make run, which compares with {version} from now on, then commit pipelines/{target.pipeline}/champion"
+
+
+def release_of_champion(root: Path, pipeline: Path) -> Path | None:
+    """Find the release of the champion that a pipeline is compared with, in the environment that keeps champions.
+
+    Returns:
+        None where there is no champion, or its release cannot be had from here.
+
+    Raises:
+        InputError: the release is not what was deployed.
+    """
+    version = champion_name(pipeline / CHAMPION)
+    try:
+        if version is None or (target := _where_champions_are(root, pipeline.name)) is None:
+            return None
+        found = target.fetch(version)
+        check(found)
+        fault = altered(read_history(target.store), version, digest_of(found / MANIFEST))
+    except (InputError, ReleaseError, ReleaseStoreError):
+        return None
+    if fault:
+        raise InputError(fault)
+    return found
+
+
+def check_champion(root: Path, pipeline: Path) -> None:
+    """Refuse to release a model that was compared with another champion than the one in service, or with none.
+
+    Raises:
+        InputError: `champion/` names another. Where the environment of champions cannot be read, nothing is said.
+    """
+    try:
+        target = _where_champions_are(root, pipeline.name)
+        move = in_service(target.store) if target else None
+    except (InputError, ReleaseStoreError):
+        return
+    compared = champion_name(pipeline / CHAMPION)
+    if target and move and move.after != compared:
+        message = (
+            f"{move.after} is in service in {target.name}, and this model was compared with {compared or 'no champion'}. "
+            f"`make deploy PIPELINE={pipeline.name} ENV={target.name} TO={move.after}` fetches it into champion/; then "
+            "`make run`, and commit"
+        )
+        raise InputError(message)
+
+
+def _where_champions_are(root: Path, pipeline: str) -> Target | None:
+    names = [name for name, one in read_environments(root).items() if one.champion]
+    return find_target(root, pipeline, names[0], names[0]) if names else None
 
 
 def _fetch(target: Target, version: str, here: Path) -> None:

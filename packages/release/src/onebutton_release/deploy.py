@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.gatekeeping import gate_folder, table
+from onebutton_evaluation.gatekeeping import RESULTS, gate_folder, table
+from onebutton_evaluation.recompute import Computed, compute
 from onebutton_release import candidate
+from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.declared import Declared, declared
-from onebutton_release.environments import FILE, Person, check_allowed, who
+from onebutton_release.environments import FILE, check_allowed, who
 from onebutton_release.measurement import measured
 from onebutton_release.moves import been_in_service, rolled_back
 from onebutton_release.provenance import same_results, version_of
@@ -78,7 +80,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
     target.store.create(STORE_ID, uuid.uuid4().hex.encode() + b"\n")  # by which its servers are known
     before = in_service(target.store)
     addresses = _servers_of_ours(target, say)
-    folder = _from_before(earlier, request.version) if earlier else _built(target, before, request.version, person, say)
+    folder = _from_before(earlier, request.version) if earlier else _built(target, before, request.version, say)
     if before and before.after == folder.name:
         say(f"{folder.name} is in service in {target.name} already, since {before.at}")
         if bad := _confirmed(target, addresses, before.after, say):
@@ -176,7 +178,7 @@ def _loaded(folder: Path) -> Path:
     return folder
 
 
-def _built(target: Target, before: Move | None, version: str, person: Person, say: Say) -> Path:
+def _built(target: Target, before: Move | None, version: str, say: Say) -> Path:
     """Build the release of the results in this checkout; one that is in the release store already is not built again."""
     one = declared(target.root / "pipelines" / target.pipeline)
     known = target.store.releases()
@@ -198,24 +200,28 @@ def _built(target: Target, before: Move | None, version: str, person: Person, sa
             "again; an environment that says `laptop = true` takes it as it is"
         )
         raise InputError(message)
-    _check_gates(one, measured_too=False)
+    if not target.environment.laptop:
+        check_champion(target.root, one.folder)
+    say("computing every judged number again, from the model and the holdout")
+    computed = compute(one.folder, release_of_champion(target.root, one.folder))
+    _check_gates(one, target, computed, measured_too=False)
     if again:
         say(f"release {again} was made of these very results before")
         return _as_it_was(target, again)
-    return _sealed(one, target, name, person, say)
+    return _sealed(one, target, name, computed, say)
 
 
-def _sealed(one: Declared, target: Target, name: str, person: Person, say: Say) -> Path:
+def _sealed(one: Declared, target: Target, name: str, computed: Computed, say: Say) -> Path:
     """Candidate, then the service measured on it, then the seal; and a copy in the release store."""
     with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
         folder = Path(scratch) / name
         say(f"candidate {name}: model, schema, golden examples, card, provenance, bill of materials")
-        candidate.build(one, target.root, folder, now(), person.name)
+        candidate.build(one, target.root, folder, now(), who().name)
         if candidate.service_numbers(one.folder) is None:
             say("measuring the server on it, a few seconds")
         measured(one.folder, folder)
-        _check_gates(one, measured_too=True)
-        candidate.judge(one, folder)
+        _check_gates(one, target, computed, measured_too=True)
+        candidate.judge(one, folder, computed)
         candidate.finish(folder)
         target.store.publish(folder)
         say(f"sealed: {len(list(folder.iterdir()))} files, {MANIFEST} {digest_of(folder / MANIFEST)[:12]}")
@@ -232,16 +238,21 @@ def _check_not_rolled_back(target: Target, version: str) -> None:
         raise InputError(message)
 
 
-def _check_gates(one: Declared, *, measured_too: bool) -> None:
+def _check_gates(one: Declared, target: Target, computed: Computed, *, measured_too: bool) -> None:
     """Refuse a model of which one gate is not passed.
 
     Args:
         one: what the pipeline declares.
+        target: where to; on a laptop numbers that could not be computed again are believed.
+        computed: what its model says.
         measured_too: whether gates about the server count; before the server was measured they do not.
     """
     service = {gate.id for gate in one.said.gates if gate.check == "service"}
-    found = [verdict for verdict in gate_folder(one.folder) if measured_too or verdict.id not in service]
-    if bad := candidate.unmet(found):
+    found = [verdict for verdict in gate_folder(one.folder, computed) if measured_too or verdict.id not in service]
+    bad = candidate.unmet(found)
+    if target.environment.laptop:
+        bad = [verdict for verdict in bad if (verdict.check, verdict.result) != (RESULTS, "NOT RUN")]
+    if bad:
         names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
         lines = "\n".join(table(bad))
         message = (

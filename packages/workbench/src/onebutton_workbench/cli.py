@@ -191,12 +191,13 @@ def doctor() -> int:
 def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) -> None:
     """Say which requirements the models meet."""
     from onebutton_evaluation.gatekeeping import gates
+    from onebutton_release.champion import release_of_champion
 
     if measure:
         from onebutton_release.buttons import measure as measure_server
 
         measure_server(ROOT, pipeline)
-    gates(ROOT, pipeline, strict=strict)
+    gates(ROOT, pipeline, strict=strict, champion=lambda folder: release_of_champion(ROOT, folder))
 
 
 @app.command

@@ -1,0 +1,244 @@
+"""Compute every judged number again, from the model and the holdout, and hold the results files to it.
+
+A number in a file is for reading: a person who can write the file can write its digest into `dvc.lock` as well. So gates and
+deployments believe the model alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
+from onebutton_evaluation.curves import DIGITS
+from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.judgement import SLICES
+from onebutton_evaluation.stage_alone import Stage, lacking, read_stages, run_alone
+from onebutton_models.scoring import OnnxModel, ScoringError
+
+NUMBER = re.compile(r"[+-]?\d[\d,]*\.?\d*(e[+-]?\d+)?")
+IMPORTANCE = "plots/importance.csv"  # asks the model three times for every input, and decides nothing
+FOLLOWS = "rows_needed"  # a count that follows from an estimate: it may round otherwise
+MOST = 3  # differences told of a file
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What the model itself says.
+
+    Attributes:
+        results: by file the content that it must have.
+        wrong: one line for each results file that says otherwise.
+        unknown: why nothing, or not all, was computed; empty otherwise.
+    """
+
+    results: Mapping[str, Any] = field(default_factory=dict)
+    wrong: tuple[str, ...] = ()
+    unknown: str = ""
+
+
+def compute(folder: Path, champion: Path | None = None) -> Computed:
+    """Judge a pipeline's model again, and compare with the results files in the working tree and in the last commit.
+
+    Args:
+        folder: of the pipeline.
+        champion: the release of the champion; its model answers the holdout again. None takes the predictions in `champion/`.
+    """
+    try:
+        stages = read_stages(folder)
+    except InputError as error:
+        return Computed(unknown=str(error))
+    judging = next((stage for stage in stages.values() if SLICES in stage.writes), None)
+    if judging is None:
+        return Computed(unknown=f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
+    if missing := lacking(folder, judging):
+        words = f"{missing[0]} is not here, so the numbers were read and not computed"
+        return Computed(unknown=f"{words}. `make pull` fetches it, or `make run` makes it")
+    showing = next((stage for stage in stages.values() if "card.md" in stage.writes), None)
+    near = max(_tolerance(folder), 10**-DIGITS)
+    with tempfile.TemporaryDirectory(prefix="onebutton-judged-") as name:
+        scratch, shown = Path(name, "judged"), Path(name, "shown")
+        scratch.mkdir()
+        shown.mkdir()
+        wrong: list[str] = []
+        try:
+            if champion is not None:
+                wrong += rescore(folder, champion, scratch / CHAMPION, near)
+            run_alone(folder, judging, scratch, without=[IMPORTANCE])
+            wrong += _compared(folder, judging, scratch, near)
+            if showing is not None and not lacking(folder, showing):
+                run_alone(folder, showing, shown)
+                wrong += _compared(folder, showing, shown, None)  # made of the results files, to the letter
+        except InputError as error:
+            wrong.append(str(error))
+        files = [path for path in judging.writes if path.endswith(".json")]
+        return Computed({file: _read(scratch / file) for file in files if (scratch / file).is_file()}, tuple(wrong))
+
+
+def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
+    """Have the champion's model answer the holdout, and write its predictions; say where those in `champion/` are others.
+
+    Raises:
+        InputError: the model cannot answer these rows.
+    """
+    rows, judging = pl.read_parquet(folder / "data/holdout.parquet"), load_declarations(folder / "gates.toml").judging
+    kept = pl.read_parquet(folder / CHAMPION / PREDICTIONS)
+    try:
+        answers = OnnxModel(release / "model.onnx").predict(rows).astype("float64")
+    except ScoringError as error:
+        message = f"the champion {release.name} cannot answer the holdout, so nothing can be compared with it: {error}"
+        raise InputError(message) from None
+    columns = judging.predicted()
+    named = {name: pl.Series(values) for name, values in zip(columns, answers.reshape(len(rows), -1).T, strict=True)}
+    key = [name for name in kept.columns if name in rows.columns and name not in columns]
+    again = rows.select(key).with_columns(**named)
+    into.mkdir()
+    again.write_parquet(into / PREDICTIONS)
+    (into / NAME).write_text(release.name + "\n", encoding="utf-8")
+    both = kept.select(*key, *columns).join(again, on=key, suffix="_again", nulls_equal=True)
+    apart = [name for name in columns if (both[name] - both[f"{name}_again"]).abs().max() > near * _size(both[name])]
+    words = f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"
+    return [words] if apart or not both.height else []
+
+
+def _compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> Iterator[str]:
+    """Hold what a stage wrote, here and at HEAD, to what it writes now; without `near` every byte of it."""
+    read, parse = (_read, _parse) if near is not None else (_bytes, lambda _, text: text.encode())
+    same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_text(folder / "dvc.lock"), stage)
+    for file in stage.writes:
+        computed = read(scratch / file)
+        if computed is None:
+            continue
+        sides = {"": read(folder / file)}
+        committed = _at_head(folder, file) if same_inputs and not file.endswith(".parquet") else None
+        if committed is not None and committed != _text(folder / file):
+            sides[" at HEAD"] = parse(file, committed)
+        for where, said in sides.items():
+            if said is None:
+                yield f"{file} is not here, or cannot be read, and the stage {stage.name} writes it"
+                continue
+            found = list(differing(said, computed, near or 0))
+            more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
+            if found:
+                yield f"{file}{where} is not what the model gives: {'; '.join(found[:MOST])}{more}"
+
+
+def differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator[str]:
+    """Say where two contents differ; numbers by more than `near` of their size, counts and words at all.
+
+    Numbers inside words are left out: they stand beside as numbers.
+    """
+    if isinstance(said, Mapping) and isinstance(computed, Mapping):
+        for key in dict.fromkeys([*computed, *said]):
+            yield from differing(said.get(key), computed.get(key), near, f"{name}.{key}" if name else str(key))
+    elif isinstance(said, pl.DataFrame):
+        yield from _apart(said, computed, near)
+    elif isinstance(said, bytes) and said != computed:
+        yield "it has other words or numbers"
+    elif isinstance(said, list) and isinstance(computed, list) and len(said) == len(computed):
+        for place, pair in enumerate(zip(said, computed, strict=True)):
+            yield from differing(*pair, near, f"{name}[{place}]")
+    elif not _same(said, computed, near, name):
+        yield f"{name or 'it'} says {_short(said)}, computed {_short(computed)}"
+
+
+def _same(said: Any, computed: Any, near: float, name: str) -> bool:
+    if isinstance(said, str) and isinstance(computed, str):
+        return NUMBER.sub("#", said) == NUMBER.sub("#", computed)
+    if isinstance(said, bool) or not isinstance(said, int | float) or not isinstance(computed, int | float):
+        return bool(said == computed)
+    if name.endswith(FOLLOWS):
+        return abs(said - computed) <= max(1, 0.01 * abs(computed))
+    if isinstance(said, int) and isinstance(computed, int):
+        return said == computed
+    return abs(said - computed) <= near * max(1.0, abs(computed)) or said != said  # noqa: PLR0124  NaN
+
+
+def _apart(said: pl.DataFrame, computed: pl.DataFrame, near: float) -> Iterator[str]:
+    if (said.height, said.schema) != (computed.height, computed.schema):
+        yield f"it has {said.height} rows and the columns {', '.join(said.columns)}, computed {computed.height} rows"
+        return
+    for name in said.columns:
+        old, new = said[name], computed[name]
+        equal = old.eq_missing(new)
+        if old.dtype.is_float():
+            equal = equal | ((old - new).abs() <= near * _size(new)).fill_null(value=False)
+        if not equal.all():
+            yield f"{name} is another in {(~equal).sum()} of {said.height} rows"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "nothing" if value is None else str(value)[:60]
+
+
+def _size(values: pl.Series) -> float:
+    return max(1.0, float(values.abs().max() or 0))  # type: ignore[arg-type]  a number, as the column is one
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _read(file: Path) -> Any:
+    """Read a results file as mappings, a frame, or bytes; None where it is not there or cannot be read."""
+    if file.suffix == ".parquet" and file.is_file():
+        try:
+            return pl.read_parquet(file)
+        except pl.exceptions.PolarsError:
+            return None
+    text = _text(file)
+    return None if text is None else _parse(file.name, text)
+
+
+def _parse(name: str, text: str) -> Any:
+    """Read the content of a results file: JSON, CSV by columns, or else its bytes."""
+    try:
+        if name.endswith(".json"):
+            return json.loads(text)
+        if name.endswith(".csv"):
+            return pl.read_csv(text.encode(), infer_schema_length=None).to_dict(as_series=False)
+    except (ValueError, pl.exceptions.PolarsError):
+        return None
+    return text.encode()
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _at_head(folder: Path, file: str) -> str | None:
+    """Return a file of the last commit; None where git has none."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "show", f"HEAD:./{file}"]
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _inputs(lock: str | None, stage: Stage) -> Any:
+    """Return what a stage read according to a `dvc.lock`."""
+    import yaml
+
+    try:
+        done = yaml.safe_load(lock or "")["stages"][stage.name]
+        return {entry["path"]: entry.get("md5") for entry in done["deps"]} | {"params": done.get("params")}
+    except (yaml.YAMLError, TypeError, KeyError):
+        return None
+
+
+def _tolerance(folder: Path) -> float:
+    import yaml
+
+    try:
+        return float(yaml.safe_load(_text(folder / "params.yaml") or "")["reproduce"]["tolerance"])
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        return 0.0

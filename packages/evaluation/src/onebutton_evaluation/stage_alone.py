@@ -1,0 +1,107 @@
+"""Run one stage of a pipeline again, in a folder that holds only what `dvc.yaml` says that it reads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onebutton_contracts.errors import InputError
+
+WRITES = ("outs", "metrics", "plots")
+FINGERPRINTS = ".code/"  # what the code behind a stage means; no stage reads it
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as `dvc.yaml` declares it.
+
+    Attributes:
+        reads: the files and folders that it depends on, the ones of its parameters included.
+        writes: its outputs, metrics and plots.
+    """
+
+    name: str
+    command: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+def read_stages(folder: Path) -> dict[str, Stage]:
+    """Read the stages of a pipeline, in the order of its `dvc.yaml`; those that DVC fills in (`${…}`, `foreach`) are left out.
+
+    Raises:
+        InputError: there is no `dvc.yaml` that can be read.
+    """
+    import yaml
+
+    file = folder / "dvc.yaml"
+    try:
+        declared: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] or {}
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        message = f"{file} cannot be read: {' '.join(str(error).split())}"
+        raise InputError(message) from None
+    plain = {name: stage for name, stage in declared.items() if "cmd" in stage and "${" not in str(stage)}
+    return {name: _stage(name, stage) for name, stage in plain.items()}
+
+
+def _stage(name: str, stage: Mapping[str, Any]) -> Stage:
+    parameters = ["params.yaml" if isinstance(entry, str) else next(iter(entry)) for entry in stage.get("params", [])]
+    reads = [path for path in _names(stage, ["deps"]) if not path.startswith(FINGERPRINTS)]
+    commands = [stage["cmd"]] if isinstance(stage["cmd"], str) else stage["cmd"]
+    return Stage(name, " && ".join(commands), tuple(dict.fromkeys([*reads, *parameters])), tuple(_names(stage, WRITES)))
+
+
+def _names(stage: Mapping[str, Any], kinds: Collection[str]) -> Iterator[str]:
+    for entry in (entry for kind in kinds for entry in stage.get(kind, [])):
+        yield entry if isinstance(entry, str) else next(iter(entry))
+
+
+def lacking(folder: Path, stage: Stage) -> list[str]:
+    """Name what a stage reads and is not here."""
+    return [path for path in stage.reads if not (folder / path).exists()]
+
+
+def run_alone(folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = ()) -> None:
+    """Run a stage in a folder of its own: what it reads is linked there, unless it is there already.
+
+    Args:
+        folder: of the pipeline.
+        stage: to run.
+        scratch: an empty folder, or one with what the stage is to read instead.
+        without: outputs that nobody asks for this time; the `dvc.yaml` there does not name them.
+
+    Raises:
+        InputError: the stage failed; the message is its last line.
+    """
+    import yaml
+
+    for path in [*stage.reads, "pyproject.toml"]:
+        here = scratch / path
+        if not here.exists() and (folder / path).exists():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.symlink_to((folder / path).resolve())
+    for path in stage.writes:
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+    plan = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage.name]
+    for kind in WRITES:
+        plan[kind] = [entry for entry in plan.get(kind, []) if not {*_names({kind: [entry]}, [kind])} & {*without}]
+    (scratch / "dvc.yaml").write_text(yaml.safe_dump({"stages": {stage.name: plan}}), encoding="utf-8")
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(  # noqa: S602  as DVC runs it
+        stage.command,
+        shell=True,
+        cwd=scratch,
+        env={**os.environ, "PATH": search},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+        message = f"the stage {stage.name} failed when it was run with nothing but what dvc.yaml names: {said[-1]}"
+        raise InputError(message)
