@@ -15,6 +15,7 @@ from packages.evaluation.tests.test_evaluate import TASKS, write
 from onebutton_evaluation import evaluate
 from onebutton_evaluation.gatekeeping import gate_folder
 from onebutton_evaluation.recompute import Computed, compute
+from onebutton_models.scoring import OnnxModel
 
 READS = ["champion", "contracts", "data/train.parquet", "data/holdout.parquet", "model/model.onnx", "model/simple.onnx"]
 JSON = ["slices.json", "comparison.json", "robustness.json", "metrics.json"]
@@ -155,7 +156,7 @@ def champion(pipeline: Path, tmp_path: Path) -> Path:
     release.mkdir()
     (release / "model.onnx").write_bytes((pipeline / "model/simple.onnx").read_bytes())
     kept = pl.read_parquet(pipeline / "data/predictions.parquet").drop("probability")
-    answers = evaluate.OnnxModel(release / "model.onnx").predict(pl.read_parquet(pipeline / "data/holdout.parquet"))
+    answers = OnnxModel(release / "model.onnx").predict(pl.read_parquet(pipeline / "data/holdout.parquet"))
     kept.with_columns(probability=pl.Series(answers).cast(pl.Float64)).write_parquet(
         pipeline / "champion/predictions.parquet"
     )

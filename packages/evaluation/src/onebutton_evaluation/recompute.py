@@ -106,7 +106,7 @@ def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
     again.write_parquet(into / PREDICTIONS)
     (into / NAME).write_text(release.name + "\n", encoding="utf-8")
     both = kept.select(*key, *columns).join(again, on=key, suffix="_again", nulls_equal=True)
-    apart = [name for name in columns if (both[name] - both[f"{name}_again"]).abs().max() > near * _size(both[name])]
+    apart = [name for name in columns if not _near(both[name], both[f"{name}_again"], near).all()]
     words = f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"
     return [words] if apart or not both.height else []
 
@@ -172,7 +172,7 @@ def _apart(said: pl.DataFrame, computed: pl.DataFrame, near: float) -> Iterator[
         old, new = said[name], computed[name]
         equal = old.eq_missing(new)
         if old.dtype.is_float():
-            equal = equal | ((old - new).abs() <= near * _size(new)).fill_null(value=False)
+            equal |= _near(old, new, near)
         if not equal.all():
             yield f"{name} is another in {(~equal).sum()} of {said.height} rows"
 
@@ -181,8 +181,10 @@ def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "nothing" if value is None else str(value)[:60]
 
 
-def _size(values: pl.Series) -> float:
-    return max(1.0, float(values.abs().max() or 0))  # type: ignore[arg-type]  a number, as the column is one
+def _near(old: pl.Series, new: pl.Series, near: float) -> pl.Series:
+    """Say which values are as near as their own size, at least 1, allows; a missing one is not."""
+    size = pl.select(pl.max_horizontal(new.abs(), 1.0)).to_series()
+    return ((old - new).abs() <= near * size).fill_null(value=False)
 
 
 def _bytes(file: Path) -> bytes | None:
