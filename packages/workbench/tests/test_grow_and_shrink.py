@@ -129,6 +129,16 @@ def test_a_removed_member_is_gone_from_its_folder_the_lock_and_the_front_page(sm
     assert "sample" not in (small / "uv.lock").read_text(encoding="utf-8")
 
 
+def test_outputs_that_only_the_members_own_gitignore_names_go_with_it(small: Path, shell: Shell) -> None:
+    (small / "pipelines/sample/.gitignore").write_text("/model.pkl\n", encoding="utf-8")
+    shell("git", "add", "--all", folder=small)
+    shell("git", "commit", "--quiet", "--message", "as DVC writes it", folder=small)
+    (small / "pipelines/sample/model.pkl").write_bytes(b"model")
+    assert remove(small, member="sample") == 0
+    assert not (small / "pipelines/sample").exists()
+    assert list(small.glob(".removal-*")) == []
+
+
 def test_a_package_that_nobody_needs_any_more_is_named(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert remove(small, member="sample") == 0
     assert "  packages/shared/  is needed by nobody now\n" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.members.remove import left_over, sweep, take_out
+from onebutton_workbench.members.remove import left_over, swept, take_out
 from onebutton_workbench.workspace import members
 
 PYPROJECT, OWNERS = "pyproject.toml", ".github/CODEOWNERS"
@@ -124,11 +124,11 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
     try:
         write_texts(root, changed)
         gone = take_out(root, leaving) if leaving else []
-        lock(root)
+        with swept(root, leaving):
+            lock(root)
     except BaseException:
         git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
         raise
-    sweep(root, leaving)
     for path in sorted(path for path in changed if (root / path).is_file()):
         old = texts[path].splitlines()
         print("".join(f"  {path}: {line.strip()}\n" for line in changed[path].splitlines() if line not in old), end="")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
@@ -54,10 +55,19 @@ def take_out(root: Path, leaving: Sequence[Member]) -> list[str]:
     return [f"  {README}", *lines]
 
 
-def sweep(root: Path, leaving: Sequence[Member]) -> None:
-    """Remove what git ignores in the folders: outputs of stages, which DVC's cache keeps."""
-    for member in leaving:
-        shutil.rmtree(root / member.path, ignore_errors=True)
+@contextmanager
+def swept(root: Path, leaving: Sequence[Member]) -> Iterator[None]:
+    """Remove what git ignores in the folders once all is done: uv takes a folder without `pyproject.toml` for a broken member."""
+    with TemporaryDirectory(prefix=".removal-", dir=root, ignore_cleanup_errors=True) as aside:
+        moved = {root / one.path: Path(aside, one.path.name) for one in leaving if (root / one.path).exists()}
+        for folder, place in moved.items():
+            folder.rename(place)
+        try:
+            yield
+        except BaseException:
+            for folder, place in moved.items():
+                place.rename(folder)
+            raise
 
 
 def remove(root: Path, *, member: str) -> int:
@@ -79,11 +89,11 @@ def remove(root: Path, *, member: str) -> int:
     check_clean(root, "remove", *touched)
     try:
         lines = take_out(root, leaving)
-        lock(root)
+        with swept(root, leaving):
+            lock(root)
     except BaseException:
         git("restore", "--source=HEAD", "--staged", "--worktree", "--", *touched, folder=root)
         raise
-    sweep(root, leaving)
     lines += [f"  {one.path.as_posix()}/  is needed by nobody now" for one in unused]
     print(*lines, sep="\n")
     print("remove: done; git has everything until you commit. Next: `make check`, then `git add --all` and commit")
