@@ -104,6 +104,10 @@ ci: .venv/.synced ## Run the GitHub workflow here, on a clean clone of the commi
 status: .venv/.synced ## Name stages not run and data no remote has: STRICT=1; AFFECTED=1 BASE=branch what a change reaches
 	@onebutton status
 
+.PHONY: audit
+audit: .venv/.synced ## Ask for known weaknesses and licences of packages, look for keys in the history; BASE=branch
+	@onebutton audit
+
 .PHONY: selftest
 selftest: .venv/.synced ## Plant one violation per gate in a temporary clone, and see each turn red
 	@onebutton selftest

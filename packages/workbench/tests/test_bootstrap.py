@@ -23,6 +23,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "checkout"
     for folder in (root / ".venv/bin", root / ".tools/bin", tmp_path / "bin"):
         folder.mkdir(parents=True)
+    (root / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     (root / "uv.lock").write_text('name = "uv"\nversion = "0.13.8"\n', encoding="utf-8")
     old = program(tmp_path, "echo uv 0.12.1")
     (root / ".tools/bin/uv").symlink_to(old)

@@ -112,7 +112,14 @@ def succeeded(tmp_path: Path, shell: Any) -> Callable[..., set[str]]:
 def test_a_push_a_merge_queue_and_a_pull_request_from_a_fork_run_every_job(
     succeeded: Callable[..., set[str]], event: str, head: str
 ) -> None:
-    assert succeeded(event, head) == {"Lint and types", "Tests", "Slow tests", "Pipelines", "all-green"}
+    assert succeeded(event, head) == {
+        "Lint and types",
+        "Tests",
+        "Slow tests",
+        "Pipelines",
+        "Packages and history",
+        "all-green",
+    }
 
 
 def test_a_pull_request_from_a_branch_of_this_repository_shows_the_run_of_its_push(

@@ -19,7 +19,7 @@ BY_ID = {  # their ids are proven one by one
     "logic in workflows, failures lost",
     "contracts that break readers",
     "cards and reasons that nobody wrote",
-    "licences and links that a fork cannot have",
+    "packages, licences and links that a fork cannot have",
     "members and modules that need each other",
 }
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,12 @@ LAGS = (
     "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
     "anew. Then press the same button again"
 )
+RELOCK = "`git checkout main -- uv.lock`, then `make lock`"
+HASH = re.compile(r'hash = "(sha256:[0-9a-f]{64})"')
+FILE = re.compile(r"\burl\W+https")
+LOCAL = re.compile(
+    r"""^(source = )?[^#]*\b(path|directory|editable|virtual)"? *= *["'](?!(\.|p\w+/[\w-]+)["'])"""
+)  # but members
 INCOMPLETE = (
     "the environment is not complete: uv says why above. Packages come from the network the first time and from "
     "uv's cache afterwards, so without either this cannot work. Once connected, press the same button again; "
@@ -50,6 +57,28 @@ def locked_version(lock: str, package: str) -> str:
             return version.removeprefix('version = "').removesuffix('"')
     message = f"uv.lock does not name {package}: restore it with `git checkout uv.lock`"
     raise SetupError(message)
+
+
+def locked_hashes(lock: str, package: str) -> list[str]:
+    """Read the hashes of every file of one package from the text of a `uv.lock`."""
+    about = lock.partition(f'\nname = "{package}"\n')[2].partition("\n[[package]]")[0]
+    return HASH.findall(about)
+
+
+def from_elsewhere(lock: str, settings: str) -> list[str]:
+    """List the lines of a lock that lead to a host which `package-hosts` does not list, or that nothing holds to a hash."""
+    listed = re.search(r"^package-hosts = \[(.*?)\]", settings, re.MULTILINE | re.DOTALL)
+    hosts = re.findall(r'"([^"]+)"', listed[1]) if listed else []
+    found = []
+    for number, line in enumerate(lock.splitlines(), 1):
+        led = re.findall(r"([\w+]*)://([^/\"'?#]*)", line)
+        if "\\" in line or any(scheme != "https" or host not in hosts for scheme, host in led) or LOCAL.search(line):
+            found.append(f"uv.lock:{number}: `{line.strip()[:80]}` leads to no https host of `package-hosts`")
+        elif FILE.search(line) and not line.startswith("source = ") and not HASH.search(line):
+            found.append(
+                f"uv.lock:{number}: `{line.strip()[:80]}` has no sha256, so anything would be installed from there"
+            )
+    return found
 
 
 def conflict_in(file: Path) -> int:
@@ -89,7 +118,8 @@ def find_uv() -> str:
 
     This checkout's own programs, which may be of an earlier day, are first on PATH: the search goes on behind them.
     """
-    pinned = locked_version((ROOT / "uv.lock").read_text(encoding="utf-8"), "uv")
+    lock = (ROOT / "uv.lock").read_text(encoding="utf-8")
+    pinned = locked_version(lock, "uv")
     path = os.environ.get("PATH", os.defpath)
     own = {str(ROOT / ".venv" / "bin"), str(TOOLS / "bin")}
     foreign = os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
@@ -101,8 +131,14 @@ def find_uv() -> str:
     # the Python of `.venv`, which is first on PATH once it is there, has no pip: that which it was made of does
     python = getattr(sys, "_base_executable", None) or sys.executable
     quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
-    pip = [python, "-m", "pip", "install", *quiet, "--upgrade", "--target", str(TOOLS), f"uv=={pinned}"]
-    if subprocess.run(pip, check=False).returncode:
+    pip = [python, "-m", "pip", "install", *quiet, "--upgrade", "--target", str(TOOLS), "--require-hashes", "--no-deps"]
+    with tempfile.NamedTemporaryFile(
+        "w", suffix=".txt", encoding="utf-8"
+    ) as wanted:  # pip takes hashes from a file alone
+        wanted.write(" ".join([f"uv=={pinned}", *(f"--hash={one}" for one in locked_hashes(lock, "uv"))]))
+        wanted.flush()
+        done = subprocess.run([*pip, "--requirement", wanted.name], check=False)
+    if done.returncode:
         message = (
             f"uv {pinned} could not be fetched: pip, called as `{python} -m pip`, says why above. "
             "Without a network or without pip, put a uv of that version on PATH, then press the button again."
@@ -130,6 +166,11 @@ def sync(uv: str) -> None:
     """Install every member and every locked package into `.venv`."""
     if conflict_in(LOCK):
         raise SetupError(LAGS)
+    # before anything is fetched: what is built on arrival runs at once
+    texts = [file.read_text(encoding="utf-8") for file in (LOCK, ROOT / "pyproject.toml")]
+    if found := from_elsewhere(*texts):
+        message = f"OB421 {found[0]}. Nothing was installed. Mend: {RELOCK}"
+        raise SetupError(message)
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
     command = [uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv)]
     if subprocess.run(command, cwd=ROOT, env=own_environment(), check=False).returncode == 0:

@@ -172,6 +172,14 @@ def status(*, affected: bool = False, base: str = "", strict: bool = False) -> i
 
 
 @app.command
+def audit(*, base: str = "") -> int:
+    """Ask what is known of the locked packages, and look for keys in the history."""
+    from onebutton_workbench.checks.audit import audit
+
+    return audit(base)
+
+
+@app.command
 def selftest() -> int:
     """Plant one violation per gate in a temporary clone, and see each turn red."""
     from onebutton_workbench.checks.selftest import selftest

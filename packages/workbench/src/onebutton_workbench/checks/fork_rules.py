@@ -4,6 +4,7 @@
 |---|---|
 | OB302 | every package of `uv.lock` that is installed is under a licence that binds nobody |
 | OB305 | no page links into a pipeline from outside of it, as a team may remove that |
+| OB421 | every package of `uv.lock` is a member, or comes with a hash from a host that `package-hosts` lists |
 
 What says nothing of its licence, or is allowed in spite of it, stands with the reason under `[tool.onebutton.licenses]` in the
 root's pyproject.toml.
@@ -17,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from onebutton_release.sbom import licenses
+from onebutton_workbench.bootstrap import RELOCK, from_elsewhere
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding
@@ -33,16 +36,6 @@ DENIED = re.compile(
 )
 LINK = re.compile(r"\]\(<?([^)#\s>]+)|^ *\[[^\]]+\]:\s+<?([^#\s>]+)", re.MULTILINE)
 INTO_PIPELINE = re.compile(r"(pipelines/[^/]+)(/|$)")
-
-
-def licenses(facts: metadata.PackageMetadata) -> str:
-    """Read what a package says of its licence: an SPDX expression, else classifiers, else the first line of free text."""
-    if expression := facts.get_all("License-Expression"):
-        return str(expression[0])
-    classifiers = [text.rpartition(" :: ")[2] for text in facts.get_all("Classifier", []) if text.startswith("License")]
-    stated = " AND ".join(name for name in classifiers if name != "OSI Approved")
-    free = [line.strip() for text in facts.get_all("License", []) for line in text.splitlines() if line.strip()]
-    return stated or next(iter(free), "").removeprefix("UNKNOWN")
 
 
 def is_denied(expression: str) -> bool:
@@ -79,12 +72,20 @@ def check_links(pages: Mapping[str, str]) -> Iterator[Finding]:
                 )
 
 
-def check_all(root: Path = ROOT) -> list[Finding]:
-    """Hold the lock and every page to the rules."""
+def check_locked(root: Path = ROOT) -> list[Finding]:
+    """Hold every package of the lock to the rule on licences."""
     reasons = read_toml(root / "pyproject.toml")["tool"].get("onebutton", {}).get("licenses", {})
     own = {member.name for member in members(root)}  # a member is nobody else's, and may say nothing
     locked = set(locked_versions((root / "uv.lock").read_text(encoding="utf-8")))
-    return [*check_licenses(locked - own - set(reasons)), *check_links(read_texts(root, listed(root, "*.md")))]
+    return list(check_licenses(locked - own - set(reasons)))
+
+
+def check_all(root: Path = ROOT) -> list[Finding]:
+    """Hold the lock and every page to the rules."""
+    texts = [(root / name).read_text(encoding="utf-8") for name in ("uv.lock", "pyproject.toml")]
+    found = (one.split(": ", 1) for one in from_elsewhere(*texts))
+    hosts = [Finding("OB421", place, words, RELOCK) for place, words in found]
+    return [*hosts, *check_locked(root), *check_links(read_texts(root, listed(root, "*.md")))]
 
 
 if __name__ == "__main__":

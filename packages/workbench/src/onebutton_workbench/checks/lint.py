@@ -74,7 +74,7 @@ CHECKS = (
     Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
     Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
     Check("cards and reasons that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
-    Check("licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
+    Check("packages, licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
     Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),
@@ -164,12 +164,12 @@ def lint(root: Path = ROOT, *, changed: bool = False) -> int:
     return 0
 
 
-def report(verdict: Verdict) -> None:
+def report(verdict: Verdict, button: str = "lint") -> None:
     """Print what a check found; of one that passed, the rules that it could not look into."""
     if verdict.result == "passed":
-        print("".join(f"lint: {line}\n" for line in untold(verdict)), end="", flush=True)
+        print("".join(f"{button}: {line}\n" for line in untold(verdict)), end="", flush=True)
         return
     result = "mistakes in drafts" if verdict.result == "told" else verdict.result
-    print(f"lint: {result}: {verdict.check.finds} ({shlex.split(verdict.check.command)[0]})")
+    print(f"{button}: {result}: {verdict.check.finds} ({shlex.split(verdict.check.command)[0]})")
     print("".join(f"    {line}\n" for line in verdict.output.strip().splitlines()), end="")
     print(f"    mend: {verdict.check.mend}\n", flush=True)

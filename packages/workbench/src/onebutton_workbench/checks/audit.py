@@ -1,0 +1,120 @@
+"""Ask what others know of the packages that are locked here, and whether a key was ever committed. The work of `make audit`.
+
+What could not be asked is NOT RUN, never passed: told on a laptop and under act, refused on GitHub, which has a network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from onebutton_release.sbom import bill_of_materials
+from onebutton_workbench.checks.fork_rules import check_locked
+from onebutton_workbench.checks.lint import REVOKE, Check, Verdict, report
+from onebutton_workbench.environment import call
+from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base, is_commit, parted
+from onebutton_workbench.workspace import ROOT
+
+BILL = Path("report/sbom.cdx.json")
+KNOWN = "uv audit --frozen --output-format json --preview-features audit-command,json-output"
+FOUND = 1  # uv's status when it found something; a greater one says that it could not look
+LEAKS = "betterleaks git . --config .github/betterleaks.toml --no-banner --redact --log-opts"
+FILES = re.compile(r"^(sdist = .*\n|(wheels|members) = \[\n(    .*\n)*\]\n)", re.MULTILINE)
+
+
+def vulnerabilities(root: Path, *service: str) -> Verdict:
+    """Ask OSV, through uv, about every locked package; an answer about fewer of them is none."""
+    check = Check("known vulnerabilities", "uv audit", "`uv lock --upgrade-package NAME`, or another package")
+    done = call(*KNOWN.split(), *service, folder=root)
+    if done.returncode > FOUND or not done.stdout:
+        return _unasked(check, done.stderr)
+    answer = json.loads(done.stdout)
+    asked, locked = answer["summary"]["audited_packages"], _lock(root).count("source = { registry")
+    if asked < locked:
+        return _unasked(check, f"only {asked} of {locked} locked packages were looked at")
+    packages = (
+        (one, f"{one['dependency']['name']} {one['dependency']['version']}") for one in answer["vulnerabilities"]
+    )
+    said = [
+        f"{package}: {one['id']}, mended in {one['fix_versions'] or 'none'}: {one['summary']}"
+        for one, package in packages
+    ]
+    return _judged(check, [*said, *map(str, answer["adverse_statuses"])])
+
+
+def of_the_index(root: Path) -> Verdict:
+    """Lock the same versions anew, without what the lock says of files, and compare: uv takes a lock's own hashes on trust."""
+    check = Check(
+        "files that are not those of the index", "uv lock", "`git checkout main -- uv.lock`, then `make lock`"
+    )
+    with tempfile.TemporaryDirectory(prefix="onebutton-audit-") as folder:
+        copy = Path(folder)
+        for name in listed(root, "*pyproject.toml", ".python-version", "*README.md"):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((root / name).read_bytes())
+        # without its members uv does not take the lock for one that is still good, and asks the index
+        (copy / "uv.lock").write_text(FILES.sub("", _lock(root)), encoding="utf-8")
+        done = call("uv", "lock", "--refresh", folder=copy, UV_FROZEN="0")
+        if done.returncode:
+            return _unasked(check, done.stderr)
+        known = set(_lock(copy).splitlines())
+    lines = enumerate(_lock(root).splitlines(), 1)
+    return _judged(
+        check, [f"uv.lock:{number}: not so there: {line.strip()}" for number, line in lines if line not in known]
+    )
+
+
+def leaks(root: Path, base: str = "") -> Verdict:
+    """Look for keys in each commit since BASE, where the work will go, or the last merge: what is taken out, git keeps."""
+    if base:
+        check_base(base, root)
+    try:
+        base = base or default_base(root, os.environ)
+    except NothingToCompareError:
+        base = "HEAD^" if is_commit("HEAD^", root) else "HEAD"
+    done = call(*LEAKS.split(), f"{parted(base, root)}..HEAD", folder=root, NO_COLOR="1")
+    found = "failed" if done.returncode else "passed"
+    return Verdict(Check(f"keys and tokens in the commits since {base}", "betterleaks git", REVOKE), found, done.stdout)
+
+
+def licences(root: Path) -> Verdict:
+    """Hold installed packages to the licences that a fork may build on, and write the bill of materials."""
+    (root / BILL).parent.mkdir(exist_ok=True)
+    (root / BILL).write_text(bill_of_materials(root, ""), encoding="utf-8")
+    return _judged(Check("licences", "OB302", "as it says"), map(str, check_locked(root)))
+
+
+def audit(base: str = "", root: Path = ROOT) -> int:
+    """Print what was found; the status is 1 where something was, or where GitHub could not ask."""
+    found = [licences(root), leaks(root, base), vulnerabilities(root), of_the_index(root)]
+    for verdict in found:
+        report(verdict, "audit")
+    results = [verdict.result for verdict in found]
+    print(
+        f"audit: {', '.join(f'{results.count(one)} {one}' for one in ('passed', 'failed', 'NOT RUN'))}; {BILL} lists all packages"
+    )
+    on_github = os.environ.get("CI") == "true" and not os.environ.get("ACT")
+    return int("failed" in results or ("NOT RUN" in results and on_github))
+
+
+def _judged(check: Check, lines: Iterable[str]) -> Verdict:
+    said = "".join(f"{line}\n" for line in lines)
+    return Verdict(check, "failed" if said else "passed", said)
+
+
+def _unasked(check: Check, said: str) -> Verdict:
+    lines = said.splitlines() or ["it does not say why"]
+    return Verdict(
+        Check(check.finds, check.command, "a network, then `make audit`"),
+        "NOT RUN",
+        "\n".join(dict.fromkeys([lines[0], lines[-1]])),
+    )
+
+
+def _lock(root: Path) -> str:
+    return (root / "uv.lock").read_text(encoding="utf-8")
