@@ -72,7 +72,7 @@ format: .venv/.synced ## Lay out code, Makefile and notebooks, and mend what can
 	@onebutton format
 
 .PHONY: lint
-lint: .venv/.synced ## Find mistakes without changing a file; CHANGED=1 in the files that a commit would change
+lint: .venv/.synced ## Find mistakes without changing a file; CHANGED=1 what a commit changes; BASE=branch compares
 	@onebutton lint
 
 .PHONY: types

@@ -21,6 +21,7 @@ BY_ID = {  # their ids are proven one by one
     "cards and reasons that nobody wrote",
     "packages, licences and links that a fork cannot have",
     "members and modules that need each other",
+    "rulers weaker beside what they measure",
 }
 
 
@@ -29,8 +30,11 @@ def test_every_check_of_lint_has_a_violation() -> None:
 
 
 def test_every_check_of_ours_has_a_violation() -> None:
-    sample = ROOT / "pipelines/flight_delays/violations.toml"  # what is about data can be planted only where data is
-    assert {page.stem for page in (ROOT / PAGES).glob("*.md")} - PROVEN == (set() if sample.is_file() else {"OB304"})
+    sample = (
+        ROOT / "pipelines/flight_delays/violations.toml"
+    )  # what is about data or results can be planted only where they are
+    without = set() if sample.is_file() else {"OB304", "OB411", "OB412"}
+    assert {page.stem for page in (ROOT / PAGES).glob("*.md")} - PROVEN == without
 
 
 def test_every_hook_and_every_job_has_a_violation() -> None:

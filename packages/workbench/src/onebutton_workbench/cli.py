@@ -92,11 +92,11 @@ def format_() -> int:
 
 
 @app.command
-def lint(*, changed: bool = False) -> int:
+def lint(*, changed: bool = False, base: str = "") -> int:
     """Find mistakes without changing a file."""
     from onebutton_workbench.checks.lint import lint
 
-    return lint(changed=changed)
+    return lint(changed=changed, base=base)
 
 
 @app.command

@@ -13,12 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.findings import TOLD
 from onebutton_workbench.git import holds, listed, names
+from onebutton_workbench.lineage.changes import check_base
 from onebutton_workbench.workspace import ROOT, drafts
 
 
@@ -36,6 +37,7 @@ class Check:
     files: tuple[str, ...] = ()  # git's patterns for files to add to the command; without a match it passes
     without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
     changed: tuple[str, ...] = ()  # the same for a commit, which is held to changed files; without any it waits
+    compares: bool = False  # whether it takes another commit to compare with
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ CHECKS = (
     Check("members and modules that need each other", f"{OURS}member_rules", AS_IT_SAYS),
     Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
     Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
+    Check("rulers weaker beside what they measure", f"{OURS}ruler_rules", AS_IT_SAYS, compares=True),
     Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
     Check("cards and reasons that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
     Check("packages, licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
@@ -126,8 +129,8 @@ def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: boo
 
 
 def untold(verdict: Verdict) -> list[str]:
-    """List what a check says that it could not look into, which is no finding and must not look like none."""
-    return [line for line in verdict.output.splitlines() if line.startswith("NOT RUN")]
+    """List what a check could not look into, or tells and stops nobody with; neither must look like nothing."""
+    return [line for line in verdict.output.splitlines() if line.startswith(("NOT RUN", "TOLD"))]
 
 
 def changed_files(root: Path, *patterns: str) -> list[str]:
@@ -138,14 +141,20 @@ def changed_files(root: Path, *patterns: str) -> list[str]:
     return names(*ask, folder=root)
 
 
-def lint(root: Path = ROOT, *, changed: bool = False) -> int:
+def lint(root: Path = ROOT, *, changed: bool = False, base: str = "") -> int:
     """Run every check, as many at once as there are processors, and print the findings as they come.
 
     With `changed`, to which a commit is held, only layout, secrets and what a file shows by itself are looked at, in the files
-    that differ from the last commit.
+    that differ from the last commit. `base` is what branches are compared with; left out, the branch that this one will go into.
+
+    Raises:
+        InputError: it names no commit.
     """
+    if base:
+        check_base(base, root)
     begun = time.monotonic()
     checks = [check for check in CHECKS if check.changed or not changed]
+    checks = [replace(one, command=f"{one.command} {shlex.quote(base)}") if one.compares else one for one in checks]
     folders = drafts(root)
     counts = Counter[str]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:

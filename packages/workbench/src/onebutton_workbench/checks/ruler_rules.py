@@ -1,0 +1,179 @@
+"""Refuse a branch that makes a ruler weaker and changes what it measures: nobody could tell which of the two made it pass.
+
+| id | rule |
+|---|---|
+| OB411 | a member's limits, contracts, own metrics and settings do not get weaker beside its model, data, parameters or code |
+| OB412 | the repository's workflows, hooks, buttons and settings do not get weaker beside a pipeline's results |
+
+Compared is with where this branch left the one that it will go into. Where there is no such branch both are NOT RUN.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from onebutton_contracts.errors import run_stage
+from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler
+from onebutton_workbench.findings import Finding, tell
+from onebutton_workbench.git import call
+from onebutton_workbench.lineage.changes import (
+    Changes,
+    NothingToCompareError,
+    changes_since,
+    check_base,
+    default_base,
+    target_branch,
+)
+from onebutton_workbench.workspace import ROOT, drafts
+
+RESULTS = re.compile(r"dvc\.lock|(?!dummy)[^/]+\.json")  # in a pipeline's own folder
+MEASURED = re.compile(r"dvc\.(lock|yaml)|params\.yaml|src/.+|.+\.dvc")
+MADE = re.compile(
+    r".+\.onnx|model/(?!golden).+|data/(?!predictions).+"
+)  # outputs that are a model or data, not numbers about them
+JUDGING, HOLDOUT = "reproduce", "evaluate"  # sections of params.yaml: a ruler; and which rows are the holdout
+PINS = {"holdoutRows", "holdoutSha256"}
+SHOWN = 3
+COST = "nobody could say whether the model got better or its ruler softer"
+MEND = "make two pull requests: what judges alone, for those who own it, and the rest"
+
+
+def read_both(path: str, changes: Changes, root: Path) -> tuple[str, str]:
+    """Read a file as the other commit has it, and as it stands; empty where it is not there."""
+    file = root / path
+    return shown(changes.commit, path, root), file.read_text(
+        encoding="utf-8", errors="replace"
+    ) if file.is_file() else ""
+
+
+def shown(commit: str, path: str, root: Path) -> str:
+    """Read a file as a commit has it; empty where it is not there."""
+    done = call("show", f"{commit}:./{path}", folder=root)
+    return done.stdout if done.returncode == 0 else ""
+
+
+@cache
+def as_a_whole(folder: str, commit: str, root: Path) -> str:
+    """Say of a member whether it is `new` since a commit, or `removed`; empty when it is neither."""
+    files = [f"{folder}/pyproject.toml", f"{folder}/dvc.yaml"]
+    if not any(shown(commit, file, root) for file in files):
+        return "new"
+    return "" if any((root / file).is_file() for file in files) else "removed"
+
+
+def upgrades(commit: str, root: Path) -> Iterator[str]:
+    """List what upgrades merged since a commit: second parents that were made of the very upstream commit that is recorded."""
+    for merge in call("rev-list", "--merges", f"{commit}..HEAD", folder=root).stdout.split():
+        origin = call("rev-parse", "--verify", f"{merge}^2^1", folder=root).stdout.strip()
+        if origin and f'upgraded-to = "{origin}"' in shown(merge, "pyproject.toml", root):
+            yield f"{merge}^2"
+
+
+def ruler_changes(changes: Changes, root: Path) -> list[Change]:
+    """Compare every ruler with another commit. A member that is new, or gone as a whole, is one change."""
+    members = {
+        member[1]: as_a_whole(member[1], changes.commit, root)
+        for member in map(MEMBER.fullmatch, changes.files)
+        if member
+    }
+    found = [
+        Change(name, (), "new" if kind == "new" else "removed", f"is {kind}") for name, kind in members.items() if kind
+    ]
+    merged = list(upgrades(changes.commit, root))
+    for path in changes.files:
+        member = MEMBER.fullmatch(path)
+        old, new = read_both(path, changes, root)
+        if (member and members[member[1]]) or not is_ruler(path, old + new):
+            continue
+        held = differences(path, old, new, root)
+        for tip in merged:  # what is weaker than both were is this branch's own
+            weaker = {one.path for one in differences(path, shown(tip, path, root), new, root) if one.kind == "weaker"}
+            held = [one if one.path in weaker else replace(one, kind="upgrade") for one in held]
+        found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
+    return found
+
+
+def measured(folder: str, changes: Changes, root: Path, *, moved: bool = False) -> Iterator[Change]:
+    """Find what a member's rulers measure and this branch changes, one change a file.
+
+    Args:
+        folder: of the member; `.` is the repository, which measures the results of all pipelines.
+        changes: of the branch.
+        root: of the repository.
+        moved: leave out what moves a holdout on: its parameters, and data.
+    """
+    for path in changes.files:
+        member = MEMBER.fullmatch(path)
+        whole = folder == "."
+        if (
+            not member
+            or not (whole or member[1] == folder)
+            or not (RESULTS if whole else MEASURED).fullmatch(member[2])
+        ):
+            continue
+        old, new = read_both(path, changes, root)
+        if as_a_whole(member[1], changes.commit, root) or (is_ruler(path, old + new) and member[2] != "params.yaml"):
+            continue
+        found = differences(path, old, new, root)
+        if member[2] == "dvc.lock":
+            outs = [one for one in found if one.path[2:3] == ("outs",) and not one.path[3].startswith(".code/")]
+            found = [
+                one for one in outs if whole or (MADE.fullmatch(one.path[3]) and not (moved and "data/" in one.path[3]))
+            ]
+        elif member[2] == "params.yaml":
+            found = [one for one in found if one.path[0] not in ({JUDGING, HOLDOUT} if moved else {JUDGING})]
+        yield from found[:1]
+
+
+def check(root: Path, base: str) -> tuple[list[Finding], list[Change]]:
+    """Hold a branch to the rules; return what breaks them, and what is weaker and alone."""
+    changes = changes_since(base, root)
+    findings, alone = [], []
+    for one in (one for one in ruler_changes(changes, root) if one.kind == "weaker"):
+        member = MEMBER.fullmatch(one.file)
+        folder = member[1] if member else "."
+        moved = not PINS.isdisjoint(one.path) and holdout_moved(folder, changes, root)
+        beside = [
+            f"{other.place} ({' '.join(other.path[-2:]) or 'code'})"
+            for other in measured(folder, changes, root, moved=moved)
+        ]
+        if not beside:
+            alone.append(one)
+            continue
+        more = f" and {len(beside) - SHOWN} more" if len(beside) > SHOWN else ""
+        words = (
+            f"{one.words}: weaker, or nobody can tell. Beside it changes {', '.join(beside[:SHOWN])}{more}, so {COST}"
+        )
+        found = (one.place, words, MEND)
+        findings.append(Finding("OB411", *found) if member else Finding("OB412", *found))
+    return findings, alone
+
+
+def holdout_moved(folder: str, changes: Changes, root: Path) -> bool:
+    """Whether the parameters say that the holdout is made of other rows than before."""
+    path = f"{folder}/params.yaml"
+    return any(one.path[0] == HOLDOUT for one in differences(path, *read_both(path, changes, root), root))
+
+
+def lint(root: Path = ROOT, base: str = "") -> int:
+    """Print what breaks a rule; a part of `make lint`."""
+    try:
+        if base:
+            check_base(base, root)
+        findings, alone = check(root, base or default_base(root, os.environ))
+    except NothingToCompareError as error:
+        print(f"NOT RUN OB411, OB412: {error}")
+        return 1 if target_branch(os.environ) else 0
+    for one in alone:
+        print(f"TOLD {one.place}: {one.words}: weaker, or nobody can tell. Nothing that it measures changes with it")
+    return tell(findings, "no ruler is weaker beside what it measures", drafts(root))
+
+
+if __name__ == "__main__":
+    run_stage(lambda: sys.exit(lint(base="".join(sys.argv[1:2]))))

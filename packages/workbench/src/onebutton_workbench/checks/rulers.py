@@ -1,0 +1,247 @@
+"""Read two versions of a ruler, a file that says how models and code are measured, and say which way each difference goes.
+
+What is compared is what a file means: the order of its keys, comments and prose count for nothing. `rulers.toml` says which
+files are rulers, and which way is stricter.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Literal
+
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.files import parse_yaml
+from onebutton_workbench.git import listed, shortened
+from onebutton_workbench.lineage.fingerprint import meaning
+from onebutton_workbench.workspace import read_toml
+
+Kind = Literal["weaker", "stricter", "new", "removed", "upgrade"]
+Way = tuple[int, Any]  # 1 where more is stricter, -1 where less is; and what it means that the key is not there
+TABLES = read_toml(Path(__file__).with_name("rulers.toml"))
+FILES, KEYS = TABLES["files"], TABLES["keys"]
+WAYS: dict[str, Way] = {key: (-1, absent) for key, absent in KEYS["less"].items()}
+for _list, *_way in (("at_least", 1, -math.inf), ("at_most", -1, math.inf), ("more", 1, ()), ("fewer", -1, ())):
+    WAYS |= dict.fromkeys(KEYS[_list], (_way[0], _way[1]))
+UNKNOWN: Way = (0, ())
+MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
+OWN_METRICS = re.compile(
+    r"onebutton_evaluation.*\bregister\b", re.DOTALL
+)  # a module of a pipeline that says what is measured
+TARGET = re.compile(r"([\w./-]+):(?!=)([^#]*)")
+YAML = (".yaml", ".yml", ".lock", ".baseline", ".dvc", "ruleset.json")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between two versions of a file."""
+
+    file: str
+    path: tuple[str, ...]  # the keys that lead to it
+    kind: Kind
+    words: str  # what was, and what is
+    line: int = 1  # of the newer version; where it is gone from there, of the older
+
+    @property
+    def place(self) -> str:
+        """Where a person finds it."""
+        return f"{self.file}:{self.line}"
+
+
+def is_ruler(path: str, text: str) -> bool:
+    """Say of a file whether it is a ruler: of its member, or of the repository."""
+    member = MEMBER.fullmatch(path)
+    if member and member[2].startswith("src/") and path.endswith(".py"):
+        return bool(OWN_METRICS.search(text))
+    return any(fnmatch(member[2] if member else path, one) for one in FILES["member" if member else "repository"])
+
+
+def differences(file: str, old: str, new: str, root: Path) -> list[Change]:
+    """Compare two texts of a file; an empty one is a file that is not there.
+
+    Raises:
+        InputError: the newer one cannot be read. An older one that could not be read said nothing.
+    """
+    if not old and any(fnmatch(file, pattern) for pattern in FILES["new"]):
+        return [Change(file, (), "new", "is new")]
+    try:
+        before = parse(file, old, root)
+    except InputError:
+        before = {}
+    found = compare(before, parse(file, new, root))
+    return [Change(file, path, kind, words, _line(old, new, path)) for path, kind, words in found]
+
+
+def parse(file: str, text: str, root: Path) -> dict[str, Any]:
+    """Read what a file means; what is neither TOML, YAML nor Python is a list of lines.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    name = file.rpartition("/")[2]
+    try:
+        if name.endswith(".toml"):
+            content = tomllib.loads(text)
+            tools = content.get("tool", {})
+            return (
+                {key: tools[key] for key in FILES["settings"] if key in tools} if name == "pyproject.toml" else content
+            )
+        if name.endswith(".py"):
+            return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]}
+    except (ValueError, SyntaxError) as error:
+        message = f"{file} cannot be read: {error}"
+        raise InputError(message) from None
+    if name == "Makefile":
+        return _buttons(text)
+    if name == "CODEOWNERS":
+        return owners(text, listed(root))
+    if not name.endswith(YAML) or name.startswith(".yamllint."):
+        return {"lines": [line for line in text.splitlines() if line.strip() and not line.startswith("#")]}
+    content = {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
+    for job in content.get("jobs", {}).values() if "/workflows/" in file else ():
+        _read_steps(job)
+    return content
+
+
+def _buttons(text: str) -> dict[str, Any]:
+    """Read each target of a Makefile with what it needs and runs; any other line is a setting."""
+    buttons: dict[str, dict[str, list[str]]] = {}
+    settings, target = [], ""
+    for line in text.splitlines():
+        if line.startswith("\t") and target:
+            buttons[target].setdefault("recipe", []).append(line.strip())
+        elif found := TARGET.match(line):
+            target = found[1]
+            buttons.setdefault(target, {}).setdefault("needs", []).extend(found[2].split())
+        elif line.strip() and not line.startswith("#"):
+            settings.append(line)
+    return {
+        "phony": dict.fromkeys(buttons.pop(".PHONY", {}).get("needs", []), True),
+        "buttons": buttons,
+        "settings": settings,
+    }
+
+
+def _read_steps(job: dict[str, Any]) -> None:
+    """Tell the buttons that a job presses apart, each with its values, so that one more is no other step."""
+    steps = job.get("steps") or []
+    job["steps"] = [step for step in steps if not str(step.get("run", "")).startswith("make ")]
+    for step in (step for step in steps if step not in job["steps"]):
+        words = step["run"].split()[1:]
+        values = [word for word in words if "=" in word]
+        for button in (word for word in words if "=" not in word):
+            pressed = job.setdefault("pressed", {})
+            pressed[" ".join([button, *values])] = {key: part for key, part in step.items() if key != "run"} | {
+                "press": 1
+            }
+
+
+def owners(text: str, files: list[str]) -> dict[str, Any]:
+    """List the rulers that each owner is asked about; of the lines of CODEOWNERS the last match counts."""
+    from pathspec import GitIgnoreSpec
+
+    rulers = [file for file in files if is_ruler(file, "")]
+    asked: dict[str, str] = {}
+    for line in text.splitlines():
+        pattern, *names = line.partition("#")[0].split() or [""]
+        if pattern:
+            asked |= dict.fromkeys(GitIgnoreSpec.from_lines([pattern]).match_files(rulers), " ".join(sorted(names)))
+    return {who: {"asked": sorted(file for file in asked if asked[file] == who)} for who in {*asked.values()} - {""}}
+
+
+def _keyed(value: Any) -> Any:
+    """Give the entries of a list of mappings names, so that their order counts for nothing."""
+    if not isinstance(value, list) or not value or not all(isinstance(item, Mapping) for item in value):
+        return value
+    keyed: dict[str, Any] = {}
+    for number, item in enumerate(value):
+        name = next((str(item[key]) for key in KEYS["named"] if key in item), str(number)).partition("@")[0]
+        keyed[f"{name} {number}" if name in keyed else name] = item
+    return keyed
+
+
+def compare(
+    old: Any, new: Any, path: tuple[str, ...] = (), way: Way = UNKNOWN, above: str = ""
+) -> Iterator[tuple[tuple[str, ...], Kind, str]]:
+    """Find every difference and which way it goes; what nobody can tell counts as weaker.
+
+    Args:
+        old: what a key meant.
+        new: what it means now.
+        path: the keys that lead to it.
+        way: what holds for all below a key above.
+        above: the key above; empty where that is only a name, as a job may be called `gates`.
+    """
+    is_thing = above in KEYS["things"]
+    key = "" if is_thing else "".join(path[-1:])
+    old, new = _keyed(old), _keyed(new)
+    # what a table was made from, `sourceSha256`, says nothing of what it must be
+    if old == new or key in KEYS["words"] or (above == "customProperties" and path[-1].startswith("source")):
+        return
+    way = WAYS.get(key, way if way[0] < 0 else UNKNOWN)
+    said = " ".join(path)
+    if is_thing and old is None:
+        yield path, "new", f"{said} is new"
+    elif is_thing and new is None:
+        # a column that is gone loosens nothing: a table with a column that its contract does not know is refused
+        yield path, "removed" if above == "properties" else "weaker", f"{said} is gone"
+    elif isinstance(old or new, Mapping) and isinstance(new or old, Mapping) and (way[0] >= 0 or (old and new)):
+        for name in dict.fromkeys([*(old or {}), *(new or {})]):
+            yield from compare((old or {}).get(name), (new or {}).get(name), (*path, str(name)), way, key)
+    else:
+        yield path, "stricter" if _is_stricter(old, new, way) else "weaker", f"{said}: {_shown(old, new)}"
+
+
+def _is_stricter(old: Any, new: Any, way: Way) -> bool:
+    sign, absent = way
+    before, after = (_size(absent if value is None else value) for value in (old, new))
+    try:
+        return bool(after > before if sign > 0 else after < before) and sign != 0
+    except TypeError:
+        return False
+
+
+def _size(value: Any) -> Any:
+    """Make a value comparable: a number as it is, all else as the set of what it holds."""
+    if isinstance(value, bool):
+        return {"true"} if value else set()
+    return value if isinstance(value, int | float) else {value} if isinstance(value, str) else {*map(str, value)}
+
+
+def _shown(old: Any, new: Any) -> str:
+    if isinstance(old or new, list) and isinstance(new or old, list):
+        before, after = ([str(item) for item in value or ()] for value in (old, new))
+        more, fewer = ([item for item in one if item not in other] for one, other in ((after, before), (before, after)))
+        return shortened([*(f"+ {item}" for item in more), *(f"- {item}" for item in fewer)]) or "another order"
+    return " -> ".join("nothing" if value is None else str(value)[:80] for value in (old, new))
+
+
+def _line(old: str, new: str, path: tuple[str, ...]) -> int:
+    """Find where a difference stands: its key, in the newer text or else the older, or else the first line that differs."""
+    keys = [key.partition(" ")[0] for key in path if key not in KEYS["ours"]]
+    found = (
+        line_of(text, keys, word)
+        for word in (r'^[ \t-]*\[*"?{}"?\]* *[:=]', r"(?<![\w-]){}(?![\w-])")
+        for text in (new, old)
+    )
+    before, after = old.splitlines(), new.splitlines()
+    same = (number for number, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
+    return next(filter(None, found), 0) or next(same, min(len(before), len(after))) + 1
+
+
+def line_of(text: str, keys: list[str], written: str) -> int:
+    """Find the line in which the last of some nested keys stands, written so; 0 where it does not."""
+    begin, end, found = 0, 0, None
+    for number, key in enumerate(keys, 1):
+        found = re.compile(
+            (written if number == len(keys) else r"(?<![\w-]){}(?![\w-])").format(re.escape(key)), re.MULTILINE
+        ).search(text, end)
+        begin, end = found.span() if found else (begin, end)
+    return text.count("\n", 0, begin) + 1 if found else 0
