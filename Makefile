@@ -48,7 +48,7 @@ setup: ## Make the environment and the git hooks; every other button does it too
 	@$(STDLIB)/bootstrap.py
 
 .PHONY: run
-run: .venv/.synced ## Train, evaluate, track what changed: PIPELINE=name; TRACK=only; DATA=dummy ROWS=5000 FIT=1
+run: .venv/.synced ## Train, evaluate, track what changed: PIPELINE=name; TRACK=only; DATA=dummy ROWS=5000 FIT=1; ALONE=1
 	@onebutton run
 
 .PHONY: metrics

@@ -112,7 +112,7 @@ def test_a_number_forged_in_the_last_commit_is_found_after_a_run_wrote_over_it(p
     commit(pipeline, "better numbers")
     (pipeline / "slices.json").write_bytes(honest)
     (words,) = compute(pipeline).wrong
-    assert words.startswith("slices.json at HEAD is not what the model gives")
+    assert words.startswith("slices.json at HEAD is not what comes out")
     assert "says 0.9999" in words
 
 
@@ -136,7 +136,7 @@ def test_the_last_digits_may_differ_as_far_as_params_allow_and_counts_may_not(pi
     assert compute(pipeline).wrong == ()
     numbers["model"]["rows"] += 1
     (pipeline / "metrics.json").write_text(json.dumps(numbers), encoding="utf-8")
-    assert compute(pipeline).wrong == ("metrics.json is not what the model gives: model.rows says 601, computed 600",)
+    assert compute(pipeline).wrong == ("metrics.json is not what comes out: model.rows says 601, computed 600",)
 
 
 @pytest.mark.parametrize("file", ["model/model.onnx", "data/holdout.parquet"])
@@ -178,7 +178,7 @@ def test_a_champion_made_worse_by_hand_is_answered_again_by_its_own_release(
     honest, believed = compute(pipeline, champion), compute(pipeline)
     assert believed.wrong == ()
     assert honest.wrong[0] == "champion/predictions.parquet is not what 20261101-aaaaaaaa answers"
-    assert any(words.startswith("comparison.json is not what the model gives") for words in honest.wrong)
+    assert any(words.startswith("comparison.json is not what comes out") for words in honest.wrong)
 
 
 @pytest.mark.parametrize("path", ["contracts", "model/simple.onnx"])

@@ -271,9 +271,9 @@ def test_better_numbers_with_their_digests_turn_no_gate_green(newcomer: Any, tmp
     newcomer.call("git", "commit", "--quiet", "--all", "--no-verify", "--message", "better numbers")
     judged = newcomer.refused("make", "gates", "PIPELINE=flight_delays")
     flat = " ".join(judged.split())
-    assert "failed results slices.json is not what the model gives: slices.all.metrics.auc.estimate says 0.9999" in flat
+    assert "failed results slices.json is not what comes out: slices.all.metrics.auc.estimate says 0.9999" in flat
     for file in ("comparison.json", "robustness.json", "metrics.json", "verdicts.json", "card.md"):
-        assert f"{file} is not what the model gives" in flat
+        assert f"{file} is not what comes out" in flat
     assert "AUC 0.714 (95 % interval 0.694 to 0.734), at least 0.68" in flat
     assert "may not be released: results (failed)" in newcomer.refused("make", "deploy", "PIPELINE=flight_delays")
     # what it says to press mends it

@@ -28,7 +28,7 @@ def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]
 
     Returns:
         A verdict for each gate of its `gates.toml`. Before them stands `digests` where a file is not as its stage left it, and
-        `results` where one is not what the model gives, or could not be computed. A pipeline without a readable `gates.toml` has
+        `results` where one is not what comes out, or could not be computed. A pipeline without a readable `gates.toml` has
         one verdict, failed: nothing says what its model must be.
     """
     try:

@@ -65,7 +65,7 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         words = f"{missing[0]} is not here, so the numbers were read and not computed"
         return Computed(unknown=f"{words}. `make pull` fetches it, or `make run` makes it")
     showing = next((stage for stage in stages.values() if "card.md" in stage.writes), None)
-    near = max(_tolerance(folder), 10**-DIGITS)
+    near = tolerance(folder)
     with tempfile.TemporaryDirectory(prefix="onebutton-judged-") as name:
         scratch, shown = Path(name, "judged"), Path(name, "shown")
         scratch.mkdir()
@@ -75,10 +75,10 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
             if champion is not None:
                 wrong += rescore(folder, champion, scratch / CHAMPION, near)
             run_alone(folder, judging, scratch, without=[IMPORTANCE])
-            wrong += _compared(folder, judging, scratch, near)
+            wrong += compared(folder, judging, scratch, near)
             if showing is not None and not lacking(folder, showing):
                 run_alone(folder, showing, shown)
-                wrong += _compared(folder, showing, shown, None)  # made of the results files, to the letter
+                wrong += compared(folder, showing, shown, None)  # made of the results files, to the letter
         except InputError as error:
             wrong.append(str(error))
         files = [path for path in judging.writes if path.endswith(".json")]
@@ -111,11 +111,14 @@ def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
     return [words] if apart or not both.height else []
 
 
-def _compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> Iterator[str]:
-    """Hold what a stage wrote, here and at HEAD, to what it writes now; without `near` every byte of it."""
+def compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> Iterator[str]:
+    """Hold what a stage wrote, here and at HEAD, to what it writes now; without `near` every byte of it.
+
+    Models are left out: on another machine the same training may write other bytes.
+    """
     read, parse = (_read, _parse) if near is not None else (_bytes, lambda _, text: text.encode())
     same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_text(folder / "dvc.lock"), stage)
-    for file in stage.writes:
+    for file in _files(scratch, stage):
         computed = read(scratch / file)
         if computed is None:
             continue
@@ -130,7 +133,13 @@ def _compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> 
             found = list(differing(said, computed, near or 0))
             more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
             if found:
-                yield f"{file}{where} is not what the model gives: {'; '.join(found[:MOST])}{more}"
+                yield f"{file}{where} is not what comes out: {'; '.join(found[:MOST])}{more}"
+
+
+def _files(scratch: Path, stage: Stage) -> Iterator[str]:
+    for path in stage.writes:
+        inside = (scratch / path).rglob("*") if (scratch / path).is_dir() else [scratch / path]
+        yield from (file.relative_to(scratch).as_posix() for file in sorted(inside) if file.suffix != ".onnx")
 
 
 def differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator[str]:
@@ -237,10 +246,12 @@ def _inputs(lock: str | None, stage: Stage) -> Any:
         return None
 
 
-def _tolerance(folder: Path) -> float:
+def tolerance(folder: Path) -> float:
+    """Read how much a number may differ from one that was computed elsewhere: `reproduce.tolerance` of `params.yaml`."""
     import yaml
 
     try:
-        return float(yaml.safe_load(_text(folder / "params.yaml") or "")["reproduce"]["tolerance"])
+        said = float(yaml.safe_load(_text(folder / "params.yaml") or "")["reproduce"]["tolerance"])
     except (yaml.YAMLError, TypeError, KeyError, ValueError):
-        return 0.0
+        said = 0.0
+    return max(said, float(10**-DIGITS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ def lacking(folder: Path, stage: Stage) -> list[str]:
     return [path for path in stage.reads if not (folder / path).exists()]
 
 
-def run_alone(folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = ()) -> None:
+def run_alone(
+    folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = (), inside: Sequence[str] = ()
+) -> None:
     """Run a stage in a folder of its own: what it reads is linked there, unless it is there already.
 
     Args:
@@ -74,13 +76,14 @@ def run_alone(folder: Path, stage: Stage, scratch: Path, *, without: Collection[
         stage: to run.
         scratch: an empty folder, or one with what the stage is to read instead.
         without: outputs that nobody asks for this time; the `dvc.yaml` there does not name them.
+        inside: a command that runs another, such as one that takes the network away.
 
     Raises:
         InputError: the stage failed; the message is its last line.
     """
     import yaml
 
-    for path in [*stage.reads, "pyproject.toml"]:
+    for path in stage.reads:
         here = scratch / path
         if not here.exists() and (folder / path).exists():
             here.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +95,9 @@ def run_alone(folder: Path, stage: Stage, scratch: Path, *, without: Collection[
         plan[kind] = [entry for entry in plan.get(kind, []) if not {*_names({kind: [entry]}, [kind])} & {*without}]
     (scratch / "dvc.yaml").write_text(yaml.safe_dump({"stages": {stage.name: plan}}), encoding="utf-8")
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(  # noqa: S602  as DVC runs it
-        stage.command,
-        shell=True,
-        cwd=scratch,
-        env={**os.environ, "PATH": search},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [*inside, "sh", "-c", stage.command]  # as DVC runs it
+    environment = {**os.environ, "PATH": search}
+    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
         message = f"the stage {stage.name} failed when it was run with nothing but what dvc.yaml names: {said[-1]}"

@@ -42,10 +42,16 @@ def run(
     rows: int | None = None,
     fit: bool = False,
     track: Literal["", "only"] = "",
+    alone: bool = False,
 ) -> int:
     """Train, evaluate and track what changed."""
     from onebutton_workbench.runs import run
 
+    if alone:
+        from onebutton_workbench.runs.alone import run_each_alone
+
+        run_each_alone(pipeline)
+        return 0
     if rows is not None and rows < 1:
         message = f"ROWS must be a whole number from 1 on, it is {rows}"
         raise InputError(message)

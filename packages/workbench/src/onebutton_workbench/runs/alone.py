@@ -1,0 +1,76 @@
+"""Run each stage again with nothing but what `dvc.yaml` says that it reads, and compare. The work of `make run ALONE=1`.
+
+A read that is not declared fails, by whatever library it is made: DVC would not rerun the stage when that file changes. A stage
+that reads what another wrote gets no network either. Unseen stays what is read by an absolute path, from the installed packages
+or from HOME.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.recompute import compared, tolerance
+from onebutton_evaluation.stage_alone import FINGERPRINTS, Stage, lacking, read_stages, run_alone
+from onebutton_workbench.files import read_yaml
+from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
+
+NO_NETWORK = ("unshare", "--map-root-user", "--net")  # a namespace of its own, in which there is no network
+
+
+def run_each_alone(pipeline: str) -> None:
+    """Run every stage of a pipeline, or of all, in a folder of its own; drafts are told and stop nobody.
+
+    Raises:
+        InputError: a stage needs more than it declares, or writes something else than what stands here.
+    """
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    told = [] if pipeline else [Path(folder).name for folder in drafts(ROOT)]
+    inside = (
+        NO_NETWORK if subprocess.run([*NO_NETWORK, "true"], capture_output=True, check=False).returncode == 0 else ()
+    )
+    if not inside:
+        print("run: NOT RUN without a network: this system lets nobody take it away from a program")
+    bad = 0
+    for name in names:
+        for line in _pipeline(ROOT / "pipelines" / name, inside):
+            print(f"  {name}: {line}", flush=True)
+            bad += line.startswith("failed") and name not in told
+    if bad:
+        message = (
+            f"{bad} of the lines above failed: name in dvc.yaml what the stage reads, then `make run ALONE=1` again"
+        )
+        raise InputError(message)
+    print("run: every stage needs nothing but what dvc.yaml names, and writes what stands here. Next: make gates")
+
+
+def _pipeline(folder: Path, inside: Sequence[str]) -> Iterator[str]:
+    stages = read_stages(folder)
+    declared: Mapping[str, object] = read_yaml(folder / "dvc.yaml")["stages"]
+    yield from (f"NOT RUN {name}: only DVC knows what it becomes" for name in declared if name not in stages)
+    written = {path for stage in stages.values() for path in stage.writes}
+    for stage in stages.values():
+        if any(path.startswith(FINGERPRINTS) for path in stage.writes):
+            continue  # it reads the code of the whole repository, which is what it is for
+        if missing := lacking(folder, stage):
+            yield f"failed {stage.name}: {missing[0]} is not here. `make run` makes it"
+            continue
+        yield from _stage(folder, stage, inside if written & {*stage.reads} else ())
+
+
+def _stage(folder: Path, stage: Stage, inside: Sequence[str]) -> Iterator[str]:
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
+        try:
+            run_alone(folder, stage, Path(scratch), inside=inside)
+        except InputError as error:
+            yield f"failed {error}"
+            return
+        found = list(compared(folder, stage, Path(scratch), tolerance(folder)))
+    yield from (f"failed {words}" for words in found)
+    if not found:
+        yield f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"
