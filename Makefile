@@ -108,6 +108,10 @@ status: .venv/.synced ## Name stages not run and data no remote has: STRICT=1; A
 audit: .venv/.synced ## Ask for known weaknesses and licences of packages, look for keys in the history; BASE=branch
 	@onebutton audit
 
+.PHONY: ruler
+ruler: .venv/.synced ## Say which limits, gates, workflows, settings and tests got weaker or stricter; BASE=branch
+	@onebutton ruler
+
 .PHONY: selftest
 selftest: .venv/.synced ## Plant one violation per gate in a temporary clone, and see each turn red
 	@onebutton selftest

@@ -145,7 +145,7 @@ def test_a_booster_inside_another_estimator_converts_before_any_other_did(
         [("trees", make("lightgbm.LGBMClassifier")), ("line", LogisticRegression(solver="newton-cholesky"))]
     )
     pipeline = around(stacked).fit(seen, late)
-    prove_equal(pipeline, to_onnx(pipeline, seen), unseen, TOLERANCE)
+    assert prove_equal(pipeline, to_onnx(pipeline, seen), unseen, TOLERANCE) <= TOLERANCE
 
 
 @pytest.mark.filterwarnings("ignore")

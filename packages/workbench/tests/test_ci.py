@@ -27,11 +27,8 @@ def checkout(tmp_path: Path, shell: Any) -> Path:
     return tmp_path
 
 
-def test_a_committed_tree_is_run(checkout: Path) -> None:
-    check_committed(checkout)
-
-
 def test_what_is_not_committed_is_refused_by_name(checkout: Path) -> None:
+    check_committed(checkout)  # as it is committed it is run
     (checkout / "a.txt").write_text("b", encoding="utf-8")
     (checkout / "new.py").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"not committed, so it would not be tested: a\.txt, new\.py\. Commit it"):

@@ -106,6 +106,14 @@ def lint(*, changed: bool = False, base: str = "") -> int:
 
 
 @app.command
+def ruler(*, base: str = "") -> None:
+    """Say how limits, gates, workflows, settings and tests differ from those of another commit."""
+    from onebutton_workbench.runs.ruler import ruler
+
+    ruler(base)
+
+
+@app.command
 def types() -> None:
     """Check the types of every member."""
     from onebutton_workbench.runs.typecheck import check

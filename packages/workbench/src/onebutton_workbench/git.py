@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
@@ -24,10 +25,9 @@ def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     yours = {name: text for name, text in os.environ.items() if name.startswith(YOURS)}
     environment = clean_environment() | yours | {"GIT_TERMINAL_PROMPT": "0"}
     command, nothing = ["git", *arguments], subprocess.DEVNULL
+    read: dict[str, Any] = {"capture_output": True, "text": True, "errors": "backslashreplace"}  # a file may be no text
     try:
-        return subprocess.run(
-            command, cwd=folder, env=environment, stdin=nothing, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, cwd=folder, env=environment, stdin=nothing, check=False, **read)
     except OSError as error:
         message = f"git did not start: {error}"
         raise InputError(message) from None

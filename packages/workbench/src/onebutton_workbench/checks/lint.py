@@ -75,6 +75,7 @@ CHECKS = (
     Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
     Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
     Check("rulers weaker beside what they measure", f"{OURS}ruler_rules", AS_IT_SAYS, compares=True),
+    Check("tests that cannot fail", f"{OURS}assertion_rules", AS_IT_SAYS),
     Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
     Check("cards and reasons that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
     Check("packages, licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from onebutton_contracts.errors import run_stage
-from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler
+from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler, may_be_ruler
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.git import call
 from onebutton_workbench.lineage.changes import (
@@ -48,7 +48,7 @@ def read_both(path: str, changes: Changes, root: Path) -> tuple[str, str]:
     """Read a file as the other commit has it, and as it stands; empty where it is not there."""
     file = root / path
     return shown(changes.commit, path, root), file.read_text(
-        encoding="utf-8", errors="replace"
+        encoding="utf-8", errors="backslashreplace"
     ) if file.is_file() else ""
 
 
@@ -83,13 +83,17 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
         if member
     }
     found = [
-        Change(name, (), "new" if kind == "new" else "removed", f"is {kind}") for name, kind in members.items() if kind
+        Change(name, (), "new" if kind == "new" else "removed", f"the member is {kind}")
+        for name, kind in members.items()
+        if kind
     ]
     merged = list(upgrades(changes.commit, root))
     for path in changes.files:
         member = MEMBER.fullmatch(path)
+        if (member and members[member[1]]) or not may_be_ruler(path):
+            continue
         old, new = read_both(path, changes, root)
-        if (member and members[member[1]]) or not is_ruler(path, old + new):
+        if not is_ruler(path, old + new):
             continue
         held = differences(path, old, new, root)
         for tip in merged:  # what is weaker than both were is this branch's own

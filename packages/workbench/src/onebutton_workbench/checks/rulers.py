@@ -55,12 +55,17 @@ class Change:
         return f"{self.file}:{self.line}"
 
 
-def is_ruler(path: str, text: str) -> bool:
-    """Say of a file whether it is a ruler: of its member, or of the repository."""
+def may_be_ruler(path: str) -> bool:
+    """Say of a path whether its file is a ruler, of its member or of the repository, or a module that may be one."""
     member = MEMBER.fullmatch(path)
-    if member and member[2].startswith("src/") and path.endswith(".py"):
-        return bool(OWN_METRICS.search(text))
-    return any(fnmatch(member[2] if member else path, one) for one in FILES["member" if member else "repository"])
+    own = ["src/*.py"] if path.startswith("pipelines/") else []
+    patterns = [*FILES["member"], *own] if member else FILES["repository"]
+    return any(fnmatch(member[2] if member else path, pattern) for pattern in patterns)
+
+
+def is_ruler(path: str, text: str) -> bool:
+    """Say the same of a file and its text: a module is a ruler where it registers own metrics."""
+    return may_be_ruler(path) and (not path.endswith(".py") or OWN_METRICS.search(text) is not None)
 
 
 def differences(file: str, old: str, new: str, root: Path) -> list[Change]:
@@ -122,11 +127,9 @@ def _buttons(text: str) -> dict[str, Any]:
             buttons.setdefault(target, {}).setdefault("needs", []).extend(found[2].split())
         elif line.strip() and not line.startswith("#"):
             settings.append(line)
-    return {
-        "phony": dict.fromkeys(buttons.pop(".PHONY", {}).get("needs", []), True),
-        "buttons": buttons,
-        "settings": settings,
-    }
+    for name in buttons.pop(".PHONY", {}).get("needs", []):
+        buttons.setdefault(name, {})["phony"] = ["yes"]
+    return {"buttons": buttons, "settings": settings}
 
 
 def _read_steps(job: dict[str, Any]) -> None:
