@@ -166,12 +166,6 @@ def test_a_fork_deploys_nothing_before_it_is_told_to() -> None:
     assert jobs["production"]["needs"] == "staging"
 
 
-def test_all_green_needs_every_other_job() -> None:
-    content = read_yaml(GITHUB / "workflows/ci.yml")["jobs"]
-    assert set(content["all-green"]["needs"]) == set(content) - {"all-green"}
-    assert content["all-green"]["if"].startswith("always() && ")
-
-
 def test_the_stand_ins_of_act_replace_the_very_commits_that_are_pinned() -> None:
     replaced = dict(re.findall(r"--local-repository (\S+)=(\S+)", (ROOT / ".actrc").read_text(encoding="utf-8")))
     run_by_act = [path for path in WORKFLOWS if path.name != "deploy.yml"]  # nobody deploys from act
@@ -181,11 +175,5 @@ def test_the_stand_ins_of_act_replace_the_very_commits_that_are_pinned() -> None
     assert all((ROOT / folder / "action.yml").is_file() for folder in replaced.values())
 
 
-def test_hooks_press_buttons_and_fetch_nothing() -> None:
-    content = read_yaml(ROOT / ".pre-commit-config.yaml")
-    assert [repo["repo"] for repo in content["repos"]] == ["local"]
-    hooks = content["repos"][0]["hooks"]
-    assert all(hook["always_run"] for hook in hooks)
-    pressed = {hook["entry"].removeprefix("make "): hook["stages"] for hook in hooks}
-    at_a_push = {button: ["pre-push"] for button in ("lint", "types", "test AFFECTED=1")}
-    assert pressed == {"lint CHANGED=1": ["pre-commit"]} | at_a_push
+def test_hooks_fetch_nothing() -> None:
+    assert [repo["repo"] for repo in read_yaml(ROOT / ".pre-commit-config.yaml")["repos"]] == ["local"]
