@@ -19,6 +19,7 @@ BY_ID = {  # their ids are proven one by one
     "logic in workflows, failures lost",
     "contracts that break readers",
     "cards and reasons that nobody wrote",
+    "pickles by other doors",
     "packages, licences and links that a fork cannot have",
     "members and modules that need each other",
     "rulers weaker beside what they measure",

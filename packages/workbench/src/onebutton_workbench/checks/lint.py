@@ -63,6 +63,7 @@ TEXT = (":!uv.lock", ":!*.csv", ":!*.png", ":!*/dummy.json")  # no tables, pictu
 PAGES = ("*.md", ":!pipelines/*/card.md")  # the last is written by a stage
 READABLE = ("*.py", "*.toml", "*.lock", *YAML)
 ALL = (".",)
+IPYNB = ("*.ipynb",)
 DATA = (":!uv.lock",)
 ZIZMOR = "zizmor --offline --persona pedantic --strict-collection --no-progress -q --config .github/zizmor.yml .github"
 RUFF = "--quiet --force-exclude"
@@ -70,6 +71,8 @@ SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baselin
 CHECKS = (
     Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, without="--extend-exclude", changed=CODE),
     Check("mistakes in code", f"ruff check {RUFF}", LINE, without="--extend-exclude", changed=CODE),
+    Check("pickles by other doors", f"{OURS}pickle_rules", AS_IT_SAYS),
+    Check("pickles in notebooks", "ruff check --quiet --select TID251,S301,S302", "the cell", IPYNB, changed=IPYNB),
     Check("undeclared imports", f"{OURS}declared_imports", "the member's pyproject.toml: `make add` writes a line"),
     Check("members and modules that need each other", f"{OURS}member_rules", AS_IT_SAYS),
     Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
@@ -93,7 +96,7 @@ CHECKS = (
     Check("passwords in addresses", SECRETS, REVOKE, TEXT, changed=TEXT),
     Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA, changed=DATA),
     Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE, changed=READABLE),
-    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, ("*.ipynb",), changed=("*.ipynb",)),
+    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, IPYNB, changed=IPYNB),
     Check("what a good repo has", "sp-repo-review --show err .", REPO),
 )
 
