@@ -170,6 +170,7 @@ def test_the_model_page_says_what_is_in_service_and_what_is_behind_it(client: Cl
         "pipeline": "flights",
         "version": FIRST,
         "title": SCHEMA["title"],
+        "draft": False,
         "contracts": {"inputs": "features 1.0.0", "outputs": "predictions 1.0.0"},
         "card": "# Flights\n\nMade for tests.\n",
         "provenance": {"commit": "0123456"},
@@ -192,6 +193,14 @@ def test_the_openapi_page_has_types_units_ranges_and_an_example_that_is_answered
     assert row["wind_gust"]["type"] == ["number", "null"]
     example = content["components"]["schemas"]["Body"]["example"]
     assert client.predict(*example["rows"])[0] == 200
+
+
+def test_a_draft_says_so_wherever_people_look(tmp_path: Path) -> None:
+    client = Client(tmp_path)
+    client.service.fix(make_release(tmp_path, draft=True))
+    assert json.loads(client.ask("GET", "/v1/model")[2])["draft"] is True
+    assert json.loads(client.ask("GET", "/openapi.json")[2])["info"]["title"] == f"Draft: {SCHEMA['title']}"
+    client.close()
 
 
 def test_before_a_release_is_loaded_the_server_says_what_it_waits_for(tmp_path: Path) -> None:
