@@ -186,6 +186,7 @@ def said(roles: Roles) -> str:
         ("constant", ("regression", "flat_id", ""), "left out: country (constant)"),
         ("unanswered", ("regression", "flat_id", ""), "rows have no rent and are left out"),
         ("unicode", ("binary", "row", ""), "answer: 12 rows have no qualité and are left out"),
+        ("unicode", ("binary", "row", ""), "loud's (a server takes no such name"),
     ],
 )
 def test_each_table_is_decided_with_its_reasons(
