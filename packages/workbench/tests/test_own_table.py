@@ -99,7 +99,13 @@ def grouped(rows: int = 800) -> Columns:
     patient = np.arange(rows) // 4
     level = chance.normal(size=rows // 4)[patient]
     value = chance.normal(size=rows)
-    return {"patient_id": [f"P{n:03}" for n in patient], "value": value.round(3), "sugar": (level + value + 5).round(3)}
+    return {
+        "patient_id": [f"P{n:03}" for n in patient],
+        "value": value.round(3),
+        "fasting": chance.random(rows) < 0.5,
+        "visits": chance.integers(1, 9, rows),
+        "sugar": (level + value + 5).round(3),
+    }
 
 
 def wide(rows: int = 600) -> Columns:
