@@ -121,7 +121,8 @@ def test_the_one_table_of_an_archive_is_taken_whatever_stands_beside_it(tmp_path
         ({"a.csv": CSV, "b.csv": CSV}, "must hold one table .* it holds 2: a.csv, b.csv"),
         ({"a.txt": CSV}, "must hold one table .* it holds 0"),
         ({"weather.csv": b"a,b\n" + b"0" * 2 * LIMIT}, "unpacks to more than 1 MB"),
-        ({"[Content_Types].xml": b"<x/>"}, "an Office document"),
+        ({"[Content_Types].xml": b"<x/>"}, "an Office document, and no Excel workbook"),
+        ({"xl/workbook.xml": b"0" * 2 * LIMIT}, "unpacks to more than 1 MB"),
     ],
 )
 def test_a_zip_with_what_may_not_come_in_is_refused(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
@@ -129,6 +130,36 @@ def test_a_zip_with_what_may_not_come_in_is_refused(tmp_path: Path, members: dic
     with pytest.raises(InputError, match=words):
         unpack(archive, "a.zip", tmp_path, LIMIT)
     assert [path.name for path in tmp_path.iterdir()] in (["a.zip"], ["a.zip", "table"], ["table", "a.zip"])
+
+
+@pytest.mark.parametrize("name", ["book.xlsx", "book.zip"])
+def test_the_first_sheet_of_a_workbook_is_read_as_a_csv_would_be(tmp_path: Path, name: str) -> None:
+    content = Path(__file__).with_name("book.xlsx").read_bytes()
+    book = put(tmp_path / name, content) if name == "book.xlsx" else zipped(tmp_path / name, {"book.xlsx": content})
+    file, called = unpack(book, name, tmp_path, LIMIT)
+    found = parse(file, sniff(file, called), called)
+    assert {column: str(kind) for column, kind in found.frame.schema.items()} == {
+        "sold": "Date",
+        "seen": "Datetime(time_unit='us', time_zone='UTC')",
+        "size": "Float64",
+        "kind": "String",
+        "rooms": "Int64",
+        "balcony": "Boolean",
+        "floor": "String",
+        "price": "Float64",
+    }
+    assert found.frame.height == 150
+    assert found.frame["size"].null_count() == 4
+    assert found.notes[0].startswith("the sheet Sales was read; not taken in: Notes. ")
+    assert "column 'floor' stays text: 6 of 150 values are no number" in found.notes[1]
+    assert found.guesses["seen"] == "the file names no time zone: is it UTC?"
+
+
+def test_a_damaged_workbook_and_one_without_a_table_are_refused_in_a_line(tmp_path: Path) -> None:
+    damaged = zipped(tmp_path / "book.xlsx", {"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"})
+    with pytest.raises(InputError, match=r"book.xlsx cannot be read: ") as refused:
+        parse(damaged, sniff(damaged, "book.xlsx"), "book.xlsx")
+    assert "\n" not in str(refused.value)
 
 
 def test_links_and_devices_in_archives_are_refused(tmp_path: Path) -> None:

@@ -532,8 +532,12 @@ def test_the_verdicts_of_a_draft_are_told_and_stop_nobody(pipeline: Pipeline) ->
     pressed = pipeline.press(strict=True)
     assert not pressed.refused
     assert "example, a draft." in pressed.printed
+    assert ", which stops nobody. Next: " in pressed.printed.splitlines()[-1]
+    assert "0 passed, 0 failed" not in pressed.printed
     assert "  failed   " in pressed.printed
-    assert "This is a draft: its gates stop nobody, and it is not deployed." in " ".join(pressed.printed.split())
+    assert "This is a draft: its gates stop nobody, and it stays on your own machine." in " ".join(
+        pressed.printed.split()
+    )
 
 
 def test_card_and_page_of_the_report_count_the_same_gates_once_the_server_was_measured(

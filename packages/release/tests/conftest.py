@@ -107,13 +107,19 @@ def small_model(slope: float) -> bytes:
 
 
 def write_release(
-    folder: Path, *, slope: float = 0.001, contract: str = "features 1.0.0", answer: float | None = None
+    folder: Path,
+    *,
+    slope: float = 0.001,
+    contract: str = "features 1.0.0",
+    answer: float | None = None,
+    draft: bool = False,
 ) -> Path:
     """Lay out and seal a small release that the server would take; `answer` is what its golden example says instead."""
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(small_model(slope))
     schema = {
         "format": 1,
+        "draft": draft,
         "pipeline": "flights",
         "title": "Late?",
         "input_contract": contract,

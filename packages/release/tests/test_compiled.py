@@ -12,6 +12,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import Limits
 from onebutton_release.compiled import compile_schema
 from onebutton_release.declared import Declared, declared
+from onebutton_release.provenance import version_of
 from onebutton_serving.schema import read_schema, schema_text
 
 TESTS = Path(__file__).resolve().parent
@@ -91,6 +92,17 @@ def test_what_a_contract_says_of_a_column_is_what_the_server_checks(one: Declare
     assert "pattern" not in json.loads(schema_text(schema))["inputs"][0]  # what is not said is not written
 
 
+def test_a_release_of_a_draft_says_so_and_is_another_than_that_of_the_same_results_later(one: Declared) -> None:
+    file, folder = one.folder / "pyproject.toml", one.folder
+    (folder / "dvc.lock").write_text("schema: '2.0'\n", encoding="utf-8")
+    file.write_text("[tool.onebutton]\ndraft = true\n", encoding="utf-8")
+    draft = version_of(folder)
+    assert compile_schema(declared(folder), {"distance": "float"}).draft
+    file.write_text("[tool.onebutton]\n", encoding="utf-8")
+    assert version_of(folder) != draft
+    assert not compile_schema(declared(folder), {"distance": "float"}).draft
+
+
 @pytest.mark.parametrize(
     ("takes", "words"),
     [
@@ -110,12 +122,6 @@ def test_a_model_that_its_contract_does_not_describe_is_refused(
 def test_a_pipeline_without_a_release_toml_is_told_where_to_read(one: Declared) -> None:
     (one.folder / "release.toml").unlink()
     with pytest.raises(InputError, match=r"has no release.toml, so nobody knows what to release. docs/deploy.md"):
-        declared(one.folder)
-
-
-def test_a_draft_is_refused(one: Declared) -> None:
-    (one.folder / "pyproject.toml").write_text("[tool.onebutton]\ndraft = true\n", encoding="utf-8")
-    with pytest.raises(InputError, match="flights is a draft, and a draft is not deployed"):
         declared(one.folder)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_release import buttons, deploy
+from onebutton_release.aliases import promotions
 from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
 from onebutton_release.moves import been_in_service
@@ -201,6 +202,30 @@ def test_on_a_laptop_what_has_the_port_and_is_not_ours_is_named_and_not_waited_f
     assert said == [f"{fake.address} {words}; this deployment does not wait for it. {remedy}"]
     assert moves(find(repo)) == [("deploy", "", A)]
     assert f"{fake.address}: {words}: it is none of this environment's" in "\n".join(status_of(find(repo)))
+
+
+def test_a_draft_goes_to_a_laptop_which_says_so_and_nowhere_else(
+    repo: Path, fake: Fake, make_release: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_release(A, draft=True)
+    assert fake.address in find(repo).servers
+    with pytest.raises(
+        InputError, match=r"flights is a draft.* take `draft = true` out of pipelines/flights/pyproject"
+    ):
+        put(find(repo), A)
+    assert not moves(find(repo))
+    on_a_laptop(repo)
+    buttons.deploy(repo, "flights", "local", DeployRequest(version=A))
+    assert f"deploy: {A}, a draft, is in service in local. Next: make serve" in capsys.readouterr().out
+    assert not (repo / "pipelines/flights/champion").exists()  # with which no model is compared
+    assert next(status_of(find(repo))).startswith(f"flights in local: {A}, a draft, since ")
+    assert [one.alias for one in promotions(find(repo), moved(repo))] == ["local"]
+
+
+def moved(repo: Path) -> Move:
+    move = last_move(find(repo).store)
+    assert move
+    return move
 
 
 def test_on_a_laptop_another_program_on_the_port_is_not_waited_for(repo: Path, fake: Fake, make_release: Make) -> None:

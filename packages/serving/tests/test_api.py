@@ -11,7 +11,9 @@ import pytest
 from packages.serving.tests.conftest import FIRST, JSON, SCHEMA, Client, golden_rows, make_release
 
 from onebutton_serving import bodies
+from onebutton_serving.openapi import example
 from onebutton_serving.rows import MAX_ROWS
+from onebutton_serving.schema import Field, Schema
 
 GOOD: dict[str, Any] = golden_rows()[0]["input"]
 
@@ -170,6 +172,7 @@ def test_the_model_page_says_what_is_in_service_and_what_is_behind_it(client: Cl
         "pipeline": "flights",
         "version": FIRST,
         "title": SCHEMA["title"],
+        "draft": False,
         "contracts": {"inputs": "features 1.0.0", "outputs": "predictions 1.0.0"},
         "card": "# Flights\n\nMade for tests.\n",
         "provenance": {"commit": "0123456"},
@@ -192,6 +195,21 @@ def test_the_openapi_page_has_types_units_ranges_and_an_example_that_is_answered
     assert row["wind_gust"]["type"] == ["number", "null"]
     example = content["components"]["schemas"]["Body"]["example"]
     assert client.predict(*example["rows"])[0] == 200
+
+
+def test_a_golden_row_is_shown_and_asked_as_its_contract_has_it_though_a_model_takes_floats() -> None:
+    fields = (Field("paid", "boolean"), Field("seats", "integer"), Field("temp", "number"))
+    schema = Schema("flights", "Late?", "features 1.0.0", "predictions 1.0.0", fields, (Field("late", "number"),))
+    golden = {"input": {"paid": 1.0, "seats": 3.0, "temp": 62.29999923706055}}
+    assert json.dumps(example(schema, golden)) == '{"paid": true, "seats": 3, "temp": 62.3}'
+
+
+def test_a_draft_says_so_wherever_people_look(tmp_path: Path) -> None:
+    client = Client(tmp_path)
+    client.service.fix(make_release(tmp_path, draft=True))
+    assert json.loads(client.ask("GET", "/v1/model")[2])["draft"] is True
+    assert json.loads(client.ask("GET", "/openapi.json")[2])["info"]["title"] == f"Draft: {SCHEMA['title']}"
+    client.close()
 
 
 def test_before_a_release_is_loaded_the_server_says_what_it_waits_for(tmp_path: Path) -> None:

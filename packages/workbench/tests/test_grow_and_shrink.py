@@ -245,9 +245,14 @@ def test_a_draft_is_told_its_types_and_warnings_until_it_is_none(fresh: Path, sh
 def test_a_pipeline_that_is_no_draft_any_more_is_held_to_its_gates(fresh: Path, shell: Shell) -> None:
     shell("make", "new-pipeline", "NAME=churn", folder=fresh)
     shell("make", "run", "PIPELINE=churn", folder=fresh)
-    assert "churn is a draft, and a draft is not deployed" in shell(
+    environments = fresh / "deploy/environments.toml"
+    laptop = environments.read_text(encoding="utf-8")
+    elsewhere = laptop.replace('store = ".releases"', 'store = "deploy"').replace("laptop = true  ", "image = true  ")
+    environments.write_text(elsewhere, encoding="utf-8")
+    assert "churn is a draft, which goes to an environment with `laptop = true` alone" in shell(
         "make", "deploy", "PIPELINE=churn", folder=fresh, status=2
     )
+    environments.write_text(laptop, encoding="utf-8")
     graduate(fresh / "pipelines/churn")
     shell("git", "add", "--all", folder=fresh)
     refused = shell("make", "lint", folder=fresh, status=2)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -93,7 +99,13 @@ def grouped(rows: int = 800) -> Columns:
     patient = np.arange(rows) // 4
     level = chance.normal(size=rows // 4)[patient]
     value = chance.normal(size=rows)
-    return {"patient_id": [f"P{n:03}" for n in patient], "value": value.round(3), "sugar": (level + value + 5).round(3)}
+    return {
+        "patient_id": [f"P{n:03}" for n in patient],
+        "value": value.round(3),
+        "fasting": chance.random(rows) < 0.5,
+        "visits": chance.integers(1, 9, rows),
+        "sugar": (level + value + 5).round(3),
+    }
 
 
 def wide(rows: int = 600) -> Columns:
@@ -180,6 +192,7 @@ def said(roles: Roles) -> str:
         ("constant", ("regression", "flat_id", ""), "left out: country (constant)"),
         ("unanswered", ("regression", "flat_id", ""), "rows have no rent and are left out"),
         ("unicode", ("binary", "row", ""), "answer: 12 rows have no qualité and are left out"),
+        ("unicode", ("binary", "row", ""), "loud's (a server takes no such name"),
     ],
 )
 def test_each_table_is_decided_with_its_reasons(
@@ -299,13 +312,16 @@ def fork(tmp_path_factory: pytest.TempPathFactory, copy_of_this_repo: Callable[[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped"])
-def test_a_table_is_judged_in_two_presses(table: str, fork: Path, shell: Shell) -> None:
+def test_a_table_is_judged_in_two_presses_and_answers_in_a_third(
+    table: str, fork: Path, shell: Shell, free_port: Callable[[], int]
+) -> None:
     columns, answer = TABLES[table]
     source = write(columns, fork.parent / f"{table}.csv")
     typed = (f"NAME=with_{table}", f"FROM={source}", f"ANSWER={answer}", "LICENSE=CC0-1.0")
     printed = shell("make", "new-pipeline", *typed, folder=fork)
     assert f"Next: `make run PIPELINE=with_{table}`" in printed.splitlines()[-1]
-    shell("make", "run", f"PIPELINE=with_{table}", folder=fork)
+    printed = shell("make", "run", f"PIPELINE=with_{table}", folder=fork)
+    assert f"Next: `make serve PIPELINE=with_{table}`" in printed.splitlines()[-1]
     judged = shell("make", "gates", f"PIPELINE=with_{table}", folder=fork)
     results = [line.split()[:2] for line in judged.splitlines() if line.startswith("  passed")]
     assert results == [
@@ -314,6 +330,24 @@ def test_a_table_is_judged_in_two_presses(table: str, fork: Path, shell: Shell) 
         ["passed", "no-worse-than-champion"],
     ]
     assert "card.toml: nobody has written intended, forbidden, limits, people" in judged
+    log, command = fork.parent / f"{table}.log", ["make", "serve", f"PIPELINE=with_{table}", f"PORT={free_port()}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MAKE"))}
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, cwd=fork, env=environment, start_new_session=True, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 90
+        while "in service: with_" not in (said := log.read_text(encoding="utf-8")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        request = next(line for line in said.splitlines() if line.startswith("  curl "))
+        answer = json.loads(subprocess.run(shlex.split(request), capture_output=True, check=True).stdout)
+        assert len(answer["predictions"]) == 1, said
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+    assert f"with_{table} in local: {answer['version']}, a draft, since" in shell(
+        "make", "deploy", "STATUS=1", folder=fork
+    )
+    assert not (fork / f"pipelines/with_{table}/champion/predictions.parquet").exists()
 
 
 @pytest.mark.slow

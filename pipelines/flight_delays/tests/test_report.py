@@ -87,7 +87,7 @@ def test_a_draft_is_called_one(folder: Path, tmp_path: Path) -> None:
     project.write_text(f"{project.read_text(encoding='utf-8')}\n[tool.onebutton]\ndraft = true\n", encoding="utf-8")
     write_site({draft: Around()}, tmp_path / "report")
     words = Reader((tmp_path / "report" / "index.html").read_text(encoding="utf-8")).words
-    assert "This is a draft: its gates stop nobody, and it is not deployed." in words
+    assert "This is a draft: its gates stop nobody, and it stays on your own machine." in words
 
 
 def test_terminal_page_and_card_count_the_same_gates_and_print_the_owner_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -90,7 +91,7 @@ def gates(
 ) -> None:
     """Compute every judged number, and print every verdict; the work of `make gates`.
 
-    The verdicts of a draft are printed and stop nobody: it can be neither released nor deployed.
+    The verdicts of a draft are printed and stop nobody: it is deployed to a laptop alone.
 
     Args:
         root: of the repo.
@@ -110,7 +111,7 @@ def gates(
         names = ", ".join(folder.name for folder in folders) or "(none yet)"
         message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {names}"
         raise InputError(message)
-    counts, unread = {"passed": 0, "failed": 0, "NOT RUN": 0}, 0
+    counts, in_drafts, unread = Counter[str](), Counter[str](), 0
     with ThreadPoolExecutor(2) as pool:
         all_computed = list(pool.map(lambda folder: compute(folder, champion(folder)), chosen))
     for folder, computed in zip(chosen, all_computed, strict=True):
@@ -119,9 +120,9 @@ def gates(
         print(f"{folder.name}{', a draft' if draft else ''}.{asked}", *table(found), "", sep="\n")
         print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")
         for one in found:
-            counts[one.result] += not draft
+            (in_drafts if draft else counts)[one.result] += 1
             unread += one.result == "NOT RUN" and AGAIN in one.words and not draft
-    summary = f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"
+    summary = _summary(counts) if counts else ""
     if counts["failed"]:
         message = f"{summary}. The results are recorded, and can be neither merged nor deployed like this"
         raise InputError(message)
@@ -134,4 +135,9 @@ def gates(
     if strict and counts["NOT RUN"]:
         message = f"{summary}. With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
         raise InputError(message)
-    print(f"gates: {summary}. Next: make report")
+    told = f"in drafts {_summary(in_drafts)}, which stops nobody" if in_drafts else ""
+    print(f"gates: {'; '.join(filter(None, (summary, told)))}. Next: make report")
+
+
+def _summary(counts: Counter[str]) -> str:
+    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"

@@ -79,7 +79,7 @@ def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, 
         words.append(f"{need} a running server, and `make deploy` measures {'it' if len(service) == 1 else 'them'}")
     sentence = "; ".join(words) + "."
     if draft:
-        sentence += " This is a draft: its gates stop nobody, and it is not deployed."
+        sentence += " This is a draft: its gates stop nobody, and it stays on your own machine."
     elif failed or not_judged:
         sentence += " `make deploy` refuses it like this."
     return "failed" if failed else "NOT RUN" if service or not_judged else "passed", sentence

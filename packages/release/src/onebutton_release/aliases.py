@@ -11,6 +11,7 @@ from onebutton_release.target import Target, find_target
 from onebutton_serving.history import Move, in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.release_store import ReleaseStoreError
+from onebutton_serving.schema import is_draft
 from onebutton_serving.sealed import ReleaseError, read_manifest
 from onebutton_tracking.lookup import CHAMPION
 from onebutton_tracking.promotion import Promotion, promote
@@ -27,7 +28,7 @@ def promotions(target: Target, move: Move) -> Iterator[Promotion]:
     """
     folder = target.fetch(move.after)
     words = f"{move.who}, {move.at}, {move.action} of {move.after}" + (f": {move.why}" if move.why else "")
-    names = [target.name, CHAMPION] if target.environment.champion else [target.name]
+    names = [target.name, CHAMPION] if target.environment.champion and not is_draft(folder) else [target.name]
     for name in names:
         yield Promotion(target.pipeline, name, read_manifest(folder)[MODEL], words)
 

@@ -6,7 +6,9 @@ Each imports what it needs when pressed.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from onebutton_release.target import Target
 
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+LONGEST = 1000  # characters of a request that is shown
 
 
 def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) -> None:
@@ -27,6 +30,7 @@ def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) 
     from onebutton_release.aliases import tell_mlflow
     from onebutton_release.deploy import deploy as put_into_service
     from onebutton_release.target import find_target
+    from onebutton_serving.schema import is_draft
 
     target = find_target(root, pipeline, environment, "local")
     after = target.environment.after
@@ -34,7 +38,10 @@ def deploy(root: Path, pipeline: str, environment: str, request: DeployRequest) 
     moved = put_into_service(target, earlier, request, _say)
     for words in tell_mlflow([target]):
         _say(words)
-    print(f"deploy: {moved.after} is in service in {target.name}{_where(target)}. Next: {_next(target, moved.after)}")
+    draft = is_draft(target.fetch(moved.after))
+    words = f"{moved.after}, a draft, is" if draft else f"{moved.after} is"
+    where = "" if draft else _where(target)
+    print(f"deploy: {words} in service in {target.name}{where}. Next: {_next(target, moved.after, draft=draft)}")
 
 
 def _where(target: Target) -> str:
@@ -43,7 +50,9 @@ def _where(target: Target) -> str:
     return f"; `make serve PIPELINE={target.pipeline}` serves it on {target.servers[0]}"
 
 
-def _next(target: Target, version: str) -> str:
+def _next(target: Target, version: str, *, draft: bool) -> str:
+    if draft:  # the next model is compared with none
+        return f"make serve PIPELINE={target.pipeline}, which says how to ask it; make deploy STATUS=1"
     if target.environment.image:
         return f"make image PIPELINE={target.pipeline} ENV={target.name}, and roll it out"
     if target.environment.champion:
@@ -103,7 +112,7 @@ def rollback(root: Path, pipeline: str, environment: str, version: str, why: str
 def measure(root: Path, pipeline: str) -> None:
     """Boot the server on the model that is here, of every pipeline unless one is named, and measure it for the service gates.
 
-    Drafts are not deployed, so there is nothing to measure.
+    A draft is measured where it is named.
     """
     from onebutton_evaluation.gatekeeping import is_draft
     from onebutton_release import candidate
@@ -126,7 +135,18 @@ def measure(root: Path, pipeline: str) -> None:
                 known = measured(one.folder, built)
         print(f"gates: measured {name}: {in_words(known)}", flush=True)
     if not there:
-        print("gates: no pipeline that can be deployed has a release.toml, so there is none to measure")
+        print("gates: no pipeline but drafts has a release.toml, so there is none to measure")
+
+
+def waits_for_deploy(root: Path, pipeline: str, environment: str) -> bool:
+    """Say whether a draft is here of which nothing is in service on this laptop yet."""
+    from onebutton_evaluation.gatekeeping import is_draft
+    from onebutton_release.target import find_target
+    from onebutton_serving.history import in_service
+
+    target = find_target(root, pipeline, environment, "local")
+    draft = target.environment.laptop and is_draft(root / "pipelines" / target.pipeline)
+    return draft and in_service(target.store) is None
 
 
 def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None:
@@ -141,9 +161,35 @@ def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None
         print(
             f"serve: `make deploy` looks for this server at {' and '.join(target.servers) or 'no address'}, not at port {port}"
         )
+    if ask := _to_try(target, f"http://127.0.0.1:{port}"):
+        print(f"serve: as soon as it runs, {ask}", flush=True)
     if sys.platform == "linux":  # that make was killed nobody could tell the server otherwise; this outlives execv
         ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)
     os.execv(sys.executable, [sys.executable, "-m", "onebutton_serving", *words])  # noqa: S606  it takes this program's place
+
+
+def _to_try(target: Target, address: str) -> str:
+    """Write a request for a terminal, of a golden row; empty where nothing is in service that can be read."""
+    from onebutton_serving.history import in_service
+    from onebutton_serving.loading import GOLDEN
+    from onebutton_serving.openapi import example
+    from onebutton_serving.release_store import ReleaseStoreError
+    from onebutton_serving.schema import read_schema
+    from onebutton_serving.sealed import ReleaseError
+
+    try:
+        move = in_service(target.store)
+        folder = target.fetch(move.after) if move else Path()
+        golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))["rows"][0]
+        row = json.dumps({"rows": [example(read_schema(folder), golden)]}, ensure_ascii=False)
+    except (OSError, ValueError, LookupError, ReleaseError, ReleaseStoreError):
+        return ""  # the server says what is wrong
+    ask = f"curl {address}/v1/predict --header 'content-type: application/json' --data {shlex.quote(row)}"
+    return (
+        f"{address}/docs is its page, and this asks it:\n  {ask}"
+        if len(ask) < LONGEST
+        else f"{address}/docs is its page"
+    )
 
 
 def _port_of(addresses: tuple[str, ...]) -> int:

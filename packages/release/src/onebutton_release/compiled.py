@@ -44,6 +44,7 @@ def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | Non
         classes=judging.classes,
         threshold=judging.threshold,
         quantiles=quantiles,
+        draft=one.draft,
     )
 
 

@@ -46,6 +46,7 @@ class Declared:
     Attributes:
         folder: of the pipeline, whose name is the pipeline's.
         title: of the model card.
+        draft: whether it is still being tried out: its releases stay on a laptop.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Declared:
     said: Declarations
     inputs: Contract
     outputs: Contract
+    draft: bool = False
 
     @property
     def pipeline(self) -> str:
@@ -65,14 +67,8 @@ def declared(folder: Path) -> Declared:
     """Read what a pipeline declares.
 
     Raises:
-        InputError: it is a draft, or one of the files is missing or wrong.
+        InputError: one of the files is missing or wrong.
     """
-    if is_draft(folder):
-        message = (
-            f"{folder.name} is a draft, and a draft is not deployed. When the model is meant for others, take `draft = true` "
-            f"out of pipelines/{folder.name}/pyproject.toml, then `make check`"
-        )
-        raise InputError(message)
     if not (folder / "release.toml").is_file():
         message = (
             f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its two lines"
@@ -87,4 +83,5 @@ def declared(folder: Path) -> Declared:
         said,
         load_contract(folder / parts.inputs),
         load_contract(folder / parts.outputs),
+        is_draft(folder),
     )

@@ -27,7 +27,7 @@ from onebutton_release.target import Target
 from onebutton_serving.history import Move, altered, following, in_service, now, read_history, record
 from onebutton_serving.loading import load_release
 from onebutton_serving.release_store import STORE_ID, ReleaseStoreError
-from onebutton_serving.schema import read_schema
+from onebutton_serving.schema import is_draft, read_schema
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_tracking.commit import read_commit
 from onebutton_tracking.results import produced_files
@@ -81,6 +81,7 @@ def deploy(target: Target, earlier: Target | None, request: DeployRequest, say: 
     before = in_service(target.store)
     addresses = _servers_of_ours(target, say)
     folder = _from_before(earlier, request.version) if earlier else _built(target, before, request.version, say)
+    _check_no_draft(target, draft=is_draft(folder))
     if before and before.after == folder.name:
         say(f"{folder.name} is in service in {target.name} already, since {before.at}")
         if bad := _confirmed(target, addresses, before.after, say):
@@ -188,6 +189,7 @@ def _built(target: Target, before: Move | None, version: str, say: Say) -> Path:
             raise InputError(message)
         return _as_it_was(target, version)
     name = version_of(one.folder)
+    _check_no_draft(target, draft=one.draft)
     again = same_results(name, known)
     if (
         before and again == before.after
@@ -204,7 +206,7 @@ def _built(target: Target, before: Move | None, version: str, say: Say) -> Path:
         check_champion(target.root, one.folder)
     say("computing every judged number again, from the model and the holdout")
     computed = compute(one.folder, release_of_champion(target.root, one.folder))
-    _check_gates(one, target, computed, measured_too=False)
+    _check_gates(one, target, computed, say, measured_too=False)
     if again:
         say(f"release {again} was made of these very results before")
         return _as_it_was(target, again)
@@ -220,7 +222,7 @@ def _sealed(one: Declared, target: Target, name: str, computed: Computed, say: S
         if candidate.service_numbers(one.folder) is None:
             say("measuring the server on it, a few seconds")
         measured(one.folder, folder)
-        _check_gates(one, target, computed, measured_too=True)
+        _check_gates(one, target, computed, say, measured_too=True)
         candidate.judge(one, folder, computed)
         candidate.finish(folder)
         target.store.publish(folder)
@@ -238,13 +240,25 @@ def _check_not_rolled_back(target: Target, version: str) -> None:
         raise InputError(message)
 
 
-def _check_gates(one: Declared, target: Target, computed: Computed, *, measured_too: bool) -> None:
-    """Refuse a model of which one gate is not passed.
+def _check_no_draft(target: Target, *, draft: bool) -> None:
+    """Keep what is still being tried out on a laptop."""
+    if draft and not target.environment.laptop:
+        message = (
+            f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone, and {target.name} is none. "
+            f"When the model is meant for others, answer what card.toml asks, take `draft = true` out of "
+            f"pipelines/{target.pipeline}/pyproject.toml, and press `make run PIPELINE={target.pipeline}`, then `make check`"
+        )
+        raise InputError(message)
+
+
+def _check_gates(one: Declared, target: Target, computed: Computed, say: Say, *, measured_too: bool) -> None:
+    """Refuse a model of which one gate is not passed; of a draft, say so.
 
     Args:
         one: what the pipeline declares.
         target: where to; on a laptop numbers that could not be computed again are believed.
         computed: what its model says.
+        say: prints one line of progress.
         measured_too: whether gates about the server count; before the server was measured they do not.
     """
     service = {gate.id for gate in one.said.gates if gate.check == "service"}
@@ -252,9 +266,12 @@ def _check_gates(one: Declared, target: Target, computed: Computed, *, measured_
     bad = candidate.unmet(found)
     if target.environment.laptop:
         bad = [verdict for verdict in bad if (verdict.check, verdict.result) != (RESULTS, "NOT RUN")]
-    if bad:
+    lines = "\n".join(table(bad)) if bad else ""
+    if one.draft and bad:
+        if measured_too:
+            say(f"not passed, which stops nobody while it is a draft:\n{lines}")
+    elif bad:
         names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
-        lines = "\n".join(table(bad))
         message = (
             f"{one.pipeline} may not be released: {names}\n{lines}\nNothing was changed. Ask: {one.said.judging.owner}. "
             "`make report` shows it all"

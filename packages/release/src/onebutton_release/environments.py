@@ -38,8 +38,8 @@ class Environment:
         image: whether its servers run an image of the release, as on Kubernetes: none follows the pointer, the rollout is what
             confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
-        laptop: for trying things: its folder is made when it is missing, its servers may be off, and work that is not
-            committed may be released. Where it names no server, each pipeline's is on a port of its own: see `ports`.
+        laptop: for trying things: its folder is made when it is missing, its servers may be off, and drafts and work
+            that is not committed may be released. Where it names no server, each pipeline's is on a port of its own: see `ports`.
     """
 
     store: Text

@@ -28,6 +28,8 @@ from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.verdicts import SERVICE
 from onebutton_release.candidate import service_numbers
 from onebutton_release.load import Load, load
+from onebutton_serving.openapi import example
+from onebutton_serving.schema import read_schema
 from onebutton_serving.sealed import digest_of, seal
 
 ROUNDS = 3
@@ -94,8 +96,8 @@ def measure(candidate: Path) -> dict[str, Any]:
     Raises:
         InputError: the server does not start, or fails to answer.
     """
-    golden = json.loads((candidate / "golden.json").read_text(encoding="utf-8"))["rows"][0]["input"]
-    body = json.dumps({"rows": [golden]}).encode()
+    golden = json.loads((candidate / "golden.json").read_text(encoding="utf-8"))["rows"][0]
+    body = json.dumps({"rows": [example(read_schema(candidate), golden)]}).encode()
     with boot(candidate) as server:
         load(server.address, body, connections=CONNECTIONS, seconds=0.3)  # caches fill
         rounds, calibrations = [], []

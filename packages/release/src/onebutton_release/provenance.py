@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_serving.sealed import digest_of
 from onebutton_tracking.commit import git, read_commit
 from onebutton_tracking.lookup import run_of_lock
@@ -36,7 +37,8 @@ def version_of(folder: Path) -> str:
     day = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip()
     if not day:  # never committed, so it is dated by the day of the run
         day = datetime.fromtimestamp((folder / "dvc.lock").stat().st_mtime, UTC).date().isoformat()
-    digest = hashlib.sha256(FORMAT + lock + _files_beside(folder)).hexdigest()
+    draft = b"draft" if is_draft(folder) else b""
+    digest = hashlib.sha256(FORMAT + lock + _files_beside(folder) + draft).hexdigest()
     return f"{day.replace('-', '')}-{digest[:8]}"
 
 

@@ -9,6 +9,7 @@ from onebutton_release.servers import Report, ask
 from onebutton_release.target import Target
 from onebutton_serving.history import Move, chain_fault, in_service, read_history
 from onebutton_serving.release_store import ReleaseStoreError
+from onebutton_serving.schema import is_draft
 
 LATEST = 10  # moves that are shown
 
@@ -23,7 +24,8 @@ def status(target: Target) -> Iterator[str]:
     if last is None:
         yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
         return
-    yield f"{target.pipeline} in {target.name}: {last.after}, since {last.at}, by {last.who} ({last.known_by})"
+    draft = ", a draft" if target.environment.laptop and is_draft(target.fetch(last.after)) else ""
+    yield f"{target.pipeline} in {target.name}: {last.after}{draft}, since {last.at}, by {last.who} ({last.known_by})"
     yield f"  store      {target.store.url}"
     yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
     for address in target.servers:

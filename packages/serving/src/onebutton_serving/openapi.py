@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -33,7 +34,6 @@ def describe(loaded: Loaded) -> Described:
     row = _object({field.name: _input(field) for field in schema.inputs}, closed=True)
     row["required"] = [field.name for field in schema.inputs if needed(field)]
     rows = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": {"$ref": f"{REF}Row"}}
-    asked = {field.name: golden["input"].get(field.name) for field in schema.inputs}
     version = {"type": "string", "description": "the release that answered all rows"}
     answered = predictions(schema, [[golden["output"][field.name] for field in schema.outputs]])
     answer = {"version": version, "predictions": {"type": "array", "items": {"$ref": f"{REF}Prediction"}}}
@@ -41,7 +41,7 @@ def describe(loaded: Loaded) -> Described:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": schema.title,
+            "title": f"Draft: {schema.title}" if schema.draft else schema.title,
             "version": loaded.version,
             "description": f"Pipeline {schema.pipeline}; inputs as {schema.input_contract}, answers as {schema.output_contract}.",
         },
@@ -49,13 +49,25 @@ def describe(loaded: Loaded) -> Described:
         "components": {
             "schemas": {
                 "Row": row,
-                "Body": _object({"rows": rows}, closed=True) | {"example": {"rows": [asked]}},
+                "Body": _object({"rows": rows}, closed=True) | {"example": {"rows": [example(schema, golden)]}},
                 "Prediction": _prediction(schema),
                 "Answer": _object(answer) | {"example": {"version": loaded.version, "predictions": answered}},
                 **refusals,
             }
         },
     }
+
+
+def example(schema: Schema, golden: Mapping[str, Any]) -> Described:
+    """Write a golden row as somebody would ask it: its numbers went through float32."""
+    return {field.name: _plain(golden["input"].get(field.name), field.type) for field in schema.inputs}
+
+
+def _plain(value: Any, kind: str) -> Any:
+    if not isinstance(value, float):
+        return value
+    number = float(f"{value:.7g}")
+    return bool(value) if kind == "boolean" else int(number) if number.is_integer() else number
 
 
 def _object(properties: Described, *, closed: bool = False) -> Described:

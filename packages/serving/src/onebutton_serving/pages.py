@@ -125,6 +125,7 @@ def _model(service: Service) -> dict[str, Any]:
         "pipeline": schema.pipeline,
         "version": loaded.version,
         "title": schema.title,
+        "draft": schema.draft,
         "contracts": {"inputs": schema.input_contract, "outputs": schema.output_contract},
         "card": _text(loaded.folder / "card.md"),
         "provenance": _public(_content(loaded.folder / "provenance.json")),

@@ -62,6 +62,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         classes: their names, in the order of the probabilities; of two, the second is the one whose probability is answered.
         threshold: the probability from which the second of two classes is called.
         quantiles: the last outputs, each of which a file of its own answers.
+        draft: whether the pipeline was still being tried out.
     """
 
     pipeline: str
@@ -73,6 +74,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     classes: tuple[str, ...] = ()
     threshold: float = 0.5
     quantiles: tuple[str, ...] = ()
+    draft: bool = False
 
     @property
     def callers_contract(self) -> tuple[str, str]:
@@ -109,6 +111,14 @@ def read_schema(folder: Path) -> Schema:
         message = f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
         raise ReleaseError(message)
     return schema
+
+
+def is_draft(folder: Path) -> bool:
+    """Say whether a release is of a draft; one that cannot be read is refused elsewhere."""
+    try:
+        return read_schema(folder).draft
+    except ReleaseError:
+        return False
 
 
 def schema_text(schema: Schema) -> str:

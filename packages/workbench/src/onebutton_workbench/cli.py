@@ -243,8 +243,11 @@ def reproduce(*, run: str = "", model: str = "") -> int:
 @app.command
 def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None:
     """Run the server on what is in service."""
-    from onebutton_release.buttons import serve
+    from onebutton_release.buttons import serve, waits_for_deploy
 
+    if waits_for_deploy(ROOT, pipeline, env):
+        print("serve: nothing of this draft is in service yet, so what was run here is deployed first", flush=True)
+        deploy(pipeline=pipeline, env=env)
     serve(ROOT, pipeline, env, port)
 
 

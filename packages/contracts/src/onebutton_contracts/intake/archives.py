@@ -16,7 +16,7 @@ from typing import Any
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.sniffing import is_pickle, sniff
 
-TABLE_SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet", ".tsv"}
+TABLE_SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx"}
 CHUNK = 1 << 20
 DAMAGED = (EOFError, NotImplementedError, OSError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
@@ -53,6 +53,8 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
         InputError: the archive is damaged or too large, or holds a pickle, a link, a path that leads out, or not one table.
     """
     kind = sniff(path, called)
+    if kind.name == "xlsx":
+        _check_size(path, called, limit)
     if kind.is_table:
         return path, called
     target = folder / "table"
@@ -74,7 +76,10 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
     except DAMAGED as error:
         message = f"{called} cannot be unpacked: {' '.join(str(error).split()) or type(error).__name__}"
         raise InputError(message) from None
-    if not sniff(target, member.name).is_table:
+    inner = sniff(target, member.name)
+    if inner.name == "xlsx":
+        _check_size(target, called, limit)
+    if not inner.is_table:
         message = f"{called} holds the archive {member.name}: take in what is inside it"
         raise InputError(message)
     return target, member.name
@@ -101,7 +106,7 @@ def _the_table(members: Iterable[Member], called: str, limit: int) -> Member:
         if total > limit:
             raise InputError(_too_large(called, limit))
         if member.name == "[Content_Types].xml":
-            message = f"{called} is an Office document: save its sheet as CSV"
+            message = f"{called} is an Office document, and no Excel workbook: save its table as CSV"
             raise InputError(message)
         if fault := _fault(member):
             message = (
@@ -144,6 +149,13 @@ def _copy(member: Member, target: Path, called: str, limit: int) -> None:
             if written > limit:
                 raise InputError(_too_large(called, limit))
             out.write(chunk)
+
+
+def _check_size(book: Path, called: str, limit: int) -> None:
+    """Hold what a workbook unpacks to, which its reader does in memory, to the limit."""
+    with zipfile.ZipFile(book) as archive:
+        if sum(info.file_size for info in archive.infolist()) > limit:
+            raise InputError(_too_large(called, limit))
 
 
 def _too_large(called: str, limit: int) -> str:

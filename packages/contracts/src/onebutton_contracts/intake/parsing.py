@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from fastexcel import FastExcelError, read_excel
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.csv_files import check_names, read_csv
@@ -38,24 +39,39 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
     Raises:
         InputError: it is damaged, has no rows, or has columns that no contract can describe.
     """
+    notes: tuple[str, ...] = ()
     try:
         match kind.name:
             case "csv":
                 frame, notes = read_csv(path, kind.delimiter, called)
                 _check_rows(frame, called)
                 return _typed(frame, numbers=True, notes=notes)
+            case "xlsx":
+                frame, notes = _read_book(path)
             case "jsonl":
                 frame = pl.read_ndjson(path, infer_schema_length=None)
             case _:
                 frame = _read_parquet(path, called)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError, csv.Error) as error:
+    except (pl.exceptions.PolarsError, FastExcelError, OSError, UnicodeDecodeError, csv.Error) as error:
         message = f"{called} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise InputError(message) from None
     check_names(frame.columns, called)
     _check_rows(frame, called)
     plain, guesses = _plain(frame, called)
-    texts = _typed(plain, numbers=False) if kind.name == "jsonl" else Parsed(plain, {})
+    texts = Parsed(plain, {}) if kind.name == "parquet" else _typed(plain, numbers=kind.name == "xlsx", notes=notes)
     return Parsed(texts.frame, guesses | texts.guesses, texts.notes)
+
+
+def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Read the first sheet of a workbook, and say which others there are."""
+    first, *others = read_excel(path).sheet_names
+    frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
+    more = (
+        f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
+        if others
+        else ""
+    )
+    return frame, (f"the sheet {first} was read{more}",)
 
 
 def _read_parquet(path: Path, called: str) -> pl.DataFrame:
@@ -115,7 +131,7 @@ def _typed(frame: pl.DataFrame, *, numbers: bool, notes: tuple[str, ...] = ()) -
         if found is not None and found.dtype == pl.Datetime:
             if series.str.extract(INSTANT, 3).null_count() > found.null_count():
                 guesses[series.name] = NO_ZONE
-        elif found is None and numbers and (why := doubt(series)):
+        elif found is None and numbers and series.dtype == pl.String and (why := doubt(series)):
             guesses[series.name] = why.words
             told.append(f"column {series.name!r} stays text: {why.words}{why.example}")
     return Parsed(pl.DataFrame(columns), guesses, tuple(told))

@@ -245,6 +245,8 @@ def _unfit(rows: pl.DataFrame, guesses: Mapping[str, str]) -> dict[str, str]:
             found[name] = "a stage calls a column of its own so; rename it to use it"
         elif name in personal:
             found[name] = "personal data"
+        elif {'"', "\\"} & set(name):
+            found[name] = "a server takes no such name; rename it without quotes and backslashes to use it"
         elif different < 2:  # noqa: PLR2004
             found[name] = "constant" if different else "empty"
         elif series.dtype.is_temporal():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
+import zipfile
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,13 @@ from onebutton_contracts.intake.csv_files import not_utf8, separator_line
 
 HEAD = 65_536  # bytes that are looked at
 DELIMITERS = ",;\t|"
-SUPPORTED = "CSV, Parquet or JSON lines, or a zip, tar or gz of one of these"
+SUPPORTED = "CSV, Excel (.xlsx), Parquet or JSON lines, or a zip, tar or gz of one of these"
+BOOK = "xl/workbook.xml"  # in each Excel workbook, which is a zip
 PICKLE_SUFFIXES = {".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 PICKLE_PROTOCOLS = range(2, 6)  # protocols 0 and 1 are text and have no mark
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FOREIGN = {
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save its sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as .xlsx",
     b"SQLite format 3": "an SQLite database: export the table as CSV",
     b"\x89HDF": "an HDF5 file: write the table as Parquet",
     b"%PDF": "a PDF",
@@ -35,7 +37,7 @@ class Kind:
     """What a file is.
 
     Attributes:
-        name: `csv`, `jsonl`, `parquet`, `zip`, `tar` or `gz`.
+        name: `csv`, `xlsx`, `jsonl`, `parquet`, `zip`, `tar` or `gz`.
         delimiter: between the columns of a CSV file.
     """
 
@@ -45,7 +47,7 @@ class Kind:
     @property
     def is_table(self) -> bool:
         """Whether it is a table, and not something that holds one."""
-        return self.name in {"csv", "jsonl", "parquet"}
+        return self.name in {"csv", "jsonl", "parquet", "xlsx"}
 
 
 def is_pickle(name: str, head: bytes) -> bool:
@@ -66,7 +68,7 @@ def sniff(path: Path, called: str) -> Kind:
         message = f"{called} is a pickle, and reading a pickle runs the code in it. Ask for {SUPPORTED}"
         raise InputError(message)
     if head.startswith(b"PK\x03\x04"):
-        return Kind("zip")
+        return Kind("xlsx" if _is_book(path) else "zip")
     if head.startswith(b"PAR1"):
         return Kind("parquet")
     for mark, words in FOREIGN.items():
@@ -76,6 +78,14 @@ def sniff(path: Path, called: str) -> Kind:
     if _is_tar(path):
         return Kind("tar")
     return Kind("gz") if head.startswith(b"\x1f\x8b") else _sniff_text(path, head, called)
+
+
+def _is_book(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return BOOK in archive.namelist()
+    except zipfile.BadZipFile:  # unpacking says so
+        return False
 
 
 def _is_tar(path: Path) -> bool:

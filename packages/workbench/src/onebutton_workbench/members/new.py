@@ -23,11 +23,11 @@ FOLDERS = {"package": "packages", "pipeline": "pipelines"}
 NEXT = {
     "package": "Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
     "Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`",
-    "pipeline": "It is a draft: its mistakes stop nobody, and it is not deployed, until `draft` goes from its pyproject.toml.\n"
+    "pipeline": "It is a draft: its mistakes stop nobody, and it stays on your machine until `draft` leaves its pyproject.toml.\n"
     "Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; "
     "then the six steps of {path}/README.md",
     "table": "It is a draft: its mistakes stop nobody. {path}/README.md says what was decided, and what "
-    "comes next.\nNext: `make run PIPELINE={name}`, then `make gates PIPELINE={name}`",
+    "comes next.\nNext: `make run PIPELINE={name}`, which trains and judges it",
 }
 
 

@@ -15,6 +15,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.drafting import draft, logical_type
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
+from onebutton_contracts.intake.sniffing import SUPPORTED
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 from onebutton_evaluation import splits
 from onebutton_evaluation.catalogue import known_metrics
@@ -49,9 +50,7 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
     """
     member = named(root, "pipeline", name)
     if "://" in source or not Path(source).expanduser().is_file():
-        message = (
-            f"FROM={source} is no file here; FROM= names a file of yours: CSV, Parquet or JSON lines, or a zip of one"
-        )
+        message = f"FROM={source} is no file here; FROM= names a file of yours: {SUPPORTED}"
         raise InputError(message)
     request = Request(source, "", license_of(license_), "table", name, limit * 10**6)
     taken = read(request)
