@@ -227,6 +227,11 @@ WEAKER_MEMBER: dict[str, tuple[Edits, str]] = {
         {f"{P}pyproject.toml": ("fail_under = 80", "fail_under = 80\n[tool.onebutton]\ndraft = true")},
         f"{P}pyproject.toml:7",
     ),
+    "ruff's own section": (
+        {f"{P}pyproject.toml": ("fail_under = 80", "fail_under = 80\n[tool.ruff]\nline-length = 100")},
+        f"{P}pyproject.toml:6",
+    ),
+    "ruff's own file without an ignore": ({f"{P}ruff.toml": ("", "line-length = 100\n")}, f"{P}ruff.toml:1"),
     "ruff's own file": ({f"{P}ruff.toml": ("", 'ignore = ["S301"]\n')}, f"{P}ruff.toml:1"),
 }
 BESIDE: dict[str, Edits] = {
@@ -244,6 +249,11 @@ WEAKER_REPOSITORY: dict[str, tuple[Edits, str]] = {
     "button not pressed": ({Y: ("make lint types", "make lint")}, f"{Y}:9"),
     "button pressed without STRICT": ({Y: ("make gates STRICT=1", "make gates")}, f"{Y}:13"),
     "step removed": ({Y: ("      - uses: actions/checkout@1111 # v1\n", "")}, f"{Y}:8"),
+    "an action more, which may do anything": (
+        {Y: ("      - run: make gates", "      - uses: some/action@1\n      - run: make gates")},
+        f"{Y}:13",
+    ),
+    "tests collected otherwise": ({"conftest.py": ("", "collect_ignore = ['packages']\n")}, "conftest.py:1"),
     "job skipped": ({Y: ("  gates:\n", "  gates:\n    if: false\n")}, f"{Y}:11"),
     "workflow removed": ({Y: ("", "")}, f"{Y}:5"),
     "hook presses something else": ({H: ("entry: make lint", "entry: make help")}, f"{H}:5"),
@@ -294,7 +304,6 @@ HONEST: dict[str, Edits] = {
     "a job more": {Y: ("jobs:\n", "jobs:\n  more:\n    steps:\n      - run: make more\n")},
     "a job more that is needed": {Y: ("[check, gates]", "[check, gates, more]")},
     "a button more in a step": {Y: ("make lint types", "make lint types status")},
-    "a step more": {Y: ("      - run: make lint", "      - uses: some/action@1\n      - run: make lint")},
     "a workflow more": {".github/workflows/more.yml": ("", WORKFLOW)},
     "a hook more": {H: ("      - id: types", "      - id: more\n        entry: make more\n      - id: types")},
     "a button more": {"Makefile": (".PHONY: check", ".PHONY: more\nmore: ## More\n\t@onebutton more\n\n.PHONY: check")},
