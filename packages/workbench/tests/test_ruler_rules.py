@@ -399,6 +399,16 @@ def test_an_honest_change_is_green_beside_a_new_model(repo: Path, name: str) -> 
     assert (list(map(str, findings)), alone) == ([], [])
 
 
+def test_two_pull_requests_are_the_way_that_the_finding_names(repo: Path, shell: Any) -> None:
+    edit(repo, WEAKER_MEMBER["limit lowered"][0], MODEL)
+    assert found(repo) != set()
+    shell("git", "checkout", "--quiet", "--", f"{P}dvc.lock", folder=repo)
+    assert found(repo) == set()  # the first: the ruler alone
+    commit(repo, shell)
+    edit(repo, MODEL)
+    assert found(repo, "HEAD") == set()  # the second, once the first is merged
+
+
 def test_numbers_made_again_with_other_slices_are_no_other_model(repo: Path) -> None:
     edit(repo, WEAKER_MEMBER["slice removed"][0], RESULTS, {f"{P}metrics.json": ("0.7", "0.8")})
     assert found(repo) == set()
@@ -466,6 +476,12 @@ def test_a_merge_of_anything_else_is_no_upgrade(repo: Path, shell: Any) -> None:
     shell("git", "merge", "--quiet", "--no-ff", "--message", "merge", "other", folder=repo)
     shell("git", "branch", "--quiet", "-D", "other", folder=repo)
     assert found(repo) == {("OB411", f"{G}:21")}
+
+
+def test_a_holdout_that_moves_beside_other_training_is_red(repo: Path) -> None:
+    pin: Edits = {C: ("value: aaaa", "value: bbbb")}
+    edit(repo, pin, {f"{P}params.yaml": ("test_months: [7]", "test_months: [8]")}, BETTER_CODE)
+    assert found(repo) == {("OB411", f"{C}:8")}
 
 
 def test_the_finding_shows_both_places_and_the_way_on(repo: Path) -> None:

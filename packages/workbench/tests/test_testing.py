@@ -64,8 +64,9 @@ def test_affected_runs_the_tests_of_the_members_that_a_change_reaches_and_says_w
 
 
 def test_a_member_whose_tests_reach_less_than_its_floor_is_refused_with_both_numbers(
-    tmp_path: Path, shell: Any
+    tmp_path: Path, shell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COVERAGE_FILE", str(tmp_path / ".coverage"))
     folder = tmp_path / "packages/lib"
     (folder / "src").mkdir(parents=True)
     (folder / "src/lib.py").write_text(
