@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_workbench.checks.ruler_rules import check
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import git
 from onebutton_workbench.members import upgrade as upgrades
@@ -464,6 +465,19 @@ def test_one_upgrade_follows_another(upstream: Repo, either: Repo, capsys: pytes
         assert upgrade(either.folder) == 0
         assert f"TWO = {number} or 2" in either.read("packages/lib/src/onebutton_lib/scores.py")
         assert "upgrade: 1 commit of upstream" in capsys.readouterr().out
+
+
+def test_a_weaker_ruler_beside_results_is_upstreams_own_and_what_the_team_adds_is_not(
+    upstream: Repo, either: Repo
+) -> None:
+    upstream.edit("Makefile", "\tdvc repro\n", "\t@true\n")
+    upstream.edit("pipelines/sample/metrics.json", "0.70", "0.75")
+    upstream.commit()
+    before = either.git("rev-parse", "HEAD")
+    assert upgrade(either.folder) == 0
+    assert check(either.folder, before) == ([], [])
+    either.edit("Makefile", "\tpytest\n", "\t@true\n")
+    assert [finding.place for finding in check(either.folder, before)[0]] == ["Makefile:6"]
 
 
 def test_an_upgrade_that_was_squashed_on_its_way_to_main_is_not_merged_twice(upstream: Repo, either: Repo) -> None:

@@ -89,6 +89,11 @@ def test_a_reason_is_enough(found: Any, name: str) -> None:
     assert found(SAYING[name]) == []
 
 
+def test_of_two_tests_with_one_name_each_is_looked_at(found: Any) -> None:
+    both = "class TestOne:\n    def test_it(self):\n        f()\n\nclass TestTwo:\n    def test_it(self):\n        assert f()"
+    assert found(both) == [("OB413", f"{FILE}:2")]
+
+
 def test_a_file_that_is_no_python_is_left_to_ruff(found: Any) -> None:
     assert found("def test_it(:\n") == []
 

@@ -10,7 +10,10 @@ import pytest
 
 from onebutton_workbench.checks import ruler_rules
 from onebutton_workbench.checks.ruler_rules import check, lint
+from onebutton_workbench.checks.rulers import MEMBER, may_be_ruler, owners
 from onebutton_workbench.checks.selftest import plant, read_violations
+from onebutton_workbench.git import listed
+from onebutton_workbench.workspace import ROOT
 
 GATES = """\
 [judging]
@@ -224,6 +227,11 @@ WEAKER_MEMBER: dict[str, tuple[Edits, str]] = {
         {f"{P}pyproject.toml": ("fail_under = 80", "fail_under = 80\n[tool.onebutton]\ndraft = true")},
         f"{P}pyproject.toml:7",
     ),
+    "ruff's own section": (
+        {f"{P}pyproject.toml": ("fail_under = 80", "fail_under = 80\n[tool.ruff]\nline-length = 100")},
+        f"{P}pyproject.toml:6",
+    ),
+    "ruff's own file without an ignore": ({f"{P}ruff.toml": ("", "line-length = 100\n")}, f"{P}ruff.toml:1"),
     "ruff's own file": ({f"{P}ruff.toml": ("", 'ignore = ["S301"]\n')}, f"{P}ruff.toml:1"),
 }
 BESIDE: dict[str, Edits] = {
@@ -241,6 +249,11 @@ WEAKER_REPOSITORY: dict[str, tuple[Edits, str]] = {
     "button not pressed": ({Y: ("make lint types", "make lint")}, f"{Y}:9"),
     "button pressed without STRICT": ({Y: ("make gates STRICT=1", "make gates")}, f"{Y}:13"),
     "step removed": ({Y: ("      - uses: actions/checkout@1111 # v1\n", "")}, f"{Y}:8"),
+    "an action more, which may do anything": (
+        {Y: ("      - run: make gates", "      - uses: some/action@1\n      - run: make gates")},
+        f"{Y}:13",
+    ),
+    "tests collected otherwise": ({"conftest.py": ("", "collect_ignore = ['packages']\n")}, "conftest.py:1"),
     "job skipped": ({Y: ("  gates:\n", "  gates:\n    if: false\n")}, f"{Y}:11"),
     "workflow removed": ({Y: ("", "")}, f"{Y}:5"),
     "hook presses something else": ({H: ("entry: make lint", "entry: make help")}, f"{H}:5"),
@@ -291,7 +304,6 @@ HONEST: dict[str, Edits] = {
     "a job more": {Y: ("jobs:\n", "jobs:\n  more:\n    steps:\n      - run: make more\n")},
     "a job more that is needed": {Y: ("[check, gates]", "[check, gates, more]")},
     "a button more in a step": {Y: ("make lint types", "make lint types status")},
-    "a step more": {Y: ("      - run: make lint", "      - uses: some/action@1\n      - run: make lint")},
     "a workflow more": {".github/workflows/more.yml": ("", WORKFLOW)},
     "a hook more": {H: ("      - id: types", "      - id: more\n        entry: make more\n      - id: types")},
     "a button more": {"Makefile": (".PHONY: check", ".PHONY: more\nmore: ## More\n\t@onebutton more\n\n.PHONY: check")},
@@ -387,6 +399,16 @@ def test_an_honest_change_is_green_beside_a_new_model(repo: Path, name: str) -> 
     assert (list(map(str, findings)), alone) == ([], [])
 
 
+def test_two_pull_requests_are_the_way_that_the_finding_names(repo: Path, shell: Any) -> None:
+    edit(repo, WEAKER_MEMBER["limit lowered"][0], MODEL)
+    assert found(repo) != set()
+    shell("git", "checkout", "--quiet", "--", f"{P}dvc.lock", folder=repo)
+    assert found(repo) == set()  # the first: the ruler alone
+    commit(repo, shell)
+    edit(repo, MODEL)
+    assert found(repo, "HEAD") == set()  # the second, once the first is merged
+
+
 def test_numbers_made_again_with_other_slices_are_no_other_model(repo: Path) -> None:
     edit(repo, WEAKER_MEMBER["slice removed"][0], RESULTS, {f"{P}metrics.json": ("0.7", "0.8")})
     assert found(repo) == set()
@@ -456,6 +478,12 @@ def test_a_merge_of_anything_else_is_no_upgrade(repo: Path, shell: Any) -> None:
     assert found(repo) == {("OB411", f"{G}:21")}
 
 
+def test_a_holdout_that_moves_beside_other_training_is_red(repo: Path) -> None:
+    pin: Edits = {C: ("value: aaaa", "value: bbbb")}
+    edit(repo, pin, {f"{P}params.yaml": ("test_months: [7]", "test_months: [8]")}, BETTER_CODE)
+    assert found(repo) == {("OB411", f"{C}:8")}
+
+
 def test_the_finding_shows_both_places_and_the_way_on(repo: Path) -> None:
     edit(repo, WEAKER_MEMBER["limit lowered"][0], MODEL, BETTER_CODE)
     assert str(check(repo, "main")[0][0]) == (
@@ -498,3 +526,14 @@ def test_what_selftest_plants_is_found_in_this_repository(tmp_path: Path, copy_o
         shell("git", "clean", "--quiet", "-d", "--force", folder=clone)
     assert missed == []
     assert check(clone, "HEAD") == ([], [])
+
+
+def test_every_ruler_of_this_repository_keeps_its_owner_whatever_line_a_member_gets() -> None:
+    text = (ROOT / ".github/CODEOWNERS").read_text(encoding="utf-8")
+    lines = text.replace("\n# Rulers:", "\n/pipelines/ @acme/churn\n/packages/ @acme/churn\n# Rulers:")
+    assert lines != text
+    rulers = [path for path in listed(ROOT) if may_be_ruler(path) and not MEMBER.fullmatch(path)]
+    rulers += listed(ROOT, "pipelines/*/gates.toml", "pipelines/*/contracts/*")
+    (before, after) = ({path for who in owners(one, rulers).values() for path in who["asked"]} for one in (text, lines))
+    assert before == after
+    assert "@acme/churn" not in owners(lines, rulers)

@@ -63,6 +63,28 @@ def test_affected_runs_the_tests_of_the_members_that_a_change_reaches_and_says_w
     assert "packages/tracking   changed: a.py\npackages/workbench  changed: a.py\ntest: the words\n" in shown
 
 
+def test_a_member_whose_tests_reach_less_than_its_floor_is_refused_with_both_numbers(
+    tmp_path: Path, shell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COVERAGE_FILE", str(tmp_path / ".coverage"))
+    folder = tmp_path / "packages/lib"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src/lib.py").write_text(
+        "def f(x):\n    if x:\n        return 1\n    return 2\n\n\nf(1)\n", encoding="utf-8"
+    )
+    shell("coverage", "run", "--include=packages/*", "packages/lib/src/lib.py", folder=tmp_path)  # reaches 4 of 5 lines
+    project = folder / "pyproject.toml"
+    for floor in ("", "[tool.coverage.report]\nfail_under = 80\n"):
+        project.write_text(floor, encoding="utf-8")
+        testing.hold_floors([Path("packages/lib")], tmp_path)
+    project.write_text("[tool.coverage.report]\nfail_under = 81\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"reach too little code: packages/lib 80 %, at least 81 %\. Write tests"):
+        testing.hold_floors([Path("packages/lib")], tmp_path)
+    (tmp_path / ".coverage").unlink()  # nothing was measured
+    with pytest.raises(InputError, match=r"packages/lib .*%, at least 81 %"):
+        testing.hold_floors([Path("packages/lib")], tmp_path)
+
+
 def test_affected_runs_all_tests_where_everything_is_reached(
     called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,21 +19,18 @@ from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT
 
 Test = ast.FunctionDef | ast.AsyncFunctionDef
-EXPECTS = {
-    "raises",
-    "warns",
-    "deprecated_call",
-    "fail",
-    "call_and_validate",
-    "validate_response",
-    "run_state_machine_as_test",
-}
+EXPECTS = {"raises", "warns", "deprecated_call", "fail", "run_state_machine_as_test"}  # pytest's and Hypothesis's
+EXPECTS |= {"call_and_validate", "validate_response"}  # Schemathesis's
 PASSES_OVER = {"skip", "skipif", "xfail"}
 
 
 def functions(tree: ast.AST) -> dict[str, Test]:
-    """List every function of a module by its name, those of classes and those within others as well."""
-    return {node.name: node for node in ast.walk(tree) if isinstance(node, Test)}
+    """List every function of a module by its name, those of classes too; of several with one name the second has a 2."""
+    found: dict[str, Test] = {}
+    for node in (node for node in ast.walk(tree) if isinstance(node, Test)):
+        same = sum(one.name == node.name for one in found.values())
+        found[f"{node.name} {same + 1}" if same else node.name] = node
+    return found
 
 
 def tests(tree: ast.AST) -> dict[str, Test]:
@@ -75,7 +72,7 @@ def helpers_of(tree: ast.AST) -> frozenset[str]:
     names, known = set[str](), -1
     while len(names) > known:
         known = len(names)
-        names |= {name for name, node in found.items() if not name.startswith("test") and assertions(node, names)}
+        names |= {node.name for name, node in found.items() if not name.startswith("test") and assertions(node, names)}
     return frozenset(names)
 
 
@@ -97,9 +94,8 @@ def check(root: Path = ROOT) -> Iterator[Finding]:
         for name, test in tests(tree).items():
             if not assertions(test, helpers):
                 words = f"{name} asserts nothing, so it is green whatever the code answers"
-                yield Finding(
-                    "OB413", f"{path}:{test.lineno}", words, "assert what a user would notice, or take the test out"
-                )
+                mend = "assert what a user would notice, or take the test out"
+                yield Finding("OB413", f"{path}:{test.lineno}", words, mend)
         for line, kind, has_reason in skips(tree):
             if not has_reason:
                 words = f"`{kind}` without a reason, so nobody will know when to take it out"

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from onebutton_contracts.errors import run_stage
 from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler, may_be_ruler
@@ -34,9 +35,9 @@ from onebutton_workbench.workspace import ROOT, drafts
 
 RESULTS = re.compile(r"dvc\.lock|(?!dummy)[^/]+\.json")  # in a pipeline's own folder
 MEASURED = re.compile(r"dvc\.(lock|yaml)|params\.yaml|src/.+|.+\.dvc")
-MADE = re.compile(
-    r".+\.onnx|model/(?!golden).+|data/(?!predictions).+"
-)  # outputs that are a model or data, not numbers about them
+# Outputs of stages: those that are a model or data, and not numbers about them; all; models.
+MADE = re.compile(r".+\.onnx|model/(?!golden).+|data/(?!predictions).+")
+ANY, ONNX = re.compile(r"(?!\.code/).+"), re.compile(r".+\.onnx")
 JUDGING, HOLDOUT = "reproduce", "evaluate"  # sections of params.yaml: a ruler; and which rows are the holdout
 PINS = {"holdoutRows", "holdoutSha256"}
 SHOWN = 3
@@ -47,9 +48,8 @@ MEND = "make two pull requests: what judges alone, for those who own it, and the
 def read_both(path: str, changes: Changes, root: Path) -> tuple[str, str]:
     """Read a file as the other commit has it, and as it stands; empty where it is not there."""
     file = root / path
-    return shown(changes.commit, path, root), file.read_text(
-        encoding="utf-8", errors="backslashreplace"
-    ) if file.is_file() else ""
+    here = file.read_text(encoding="utf-8", errors="backslashreplace") if file.is_file() else ""
+    return shown(changes.commit, path, root), here
 
 
 def shown(commit: str, path: str, root: Path) -> str:
@@ -59,12 +59,12 @@ def shown(commit: str, path: str, root: Path) -> str:
 
 
 @cache
-def as_a_whole(folder: str, commit: str, root: Path) -> str:
-    """Say of a member whether it is `new` since a commit, or `removed`; empty when it is neither."""
+def as_a_whole(folder: str, commit: str, root: Path) -> Literal["new", "removed"] | None:
+    """Say of a member whether it is new since a commit, or removed; None when it is neither."""
     files = [f"{folder}/pyproject.toml", f"{folder}/dvc.yaml"]
     if not any(shown(commit, file, root) for file in files):
         return "new"
-    return "" if any((root / file).is_file() for file in files) else "removed"
+    return None if any((root / file).is_file() for file in files) else "removed"
 
 
 def upgrades(commit: str, root: Path) -> Iterator[str]:
@@ -77,20 +77,13 @@ def upgrades(commit: str, root: Path) -> Iterator[str]:
 
 def ruler_changes(changes: Changes, root: Path) -> list[Change]:
     """Compare every ruler with another commit. A member that is new, or gone as a whole, is one change."""
-    members = {
-        member[1]: as_a_whole(member[1], changes.commit, root)
-        for member in map(MEMBER.fullmatch, changes.files)
-        if member
-    }
-    found = [
-        Change(name, (), "new" if kind == "new" else "removed", f"the member is {kind}")
-        for name, kind in members.items()
-        if kind
-    ]
+    folders = sorted({member[1] for member in map(MEMBER.fullmatch, changes.files) if member})
+    whole = {folder: kind for folder in folders if (kind := as_a_whole(folder, changes.commit, root))}
+    found = [Change(folder, (), kind, f"the member is {kind}") for folder, kind in whole.items()]
     merged = list(upgrades(changes.commit, root))
     for path in changes.files:
         member = MEMBER.fullmatch(path)
-        if (member and members[member[1]]) or not may_be_ruler(path):
+        if (member and member[1] in whole) or not may_be_ruler(path):
             continue
         old, new = read_both(path, changes, root)
         if not is_ruler(path, old + new):
@@ -112,24 +105,17 @@ def measured(folder: str, changes: Changes, root: Path, *, moved: bool = False) 
         root: of the repository.
         moved: leave out what moves a holdout on: its parameters, and data.
     """
+    outputs = ANY if folder == "." else ONNX if moved else MADE
     for path in changes.files:
-        member = MEMBER.fullmatch(path)
-        whole = folder == "."
-        if (
-            not member
-            or not (whole or member[1] == folder)
-            or not (RESULTS if whole else MEASURED).fullmatch(member[2])
-        ):
+        member, whole = MEMBER.fullmatch(path), folder == "."
+        if not member or not (RESULTS if whole else MEASURED).fullmatch(member[2]) or folder not in {".", member[1]}:
             continue
         old, new = read_both(path, changes, root)
         if as_a_whole(member[1], changes.commit, root) or (is_ruler(path, old + new) and member[2] != "params.yaml"):
             continue
         found = differences(path, old, new, root)
         if member[2] == "dvc.lock":
-            outs = [one for one in found if one.path[2:3] == ("outs",) and not one.path[3].startswith(".code/")]
-            found = [
-                one for one in outs if whole or (MADE.fullmatch(one.path[3]) and not (moved and "data/" in one.path[3]))
-            ]
+            found = [one for one in found if one.path[2:3] == ("outs",) and outputs.fullmatch(one.path[3])]
         elif member[2] == "params.yaml":
             found = [one for one in found if one.path[0] not in ({JUDGING, HOLDOUT} if moved else {JUDGING})]
         yield from found[:1]
@@ -143,17 +129,14 @@ def check(root: Path, base: str) -> tuple[list[Finding], list[Change]]:
         member = MEMBER.fullmatch(one.file)
         folder = member[1] if member else "."
         moved = not PINS.isdisjoint(one.path) and holdout_moved(folder, changes, root)
-        beside = [
-            f"{other.place} ({' '.join(other.path[-2:]) or 'code'})"
-            for other in measured(folder, changes, root, moved=moved)
-        ]
+        others = measured(folder, changes, root, moved=moved)
+        beside = [f"{other.place} ({' '.join(other.path[-2:]) or 'code'})" for other in others]
         if not beside:
             alone.append(one)
             continue
         more = f" and {len(beside) - SHOWN} more" if len(beside) > SHOWN else ""
-        words = (
-            f"{one.words}: weaker, or nobody can tell. Beside it changes {', '.join(beside[:SHOWN])}{more}, so {COST}"
-        )
+        changed = f"{', '.join(beside[:SHOWN])}{more}"
+        words = f"{one.words}: weaker, or nobody can tell. Beside it changes {changed}, so {COST}"
         found = (one.place, words, MEND)
         findings.append(Finding("OB411", *found) if member else Finding("OB412", *found))
     return findings, alone

@@ -36,6 +36,7 @@ OWN_METRICS = re.compile(
     r"onebutton_evaluation.*\bregister\b", re.DOTALL
 )  # a module of a pipeline that says what is measured
 TARGET = re.compile(r"([\w./-]+):(?!=)([^#]*)")
+WORD = r"(?<![\w-]){}(?![\w-])"
 YAML = (".yaml", ".yml", ".lock", ".baseline", ".dvc", "ruleset.json")
 
 
@@ -65,7 +66,8 @@ def may_be_ruler(path: str) -> bool:
 
 def is_ruler(path: str, text: str) -> bool:
     """Say the same of a file and its text: a module is a ruler where it registers own metrics."""
-    return may_be_ruler(path) and (not path.endswith(".py") or OWN_METRICS.search(text) is not None)
+    of_member = MEMBER.fullmatch(path) and path.endswith(".py")
+    return may_be_ruler(path) and (not of_member or OWN_METRICS.search(text) is not None)
 
 
 def differences(file: str, old: str, new: str, root: Path) -> list[Change]:
@@ -92,25 +94,25 @@ def parse(file: str, text: str, root: Path) -> dict[str, Any]:
     """
     name = file.rpartition("/")[2]
     try:
-        if name.endswith(".toml"):
-            content = tomllib.loads(text)
-            tools = content.get("tool", {})
-            return (
-                {key: tools[key] for key in FILES["settings"] if key in tools} if name == "pyproject.toml" else content
-            )
+        if name == "pyproject.toml":
+            tools = tomllib.loads(text).get("tool", {})
+            if "ruff" in tools and MEMBER.fullmatch(file):  # takes the place of all that the root says
+                tools["ruff"] = {"settings": [str(tools["ruff"])]}
+            return {key: tools[key] for key in FILES["settings"] if key in tools}
+        if name.endswith(".toml") and "ruff" not in name:
+            return tomllib.loads(text)
         if name.endswith(".py"):
-            return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]}
+            return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]} if text else {}
     except (ValueError, SyntaxError) as error:
         message = f"{file} cannot be read: {error}"
         raise InputError(message) from None
-    if name == "Makefile":
-        return _buttons(text)
-    if name == "CODEOWNERS":
-        return owners(text, listed(root))
+    if name in {"Makefile", "CODEOWNERS"}:
+        return _buttons(text) if name == "Makefile" else owners(text, listed(root))
     if not name.endswith(YAML) or name.startswith(".yamllint."):
-        return {"lines": [line for line in text.splitlines() if line.strip() and not line.startswith("#")]}
+        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        return {"ignore" if name.endswith("ignore") else "settings": lines} if lines else {}
     content = {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
-    for job in content.get("jobs", {}).values() if "/workflows/" in file else ():
+    for job in (content.get("jobs") or {}).values() if "/workflows/" in file else ():
         _read_steps(job)
     return content
 
@@ -140,10 +142,8 @@ def _read_steps(job: dict[str, Any]) -> None:
         words = step["run"].split()[1:]
         values = [word for word in words if "=" in word]
         for button in (word for word in words if "=" not in word):
-            pressed = job.setdefault("pressed", {})
-            pressed[" ".join([button, *values])] = {key: part for key, part in step.items() if key != "run"} | {
-                "press": 1
-            }
+            rest = {key: part for key, part in step.items() if key != "run"}
+            job.setdefault("pressed", {})[" ".join([button, *values])] = rest | {"press": 1}
 
 
 def owners(text: str, files: list[str]) -> dict[str, Any]:
@@ -228,23 +228,17 @@ def _shown(old: Any, new: Any) -> str:
 
 def _line(old: str, new: str, path: tuple[str, ...]) -> int:
     """Find where a difference stands: its key, in the newer text or else the older, or else the first line that differs."""
-    keys = [key.partition(" ")[0] for key in path if key not in KEYS["ours"]]
-    found = (
-        line_of(text, keys, word)
-        for word in (r'^[ \t-]*\[*"?{}"?\]* *[:=]', r"(?<![\w-]){}(?![\w-])")
-        for text in (new, old)
-    )
+    keys = [re.escape(key.partition(" ")[0]) for key in path if key not in KEYS["ours"]]
+    found = (line_of(text, keys, last) for last in (r'^[ \t-]*\[*"?{}"?\]* *[:=]', WORD) for text in (new, old))
     before, after = old.splitlines(), new.splitlines()
     same = (number for number, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
     return next(filter(None, found), 0) or next(same, min(len(before), len(after))) + 1
 
 
-def line_of(text: str, keys: list[str], written: str) -> int:
+def line_of(text: str, keys: list[str], last: str) -> int:
     """Find the line in which the last of some nested keys stands, written so; 0 where it does not."""
     begin, end, found = 0, 0, None
-    for number, key in enumerate(keys, 1):
-        found = re.compile(
-            (written if number == len(keys) else r"(?<![\w-]){}(?![\w-])").format(re.escape(key)), re.MULTILINE
-        ).search(text, end)
+    for pattern in [*(WORD.format(key) for key in keys[:-1]), *(last.format(key) for key in keys[-1:])]:
+        found = re.compile(pattern, re.MULTILINE).search(text, end)
         begin, end = found.span() if found else (begin, end)
     return text.count("\n", 0, begin) + 1 if found else 0

@@ -5,13 +5,16 @@ Every line is `ok`, `missing` with what to do, or `NOT RUN` with why it could no
 
 from __future__ import annotations
 
+import json
+import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
@@ -28,9 +31,13 @@ PROGRAMS = {
 }
 ON_GITHUB = {
     "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
-    "branch protection": "Settings, Branches: require the check `all-green` and one review on main",
     "secret scanning": "Settings, Code security: switch on secret scanning and push protection",
 }
+
+
+RULESET = ".github/ruleset.json"
+IMPORT = f"Settings, Rules, Rulesets, Import a ruleset: {RULESET}"
+GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 
 class Finding(NamedTuple):
@@ -126,8 +133,43 @@ def elsewhere() -> Iterator[Finding]:
     answers = ask("docker", "info", "--format", "{{.ServerVersion}}")
     words = f"engine {answers}" if answers else "no engine answers; only RUNNER=docker needs one"
     yield Finding("Docker", "ok" if answers else "NOT RUN", words)
+    yield protection()
     for subject, words in ON_GITHUB.items():
         yield Finding(subject, "NOT RUN", words)
+
+
+def protection(environment: Mapping[str, str] = os.environ) -> Finding:
+    """Ask GitHub whether main has the rules of `.github/ruleset.json`, with the token that the environment may hold."""
+    from urllib.request import Request, urlopen
+
+    subject, token = "protection of main", environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN")
+    hosted = GITHUB.search(ask("git", "config", "--get", "remote.origin.url"))
+    if not (token and hosted):
+        need = "a token in GITHUB_TOKEN" if hosted else "a remote `origin` on github.com"
+        return Finding(subject, "NOT RUN", f"{IMPORT}; with {need} this asks GitHub")
+    address = f"{environment.get('GITHUB_API_URL', 'https://api.github.com')}/repos/{hosted[1]}/rules/branches/main"
+    try:
+        with urlopen(Request(address, headers={"Authorization": f"Bearer {token}"}), timeout=5) as answer:  # noqa: S310  as above
+            active = json.load(answer)
+        wanted = json.loads((ROOT / RULESET).read_text(encoding="utf-8"))["rules"]
+    except (OSError, ValueError) as error:
+        return Finding(subject, "NOT RUN", f"{address} did not say ({error}); {IMPORT}")
+    lacking = ", ".join(lacks(wanted, active))
+    return found(subject, not lacking, f"GitHub has every rule of {RULESET}", f"GitHub lacks {lacking}. {IMPORT}")
+
+
+def lacks(wanted: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name what the rules of a ruleset ask for and none of those that hold does; more than is asked for is fine."""
+    for rule in wanted:
+        given = [one.get("parameters") or {} for one in active if one["type"] == rule["type"]]
+        if not given:
+            yield rule["type"]
+        for key, value in rule.get("parameters", {}).items() if given else ():
+            if isinstance(value, list):
+                held = {check["context"] for one in given for check in one.get(key, [])}
+                yield from (f"the required check {check['context']}" for check in value if check["context"] not in held)
+            elif value > max(one.get(key, 0) for one in given) and key != "do_not_enforce_on_create":
+                yield key
 
 
 def examine() -> int:

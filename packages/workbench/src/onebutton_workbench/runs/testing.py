@@ -11,7 +11,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, the_member, the_pipeline
+from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member, the_pipeline
 
 SLOW_GROUPS = ("servers", "browser", "conformance")
 NONE_COLLECTED = 5  # pytest's status
@@ -105,7 +105,31 @@ def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = 
         raise InputError("no test was collected, so nothing was tested")
     if status:
         raise InputError("a test failed and says why above. Mend it, then press `make test` again")
+    hold_floors(() if slow else covered, root)
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
+
+
+def hold_floors(folders: Sequence[Path], root: Path) -> None:
+    """Refuse members whose tests reach less of their code than `fail_under` in their own pyproject.toml asks; drafts may.
+
+    Raises:
+        InputError: there are some; the message has what was reached.
+    """
+    below = []
+    for folder in (one for one in folders if one.as_posix() not in drafts(root)):
+        tools = read_toml(root / folder / "pyproject.toml").get("tool", {})
+        floor = tools.get("coverage", {}).get("report", {}).get("fail_under", 0)
+        command = ["coverage", "report", f"--include={folder.as_posix()}/src/*", "--format=total"]
+        if floor:
+            done = subprocess.run(
+                command, cwd=root, env=clean_environment(), stdout=subprocess.PIPE, text=True, check=False
+            )
+            if done.returncode or float(done.stdout) < floor:
+                below.append(f"{folder.as_posix()} {done.stdout.strip() or 'nothing'} %, at least {floor} %")
+    if below:
+        mend = "Write tests of the lines named above; a lower `fail_under` is a pull request of its own (OB411)"
+        message = f"the tests reach too little code: {'; '.join(below)}. {mend}"
+        raise InputError(message)
 
 
 def _call(words: Sequence[str], root: Path, *, slow: bool) -> int:
