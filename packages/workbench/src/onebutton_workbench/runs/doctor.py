@@ -29,7 +29,7 @@ PROGRAMS = {
 ON_GITHUB = {
     "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
     "branch protection": "Settings, Branches: require the check `all-green` and one review on main",
-    "secret scanning": "Settings, Code security: switch on secret scanning and push protection",
+    "secret scanning": "Settings, Code security: switch on secret scanning, push protection and the dependency graph",
 }
 
 
