@@ -37,7 +37,7 @@ def takes(button: str, *values: str) -> bool:
 
 
 def recipe(button: str) -> str:
-    return re.search(rf"^{button}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1]  # type: ignore[index]  # red when it is not there
+    return "".join(re.findall(rf"^{button}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
 
 
 def json_buttons(line: str) -> set[str]:

@@ -70,12 +70,18 @@ def test_what_lint_says_is_one_finding_a_line_with_its_place_and_mend() -> None:
             "churn. Ask: us\n  passed   calibration   fine\n  failed   auc-overall   AUC 0.5, must be\n"
             + 25 * " "
             + "0.9\n",
-            ("auc-overall", "", 0, "AUC 0.5, must be 0.9"),
+            ("auc-overall", "pipelines/churn/gates.toml", 0, "AUC 0.5, must be 0.9"),
         ),
+        ("ruler", "  weaker    Makefile:8    recipe: a -> b\n", ("weaker", "Makefile", 8, "recipe: a -> b")),
     ],
 )
 def test_every_button_has_findings_of_one_form(button: str, said: str, found: tuple[Any, ...]) -> None:
     assert [one[:4] for one in told(button, 1, said)] == [found]
+
+
+def test_what_stops_nobody_is_told_and_what_did_not_run_says_so() -> None:
+    said = "churn, a draft.\n  failed   auc   too low\n  NOT RUN  latency   no server\n"
+    assert [one[0::5] for one in told("gates", 0, said)] == [("auc", "told"), ("latency", "NOT RUN")]
 
 
 def test_the_next_button_is_named() -> None:
