@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,30 @@ def test_without_a_good_uv_the_pinned_one_is_fetched_with_a_python_that_has_pip(
     program(tmp_path / "bin", "echo uv 0.14.0")
     assert bootstrap.find_uv() == str(fetched)
     assert bootstrap.version_of(str(fetched)) == "0.13.8"
+
+
+def test_the_pinned_uv_is_installed_by_the_hashes_in_the_lock_or_not_at_all(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip itself is called, with a wheel whose hash the lock has not."""
+    wheel = tmp_path / "wheels/uv-0.13.8-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("uv-0.13.8.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 0.13.8\n")
+        archive.writestr("uv-0.13.8.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("uv-0.13.8.dist-info/RECORD", "")
+        script = zipfile.ZipInfo("uv-0.13.8.data/scripts/uv")
+        script.external_attr = 0o100755 << 16  # a file that may run
+        archive.writestr(script, "#!/bin/sh\necho uv 0.13.8\n")
+    for name, value in {"CONFIG_FILE": "/dev/null", "NO_INDEX": "1", "FIND_LINKS": str(wheel.parent)}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    lock, digest = checkout / "uv.lock", hashlib.sha256(wheel.read_bytes()).hexdigest()
+    text = '\nname = "uv"\nversion = "0.13.8"\nwheels = [\n    { url = "x", hash = "sha256:%s" },\n]\n'
+    lock.write_text(text % ("0" * 64), encoding="utf-8")
+    with pytest.raises(bootstrap.SetupError, match=r"uv 0\.13\.8 could not be fetched"):
+        bootstrap.find_uv()
+    lock.write_text(text % digest, encoding="utf-8")
+    assert bootstrap.version_of(bootstrap.find_uv()) == "0.13.8"
 
 
 def test_when_pip_fails_the_message_names_the_python_that_was_called(

@@ -75,7 +75,7 @@ def test_what_belongs_to_make_and_to_other_programs_is_no_value(probe: Path, she
     [
         (["lint", "PIPELINES=x"], "lint: no button takes PIPELINES. Did you mean PIPELINE?"),
         (["run", "pipeline=x"], "run: no button takes pipeline. Did you mean PIPELINE?"),
-        (["types", "PIPELINE=x"], "types: `make types` takes no PIPELINE. It takes no value"),
+        (["types", "PIPELINE=x"], "types: `make types` takes no PIPELINE. It takes JSON"),
         (["serve", "TO=x"], "serve: `make serve` takes no TO. It takes ENV, PIPELINE, PORT"),
         (["ui", "PORT=many"], 'ui: Invalid value for PORT: unable to convert "many" into int.'),
         (

@@ -41,6 +41,21 @@ def test_every_button_that_a_page_tells_to_press_exists(page: str) -> None:
     assert pressed <= BUTTONS
 
 
+def test_the_threat_model_names_only_rules_buttons_and_sections_that_exist() -> None:
+    page = (ROOT / ".github/SECURITY.md").read_text(encoding="utf-8")
+    assert {f"{one}.md" for one in re.findall(r"OB\d{3}", page)} <= {
+        file.name for file in (ROOT / "docs/checks").iterdir()
+    }
+    assert set(re.findall(r"`make ([a-z][a-z-]*)\b", page)) <= BUTTONS
+    model = page.partition("## Threat model")[2]
+    parts = dict(re.findall(r"^### (.+)\n((?:(?!###).*\n?)*)", model, re.MULTILINE))
+    assert list(parts) == [
+        *("Data set", "Package", "Model file", "Notebook", "Prompt", "Workflow", "Server", "Laptop", "Agent"),
+    ]
+    for words in parts.values():
+        assert all(word in words for word in ("Risk: ", "Threat: ", "Vulnerability: ", "Gate: "))
+
+
 def test_the_page_of_buttons_names_every_one() -> None:
     page = (ROOT / "docs/buttons.md").read_text(encoding="utf-8")
     assert BUTTONS - set(re.findall(r"make ([a-z][a-z-]*)\b", page)) == set()

@@ -47,5 +47,11 @@ def test_a_cell_that_is_no_python_is_read_line_by_line() -> None:
     assert [list(doors(cell)) for cell in read] == [[(4, "`to_pickle`")], [(1, "`to_pickle`")]]
 
 
+def test_a_notebook_with_a_conflict_in_it_is_read_all_the_same() -> None:
+    assert [door for one in cells("<<<<<<< ours\n{\n>>>>>>> theirs\npd.read_pickle('x')\n") for door in doors(one)] == [
+        (4, "`read_pickle`"),
+    ]
+
+
 def test_no_file_of_this_repository_opens_one() -> None:
     assert list(check_all(ROOT)) == []

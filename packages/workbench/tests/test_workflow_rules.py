@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from onebutton_workbench import cli
-from onebutton_workbench.checks.workflow_rules import check_all, check_makefile, check_workflow
+from onebutton_workbench.checks.workflow_rules import check_all, check_cache, check_makefile, check_workflow
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import ROOT
@@ -131,6 +131,35 @@ def test_a_recipe_line_that_could_lose_a_failure_is_found_with_its_line(line: st
     assert (finding.check, finding.place) == ("OB211", "Makefile:2")
 
 
+SETUP = {"uses": "./.github/actions/setup"}
+
+
+@pytest.mark.parametrize(
+    ("job", "found"),
+    [
+        ({"steps": [SETUP, {"run": "make pull", "env": {"KEY": "${{ secrets.KEY }}"}}]}, 1),
+        ({"permissions": {"id-token": "write"}, "steps": [SETUP]}, 1),
+        ({"env": {"KEY": "${{ secrets.KEY }}"}, "steps": [SETUP | {"with": {"cache": "true"}}]}, 1),
+        ({"env": {"KEY": "${{ secrets.KEY }}"}, "steps": [{"uses": "actions/cache@27d5ce7f"}]}, 1),
+        ({"env": {"KEY": "${{ secrets.KEY }}"}, "steps": [SETUP | {"with": {"cache": "false"}}]}, 0),
+        ({"permissions": {"contents": "read"}, "steps": [SETUP, {"uses": "actions/cache@27d5ce7f"}]}, 0),
+    ],
+)
+def test_a_job_that_holds_keys_takes_nothing_from_a_cache(job: dict[str, Any], found: int) -> None:
+    assert [finding.check for finding in check_cache("planted", job, "x.yml")] == ["OB423"] * found
+
+
+def test_keys_of_a_run_that_any_branch_starts_are_not_those_of_a_deployment() -> None:
+    jobs = {name: job for path in WORKFLOWS for name, job in read_yaml(path)["jobs"].items() if "secrets." in str(job)}
+    assert {name: job["environment"] for name, job in jobs.items()} == {
+        "pipeline": "ci",
+        "staging": "staging",
+        "production": "production",
+        "by-hand": "${{ inputs.environment }}",
+        "image": "staging",
+    }
+
+
 def test_a_button_without_a_help_line_is_found() -> None:
     assert [finding.check for finding in check_makefile("test: setup\n\tpytest\n")] == ["OB212"]
 
@@ -168,7 +197,8 @@ def test_a_fork_deploys_nothing_before_it_is_told_to() -> None:
 
 def test_the_stand_ins_of_act_replace_the_very_commits_that_are_pinned() -> None:
     replaced = dict(re.findall(r"--local-repository (\S+)=(\S+)", (ROOT / ".actrc").read_text(encoding="utf-8")))
-    run_by_act = [path for path in WORKFLOWS if path.name != "deploy.yml"]  # nobody deploys from act
+    of_github = {"deploy.yml", "dependency-review.yml"}  # nobody deploys from act, and GitHub alone knows of its graph
+    run_by_act = [path for path in WORKFLOWS if path.name not in of_github]
     used = {step["uses"] for path in [*run_by_act, *ACTIONS] for step in steps(path) if "uses" in step}
     third_party = {name for name in used if not name.startswith(("./", "actions/checkout@"))}
     assert set(replaced) == third_party

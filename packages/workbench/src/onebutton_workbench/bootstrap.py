@@ -252,7 +252,8 @@ def call(command: list[str], environment: dict[str, str]) -> subprocess.Complete
 
 def say(words: str) -> None:
     """Print one line of progress."""
-    print(f"setup: {words}", flush=True)
+    # with JSON=1 the button's document stands alone on stdout
+    print(f"setup: {words}", flush=True, file=sys.stderr if os.environ.get("BUTTON_JSON") else sys.stdout)
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,15 @@ GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
 # Packages that depend on no other have errors of their own for what a person can mend; they count where they were imported.
 MISTAKES = {"onebutton_serving.errors": "ServingError", "onebutton_models.scoring": "ScoringError"}
 MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}  # no mistake of ours
+AS_JSON = {
+    "lint",
+    "types",
+    "test",
+    "gates",
+    "status",
+    "ruler",
+    "audit",
+}  # with JSON=1 one document on stdout, for programs
 HINTS = dict.fromkeys(("deploy", "rollback"), ". `make deploy STATUS=1` says what is in service")
 
 app = App(
@@ -389,7 +399,9 @@ def upgrade(*, upstream: Annotated[str, Parameter(name="--from")] = "") -> int:
 def values_of(button: str) -> set[str]:
     """Name the values that a button takes, such as PIPELINE."""
     names = [name for argument in app[button].assemble_argument_collection() for name in argument.names]
-    return {name.lstrip("-").upper() for name in names if not name.startswith("--no-")}
+    return {name.lstrip("-").upper() for name in names if not name.startswith("--no-")} | (
+        {"JSON"} if button in AS_JSON else set()
+    )
 
 
 def buttons() -> list[str]:
@@ -420,10 +432,22 @@ def press(words: list[str]) -> Any:
     """Do what a button is for; what was typed is read, and then taken out of the environment of all that is started."""
     if words and words[0] in buttons():
         check_values(words[0])
+        if words[0] in AS_JSON and os.environ.pop(f"{PREFIX}JSON", "") not in {"", "0"}:
+            return press_for_programs(words)
     work, values, _ = app.parse_args(words, print_error=False, exit_on_error=False)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     return work(*values.args, **values.kwargs)
+
+
+def press_for_programs(words: list[str]) -> int:
+    """Press a button, and print what it says as one document; its status is the button's."""
+    from onebutton_workbench.findings import document
+
+    command = [sys.executable, "-m", "onebutton_workbench.cli", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    print(document(words[0], done.returncode, done.stdout))
+    return done.returncode
 
 
 def mistake(error: Exception) -> str:
@@ -456,3 +480,7 @@ def main() -> None:
         sys.stdout.flush()
         os._exit(status)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 PAGES = Path("docs/checks")
+AT = r"(?P<place>[\w.-][\w./-]*(:\d+)?)"
+LINES = tuple(  # how a finding is told: by a check of ours, ruff, the other tools, pytest, `make ruler`, and the gates
+    re.compile(one)
+    for one in (
+        rf"(?P<check>OB\d{{3}}) {AT}: (?P<words>.*)",
+        rf"(?P<check>[A-Z]+\d+) (\[\*\] )?(?P<words>.*)\n *--> {AT}:\d+",
+        r"(?P<place>[\w.-][\w./-]*:\d+)(:\d+)?: (error: )?(?P<words>.*?)(  \[(?P<check>[\w-]+)\])?$",
+        r"(?P<check>FAILED|ERROR) (?P<place>[\w./-]+)(::)?(?P<words>.*)",
+        rf"(?P<check>weaker|removed|new|stricter|upgrade) +{AT} +(?P<words>.*)",
+        r"(?P<result>failed|NOT RUN) +(?P<check>[\w-]+)  +(?P<words>\S.*(\n {12,}.*)*)",
+    )
+)
+JUDGED = re.compile(r"([\w-]+)(, a draft)?\.( Ask: .*)?")  # the pipeline whose gates follow
+PART = re.compile(
+    r"^\w+: (?P<result>failed|NOT RUN|mistakes in drafts): (?P<check>.*)\n(?P<said>(    .*\n|\n)*)", re.MULTILINE
+)
 TOLD = 3  # the exit status of a check that found mistakes in drafts alone
 
 
@@ -35,3 +53,39 @@ def tell(findings: Sequence[Finding], nothing: str, drafts: Collection[str] = ()
     if all(finding.place.startswith(folders) for finding in findings):
         return TOLD if findings else 0
     return 1
+
+
+def document(button: str, status: int, said: str) -> str:
+    """Write what a button said as one JSON document, for programs; each finding as a person reads it, in its parts."""
+    found = [one for part in PART.finditer(said) for one in _part(part)]
+    told = list(_told(PART.sub("", said), "as it says"))  # what stops nobody, such as mistakes in drafts, says so
+    found += [one | ({"result": "told"} if status == 0 and one["result"] == "failed" else {}) for one in told]
+    last = (said.strip().splitlines() or [""])[-1]
+    after = re.search(r"Next: (.*)", last)
+    content = {"button": f"make {button}", "passed": status == 0, "said": last, "findings": found}
+    after_all = f"mend them, then make {button}" if status else ""
+    return json.dumps(content | {"next": after[1] if after else after_all}, indent=1)
+
+
+def _part(part: re.Match[str]) -> list[dict[str, str | int]]:
+    """Read what one tool of `make lint` or `make audit` found; as one finding where its lines name no place."""
+    what, _, mend = part["said"].strip().rpartition("mend: ")
+    as_one = {"id": part["check"], "file": "", "line": 0, "words": what.strip(), "mend": mend}
+    return [one | {"result": part["result"]} for one in list(_told(what, mend)) or [as_one]]
+
+
+def _told(said: str, mend: str) -> Iterator[dict[str, str | int]]:
+    place = ""
+    for line in re.split(r"\n(?! {6,}| *-->)", said):
+        if pipeline := JUDGED.fullmatch(line):
+            place = f"pipelines/{pipeline[1]}/gates.toml"
+        match = next(filter(None, (one.match(line.strip()) for one in LINES)), None)
+        if match:
+            facts = {"result": "failed", "check": "", "place": place} | {
+                k: v for k, v in match.groupdict().items() if v
+            }
+            file, _, number = facts["place"].partition(":")
+            of_ours = re.search(r"Mend: (.*?)\.   docs/checks", line, re.DOTALL)
+            words = " ".join(facts["words"].split())
+            where = {"file": file, "line": int(number or 0), "words": words, "mend": of_ours[1] if of_ours else mend}
+            yield {"id": facts["check"], **where, "result": facts["result"]}

@@ -51,8 +51,11 @@ def _name(node: ast.expr) -> str:
 
 
 def cells(notebook: str) -> list[str]:
-    """Read the code cells of a notebook."""
-    return ["".join(cell["source"]) for cell in json.loads(notebook).get("cells", []) if cell["cell_type"] == "code"]
+    """Read the code cells of a notebook; what is none, as after a conflict, is read as one source."""
+    try:
+        return ["".join(cell["source"]) for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "code"]
+    except (ValueError, LookupError, TypeError):
+        return [notebook]
 
 
 def check_all(root: Path = ROOT) -> Iterator[Finding]:

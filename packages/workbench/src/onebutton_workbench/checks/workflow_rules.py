@@ -7,6 +7,7 @@
 | OB203 | a version is written as text |
 | OB204 | no step and no job may fail unseen |
 | OB205 | a job has a time limit, and says what it may do |
+| OB423 | a job that holds keys takes nothing from a cache |
 | OB211 | a line of a recipe is one simple command |
 | OB212 | a button has a help line, or a comment above it says who presses it |
 """
@@ -29,6 +30,7 @@ HANDED_OVER = re.compile(r'="\$([A-Z]+)"')
 WEAK = re.compile(r"^-|\|\||;|\||\\$|&&")
 TARGET = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
 IN_YAML_ON_IS_TRUE = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
+SETUP = "./.github/actions/setup"
 UNSEEN = "has `continue-on-error`, so its failure would show green"
 
 
@@ -49,6 +51,22 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
         if "continue-on-error" in job:
             yield Finding("OB204", place, f"job {name!r} {UNSEEN}", "take it out")
         yield from check_steps(job.get("steps", []), place)
+        yield from check_cache(name, job, place)
+
+
+def check_cache(name: str, job: dict[str, Any], place: str) -> Iterator[Finding]:
+    """Refuse a cache in a job that holds keys: who may push a branch can fill it with programs that this job runs."""
+    if "secrets." not in str(job) and "id-token" not in str(job.get("permissions")):
+        return
+    for step in job.get("steps", []):
+        uses = step.get("uses", "")
+        if uses.startswith("actions/cache") or (uses == SETUP and step.get("with", {}).get("cache") != "false"):
+            words = (
+                f"job {name!r} holds keys and takes what {uses} has in its cache, which another branch may have filled"
+            )
+            yield Finding(
+                "OB423", place, words, f'write `cache: "false"` under the step\'s `with`, as {SETUP} takes it'
+            )
 
 
 def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:

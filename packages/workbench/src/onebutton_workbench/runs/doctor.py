@@ -31,7 +31,7 @@ PROGRAMS = {
 }
 ON_GITHUB = {
     "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
-    "secret scanning": "Settings, Code security: switch on secret scanning and push protection",
+    "secret scanning": "Settings, Code security: switch on secret scanning, push protection and the dependency graph",
 }
 
 
