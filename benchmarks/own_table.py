@@ -3,7 +3,8 @@
 It clones this repository as a fork, sets it up without the samples, and takes each table through three presses:
 `make new-pipeline`, `make run` and `make serve`, until a golden row that the last one prints is answered over HTTP. No file is
 edited in between. Each must be answered, or refused in one line, within 90 seconds. Then one leaves draft: its questions are
-answered, and it is checked. Figures are seconds on the clock; uv's cache is warm.
+answered, and it is checked. Figures are seconds on the clock, and of the processor in all three presses, which is what a person
+waits for on a quiet machine; uv's cache is warm.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-from benchmarks.members import environment
+from benchmarks.members import environment, spent
 from packages.workbench.tests.test_own_table import TABLES, decimal_commas, twelve, write
 from sklearn import datasets
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWEST = 90.0  # seconds of all three presses
-OF_PACKAGES = ("wine", "iris", "diabetes", "breast_cancer")  # of scikit-learn
+MESSY = ("missing_as_words", "two_dates", "leaking_id", "grouped", "wide", "constant", "unanswered", "unicode")
 REFUSED = {"twelve rows": (twelve(), "rent"), "decimal commas in the answer": (decimal_commas(), "price")}
 
 
@@ -89,18 +89,13 @@ def graduate(fork: Path, pipeline: str) -> None:
         seconds, done = press(fork, *words)
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)
-        print(f"| out of draft: `make {' '.join(words)}` | | | | {seconds:.1f} | green |", flush=True)
+        print(f"| out of draft: `make {' '.join(words)}` | | | | {seconds:.1f} | | green |", flush=True)
 
 
 def main() -> None:
     """Take every table through its presses; end with 1 where one is neither answered nor refused in time."""
-    tables = {name.replace("_", " "): (pl.DataFrame(columns), answer) for name, (columns, answer) in TABLES.items()}
-    for name in OF_PACKAGES:
-        tables[f"{name.replace('_', ' ')}, of scikit-learn"] = (
-            pl.DataFrame(getattr(datasets, f"load_{name}")(as_frame=True).frame.to_dict("list")),
-            "target",
-        )
-    tables |= {name: (pl.DataFrame(columns), answer) for name, (columns, answer) in REFUSED.items()}
+    wine = datasets.load_wine(as_frame=True).frame.to_dict("list")
+    tables = REFUSED | {name: TABLES[name] for name in MESSY} | {"wine, of scikit-learn": (wine, "target")}
     with tempfile.TemporaryDirectory() as scratch:
         fork, begun = Path(scratch) / "fork", time.monotonic()
         subprocess.run(["git", "clone", "--quiet", ROOT, fork], env=environment(fork), check=True)
@@ -113,18 +108,22 @@ def main() -> None:
         print(f"git clone {cloned:.1f} s, make setup {setup:.1f} s\n")
         print(
             f"| {platform.system()} {platform.machine()}, Python {platform.python_version()}, seconds | `new-pipeline` | `run` "
-            "| `serve`, answered | all | answer |\n|---|--:|--:|--:|--:|---|"
+            "| `serve`, answered | all | of the processor | answer |\n|---|--:|--:|--:|--:|--:|---|"
         )
         bad = 0
-        for number, (name, (table, answer)) in enumerate(tables.items()):
+        for number, (name, (columns, answer)) in enumerate(tables.items()):
             source, pipeline = Path(scratch) / f"table_{number}.csv", f"table_{number}"
-            write({column: table[column].to_list() for column in table.columns}, source)
+            write(columns, source)
+            used = spent()
             typed = (f"NAME={pipeline}", f"FROM={source}", f"ANSWER={answer}", "LICENSE=CC0-1.0")
             first, done = press(fork, "new-pipeline", *typed)
             if done.returncode:
                 said = [line for line in done.stderr.splitlines() if line.startswith("new-pipeline: ")]
                 bad += len(said) != 1 or answer not in said[0] or name not in REFUSED
-                print(f"| {name} | {first:.1f} | | | {first:.1f} | refused: {' '.join(said)} |", flush=True)
+                print(
+                    f"| {name} | {first:.1f} | | | {first:.1f} | {spent() - used:.1f} | refused: {' '.join(said)} |",
+                    flush=True,
+                )
                 continue
             second, done = press(fork, "run", f"PIPELINE={pipeline}")
             if done.returncode:
@@ -132,11 +131,9 @@ def main() -> None:
             third, found = answered(fork, pipeline)
             whole = first + second + third
             bad += whole > SLOWEST
-            print(
-                f"| {name} | {first:.1f} | {second:.1f} | {third:.1f} | {whole:.1f} | {json.dumps(found, ensure_ascii=False)} |",
-                flush=True,
-            )
-        graduate(fork, "table_0")
+            row = " | ".join(f"{seconds:.1f}" for seconds in (first, second, third, whole, spent() - used))
+            print(f"| {name} | {row} | {', '.join(f'{key} {value}' for key, value in found.items())} |", flush=True)
+        graduate(fork, f"table_{number}")
     raise SystemExit(bad > 0)
 
 
