@@ -160,7 +160,7 @@ image: .venv/.synced ## Build the container image of the release in service: PIP
 ##@ Data
 
 .PHONY: data-add
-data-add: .venv/.synced ## Take a table in: URL= or FILE=, with SHA256= LICENSE= NAME= PIPELINE=; LIMIT=1000 (MB)
+data-add: .venv/.synced ## Take a table in: URL= or FILE=, with SHA256= LICENSE= NAME= PIPELINE=; AGAIN=1 a query anew
 	@onebutton data-add
 
 .PHONY: remote

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,12 +17,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import psycopg
 import pytest
+from packages.tracking.tests.conftest import not_run, postgresql  # noqa: F401  fixtures
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
 from onebutton_evaluation.declarations import load_declarations
+from onebutton_workbench.data.database import without_address
 from onebutton_workbench.data.intake import Request, read
 from onebutton_workbench.members.new import render
 from onebutton_workbench.runs.own_table import describe, hold_out, read_must
@@ -348,6 +353,58 @@ def test_a_table_is_judged_in_two_presses_and_answers_in_a_third(
         "make", "deploy", "STATUS=1", folder=fork
     )
     assert not (fork / f"pipelines/with_{table}/champion/predictions.parquet").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_query_becomes_a_pipeline_and_is_asked_anew_without_its_password_in_any_file(
+    database: str, fork: Path, shell: Shell, request: pytest.FixtureRequest
+) -> None:
+    columns, answer = {name: list(map(_plain, values)) for name, values in rents(300).items()}, "rent"
+    insert = "insert into rents values (?, ?, ?, ?)"
+    connection: Any
+    if database == "sqlite":
+        address, connection = f"sqlite://{fork.parent}/rents.db", sqlite3.connect(fork.parent / "rents.db")
+    else:
+        server = request.getfixturevalue("postgresql")
+        address, connection = server.replace("postgres@", "postgres:s3cr3t@"), psycopg.connect(server)
+        insert = insert.replace("?", "%s")
+    rows = list(zip(*columns.values(), strict=True))
+    with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute("create table rents (flat_id text, size double precision, district text, rent double precision)")
+        cursor.executemany(insert, rows[:250])
+        connection.commit()
+        query = fork.parent / "rents.sql"
+        query.write_text("select * from rents order by flat_id\n", encoding="utf-8")
+        typed = ("make", "new-pipeline", f"NAME=of_{database}", f"FROM={query}", f"ANSWER={answer}", "LICENSE=CC0-1.0")
+        assert "must be in the variable DATABASE_URL" in shell(*typed, folder=fork, status=2)
+        said = shell(*typed, folder=fork, DATABASE_URL=address)
+        folder, pipeline = fork / f"pipelines/of_{database}", f"PIPELINE=of_{database}"
+        assert (folder / "query.sql").read_bytes() == query.read_bytes()
+        said += shell("make", "run", pipeline, folder=fork)
+        cursor.executemany(insert, rows[250:])
+        connection.commit()
+    before = (folder / "data/table.parquet.dvc").read_bytes()
+    said += shell("make", "data-add", pipeline, "AGAIN=1", folder=fork, DATABASE_URL=address)
+    assert "300 rows of query.sql are the table of" in said
+    assert (folder / "data/table.parquet.dvc").read_bytes() != before
+    said += shell("make", "run", pipeline, folder=fork)
+    wrong = address.replace("postgres:s3cr3t@", "nobody:s3cr3t@").replace("rents.db", "gone.db")
+    refused = shell("make", "data-add", pipeline, "AGAIN=1", folder=fork, status=2, DATABASE_URL=wrong)
+    assert "data-add: query.sql: the database that DATABASE_URL names does not answer it: " in refused
+    assert "s3cr3t" not in said + refused
+    assert not [file for file in folder.rglob("*") if file.is_file() and b"s3cr3t" in file.read_bytes()]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def test_what_a_driver_says_is_shown_without_address_and_password() -> None:
+    login = "me:s3cr%2Ft"
+    address = f"postgresql://{login}@host/name"
+    said = f"cannot connect to {address}\n  (password s3cr/t, or s3cr%2Ft)"
+    assert without_address(said, address) == "cannot connect to *** (password ***, or ***)"
 
 
 @pytest.mark.slow

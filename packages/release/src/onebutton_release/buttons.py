@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,9 +145,11 @@ def waits_for_deploy(root: Path, pipeline: str, environment: str) -> bool:
     from onebutton_release.target import find_target
     from onebutton_serving.history import in_service
 
-    target = find_target(root, pipeline, environment, "local")
-    draft = target.environment.laptop and is_draft(root / "pipelines" / target.pipeline)
-    return draft and in_service(target.store) is None
+    with suppress(InputError):  # which says who goes on with it
+        target = find_target(root, pipeline, environment, "local")
+        draft = target.environment.laptop and is_draft(root / "pipelines" / target.pipeline)
+        return draft and in_service(target.store) is None
+    return False
 
 
 def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None:

@@ -295,10 +295,14 @@ def data_add(
     license_: Annotated[str, Parameter(name="--license")] = "",
     name: str = "",
     limit: int = 1000,
+    again: bool = False,
 ) -> None:
-    """Take a table in."""
-    from onebutton_workbench.data.intake import data_add, read_request
+    """Take a table in, or ask the query of a pipeline anew."""
+    from onebutton_workbench.data.intake import data_add, fetch_again, read_request
 
+    if again:
+        fetch_again(pipeline)
+        return
     data_add(
         read_request(pipeline=pipeline, url=url, file=file, sha256=sha256, license_=license_, name=name, limit=limit)
     )

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 SECONDS = 60  # without an answer
+MOST = 1 << 40  # bytes of a snapshot that a person's own query answers
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+QUERY = "query.sql"  # in a pipeline whose table is of a database
 NO_URL = "URL must begin with https:// or http://; of a file here FILE= names the path"
 NO_HASH = (
     "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
@@ -170,6 +172,44 @@ def data_add(request: Request, root: Path = ROOT) -> None:
     print(f"data-add: Next: git add {contract} {tracked} {Path(table).parent.as_posix()}/.gitignore")
 
 
+def fetch_again(pipeline: str, root: Path = ROOT) -> None:
+    """Ask the query of a pipeline anew, and keep the answer in place of its table.
+
+    Raises:
+        InputError: the pipeline has no query, the database refuses, or the answer breaks the contract of the table.
+    """
+    import polars as pl
+
+    from onebutton_contracts.contract import load_contract
+    from onebutton_contracts.frames import polars_schema
+    from onebutton_contracts.tables import write_parquet
+    from onebutton_workbench.data.database import snapshot
+
+    folder = root / "pipelines" / the_pipeline(pipeline, root)
+    query, contract = folder / QUERY, load_contract(folder / "contracts/table.odcs.yaml")
+    if not query.is_file():
+        message = f"{pipeline} has no {QUERY}: AGAIN=1 is for a pipeline that `make new-pipeline FROM=query.sql` wrote"
+        raise InputError(message)
+    with tempfile.TemporaryDirectory(prefix="onebutton-") as scratch:
+        file = Path(scratch) / "table.parquet"
+        snapshot(query, file)
+        taken = read(Request(str(file), "", "", "table", pipeline, MOST))
+    if list(taken.frame.columns) != list(contract.column_names):
+        message = (
+            f"{QUERY} answers {', '.join(taken.frame.columns)}, {contract.path} has {', '.join(contract.column_names)}"
+        )
+        raise InputError(message)
+    write_parquet(taken.frame.cast(pl.Schema(polars_schema(contract.columns))), folder / "data/table.parquet", contract)
+    _track(folder / "data/table.parquet", root)
+    for name in ("table", "rows"):
+        text = (folder / f"contracts/{name}.odcs.yaml").read_text(encoding="utf-8")
+        now = re.sub(r"(property: sourceSha256\n\s+value: )\S+", rf"\g<1>{taken.origin.sha256}", text)
+        (folder / f"contracts/{name}.odcs.yaml").write_text(now, encoding="utf-8")
+    print(
+        f"data-add: {taken.frame.height:,} rows of {QUERY} are the table of {pipeline} now. Next: make run PIPELINE={pipeline}"
+    )
+
+
 def take_in(request: Request, root: Path = ROOT) -> list[str]:
     """Take a table in, whole or not at all, and return what a person should know of it, a line each.
 
@@ -237,12 +277,16 @@ def keep(taken: Taken, request: Request, root: Path) -> Contract:
     write_parquet(taken.frame, table, contract)
     contract_file.parent.mkdir(exist_ok=True)
     contract_file.write_text(text, encoding="utf-8")
+    _track(table, root)
+    return contract
+
+
+def _track(table: Path, root: Path) -> None:
     name = table.relative_to(root).as_posix()
     done = call_dvc("add", "--quiet", name, root=root)
     if done.returncode:
         message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
         raise InputError(message)
-    return contract
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -21,7 +23,8 @@ from onebutton_evaluation import splits
 from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.declarations import UNSURE
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_workbench.data.intake import Request, Taken, keep, license_of, read
+from onebutton_workbench.data.database import snapshot
+from onebutton_workbench.data.intake import QUERY, Request, Taken, keep, license_of, read
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import named, render, say_next, written_whole
 
@@ -39,7 +42,7 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
     Args:
         root: of the repository.
         name: of the pipeline.
-        source: the file of the table.
+        source: the file of the table, or of a query of it in SQL.
         said: what a person typed of the table.
         must: limits of metrics, such as `mae<=300`, with commas between.
         license_: of the table, as SPDX names it.
@@ -49,11 +52,19 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
         InputError: something that was typed will not do, or no model can be made of the table; nothing was written.
     """
     member = named(root, "pipeline", name)
-    if "://" in source or not Path(source).expanduser().is_file():
-        message = f"FROM={source} is no file here; FROM= names a file of yours: {SUPPORTED}"
+    file = Path(source).expanduser()
+    if "://" in source or not file.is_file():
+        message = (
+            f"FROM={source} is no file here; FROM= names a file of yours: {SUPPORTED}; or a query in a file query.sql"
+        )
         raise InputError(message)
-    request = Request(source, "", license_of(license_), "table", name, limit * 10**6)
-    taken = read(request)
+    license_ = license_of(license_)
+    with TemporaryDirectory(prefix="onebutton-") as folder:
+        if query := file.suffix == ".sql":
+            source = f"{folder}/{file.stem}.parquet"
+            snapshot(file, Path(source))
+        request = Request(source, "", license_, "table", name, limit * 10**6)
+        taken = read(request)
     roles = find_roles(taken.frame, said, taken.guesses)
     musts = read_must(must, roles)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
@@ -70,6 +81,8 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
         origin = replace(taken.origin, name="rows")
         text = draft(rows.drop(SPLIT), origin, taken.guesses, roles.key)
         (root / member.path / "contracts/rows.odcs.yaml").write_text(text, encoding="utf-8")
+        if query:
+            shutil.copyfile(file, root / member.path / QUERY)
         lock(root)
     advice = "left out until you say that it is known before the answer: then add it to train.py"
     found = [f"{name} alone tells {roles.answer} almost wholly; {advice}" for name in leaks]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
+from onebutton_release.buttons import waits_for_deploy
 from onebutton_tracking.results import produced_files
 from onebutton_workbench.git import call, holds
 from onebutton_workbench.workspace import ROOT
@@ -87,17 +87,9 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
         print("", words, f"  git add {' '.join(files)}", sep="\n")
     first = f"`git add {' '.join(files)}`, then `git commit`; " if new else ""
     if len(names) == 1 and is_draft(ROOT / "pipelines" / names[0]):
-        button = "serve" if _waits(names[0]) else "deploy"
+        button = "serve" if waits_for_deploy(ROOT, names[0], "") else "deploy"
         first = f"`make {button} PIPELINE={names[0]}`, which puts it into service on this machine; "
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
-
-
-def _waits(name: str) -> bool:
-    from onebutton_release.buttons import waits_for_deploy
-
-    with suppress(InputError):  # no environment is a laptop
-        return waits_for_deploy(ROOT, name, "")
-    return False
 
 
 def _is_new(name: str) -> bool:

@@ -13,7 +13,7 @@ from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.runs.isolation import run_alone
 from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member, the_pipeline
 
-SLOW_GROUPS = ("servers", "browser", "conformance")
+SLOW_GROUPS = ("servers", "browser", "conformance", "database")
 NONE_COLLECTED = 5  # pytest's status
 
 

@@ -1,0 +1,56 @@
+"""Take a table out of a database: the query is in git, its address in the environment, the answer a snapshot."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.environment import call
+from onebutton_workbench.workspace import ROOT
+
+ADDRESS = "DATABASE_URL"  # the variable that many programs read
+GROUP = "database"  # of the root's pyproject.toml
+
+
+def snapshot(query: Path, file: Path) -> None:
+    """Ask a database, and write its answer as Parquet.
+
+    Args:
+        query: a file of SQL.
+        file: to write.
+
+    Raises:
+        InputError: no address is set, or the database refuses; no message holds the address.
+    """
+    address = os.environ.get(ADDRESS, "")
+    if not address:
+        message = (
+            f"{query.name} asks a database, whose address must be in the variable {ADDRESS}, such as "
+            f"postgresql://user@host/name: `export {ADDRESS}=...`. It is written nowhere"
+        )
+        raise InputError(message)
+    if not importlib.util.find_spec("connectorx"):
+        print(f"new-pipeline: installing the group {GROUP} (60 MB)", flush=True)
+        call("uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", "--group", GROUP, folder=ROOT)
+        importlib.invalidate_caches()
+    os.environ.setdefault("RUST_LOG", "off")  # it would log each try
+    try:
+        pl.read_database_uri(query.read_text(encoding="utf-8"), address, engine="connectorx").write_parquet(file)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  a driver's panic is no Exception
+        message = f"{query.name}: the database that {ADDRESS} names does not answer it: {without_address(str(error), address)}"
+        raise InputError(message) from None
+
+
+def without_address(words: str, address: str) -> str:
+    """Take an address, and the password in it, out of what a driver says, and make one line of it."""
+    password = urlsplit(address).password or ""
+    for secret in filter(None, (address, password, unquote(password))):
+        words = words.replace(secret, "***")
+    return " ".join(words.split())[:300]
