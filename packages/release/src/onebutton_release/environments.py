@@ -35,7 +35,7 @@ class Environment:
         may_deploy: names, as `git config user.email` or GitHub's name of the person who deploys; `*` is everybody.
         servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
         after: the environment in which a release must have been in service before it may come here; empty when none.
-        image: whether its servers run an image of the release, as on Kubernetes: none follows the pointer, the rollout is what
+        image: whether its servers run an image of the release, as on Kubernetes: none follows the history, the rollout is what
             confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
         laptop: for trying things: its folder is made when it is missing, its servers may be off, and drafts and work

@@ -53,7 +53,7 @@ class Pages:
         return application
 
     async def model(self, _: Request) -> Response:
-        """What is in service, its card and provenance, the pointer followed, every worker."""
+        """What is in service, its card and provenance, the history followed, every worker."""
         return JSONResponse(await asyncio.to_thread(_model, self._service))
 
     async def live(self, _: Request) -> Response:
