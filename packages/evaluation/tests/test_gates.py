@@ -403,7 +403,7 @@ def test_a_number_has_as_many_digits_as_show_on_which_side_of_the_limit_it_is(lo
 
 
 def put_champion(pipeline: Pipeline, version: str) -> None:
-    """Leave what `make deploy` leaves in a fresh clone: the name, and the pointer of DVC to its predictions."""
+    """Leave what `make deploy` leaves in a fresh clone: the name, and DVC's file about its predictions."""
     folder = pipeline.folder / "champion"
     folder.mkdir(exist_ok=True)
     (folder / "champion.txt").write_text(f"{version}\n", encoding="utf-8")

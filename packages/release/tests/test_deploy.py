@@ -31,7 +31,7 @@ Make = Callable[..., Path]
 
 
 class Fake:
-    """What answers `/v1/model` at an address: it follows the pointer of a release store, or refuses to."""
+    """What answers `/v1/model` at an address: it follows the history of a release store, or refuses to."""
 
     def __init__(self, store: Path) -> None:
         self.store, self.refuses, self.has = store, "", ""
@@ -161,7 +161,7 @@ def test_a_declared_server_that_is_off_or_not_ours_stops_a_deployment_before_any
             {"pipeline": "flights", "folder": "0" * 16, "store": "1" * 32},
             "serves pipeline flights from ANOTHER RELEASE STORE",
         ),
-        (None, "serves one fixed release of flights and follows no pointer"),
+        (None, "serves one fixed release of flights and follows no history"),
     ):
         fake.follows = follows
         with pytest.raises(InputError, match=words) as refused:
@@ -184,7 +184,7 @@ def test_a_declared_server_that_is_off_or_not_ours_stops_a_deployment_before_any
         ({"pipeline": "churn", "folder": "0" * 16, "store": ""}, "serves pipeline churn from ANOTHER FOLDER"),
         ({"pipeline": "flights", "folder": "0" * 16, "store": ""}, "serves pipeline flights from ANOTHER FOLDER"),
         ({"pipeline": "churn", "folder": "", "store": ""}, "serves pipeline churn, not flights"),
-        (None, "serves one fixed release of flights and follows no pointer"),
+        (None, "serves one fixed release of flights and follows no history"),
         ({}, "is no model server: it answers something else"),
     ],
 )

@@ -11,10 +11,10 @@ from onebutton_release.environments import (
     check_allowed,
     choose,
     read_environments,
-    release_in_service,
     store_of,
     who,
 )
+from onebutton_release.target import release_in_service
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = """
@@ -112,4 +112,4 @@ def test_a_mistake_in_the_file_is_named(repo: Path, old: str, new: str, words: s
 
 def test_nothing_in_service_is_said_with_the_button_that_mends_it(repo: Path) -> None:
     with pytest.raises(InputError, match=r"no release of flights is in service in local\. `make deploy ENV=local`"):
-        release_in_service("flights", "local", repo)
+        release_in_service(repo, "flights", "local")

@@ -1,4 +1,4 @@
-"""A pointer moves: which release is in service then, and why."""
+"""The history grows: which release is in service then, and why."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_when_the_place_disappears_the_model_stays(
 
 
 def test_a_worker_that_comes_back_has_what_the_others_have(service: Service, store: Path, tmp_path: Path) -> None:
-    """The pointer names a release that all refuse; the one that was killed must not stand there with nothing."""
+    """The history names a release that all refuse; the one that was killed must not stand there with nothing."""
     damage(store / "flights" / SECOND / "model.onnx")
     point(store, SECOND, 2)
     again = Service(service.status, tmp_path / "state")

@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import sys
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -45,19 +46,23 @@ def numbers(prediction: dict[str, Any]) -> list[float]:
 
 
 def main() -> None:
-    """Print how many rows were answered as the file answers them, and how many refused; end with an error where they differ."""
+    """Print how many rows were answered as the files answer them, and how many refused; end with an error where they differ."""
     training = importlib.import_module(f"{sys.argv[1]}.train")
     table = read_parquet(Path("data/train.parquet"))
     known = training.model_inputs(table.to_pandas() if hasattr(training, "pd") else table)
     seen = known if isinstance(known, pl.DataFrame) else pl.from_pandas(known)
-    odd = odd_rows(load_contract(Path("contracts/rows.odcs.yaml")), seen, seed=1).sample(ROWS, seed=1)
+    inputs = tomllib.loads(Path("release.toml").read_text(encoding="utf-8"))["inputs"]
+    odd = odd_rows(load_contract(Path(inputs)), seen, seed=1).sample(ROWS, seed=1)
     model, refused = OnnxModel(Path("model/model.onnx")), 0
+    quantiles = {path.stem: OnnxModel(path) for path in sorted(Path("model").glob("p[0-9]*.onnx"))}
     for row in odd.iter_slices(1):
         found = ask(sys.argv[2], row.select(list(model.inputs)).row(0, named=True))
         if found is None:
             refused += 1
             continue
         expected = np.atleast_1d(model.predict(row)[0])  # raises where the server should have refused
+        for name, quantile in quantiles.items():
+            np.testing.assert_allclose(found.pop(name), quantile.predict(row)[0], rtol=1e-6)
         np.testing.assert_allclose(numbers(found), expected, rtol=1e-6)
         if len(expected) > 1:
             assert found["label"] == model.classes[int(expected.argmax())]

@@ -381,6 +381,27 @@ def test_results_of_another_time_are_not_deployed(
         assert "stage 'second' was not run since its parameters changed" in capsys.readouterr().out
 
 
+def test_a_new_champion_alone_stops_no_deployment(
+    ran: Path, shell: Any, forget: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (ran / "pipelines/pipe/release.toml").touch()
+    name = ran / "pipelines/pipe/champion/champion.txt"
+    name.parent.mkdir()
+    name.write_text("v1\n", encoding="utf-8")
+    for stage in ("first", "second"):
+        edit(ran, PIPE, f"deps: [.code/{stage}]", f"deps: [.code/{stage}, champion]")
+    press_dvc(ran, shell)
+    name.write_text("v2\n", encoding="utf-8")
+    shell("git", "add", "--all", folder=ran)
+    forget()
+    assert len(forgotten(ran)) == 1
+    before_deployment(ran)
+    edit(ran, "pipelines/pipe/params.yaml", "seed: 1", "seed: 2")
+    with pytest.raises(InputError, match="nothing was deployed"):
+        before_deployment(ran)
+    assert "its parameters and champion changed" in capsys.readouterr().out
+
+
 def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: Path, shell: Any) -> None:
     edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, gates.toml, rules, data.csv]")
     files = {"gates.toml": "a = 1\n", "rules/b.md": "b\n", "rules/a/c.md": "c\n", "data.csv": "1\n"}

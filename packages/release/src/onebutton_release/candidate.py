@@ -65,9 +65,10 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
         message = f"{one.pipeline}: {parts.model}: {error}"
         raise InputError(message) from None
     schema = compile_schema(one, model.inputs, model.limits)
-    _write(folder / SCHEMA, schema_text(schema))
-    _write(folder / "provenance.json", json.dumps(provenance(one.folder, root, now, who), indent=1) + "\n")
-    _write(folder / SBOM, bill_of_materials(root))
+    (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
+    origin = json.dumps(provenance(one.folder, root, now, who), indent=1)
+    (folder / "provenance.json").write_text(f"{origin}\n", encoding="utf-8")
+    (folder / SBOM).write_text(bill_of_materials(root), encoding="utf-8")
     if found := pickles(folder):
         message = f"{one.pipeline}: {found[0]}. A model is data, not a program: nothing was released"
         raise InputError(message)
@@ -91,7 +92,8 @@ def unmet(found: Sequence[Verdict]) -> list[Verdict]:
 def judge(one: Declared, candidate: Path, computed: Computed) -> list[Verdict]:
     """Hold what the model says to every gate, the measured service included, and write the verdicts into the candidate."""
     found = gate_folder(one.folder, computed)
-    _write(candidate / VERDICTS, json.dumps({"gates": [asdict(verdict) for verdict in found]}, indent=1) + "\n")
+    verdicts = json.dumps({"gates": [asdict(verdict) for verdict in found]}, indent=1)
+    (candidate / VERDICTS).write_text(f"{verdicts}\n", encoding="utf-8")
     if (one.folder / SERVICE).is_file():  # a pipeline without gates on its service may have none
         shutil.copyfile(one.folder / SERVICE, candidate / SERVICE)
     return found
@@ -108,7 +110,3 @@ def finish(candidate: Path) -> None:
         load_release(candidate)
     except ReleaseError as error:
         raise InputError(str(error)) from None
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")

@@ -13,13 +13,12 @@ from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
-from onebutton_serving.history import in_service
-from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError, is_folder
+from onebutton_serving.release_store import ReleaseStore, is_folder
+from onebutton_tracking.commit import git
 
 FILE = Path("deploy/environments.toml")
 CACHE = Path(".releases/cache")  # copies of releases of a store that is no folder
 EVERYBODY = "*"
-PRODUCTION = "production"
 ACTORS = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # where a CI says who pushed
 Text = Annotated[str, Field(min_length=1)]
 
@@ -35,7 +34,7 @@ class Environment:
         may_deploy: names, as `git config user.email` or GitHub's name of the person who deploys; `*` is everybody.
         servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
         after: the environment in which a release must have been in service before it may come here; empty when none.
-        image: whether its servers run an image of the release, as on Kubernetes: none follows the pointer, the rollout is what
+        image: whether its servers run an image of the release, as on Kubernetes: none follows the history, the rollout is what
             confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
         laptop: for trying things: its folder is made when it is missing, its servers may be off, and drafts and work
@@ -143,14 +142,10 @@ def who() -> Person:
 
     It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
     """
-    import subprocess
-
     if os.environ.get("CI"):
         actor = next((name for key in ACTORS if (name := os.environ.get(key))), "")
         return Person(actor or "somebody", "CI")
-    foreign = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
-    answer = subprocess.run(["git", "config", "user.email"], env=foreign, capture_output=True, text=True, check=False)
-    if mail := answer.stdout.strip():
+    if mail := git("config", "user.email", folder=Path.cwd()).strip():
         return Person(mail, "git")
     return Person(os.environ.get("USER") or "somebody", "login")
 
@@ -181,29 +176,3 @@ def pipeline_named(name: str, root: Path) -> str:
         message = f"{what}. PIPELINE can be: {', '.join(there) or '(none yet)'}"
         raise InputError(message)
     return name
-
-
-def release_in_service(pipeline: str, environment: str = "", root: Path | None = None) -> Path:
-    """Return a folder on this machine with the release that is in service; `load_release` checks its digests.
-
-    Args:
-        pipeline: its name.
-        environment: its name; production when empty, or the only one there is.
-        root: of the repo.
-
-    Raises:
-        InputError: there is no such pipeline, environment, store or release.
-    """
-    root = root or Path.cwd()
-    pipeline = pipeline_named(pipeline, root)
-    environments = read_environments(root)
-    name = choose(environments, environment, PRODUCTION)
-    try:
-        store = store_of(name, environments[name], pipeline, root)
-        move = in_service(store)
-        if move is None:
-            message = f"no release of {pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
-            raise InputError(message)
-        return store.fetch(move.after, root / CACHE / name / pipeline)
-    except ReleaseStoreError as error:
-        raise InputError(str(error)) from None

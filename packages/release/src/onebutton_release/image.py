@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import release_in_service
 from onebutton_release.image_context import Facts, read_facts, write_context
+from onebutton_release.target import release_in_service
 from onebutton_tracking.commit import git_environment
 
 ENGINES = ("docker", "podman", "buildah")  # in the order of how well people know them
@@ -75,7 +75,7 @@ def image(root: Path, pipeline: str, environment: str, out: Path | None = None, 
     Raises:
         InputError: nothing is in service, or no engine can build it.
     """
-    release = release_in_service(pipeline, environment, root)
+    release = release_in_service(root, pipeline, environment)
     facts = read_facts(root, release)
     if out:
         write_context(root, release, facts, out)

@@ -10,10 +10,9 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
-from onebutton_serving.sealed import digest_of
 from onebutton_tracking.commit import git, read_commit
 from onebutton_tracking.lookup import run_of_lock
-from onebutton_tracking.results import locked_code, locked_digests, produced_files, read_lock
+from onebutton_tracking.results import file_digest, locked_code, locked_digests, produced_files, read_lock
 from onebutton_tracking.store import tracking_uri
 
 FORMAT = b"release 1"
@@ -63,9 +62,8 @@ def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
         now: the time of the build.
         who: built it.
     """
-    lock_text = (folder / "dvc.lock").read_text(encoding="utf-8")
-    lock = read_lock(lock_text)
-    lock_digest = hashlib.sha256(lock_text.encode()).hexdigest()
+    lock = read_lock((folder / "dvc.lock").read_text(encoding="utf-8"))
+    lock_digest = file_digest(folder / "dvc.lock")
     commit, _ = read_commit(folder, produced_files(folder))
     return {
         "pipeline": folder.name,
@@ -78,16 +76,12 @@ def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "dvc.lock": lock_digest,
-        "uv.lock": digest_of(root / "uv.lock"),
-        "params.yaml": _digest(folder / "params.yaml"),
+        "uv.lock": file_digest(root / "uv.lock"),
+        "params.yaml": file_digest(folder / "params.yaml"),
         "data": locked_digests(lock),
         "code": locked_code(lock),
         "mlflow_run": _run(root, folder.name, lock_digest),
     }
-
-
-def _digest(file: Path) -> str:
-    return digest_of(file) if file.is_file() else ""
 
 
 def _run(root: Path, pipeline: str, lock_digest: str) -> str:

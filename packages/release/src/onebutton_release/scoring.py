@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import release_in_service
 from onebutton_release.scoring_batch import Job, done_already, score
 from onebutton_release.scoring_inputs import find_sources
+from onebutton_release.target import release_in_service
 from onebutton_serving.loading import Loaded, load_release
 
 USE = "make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet"
@@ -123,6 +123,6 @@ def score_table(  # noqa: PLR0913  what can be typed after the button
     """
 
     def in_service() -> Loaded:
-        return load_release(release_in_service(pipeline, environment))
+        return load_release(release_in_service(Path.cwd(), pipeline, environment))
 
     print(f"score: {interruptible(lambda: score_file(rows, scored, in_service, shard, merge=merge))}")

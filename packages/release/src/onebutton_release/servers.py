@@ -74,7 +74,7 @@ def ask(address: str, ours: Identity) -> Report:
 def _report(address: str, answer: Any, ours: Identity) -> Report:
     found = read_identity(answer)
     if found is None:
-        return Report(address, foreign=f"serves one fixed release of {answer['pipeline']} and follows no pointer")
+        return Report(address, foreign=f"serves one fixed release of {answer['pipeline']} and follows no history")
     if foreign := found.instead_of(ours):
         return Report(address, foreign=foreign)
     workers: list[dict[str, Any]] = answer["workers"]

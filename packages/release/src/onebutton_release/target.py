@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, read_environments, store_of
 from onebutton_release.ports import ports
+from onebutton_serving.history import in_service
 from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import STORE_ID, ReleaseStore, is_folder
 
@@ -77,3 +79,19 @@ def find_target(
     name = choose(environments, wanted, otherwise)
     found = pipeline_named(pipeline, root)
     return Target(name, environments[name], store_of(name, environments[name], found, root), root, found)
+
+
+def release_in_service(root: Path, pipeline: str, environment: str) -> Path:
+    """Return a folder on this machine with the release that is in service; production's where no environment is named.
+
+    Raises:
+        InputError: there is no such pipeline, environment, store or release.
+        ReleaseStoreError: the release store cannot be read.
+    """
+    target = find_target(root, pipeline, environment, "production")
+    move = in_service(target.store)
+    if move is None:
+        name = target.name
+        message = f"no release of {target.pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
+        raise InputError(message)
+    return target.fetch(move.after)

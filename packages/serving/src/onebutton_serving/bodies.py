@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -14,7 +13,6 @@ MAX_HELD = (
     64_000_000  # of all large bodies that one worker reads or answers at a time; their rows take some five times that
 )
 MAX_SECONDS = 10.0  # to send a body
-_LOOK = 0.5  # seconds between two looks for slow ones
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,18 +34,11 @@ class DisconnectedError(Exception):
 
 
 class Bodies:
-    """Reads the bodies of one worker's requests.
-
-    One look at all that are being read, twice a second, ends those that take too long: a timer for each would cost every
-    request a part of its answer.
-    """
+    """Reads the bodies of one worker's requests."""
 
     def __init__(self) -> None:
         """Hold nothing."""
-        self._reading: dict[asyncio.Task[Any], float] = {}
-        self._late: set[asyncio.Task[Any]] = set()
         self._held = 0
-        self._timer: asyncio.TimerHandle | None = None
 
     async def read(self, receive: Receive, announced: int) -> bytes:
         """Return a body.
@@ -62,25 +53,16 @@ class Bodies:
         """
         if announced > MAX_BYTES:
             raise _too_large()
-        task: Any = asyncio.current_task()
-        self._reading[task] = time.monotonic()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look)
         try:
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if message.get("more_body"):
-                body = await self._rest(receive, body)
-            elif message["type"] == "http.disconnect":
-                raise DisconnectedError
-        except asyncio.CancelledError:
-            if task not in self._late:
-                raise
-            self._late.discard(task)
-            task.uncancel()
+            async with asyncio.timeout(MAX_SECONDS):
+                message = await receive()
+                body: bytes = message.get("body", b"")
+                if message.get("more_body"):
+                    body = await self._rest(receive, body)
+                elif message["type"] == "http.disconnect":
+                    raise DisconnectedError
+        except TimeoutError:
             raise RefusedError(408, Fault("time", f"the body took longer than {MAX_SECONDS:g} seconds")) from None
-        finally:
-            del self._reading[task]
         if len(body) > MAX_BYTES:
             raise _too_large()
         return body
@@ -120,15 +102,6 @@ class Bodies:
     def let_go(self, size: int) -> None:
         """Count a body no longer."""
         self._held -= size
-
-    def _look(self) -> None:
-        now = time.monotonic()
-        for task, begun in list(self._reading.items()):
-            if now - begun > MAX_SECONDS and task not in self._late:
-                self._late.add(task)
-                task.cancel()
-        again = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._reading else None
-        self._timer = again
 
 
 def _too_many() -> RefusedError:

@@ -1,4 +1,4 @@
-"""Which pointer a server follows, as it says at `/v1/model`: so nobody takes the server of another pipeline or folder for theirs.
+"""Which history a server follows, as it says at `/v1/model`: so nobody takes the server of another pipeline or folder for theirs.
 
 No path is told, because everybody who reaches a server can read it: a folder is told by its digest.
 """

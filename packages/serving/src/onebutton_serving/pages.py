@@ -53,7 +53,7 @@ class Pages:
         return application
 
     async def model(self, _: Request) -> Response:
-        """What is in service, its card and provenance, the pointer followed, every worker."""
+        """What is in service, its card and provenance, the history followed, every worker."""
         return JSONResponse(await asyncio.to_thread(_model, self._service))
 
     async def live(self, _: Request) -> Response:
@@ -121,6 +121,8 @@ def _model(service: Service) -> dict[str, Any]:
         return {"pipeline": pipeline, "version": None, "reason": service.reason, "follows": follows, "workers": workers}
     loaded = current.loaded
     schema = loaded.schema
+    provenance = json.loads(_text(loaded.folder / "provenance.json") or "{}")
+    verdicts = json.loads(_text(loaded.folder / "verdicts.json") or '{"gates": []}')
     return {
         "pipeline": schema.pipeline,
         "version": loaded.version,
@@ -128,33 +130,13 @@ def _model(service: Service) -> dict[str, Any]:
         "draft": schema.draft,
         "contracts": {"inputs": schema.input_contract, "outputs": schema.output_contract},
         "card": _text(loaded.folder / "card.md"),
-        "provenance": _public(_content(loaded.folder / "provenance.json")),
-        "verdicts": _counted(_content(loaded.folder / "verdicts.json")),
+        "provenance": {name: value for name, value in provenance.items() if name != "built_by"},  # a mail address
+        "verdicts": Counter(gate["result"] for gate in verdicts["gates"]),
         "follows": follows,
         "workers": workers,
     }
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _content(path: Path) -> Any:
-    try:
-        return json.loads(_text(path) or "null")
-    except ValueError:
-        return None
-
-
-def _public(provenance: Any) -> Any:
-    """Leave out who built a release: a mail address is nothing for everybody who can reach a server."""
-    return {name: value for name, value in (provenance or {}).items() if name != "built_by"}
-
-
-def _counted(verdicts: Any) -> dict[str, int]:
-    """Count gates by result."""
-    gates = verdicts.get("gates", []) if isinstance(verdicts, dict) else []
-    return dict(Counter(str(gate.get("result")) for gate in gates if isinstance(gate, dict)))
+    """Read a file of a release, whose digests were checked; empty where a release has none of that name."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

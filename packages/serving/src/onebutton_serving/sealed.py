@@ -23,7 +23,7 @@ class ReleaseError(ServingError):
 
 
 def check_version(version: str) -> str:
-    """Return a version that may become part of a path: a pointer must not be able to name a folder elsewhere.
+    """Return a version that may become part of a path: a history must not be able to name a folder elsewhere.
 
     Raises:
         ReleaseError: it is none.

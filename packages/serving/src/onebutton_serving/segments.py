@@ -110,16 +110,16 @@ def _roll_one(journal: Path) -> Path | None:
     return segment if frame is not None and frame.height else None
 
 
+def _columns(time: Any) -> dict[str, Any]:
+    import polars as pl
+
+    return {"time": time, "version": pl.String, "latency_ms": pl.Float64, "request": pl.String}
+
+
 def _empty() -> pl.DataFrame:
     import polars as pl
 
-    kinds: dict[str, Any] = {
-        "time": pl.Datetime("us", "UTC"),
-        "version": pl.String,
-        "latency_ms": pl.Float64,
-        "request": pl.String,
-    }
-    return pl.DataFrame(schema=kinds)
+    return pl.DataFrame(schema=_columns(pl.Datetime("us", "UTC")))
 
 
 def _frame_of(journal: Path) -> pl.DataFrame:
@@ -134,12 +134,7 @@ def _frame_of(journal: Path) -> pl.DataFrame:
             for moment, latency, request, values, answers in entries
             for row, answer in zip(values, answers, strict=True)
         ]
-        schema: dict[str, Any] = {
-            "time": pl.Int64,
-            "version": pl.String,
-            "latency_ms": pl.Float64,
-            "request": pl.String,
-        }
+        schema = _columns(pl.Int64)
         for name, kind in header["inputs"]:
             schema[_free(name, schema, "_in")] = kinds[kind]
         for name in header["outputs"]:

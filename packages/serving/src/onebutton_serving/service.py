@@ -25,9 +25,9 @@ class Service:
     Attributes:
         current: answers requests; None until a release is loaded. A request takes it once.
         reason: why none is loaded.
-        refused: `version` and `why` of the release that the pointer names and this worker does not take; else None.
+        refused: `version` and `why` of the release that the history names and this worker does not take; else None.
         swaps: how many releases were taken, and how many were refused.
-        follows: which pointer; None with a fixed release.
+        follows: which history; None with a fixed release.
     """
 
     def __init__(self, status: WorkerStatus, state: Path, follows: Identity | None = None) -> None:
@@ -42,7 +42,7 @@ class Service:
         self._in_service = state / "in-service.json"
 
     def follow(self, store: ReleaseStore) -> None:
-        """Do what the pointer says: swap, or keep what is in service and say why.
+        """Do what the history says: swap, or keep what is in service and say why.
 
         Raises:
             ReleaseStoreError: the release store cannot be read now.
@@ -66,7 +66,7 @@ class Service:
             self._refuse(move.after, str(error))
 
     def resume(self, store: ReleaseStore) -> None:
-        """Take what the other workers have, instead of one that was killed; the pointer may name what they refused."""
+        """Take what the other workers have, instead of one that was killed; the history may name what they refused."""
         try:
             version = str(json.loads(self._in_service.read_text(encoding="utf-8"))["version"])
             self._accept(Answerer(_as_deployed(store.fetch(version, self._cache), read_history(store))))
@@ -124,7 +124,7 @@ class Service:
         self.status.say(None, None)
 
     def keep(self, reason: str) -> None:
-        """Note why nothing is in service, or that the pointer has gone."""
+        """Note why nothing is in service, or that the history has gone."""
         if self.current is None:
             self.reason = reason
         else:

@@ -1,4 +1,4 @@
-"""Watch a pointer from a thread of its own, so that loading a release holds up no request."""
+"""Watch the history from a thread of its own, so that loading a release holds up no request."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ logger = logging.getLogger("onebutton_serving")
 
 
 class Watcher(threading.Thread):
-    """Follows the pointer, and ends its worker when the server is gone."""
+    """Follows the history, and ends its worker when the server is gone."""
 
     def __init__(self, service: Service, store: ReleaseStore | None, server: int) -> None:
         """Watch nothing yet.
 
         Args:
-            service: does what the pointer says.
+            service: does what the history says.
             store: where the history is; None with a fixed release.
             server: the process that started this worker; 0 when it does not matter.
         """

@@ -38,10 +38,15 @@ OF_SEVERAL = {
 }
 
 
-def stale_stages(plans: Sequence[Plan], root: Path) -> list[Finding]:
+def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[Finding]:
     """Compare the stages of some plans with what their locks say was run; what concerns several stages of one is told once.
 
     Fingerprints are written first, as the stage `code` would, so that DVC compares them with all else.
+
+    Args:
+        plans: which to compare.
+        root: of the repo.
+        overlook: a file or folder beside `dvc.yaml` whose change alone makes no stage stale.
 
     Raises:
         InputError: a module has a syntax error, a stage runs none of the workspace, or DVC cannot read a plan.
@@ -66,7 +71,9 @@ def stale_stages(plans: Sequence[Plan], root: Path) -> list[Finding]:
                 recorded = _recorded(lock[name], posixpath.join(folder, stage.wdir))
                 groups[_changes(facts[name], recorded, stage, folder, committed)].append(name)
         mend = "`make run`, then commit the files that it names"
-        findings += [Finding("OB105", place, _words(what, which), mend) for what, which in groups.items() if what]
+        findings += [
+            Finding("OB105", place, _words(what, which), mend) for what, which in groups.items() if {*what} - {overlook}
+        ]
     return findings
 
 
