@@ -71,13 +71,20 @@ def test_what_stands_in_a_sentence_is_no_placeholder() -> None:
 def test_the_champion_is_one_line_in_one_file(tmp_path: Path) -> None:
     prompts = read_prompts(PIPELINE / "prompts")
     assert champion(prompts, PIPELINE / "champion/champion.txt") in prompts
-    with pytest.raises(InputError, match="names the prompt '', which is not there. It can be: examples, plain"):
+    with pytest.raises(InputError, match=r"names the prompt '', which is not there\. It can be: examples, plain"):
         champion(prompts, tmp_path / "none")
 
 
 @pytest.mark.parametrize(
     ("said", "label"),
-    [("positive", "positive"), (" Negative.", "negative"), ("**Neutral**", "neutral"), ("happy", ""), ("", ""), ("I think positive", "")],
+    [
+        ("positive", "positive"),
+        (" Negative.", "negative"),
+        ("**Neutral**", "neutral"),
+        ("happy", ""),
+        ("", ""),
+        ("I think positive", ""),
+    ],
 )
 def test_an_answer_is_a_label_or_none(said: str, label: str) -> None:
     assert label_of(said) == label
@@ -89,7 +96,9 @@ Behave = Callable[[int], tuple[int, bytes]]
 def said(text: str) -> bytes:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
-    return json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}).encode()
+    return json.dumps(
+        {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    ).encode()
 
 
 class Server:
@@ -230,14 +239,20 @@ def made_up(sentences: pl.DataFrame, right: dict[str, float]) -> pl.DataFrame:
     for name, share in right.items():
         place = pl.int_range(pl.len()).shuffle(seed=7 if name == "alike" else 1) < share * pl.len()
         label = pl.when(place).then(pl.col("sentiment")).otherwise(pl.lit("no label"))
-        columns = {"prompt": pl.lit(name), "repetition": 0, "tokens": 60, "seconds": 0.1, "error": pl.lit("")}
+        columns: dict[str, Any] = {
+            "prompt": pl.lit(name),
+            "repetition": 0,
+            "tokens": 60,
+            "seconds": 0.1,
+            "error": pl.lit(""),
+        }
         frames.append(sentences.select("id", label=label).with_columns(**columns))
     return pl.concat(frames).with_columns(label=pl.col("label").replace("no label", ""))
 
 
 def judged(sentences: pl.DataFrame, right: dict[str, float]) -> dict[str, str]:
     answers = made_up(sentences, right)
-    frame = put_together(sentences, answers, SAID.judging, PARAMS.evaluate)
+    frame = put_together(sentences, answers, SAID.judging, "examples")
     found = compare_all(frame, find_slices(frame, SAID.slices), SAID, list(right), "plain")
     return {name: verdict(name, one) for name, one in found.items()}
 
@@ -250,17 +265,17 @@ def test_what_is_said_of_a_prompt_is_better_worse_or_cannot_tell(sentences: pl.D
 
 
 def test_an_answer_that_is_no_label_is_a_wrong_answer(sentences: pl.DataFrame) -> None:
-    frame = put_together(sentences, made_up(sentences, {"examples": 0.5}), SAID.judging, PARAMS.evaluate)
+    frame = put_together(sentences, made_up(sentences, {"examples": 0.5}), SAID.judging, "examples")
     right = sum(frame.filter(sentiment=label)[f"examples[{label}]"].sum() for label in LABELS)
     assert right == sentences.height / 2
-    found = spent(made_up(sentences, {"examples": 0.5}), PARAMS.evaluate)
+    found = spent(made_up(sentences, {"examples": 0.5}), 1.0)
     assert found["malformed"] == 0.5
     assert found["consistent"] == 1.0
 
 
 def test_examples_show_what_each_prompt_gets_right_alone(sentences: pl.DataFrame) -> None:
     answers = made_up(sentences, {"plain": 0.5, "examples": 0.8})
-    frame = put_together(sentences, answers, SAID.judging, PARAMS.evaluate)
+    frame = put_together(sentences, answers, SAID.judging, "examples")
     found = examples(frame, "examples", "plain", answers)
     assert len(found["better"]) == 5
     assert found["worse"] == []
@@ -268,7 +283,11 @@ def test_examples_show_what_each_prompt_gets_right_alone(sentences: pl.DataFrame
 
 
 def test_the_lexicon_reads_what_its_authors_say_that_it_reads() -> None:
-    assert lexicon_labels(pl.Series(["I love it!", "It is horrible.", "The door is open."])) == ["positive", "negative", "neutral"]
+    assert lexicon_labels(pl.Series(["I love it!", "It is horrible.", "The door is open."])) == [
+        "positive",
+        "negative",
+        "neutral",
+    ]
     assert LEXICON not in read_prompts(PIPELINE / "prompts")
 
 

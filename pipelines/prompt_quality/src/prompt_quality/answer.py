@@ -69,7 +69,9 @@ def known_answers(journal: Path = JOURNAL) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in rows if not row["error"]}
 
 
-def ask_all(model: Model, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL) -> Iterator[dict[str, Any]]:
+def ask_all(
+    model: Model, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL
+) -> Iterator[dict[str, Any]]:
     """Ask, several at a time, and write each answer down before the next is waited for."""
     journal.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(params.connections) as pool, journal.open("a", encoding="utf-8") as stream:
@@ -108,7 +110,10 @@ def main() -> None:
         )
         raise InputError(message)
     if missing:
-        print(f"asking {params.model} {len(missing)} questions, {len(wanted) - len(missing)} are answered already", flush=True)
+        print(
+            f"asking {params.model} {len(missing)} questions, {len(wanted) - len(missing)} are answered already",
+            flush=True,
+        )
         with opened(params.model, params) as model:
             known |= {row["key"]: row for row in ask_all(model, missing, params)}
     elif params.model == EMBEDDED and not is_there(EMBEDDED):
@@ -120,7 +125,9 @@ def main() -> None:
     JOURNAL.unlink(missing_ok=True)
     failed = sum(bool(row["error"]) for row in rows)
     if failed:
-        print(f"{failed} questions came back as errors after {params.retries} more attempts each: they count as wrong answers")
+        print(
+            f"{failed} questions came back as errors after {params.retries} more attempts each: they count as wrong answers"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ baseline that a prompt must beat.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import Champion
-from onebutton_evaluation.comparison import Comparison, compare, detectable
+from onebutton_evaluation.comparison import Comparison, compare
 from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
 from onebutton_evaluation.frames import read_rows
@@ -26,7 +26,7 @@ from onebutton_evaluation.judgement import COMPARISON, Asked, comparison_mapping
 from onebutton_evaluation.metrics import metrics, metrics_by
 from onebutton_evaluation.slices import Slice, find_slices
 from prompt_quality.model import LABELS
-from prompt_quality.params import EvaluateParams, load
+from prompt_quality.params import load
 from prompt_quality.prompts import champion, read_prompts
 from prompt_quality.summary import summary
 
@@ -50,14 +50,14 @@ def as_columns(labels: pl.Series, answers: pl.Series, name: str) -> list[pl.Seri
     return [(called == label).cast(pl.Float64).alias(f"{name}[{label}]") for label in LABELS]
 
 
-def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judging, params: EvaluateParams) -> pl.DataFrame:
+def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judging, judged: str) -> pl.DataFrame:
     """Put the answers to every prompt, and those of the lexicon, beside their sentences.
 
     Args:
         sentences: as `ingest` writes them, in the order of their key.
         answers: as `answer` writes them; of several repetitions the first counts.
         judging: names the columns.
-        params: names the prompt that is judged.
+        judged: the prompt that gates are about.
 
     Returns:
         For each prompt one column a class, called by its name; those of the judged one as `judging.prediction` says, and its `label`.
@@ -66,21 +66,24 @@ def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judgin
     for (prompt,), found in answers.filter(repetition=0).group_by("prompt", maintain_order=True):
         labels = sentences.select("id").join(found, on="id", how="left", maintain_order="left")["label"].fill_null("")
         columns += as_columns(labels, sentences["sentiment"], str(prompt))
-        if prompt == params.prompt:
+        if prompt == judged:
             columns += as_columns(labels, sentences["sentiment"], judging.prediction)
             columns.append(labels.alias("label"))
     return sentences.with_columns(columns)
 
 
-def spent(answers: pl.DataFrame, params: EvaluateParams) -> dict[str, float]:
-    """Sum up what answers cost, how long they took, how many are none of the labels, and how often repetitions agree."""
-    by_id = answers.group_by("id").agg(agree=pl.col("label").n_unique() == 1)
+def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
+    """Sum up how long answers took, what they cost, how many are none of the labels, and how often repetitions agree."""
+    label, error = pl.col("label"), pl.col("error")
+    agree = answers.group_by("id").agg(label.n_unique() == 1).select(pl.col("label").mean().alias("consistent"))
+    found = answers.select(
+        seconds_p95=pl.col("seconds").quantile(0.95),
+        dollars_per_1000=pl.col("tokens").mean() * dollars / 1000,
+        malformed=((label == "") & (error == "")).mean(),
+        errors=(error != "").mean(),
+    )
     return {
-        "seconds_p95": round(float(answers["seconds"].quantile(0.95) or 0), 3),
-        "dollars_per_1000": round(answers["tokens"].mean() * params.dollars_per_million_tokens / 1000, 6),  # type: ignore[operator]
-        "malformed": round(float(((answers["label"] == "") & (answers["error"] == "")).mean()), 6),  # type: ignore[arg-type]
-        "errors": round(float((answers["error"] != "").mean()), 6),  # type: ignore[arg-type]
-        "consistent": round(float(by_id["agree"].mean()), 6),  # type: ignore[arg-type]
+        name: round(float(value), 6) for name, value in (found.row(0, named=True) | agree.row(0, named=True)).items()
     }
 
 
@@ -129,14 +132,14 @@ def compare_all(
     return found
 
 
-def numbers_of(frame: pl.DataFrame, answers: pl.DataFrame, said: Declarations, names: Mapping[str, str], params: EvaluateParams) -> dict[str, Any]:  # fmt: skip
-    """Measure the judged prompt as `model`, the others by their names, and the judged one by source."""
-    found: dict[str, Any] = {}
-    for shown, column in names.items():
-        found[shown] = metrics(read_rows(frame, said.judging, column), said.judging, 1)
-        asked = params.prompt if shown == "model" else shown
-        if asked != LEXICON:
-            found[shown] |= spent(answers.filter(prompt=asked), params)
+def numbers_of(frame: pl.DataFrame, answers: pl.DataFrame, said: Declarations, prompts: Sequence[str], judged: str, dollars: float) -> dict[str, Any]:  # fmt: skip
+    """Measure the judged prompt as `model`, the others and the lexicon by their names, and the judged one by source."""
+    columns = {"model": said.judging.prediction} | {name: name for name in (*prompts, LEXICON) if name != judged}
+    found: dict[str, Any] = {
+        name: metrics(read_rows(frame, said.judging, column), said.judging, 1) for name, column in columns.items()
+    }
+    asked = {name: judged if name == "model" else name for name in columns if name != LEXICON}
+    found["answers"] = {name: spent(answers.filter(prompt=one), dollars) for name, one in asked.items()}
     return found | {f"by_{BY}": metrics_by(frame, BY, said.judging, 1)}
 
 
@@ -151,11 +154,16 @@ def main() -> None:
         message = f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}"
         raise InputError(message)
     than, contract = champion(prompts), load_contract(Path("contracts/predictions.odcs.yaml"))
-    sentences, answers = read_parquet(Path("data/sentences.parquet"), "sentences", major=1), pl.read_parquet("data/answers.parquet")
-    frame = put_together(sentences, answers, said.judging, params)
+    sentences, answers = (
+        read_parquet(Path("data/sentences.parquet"), "sentences", major=1),
+        pl.read_parquet("data/answers.parquet"),
+    )
+    frame = put_together(sentences, answers, said.judging, params.prompt)
     parts = find_slices(frame, said.slices)
     theirs = frame.select("id", *(pl.col(one).alias(to) for one, to in zip(said.judging.predicted(than), said.judging.predicted(), strict=True)))  # fmt: skip
-    files = judgement(frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), Champion(than, theirs))
+    files = judgement(
+        frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), Champion(than, theirs)
+    )
     beside = compare(frame, parts, said.judging, LEXICON, LEXICON)
     files[COMPARISON][LEXICON] = {"name": LEXICON, **comparison_mapping(beside)}
     compared = compare_all(frame, parts, said, list(prompts), than)
@@ -164,12 +172,11 @@ def main() -> None:
         name: comparison_mapping(one) | {"in_words": words[name]} | examples(frame, name, than, answers)
         for name, one in compared.items()
     }
-    named = {"model": said.judging.prediction} | {name: name for name in (*prompts, LEXICON)}
     write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
     write_judgement(files)
-    numbers = numbers_of(frame, answers, said, named, params)
+    numbers = numbers_of(frame, answers, said, list(prompts), params.prompt, params.dollars_per_million_tokens)
     write_text(Path("metrics.json"), json.dumps(numbers, indent=2) + "\n")
-    write_text(Path("summary.md"), summary(than, told, numbers))
+    write_text(Path("summary.md"), summary(than, told, numbers, params.prompt))
     write_text(Path(TOLD), json.dumps({"champion": than, "prompts": told}, indent=2, ensure_ascii=False) + "\n")
     Path("plots").mkdir(exist_ok=True)
     drawn = curves(read_rows(frame, said.judging), 1, parts)

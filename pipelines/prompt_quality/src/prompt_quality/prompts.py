@@ -64,7 +64,9 @@ def read_prompt(file: Path) -> Prompt:
     for number, line in enumerate(text.splitlines(), first):
         for found in PLACEHOLDER.findall(line):
             if found != TEXT:
-                message = f"{file}, line {number}: {{{found}}} stands for nothing; the sentence goes where {{{TEXT}}} stands"
+                message = (
+                    f"{file}, line {number}: {{{found}}} stands for nothing; the sentence goes where {{{TEXT}}} stands"
+                )
                 raise InputError(message)
     if text.count(f"{{{TEXT}}}") != 1:
         message = f"{file}, line {first}: {{{TEXT}}} must stand in it once, where the sentence goes"
