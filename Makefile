@@ -177,6 +177,10 @@ pull: .venv/.synced ## Fetch data and models from the remote; PIPELINE=name
 
 ##@ Make it yours
 
+.PHONY: try
+try: .venv/.synced ## Ask a prompt about a text: TEXT="I love it" PROMPT=plain; the prompt in use when left out
+	@onebutton try
+
 .PHONY: new-pipeline
 new-pipeline: .venv/.synced ## Write a pipeline that runs: NAME=churn FROM=own.csv ANSWER=column LICENSE=, or an example: KIND=
 	@onebutton new-pipeline

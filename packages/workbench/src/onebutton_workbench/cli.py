@@ -332,6 +332,14 @@ def pull(*, pipeline: str = "") -> int:
     return transfer("pull", ROOT, pipeline)
 
 
+@app.command(name="try")
+def try_(*, pipeline: str = "", prompt: str = "", text: str = "") -> int:
+    """Ask a prompt about a text."""
+    from onebutton_workbench.runs.prompts import ask
+
+    return ask(pipeline, prompt, text)
+
+
 @app.command
 def new_pipeline(
     *,

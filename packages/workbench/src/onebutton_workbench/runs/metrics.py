@@ -30,6 +30,7 @@ from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 Curves = dict[str, list[tuple[int, float]]]
 MOST_POINTS = 40  # of a curve in a summary
 MOST_CURVES = 8
+SUMMARY = "summary.md"  # what a pipeline itself says of its results
 SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
 
 
@@ -239,7 +240,8 @@ def _compare(name: str, commit: str) -> list[str]:
     edited = edited_by_hand(name, commit)
     print("", f"{name}:", *table(found), *slice_table(slices), *(f"  {line}" for line in edited), sep="\n")
     told = [line for words in edited for line in (f"**{words}**", "")]
-    return [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices), *told]
+    words = (folder / SUMMARY).read_text(encoding="utf-8").splitlines() if (folder / SUMMARY).is_file() else []
+    return [*markdown(name, found, old.curves, new.curves), *slice_markdown(slices), *told, *words, ""]
 
 
 def write_summary(lines: list[str]) -> None:

@@ -67,7 +67,19 @@ def metrics_table(title: str, file: Path) -> list[str]:
     except ValueError as error:
         message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
         raise InputError(message) from None
-    return ["", f"{title}:", *table(rows_of(metrics, file.parent.name))]
+    return ["", f"{title}:", *(line for rows in apart(rows_of(metrics, file.parent.name)) for line in table(rows))]
+
+
+def apart(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Mapping[str, Any]]]:
+    """Put rows that have no value in common into tables of their own."""
+    tables: list[dict[str, Mapping[str, Any]]] = []
+    for name, row in rows.items():
+        fits = (one for one in tables if any(set(row) & set(other) for other in one.values()))
+        found = next(fits, None)
+        if found is None:
+            tables.append(found := {})
+        found[name] = row
+    return tables or [{}]
 
 
 def summarise(names: Sequence[str], made: Collection[str]) -> None:
@@ -86,10 +98,14 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
         words = "Results changed. Commit them with the code that made them:"
         print("", words, f"  git add {' '.join(files)}", sep="\n")
     first = f"`git add {' '.join(files)}`, then `git commit`; " if new else ""
-    if len(names) == 1 and is_draft(ROOT / "pipelines" / names[0]):
+    if len(names) == 1 and is_draft(ROOT / "pipelines" / names[0]) and _ships(names[0]):
         button = "serve" if waits_for_deploy(ROOT, names[0], "") else "deploy"
         first = f"`make {button} PIPELINE={names[0]}`, which puts it into service on this machine; "
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
+
+
+def _ships(name: str) -> bool:
+    return (ROOT / "pipelines" / name / "release.toml").is_file()
 
 
 def _is_new(name: str) -> bool:

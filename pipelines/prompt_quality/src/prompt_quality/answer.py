@@ -1,0 +1,134 @@
+"""Ask every prompt about every sentence. Answers are a data set: one row each, and nothing is asked twice.
+
+What was answered before is kept: in `recorded/answers.csv`, which is committed, and in the last `data/answers.parquet`, which DVC
+shares. An answer belongs to the text of its prompt, its sentence, the model and how it was asked; when one of these is another, it
+is asked again. What comes is written down at once, so a run that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.tables import read_parquet
+from prompt_quality.model import ADD_IT, EMBEDDED, Model, is_there, label_of, opened
+from prompt_quality.params import AnswerParams, load
+from prompt_quality.prompts import Prompt, read_prompts
+
+RECORDED, ANSWERS, JOURNAL = Path("recorded/answers.csv"), Path("data/answers.parquet"), Path("data/answers.jsonl")
+SCHEMA = {
+    "key": pl.String, "prompt": pl.String, "id": pl.String, "repetition": pl.Int64, "model": pl.String, "answer": pl.String,
+    "label": pl.String, "tokens": pl.Int64, "seconds": pl.Float64, "error": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Attributes:
+        key: of all that its answer depends on.
+    """
+
+    key: str
+    prompt: str
+    id: str
+    repetition: int
+    text: str
+
+
+def questions(prompts: Mapping[str, Prompt], sentences: pl.DataFrame, params: AnswerParams) -> list[Question]:
+    """List every question, prompt by prompt."""
+    found = []
+    for prompt in prompts.values():
+        for name, sentence in sentences.select("id", "text").iter_rows():
+            text = prompt.about(sentence)
+            for repetition in range(params.repetitions):
+                parts = [text, params.model, params.temperature, params.max_tokens, repetition]
+                key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+                found.append(Question(key, prompt.name, name, repetition, text))
+    return found
+
+
+def known_answers(journal: Path = JOURNAL) -> dict[str, dict[str, Any]]:
+    """Collect what was answered before, by key; errors are asked again."""
+    frames = [pl.read_csv(RECORDED, schema=SCHEMA)] if RECORDED.is_file() else []
+    frames += [pl.read_parquet(ANSWERS)] if ANSWERS.is_file() else []
+    rows = [row for frame in frames for row in frame.iter_rows(named=True)]
+    if journal.is_file():
+        whole = journal.read_bytes().rpartition(b"\n")[0]  # the last line may have been cut off
+        rows += [json.loads(line) for line in whole.splitlines()]
+    return {row["key"]: row for row in rows if not row["error"]}
+
+
+def ask_all(
+    model: Model, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL
+) -> Iterator[dict[str, Any]]:
+    """Ask, several at a time, and write each answer down before the next is waited for."""
+    journal.parent.mkdir(exist_ok=True)
+    with ThreadPoolExecutor(params.connections) as pool, journal.open("a", encoding="utf-8") as stream:
+        if stream.tell() and not journal.read_bytes().endswith(b"\n"):
+            stream.write("\n")
+        asked = {pool.submit(model.ask, one.text): one for one in missing}
+        try:
+            for done in as_completed(asked):
+                one, reply = asked[done], done.result()
+                row = {
+                    **{name: value for name, value in asdict(one).items() if name != "text"}, "model": params.model,
+                    **asdict(reply), "label": label_of(reply.answer),
+                }  # fmt: skip
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+                yield row
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def main() -> None:
+    """Write `data/answers.parquet`.
+
+    Raises:
+        InputError: something must be asked, and the model is not here.
+    """
+    params = load().answer
+    wanted = questions(read_prompts(), read_parquet(Path("data/sentences.parquet"), "sentences", major=1), params)
+    known = known_answers()
+    missing = [one for one in wanted if one.key not in known]
+    if missing and not is_there(params.model):
+        names = ", ".join(dict.fromkeys(one.prompt for one in missing))
+        message = (
+            f"{len(missing)} of {len(wanted)} answers are not recorded ({names}), and the model {params.model} is not installed. "
+            f"{ADD_IT}; or name another under `answer.model` in params.yaml"
+        )
+        raise InputError(message)
+    if missing:
+        print(
+            f"asking {params.model} {len(missing)} questions, {len(wanted) - len(missing)} are answered already",
+            flush=True,
+        )
+        with opened(params.model, params) as model:
+            known |= {row["key"]: row for row in ask_all(model, missing, params)}
+    elif params.model == EMBEDDED and not is_there(EMBEDDED):
+        print(f"all {len(wanted)} answers are recorded ones; to ask about another prompt, {ADD_IT}")
+    rows = [known[one.key] | {"prompt": one.prompt, "id": one.id, "repetition": one.repetition} for one in wanted]
+    draft = ANSWERS.with_suffix(".draft")
+    pl.DataFrame(rows, schema=SCHEMA).write_parquet(draft)
+    draft.replace(ANSWERS)
+    JOURNAL.unlink(missing_ok=True)
+    failed = sum(bool(row["error"]) for row in rows)
+    if failed:
+        print(
+            f"{failed} questions came back as errors after {params.retries} more attempts each: they count as wrong answers"
+        )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,40 @@
+"""Ask one prompt about one text, and print what comes back: the work of `make try`."""
+
+from __future__ import annotations
+
+import argparse
+
+from onebutton_contracts.errors import InputError, run_stage
+from prompt_quality.model import ADD_IT, is_there, label_of, opened
+from prompt_quality.params import load
+from prompt_quality.prompts import champion, read_prompts
+
+
+def main() -> None:
+    """Ask.
+
+    Raises:
+        InputError: there is no such prompt, the model is not installed, or no answer came.
+    """
+    parser = argparse.ArgumentParser(prog="try")
+    parser.add_argument("--prompt", default="")
+    parser.add_argument("--text", required=True)
+    typed, params, prompts = parser.parse_args(), load().answer, read_prompts()
+    name = typed.prompt or champion(prompts)
+    if name not in prompts:
+        message = f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}"
+        raise InputError(message)
+    if not is_there(params.model):
+        message = f"the model {params.model} is not installed. {ADD_IT}"
+        raise InputError(message)
+    with opened(params.model, params) as model:
+        reply = model.ask(prompts[name].about(typed.text))
+    if reply.error:
+        message = f"{params.model} gave no answer: {reply.error}"
+        raise InputError(message)
+    label = label_of(reply.answer) or f"no label: {reply.answer!r}"
+    print(f"{label}  ({name}, {params.model}, {reply.tokens} tokens, {reply.seconds:.1f} s)")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,189 @@
+"""Judge prompts: the one that `params.yaml` names by every gate, and each against the champion, over all slices.
+
+An answer that is none of the labels, or an error, is a wrong answer. The lexicon of vaderSentiment, which costs nothing, is the
+baseline that a prompt must beat.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.tables import read_parquet, write_parquet
+from onebutton_evaluation.champion import Champion
+from onebutton_evaluation.comparison import Comparison, compare
+from onebutton_evaluation.curves import curves
+from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
+from onebutton_evaluation.frames import read_rows
+from onebutton_evaluation.judgement import COMPARISON, Asked, comparison_mapping, judgement, write_judgement, write_text
+from onebutton_evaluation.metrics import metrics, metrics_by
+from onebutton_evaluation.slices import Slice, find_slices
+from prompt_quality.model import LABELS
+from prompt_quality.params import load
+from prompt_quality.prompts import champion, read_prompts
+from prompt_quality.summary import summary
+
+LEXICON, BY = "lexicon", "source"
+CLEAR = 0.05  # of the lexicon's score from -1 to 1: its authors call a sentence neutral in between
+EXAMPLES = 5  # of what a prompt gets right where the champion does not, and the other way round
+TOLD = "prompts.json"
+
+
+def lexicon_labels(texts: pl.Series) -> list[str]:
+    """Label sentences by the lexicon and its rules (Hutto and Gilbert 2014)."""
+    analyzer = SentimentIntensityAnalyzer()
+    scores = [analyzer.polarity_scores(text)["compound"] for text in texts]
+    return ["positive" if score >= CLEAR else "negative" if score <= -CLEAR else "neutral" for score in scores]
+
+
+def as_columns(labels: pl.Series, answers: pl.Series, name: str) -> list[pl.Series]:
+    """Write labels as one column a class, 1 where it was called; what is no label is a class that is wrong."""
+    wrong = pl.Series([LABELS[(LABELS.index(answer) + 1) % len(LABELS)] for answer in answers])
+    called = pl.select(pl.when(labels.is_in(LABELS)).then(labels).otherwise(wrong)).to_series()
+    return [(called == label).cast(pl.Float64).alias(f"{name}[{label}]") for label in LABELS]
+
+
+def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judging, judged: str) -> pl.DataFrame:
+    """Put the answers to every prompt, and those of the lexicon, beside their sentences.
+
+    Args:
+        sentences: as `ingest` writes them, in the order of their key.
+        answers: as `answer` writes them; of several repetitions the first counts.
+        judging: names the columns.
+        judged: the prompt that gates are about.
+
+    Returns:
+        For each prompt one column a class, called by its name; those of the judged one as `judging.prediction` says, and its `label`.
+    """
+    columns = as_columns(pl.Series(lexicon_labels(sentences["text"])), sentences["sentiment"], LEXICON)
+    for (prompt,), found in answers.filter(repetition=0).group_by("prompt", maintain_order=True):
+        labels = sentences.select("id").join(found, on="id", how="left", maintain_order="left")["label"].fill_null("")
+        columns += as_columns(labels, sentences["sentiment"], str(prompt))
+        if prompt == judged:
+            columns += as_columns(labels, sentences["sentiment"], judging.prediction)
+            columns.append(labels.alias("label"))
+    return sentences.with_columns(columns)
+
+
+def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
+    """Sum up how long answers took, what they cost, how many are none of the labels, and how often repetitions agree."""
+    label, error = pl.col("label"), pl.col("error")
+    agree = answers.group_by("id").agg(label.n_unique() == 1).select(pl.col("label").mean().alias("consistent"))
+    found = answers.select(
+        seconds_p95=pl.col("seconds").quantile(0.95),
+        dollars_per_1000=pl.col("tokens").mean() * dollars / 1000,
+        malformed=((label == "") & (error == "")).mean(),
+        errors=(error != "").mean(),
+    )
+    return {
+        name: round(float(value), 6) for name, value in (found.row(0, named=True) | agree.row(0, named=True)).items()
+    }
+
+
+def verdict(name: str, found: Comparison) -> str:
+    """Say in words what became of a prompt beside the champion."""
+    whole = found.differences[0]
+    points = "" if whole.interval is None else (
+        f" by {100 * whole.interval.estimate:+.1f} points of {found.metric.words} "
+        f"(95 % interval {100 * whole.interval.low:+.1f} to {100 * whole.interval.high:+.1f})"
+    )  # fmt: skip
+    parts = [f"{one.verdict} on {one.name}" for one in found.differences[1:] if one.verdict in {"better", "worse"}]
+    elsewhere = f"; {', '.join(parts)}" if parts else "; no slice differs that this many sentences could show"
+    if whole.verdict in {"better", "worse"}:
+        return f"{name} is {whole.verdict} than {found.than}{points}{elsewhere}"
+    more = max((whole.needed or 0) - whole.rows, 0)
+    need = f": {more:,} more sentences would show a difference of {100 * found.tolerance:g} points" if more else (
+        f": a difference of {100 * found.tolerance:g} points would have been seen"
+    )  # fmt: skip
+    return f"{name} beside {found.than}: cannot tell{need}{elsewhere}"
+
+
+def examples(frame: pl.DataFrame, ours: str, theirs: str, answers: pl.DataFrame) -> dict[str, list[dict[str, str]]]:
+    """Choose sentences that one prompt gets right and the other does not, the strongest felt first."""
+    both = frame.select("id", "text", "sentiment", "rating")
+    for name in (ours, theirs):
+        labels = answers.filter(prompt=name, repetition=0).select("id", pl.col("label").alias(name))
+        both = both.join(labels, on="id", how="left")
+    right = {name: pl.col(name) == pl.col("sentiment") for name in (ours, theirs)}
+    sides = {"better": right[ours] & ~right[theirs], "worse": right[theirs] & ~right[ours]}
+    strongest = both.sort(pl.col("rating").abs(), "id", descending=[True, False])
+    kept = ["text", "sentiment", ours, theirs]
+    return {side: strongest.filter(mask).head(EXAMPLES).select(kept).to_dicts() for side, mask in sides.items()}
+
+
+def compare_all(
+    frame: pl.DataFrame, parts: Sequence[Slice], said: Declarations, names: Sequence[str], than: str
+) -> dict[str, Comparison]:
+    """Compare every prompt but the champion with it."""
+    found = {}
+    for name in (name for name in names if name != than):
+        theirs = said.judging.predicted(name)
+        as_judged = frame.with_columns(
+            pl.col(column).alias(to) for column, to in zip(theirs, said.judging.predicted(), strict=True)
+        )
+        found[name] = compare(as_judged, parts, said.judging, than, than)
+    return found
+
+
+def numbers_of(frame: pl.DataFrame, answers: pl.DataFrame, said: Declarations, prompts: Sequence[str], judged: str, dollars: float) -> dict[str, Any]:  # fmt: skip
+    """Measure the judged prompt as `model`, the others and the lexicon by their names, and the judged one by source."""
+    columns = {"model": said.judging.prediction} | {name: name for name in (*prompts, LEXICON) if name != judged}
+    found: dict[str, Any] = {
+        name: metrics(read_rows(frame, said.judging, column), said.judging, 1) for name, column in columns.items()
+    }
+    asked = {name: judged if name == "model" else name for name in columns if name != LEXICON}
+    found["answers"] = {name: spent(answers.filter(prompt=one), dollars) for name, one in asked.items()}
+    return found | {f"by_{BY}": metrics_by(frame, BY, said.judging, 1)}
+
+
+def main() -> None:
+    """Write the results of the judged prompt, and in `prompts.json` what is said of every prompt, with examples.
+
+    Raises:
+        InputError: `params.yaml` or `champion/champion.txt` names a prompt that is not there.
+    """
+    said, params, prompts = load_declarations(), load().evaluate, read_prompts()
+    if params.prompt not in prompts:
+        message = f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}"
+        raise InputError(message)
+    than, contract = champion(prompts), load_contract(Path("contracts/predictions.odcs.yaml"))
+    sentences, answers = (
+        read_parquet(Path("data/sentences.parquet"), "sentences", major=1),
+        pl.read_parquet("data/answers.parquet"),
+    )
+    frame = put_together(sentences, answers, said.judging, params.prompt)
+    parts = find_slices(frame, said.slices)
+    theirs = frame.select("id", *(pl.col(one).alias(to) for one, to in zip(said.judging.predicted(than), said.judging.predicted(), strict=True)))  # fmt: skip
+    files = judgement(
+        frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), Champion(than, theirs)
+    )
+    beside = compare(frame, parts, said.judging, LEXICON, LEXICON)
+    files[COMPARISON][LEXICON] = {"name": LEXICON, **comparison_mapping(beside)}
+    compared = compare_all(frame, parts, said, list(prompts), than)
+    words = {name: verdict(name, one) for name, one in compared.items()}
+    told = {
+        name: comparison_mapping(one) | {"in_words": words[name]} | examples(frame, name, than, answers)
+        for name, one in compared.items()
+    }
+    write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
+    write_judgement(files)
+    numbers = numbers_of(frame, answers, said, list(prompts), params.prompt, params.dollars_per_million_tokens)
+    write_text(Path("metrics.json"), json.dumps(numbers, indent=2) + "\n")
+    write_text(Path("summary.md"), summary(than, told, numbers, params.prompt))
+    write_text(Path(TOLD), json.dumps({"champion": than, "prompts": told}, indent=2, ensure_ascii=False) + "\n")
+    Path("plots").mkdir(exist_ok=True)
+    drawn = curves(read_rows(frame, said.judging), 1, parts)
+    for name in ("confusion", "classes"):
+        drawn[name].write_csv(f"plots/{name}.csv")
+    print(*words.values(), sep="\n")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,52 @@
+"""Read the sentences that people have rated, and say of each what it is: its answer, and what prompts may find hard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import run_stage
+from onebutton_contracts.tables import write_parquet
+from prompt_quality.params import SentenceParams, load
+
+NEGATION = r"(?i)\b(not|no|never|nothing|nobody|without|hardly|\w+n't)\b"
+CAPITALS = r"\b[A-Z]{3,}\b|!"
+
+
+def describe(sentences: pl.DataFrame, params: SentenceParams) -> pl.DataFrame:
+    """Add the answer and the columns that slices are cut by.
+
+    Args:
+        sentences: `id`, `source`, `rating` from -4 to 4, `text`, and `ordered`: whether it orders the model to say something.
+        params: which rating is called what.
+
+    Returns:
+        The columns of `contracts/sentences.odcs.yaml`.
+    """
+    rating, text = pl.col("rating"), pl.col("text")
+    sentiment = (
+        pl.when(rating >= params.from_rating).then(pl.lit("positive"))
+        .when(rating <= -params.from_rating).then(pl.lit("negative"))
+        .otherwise(pl.lit("neutral"))
+    )  # fmt: skip
+    felt = pl.when(rating.abs() >= params.strong_rating).then(pl.lit("strong"))
+    return sentences.with_columns(
+        sentiment=sentiment,
+        strength=felt.when(rating.abs() >= params.from_rating).then(pl.lit("mild")).otherwise(pl.lit("none")),
+        negation=text.str.contains(NEGATION),
+        capitals=text.str.contains(CAPITALS),
+        words=text.str.split(" ").list.len().cast(pl.Int64),
+    ).sort("id")
+
+
+def main() -> None:
+    """Write `data/sentences.parquet`, held to its contract."""
+    rows = pl.read_csv("sample/sentences.csv", schema_overrides={"ordered": pl.Boolean})
+    contract = load_contract(Path("contracts/sentences.odcs.yaml"))
+    write_parquet(describe(rows, load().sentences), Path("data/sentences.parquet"), contract)
+
+
+if __name__ == "__main__":
+    run_stage(main)
