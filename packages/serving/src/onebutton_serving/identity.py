@@ -49,7 +49,5 @@ def read_identity(answer: Any) -> Identity | None:
     Raises:
         KeyError, TypeError: it is no answer of a server of ours.
     """
-    follows = answer.get(
-        "follows", {"pipeline": answer["pipeline"] or ""}
-    )  # a server of an older version tells only that
+    follows = answer["follows"]
     return None if follows is None else Identity(**{name: str(text) for name, text in follows.items()})

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -23,10 +23,8 @@ from onebutton_serving.rows import Values, fields_in_order
 
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
-SMALL = 16  # rows of a request that become a line at once: cheaper than a fight with the thread for Python's lock
-LINES = 512  # lines that are written in one go
-CHUNK, LARGE_CHUNK = 64, 1024  # rows encoded in one go, some 0.1 ms for which requests wait; more when many wait
-BREATH = 0.0005  # seconds between two chunks, else the thread would keep Python's lock from requests for milliseconds
+LINES = 512  # lines, one a request, that are written in one go
+BREATH = 0.0005  # seconds between two writes, else the thread would keep Python's lock from requests for milliseconds
 ROLL_ROWS, ROLL_SECONDS = 200_000, 600.0  # a journal of so many rows, or so old, becomes a segment
 SILENCE = 60.0  # seconds between two lines that say the disk is full
 JOURNAL = ".journal"
@@ -59,7 +57,7 @@ class PredictionLog:
         self._failed = self._refused = 0  # rows; as above
         self._folder = folder
         self._key = blake2b(key.encode()).digest() if key else b""
-        self._queue: deque[Entry | Line] = deque()
+        self._queue: deque[Line] = deque()
         self._put = self._taken = 0  # rows; each is written by one thread alone
         self._stop = threading.Event()
         self._journal: IO[bytes] | None = None
@@ -72,12 +70,15 @@ class PredictionLog:
 
     def add(self, entry: Entry) -> None:
         """Take one request and its answers: the release, time, seconds that it took, request id, rows, answers."""
-        rows = len(entry[4])
-        if self._put - self._taken + rows > QUEUE:
-            self._refused += rows
+        release, moment, seconds, request, rows, answers = entry
+        count = len(rows)
+        if self._put - self._taken + count > QUEUE:
+            self._refused += count
             return
-        self._put += rows
-        self._queue.append(self._line(entry) if rows <= SMALL and not entry[0].personal else entry)
+        self._put += count
+        shown = [self._hide(row, release.personal) for row in rows] if release.personal else rows
+        line = _encode([round(moment * 1e6), round(seconds * 1e3, 3), request, shown, answers])
+        self._queue.append((release, count, line))
 
     @property
     def dropped(self) -> int:
@@ -97,8 +98,8 @@ class PredictionLog:
 
     def _visit(self) -> None:
         try:
-            for lines in self._waiting():
-                self._append(lines)
+            while self._queue:
+                self._append([self._queue.popleft() for _ in range(min(LINES, len(self._queue)))])
                 time.sleep(BREATH)
             old = self._rows and time.monotonic() - self._opened > ROLL_SECONDS
             if self._rows >= ROLL_ROWS or old:
@@ -106,30 +107,6 @@ class PredictionLog:
                 self._roll()
         except Exception:  # the thread must go on, else the queue would fill for ever
             logger.exception("the log of predictions failed, and goes on")
-
-    def _waiting(self) -> Iterator[list[Line]]:
-        """Yield what waits, some lines at a time; a large request becomes several, each encoded when it is its turn."""
-        lines: list[Line] = []
-        while self._queue:
-            item = self._queue.popleft()
-            if len(item) == 3:  # noqa: PLR2004  a line
-                lines.append(item)
-                if len(lines) < LINES:
-                    continue
-            if lines:
-                yield lines
-                lines = []
-            if len(item) != 3:  # noqa: PLR2004
-                yield from ([line] for line in self._parts(item))
-        if lines:
-            yield lines
-
-    def _parts(self, entry: Entry) -> Iterator[Line]:
-        release, moment, seconds, request, rows, answers = entry
-        chunk = LARGE_CHUNK if self._put - self._taken > QUEUE / 20 else CHUNK
-        for start in range(0, len(rows), chunk):
-            part = slice(start, start + chunk)
-            yield self._line((release, moment, seconds, request, rows[part], answers[part]))
 
     def _append(self, lines: list[Line]) -> None:
         rows = sum(count for _, count, _ in lines)
@@ -153,12 +130,6 @@ class PredictionLog:
             return
         self._rows += rows
         self.written += rows
-
-    def _line(self, entry: Entry) -> Line:
-        release, moment, seconds, request, rows, answers = entry
-        if release.personal:
-            rows = [self._hide(row, release.personal) for row in rows]
-        return release, len(rows), _encode([round(moment * 1e6), round(seconds * 1e3, 3), request, rows, answers])
 
     def _hide(self, row: Values, hidden: Sequence[int]) -> Values:
         values = list(row)

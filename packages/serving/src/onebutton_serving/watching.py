@@ -38,25 +38,23 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """Look again and again."""
-        if self._store:
-            self._guarded(lambda: self._service.resume(self._store))  # type: ignore[arg-type]  # it stays what it is
+        store = self._store
+        if store:
+            self._guarded(lambda: self._service.resume(store))
         while True:
-            if self._store:
-                self._guarded(self._look)
+            if store:
+                self._guarded(lambda: self._look(store))
             if self._server and os.getppid() != self._server:  # it was killed: nobody could stop this worker any more
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
-            if self._stop_asked.wait(NEAR if self._store is None or self._store.folder else FAR):
+            if self._stop_asked.wait(NEAR if store is None or store.folder else FAR):
                 return
 
     def stop(self) -> None:
         """Look no more."""
         self._stop_asked.set()
 
-    def _look(self) -> None:
-        store = self._store
-        if store is None:
-            return
+    def _look(self, store: ReleaseStore) -> None:
         stamp = store.stamp(HISTORY)
         again = self._service.refused is not None and time.monotonic() - self._tried > AGAIN
         if stamp == self._seen and not again:
