@@ -67,7 +67,11 @@ def metrics_table(title: str, file: Path) -> list[str]:
     except ValueError as error:
         message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
         raise InputError(message) from None
-    return ["", f"{title}:", *(line for rows in apart(rows_of(metrics, file.parent.name)) for line in table(rows))]
+    rows = rows_of(metrics, file.parent.name)
+    lines = table(rows)
+    if max(map(len, lines)) > WIDTH:
+        lines = [line for part in apart(rows) for line in table(part)]
+    return ["", f"{title}:", *lines]
 
 
 def apart(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Mapping[str, Any]]]:
@@ -79,7 +83,7 @@ def apart(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Mapping[str, 
         if found is None:
             tables.append(found := {})
         found[name] = row
-    return tables or [{}]
+    return tables
 
 
 def summarise(names: Sequence[str], made: Collection[str]) -> None:
