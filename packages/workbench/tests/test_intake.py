@@ -97,7 +97,7 @@ def typed(root: Path, **values: Any) -> Request:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"pipeline": ""}, "PIPELINE= says which pipeline takes the table in. It can be: pipe"),
+        ({"pipeline": ""}, "PIPELINE= says which pipeline takes the table in: pipe. `make new-pipeline FROM=`"),
         ({"pipeline": "pip"}, "there is no pipeline 'pip'. PIPELINE can be: pipe"),
         ({"sha256": ""}, "SHA256= must be the 64 digits"),
         ({"sha256": "abc"}, "SHA256= must be the 64 digits"),

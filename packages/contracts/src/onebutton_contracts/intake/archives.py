@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.intake.sniffing import is_pickle, sniff
+from onebutton_contracts.intake.sniffing import Kind, is_pickle, sniff
 
 TABLE_SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx"}
 CHUNK = 1 << 20
@@ -53,10 +53,8 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
         InputError: the archive is damaged or too large, or holds a pickle, a link, a path that leads out, or not one table.
     """
     kind = sniff(path, called)
-    if kind.name == "xlsx":
-        _check_size(path, called, limit)
     if kind.is_table:
-        return path, called
+        return _within(limit, path, kind, called), called
     target = folder / "table"
     try:
         match kind.name:
@@ -77,12 +75,10 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
         message = f"{called} cannot be unpacked: {' '.join(str(error).split()) or type(error).__name__}"
         raise InputError(message) from None
     inner = sniff(target, member.name)
-    if inner.name == "xlsx":
-        _check_size(target, called, limit)
     if not inner.is_table:
         message = f"{called} holds the archive {member.name}: take in what is inside it"
         raise InputError(message)
-    return target, member.name
+    return _within(limit, target, inner, member.name), member.name
 
 
 def _of_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
@@ -151,11 +147,13 @@ def _copy(member: Member, target: Path, called: str, limit: int) -> None:
             out.write(chunk)
 
 
-def _check_size(book: Path, called: str, limit: int) -> None:
+def _within(limit: int, table: Path, kind: Kind, called: str) -> Path:
     """Hold what a workbook unpacks to, which its reader does in memory, to the limit."""
-    with zipfile.ZipFile(book) as archive:
-        if sum(info.file_size for info in archive.infolist()) > limit:
-            raise InputError(_too_large(called, limit))
+    if kind.name == "xlsx":
+        with zipfile.ZipFile(table) as book:
+            if sum(info.file_size for info in book.infolist()) > limit:
+                raise InputError(_too_large(called, limit))
+    return table
 
 
 def _too_large(called: str, limit: int) -> str:

@@ -79,7 +79,10 @@ def read_request(  # noqa: PLR0913  a table has as many facts
     """
     known = ", ".join(pipelines(root)) or "(none yet)"
     for good, message in (
-        (pipeline, f"PIPELINE= says which pipeline takes the table in. It can be: {known}"),
+        (
+            pipeline,
+            f"PIPELINE= says which pipeline takes the table in: {known}. `make new-pipeline FROM=` writes one around it",
+        ),
         (bool(url) != bool(file), "say where the table is: URL=https://... or FILE=path, one of them"),
         (not url or url.startswith(("https://", "http://")), NO_URL),
         (limit >= 1, f"LIMIT must be a whole number of MB from 1 on, it is {limit}"),
