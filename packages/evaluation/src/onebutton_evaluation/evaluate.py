@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,9 +86,12 @@ def predictions(
     asked |= {quantile_file(column): [column] for column in judging.levels().values()}
     asked |= {kind: judging.predicted(name) for name, kind in said.baselines.items() if kind in models}
     found: dict[str, NDArray[np.float64]] = {}
-    for file, names in asked.items():
+    for file in asked:
         hold_order(models[file], file, judging.classes)
-        found |= dict(zip(names, ask(models[file], rows, file, len(names)), strict=True))
+    with ThreadPoolExecutor(2) as pool:  # each model takes one thread, so that its answers are the same everywhere
+        answers = pool.map(lambda file: ask(models[file], rows, file, len(asked[file])), asked)
+        for names, values in zip(asked.values(), answers, strict=True):
+            found |= dict(zip(names, values, strict=True))
     for name, kind in said.baselines.items():
         if kind not in models:
             values = constant(kind, known[judging.answer], judging)

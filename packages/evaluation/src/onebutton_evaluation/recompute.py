@@ -12,6 +12,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,19 +71,24 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         scratch, shown = Path(name, "judged"), Path(name, "shown")
         scratch.mkdir()
         shown.mkdir()
-        wrong: list[str] = []
-        try:
-            if champion is not None:
-                wrong += rescore(folder, champion, scratch / CHAMPION, near)
-            run_alone(folder, judging, scratch, without=[IMPORTANCE])
-            wrong += compared(folder, judging, scratch, near)
-            if showing is not None and not lacking(folder, showing):
-                run_alone(folder, showing, shown)
-                wrong += compared(folder, showing, shown, None)  # made of the results files, to the letter
-        except InputError as error:
-            wrong.append(str(error))
+        with ThreadPoolExecutor(2) as pool:
+            judged = pool.submit(_again, folder, judging, scratch, near, champion)
+            # the card is made of the results files, to the letter
+            told = pool.submit(_again, folder, showing, shown) if showing and not lacking(folder, showing) else None
+        wrong = [*judged.result(), *(told.result() if told else [])]
         files = [path for path in judging.writes if path.endswith(".json")]
         return Computed({file: _read(scratch / file) for file in files if (scratch / file).is_file()}, tuple(wrong))
+
+
+def _again(
+    folder: Path, stage: Stage, scratch: Path, near: float | None = None, champion: Path | None = None
+) -> list[str]:
+    try:
+        wrong = rescore(folder, champion, scratch / CHAMPION, near or 0) if champion else []
+        run_alone(folder, stage, scratch, without=[IMPORTANCE])
+        return [*wrong, *compared(folder, stage, scratch, near)]
+    except InputError as error:
+        return [str(error)]
 
 
 def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
