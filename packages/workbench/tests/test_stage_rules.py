@@ -75,6 +75,10 @@ BREACHES: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda root: edit(root, PIPE, "      - .code/second: {cache: false}\n", ""),
         f"OB103 {PIPE}",
     ),
+    "a file that only one machine has": (
+        lambda root: edit(root, DEEP, "import numpy\n", "import numpy\n\nTABLE = '/home/ann/customers.csv'\n"),
+        f"OB108 {DEEP}:5",
+    ),
     "an import by a name that is put together": (
         lambda root: edit(
             root, DEEP, "import numpy\n", "import numpy\nimport importlib\nimportlib.import_module(input())\n"

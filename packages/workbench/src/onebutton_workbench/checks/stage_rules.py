@@ -7,11 +7,13 @@
 | OB103 | a stage depends on its fingerprint, and `code` writes it |
 | OB104 | every import behind a stage can be read, and comes from a member or from `uv.lock` |
 | OB106 | a stage that trains a model sees nothing of the holdout, not through another stage either |
+| OB108 | the code behind a stage names no file by a path that only one machine has |
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +29,7 @@ from onebutton_workbench.workspace import ROOT, read_toml
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
 MODEL, HOLDOUT = ".onnx", "holdout"  # how the file of a model ends, and how that of a holdout begins
+ABSOLUTE = re.compile(r"""["'](~/|/(home|Users|root|mnt|media|data|tmp|srv|opt|var|Volumes)/|[A-Za-z]:[\\/])""")
 # What imports or runs code by a name, which nobody can read from the source.
 BY_NAME = {"__import__", "import_module", "run_module", "run_path", "spec_from_file_location"}
 
@@ -108,6 +111,7 @@ def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]
     reached = sorted(imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})[0])
     for name in reached:
         yield from _imports_by_name(imports.files[name], root)
+        yield from _paths_of_one_machine(imports.files[name], root)
         yield from _unlocked_imports(name, imports, root)
     for folder in sorted({imports.files[name].parent for name in reached}):
         for file in (file for file in data_files(folder) if file.suffix == ".py"):
@@ -128,6 +132,17 @@ def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
             words = f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
             mend = "write `import package.module`, inside a function where it must be late"
             yield Finding("OB104", place, words, mend)
+
+
+def _paths_of_one_machine(file: Path, root: Path) -> Iterator[Finding]:
+    """Find texts that are a path from the root of a disk or from HOME."""
+    if not ABSOLUTE.search(file.read_text(encoding="utf-8")):
+        return
+    for node in ast.walk(parse(file)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
+            words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
+            mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
+            yield Finding("OB108", f"{file.relative_to(root).as_posix()}:{node.lineno}", words, mend)
 
 
 def _unlocked_imports(name: str, imports: Imports, root: Path) -> Iterator[Finding]:
