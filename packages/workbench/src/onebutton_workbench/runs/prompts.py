@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.workspace import ROOT, the_pipeline
+from onebutton_workbench.environment import call
+from onebutton_workbench.workspace import ROOT, read_toml, the_pipeline
+
+GROUP = "model"  # of a pipeline's dependencies: a model that pip installs, and what runs it
 
 
 def ask(pipeline: str, prompt: str, text: str) -> int:
-    """Call the module `ask` of a pipeline that has prompts; return its exit status.
+    """Call the module `ask` of a pipeline that has prompts; in a workflow its answer goes into the summary.
+
+    Returns:
+        The exit status.
 
     Raises:
         InputError: no text was typed, or no pipeline, or more than one, has prompts.
@@ -23,5 +31,14 @@ def ask(pipeline: str, prompt: str, text: str) -> int:
     if not text:
         message = 'TEXT says what to ask about: make try TEXT="I love it"'
         raise InputError(message)
+    folder = ROOT / "pipelines" / name
+    if GROUP in read_toml(folder / "pyproject.toml").get("dependency-groups", {}):
+        sync = ("uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", "--group", GROUP)
+        call(*sync, folder=ROOT)  # what it lacks without a network, the pipeline says itself
     command = [sys.executable, "-m", f"{name}.ask", f"--prompt={prompt}", f"--text={text}"]
-    return subprocess.run(command, cwd=ROOT / "pipelines" / name, check=False).returncode
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout, end="")
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(f"```text\n{done.stdout or 'no answer: the log of this run says why'}\n```\n")
+    return done.returncode
