@@ -243,7 +243,7 @@ def test_one_prompt_is_asked_about_one_text(
 
 def test_without_the_model_what_is_not_recorded_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "is_there", lambda _: False)
-    with pytest.raises(InputError, match=r"60 of 60 answers are not recorded \(examples, plain\).*adds it"):
+    with pytest.raises(InputError, match=r"60 of 60 answers are not recorded \(examples, plain\).*brings it"):
         answer.main()
 
 
