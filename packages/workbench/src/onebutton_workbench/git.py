@@ -51,6 +51,12 @@ def holds(*arguments: str, folder: Path) -> bool:
     return call(*arguments, folder=folder).returncode == 0
 
 
+def at_commit(commit: str, path: str, folder: Path) -> str | None:
+    """Read a file as a commit has it, its path relative to a folder; None where it is not there."""
+    done = call("show", f"{commit}:./{path}", folder=folder)
+    return done.stdout if done.returncode == 0 else None
+
+
 def names(*arguments: str, folder: Path) -> list[str]:
     """Call git with `-z` among the arguments and return the names that it lists, whatever characters they hold."""
     return [name for name in git(*arguments, folder=folder).split("\0") if name]

@@ -17,7 +17,7 @@ from onebutton_workbench.checks.fork_rules import check_locked
 from onebutton_workbench.checks.lint import REVOKE, Check, Verdict, report
 from onebutton_workbench.environment import call
 from onebutton_workbench.git import listed
-from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, default_base, is_commit, parted
+from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, is_commit, parted
 from onebutton_workbench.workspace import ROOT
 
 BILL = Path("report/sbom.cdx.json")
@@ -71,10 +71,8 @@ def of_the_index(root: Path) -> Verdict:
 
 def leaks(root: Path, base: str = "") -> Verdict:
     """Look for keys in each commit since BASE, where the work will go, or the last merge: what is taken out, git keeps."""
-    if base:
-        check_base(base, root)
     try:
-        base = base or default_base(root, os.environ)
+        base = choose_base(base, root)
     except NothingToCompareError:
         base = "HEAD^" if is_commit("HEAD^", root) else "HEAD"
     done = call(*LEAKS.split(), f"{parted(base, root)}..HEAD", folder=root, NO_COLOR="1")

@@ -19,8 +19,8 @@ from onebutton_contracts.compatibility import needs_major
 from onebutton_contracts.contract import Contract, contract_of, load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.git import call, git, holds, listed
-from onebutton_workbench.lineage.changes import NothingToCompareError, cut_off, default_base, is_commit
+from onebutton_workbench.git import at_commit, call, git, holds, listed
+from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, cut_off, is_commit
 from onebutton_workbench.workspace import ROOT, drafts
 
 PATTERN = "*.odcs.yaml"
@@ -34,7 +34,7 @@ def earlier(root: Path) -> str:
         InputError: this is no checkout, or has no commit.
     """
     try:
-        base = default_base(root, os.environ)
+        base = choose_base("", root)
         parted = call("merge-base", base, "HEAD", folder=root).stdout.strip() if is_commit(base, root) else ""
         # what is main already is compared with itself only while somebody edits a contract in it
         edited = not holds("diff", "--quiet", "--no-ext-diff", "HEAD", "--", PATTERN, folder=root)
@@ -65,9 +65,9 @@ def check(root: Path, base: str = "") -> Iterator[Finding]:
 
 def _before(name: str, base: str, root: Path) -> Contract | None:
     """Read a contract as it was; None when it is new, or could not be read then either."""
-    shown = call("show", f"{base}:./{name}", folder=root)
+    shown = at_commit(base, name, root)
     try:
-        return contract_of(shown.stdout, Path(name)) if shown.returncode == 0 else None
+        return None if shown is None else contract_of(shown, Path(name))
     except InputError:
         return None
 

@@ -155,8 +155,7 @@ def lint(root: Path = ROOT, *, changed: bool = False, base: str = "") -> int:
     Raises:
         InputError: it names no commit.
     """
-    if base:
-        check_base(base, root)
+    check_base(base, root)
     begun = time.monotonic()
     checks = [check for check in CHECKS if check.changed or not changed]
     checks = [replace(one, command=f"{one.command} {shlex.quote(base)}") if one.compares else one for one in checks]

@@ -22,13 +22,12 @@ from typing import Literal
 from onebutton_contracts.errors import run_stage
 from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler, may_be_ruler
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.git import call
+from onebutton_workbench.git import at_commit, call
 from onebutton_workbench.lineage.changes import (
     Changes,
     NothingToCompareError,
     changes_since,
-    check_base,
-    default_base,
+    choose_base,
     target_branch,
 )
 from onebutton_workbench.workspace import ROOT, drafts
@@ -49,20 +48,14 @@ def read_both(path: str, changes: Changes, root: Path) -> tuple[str, str]:
     """Read a file as the other commit has it, and as it stands; empty where it is not there."""
     file = root / path
     here = file.read_text(encoding="utf-8", errors="backslashreplace") if file.is_file() else ""
-    return shown(changes.commit, path, root), here
-
-
-def shown(commit: str, path: str, root: Path) -> str:
-    """Read a file as a commit has it; empty where it is not there."""
-    done = call("show", f"{commit}:./{path}", folder=root)
-    return done.stdout if done.returncode == 0 else ""
+    return at_commit(changes.commit, path, root) or "", here
 
 
 @cache
 def as_a_whole(folder: str, commit: str, root: Path) -> Literal["new", "removed"] | None:
     """Say of a member whether it is new since a commit, or removed; None when it is neither."""
     files = [f"{folder}/pyproject.toml", f"{folder}/dvc.yaml"]
-    if not any(shown(commit, file, root) for file in files):
+    if not any(at_commit(commit, file, root) for file in files):
         return "new"
     return None if any((root / file).is_file() for file in files) else "removed"
 
@@ -71,7 +64,7 @@ def upgrades(commit: str, root: Path) -> Iterator[str]:
     """List what upgrades merged since a commit: second parents that were made of the very upstream commit that is recorded."""
     for merge in call("rev-list", "--merges", f"{commit}..HEAD", folder=root).stdout.split():
         origin = call("rev-parse", "--verify", f"{merge}^2^1", folder=root).stdout.strip()
-        if origin and f'upgraded-to = "{origin}"' in shown(merge, "pyproject.toml", root):
+        if origin and f'upgraded-to = "{origin}"' in (at_commit(merge, "pyproject.toml", root) or ""):
             yield f"{merge}^2"
 
 
@@ -90,7 +83,8 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
             continue
         held = differences(path, old, new, root)
         for tip in merged:  # what is weaker than both were is this branch's own
-            weaker = {one.path for one in differences(path, shown(tip, path, root), new, root) if one.kind == "weaker"}
+            theirs = differences(path, at_commit(tip, path, root) or "", new, root)
+            weaker = {one.path for one in theirs if one.kind == "weaker"}
             held = [one if one.path in weaker else replace(one, kind="upgrade") for one in held]
         found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
     return found
@@ -151,9 +145,7 @@ def holdout_moved(folder: str, changes: Changes, root: Path) -> bool:
 def lint(root: Path = ROOT, base: str = "") -> int:
     """Print what breaks a rule; a part of `make lint`."""
     try:
-        if base:
-            check_base(base, root)
-        findings, alone = check(root, base or default_base(root, os.environ))
+        findings, alone = check(root, choose_base(base, root))
     except NothingToCompareError as error:
         print(f"NOT RUN OB411, OB412: {error}")
         return 1 if target_branch(os.environ) else 0

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import call
-from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, default_base
+from onebutton_workbench.git import at_commit
+from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, choose_base
 from onebutton_workbench.lineage.imports import Imports, read_imports
 from onebutton_workbench.lineage.stages import Stage, dvc_files, read_stages
 from onebutton_workbench.workspace import ROOT, Member, drafts, member_paths, members
@@ -45,10 +45,9 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
     Raises:
         InputError: the typed commit is unknown.
     """
-    if base:
-        check_base(base, root)
+    check_base(base, root)
     try:
-        return _reach(changes_since(base or default_base(root, environment), root), root)
+        return _reach(changes_since(choose_base(base, root, environment), root), root)
     except InputError as error:
         why, paths = str(error), []
         with suppress(InputError):  # the root's own pyproject.toml may be what cannot be read
@@ -78,7 +77,7 @@ def _lock_moved(changes: Changes, root: Path) -> bool:
     What came is used by those alone who ask for it, and what went by nobody.
     """
     file = root / LOCK
-    before = call("show", f"{changes.commit}:./{LOCK}", folder=root).stdout
+    before = at_commit(changes.commit, LOCK, root)
     if not before or not file.is_file():
         return True
     (old_head, old), (new_head, new) = _read_lock(before), _read_lock(file.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,12 @@ def cut_off(root: Path) -> str:
 
 
 def check_base(base: str, root: Path) -> None:
-    """Refuse a BASE that names no commit.
+    """Refuse a BASE that was typed and names no commit.
 
     Raises:
         InputError: it names none.
     """
-    if not is_commit(base, root):
+    if base and not is_commit(base, root):
         remedy = cut_off(root) or "BASE takes a branch, a tag or a commit, such as BASE=main"
         message = f"{base!r} is no commit here. {remedy}"
         raise InputError(message)
@@ -64,13 +65,16 @@ def target_branch(environment: Mapping[str, str]) -> str:
     return environment.get("GITHUB_BASE_REF", "") if event == "pull_request" else ""
 
 
-def default_base(root: Path, environment: Mapping[str, str]) -> str:
-    """Choose what to compare with where nobody typed BASE: the branch that the work will go into.
+def choose_base(base: str, root: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Choose what to compare with: BASE where somebody typed it, else the branch that the work will go into.
 
     Raises:
         NothingToCompareError: there is no such branch here, or GitHub Actions runs this for none that waits.
-        InputError: this is no checkout.
+        InputError: this is no checkout, or BASE names no commit.
     """
+    if base:
+        check_base(base, root)
+        return base
     git("rev-parse", "--is-inside-work-tree", folder=root)
     event = environment.get("GITHUB_EVENT_NAME", "")
     branch = target_branch(environment) if event else MAIN

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import names
@@ -99,7 +98,7 @@ def _listed(words: Sequence[str]) -> str:
 def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Ask DVC what differs from the locks of some plans: by plan and stage."""
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *plans]
-    done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+    done = call(*command, folder=root)
     if done.returncode:
         message = f"DVC cannot compare the stages with what was run: {' '.join(done.stderr.split())}"
         raise InputError(message)

@@ -17,11 +17,11 @@ from onebutton_evaluation.integrity import changed
 from onebutton_tracking.plan import as_run, declared_names, declared_plots, prefix_of
 from onebutton_tracking.results import flatten, read_curves
 from onebutton_workbench.files import parse_yaml, read_yaml
-from onebutton_workbench.git import call, git, listed
+from onebutton_workbench.git import at_commit, git, listed
 from onebutton_workbench.lineage.changes import (
     NothingToCompareError,
     check_base,
-    default_base,
+    choose_base,
     parted,
     target_branch,
 )
@@ -178,10 +178,9 @@ def metrics(pipeline: str, base: str) -> None:
         InputError: the commit to compare with is unknown, or a file cannot be read.
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    if base:
-        check_base(base, ROOT)
+    check_base(base, ROOT)
     try:
-        base = base or (default_base(ROOT, os.environ) if target_branch(os.environ) else "HEAD")
+        base = base or (choose_base("", ROOT) if target_branch(os.environ) else "HEAD")
         commit = parted(base, ROOT)
     except NothingToCompareError as error:
         print(f"metrics: NOT RUN: {error}")
@@ -213,7 +212,7 @@ def edited_by_hand(name: str, commit: str, root: Path = ROOT) -> list[str]:
     folder = root / "pipelines" / name
     here = set(listed(folder))
     sides: dict[str, Callable[[str], bytes | None]] = {
-        f"at {commit[:8]}": lambda file: call("show", f"{commit}:./{file}", folder=folder).stdout.encode() or None,
+        f"at {commit[:8]}": lambda file: (at_commit(commit, file, folder) or "").encode() or None,
         "in your working tree": lambda file: (folder / file).read_bytes() if file in here else None,
     }
     found: dict[str, list[str]] = {}
@@ -232,8 +231,8 @@ def _compare(name: str, commit: str) -> list[str]:
     plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
     declared = [file for stage in plan["stages"].values() for file in declared_names(stage.get("metrics", []))]
     files = [*declared, *declared_plots(plan), SLICES]
-    shown = {file: call("show", f"{commit}:pipelines/{name}/{file}", folder=ROOT) for file in files}
-    old = read_numbers(plan, {file: done.stdout for file, done in shown.items() if done.returncode == 0})
+    shown = ((file, at_commit(commit, file, folder)) for file in files)
+    old = read_numbers(plan, {file: text for file, text in shown if text is not None})
     there = [file for file in files if (folder / file).is_file()]
     new = read_numbers(plan, {file: (folder / file).read_text(encoding="utf-8") for file in there})
     found, slices = differences(old.metrics, new.metrics), differences(old.slices, new.slices)

@@ -12,7 +12,7 @@ from onebutton_evaluation.site import write_site
 from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import ResultsError, lock_digest
 from onebutton_tracking.store import StoreError, is_server, tracking_uri
-from onebutton_workbench.git import call
+from onebutton_workbench.git import at_commit, call
 from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
 from onebutton_workbench.runs.metrics import edited_by_hand
 from onebutton_workbench.workspace import ROOT, members, pipelines, the_pipeline
@@ -26,7 +26,7 @@ def around(name: str, base: str, root: Path = ROOT) -> Around:
     folder = f"pipelines/{name}"
     other = None
     with suppress(ValueError):  # that commit may have none
-        other = json.loads(call("show", f"{base}:{folder}/metrics.json", folder=root).stdout)
+        other = json.loads(at_commit(base, f"{folder}/metrics.json", root) or "")
     lock = f"{folder}/dvc.lock"
     made = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
     changed = call("status", "--porcelain", "--", lock, folder=root).stdout
@@ -48,8 +48,7 @@ def report(pipeline: str, base: str) -> int:
     Raises:
         InputError: the pipeline or BASE is unknown.
     """
-    if base:
-        check_base(base, ROOT)
+    check_base(base, ROOT)
     base = base or (f"origin/{MAIN}" if is_commit(f"origin/{MAIN}", ROOT) else MAIN)
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
     refused = write_site({ROOT / "pipelines" / name: around(name, base) for name in names}, ROOT / TARGET)

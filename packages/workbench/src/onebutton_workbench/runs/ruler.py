@@ -7,7 +7,6 @@ of it goes into the job's summary.
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -16,7 +15,7 @@ from pathlib import Path
 from onebutton_workbench.checks.assertion_rules import assertions, skips, tests
 from onebutton_workbench.checks.ruler_rules import read_both, ruler_changes
 from onebutton_workbench.checks.rulers import Change
-from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, check_base, default_base
+from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
 from onebutton_workbench.runs.metrics import write_summary
 from onebutton_workbench.workspace import ROOT
 
@@ -66,9 +65,7 @@ def _tree(text: str) -> ast.Module:
 def ruler(base: str, root: Path = ROOT) -> None:
     """Print every change of a ruler since this branch left another, and in a workflow write the summary."""
     try:
-        if base:
-            check_base(base, root)
-        changes = changes_since(base or default_base(root, os.environ), root)
+        changes = changes_since(choose_base(base, root), root)
     except NothingToCompareError as error:
         print(f"ruler: NOT RUN: {error}")
         return

@@ -17,6 +17,7 @@ from onebutton_tracking.store import tracking_uri
 from onebutton_workbench.bootstrap import SetupError, conflict_in, refuse_conflicts
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.files import read_yaml
+from onebutton_workbench.git import at_commit
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.lineage.stages import dvc_files, read_stages
 from onebutton_workbench.lineage.tracked_data import signature
@@ -297,10 +298,10 @@ def mend_locks(root: Path) -> None:
         if lock.is_file() and not _is_whole(lock):
             merged = conflict_in(lock)
             name = lock.relative_to(root).as_posix()
-            committed = git_call("show", f"HEAD:./{name}", folder=root)
+            committed = at_commit("HEAD", name, root)
             lock.unlink()
-            if committed.returncode == 0:
-                lock.write_text(committed.stdout, encoding="utf-8")
+            if committed is not None:
+                lock.write_text(committed, encoding="utf-8")
             why = "holds the conflict of a merge" if merged else "was left half written by a press that was killed"
             print(f"run: {name} {why}; that of your last commit is back", flush=True)
 
