@@ -52,7 +52,7 @@ def repo(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     for _ in range(2):
-        bootstrap.tell_git_how_to_merge(bootstrap.environment_for_git())
+        bootstrap.tell_git_how_to_merge()
     return tmp_path
 
 

@@ -71,4 +71,4 @@ def declared_plots(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def kept_in_git(stage: Mapping[str, Any]) -> list[str]:
     """List the outputs of a stage that DVC does not cache: they are committed."""
     entries = [entry for kind in OUTPUTS for entry in stage.get(kind) or [] if isinstance(entry, dict)]
-    return declared_names([entry for entry in entries if next(iter(entry.values())).get("cache") is False])
+    return declared_names([entry for entry in entries if (next(iter(entry.values())) or {}).get("cache") is False])

@@ -101,7 +101,7 @@ def refuse_conflicts(files: Iterable[Path], root: Path) -> None:
 def version_of(uv: str) -> str:
     """Ask a uv program for its version; an empty string when it does not answer."""
     try:
-        answer = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False)
+        answer = call(uv, "--version")
     except OSError:
         return ""
     words = answer.stdout.split()
@@ -113,6 +113,12 @@ def same_minor(one: str, other: str) -> bool:
     return bool(one) and one.split(".")[:2] == other.split(".")[:2]
 
 
+def without_tools(root: Path, path: str) -> str:
+    """Take a checkout's own programs out of a PATH."""
+    own = {str(root / ".venv/bin"), str(root / ".tools/bin")}
+    return os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
+
+
 def find_uv() -> str:
     """Return a good uv: one on PATH, the one fetched before, or the pinned one fetched now into `.tools/`.
 
@@ -120,9 +126,7 @@ def find_uv() -> str:
     """
     lock = (ROOT / "uv.lock").read_text(encoding="utf-8")
     pinned = locked_version(lock, "uv")
-    path = os.environ.get("PATH", os.defpath)
-    own = {str(ROOT / ".venv" / "bin"), str(TOOLS / "bin")}
-    foreign = os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
+    foreign = without_tools(ROOT, os.environ.get("PATH", os.defpath))
     here = str(TOOLS / "bin" / "uv")
     for candidate in (shutil.which("uv"), shutil.which("uv", path=foreign), here):
         if candidate and same_minor(version_of(candidate), pinned):
@@ -158,7 +162,7 @@ def link_uv(uv: str) -> None:
 
 def python_arguments(uv: str) -> list[str]:
     """Take the Python that `.python-version` asks for where the machine has it, else the one at hand, else let uv fetch it."""
-    asked = subprocess.run([uv, "python", "find", "--no-python-downloads"], cwd=ROOT, capture_output=True, check=False)
+    asked = call(uv, "python", "find", "--no-python-downloads")
     return ["--python", sys.executable] if asked.returncode and sys.version_info >= OLDEST_PYTHON else []
 
 
@@ -172,10 +176,9 @@ def sync(uv: str) -> None:
         message = f"OB421 {found[0]}. Nothing was installed. Mend: {RELOCK}"
         raise SetupError(message)
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
-    command = [uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv)]
-    if subprocess.run(command, cwd=ROOT, env=own_environment(), check=False).returncode == 0:
+    if not call(uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv), keep=False).returncode:
         return
-    asked = call([uv, "lock", "--check", "--offline"], own_environment())
+    asked = call(uv, "lock", "--check", "--offline")
     if asked.returncode == 1:  # 2 is for what uv cannot even read
         raise SetupError(LAGS)
     folders = [path for path in sorted(ROOT.glob("p*/*")) if path.is_dir() and not (path / "pyproject.toml").is_file()]
@@ -189,18 +192,12 @@ def sync(uv: str) -> None:
     raise SetupError(INCOMPLETE)
 
 
-def own_environment() -> dict[str, str]:
-    """Return the environment for uv: another one does not leak in, and the lock is judged, which UV_FROZEN would forbid."""
-    return {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "UV_FROZEN")}
-
-
 def lock(uv: str) -> None:
     """Bring uv.lock in line with what every pyproject.toml declares; of a conflict in it, uv starts from our side."""
     before = LOCK.read_text(encoding="utf-8")
     if conflict_in(LOCK):
         LOCK.write_text(BOTH_SIDES.sub(r"\1", before), encoding="utf-8")
-    command = [uv, "lock", *python_arguments(uv)]
-    done = call(command, own_environment())
+    done = call(uv, "lock", *python_arguments(uv))
     if done.returncode:
         LOCK.write_text(before, encoding="utf-8")
         message = f"uv.lock is as it was, because uv cannot lock what is declared: {' '.join(done.stderr.split())}"
@@ -213,15 +210,10 @@ def lock(uv: str) -> None:
     print(f"lock: uv.lock {words}. Next: the button that you came from; commit uv.lock with what asked for it")
 
 
-def environment_for_git() -> dict[str, str]:
-    """Return the environment without what a hook of another repository says of itself."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-
-
-def tell_git_how_to_merge(environment: dict[str, str]) -> None:
+def tell_git_how_to_merge() -> None:
     """Let git know the drivers that .gitattributes names."""
     for key, command in DRIVERS.items():
-        done = call(["git", "-C", str(ROOT), "config", key, command], environment)
+        done = call("git", "config", key, command)
         if done.returncode:
             raise SetupError("git could not be told how results merge: " + done.stderr.strip())
 
@@ -230,24 +222,28 @@ def install_hooks() -> None:
     """Let `git commit` and `git push` press the buttons, where this folder is a git checkout."""
     if not shutil.which("git"):
         return
-    environment = environment_for_git()
-    top = call(["git", "-C", str(ROOT), "rev-parse", "--show-toplevel"], environment).stdout.strip()
+    top = call("git", "rev-parse", "--show-toplevel").stdout.strip()
     if not top or Path(top).resolve() != ROOT:
         say("not a git checkout, so no hooks")
         return
-    tell_git_how_to_merge(environment)
-    other_hooks = call(["git", "-C", str(ROOT), "config", "--get", "core.hooksPath"], environment).stdout.strip()
+    tell_git_how_to_merge()
+    other_hooks = call("git", "config", "--get", "core.hooksPath").stdout.strip()
     if other_hooks:
         say(OTHER_HOOKS.format(other_hooks))
         return
-    done = call([str(ROOT / ".venv" / "bin" / "pre-commit"), "install"], environment)
+    done = call(str(ROOT / ".venv/bin/pre-commit"), "install")
     if done.returncode:
         raise SetupError("the git hooks could not be installed: " + (done.stdout + done.stderr).strip())
 
 
-def call(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Call a program in this checkout, and keep what it prints."""
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def call(*command: str, keep: bool = True) -> subprocess.CompletedProcess[str]:
+    """Call a program in this checkout, and keep what it prints.
+
+    Neither another environment nor a hook's repository leaks in, and the lock is judged, which UV_FROZEN would forbid.
+    """
+    foreign = ("VIRTUAL_ENV", "UV_FROZEN", "GIT_")
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=keep, text=True, check=False)
 
 
 def say(words: str) -> None:

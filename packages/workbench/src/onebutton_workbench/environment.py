@@ -16,12 +16,6 @@ def clean_environment() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith(("GIT_", "MAKE", "MFLAGS"))}
 
 
-def without_tools(root: Path, path: str) -> str:
-    """Take a checkout's own programs out of a PATH, for a program that must find another checkout's."""
-    own = {str(root / ".venv/bin"), str(root / ".tools/bin")}
-    return os.pathsep.join(part for part in path.split(os.pathsep) if part not in own)
-
-
 def call(*command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Call a program in that environment and some more variables; return its status and what it says."""
     environment = clean_environment() | variables

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment, without_tools
+from onebutton_workbench.bootstrap import without_tools
+from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import address, check_committed, git
 from onebutton_workbench.workspace import ROOT, members, read_toml
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError, run_stage
-from onebutton_workbench.git import names
+from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
 from onebutton_workbench.lineage.stages import FINGERPRINTS, read_stages
 from onebutton_workbench.workspace import distribution, find_root, member_paths, read_toml
@@ -100,11 +100,8 @@ def data_files(folder: Path, *, beside_code: bool = True) -> Iterator[Path]:
 @cache
 def _in_git(root: Path) -> frozenset[str] | None:
     """Name the files of all members that git has or is about to have; None where this is no checkout."""
-    sources = [f"{path.as_posix()}/src" for path in member_paths(root)]
     try:
-        return frozenset(
-            names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *sources, folder=root)
-        )
+        return frozenset(listed(root, *(f"{path.as_posix()}/src" for path in member_paths(root))))
     except InputError:
         return None
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onebutton_tracking.plan import OUTPUTS, kept_in_git
 from onebutton_workbench.files import read_yaml
 
 FINGERPRINTS = ".code"
-WRITTEN = ("outs", "metrics", "plots")
 _BETWEEN = ";&|\n"  # what stands between the commands of a shell line
 _NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
 _PYTHON = re.compile(r"python[\d.]*")
@@ -89,19 +89,12 @@ def _stage(name: str, body: Mapping[str, Any]) -> Stage:
         modules=tuple(module for part in parts if (module := _module(part))),
         others=tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part)),
         deps=tuple(paths(deps)),
-        outs=tuple(path for kind in WRITTEN for path in paths(body.get(kind))),
+        outs=tuple(path for kind in OUTPUTS for path in paths(body.get(kind))),
         unlisted="" if isinstance(deps, list) else str(deps),
-        in_git=tuple(_uncached(body)),
+        in_git=tuple(path for path in kept_in_git(body) if not path.startswith(f"{FINGERPRINTS}/")),
         frozen=body.get("frozen") is True,
         wdir=str(body.get("wdir", "")),
     )
-
-
-def _uncached(body: Mapping[str, Any]) -> Iterator[str]:
-    for entry in (entry for kind in WRITTEN for entry in body.get(kind) or []):
-        for path, settings in entry.items() if isinstance(entry, dict) else ():
-            if (settings or {}).get("cache") is False and not path.startswith(f"{FINGERPRINTS}/"):
-                yield path
 
 
 def paths(entries: Any) -> list[str]:

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
 from onebutton_workbench.data.access import try_environments, try_remote, try_sources
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, pipelines
 
 ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
@@ -56,7 +55,7 @@ def found(subject: str, seen: object, words: str, mend: str) -> Finding:
 def ask(*command: str) -> str:
     """Call a program; an empty string when it is missing or refuses."""
     try:
-        done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+        done = call(*command, folder=ROOT)
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -7,7 +7,6 @@ member is installed without the others it does not.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import call, clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, Member
 
 
@@ -46,14 +45,11 @@ def examine(member: Member, root: Path) -> Verdict:
     only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
     command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{member.path.as_posix()}/tests"]
     path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
-    environment = clean_environment() | {"OMP_NUM_THREADS": "1", "PATH": os.pathsep.join(path)}
     begun = time.monotonic()
-    done = subprocess.run(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    done = call(*command, folder=root, OMP_NUM_THREADS="1", PATH=os.pathsep.join(path))
     seconds = f"{time.monotonic() - begun:.0f} s"
     if done.returncode:
-        return Verdict(member, "failed", f"its tests ({seconds})", done.stdout)
+        return Verdict(member, "failed", f"its tests ({seconds})", done.stdout + done.stderr)
     return Verdict(member, "passed", f"{done.stdout.strip().splitlines()[-1].split(' in ')[0]} ({seconds})")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call, clean_environment
 from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.runs.isolation import run_alone
 from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member, the_pipeline
@@ -121,9 +121,7 @@ def hold_floors(folders: Sequence[Path], root: Path) -> None:
         floor = tools.get("coverage", {}).get("report", {}).get("fail_under", 0)
         command = ["coverage", "report", f"--include={folder.as_posix()}/src/*", "--format=total"]
         if floor:
-            done = subprocess.run(
-                command, cwd=root, env=clean_environment(), stdout=subprocess.PIPE, text=True, check=False
-            )
+            done = call(*command, folder=root)
             if done.returncode or float(done.stdout) < floor:
                 below.append(f"{folder.as_posix()} {done.stdout.strip() or 'nothing'} %, at least {floor} %")
     if below:

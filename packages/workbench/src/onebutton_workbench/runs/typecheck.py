@@ -7,12 +7,11 @@ go wrong, not an annotation that is missing; mypy can be told so only module by 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, Member, members, read_toml
 
 CRASHED = 2  # mypy's status when it could not check at all
@@ -61,8 +60,7 @@ def _call(workspace: Sequence[Member]) -> tuple[bool, list[str], str]:
     """
     files = [*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *(str(member.path) for member in workspace)]
     command = ["mypy", "--no-error-summary", "--no-pretty", *files]
-    environment = clean_environment() | {"MYPYPATH": os.pathsep.join(f"{member.path}/src" for member in workspace)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = call(*command, folder=ROOT, MYPYPATH=os.pathsep.join(f"{member.path}/src" for member in workspace))
     lines = done.stdout.splitlines()
     kept = [line for line in lines if not (_concerns(line, ["pipelines"]) and line.endswith(MANNERS))]
     return done.returncode < CRASHED, kept, done.stderr
