@@ -76,8 +76,8 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
             # the card is made of the results files, to the letter
             told = pool.submit(_again, folder, showing, shown) if showing and not lacking(folder, showing) else None
         wrong = [*judged.result(), *(told.result() if told else [])]
-        files = [path for path in judging.writes if path.endswith(".json")]
-        return Computed({file: _read(scratch / file) for file in files if (scratch / file).is_file()}, tuple(wrong))
+        said = {path: _parse(path, _here(scratch / path), near) for path in judging.writes if path.endswith(".json")}
+        return Computed({path: one for path, one in said.items() if one is not None}, tuple(wrong))
 
 
 def _again(
@@ -122,18 +122,17 @@ def compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> I
 
     Models are left out: on another machine the same training may write other bytes.
     """
-    read, parse = (_read, _parse) if near is not None else (_bytes, lambda _, text: text.encode())
-    same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_text(folder / "dvc.lock"), stage)
+    same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_here(folder / "dvc.lock"), stage)
     for file in _files(scratch, stage):
-        computed = read(scratch / file)
+        computed = _parse(file, _here(scratch / file), near)
         if computed is None:
             continue
-        sides = {"": read(folder / file)}
-        committed = _at_head(folder, file) if same_inputs and not file.endswith(".parquet") else None
-        if committed is not None and committed != _text(folder / file):
-            sides[" at HEAD"] = parse(file, committed)
-        for where, said in sides.items():
-            if said is None:
+        sides = {"": _here(folder / file)}
+        committed = _at_head(folder, file) if same_inputs else None
+        if committed not in {None, sides[""]}:
+            sides[" at HEAD"] = committed
+        for where, content in sides.items():
+            if (said := _parse(file, content, near)) is None:
                 yield f"{file} is not here, or cannot be read, and the stage {stage.name} writes it"
                 continue
             found = list(differing(said, computed, near or 0))
@@ -202,46 +201,32 @@ def _near(old: pl.Series, new: pl.Series, near: float) -> pl.Series:
     return ((old - new).abs() <= near * size).fill_null(value=False)
 
 
-def _bytes(file: Path) -> bytes | None:
+def _here(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _read(file: Path) -> Any:
-    """Read a results file as mappings, a frame, or bytes; None where it is not there or cannot be read."""
-    if file.suffix == ".parquet" and file.is_file():
-        try:
-            return pl.read_parquet(file)
-        except pl.exceptions.PolarsError:
-            return None
-    text = _text(file)
-    return None if text is None else _parse(file.name, text)
-
-
-def _parse(name: str, text: str) -> Any:
-    """Read the content of a results file: JSON, CSV by columns, or else its bytes."""
+def _parse(file: str, content: bytes | None, near: float | None) -> Any:
+    """Read a results file as mappings, a frame, or without `near` as bytes; None where it is not there or cannot be read."""
+    if content is None or near is None:
+        return content
     try:
-        if name.endswith(".json"):
-            return json.loads(text)
-        if name.endswith(".csv"):
-            return pl.read_csv(text.encode(), infer_schema_length=None).to_dict(as_series=False)
+        if file.endswith(".parquet"):
+            return pl.read_parquet(content)
+        if file.endswith(".csv"):
+            return pl.read_csv(content, infer_schema_length=None).to_dict(as_series=False)
+        return json.loads(content) if file.endswith(".json") else content
     except (ValueError, pl.exceptions.PolarsError):
         return None
-    return text.encode()
 
 
-def _text(file: Path) -> str | None:
-    return file.read_text(encoding="utf-8") if file.is_file() else None
-
-
-def _at_head(folder: Path, file: str) -> str | None:
+def _at_head(folder: Path, file: str) -> bytes | None:
     """Return a file of the last commit; None where git has none."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "show", f"HEAD:./{file}"]
-    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "show", f"HEAD:./{file}"], cwd=folder, env=own, capture_output=True, check=False)
     return done.stdout if done.returncode == 0 else None
 
 
-def _inputs(lock: str | None, stage: Stage) -> Any:
+def _inputs(lock: bytes | None, stage: Stage) -> Any:
     """Return what a stage read according to a `dvc.lock`."""
     import yaml
 
@@ -257,7 +242,7 @@ def tolerance(folder: Path) -> float:
     import yaml
 
     try:
-        said = float(yaml.safe_load(_text(folder / "params.yaml") or "")["reproduce"]["tolerance"])
+        said = float(yaml.safe_load(_here(folder / "params.yaml") or "")["reproduce"]["tolerance"])
     except (yaml.YAMLError, TypeError, KeyError, ValueError):
         said = 0.0
     return max(said, float(10**-DIGITS))

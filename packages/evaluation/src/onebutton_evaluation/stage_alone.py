@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,22 @@ FINGERPRINTS = ".code/"  # what the code behind a stage means; no stage reads it
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as `dvc.yaml` declares it.
-
-    Attributes:
-        reads: the files and folders that it depends on, the ones of its parameters included.
-        writes: its outputs, metrics and plots.
-    """
+    """A stage as `dvc.yaml` declares it."""
 
     name: str
-    command: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    body: Mapping[str, Any]
+
+    @property
+    def reads(self) -> list[str]:
+        """The files and folders that it depends on, the ones of its parameters included."""
+        parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in self.body.get("params", []))
+        deps = (path for path in _names(self.body.get("deps", [])) if not path.startswith(FINGERPRINTS))
+        return list(dict.fromkeys([*deps, *parameters]))
+
+    @property
+    def writes(self) -> list[str]:
+        """Its outputs, metrics and plots."""
+        return [path for kind in WRITES for path in _names(self.body.get(kind, []))]
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -45,20 +50,11 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
         message = f"{file} cannot be read: {' '.join(str(error).split())}"
         raise InputError(message) from None
-    plain = {name: stage for name, stage in declared.items() if "cmd" in stage and "${" not in str(stage)}
-    return {name: _stage(name, stage) for name, stage in plain.items()}
+    return {name: Stage(name, body) for name, body in declared.items() if "cmd" in body and "${" not in str(body)}
 
 
-def _stage(name: str, stage: Mapping[str, Any]) -> Stage:
-    parameters = ["params.yaml" if isinstance(entry, str) else next(iter(entry)) for entry in stage.get("params", [])]
-    reads = [path for path in _names(stage, ["deps"]) if not path.startswith(FINGERPRINTS)]
-    commands = [stage["cmd"]] if isinstance(stage["cmd"], str) else stage["cmd"]
-    return Stage(name, " && ".join(commands), tuple(dict.fromkeys([*reads, *parameters])), tuple(_names(stage, WRITES)))
-
-
-def _names(stage: Mapping[str, Any], kinds: Collection[str]) -> Iterator[str]:
-    for entry in (entry for kind in kinds for entry in stage.get(kind, [])):
-        yield entry if isinstance(entry, str) else next(iter(entry))
+def _names(entries: Sequence[Any]) -> list[str]:
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def lacking(folder: Path, stage: Stage) -> list[str]:
@@ -90,12 +86,13 @@ def run_alone(
             here.symlink_to((folder / path).resolve())
     for path in stage.writes:
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-    plan = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage.name]
+    plan = dict(stage.body)
     for kind in WRITES:
-        plan[kind] = [entry for entry in plan.get(kind, []) if not {*_names({kind: [entry]}, [kind])} & {*without}]
+        plan[kind] = [entry for entry in plan.get(kind, []) if not {*_names([entry])} & {*without}]
     (scratch / "dvc.yaml").write_text(yaml.safe_dump({"stages": {stage.name: plan}}), encoding="utf-8")
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    command = [*inside, "sh", "-c", stage.command]  # as DVC runs it
+    commands = plan["cmd"] if isinstance(plan["cmd"], list) else [plan["cmd"]]
+    command = [*inside, "sh", "-c", " && ".join(commands)]  # as DVC runs them
     environment = {**os.environ, "PATH": search}
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
