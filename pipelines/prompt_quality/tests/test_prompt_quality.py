@@ -246,6 +246,13 @@ def test_one_prompt_is_asked_about_one_text(
         ask.main()
 
 
+def test_a_model_elsewhere_without_a_key_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
+    with pytest.raises(InputError, match="OPENAI_API_KEY is not set, and another is asked with it"):
+        Endpoint("another", PARAMS.answer)
+
+
 def test_without_the_model_what_is_not_recorded_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "is_there", lambda _: False)
     with pytest.raises(InputError, match=r"60 of 60 answers are not recorded \(examples, plain\).*brings it"):
