@@ -54,6 +54,10 @@ def test_the_sentences_keep_their_contract_and_are_those_that_judge(sentences: p
         ("---\nowner: me\n---\n{text}\n", r"line 2: between the lines --- only `why:` may stand"),
         ("{text} {text}\n", r"\{text\} must stand in it once"),
         ("---\nwhy: it never ends\n{text}\n", r"line 1: the front matter has no second line ---"),
+        (
+            "---\nwhy: short: fewer words\n---\n{text}\n",
+            r"line 2: the front matter cannot be read; put what stands behind",
+        ),
     ],
 )
 def test_a_prompt_that_cannot_be_asked_is_refused_with_the_line(tmp_path: Path, text: str, words: str) -> None:
@@ -191,21 +195,22 @@ def test_nothing_is_asked_twice_and_a_run_that_was_cut_off_goes_on(
         for row in whole(*words):
             written.append(row["key"])
             yield row
-            if len(written) == 17:
+            if len(written) in {17, 34}:
                 raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answer, "ask_all", cut_off)
-        with pytest.raises(KeyboardInterrupt):
-            answer.main()
-    with (folder / "data/answers.jsonl").open("a", encoding="utf-8") as journal:
-        journal.write('{"key": "half a li')  # as a machine leaves it that lost power
+    for _ in range(2):  # twice, as the second must not stumble over what the first left
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(answer, "ask_all", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                answer.main()
+        with (folder / "data/answers.jsonl").open("a", encoding="utf-8") as journal:
+            journal.write('["half a li')  # as a machine leaves it that lost power
     before = len(server.asked)
     answer.main()
     found = pl.read_parquet(folder / "data/answers.parquet")
     assert found.height == 60
     assert set(written) <= set(found["key"])
-    assert len(server.asked) - before <= 60 - 17
+    assert len(server.asked) - before <= 60 - 34
     asked = len(server.asked)
     answer.main()  # and once more
     assert len(server.asked) == asked
@@ -239,6 +244,13 @@ def test_one_prompt_is_asked_about_one_text(
     monkeypatch.setattr("sys.argv", ["try", "--text=I love it", "--prompt=short"])
     with pytest.raises(InputError, match=r"there is no prompt 'short'\. PROMPT can be: examples, plain"):
         ask.main()
+
+
+def test_a_model_elsewhere_without_a_key_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
+    with pytest.raises(InputError, match="OPENAI_API_KEY is not set, and another is asked with it"):
+        Endpoint("another", PARAMS.answer)
 
 
 def test_without_the_model_what_is_not_recorded_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

