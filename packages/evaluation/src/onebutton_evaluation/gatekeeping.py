@@ -43,7 +43,9 @@ def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]
 def _results(computed: Computed) -> list[Verdict]:
     why = "A number can be written by hand, and its digest as well; the model alone says what it can do."
     if computed.wrong:
-        words = ". ".join([*computed.wrong, "Remove these files, then `make run` writes them again"])
+        words = ". ".join(
+            [*computed.wrong, "`make run` writes it again; if dvc.lock was edited as well, remove the file first"]
+        )
         return [Verdict(RESULTS, "failed", words, why, RESULTS)]
     return [Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)] if computed.unknown else []
 

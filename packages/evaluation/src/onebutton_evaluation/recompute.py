@@ -75,7 +75,7 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
             judged = pool.submit(_again, folder, judging, scratch, near, champion)
             # the card is made of the results files, to the letter
             told = pool.submit(_again, folder, showing, shown) if showing and not lacking(folder, showing) else None
-        wrong = [*judged.result(), *(told.result() if told else [])]
+        wrong = judged.result() or (told.result() if told else [])  # a card of wrong results is wrong by them
         said = {path: _parse(path, _here(scratch / path), near) for path in judging.writes if path.endswith(".json")}
         return Computed({path: one for path, one in said.items() if one is not None}, tuple(wrong))
 

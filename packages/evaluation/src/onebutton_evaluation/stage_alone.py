@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +35,12 @@ class Stage:
     def writes(self) -> list[str]:
         """Its outputs, metrics and plots."""
         return [path for kind in WRITES for path in _names(self.body.get(kind, []))]
+
+    @property
+    def keeps(self) -> list[str]:
+        """Those outputs that the next run is given again: `persist: true` says so."""
+        said = [one for one in self.body.get("outs", []) if isinstance(one, dict)]
+        return [path for one in said for path, options in one.items() if (options or {}).get("persist")]
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -86,6 +93,8 @@ def run_alone(
             here.symlink_to((folder / path).resolve())
     for path in stage.writes:
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+    for path in (path for path in stage.keeps if (folder / path).is_file()):
+        shutil.copyfile(folder / path, scratch / path)
     plan = dict(stage.body)
     for kind in WRITES:
         plan[kind] = [entry for entry in plan.get(kind, []) if not {*_names([entry])} & {*without}]

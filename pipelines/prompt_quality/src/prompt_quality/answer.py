@@ -1,7 +1,7 @@
 """Ask every prompt about every sentence. Answers are a data set: one row each, and nothing is asked twice.
 
-What was answered before is kept: in `recorded/answers.csv`, which is committed, and in the last `data/answers.parquet`, which DVC
-shares. An answer belongs to the text of its prompt, its sentence, the model and how it was asked; when one of these is another, it
+What was answered before is kept: in `recorded/answers.csv`, which is committed, in the last `data/answers.parquet`, which DVC shares,
+and in `data/answers.jsonl`, which this machine keeps. An answer belongs to the text of its prompt, its sentence, the model and how it was asked; when one of these is another, it
 is asked again. What comes is written down at once, so a run that was cut off goes on where it was.
 """
 
@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,22 @@ def known_answers(journal: Path = JOURNAL) -> dict[str, dict[str, Any]]:
 def ask_all(
     model: Model, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL
 ) -> Iterator[dict[str, Any]]:
-    """Ask, several at a time, and write each answer down before the next is waited for."""
+    """Ask one and then the others, several at a time, and write each answer down before the next is waited for.
+
+    Raises:
+        InputError: the first one came back as an error: so would the others, after many attempts each.
+    """
     journal.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(params.connections) as pool, journal.open("a", encoding="utf-8") as stream:
         stream.truncate(journal.read_bytes().rfind(b"\n") + 1)  # a line that was cut off would spoil the next reading
-        asked = {pool.submit(model.ask, one.text): one for one in missing}
+        first = model.ask(missing[0].text)
+        if first.error:
+            message = f"{params.model} gave no answer to the first question ({first.error}), so no other was asked"
+            raise InputError(message)
+        asked = {pool.submit(model.ask, one.text): one for one in missing[1:]}
         try:
-            for done in as_completed(asked):
-                one, reply = asked[done], done.result()
+            answered = ((asked[done], done.result()) for done in as_completed(asked))
+            for one, reply in chain([(missing[0], first)], answered):
                 row = {
                     **{name: value for name, value in asdict(one).items() if name != "text"}, "model": params.model,
                     **asdict(reply), "label": label_of(reply.answer),
@@ -122,7 +131,6 @@ def main() -> None:
     draft = ANSWERS.with_suffix(".draft")
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(draft)
     draft.replace(ANSWERS)
-    JOURNAL.unlink(missing_ok=True)
     failed = sum(bool(row["error"]) for row in rows)
     if failed:
         print(

@@ -69,11 +69,11 @@ def read_prompt(file: Path) -> Prompt:
     if not isinstance(said, dict) or set(said) - KEYS:
         message = f"{file}, line 2: between the lines --- only `why:` may stand"
         raise InputError(message)
-    for number, line in enumerate(text.splitlines(), first):
-        for found in PLACEHOLDER.findall(line):
+    for place, words in enumerate(text.splitlines(), first):
+        for found in PLACEHOLDER.findall(words):
             if found != TEXT:
                 message = (
-                    f"{file}, line {number}: {{{found}}} stands for nothing; the sentence goes where {{{TEXT}}} stands"
+                    f"{file}, line {place}: {{{found}}} stands for nothing; the sentence goes where {{{TEXT}}} stands"
                 )
                 raise InputError(message)
     if text.count(f"{{{TEXT}}}") != 1:
