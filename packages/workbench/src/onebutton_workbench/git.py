@@ -73,10 +73,10 @@ def uncommitted(folder: Path, *paths: str) -> list[str]:
     return [line[3:] for line in git("status", "--porcelain", "--", *paths, folder=folder).splitlines()]
 
 
-def shortened(files: Sequence[str]) -> str:
-    """Write a list of files on one line: the first five, and how many more there are."""
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return ", ".join(files[:SHOWN]) + more
+def shortened(files: Sequence[str], most: int = SHOWN) -> str:
+    """Write a list of files on one line: the first of them, and how many more there are."""
+    more = f" and {len(files) - most} more" if len(files) > most else ""
+    return ", ".join(files[:most]) + more
 
 
 def check_clean(folder: Path, button: str, *paths: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.imports import name_of
 from onebutton_workbench.workspace import ROOT
 
 Test = ast.FunctionDef | ast.AsyncFunctionDef
@@ -45,7 +46,7 @@ def assertions(test: ast.AST, helpers: Collection[str] = ()) -> int:
         if isinstance(node, ast.Assert):
             count += not isinstance(node.test, ast.Constant)  # `assert True` cannot fail
         elif isinstance(node, ast.Call):
-            name = _name(node.func)
+            name = name_of(node.func)
             count += name in EXPECTS or name in helpers or name.lower().startswith("assert")
     return count
 
@@ -54,16 +55,12 @@ def skips(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
     """Find every skip and expected failure: its line, its name, and whether it says why."""
     called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in PASSES_OVER and _name(node.value) in {"mark", "pytest"}:
+        if isinstance(node, ast.Attribute) and node.attr in PASSES_OVER and name_of(node.value) in {"mark", "pytest"}:
             call = called.get(id(node))
             given = [key.value for key in call.keywords if key.arg in {"reason", "msg"}] if call else []
-            if call and (node.attr == "skip" or _name(node.value) == "pytest"):  # others take a condition first
+            if call and (node.attr == "skip" or name_of(node.value) == "pytest"):  # others take a condition first
                 given += call.args[:1]
             yield node.lineno, node.attr, any(not isinstance(why, ast.Constant) or why.value for why in given)
-
-
-def _name(node: ast.AST) -> str:
-    return str(getattr(node, "attr", getattr(node, "id", "")))
 
 
 def helpers_of(tree: ast.AST) -> frozenset[str]:
@@ -76,19 +73,24 @@ def helpers_of(tree: ast.AST) -> frozenset[str]:
     return frozenset(names)
 
 
+def parsed(source: str | bytes) -> ast.Module:
+    """Parse a module; one with a syntax error, of which ruff says so, is as an empty one."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.Module([], [])
+
+
 @cache
 def _helpers_in(file: Path) -> frozenset[str]:
-    return helpers_of(ast.parse(file.read_bytes())) if file.is_file() else frozenset()
+    return helpers_of(parsed(file.read_bytes())) if file.is_file() else frozenset()
 
 
 def check(root: Path = ROOT) -> Iterator[Finding]:
     """Look at every test of every member."""
     for path in listed(root, "packages/*/tests/**test_*.py", "pipelines/*/tests/**test_*.py"):
         file = root / path
-        try:
-            tree = ast.parse(file.read_bytes())
-        except SyntaxError:
-            continue  # ruff says so
+        tree = parsed(file.read_bytes())
         shared = (folder / "conftest.py" for folder in file.parents if folder.is_relative_to(root))
         helpers = helpers_of(tree).union(*map(_helpers_in, shared))
         for name, test in tests(tree).items():

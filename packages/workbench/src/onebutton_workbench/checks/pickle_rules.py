@@ -16,6 +16,7 @@ from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.imports import name_of
 from onebutton_workbench.workspace import ROOT
 
 METHODS = {"read_pickle", "to_pickle"}  # of pandas, whatever the frame is called
@@ -38,16 +39,12 @@ def doors(source: str) -> Iterator[tuple[int, str]]:
             yield node.value.lineno, "`allow_pickle`"
         elif isinstance(node, ast.Attribute) and node.attr in METHODS:
             yield node.lineno, f"`{node.attr}`"
-        elif isinstance(node, ast.Call) and node.args and _is(node.args[0], MODULES) and _name(node.func) in BY_NAME:
+        elif isinstance(node, ast.Call) and node.args and _is(node.args[0], MODULES) and name_of(node.func) in BY_NAME:
             yield node.lineno, f"`{ast.unparse(node)}`"
 
 
 def _is(node: ast.expr, values: set[str] | set[bool]) -> bool:
     return isinstance(node, ast.Constant) and node.value in values
-
-
-def _name(node: ast.expr) -> str:
-    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def cells(notebook: str) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Literal
 from onebutton_contracts.errors import run_stage
 from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler, may_be_ruler
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.git import at_commit, call
+from onebutton_workbench.git import at_commit, call, shortened
 from onebutton_workbench.lineage.changes import (
     Changes,
     NothingToCompareError,
@@ -128,9 +128,7 @@ def check(root: Path, base: str) -> tuple[list[Finding], list[Change]]:
         if not beside:
             alone.append(one)
             continue
-        more = f" and {len(beside) - SHOWN} more" if len(beside) > SHOWN else ""
-        changed = f"{', '.join(beside[:SHOWN])}{more}"
-        words = f"{one.words}: weaker, or nobody can tell. Beside it changes {changed}, so {COST}"
+        words = f"{one.words}: weaker, or nobody can tell. Beside it changes {shortened(beside, SHOWN)}, so {COST}"
         found = (one.place, words, MEND)
         findings.append(Finding("OB411", *found) if member else Finding("OB412", *found))
     return findings, alone

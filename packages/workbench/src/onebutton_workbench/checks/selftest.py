@@ -136,14 +136,9 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
         "git push": "git push planted HEAD:refs/heads/planted",
         "act push": f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml",
     }
+    words, both = shlex.split(programs.get(command, command)), subprocess.STDOUT
     return subprocess.run(
-        shlex.split(programs.get(command, command)),
-        cwd=clone,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        words, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=both, text=True, check=False
     )
 
 

@@ -23,7 +23,7 @@ from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.lineage.fingerprint import data_files, read_lock
-from onebutton_workbench.lineage.imports import Imports, parse, read_imports
+from onebutton_workbench.lineage.imports import Imports, name_of, parse, read_imports
 from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_of, dvc_files, paths, read_plan
 from onebutton_workbench.workspace import ROOT, read_toml
 
@@ -126,7 +126,7 @@ def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
     if not any(name.encode() in file.read_bytes() for name in BY_NAME):
         return
     for node in ast.walk(parse(file)):
-        named = getattr(node, "attr", getattr(node, "id", getattr(node, "name", "")))  # of use, call and import
+        named = name_of(node)
         if named in BY_NAME and not isinstance(node, ast.FunctionDef):
             place = f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
             words = f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"

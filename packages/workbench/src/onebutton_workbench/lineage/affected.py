@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import at_commit
+from onebutton_workbench.git import at_commit, shortened
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, choose_base
 from onebutton_workbench.lineage.imports import Imports, read_imports
 from onebutton_workbench.lineage.stages import Stage, dvc_files, read_stages
@@ -64,7 +64,9 @@ def _reach(changes: Changes, root: Path) -> Affected:
         counted = f"{len(stages)} stage{'s' if len(stages) != 1 else ''}"
         words = f"{len(reached)} of {len(workspace)} members, {counted}, since {changes.since}"
     elif changes.files:
-        words = f"no member: only documentation or results changed since {changes.since}: {_few(changes.files)}"
+        words = (
+            f"no member: only documentation or results changed since {changes.since}: {shortened(changes.files, SHOWN)}"
+        )
     else:
         words = f"no member: nothing changed since {changes.since}"
     others = [member for member in workspace if changes.files and member.path not in reached]
@@ -117,7 +119,7 @@ def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[P
             raise InputError(message)
         of_tests = inside.startswith("tests/") and inside.endswith(".py")  # others' tests read the data in tests/, too
         (tests if of_tests else code)[by_path[owner]].append(inside)
-    reasons = {member: f"changed: {_few(names)}" for member, names in (tests | code).items()}
+    reasons = {member: f"changed: {shortened(names, SHOWN)}" for member, names in (tests | code).items()}
     reasons = _dependents(code, workspace) | reasons
     return {member.path: reasons[member] for member in sorted(reasons, key=lambda member: member.path)}
 
@@ -201,11 +203,6 @@ def _changed_code(stage: Stage, changed: set[str], imports: Imports) -> str:
     except KeyError:  # `make lint` refuses what is no module here
         return ""
     return f"runs {max(reached)}" if reached else ""
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def table(rows: Mapping[str, str]) -> list[str]:

@@ -180,7 +180,7 @@ def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
         message = f"{unknown.args[0]} is not a module of this workspace, so nobody can say when its stage must rerun"
         raise InputError(message) from None
     code = [f"{_digest_of_code(imports.files[name])}  {name}" for name in sorted(modules)]
-    folders = {imports.folders[name] for name in modules}
+    folders = {imports.files[name].parent for name in modules}
     data = {line for folder in folders for line in _data_lines(folder, root)}
     third_party = {line for package in packages for line in lock.lines(package)}
     return "\n".join([f"algorithm {ALGORITHM}", *code, *sorted(data), *sorted(third_party)]) + "\n"

@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib import invalidate_caches
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -35,11 +35,6 @@ class Imports:
     graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
     third_party: frozenset[str]  # the top-level names that come from distributions
     unreadable: Mapping[str, UnreadableModuleError]  # packages that could not be read, with the first fault in each
-
-    @cached_property
-    def folders(self) -> Mapping[str, Path]:
-        """Where the file of every module lies."""
-        return {name: file.parent for name, file in self.files.items()}
 
     def has(self, module: str) -> bool:
         """Whether a module is one of the workspace, as far as anybody can read."""
@@ -155,3 +150,8 @@ def parse(file: Path) -> ast.Module:
         where, what = getattr(error, "lineno", 1), getattr(error, "msg", error)
         message = f"{file}:{where}: {what}, so nobody can say what it imports. Mend the line"
         raise UnreadableModuleError(message) from None
+
+
+def name_of(node: ast.AST) -> str:
+    """Name what is used, called or imported, without what stands before a dot."""
+    return str(getattr(node, "attr", getattr(node, "id", getattr(node, "name", ""))))

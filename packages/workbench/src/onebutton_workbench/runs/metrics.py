@@ -18,13 +18,7 @@ from onebutton_tracking.plan import as_run, declared_names, declared_plots, pref
 from onebutton_tracking.results import flatten, read_curves
 from onebutton_workbench.files import parse_yaml, read_yaml
 from onebutton_workbench.git import at_commit, git, listed
-from onebutton_workbench.lineage.changes import (
-    NothingToCompareError,
-    check_base,
-    choose_base,
-    parted,
-    target_branch,
-)
+from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, choose_base, parted, target_branch
 from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 
 Curves = dict[str, list[tuple[int, float]]]

@@ -6,13 +6,12 @@ of it goes into the job's summary.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from onebutton_workbench.checks.assertion_rules import assertions, skips, tests
+from onebutton_workbench.checks.assertion_rules import assertions, parsed, skips, tests
 from onebutton_workbench.checks.ruler_rules import read_both, ruler_changes
 from onebutton_workbench.checks.rulers import Change
 from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
@@ -29,7 +28,7 @@ ORDER = {"weaker": 0, "removed": 1, "new": 2, "stricter": 3, "upgrade": 4}
 def test_changes(changes: Changes, root: Path) -> Iterator[Change]:
     """Compare tests with those of another commit: what is gone, asserts less, or is passed over; and ignores in any file."""
     both = {path: read_both(path, changes, root) for path in changes.files}
-    trees = {path: [_tree(text) for text in both[path]] for path in changes.files if fnmatch(path, "*/tests/*.py")}
+    trees = {path: [parsed(text) for text in both[path]] for path in changes.files if fnmatch(path, "*/tests/*.py")}
     moved = {name for _, new in trees.values() for name in tests(new)}
     for path, (old, new) in trees.items():
         before, after = tests(old), tests(new)
@@ -55,14 +54,7 @@ def test_changes(changes: Changes, root: Path) -> Iterator[Change]:
             yield Change(path, (), "weaker", f"ignores: {ignores[0]} -> {ignores[1]}", line)
 
 
-def _tree(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except SyntaxError:
-        return ast.Module([], [])
-
-
-def ruler(base: str, root: Path = ROOT) -> None:
+def ruler(base: str = "", root: Path = ROOT) -> None:
     """Print every change of a ruler since this branch left another, and in a workflow write the summary."""
     try:
         changes = changes_since(choose_base(base, root), root)

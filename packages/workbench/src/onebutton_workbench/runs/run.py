@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.mirror import mirror_all
@@ -262,17 +263,7 @@ def busy_programs(file: Path) -> dict[int, str]:
         file.unlink()
         return {}
     holders = [*notes.get("write", {}).values(), *(one for many in notes.get("read", {}).values() for one in many)]
-    return {one["pid"]: one["cmd"] for one in holders if one and _lives(one["pid"])}
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return {one["pid"]: one["cmd"] for one in holders if one and psutil.pid_exists(one["pid"])}
 
 
 def refuse_unfinished_merge(root: Path) -> None:
