@@ -19,8 +19,8 @@ from onebutton_contracts.compatibility import needs_major
 from onebutton_contracts.contract import Contract, contract_of, load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.git import at_commit, call, git, holds, listed
-from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, cut_off, is_commit
+from onebutton_workbench.git import at_commit, git, holds, listed
+from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, cut_off, is_commit, parted
 from onebutton_workbench.workspace import ROOT, drafts
 
 PATTERN = "*.odcs.yaml"
@@ -34,12 +34,11 @@ def earlier(root: Path) -> str:
         InputError: this is no checkout, or has no commit.
     """
     try:
-        base = choose_base("", root)
-        parted = call("merge-base", base, "HEAD", folder=root).stdout.strip() if is_commit(base, root) else ""
+        left = parted(choose_base("", root), root)
         # what is main already is compared with itself only while somebody edits a contract in it
         edited = not holds("diff", "--quiet", "--no-ext-diff", "HEAD", "--", PATTERN, folder=root)
-        if parted and (edited or parted != git("rev-parse", "HEAD", folder=root)):
-            return parted
+        if edited or left != git("rev-parse", "HEAD", folder=root):
+            return left
     except NothingToCompareError:
         pass
     if shallow := cut_off(root):

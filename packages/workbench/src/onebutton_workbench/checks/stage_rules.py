@@ -122,7 +122,6 @@ def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]
 
 
 def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
-    """Find where a module imports or runs code by a name that is put together."""
     if not any(name.encode() in file.read_bytes() for name in BY_NAME):
         return
     for node in ast.walk(parse(file)):
@@ -135,7 +134,6 @@ def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
 
 
 def _paths_of_one_machine(file: Path, root: Path) -> Iterator[Finding]:
-    """Find texts that are a path from the root of a disk or from HOME."""
     if not ABSOLUTE.search(file.read_text(encoding="utf-8")):
         return
     for node in ast.walk(parse(file)):

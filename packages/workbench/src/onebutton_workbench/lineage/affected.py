@@ -197,7 +197,6 @@ def _changed_input(stage: Stage, folder: Path, files: Sequence[str]) -> str:
 
 
 def _changed_code(stage: Stage, changed: set[str], imports: Imports) -> str:
-    """Say which changed module a stage runs or reaches."""
     try:
         reached = changed & imports.reached(stage.modules)[0]
     except KeyError:  # `make lint` refuses what is no module here

@@ -128,7 +128,6 @@ class _Members:
 
 
 def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:
-    """Find the first fault of each package that has one."""
     faults: dict[str, UnreadableModuleError] = {}
     for name, file in sorted(files.items()):
         try:

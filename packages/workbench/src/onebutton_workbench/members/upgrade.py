@@ -198,7 +198,6 @@ def upgrade(root: Path, *, source: str = "") -> int:
 
 
 def _identity(root: Path, commit: str) -> Identity:
-    """Read whose repository a commit says that this is."""
     return read_identity(*(git("show", f"{commit}:{path}", folder=root) for path in (PYPROJECT, OWNERS)))
 
 

@@ -119,7 +119,6 @@ def _is_new(name: str) -> bool:
 
 
 def _changed_results(names: Sequence[str]) -> list[str]:
-    """List the results that differ from the last commit, or are not in git yet."""
     produced = [f"pipelines/{name}/{path}" for name in names for path in produced_files(ROOT / "pipelines" / name)]
     if not produced:  # without a path git would list every file
         return []

@@ -131,7 +131,6 @@ def hold_floors(folders: Sequence[Path], root: Path) -> None:
 
 
 def _call(words: Sequence[str], root: Path, *, slow: bool) -> int:
-    """Call pytest; return its status."""
     # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
     how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
     # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
