@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from onebutton_release.sbom import bill_of_materials
@@ -37,13 +38,8 @@ def vulnerabilities(root: Path, *service: str) -> Verdict:
     asked, locked = answer["summary"]["audited_packages"], _lock(root).count("source = { registry")
     if asked < locked:
         return _unasked(check, f"only {asked} of {locked} locked packages were looked at")
-    packages = (
-        (one, f"{one['dependency']['name']} {one['dependency']['version']}") for one in answer["vulnerabilities"]
-    )
-    said = [
-        f"{package}: {one['id']}, mended in {one['fix_versions'] or 'none'}: {one['summary']}"
-        for one, package in packages
-    ]
+    words = "{dependency[name]} {dependency[version]}: {id}, mended in {fixed}: {summary}"
+    said = [words.format(**one, fixed=one["fix_versions"] or "none") for one in answer["vulnerabilities"]]
     return _judged(check, [*said, *map(str, answer["adverse_statuses"])])
 
 
@@ -64,9 +60,8 @@ def of_the_index(root: Path) -> Verdict:
             return _unasked(check, done.stderr)
         known = set(_lock(copy).splitlines())
     lines = enumerate(_lock(root).splitlines(), 1)
-    return _judged(
-        check, [f"uv.lock:{number}: not so there: {line.strip()}" for number, line in lines if line not in known]
-    )
+    others = ((number, line.strip()) for number, line in lines if line not in known)
+    return _judged(check, (f"uv.lock:{number}: not so there: {line}" for number, line in others))
 
 
 def leaks(root: Path, base: str = "") -> Verdict:
@@ -107,11 +102,8 @@ def _judged(check: Check, lines: Iterable[str]) -> Verdict:
 
 def _unasked(check: Check, said: str) -> Verdict:
     lines = said.splitlines() or ["it does not say why"]
-    return Verdict(
-        Check(check.finds, check.command, "a network, then `make audit`"),
-        "NOT RUN",
-        "\n".join(dict.fromkeys([lines[0], lines[-1]])),
-    )
+    check = replace(check, mend="a network, then `make audit`")
+    return Verdict(check, "NOT RUN", "\n".join(dict.fromkeys([lines[0], lines[-1]])))
 
 
 def _lock(root: Path) -> str:

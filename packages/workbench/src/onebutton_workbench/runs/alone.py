@@ -7,7 +7,7 @@ or from HOME.
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.recompute import compared, tolerance
 from onebutton_evaluation.stage_alone import FINGERPRINTS, Stage, lacking, read_stages, run_alone
+from onebutton_workbench.environment import call
 from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 
@@ -30,9 +31,7 @@ def run_each_alone(pipeline: str) -> None:
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
     told = [] if pipeline else [Path(folder).name for folder in drafts(ROOT)]
-    inside = (
-        NO_NETWORK if subprocess.run([*NO_NETWORK, "true"], capture_output=True, check=False).returncode == 0 else ()
-    )
+    inside = NO_NETWORK if shutil.which(NO_NETWORK[0]) and not call(*NO_NETWORK, "true", folder=ROOT).returncode else ()
     if not inside:
         print("run: NOT RUN without a network: this system lets nobody take it away from a program")
     bad = 0

@@ -7,6 +7,7 @@ of it goes into the job's summary.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -67,12 +68,9 @@ def ruler(base: str = "", root: Path = ROOT) -> None:
     )
     width = max((len(one.place) for one in found), default=0)
     print(*(f"  {one.kind:<9} {one.place:<{width}}  {one.words}" for one in found), sep="\n" if found else "")
-    counts = [
-        f"{sum(one.kind == kind for one in found)} {kind}" for kind in ORDER if any(one.kind == kind for one in found)
-    ]
-    print(
-        f"ruler: since {changes.since}: {', '.join(counts) or 'no ruler is another'}. What nobody can tell counts as weaker"
-    )
+    counts = Counter[str](one.kind for one in found)
+    words = ", ".join(f"{counts[kind]} {kind}" for kind in ORDER if counts[kind]) or "no ruler is another"
+    print(f"ruler: since {changes.since}: {words}. What nobody can tell counts as weaker")
     cells = ((one.kind, f"`{one.place}`", one.words.replace("|", "\\|").replace("<", "&lt;")) for one in found)
     rows = [f"| {' | '.join(row)} |" for row in cells]
     head = ["| | where | what |", "|---|---|---|"] if rows else ["No ruler is another."]
