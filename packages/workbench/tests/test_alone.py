@@ -91,10 +91,9 @@ def test_only_a_first_stage_has_a_network(pipeline: Path, server: int, capsys: p
         assert "failed the stage second" in capsys.readouterr().out
 
 
-def test_what_a_stage_keeps_from_run_to_run_is_given_to_it(pipeline: Path) -> None:
-    plan = PLAN.replace("outs: [sum.json]", "outs: [sum.json: {persist: true}]")
-    (pipeline / "dvc.yaml").write_text(plan, encoding="utf-8")
-    (pipeline / "second.py").write_text(
-        "import pathlib\nassert pathlib.Path('sum.json').read_text() == '3'\n", encoding="utf-8"
-    )
+def test_what_a_stage_keeps_from_run_to_run_is_given_to_it(pipeline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (pipeline / "dvc.yaml").write_text(PLAN.replace("[sum.json]}", "[sum.json: {persist: true}]}"), encoding="utf-8")
+    reads = "import pathlib\nassert pathlib.Path('sum.json').read_text() == '3'\n"
+    (pipeline / "second.py").write_text(reads, encoding="utf-8")
     alone.run_each_alone("")
+    assert "sums: second alone, " in capsys.readouterr().out
