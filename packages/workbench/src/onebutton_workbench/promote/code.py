@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.promote.flow import Statement, called
-from onebutton_workbench.promote.plan import Part, outside
+from onebutton_workbench.promote.flow import Candidate, Statement, called
+from onebutton_workbench.promote.plan import Part, names_in, outside
 
 Span = tuple[int, int, str]  # first byte, the byte behind the last, and what stands there instead
 LONG = 200  # letters: no file is called so
@@ -30,7 +30,7 @@ class Code:
 
 
 def write(
-    statements: Sequence[Statement], part: Part, folder: Path, *, more: Collection[str] = (), literals: bool = False
+    statements: Sequence[Statement], part: Part, folder: Path, shown: Candidate | None = None, *, literals: bool = False
 ) -> Code:
     """Write a stage.
 
@@ -38,11 +38,11 @@ def write(
         statements: of the notebook.
         part: which of them the stage is made of.
         folder: where the notebook stands: what names a file there names that in `source/`.
-        more: names that the stage needs besides.
+        shown: the number that the stage returns, if it does.
         literals: whether numbers become parameters.
     """
     chosen = [statements[at] for at in part.statements]
-    used = {name for one in chosen for name in one.uses} | {*more}
+    used = {name for one in chosen for name in one.uses} | (names_in(shown.node) if shown else set())
     code = Code(params_name="settings" if any("params" in one.uses | one.defines for one in chosen) else "params")
     imports, functions = outside(statements, used)
     code.imports = "\n".join(ast.unparse(one.node) for one in imports)
@@ -50,8 +50,8 @@ def write(
     lines = [f"{name} = {value!r}  # as the notebook made it" for name, value in part.carried.items()]
     lines += [_replaced(one, folder, code if literals else None) for one in chosen]
     code.body = textwrap.indent("\n".join(lines), "    ")
-    numbers = sorted({one.cell.number for one in chosen})
-    code.cells = f"cell{'s' if len(numbers) > 1 else ''} {_spans(numbers)}" if numbers else "the page"
+    numbers = sorted({one.cell.number for one in chosen} | ({statements[shown.at].cell.number} if shown else set()))
+    code.cells = f"cell{'s' if len(numbers) > 1 else ''} {_spans(numbers)}"
     return code
 
 

@@ -30,7 +30,7 @@ class Seen:
         kinds: by statement, what each name held before it.
         values: the same, of short texts, whole numbers and lists of them.
         tables: what is known of each table that was kept.
-        files: of data, that were read.
+        files: of data, that were read, with the statement that first did.
         model: whether it calls classes, which, and whose class it is.
     """
 
@@ -38,7 +38,7 @@ class Seen:
     kinds: Mapping[int, Mapping[str, str]]
     values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict)
-    files: Sequence[str] = ()
+    files: Mapping[str, int] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
 
 

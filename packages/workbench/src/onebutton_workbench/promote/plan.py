@@ -391,6 +391,11 @@ def stage_of(plan: Plan, one: Statement) -> str:
     return "left out: the number does not need it"
 
 
+def said_of(one: Statement) -> str:
+    """Name a statement by its cell and how it begins."""
+    return f"cell {one.cell.number} (`{ast.unparse(one.node).splitlines()[0][:60]}`)"
+
+
 def tabled(plan: Plan, statements: Sequence[Statement]) -> list[str]:
     """Write the plan as a table of cells and stages."""
     lines = ["| cell | begins with | stage |", "|--:|---|---|"]

@@ -6,6 +6,7 @@ It runs where the notebook does, so it imports nothing heavy: a frame brings its
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,17 +31,19 @@ class Recorder:
         self._kinds: dict[int, dict[str, str]] = {}
         self._values: dict[int, dict[str, Any]] = {}
         self._tables: dict[str, Any] = {}
-        self._files: list[str] = []
+        self._files: dict[str, int] = {}
+        self._now = -1
         sys.addaudithook(self._opened)
 
     def _opened(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and isinstance(arguments[0], str) and arguments[0].endswith(SUFFIXES):
-            mode = arguments[1]
-            if (mode is None or "r" in mode) and arguments[0] not in self._files:
-                self._files.append(arguments[0])
+        if event == "open" and isinstance(arguments[0], str | os.PathLike):
+            name, mode = os.fspath(arguments[0]), arguments[1]
+            if str(name).endswith(SUFFIXES) and (mode is None or "r" in mode) and os.path.isfile(name):  # noqa: PTH113
+                self._files.setdefault(str(name), self._now)
 
     def at(self, statement: int, namespace: Mapping[str, Any]) -> None:
         """Note what each name holds before a statement runs."""
+        self._now = statement
         named = {name: value for name, value in namespace.items() if not name.startswith("_")}
         self._kinds[statement] = {name: kind(value) for name, value in named.items()}
         self._values[statement] = {name: plain(value) for name, value in named.items() if plain(value) is not None}
@@ -78,7 +81,9 @@ class Recorder:
             fitted = namespace[model]
             facts = {"module": type(fitted).__module__.split(".")[0]}
             facts["classes"] = [one.item() if hasattr(one, "item") else one for one in getattr(fitted, "classes_", ())]
-        notes = {name.lstrip("_"): value for name, value in vars(self).items() if name not in {"_folder", "_kept"}}
+        notes = {
+            name.lstrip("_"): value for name, value in vars(self).items() if name not in {"_folder", "_kept", "_now"}
+        }
         (self._folder / "notes.json").write_text(json.dumps(notes | {"model": facts}), encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import render
 from onebutton_workbench.promote import code
 from onebutton_workbench.promote.notebook import Read
-from onebutton_workbench.promote.plan import STAGES, Plan, names_in, stage_of
+from onebutton_workbench.promote.plan import STAGES, Plan, said_of, stage_of
 from onebutton_workbench.promote.refusals import refuse
 from onebutton_workbench.promote.tables import Tables
 from onebutton_workbench.runs.own_table import describe, quoted
@@ -47,18 +47,16 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
         InputError: a file that the notebook reads cannot be followed, or uv cannot lock the member.
     """
     folder, roles, number = read.path.parent, tables.roles, plan.headline.node
-    more = {"headline": names_in(number)}
+    shown = {"headline": plan.headline}
     codes = {
-        stage: code.write(
-            read.statements, part, folder, more=more.get(stage, ()), literals=stage in {"features", "train"}
-        )
+        stage: code.write(read.statements, part, folder, shown.get(stage), literals=stage in {"features", "train"})
         for stage, part in plan.parts.items()
     }
     beside = code.files(read.statements, plan.needed, folder)
-    distributed, origin = _origin(read, beside, said[0], member)
+    distributed, origin = _origin(read, plan, beside, said[0], member.path.name)
     features = tables.features.drop(SPLIT)
     facts = describe(Taken(features, {}, (), origin), roles, tables.features, [])
-    left = [f"{one.cell}, {stage_of(plan, one)}" for one in read.statements if stage_of(plan, one).startswith("left")]
+    left = [f"{said_of(one)}: {goes}" for one in read.statements if (goes := stage_of(plan, one)).startswith("left")]
     facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
         "notebook": read.shown,
         "expression": ast.unparse(number),
@@ -85,21 +83,21 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
     lock(root)
 
 
-def _origin(read: Read, beside: Sequence[str], license_: str, member: Member) -> tuple[bool, Origin]:
+def _origin(read: Read, plan: Plan, beside: Sequence[str], license_: str, name: str) -> tuple[bool, Origin]:
     """Say whether the rows are of an installed distribution, and of which file: the first that was read."""
-    name, folder = member.path.name, read.path.parent
+    folder = read.path.parent
+    found = [folder / file for file, at in read.seen.files.items() if at in plan.needed]
     known = {(folder / other).resolve() for other in beside}
-    for one in map(Path, read.seen.files):
-        if INSTALLED not in one.parts and (folder / one).resolve() not in known:
+    for one in found:
+        if INSTALLED not in one.parts and one.resolve() not in known:
             refuse(read.cells[0], "path-put-together", file=one.name)
     if beside:
         file = folder / beside[0]
         return False, Origin("rows", name, file.name, file.name, sha256(file), license_)
-    for one in map(Path, read.seen.files):
-        if INSTALLED in one.parts:
-            inside = one.parts[one.parts.index(INSTALLED) + 1 :]
-            brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
-            return True, Origin("rows", name, brought, "/".join(inside), sha256(one), license_)
+    for one in found:
+        inside = one.parts[one.parts.index(INSTALLED) + 1 :]
+        brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
+        return True, Origin("rows", name, brought, "/".join(inside), sha256(one), license_)
     return refuse(read.cells[0], "no-file")
 
 
