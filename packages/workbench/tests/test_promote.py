@@ -111,7 +111,10 @@ def test_what_the_source_shows_is_refused_by_the_cell(sources: list[str], words:
 
 
 def test_a_download_that_is_held_to_its_hash_is_not_refused() -> None:
-    refusals.before_running(statements('file = retrieve("https://x.org/a.csv", known_hash="ab12")'))
+    download = 'file = retrieve("https://x.org/a.csv", known_hash={})'
+    refusals.before_running(statements(download.format('"ab12"')))
+    with pytest.raises(InputError, match="comes from the network"):
+        refusals.before_running(statements(download.format("None")))
 
 
 @pytest.mark.parametrize("line", ["!pip install x", "%cd ..", "files = !ls", "%%bash", "%env A=1"])
