@@ -185,6 +185,10 @@ try: .venv/.synced ## Ask a prompt about a text: TEXT="I love it" PROMPT=plain; 
 new-pipeline: .venv/.synced ## Write a pipeline that runs: NAME=churn FROM=own.csv ANSWER=column LICENSE=, or an example: KIND=
 	@onebutton new-pipeline
 
+.PHONY: promote
+promote: .venv/.synced ## Make a tested pipeline of a notebook: NOTEBOOK=notebooks/churn.ipynb NAME=churn; METRIC=mae; DRY=1
+	@onebutton promote
+
 .PHONY: new-package
 new-package: .venv/.synced ## Write a package that others can import: NAME=weather
 	@onebutton new-package

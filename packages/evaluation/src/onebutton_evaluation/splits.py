@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.pandas_frames import from_pandas
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 
 FIT, TUNE = "fit", "tune"
@@ -77,6 +80,30 @@ def at_random(rows: pl.DataFrame, *, holdout_share: float, seed: int, tune_share
     parts = pl.Series(SPLIT, [HOLDOUT] * held_out + [TUNE] * tuned).extend_constant(FIT, rows.height - held_out - tuned)
     drawn = rows.with_row_index("_row").sample(fraction=1.0, shuffle=True, seed=seed)
     return drawn.with_columns(parts).sort("_row").drop("_row")
+
+
+def as_split(  # noqa: PLR0913  what a split in pandas gives
+    known: Any, answers: Any, held_out: Any, held_answers: Any, *, answer: str, key: str
+) -> pl.DataFrame:
+    """Join what was split already, in pandas, such as by scikit-learn's `train_test_split`.
+
+    Args:
+        known: the inputs to train on.
+        answers: of these rows.
+        held_out: the inputs of the rows that judge.
+        held_answers: of these rows.
+        answer: what the column of answers is called.
+        key: what the column is called that names a row: by its index where that is a number of its own, else by its place.
+    """
+    parts = []
+    for inputs, column, part in ((known, answers, FIT), (held_out, held_answers, HOLDOUT)):
+        rows = from_pandas(inputs.assign(**{answer: np.asarray(column)}))
+        if rows[answer].dtype == pl.Boolean:
+            rows = rows.with_columns(pl.col(answer).cast(pl.Int64))
+        parts.append(rows.with_columns(pl.lit(part).alias(SPLIT)))
+    index = [*known.index, *held_out.index]
+    numbers = index if len({*index}) == len(index) and all(isinstance(one, int) for one in index) else range(len(index))
+    return pl.concat(parts).select(pl.Series(key, numbers, pl.Int64), pl.all())
 
 
 def likely_leaks(known: pl.DataFrame, held_out: pl.DataFrame, unit: str = "") -> list[str]:

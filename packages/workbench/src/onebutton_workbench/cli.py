@@ -369,6 +369,21 @@ def new_pipeline(
 
 
 @app.command
+def promote(
+    *,
+    notebook: str = "",
+    name: str = "",
+    metric: str = "",
+    license_: Annotated[str, Parameter(name="--license")] = "",
+    dry: bool = False,
+) -> int:
+    """Make a tested pipeline of a notebook, or refuse and name the cell."""
+    from onebutton_workbench.promote.promote import Request, promote
+
+    return promote(ROOT, Request(notebook, name, metric, license_, dry))
+
+
+@app.command
 def new_package(*, name: str = "") -> int:
     """Write a package that others can import."""
     from onebutton_workbench.members.new import new

@@ -6,7 +6,7 @@ import importlib.util
 import keyword
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -60,8 +60,13 @@ def importable(module: str) -> bool:
     return found is True or bool(found and found.origin)
 
 
-def render(
-    kind: Kind, member: Member, root: Path, task: Task = "binary", table: Mapping[str, Any] | None = None
+def render(  # noqa: PLR0913, PLR0917  a table brings two more
+    kind: Kind,
+    member: Member,
+    root: Path,
+    task: Task = "binary",
+    table: Mapping[str, Any] | None = None,
+    parts: Sequence[str] = ("table",),
 ) -> None:
     """Fill the template in, order the imports and lay the code out: both depend on how long the name is.
 
@@ -73,6 +78,7 @@ def render(
         root: of the repository.
         task: which pipeline.
         table: what is known of a person's own table, where the pipeline is made of one.
+        parts: what is written of such a table, each on top of the one before.
     """
     from copier import run_copy
 
@@ -81,12 +87,13 @@ def render(
         "module": member.module,
         "distribution": member.name,
         "requires_python": read_toml(root / "pyproject.toml")["project"]["requires-python"],
-        "kind": "table" if table else task,
+        "kind": parts[-1] if table else task,
         "task": "binary" if task == "text" else task,
         "table": dict(table or {}),
     }
     template = str(root / "templates" / kind)
-    for part in ("member", answers["kind"]) if kind == "pipeline" else ("member",):
+    more = (parts if table else [task]) if kind == "pipeline" else []
+    for part in ("member", *more):
         said = answers | {"part": part}
         run_copy(template, root / member.path, data=said, defaults=True, quiet=True, overwrite=True)
     for command in ("check --select I --fix", "format"):

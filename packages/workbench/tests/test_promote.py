@@ -1,0 +1,281 @@
+"""A notebook becomes a pipeline that reaches its number, or is refused with the cell and what mends it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.promote import flow, leaks, plan, refusals
+from onebutton_workbench.promote.cells import Cell
+from onebutton_workbench.promote.flow import Statement, follow, live, unseeded
+from onebutton_workbench.promote.notebook import Seen
+from onebutton_workbench.promote.promote import number_of, see_tables, understand
+from onebutton_workbench.workspace import ROOT
+
+Shell = Callable[..., str]  # of conftest.py
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The thirteen notebooks, each in a folder with its table."""
+    folder = tmp_path_factory.mktemp("pages")
+    subprocess.run([sys.executable, str(Path(__file__).with_name("write_notebooks.py")), str(folder)], check=True)
+    return folder
+
+
+def page(name: str, pages: Path) -> Path:
+    return pages / name / f"{name}.ipynb"
+
+
+def statements(*sources: str) -> list[Statement]:
+    return follow([Cell(number, source) for number, source in enumerate(sources, 1)])
+
+
+def stands_on(name: str, *sources: str) -> str:
+    """The statements that a name depends on, by their letters of the alphabet."""
+    found = statements(*sources)
+    return "".join("abcdefgh"[at] for at in live(found, {name}, len(found)))
+
+
+def test_an_assignment_to_a_column_is_a_new_definition_of_the_table() -> None:
+    assert stands_on("df", "df = read()", "other = 1", 'df["a"] = df["b"] * 2', 'df.loc[0, "a"] = 3') == "acd"
+
+
+def test_a_method_that_changes_in_place_is_a_new_definition() -> None:
+    assert stands_on("df", "df = read()", "df.drop(columns='a', inplace=True)", "df.head()") == "ab"
+    assert stands_on("names", "names = []", "names.append('a')", "model.fit(X, y)") == "ab"
+
+
+def test_a_function_that_changes_its_argument_changes_what_it_is_given() -> None:
+    source = "def add(t, by):\n    t['a'] = by"
+    assert stands_on("df", source, "df = read()", "k = 1", "add(df, k)", "print(df)") == "abcd"
+
+
+def test_two_names_of_one_thing_change_together() -> None:
+    assert stands_on("df", "df = read()", "same = df", "same['a'] = 1") == "abc"
+    assert stands_on("df", "df = read()", "same = df.copy()", "same['a'] = 1") == "a"
+
+
+def test_a_name_that_is_bound_anew_needs_nothing_of_before() -> None:
+    assert stands_on("x", "x = 1", "x = 2", "y = x") == "b"
+    assert stands_on("x", "x = 1", "if y:\n    x = 2") == "ab"
+
+
+def test_what_a_comprehension_counts_with_is_its_own() -> None:
+    assert stands_on("names", "name = 1", "names = [name for name in columns]") == "b"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("train_test_split(X, y)", ["train_test_split"]),
+        ("train_test_split(X, y, random_state=1)", []),
+        ("train_test_split(X, y, random_state=None)", ["train_test_split"]),
+        ("train_test_split(X, y, shuffle=False)", []),
+        ("df.sample(frac=0.5)", ["df.sample"]),
+        ("np.random.rand(3)", ["np.random.rand"]),
+        ("np.random.default_rng(3)", []),
+        ("KFold(5)", []),
+        ("KFold(5, shuffle=True)", ["KFold"]),
+    ],
+)
+def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[str]) -> None:
+    assert unseeded(statements(source)[0].node) == found
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (["import pickle"], "cell 1 (`import pickle`): it reads or writes a pickle"),
+        (["import pandas", 'df.to_pickle("a.pkl")'], "cell 2 (`df.to_pickle"),
+        (['df = read_csv("/mnt/share/a.csv")'], "is a path of one machine. Put the file beside the notebook"),
+        (['df = read_csv("https://x.org/a.csv")'], "comes from the network"),
+        (["df = fetch_openml('adult')"], "`fetch_openml` comes from the network"),
+        (["y = x + 1", "x = 1"], "it uses `x`, which cell 2 (`x = 1`) below it defines"),
+        (["def f():\n    global n\n    n = n + 1"], "the function f changes the global `n`"),
+        (["import torch"], "a model of torch cannot become ONNX"),
+        (["name = input('which? ')"], "`input` changes or asks"),
+    ],
+)
+def test_what_the_source_shows_is_refused_by_the_cell(sources: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        refusals.before_running(statements(*sources))
+
+
+def test_a_download_that_is_held_to_its_hash_is_not_refused() -> None:
+    download = 'file = retrieve("https://x.org/a.csv", known_hash={})'
+    refusals.before_running(statements(download.format('"ab12"')))
+    with pytest.raises(InputError, match="comes from the network"):
+        refusals.before_running(statements(download.format("None")))
+
+
+@pytest.mark.parametrize("line", ["!pip install x", "%cd ..", "files = !ls", "%%bash", "%env A=1"])
+def test_a_magic_that_changes_the_machine_is_refused(line: str) -> None:
+    with pytest.raises(InputError, match=r"cell 1 .*changes the machine"):
+        refusals.before_reading([Cell(1, line)], ROOT)
+
+
+def test_a_magic_that_changes_nothing_is_passed_over() -> None:
+    refusals.before_reading([Cell(1, "%matplotlib inline\n!ls\nx = 1")], ROOT)
+    assert [one.defines for one in statements("%matplotlib inline\nx = 1")] == [{"x"}]
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (["model = HistGradientBoostingClassifier()"], "Take lightgbm.LGBMClassifier"),
+        (["def load():\n    return df.head()"], "the function load reads the global `df`"),
+        (["def train(x):\n    return x"], "it has a function `train`"),
+        (["from numpy import *"], "it imports everything"),
+    ],
+)
+def test_what_the_number_needs_and_no_stage_could_have_is_refused(sources: list[str], words: str) -> None:
+    found = statements(*sources)
+    with pytest.raises(InputError, match=re.escape(words)):
+        refusals.hold_needed(found, range(len(found)))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("out_of_order", r"cell 4 \(.*\): it ran before cell 3"),
+        ("absolute_path", r"cell 2 \(.*\): `/home/anna/data/customers.csv` is a path of one machine"),
+        ("token", r"cell 7 \(.*\): it or its output holds a key or a token"),
+    ],
+)
+def test_a_notebook_is_refused_before_it_runs(name: str, words: str, pages: Path) -> None:
+    with pytest.raises(InputError, match=words), ExitStack() as stack:
+        understand(ROOT, page(name, pages), "", stack)
+
+
+def test_the_headline_is_what_metric_names_else_what_is_printed_last() -> None:
+    fitted = "model.fit(X, y)\nmae = mean_absolute_error(t, model.predict(X))\nauc = roc_auc_score(t, model.predict(X))"
+    found = statements(fitted, "print(mae)\nprint(f'AUC {auc:.2f}')")
+    shown = flow.candidates(found)
+    seen = Seen({one.number: float(one.number + 1) for one in shown}, {})
+    named = {metric: plan.headline(found, shown, seen, metric)[0].node for metric in ("", "mae", "auc")}
+    assert {metric: node.id for metric, node in named.items() if hasattr(node, "id")} == {
+        "": "auc",
+        "mae": "mae",
+        "auc": "auc",
+    }
+    with pytest.raises(InputError, match="METRIC=f1 names no number"):
+        plan.headline(found, shown, seen, "f1")
+
+
+def see(name: str, pages: Path) -> tuple[float, list[str], list[str]]:
+    """Run a notebook twice; return its number, the likely leaks, and the plan as it is printed."""
+    with ExitStack() as stack:
+        read, made, rivals = understand(ROOT, page(name, pages), "", stack)
+        read, tables = see_tables(read, made, stack)
+        in_cells = leaks.in_cells(made, read.statements, read.seen, rivals, leaks.times_of(tables.rows))
+        told = [*in_cells, *leaks.in_tables(tables.features, tables.roles)]
+        return number_of(read, made), told, plan.tabled(made, read.statements)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "unseeded_split",
+            r"cell 4 \(.*`train_test_split` sets no random_state.*: the number was 0\.\d+ in one run and",
+        ),
+        ("global_state", r"cell 5 \(.*np.random.seed is one global state"),
+    ],
+)
+def test_what_two_runs_or_two_stages_would_not_repeat_is_refused(name: str, words: str, pages: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        see(name, pages)
+
+
+@pytest.mark.slow
+def test_of_two_models_the_better_is_promoted_and_who_chose_it_is_told(pages: Path) -> None:
+    number, told, table = see("two_models", pages)
+    assert number > 0.7
+    assert "test rows chose the model" in told[0]
+    assert "| 4 | `line = LogisticRegression(C=1e-06)` | left out: the number does not need it |" in table
+
+
+@pytest.mark.slow
+def test_plots_are_left_out_and_named(pages: Path) -> None:
+    _, told, table = see("plots", pages)
+    assert told == []
+    assert len([line for line in table if "left out: a plot" in line]) == 5
+
+
+@pytest.mark.slow
+def test_a_scaler_that_saw_the_rows_that_judge_is_told(pages: Path) -> None:
+    assert "cell 3" in see("leak", pages)[1][0]
+
+
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory, copy_of_this_repo: Callable[[Path], Path], shell: Shell) -> Path:
+    """This repository without its samples, set up."""
+    folder = copy_of_this_repo(tmp_path_factory.mktemp("fork") / "clone")
+    shell("git", "rm", "-r", "--quiet", "pipelines", folder=folder)  # whose samples take longer
+    shell("make", "lock", "setup", folder=folder)
+    return folder
+
+
+def promoted(name: str, pages: Path, fork: Path, shell: Shell) -> Path:
+    """Promote a notebook of `notebooks/`, which stays as it is; the last lines must show one number twice."""
+    file = fork / "notebooks" / name / f"{name}.ipynb"
+    shutil.copytree(pages / name, file.parent)
+    before = file.read_bytes()
+    shell("git", "add", "notebooks", folder=fork)
+    printed = shell(
+        "make", "promote", f"NOTEBOOK=notebooks/{name}/{name}.ipynb", f"NAME={name}", folder=fork
+    ).splitlines()
+    assert name == "in_place" or "LIKELY A LEAK" not in "".join(
+        printed
+    )  # its rows have a time, and are drawn at random
+    one, other = re.findall(r"([\d.]+) in the (?:notebook|pipeline)", printed[-3])
+    assert float(one) == pytest.approx(float(other), rel=1e-9)
+    assert "nobody could have repeated: nothing" in printed[-2]
+    assert "left for a person" in printed[-1]
+    assert file.read_bytes() == before
+    return fork / "pipelines" / name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["clean_pipeline", "clean_scaled", "in_place", "chains"])
+def test_a_pipeline_reaches_the_number_of_its_notebook(name: str, pages: Path, fork: Path, shell: Shell) -> None:
+    folder = promoted(name, pages, fork, shell)
+    assert not [file for file in folder.rglob("*") if file.suffix in {".pkl", ".pickle", ".joblib"}]
+
+
+@pytest.mark.slow
+def test_what_is_written_passes_all_but_what_a_person_must_say_and_no_change_goes_unseen(
+    pages: Path, fork: Path, shell: Shell
+) -> None:
+    folder = promoted("clean_forest", pages, fork, shell)
+    declared = folder / "pyproject.toml"
+    declared.write_text(declared.read_text(encoding="utf-8").replace("draft = true\n", ""), encoding="utf-8")
+    shell("git", "add", "pipelines", folder=fork)
+    said = shell("make", "lint", folder=fork, status=None)
+    assert {line.strip() for line in said.splitlines() if "pipelines/clean_forest" in line} == {
+        line.strip() for line in said.splitlines() if "OB107 pipelines/clean_forest/card.toml" in line
+    }
+    shell("make", "types", folder=fork)
+    look = ("pytest", "-q", "-n0", "-x", "pipelines/clean_forest/tests")
+    shell(*look, folder=fork)
+    for module, old, new in (
+        ("train.py", "model = RandomForestClassifier(", "model = RandomForestClassifier(max_depth=1, "),
+        ("features.py", 'X = df[["months", "calls", "spent", "per_month"]]', 'X = df[["months", "calls", "spent"]]'),
+        ("ingest.py", 'df["months"] > 2', 'df["months"] <= 2'),
+    ):
+        file = folder / "src/clean_forest" / module
+        before = file.read_text(encoding="utf-8")
+        assert old in before
+        file.write_text(before.replace(old, new), encoding="utf-8")
+        assert "failed" in shell(*look, folder=fork, status=1)
+        file.write_text(before, encoding="utf-8")
