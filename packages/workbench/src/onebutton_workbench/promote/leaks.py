@@ -61,8 +61,11 @@ def _shuffles(call: ast.Call) -> bool:
 def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
     for call in calls(one.node):
         owner = root(call.func.value) if isinstance(call.func, ast.Attribute) else ""
-        if called(call) in FITS and seen.kinds[one.index].get(owner, owner) not in LABELS:
+        if called(call) in FITS and not {owner, seen.kinds[one.index].get(owner)} & LABELS:
             yield WORDS["fitted"].format(cell=one.cell, what=ast.unparse(call.func))
+        scaled = {called(inner) for inner in calls(one.node)} >= {"mean", "std"} and called(call) == "std"
+        if scaled and not any(word.arg == "axis" for word in call.keywords):
+            yield WORDS["fitted"].format(cell=one.cell, what=ast.unparse(call))
         texts = {part.value for part in ast.walk(call) if isinstance(part, ast.Constant)}
         grouped = "groupby" in {called(inner) for inner in calls(call)}
         if called(call) in SHARES and answer in texts and grouped:
@@ -73,9 +76,18 @@ def _chosen_on_holdout(plan: Plan, statements: Sequence[Statement]) -> Iterator[
     """Find what the number needs besides itself and is made of the answers that judge: a threshold, a parameter."""
     node, answers = plan.headline.node, plan.sides[3]
     for one in (statements[at] for at in plan.parts["headline"].statements):
-        is_number = isinstance(node, ast.Name) and node.id in one.defines
+        is_number = isinstance(node, ast.Name) and node.id in one.defines and not _tries(one.node)
         if answers in one.uses and not is_number:
             yield WORDS["chosen"].format(cell=one.cell, what=answers, names=", ".join(sorted(one.defines)))
+    if _tries(node):
+        yield WORDS["chosen"].format(cell=statements[plan.headline.at].cell, what=answers, names="the best of several")
+
+
+def _tries(node: ast.AST) -> bool:
+    """Whether something is done several times over."""
+    return any(
+        isinstance(part, ast.For | ast.While | ast.GeneratorExp | ast.ListComp | ast.Lambda) for part in ast.walk(node)
+    )
 
 
 def in_tables(rows: pl.DataFrame, roles: Roles) -> Iterator[str]:

@@ -111,10 +111,11 @@ def headline(
         or [one for one in made if _metric(statements, one)]
         or (made if metric else [])
     )
-    if not chosen:
-        said = f"METRIC={metric} names no number" if metric else "no number is printed or returned"
-        message = f"{said} that a fitted model made; print it, as in `print(mean_absolute_error(y_test, predicted))`"
+    if not chosen and metric:
+        message = f"METRIC={metric} names no number that a fitted model made; it can be a variable, a function or words"
         raise InputError(message)
+    if not chosen:
+        refuse(statements[found[-1].at if found else -1].cell, "no-number")
     last = chosen[-1]
     if isinstance(last.node, ast.Call) and called(last.node) in {"max", "min"}:  # its arguments are candidates, too
         chosen = [one for one in chosen if one is not last] or chosen
@@ -263,6 +264,10 @@ def _refuse_border(statements: Sequence[Statement], fit: int, crossing: Mapping[
         if name == RANDOM:
             refuse(where, "global-state")
         if kind not in {"table", "column"}:
+            if kind == "array" and (
+                leaks := [one for one in statements[:fit] if FITS & {called(call) for call in calls(one.node)}]
+            ):
+                refuse(leaks[0].cell, "fitted-array", name=name)
             refuse(where, kind if kind in {"array", "polars"} else "crosses", name=name, kind=kind or "unknown")
     found = ", ".join(f"{name} ({kind})" for name, kind in crossing.items())
     refuse(statements[fit].cell, "no-split", names=found or "none")

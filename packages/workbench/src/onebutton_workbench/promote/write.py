@@ -86,11 +86,11 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
 def _origin(read: Read, plan: Plan, beside: Sequence[str], license_: str, name: str) -> tuple[bool, Origin]:
     """Say whether the rows are of an installed distribution, and of which file: the first that was read."""
     folder = read.path.parent
-    found = [folder / file for file, at in read.seen.files.items() if at in plan.needed]
+    found = {folder / file: read.statements[at] for file, at in read.seen.files.items() if at in plan.needed}
     known = {(folder / other).resolve() for other in beside}
-    for one in found:
+    for one, where in found.items():
         if INSTALLED not in one.parts and one.resolve() not in known:
-            refuse(read.cells[0], "path-put-together", file=one.name)
+            refuse(where.cell, "path-put-together", file=one.name)
     if beside:
         file = folder / beside[0]
         return False, Origin("rows", name, file.name, file.name, sha256(file), license_)
