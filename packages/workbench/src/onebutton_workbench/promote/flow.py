@@ -211,9 +211,14 @@ def calls(node: ast.AST) -> Iterator[ast.Call]:
     return (one for one in ast.walk(node) if isinstance(one, ast.Call))
 
 
+def called_in(node: ast.AST) -> set[str]:
+    """Name all that is called inside a statement."""
+    return {called(one) for one in calls(node)}
+
+
 def seeds(node: ast.AST) -> bool:
     """Whether a statement sets the seed that all share."""
-    return any(called(one) == "seed" for one in calls(node))
+    return "seed" in called_in(node)
 
 
 def unseeded(node: ast.AST, more: Collection[str] = ()) -> list[str]:

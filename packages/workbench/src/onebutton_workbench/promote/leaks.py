@@ -10,7 +10,7 @@ import polars as pl
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.tables import SPLIT
-from onebutton_workbench.promote.flow import Candidate, Statement, called, calls, root
+from onebutton_workbench.promote.flow import Candidate, Statement, called, called_in, calls, root
 from onebutton_workbench.promote.notebook import Seen
 from onebutton_workbench.promote.plan import FITS, Plan
 
@@ -63,11 +63,11 @@ def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
         owner = root(call.func.value) if isinstance(call.func, ast.Attribute) else ""
         if called(call) in FITS and not {owner, seen.kinds[one.index].get(owner)} & LABELS:
             yield WORDS["fitted"].format(cell=one.cell, what=ast.unparse(call.func))
-        scaled = {called(inner) for inner in calls(one.node)} >= {"mean", "std"} and called(call) == "std"
+        scaled = called_in(one.node) >= {"mean", "std"} and called(call) == "std"
         if scaled and not any(word.arg == "axis" for word in call.keywords):
             yield WORDS["fitted"].format(cell=one.cell, what=ast.unparse(call))
         texts = {part.value for part in ast.walk(call) if isinstance(part, ast.Constant)}
-        grouped = "groupby" in {called(inner) for inner in calls(call)}
+        grouped = "groupby" in called_in(call)
         if called(call) in SHARES and answer in texts and grouped:
             yield WORDS["means"].format(cell=one.cell, what=answer)
 

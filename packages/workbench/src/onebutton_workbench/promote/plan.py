@@ -17,6 +17,7 @@ from onebutton_workbench.promote.flow import (
     Candidate,
     Statement,
     called,
+    called_in,
     calls,
     constants,
     live,
@@ -252,7 +253,7 @@ def _estimates(node: ast.AST) -> bool:
 
 
 def _reads(statements: Sequence[Statement], one: Statement) -> bool:
-    names = {called(call) for call in calls(one.node)}
+    names = called_in(one.node)
     own = [part.node for part in statements if part.is_function and part.defines & names]
     return not one.is_function and any(READS.match(called(call)) for node in (one.node, *own) for call in calls(node))
 
@@ -264,9 +265,7 @@ def _refuse_border(statements: Sequence[Statement], fit: int, crossing: Mapping[
         if name == RANDOM:
             refuse(where, "global-state")
         if kind not in {"table", "column"}:
-            if kind == "array" and (
-                leaks := [one for one in statements[:fit] if FITS & {called(call) for call in calls(one.node)}]
-            ):
+            if kind == "array" and (leaks := [one for one in statements[:fit] if FITS & called_in(one.node)]):
                 refuse(leaks[0].cell, "fitted-array", name=name)
             refuse(where, kind if kind in {"array", "polars"} else "crosses", name=name, kind=kind or "unknown")
     found = ", ".join(f"{name} ({kind})" for name, kind in crossing.items())

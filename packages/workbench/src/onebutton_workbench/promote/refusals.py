@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import subprocess
 import tempfile
 import tomllib
 from collections.abc import Collection, Sequence
@@ -15,8 +14,9 @@ from typing import NoReturn
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.estimators import REPLACEMENTS
+from onebutton_workbench.environment import call
 from onebutton_workbench.promote.cells import Cell
-from onebutton_workbench.promote.flow import MAGIC, RANDOM, UNSEEDED, Statement, called, calls, constants, unseeded
+from onebutton_workbench.promote.flow import MAGIC, RANDOM, UNSEEDED, Statement, called_in, calls, constants, unseeded
 
 CALM = re.compile(r"^\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
 ABSOLUTE = re.compile(r"^(/[\w.-]+/|~[\w]*/|[A-Za-z]:[\\/])")
@@ -73,7 +73,7 @@ def _secret(cells: Sequence[Cell], root: Path) -> Cell | None:
         found = Path(folder, "found.json")
         look = ["betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--silent", "--redact"]
         try:
-            done = subprocess.run([*look, "--output", str(found), folder], capture_output=True, check=False)
+            done = call(*look, "--output", str(found), folder, folder=root)
         except FileNotFoundError:
             message = "betterleaks is not installed, so nobody looked for secrets; `make setup` brings it"
             raise InputError(message) from None
@@ -108,7 +108,7 @@ def modules_of(node: ast.AST) -> set[str]:
 
 
 def _look_at(one: Statement) -> None:
-    node, modules, names = one.node, modules_of(one.node), {called(call) for call in calls(one.node)}
+    node, modules, names = one.node, modules_of(one.node), called_in(one.node)
     if (modules | names) & PICKLES:
         refuse(one.cell, "pickle")
     for name in sorted(modules & FOREIGN.keys()):
@@ -136,7 +136,7 @@ def hold_needed(statements: Sequence[Statement], needed: Collection[int]) -> Non
     outer = {name for one in statements if one.is_import or one.is_function for name in one.defines}
     calm = {*dir(builtins), *outer, *constants(statements), RANDOM}
     for one in (statements[at] for at in needed):
-        for name in sorted({called(call) for call in calls(one.node)} & REPLACEMENTS.keys()):
+        for name in sorted(called_in(one.node) & REPLACEMENTS.keys()):
             refuse(one.cell, "no-onnx", name=name, instead=REPLACEMENTS[name])
         if one.is_import and "*" in {name.name for name in getattr(one.node, "names", ())}:
             refuse(one.cell, "star")
