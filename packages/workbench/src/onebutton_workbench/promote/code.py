@@ -7,14 +7,18 @@ import re
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from onebutton_workbench.promote.flow import Candidate, Statement, called
 from onebutton_workbench.promote.plan import Part, names_in, outside
+from onebutton_workbench.promote.refusals import modules_of
 
 Span = tuple[int, int, str]  # first byte, the byte behind the last, and what stands there instead
 LONG = 200  # letters: no file is called so
+OWN = ["onebutton-contracts", "onebutton-evaluation", "onebutton-models[convert]"]
+ALWAYS = [*OWN, "pandas>=2.3", "polars>=2", "pyarrow>=20", "pydantic>=2.10"]  # what the template imports
 
 
 @dataclass
@@ -79,14 +83,8 @@ def files(statements: Sequence[Statement], chosen: Collection[int], folder: Path
 
 
 def _is_file(node: ast.AST, folder: Path) -> bool:
-    if not (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and 0 < len(node.value) < LONG
-        and "\n" not in node.value
-    ):
-        return False
-    return (folder / node.value).is_file()
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and 0 < len(text) < LONG and text.isprintable() and (folder / text).is_file()
 
 
 def _replaced(one: Statement, folder: Path, code: Code | None) -> str:
@@ -122,13 +120,8 @@ def _numbers(tree: ast.Module, text: str, code: Code) -> Iterator[Span]:
 
 
 def _number(name: str, node: ast.expr, owner: str, text: str, code: Code) -> Iterator[Span]:
-    value = getattr(node, "value", None)
-    if (
-        not isinstance(node, ast.Constant)
-        or isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not name.isidentifier()
-    ):
+    value: Any = getattr(node, "value", None)
+    if type(value) not in {int, float} or not isinstance(node, ast.Constant) or not name.isidentifier():
         return
     if code.params.get(name, value) != value:
         name = f"{owner.lower()}_{name}"
@@ -137,10 +130,8 @@ def _number(name: str, node: ast.expr, owner: str, text: str, code: Code) -> Ite
 
 
 def _place(node: ast.expr, text: str) -> tuple[int, int]:
-    lines = text.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line.encode()))
+    """Return where an expression begins and ends, in bytes, as Python counts columns."""
+    starts = [0, *accumulate(len(line.encode()) for line in text.splitlines(keepends=True))]
     return starts[node.lineno - 1] + node.col_offset, starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
 
 
@@ -151,24 +142,7 @@ def packages(codes: Collection[Code], given: Mapping[str, Sequence[str]]) -> lis
         codes: of all stages.
         given: by module, the distributions that bring it.
     """
-    modules = {
-        name.partition(".")[0]
-        for code in codes
-        for node in ast.walk(ast.parse(code.imports))
-        for name in (
-            [one.name for one in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "") or ""]
-        )
-    }
-    always = {
-        "onebutton-contracts",
-        "onebutton-evaluation",
-        "onebutton-models[convert]",
-        "pandas>=2.3",
-        "polars>=2",
-        "pyarrow>=20",
-        "pydantic>=2.10",
-    }
+    modules = {name for code in codes for node in ast.parse(code.imports).body for name in modules_of(node)}
     floors = {"scikit-learn": "scikit-learn>=1.9", "lightgbm": "lightgbm>=4.7"}
-    found: set[Any] = {floors.get(given[name][0], given[name][0]) for name in modules if name in given}
-    known = {re.split(r"[\[>]", one)[0] for one in always}
-    return sorted(always | {one for one in found if one not in known})
+    found = {floors.get(given[name][0], given[name][0]) for name in modules if name in given}
+    return sorted({*ALWAYS, *(one for one in found if one not in {re.split(r"[\[>]", other)[0] for other in ALWAYS})})

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.promote.flow import (
@@ -279,16 +279,12 @@ def _steps(
     steps: list[str] = []
     name = fitted
     while name != given:
-        one = next(
-            (part for part in reversed(statements[: fit.index]) if part.index in train and name in part.defines), None
-        )
-        call = getattr(getattr(one, "node", None), "value", None)
-        if not (
-            isinstance(call, ast.Call)
-            and called(call) in {"transform", "fit_transform"}
-            and isinstance(call.args[0], ast.Name)
-        ):
-            refuse((one or fit).cell, "no-step", given=given, name=name)
+        made = [part for part in statements[: fit.index] if part.index in train and name in part.defines]
+        one = made[-1] if made else fit
+        call: Any = getattr(one.node, "value", None)
+        steady = isinstance(call, ast.Call) and called(call) in {"transform", "fit_transform"}
+        if not steady or not isinstance(call.args[0], ast.Name):
+            refuse(one.cell, "no-step", given=given, name=name)
         steps.append(root(call.func))
         name = call.args[0].id
     return tuple(reversed(steps))
@@ -299,7 +295,6 @@ class _Plain:
 
     def __init__(self, statements: Sequence[Statement], behind: frozenset[int], seen: Seen) -> None:
         self._statements, self._behind, self._seen = statements, behind, seen
-        self._fixed = constants(statements)
         self._outside = set(dir(builtins)) | {
             name for one in statements if one.is_import or one.is_function for name in one.defines
         } - {RANDOM}
@@ -342,15 +337,12 @@ class _Plain:
         made = {name for at in without for name in self._statements[at].defines} | {*besides}
         taken = need & made
         for one in reversed(self._statements[start:end]):
-            if one.index not in self._behind and one.index != end - 1:
-                continue
-            if one.index in without:
-                continue
-            if one.defines & need:
+            able = one.index not in without and (one.index in self._behind or one.index == end - 1)
+            if able and one.defines & need:
                 found.append(one.index)
                 need = (need - (one.defines - one.changes)) | one.uses
                 taken |= need & made
-        taken = {name for name in taken if name in need}
+        taken &= need
         need -= taken
         got, carried = sorted(need & given.keys()), dict[str, object]()
         for name in sorted(need - given.keys() - self._outside):
