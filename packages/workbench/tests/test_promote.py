@@ -10,9 +10,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.pandas_frames import changed_types, from_pandas, to_pandas
+from onebutton_evaluation.splits import as_split
 from onebutton_workbench.promote import flow, leaks, plan, refusals
 from onebutton_workbench.promote.cells import Cell
 from onebutton_workbench.promote.flow import Statement, follow, live, unseeded
@@ -169,6 +172,26 @@ def test_the_headline_is_what_metric_names_else_what_is_printed_last() -> None:
     }
     with pytest.raises(InputError, match="METRIC=f1 names no number"):
         plan.headline(found, shown, seen, "f1")
+
+
+def test_a_table_comes_back_as_pandas_had_it() -> None:
+    times = pd.to_datetime(["2024-01-01", "2024-05-31"])
+    table = pd.DataFrame({"n": pd.Series([1, 2], dtype="int32"), "x": [0.5, None], "t": times, "w": ["a", None]})
+    table["c"] = table["w"].astype("category")
+    known = from_pandas(table.set_index(pd.Index([7, 9])))
+    assert [str(kind) for kind in known.dtypes][:2] == ["Int64", "Float64"]
+    pd.testing.assert_frame_equal(to_pandas(known, changed_types(table, known)), table)
+
+
+def test_a_column_of_several_types_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="the column 'mixed' is neither of numbers nor texts nor times"):
+        from_pandas(pd.DataFrame({"mixed": ["a", 1]}))
+
+
+def test_what_was_split_already_keeps_its_rows_and_their_numbers() -> None:
+    known, held_out = pd.DataFrame({"a": [1.0, 2.0]}, index=[4, 0]), pd.DataFrame({"a": [3.0]}, index=[2])
+    found = as_split(known, pd.Series([True, False]), held_out, [True], answer="y", key="row")
+    assert found.rows() == [(4, 1.0, 1, "fit"), (0, 2.0, 0, "fit"), (2, 3.0, 1, "holdout")]
 
 
 def see(name: str, pages: Path) -> tuple[float, list[str], list[str]]:
