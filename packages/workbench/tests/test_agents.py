@@ -89,7 +89,9 @@ TRUE: dict[str, Callable[[str], bool]] = {
     ),
     "A training stage never": lambda _: {"OB106", "OB403"} <= PROVEN,
     "A workflow presses buttons": lambda _: {"OB201", "OB211"} <= PROVEN,
-    "Every rule has a page": lambda _: {file.stem for file in ROOT.glob("docs/checks/*.md")} - PROVEN <= {"OB304", "OB411", "OB412"},
+    "Every rule has a page": lambda _: (
+        {file.stem for file in ROOT.glob("docs/checks/*.md")} - PROVEN <= {"OB304", "OB411", "OB412"}
+    ),
     "Commits are in the form": lambda _: (
         "Conventional Commits" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     ),

@@ -41,6 +41,12 @@ def test_a_failure_is_the_failure_of_the_button(root: Path) -> None:
     assert prompts.ask("", "", "fail") == 1
 
 
+def test_where_no_pipeline_has_prompts_there_is_nothing_to_ask(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "pipelines/moods/prompts").rmdir()
+    assert prompts.ask("", "", "hello") == 0
+    assert "no pipeline has prompts" in capsys.readouterr().out
+
+
 def test_without_a_text_or_with_two_such_pipelines_it_says_what_to_type(root: Path) -> None:
     with pytest.raises(InputError, match="TEXT says what to ask about"):
         prompts.ask("", "", "")

@@ -24,6 +24,9 @@ def ask(pipeline: str, prompt: str, text: str) -> int:
         InputError: no text was typed, or no pipeline, or more than one, has prompts.
     """
     there = sorted(path.parent.name for path in ROOT.glob("pipelines/*/prompts"))
+    if not there and not pipeline:
+        print("try: no pipeline has prompts, so there is nothing to ask. docs/prompts.md shows one that has")
+        return 0
     name = the_pipeline(pipeline) if pipeline else there[0] if len(there) == 1 else ""
     if name not in there:
         message = f"PIPELINE can be: {', '.join(there) or '(no pipeline has prompts)'}"
