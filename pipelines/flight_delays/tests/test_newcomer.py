@@ -10,6 +10,8 @@ import re
 import signal
 import sqlite3
 import subprocess
+import time
+import urllib.request
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,33 @@ def write_customers(file: Path) -> None:
     file.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def answers(newcomer: Any, command: str, folder: Path) -> bool:
+    """Run a server until it is ready at the address that it prints, and end it as a closed terminal does."""
+    said = folder / "served.log"
+    with said.open("w", encoding="utf-8") as stream:
+        server = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=folder,
+            env=newcomer.environment,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    try:
+        until = time.monotonic() + 180
+        while time.monotonic() < until and server.poll() is None:
+            for address in re.findall(r"http://127\.0\.0\.1:\d+", said.read_text(encoding="utf-8")):
+                with suppress(OSError), urllib.request.urlopen(f"{address}/health/ready", timeout=5):
+                    return True
+            time.sleep(0.2)
+        return False
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+        said.unlink()
+
+
 @pytest.mark.parametrize(
     ("page", "until"), [("README.md", None), ("docs/tutorial.md", "## 2. ")], ids=["the README", "the first chapter"]
 )
@@ -98,9 +127,13 @@ def test_every_command_of_the_first_pages_works_and_prints_what_they_show(
     for typed, shown in pages:
         if OWN_TABLE in typed:
             write_customers(where / OWN_TABLE)
-        terminal = f'set -e\n{typed}\npwd > "{tmp_path}/where"'
+        stays = [line for line in typed.splitlines() if line.startswith("make serve")]
+        ends = "\n".join(line for line in typed.splitlines() if line not in stays)
+        terminal = f'set -e\n{ends}\npwd > "{tmp_path}/where"'
         printed = newcomer.call("sh", "-c", terminal, folder=where, **git)
         where = Path((tmp_path / "where").read_text(encoding="utf-8").strip())
+        for line in stays:
+            assert answers(newcomer, line, where), f"{line} does not answer"
         assert missing(shown, printed) == [], (
             f"{page} shows this below\n{typed}and it was printed otherwise:\n{printed}"
         )
