@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,9 +69,8 @@ def simulate() -> None:
 def answer_all(archive: Path) -> None:
     """Compare the lexicon with a second rule on every sentence of the archive."""
     sys.path.insert(0, "pipelines/prompt_quality/src")
-    from prompt_quality.evaluate import lexicon_labels
-    from prompt_quality.sample import read_all
-
+    lexicon_labels = import_module("prompt_quality.evaluate").lexicon_labels  # a fork may have taken the sample out
+    read_all = import_module("prompt_quality.sample").read_all
     every = read_all(archive)
     answers = [lexicon_labels(every["text"]), lexicon_labels(every["text"].str.to_lowercase())]
     begun = time.perf_counter()
