@@ -155,7 +155,7 @@ def test_a_second_press_runs_no_stage_and_adds_no_run(newcomer: Any) -> None:
     before = newcomer.runs()
     printed = newcomer.call("make", "run")
     assert set(re.findall(r"Running stage '(?:.*:)?(\w+)'", printed)) == {"code"}
-    assert newcomer.runs() == before == 2  # one for each pipeline
+    assert newcomer.runs() == before == 3  # one for each pipeline
     assert newcomer.git_lines("status", "--porcelain") == []
 
 
