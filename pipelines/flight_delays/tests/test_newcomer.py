@@ -404,7 +404,7 @@ def test_the_example_notebook_runs_on_the_results(newcomer: Any) -> None:
 def test_the_doctor_finds_nothing_missing_and_says_what_it_cannot_see(newcomer: Any) -> None:
     printed = newcomer.call("make", "doctor")
     assert re.search(r"NOT RUN +GitHub Actions", printed)
-    assert re.search(r"NOT RUN +branch protection", printed)
+    assert re.search(r"NOT RUN +protection of main", printed)
     (newcomer.clone / ".git/hooks/pre-push").unlink()
     printed = newcomer.call("make", "doctor", status=2)
     assert re.search(r"missing +hook pre-push +press `make setup`", printed)
