@@ -1,8 +1,9 @@
-"""Ask every prompt about every sentence. Answers are a data set: one row each, and nothing is asked twice.
+"""Ask every prompt about every sentence. Answers are a data set: one row each, and nothing is asked twice on one machine.
 
-What was answered before is kept: in `recorded/answers.csv`, which is committed, in the last `data/answers.parquet`, which DVC shares,
-and in `data/answers.jsonl`, which this machine keeps. An answer belongs to the text of its prompt, its sentence, the model and how it was asked; when one of these is another, it
-is asked again. What comes is written down at once, so a run that was cut off goes on where it was.
+What was answered before is kept: in `recorded/answers.csv`, which is committed, in the last `data/answers.parquet`, which DVC
+shares, and in `data/answers.jsonl`, which this machine keeps. An answer belongs to the text of its prompt, its sentence, the model
+and how it was asked; when one of these is another, it is asked again. What comes is written down at once, so a run that was cut off
+goes on where it was.
 """
 
 from __future__ import annotations
