@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from onebutton_workbench.checks.pickle_rules import cells, check_all, doors
+from onebutton_workbench.checks.pickle_rules import check_all, doors, doors_of_notebook
 from onebutton_workbench.workspace import ROOT
 
 
@@ -38,19 +38,13 @@ def test_what_opens_none_is_let_go(source: str) -> None:
     assert list(doors(source)) == []
 
 
-def test_a_cell_that_is_no_python_is_read_line_by_line() -> None:
+def test_a_notebook_is_read_line_by_line_whatever_else_stands_in_a_cell_or_in_the_file() -> None:
     source = ["%matplotlib inline\n", "df.head()?\n", "for _ in range(2):\n", "    df.to_pickle('x')\n"]
-    of_one_text = "df.to_pickle('x')"  # as other programs write it
-    found = [{"cell_type": "markdown", "source": ["to_pickle"]}]
-    found += [{"cell_type": "code", "source": one} for one in (source, of_one_text)]
-    read = cells(json.dumps({"cells": found}))
-    assert [list(doors(cell)) for cell in read] == [[(4, "`to_pickle`")], [(1, "`to_pickle`")]]
-
-
-def test_a_notebook_with_a_conflict_in_it_is_read_all_the_same() -> None:
-    assert [door for one in cells("<<<<<<< ours\n{\n>>>>>>> theirs\npd.read_pickle('x')\n") for door in doors(one)] == [
-        (4, "`read_pickle`"),
-    ]
+    one_text = "import_module('pickle'); numpy.load('x', allow_pickle=False); numpy.load('x', allow_pickle = True)"
+    page = json.dumps({"cells": [{"cell_type": "code", "source": one} for one in (source, one_text)]}, indent=1)
+    found = [door for _, door in doors_of_notebook(f"<<<<<<< ours\n{page}\n>>>>>>> theirs\n")]
+    assert found == [".to_pickle", "import_module('pickle"]
+    assert list(doors_of_notebook("\"numpy.load('x', allow_pickle=True)\"")) == [(1, "allow_pickle=")]
 
 
 def test_no_file_of_this_repository_opens_one() -> None:

@@ -97,14 +97,15 @@ def ui(*, port: int = 5000) -> None:
 
 
 @app.command(name="format")
-def format_() -> int:
+def format_() -> None:
     """Mend what stock tools cannot: notebooks, and fingerprints in `dvc.yaml`."""
-    from onebutton_workbench.checks import notebooks, stage_rules
+    from onebutton_workbench.checks.stage_rules import mend_all
+    from onebutton_workbench.git import listed
 
-    status = notebooks.strip() or stage_rules.mend_all()
-    if not status:
-        print("format: done. Next: make check")
-    return status
+    if notebooks := listed(ROOT, "*.ipynb"):
+        subprocess.run(["nbstripout", "--keep-id", *notebooks], cwd=ROOT, check=True)
+    mend_all()
+    print("format: done. Next: make check")
 
 
 @app.command

@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import grimp
+from grimp.exceptions import SourceSyntaxError
+
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT, Member, members, read_toml
@@ -35,17 +38,25 @@ MEND = "take it out of `dependencies`, or move what both need into a package tha
 def check_needs(workspace: Sequence[Member]) -> Iterator[Finding]:
     """Hold what every member declares to the rules."""
     by_name = {member.name: member for member in workspace}
+    graph = grimp.ImportGraph()  # of distributions: what one declares, it imports
+    for member in workspace:
+        graph.add_module(member.name)
+        for need in member.requires - {member.name}:  # a member may name itself for its own extras
+            graph.add_import(importer=member.name, imported=need)
     for member in workspace:
         place = f"{member.path.as_posix()}/pyproject.toml"
         for words in _forbidden(member, by_name):
             yield Finding("OB401", place, words, MEND)
-        way = way_to(member.name, member, by_name)
-        if way and member.name == min(way):  # said once, not once for each member on it
-            words = f"needs itself: {' -> '.join(way)}, so none of them can be used or tested without the others"
+        needs = sorted(graph.find_modules_directly_imported_by(member.name))
+        ways = [way for need in needs if (way := graph.find_shortest_chain(need, member.name))]
+        if ways and member.name == min(min(ways, key=len)):  # said once, not once for each member on it
+            way = " -> ".join((member.name, *min(ways, key=len)))
+            words = f"needs itself: {way}, so none of them can be used or tested without the others"
             yield Finding("OB402", place, words, MEND)
-        if member.is_pipeline and (way := way_to(MLFLOW, member, by_name)):
+        reaches = MLFLOW in graph.modules and graph.find_shortest_chain(member.name, MLFLOW)
+        if member.is_pipeline and reaches:
             cost = "so they would need its server, and two places would hold the truth"
-            words = f"its stages reach MLflow: {' -> '.join(way)}, {cost}"
+            words = f"its stages reach MLflow: {' -> '.join(reaches)}, {cost}"
             yield Finding("OB403", place, words, "take it out: `make run` brings what DVC recorded to MLflow")
 
 
@@ -62,26 +73,8 @@ def _forbidden(member: Member, by_name: Mapping[str, Member]) -> Iterator[str]:
             yield f"declares {need}, and what all others build on may need {but}"
 
 
-def way_to(name: str, member: Member, by_name: Mapping[str, Member]) -> tuple[str, ...]:
-    """Find the shortest way from a member to a distribution through what members declare; empty when there is none."""
-    seen = {member.name}
-    waiting: list[tuple[str, ...]] = [(member.name,)]
-    while waiting:
-        way = waiting.pop(0)
-        for need in sorted(by_name[way[-1]].requires):
-            if need == name and (need != member.name or len(way) > 1):  # a member may name itself for its own extras
-                return (*way, need)
-            if need in by_name and need not in seen:
-                seen.add(need)
-                waiting.append((*way, need))
-    return ()
-
-
 def check_modules(member: Member, root: Path) -> Iterator[Finding]:
     """Hold the imports within a member to the rules. What no layer names is below all layers, where imports go as they like."""
-    import grimp
-    from grimp.exceptions import SourceSyntaxError
-
     source = root / member.path / "src"
     if not (source / member.module / "__init__.py").is_file():
         return

@@ -23,36 +23,32 @@ IGNORES = re.compile(
     r"#\s*(noqa|type: ignore|nosec|fmt: off|pragma: (no cover|allowlist)|shellcheck disable|yamllint disable|zizmor: ignore"
     r"|(better|git)leaks:allow)|<!-- rumdl-disable"
 )
-ORDER = {"weaker": 0, "removed": 1, "new": 2, "stricter": 3, "upgrade": 4}
+ORDER = ("weaker", "removed", "new", "stricter", "upgrade")
 
 
 def test_changes(changes: Changes, root: Path) -> Iterator[Change]:
     """Compare tests with those of another commit: what is gone, asserts less, or is passed over; and ignores in any file."""
     both = {path: read_both(path, changes, root) for path in changes.files}
     trees = {path: [parsed(text) for text in both[path]] for path in changes.files if fnmatch(path, "*/tests/*.py")}
-    moved = {name for _, new in trees.values() for name in tests(new)}
-    for path, (old, new) in trees.items():
-        before, after = tests(old), tests(new)
-        if before and not both[path][1]:
-            yield Change(path, (), "removed", f"the file is gone, with {len(before)} test{'s' * (len(before) != 1)}")
-        for name in before.keys() - after.keys() - moved:
+    named = {path: [{test.name: test for test in tests(tree)} for tree in pair] for path, pair in trees.items()}
+    now = {name for _, after in named.values() for name in after}
+    for path, (before, after) in named.items():
+        for name in before.keys() - now:
             yield Change(path, (name,), "removed", f"{name} is gone", before[name].lineno)
         for name in before.keys() & after.keys():
-            counts = [assertions(one[name]) for one in (before, after)]
-            if counts[1] < counts[0]:
-                yield Change(
-                    path, (name,), "weaker", f"{name}: {counts[0]} assertions -> {counts[1]}", after[name].lineno
-                )
-        over = [list(skips(tree)) for tree in (old, new)]
+            old, new = assertions(before[name]), assertions(after[name])
+            if new < old:
+                yield Change(path, (name,), "weaker", f"{name}: {old} assertions -> {new}", after[name].lineno)
+        over = [list(skips(tree)) for tree in trees[path]]
         if len(over[1]) > len(over[0]):
             yield Change(path, (), "weaker", f"skips: {len(over[0])} -> {len(over[1])}", over[1][-1][0])
-    for path, texts in both.items():
-        ignores = [len(IGNORES.findall(text)) for text in texts]
-        if ignores[1] > ignores[0]:
-            line = next(
-                n for n, line in enumerate(texts[1].splitlines(), 1) if line not in texts[0] and IGNORES.search(line)
-            )
-            yield Change(path, (), "weaker", f"ignores: {ignores[0]} -> {ignores[1]}", line)
+        if before and not both[path][1]:
+            yield Change(path, (), "removed", f"the file is gone, with {len(before)} test{'s' * (len(before) != 1)}")
+    for path, (old_text, new_text) in both.items():
+        old, new = len(IGNORES.findall(old_text)), len(IGNORES.findall(new_text))
+        if new > old:
+            line = new_text.count("\n", 0, [one.start() for one in IGNORES.finditer(new_text)][-1]) + 1
+            yield Change(path, (), "weaker", f"ignores: {old} -> {new}", line)
 
 
 def ruler(base: str = "", root: Path = ROOT) -> None:
@@ -62,10 +58,8 @@ def ruler(base: str = "", root: Path = ROOT) -> None:
     except NothingToCompareError as error:
         print(f"ruler: NOT RUN: {error}")
         return
-    found = sorted(
-        [*ruler_changes(changes, root), *test_changes(changes, root)],
-        key=lambda one: (ORDER[one.kind], one.file, one.line, one.words),
-    )
+    found = [*ruler_changes(changes, root), *test_changes(changes, root)]
+    found.sort(key=lambda one: (ORDER.index(one.kind), one.file, one.line, one.words))
     width = max((len(one.place) for one in found), default=0)
     print(*(f"  {one.kind:<9} {one.place:<{width}}  {one.words}" for one in found), sep="\n" if found else "")
     counts = Counter[str](one.kind for one in found)
