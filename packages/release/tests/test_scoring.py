@@ -28,8 +28,6 @@ from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import OnnxModel
 from onebutton_release import scoring
 from onebutton_release.scoring_batch import Job, score
-from onebutton_release.scoring_inputs import find_sources
-from onebutton_release.scoring_parts import Parts
 from onebutton_serving.loading import Loaded, Models, load_release
 from onebutton_serving.schema import Field, Schema, schema_text
 from onebutton_serving.sealed import ReleaseError, digest_of, seal
@@ -188,20 +186,6 @@ def test_columns_of_a_csv_that_the_model_does_not_know_stay_as_they_are(press: P
     assert pl.read_parquet("scored.parquet")["tail"].unique().to_list() == ["007"]
 
 
-@pytest.mark.parametrize("wanted", ["days", "days/*.parquet", "days/[12].parquet"])
-def test_several_files_come_out_in_the_order_of_their_names(press: Press, wanted: str) -> None:
-    Path("days").mkdir()
-    FLIGHTS.tail(500).write_parquet("days/2.parquet")
-    FLIGHTS.head(1000).write_parquet("days/1.parquet")
-    assert press(IN=wanted, OUT="days/scored.parquet").status == 0
-    assert pl.read_parquet("days/scored.parquet").select(FLIGHTS.columns).equals(FLIGHTS)
-
-
-def test_an_output_beside_the_inputs_is_never_an_input(press: Press) -> None:
-    assert press(IN=".").status == 0
-    assert "it is done already" in press(IN=".").out
-
-
 def test_parquet_is_known_by_its_content(press: Press) -> None:
     Path("rows.parquet").rename("rows.dat")
     assert press(IN="rows.dat").status == 0
@@ -277,14 +261,6 @@ def test_at_most_five_bad_rows_are_shown_and_other_rules_named(press: Press) -> 
     assert "Broken there too: humid [maximum]" in line
 
 
-def test_rows_are_counted_in_their_own_file(press: Press) -> None:
-    Path("days").mkdir()
-    FLIGHTS.write_parquet("days/1.parquet")
-    spoil("distance", 9000, 3).write_parquet("days/2.parquet")
-    assert "days/2.parquet: column distance" in (line := refusal(press(IN="days")))
-    assert "row 3 (9000)" in line
-
-
 def test_a_cell_of_a_csv_that_is_no_number_is_named(press: Press) -> None:
     spoil("distance", "far", 11).write_csv("rows.csv")
     assert "column distance must be a number [type]; 1 of rows 1 to 1,500 break it: row 11 in line 12 (far)" in refusal(
@@ -314,13 +290,6 @@ def test_a_column_where_the_answer_would_stand_is_refused(press: Press, name: st
     assert f"it has a column {name} already" in refusal(press())
 
 
-def test_files_that_differ_in_a_column_are_refused(press: Press) -> None:
-    Path("days").mkdir()
-    FLIGHTS.write_parquet("days/1.parquet")
-    FLIGHTS.with_columns(tail=pl.lit(7)).write_parquet("days/2.parquet")
-    assert "1.parquet and 2.parquet differ in tail. Score them apart" in refusal(press(IN="days"))
-
-
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -344,9 +313,9 @@ def test_a_table_without_rows_is_refused(press: Press) -> None:
     assert "rows.parquet has columns but no rows" in refusal(press())
 
 
-def test_a_folder_without_tables_is_refused(press: Press) -> None:
+def test_a_folder_is_no_table(press: Press) -> None:
     Path("days").mkdir()
-    assert "IN=days holds no parquet or CSV file" in refusal(press(IN="days"))
+    assert "IN=days is not here, or cannot be read: name one parquet or CSV file" in refusal(press(IN="days"))
 
 
 @pytest.mark.parametrize(
@@ -402,7 +371,7 @@ def test_a_damaged_release_is_refused(press: Press, folder: Path, tmp_path: Path
 
 
 def job(release: Loaded, out: str = "scored.parquet", rows: int = 100, threads: int = 1) -> Job:
-    return Job(find_sources("rows.parquet", Path(out)), Path(out), release, rows=rows, threads=threads)
+    return Job(Path("rows.parquet"), Path(out), release, rows=rows, threads=threads)
 
 
 @pytest.fixture(scope="module")
@@ -411,7 +380,7 @@ def whole(release: Loaded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     folder = tmp_path_factory.mktemp("whole")
     FLIGHTS.write_parquet(folder / "rows.parquet")
     out = folder / "scored.parquet"
-    score(Job(find_sources(str(folder / "rows.parquet"), out), out, release))
+    score(Job(folder / "rows.parquet", out, release))
     return folder / "rows.parquet", digest_of(out)
 
 
@@ -421,7 +390,7 @@ def test_any_cut_into_parts_gives_the_same_bytes(
 ) -> None:
     source, wanted = whole
     out = source.with_name("cut.parquet")
-    score(Job(find_sources(str(source), out), out, release, rows=rows, threads=threads))
+    score(Job(source, out, release, rows=rows, threads=threads))
     assert digest_of(out) == wanted
 
 
@@ -461,7 +430,7 @@ def test_wherever_it_was_interrupted_the_bytes_are_the_same(
     source, wanted = whole
     out = source.with_name("interrupted.parquet")
     out.unlink(missing_ok=True)
-    asked = Job(find_sources(str(source), out), out, release, rows=100, threads=threads)
+    asked = Job(source, out, release, rows=100, threads=threads)
     for moment in moments:
         with contextlib.suppress(PulledError):
             score(dataclasses.replace(asked, release=with_model(release, Counting(release.model, moment))))
@@ -507,21 +476,6 @@ def test_parts_of_another_input_count_for_nothing(release: Loaded) -> None:
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "scored.parquet"]
 
 
-def test_what_else_lies_where_parts_go_is_left_alone(press: Press) -> None:
-    Path("scored.parquet.parts").mkdir()
-    Path("scored.parquet.parts/thesis.tex").write_text("years of work")
-    assert press().status == 0
-    assert [path.name for path in Path("scored.parquet.parts").iterdir()] == ["thesis.tex"]
-    assert Path("scored.parquet.parts/thesis.tex").read_text() == "years of work"
-
-
-def test_two_presses_do_not_score_into_one_out(press: Press, release: Loaded) -> None:
-    asked = job(release)
-    held = Parts(asked.out, asked.identity(), shared=True)  # a shard, say
-    assert "somebody scores into scored.parquet right now" in refusal(press())
-    held.close()
-
-
 def test_an_input_that_changes_meanwhile_is_refused(release: Loaded) -> None:
     asked = dataclasses.replace(job(release), progress=lambda *_: os.utime("rows.parquet"))
     with pytest.raises(InputError, match="the input was changed while it was scored"):
@@ -555,13 +509,10 @@ def test_eight_shards_merged_are_byte_equal_to_one_run(
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "scored.parquet"]
 
 
-def test_a_shard_of_a_csv_is_scored_beside_another_that_runs(release: Loaded) -> None:
+def test_shards_of_a_csv_are_merged(release: Loaded) -> None:
     FLIGHTS.write_csv("rows.csv")
-    sources = find_sources("rows.csv", Path("scored.parquet"))
-    asked = Job(sources, Path("scored.parquet"), release, rows=400)
-    beside = Parts(asked.out, asked.identity(), shared=True)
+    asked = Job(Path("rows.csv"), Path("scored.parquet"), release, rows=400)
     assert [score(asked, shard=(number, 2)) for number in (2, 1)] == [700, 800]
-    beside.close()
     assert score(asked, merge=True) == 1500
 
 

@@ -6,6 +6,7 @@ OUT holds the columns of IN, the answers of the release that is in service, and 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -15,14 +16,30 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.scoring_batch import Job, done_already, score
-from onebutton_release.scoring_inputs import find_sources
 from onebutton_release.target import release_in_service
 from onebutton_serving.loading import Loaded, load_release
 
 USE = "make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet"
 NEXT = "Next: `make notebook` to look at them"
 CLEAR = "\r\x1b[K"  # a terminal's line
+ALL = (1, 1)  # the first of one share
 MOST_THREADS = 4  # each has a part in memory
+
+
+def score_table(  # noqa: PLR0913  what can be typed after the button
+    root: Path, pipeline: str, environment: str, *, rows: str, out: str, shard: str, merge: bool
+) -> str:
+    """Score a table with what is in service, and return the line that tells what was done.
+
+    Raises:
+        InputError: a person can mend it; the message says how.
+        ReleaseError: the release cannot be used.
+    """
+
+    def in_service() -> Loaded:
+        return load_release(release_in_service(root, pipeline, environment))
+
+    return interruptible(lambda: score_file(rows, out, in_service, shard, merge=merge))
 
 
 def score_file(
@@ -31,7 +48,7 @@ def score_file(
     """Score one file, and return the line that tells what was done.
 
     Args:
-        rows: the path that IN names, or a pattern of several.
+        rows: the path that IN names.
         scored: the path that OUT names.
         find_release: loads the release; called when both paths are good.
         shard: such as `3/64`, to score one share and keep it beside OUT; empty for all.
@@ -42,16 +59,18 @@ def score_file(
         ReleaseError: the release cannot be used.
     """
     begun = time.monotonic()
-    share, out = _share(shard, merge=merge), Path(scored)
+    share, source, out = _share(shard, merge=merge), Path(rows), Path(scored)
     if not rows or out.suffix != ".parquet":
         message = f"say IN= and OUT=, which must end in .parquet, as in: {USE}"
+        raise InputError(message)
+    if not source.is_file() or not os.access(source, os.R_OK):
+        message = f"IN={source} is not here, or cannot be read: name one parquet or CSV file"
         raise InputError(message)
     if not os.access(out.parent, os.W_OK):
         message = f"OUT={out}: {out.parent} is no folder that can be written to"
         raise InputError(message)
-    sources = find_sources(rows, out)
     release = find_release()
-    job = Job(sources, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1), progress=_progress(begun))
+    job = Job(source, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1), progress=_progress(begun))
     if out.exists():
         if done_already(job):
             return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
@@ -67,21 +86,19 @@ def score_file(
         job.progress(1, 1)
     taken = time.monotonic() - begun
     done = f"{count:,} rows in {taken:,.1f} s, {count / taken:,.0f} a second, by release {release.version}"
-    if share:
+    if share != ALL:
         return f"shard {shard}: {done}, kept in {out}.parts. Next: the other shards, then the same with MERGE=1"
     return f"{done}: {out}. {NEXT}"
 
 
-def _share(shard: str, *, merge: bool) -> tuple[int, int] | None:
+def _share(shard: str, *, merge: bool) -> tuple[int, int]:
     """Read what SHARD says."""
-    if not shard:
-        return None
-    number, _, shards = shard.partition("/")
-    if merge or not (number.isdecimal() and shards.isdecimal() and 1 <= int(number) <= int(shards)):
+    found = re.fullmatch(r"(\d+)/(\d+)", shard or "1/1")
+    if (shard and merge) or not found or not 1 <= int(found[1]) <= int(found[2]):
         why = "comes without MERGE: merge when all are done" if merge else "must be as 3/64: the third of sixty-four"
         message = f"SHARD={shard} {why}"
         raise InputError(message)
-    return int(number), int(shards)
+    return int(found[1]), int(found[2])
 
 
 def _progress(begun: float) -> Callable[[int, int], None]:
@@ -99,7 +116,7 @@ def interruptible(work: Callable[[], str]) -> str:
     """Work in another thread, so that Ctrl-C is heard at once, whatever polars is in the middle of.
 
     Polars answers the signal by a panic in one of its threads, and prints that on the terminal; it is not asked. The program
-    ends on the spot, as if it had been killed: parts come to their names by a rename, and the system takes back the lock.
+    ends on the spot, as if it had been killed: parts come to their names by a rename.
     """
     signal.signal(
         signal.SIGINT, signal.getsignal(signal.SIGINT)
@@ -110,19 +127,3 @@ def interruptible(work: Callable[[], str]) -> str:
     except KeyboardInterrupt:
         print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr, flush=True)
         os._exit(130)
-
-
-def score_table(  # noqa: PLR0913  what can be typed after the button
-    rows: str, scored: str, pipeline: str, environment: str, shard: str = "", *, merge: bool = False
-) -> None:
-    """Score a table with what is in service; the work of `make score`.
-
-    Raises:
-        InputError: a person can mend it; the message says how.
-        ReleaseError: the release cannot be used.
-    """
-
-    def in_service() -> Loaded:
-        return load_release(release_in_service(Path.cwd(), pipeline, environment))
-
-    print(f"score: {interruptible(lambda: score_file(rows, scored, in_service, shard, merge=merge))}")

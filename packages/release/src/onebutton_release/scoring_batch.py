@@ -3,32 +3,38 @@
 Rows are scored a part at a time, several parts side by side; OUT is all of them in their order. One call of the model uses one
 thread, so an answer is the same to the last digit on every machine: the bytes of OUT depend on the input and the release alone,
 not on where a press was interrupted, or on how many machines shared the work.
+
+    <OUT>.parts/part-000012-<sha256>.parquet  rows with their answers
+    <OUT>.parts/input-<sha256>.parquet        a CSV of the input, as parquet
+    <OUT>.parts/*.draft                       what a crash left half-written; nobody reads it
+
+The digest is of the release and the input, the name and the content together: a part that is damaged, that belongs elsewhere, or
+whose machine lost its power before the disk had all of it, counts for nothing. It gets its name by a rename, when it is whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.scoring_inputs import ROW_GROUP, Part, Source, cut, open_table, to_parquet
-from onebutton_release.scoring_parts import Parts
-from onebutton_release.scoring_rows import Scorer
+from onebutton_release.scoring_rows import Part, Scorer, Table, is_text
 from onebutton_serving.loading import Loaded
 from onebutton_serving.sealed import MANIFEST, digest_of
 
-FORMAT = 1  # of the parts; another one means that they are made otherwise
+ROW_GROUP = 131_072  # rows; a part is one of them
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
-TOOLS = ("numpy", "onnxruntime", "polars")  # another version may write the same rows as other bytes
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Job:
         progress: told how many rows are done, of how many.
     """
 
-    sources: Sequence[Source]
+    source: Path
     out: Path
     release: Loaded
     rows: int = ROW_GROUP
@@ -49,29 +55,64 @@ class Job:
     progress: Callable[[int, int], None] = lambda _done, _all: None
 
     def made_of(self) -> str:
-        """Say what OUT is made of: the release and the input."""
-        release = self.release.version, digest_of(self.release.folder / MANIFEST)
-        return json.dumps([*release, [source.stamp() for source in self.sources]])
+        """Say what OUT is made of: the release, and the input by its name, size and last change."""
+        manifest, found = digest_of(self.release.folder / MANIFEST), self.source.stat()
+        return json.dumps([self.release.version, manifest, self.source.name, found.st_size, found.st_mtime_ns])
 
-    def identity(self) -> str:
-        """Say what the parts are made of: boundaries and tools as well."""
-        return json.dumps([self.made_of(), self.rows, [version(name) for name in TOOLS], FORMAT])
+
+class Kept:
+    """What is finished, in a folder beside OUT."""
+
+    def __init__(self, job: Job) -> None:
+        """Name the folder; what is not of this release, input and size of parts counts for nothing there."""
+        self.folder, self.identity = job.out.with_name(f"{job.out.name}.parts"), f"{job.made_of()}\n{job.rows}"
+
+    def make(self, stem: str, write: Callable[[Path], object]) -> Path:
+        """Return the place of a file: kept, or written to a draft first."""
+        if found := self.find(stem):
+            return found
+        with self.draft(stem) as draft:
+            write(draft)
+            return draft.replace(self.folder / self._name(stem, draft))
+
+    def find(self, stem: str) -> Path | None:
+        """Return the place of a file that is kept, whole and ours."""
+        kept = self.folder.glob(f"{stem}-*.parquet")
+        return next((path for path in kept if path.name == self._name(stem, path)), None)
+
+    @contextlib.contextmanager
+    def draft(self, stem: str) -> Iterator[Path]:
+        """Give a place to write something to that is not finished: one that no other program has."""
+        self.folder.mkdir(exist_ok=True)
+        draft = self.folder / f"{stem}-{secrets.token_hex(4)}.draft"
+        try:
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _name(self, stem: str, content: Path) -> str:
+        digest = hashlib.sha256(f"{self.identity}\n{stem}\n".encode())
+        with content.open("rb") as stream:
+            hashlib.file_digest(stream, lambda: digest)
+        return f"{stem}-{digest.hexdigest()}.parquet"
 
 
 def done_already(job: Job) -> bool:
     """Say whether OUT is what this very input and release gave; if so, remove parts that a crash left after it."""
     try:
-        said = pl.read_parquet_metadata(job.out).get(MADE_OF, "")
+        done = pl.read_parquet_metadata(job.out).get(MADE_OF) == job.made_of()
     except (OSError, pl.exceptions.PolarsError):
         return False
-    if said != job.made_of():
-        return False
-    with contextlib.suppress(InputError):  # they are another press's
-        Parts(job.out, job.identity()).remove()
-    return True
+    if done:
+        Kept(job).remove()
+    return done
 
 
-def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False) -> int:
+def score(job: Job, *, shard: tuple[int, int] = (1, 1), merge: bool = False) -> int:
     """Score the rows, and put OUT in its place when all are done.
 
     Args:
@@ -83,89 +124,84 @@ def score(job: Job, *, shard: tuple[int, int] | None = None, merge: bool = False
         How many rows.
 
     Raises:
-        InputError: the input is not what the release takes, and nothing is left of it; OUT is in use by another press; or, to
-            merge, a part is missing or of another press.
+        InputError: the input is not what the release takes, and nothing is left of it; or, to merge, a part is missing or of
+            another press.
         OSError: it cannot be written; finished parts are kept.
     """
-    number, shards = shard or (1, 1)
-    made_of, parts = job.made_of(), Parts(job.out, job.identity(), shared=shard is not None)
+    (number, shards), made_of, kept = shard, job.made_of(), Kept(job)
+    of_text = is_text(job.source)
     try:
-        pieces = _cut(job, parts)
-        wanted = pieces[number - 1 :: shards]
-        kept = _find(wanted, parts) if merge else _make(job, wanted, parts)
-        _check_unchanged(job, made_of)
-        if not shard:
-            _join(kept, parts, job.out, made_of)
-            parts.remove()
+        table = Table(job.source, kept.make("input", partial(_to_parquet, job.source)) if of_text else job.source)
+        starts = enumerate(range(0, table.rows, job.rows))
+        every = [Part(at, first, min(job.rows, table.rows - first)) for at, first in starts]
+        parts = every[number - 1 :: shards]
+        files = _find(parts, kept, table) if merge else _make(job, parts, kept, table)
+        if shards == 1:
+            _join(files, kept, job.out, made_of)
+            kept.remove()
     except InputError:
-        if not (shard or merge):
-            parts.remove()
+        if shards == 1 and not merge:
+            kept.remove()
         raise
-    except pl.exceptions.PolarsError as error:
-        raise OSError(str(error)) if "os error" in str(error) else error from None
-    finally:
-        parts.close()
-    return sum(piece.rows for piece in wanted)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        if "os error" in str(error):
+            raise OSError(str(error)) from None
+        kept.remove()
+        message = (
+            f"{job.source} cannot be read as {'CSV' if of_text else 'parquet'}: {str(error).strip().splitlines()[0]}"
+        )
+        raise InputError(message) from None
+    return sum(part.rows for part in parts)
 
 
-def _check_unchanged(job: Job, made_of: str) -> None:
-    if job.made_of() != made_of:
-        raise InputError("the input was changed while it was scored, so nothing was written. Press again")
+def _to_parquet(source: Path, target: Path) -> None:
+    """Write a CSV as parquet, in bounded memory, so that any part of it can be reached at once."""
+    rows = pl.scan_csv(source, infer_schema=False, glob=False)
+    rows.sink_parquet(target, compression="lz4", row_group_size=ROW_GROUP)
 
 
-def _cut(job: Job, parts: Parts) -> list[Part]:
-    """Make every source readable from any row on, and cut it."""
-    tables = []
-    for number, source in enumerate(job.sources):
-        path, stem = source.path, f"input-{number:06}"
-        if source.is_text:
-            path = parts.find(stem) or parts.make(stem, partial(to_parquet, source))
-        tables.append(open_table(source, path))
-    return cut(tables, job.rows)
-
-
-def _find(pieces: Sequence[Part], parts: Parts) -> list[Path]:
+def _find(parts: Sequence[Part], kept: Kept, table: Table) -> list[Path]:
     """Return the places of all parts; refuse to merge when they are not all there."""
-    found = [parts.find(piece.stem) for piece in pieces]
-    if lacking := [piece for piece, path in zip(pieces, found, strict=True) if path is None]:
+    found = [(part, kept.find(part.stem)) for part in parts]
+    if lacking := [part for part, path in found if path is None]:
         first = lacking[0]
         message = (
-            f"{len(lacking)} of {len(pieces)} parts are not in {parts.folder}: {first.stem} ({first.span} of "
-            f"{first.table.source.path}) is missing, damaged, or of another input or release. Score its shard again"
+            f"{len(lacking)} of {len(parts)} parts are not in {kept.folder}: {first.stem} ({first.span} of "
+            f"{table.source}) is missing, damaged, or of another input or release. Score its shard again"
         )
         raise InputError(message)
-    return [path for path in found if path]
+    return [path for _, path in found if path]
 
 
-def _make(job: Job, pieces: Sequence[Part], parts: Parts) -> list[Path]:
+def _make(job: Job, parts: Sequence[Part], kept: Kept, table: Table) -> list[Path]:
     """Make each part that is not kept yet, several side by side, and return the places of all."""
-    if not pieces:  # more shards than parts
-        return []
-    scorer = Scorer(pieces[0].table, job.release)
+    scorer = Scorer(table, job.release)
 
-    def make(piece: Part) -> Path:
+    def make(part: Part) -> Path:
         def write(draft: Path) -> None:
             with draft.open("wb") as stream:
-                scorer.score(piece).write_parquet(stream, compression="lz4", statistics=False)
+                scorer.score(part).write_parquet(stream, compression="lz4", statistics=False)
 
-        return parts.find(piece.stem) or parts.make(piece.stem, write)
+        return kept.make(part.stem, write)
 
-    kept, done, rows = [], 0, sum(piece.rows for piece in pieces)
+    files, done, rows = [], 0, sum(part.rows for part in parts)
     workers = ThreadPoolExecutor(job.threads, thread_name_prefix="score")
     try:
-        for piece, path in zip(pieces, workers.map(make, pieces), strict=True):
-            kept.append(path)
-            done += piece.rows
+        for part, path in zip(parts, workers.map(make, parts), strict=True):
+            files.append(path)
+            done += part.rows
             job.progress(done, rows)
     finally:
         workers.shutdown(cancel_futures=True)
-    return kept
+    if Kept(job).identity != kept.identity:
+        raise InputError("the input was changed while it was scored, so nothing was written. Press again")
+    return files
 
 
-def _join(kept: list[Path], parts: Parts, out: Path, made_of: str) -> None:
+def _join(files: list[Path], kept: Kept, out: Path, made_of: str) -> None:
     """Put the parts together in their order, and the whole in its place: on the disk first, then under its name."""
-    with parts.draft("out") as draft:
-        pl.scan_parquet(kept, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata={MADE_OF: made_of})
+    with kept.draft("out") as draft:
+        pl.scan_parquet(files, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata={MADE_OF: made_of})
         with draft.open("rb") as stream:
             os.fsync(stream.fileno())
         draft.replace(out)

@@ -5,6 +5,9 @@ What the model is asked is the same as what was checked: both come from one cast
 
 from __future__ import annotations
 
+import csv
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -16,7 +19,6 @@ from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
 from onebutton_models.scoring import ScoringError
-from onebutton_release.scoring_inputs import Part, Table
 from onebutton_serving.answering import labels
 from onebutton_serving.loading import Loaded
 from onebutton_serving.schema import LABEL, Field
@@ -27,8 +29,62 @@ RELEASE = "release"  # the column that says which release answered
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Neighbouring rows that are scored in one piece."""
+
+    number: int
+    first: int
+    rows: int
+
+    @property
+    def stem(self) -> str:
+        """The name under which its answers are kept."""
+        return f"part-{self.number:06}"
+
+    @property
+    def span(self) -> str:
+        """Its rows, for people."""
+        return f"rows {self.first + 1:,} to {self.first + self.rows:,}"
+
+
+class Table:
+    """The file that a person named, which can be read from any row on.
+
+    Attributes:
+        lazy: its rows; of a CSV every cell is text, so that no guess at a type can turn out wrong a million rows later.
+    """
+
+    def __init__(self, source: Path, parquet: Path) -> None:
+        """Open a parquet file: the source, or what was made of it.
+
+        Raises:
+            InputError: it has no row.
+        """
+        self.source, self.is_text, self.lazy = source, is_text(source), pl.scan_parquet(parquet, glob=False)
+        self.schema, self.rows = self.lazy.collect_schema(), self.lazy.select(pl.len()).collect().item()
+        if not self.rows:
+            message = f"{source} has columns but no rows, so there is nothing to score"
+            raise InputError(message)
+
+    def place(self, row: int) -> str:
+        """Say where a row stands, counted from 0 here: its number in the file, and of a CSV the line where it begins."""
+        if not self.is_text:
+            return f"row {row + 1:,}"
+        with self.source.open(encoding="utf-8-sig", newline="") as stream:
+            records = csv.reader(stream)
+            for _ in islice(records, row + 1):  # the header, and the rows before; a quoted cell may hold lines
+                pass
+            return f"row {row + 1:,} in line {records.line_num + 1:,}"
+
+
+def is_text(source: Path) -> bool:
+    """Whether it is a CSV; anything else is parquet."""
+    return source.suffix.lower() == ".csv"
+
+
 class Scorer:
-    """Scores rows of tables with the same columns."""
+    """Scores rows of a table."""
 
     def __init__(self, table: Table, release: Loaded) -> None:
         """Compile the rules of the release for the columns of a table.
@@ -40,31 +96,34 @@ class Scorer:
         Raises:
             InputError: a column is missing, has the wrong type, or stands where an answer must.
         """
-        schema, columns = release.schema, table.schema
-        self._release, self._fields = release, {field.name: field for field in schema.inputs}
-        self._outputs = [field.name for field in schema.outputs]
-        if fault := self._fault(table):
-            message = f"{table.source.path}: {fault}"
+        schema = release.schema
+        self._table, self._release, self._fields = table, release, {field.name: field for field in schema.inputs}
+        if fault := self._fault():
+            message = f"{table.source}: {fault}"
             raise InputError(message)
-        kinds = {name: POLARS_TYPES[field.type] for name, field in self._fields.items()}
-        changed = [name for name, kind in kinds.items() if columns[name] != kind]
-        self._casts = [_cast(name, columns[name], kind) for name, kind in kinds.items()]
-        self._casts += [pl.col(name).alias(_raw(name)) for name in changed]
-        contract = Contract(Path(), schema.input_contract, "0.0.0", "", tuple(map(_column, schema.inputs)))
-        self._rules = [_typed(self._fields[name], columns[name]) for name in changed]
+        types = {name: table.schema[name] for name in self._fields}
+        changed = [field for field in schema.inputs if types[field.name] != POLARS_TYPES[field.type]]
+        self._casts = [_cast(field, types[field.name]) for field in schema.inputs]
+        self._casts += [pl.col(field.name).alias(_raw(field.name)) for field in changed]
+        columns = []
+        for field in schema.inputs:
+            terms = msgspec.structs.asdict(field)
+            columns.append(Column(logical_type=terms.pop("type"), **terms))
+        contract = Contract(Path(), schema.input_contract, "0.0.0", "", tuple(columns))
+        self._rules = [_typed(field, types[field.name]) for field in changed]
         self._rules += [rule for rule in row_rules(contract) if rule.name != "personal data"]
 
-    def _fault(self, table: Table) -> str:
+    def _fault(self) -> str:
         """Say why a table's columns will not do, before a row is read."""
-        columns, takes = table.schema, self._fields
-        if missing := [name for name in takes if name not in columns]:
+        columns, schema = self._table.schema, self._release.schema
+        if missing := [name for name in self._fields if name not in columns]:
             words = f"missing column{'s' if missing[1:] else ''}: {', '.join(missing)}"
-            return f"{words}; release {self._release.version} takes {', '.join(takes)}"
-        for name, field in takes.items():
-            if not table.source.is_text and not _fits(columns[name], field):
-                return f"column {name} must be {field.type}, is {columns[name]} [type]"
-        labelled = [LABEL] if self._release.schema.classes else []
-        taken = [name for name in (*self._outputs, *labelled, RELEASE) if name in columns]
+            return f"{words}; release {self._release.version} takes {', '.join(self._fields)}"
+        for field in schema.inputs:
+            if not self._table.is_text and not _fits(columns[field.name], field):
+                return f"column {field.name} must be {field.type}, is {columns[field.name]} [type]"
+        answers = [field.name for field in schema.outputs] + [LABEL] * bool(schema.classes) + [RELEASE]
+        taken = [name for name in answers if name in columns]
         return f"it has a column {taken[0]} already, where the answer would stand. Rename that column" if taken else ""
 
     def score(self, part: Part) -> pl.DataFrame:
@@ -73,15 +132,15 @@ class Scorer:
         Raises:
             InputError: names the first rule that is broken, how many of these rows break it, and up to five of them.
         """
-        rows = part.read()
+        rows = self._table.lazy.slice(part.first, part.rows).collect()
         typed = rows.select(self._casts)  # what has no such value becomes null, and breaks the rule `type`
         try:
             self._check(rows, typed, part)
             answers = self._answers(typed)
         except (InputError, ScoringError) as error:
-            message = f"{part.table.source.path}: {error}. Nothing was written"
+            message = f"{self._table.source}: {error}. Nothing was written"
             raise InputError(message) from None
-        known = rows.with_columns(typed.select(*self._fields)) if part.table.source.is_text else rows
+        known = rows.with_columns(typed.select(*self._fields)) if self._table.is_text else rows
         return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))
 
     def _check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: Part) -> None:
@@ -93,12 +152,12 @@ class Scorer:
         masked = self._fields[rule.column].classification == "personal"
         places = typed.select(rule.broken.fill_null(value=False).arg_true()).to_series().head(SHOWN).to_list()
         cells = ["***" if masked else _cell(rows[rule.column][place]) for place in places]
-        shown = ", ".join(f"{part.place(place)} ({cell})" for place, cell in zip(places, cells, strict=True))
-        among = f"{count:,} of {part.span} break it"
+        shown = (f"{self._table.place(part.first + at)} ({cell})" for at, cell in zip(places, cells, strict=True))
         others = ", ".join(f"{other.column} [{other.name}]" for other, _ in broken[1:])
-        more = f". Broken there too: {others}" if others else ""
-        message = f"column {rule.column} {rule.words} [{rule.name}]; {among}: {shown}{more}"
-        raise InputError(message)
+        message = (
+            f"column {rule.column} {rule.words} [{rule.name}]; {count:,} of {part.span} break it: {', '.join(shown)}"
+        )
+        raise InputError(f"{message}. Broken there too: {others}" if others else message)
 
     def _answers(self, typed: pl.DataFrame) -> list[pl.Series]:
         """Ask the model, a batch at a time, and lay the answers out as columns."""
@@ -109,8 +168,8 @@ class Scorer:
         starts = range(0, typed.height, BATCH)
         batches = ({name: values[at : at + BATCH] for name, values in arrays.items()} for at in starts)
         numbers = np.concatenate([self._release.model.answer(batch) for batch in batches])
-        columns = [pl.Series(name, numbers[:, at], pl.Float64) for at, name in enumerate(self._outputs)]
         schema = self._release.schema
+        columns = [pl.Series(field.name, numbers[:, at], pl.Float64) for at, field in enumerate(schema.outputs)]
         return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns
 
 
@@ -122,18 +181,11 @@ def _fits(kind: pl.DataType, field: Field) -> bool:
     return isinstance(kind, TEXTS) if field.type == "string" else kind.is_numeric()
 
 
-def _cast(name: str, actual: pl.DataType, kind: pl.DataType) -> pl.Expr:
-    if kind == pl.Boolean and isinstance(actual, TEXTS):  # of a CSV
+def _cast(field: Field, actual: pl.DataType) -> pl.Expr:
+    if field.type == "boolean" and isinstance(actual, TEXTS):  # of a CSV
         known = {"true": True, "false": False}
-        return pl.col(name).str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
-    return pl.col(name).cast(kind, strict=False)
-
-
-def _column(field: Field) -> Column:
-    """Write a field of the release as a contract has it; a model has no missing text."""
-    terms = msgspec.structs.asdict(field)
-    kind = terms.pop("type")
-    return Column(logical_type=kind, **{**terms, "required": field.required or kind == "string"})
+        return pl.col(field.name).str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
+    return pl.col(field.name).cast(POLARS_TYPES[field.type], strict=False)
 
 
 def _typed(field: Field, actual: pl.DataType) -> Rule:

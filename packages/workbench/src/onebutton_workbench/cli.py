@@ -275,7 +275,7 @@ def score(
     """Score a table with what is in service."""
     from onebutton_release.scoring import score_table
 
-    score_table(rows, out, pipeline, env, shard, merge=merge)
+    print(f"score: {score_table(ROOT, pipeline, env, rows=rows, out=out, shard=shard, merge=merge)}")
 
 
 @app.command
