@@ -13,9 +13,8 @@ from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import LOCK_TAG, tracking_uri
 from onebutton_workbench import bootstrap
 from onebutton_workbench.git import git, names
-from onebutton_workbench.lineage.stages import dvc_files
-from onebutton_workbench.runs.repro import remade
-from onebutton_workbench.runs.run import refuse_unfinished_merge, small_results
+from onebutton_workbench.lineage.stages import dvc_files, read_stages
+from onebutton_workbench.runs.run import refuse_unfinished_merge
 from onebutton_workbench.workspace import ROOT
 
 Shell = Callable[..., str]  # of conftest.py
@@ -28,8 +27,13 @@ def drivers(paths: list[str]) -> dict[str, str]:
     return dict(zip(said[::3], said[2::3], strict=True))
 
 
+def small_results(root: Path = ROOT) -> list[Path]:
+    """List what the stages write into git: outputs that DVC does not cache."""
+    return [file.parent / path for file in dvc_files(root) for stage in read_stages(file) for path in stage.in_git]
+
+
 def test_every_result_that_stages_write_into_git_is_made_again_after_a_merge() -> None:
-    small = [path.relative_to(ROOT).as_posix() for path in small_results(ROOT)]
+    small = [path.relative_to(ROOT).as_posix() for path in small_results()]
     locks = [file.with_name("dvc.lock").relative_to(ROOT).as_posix() for file in dvc_files(ROOT)]
     written = re.findall(r"([\w./]+): \{cache: false", (ROOT / TEMPLATE).read_text(encoding="utf-8"))
     new = [f"pipelines/churn/{name}" for name in [*written, "dvc.lock"] if not name.startswith(".code/")]
@@ -38,7 +42,7 @@ def test_every_result_that_stages_write_into_git_is_made_again_after_a_merge() -
 
 
 def test_nothing_that_people_write_is_merged_by_a_driver() -> None:
-    results = {path.relative_to(ROOT).as_posix() for path in small_results(ROOT)}
+    results = {path.relative_to(ROOT).as_posix() for path in small_results()}
     people = [name for name in git("ls-files", folder=ROOT).splitlines() if name not in results]
     driven = {name: driver for name, driver in drivers(people).items() if driver != "unspecified"}
     locks = [name for name in people if name.endswith("dvc.lock")]
@@ -100,17 +104,6 @@ def test_a_conflict_in_what_people_write_is_told_with_its_line_before_anything_r
         refuse_unfinished_merge(repo)
     params.write_text("split:\n  seed: 3\n", encoding="utf-8")
     refuse_unfinished_merge(repo)
-
-
-def test_what_was_made_again_is_named_by_pipeline() -> None:
-    lines = [
-        "Running stage 'pipelines/churn/dvc.yaml:code':\n",
-        "Running stage 'pipelines/churn/dvc.yaml:train':\n",
-        "Stage 'pipelines/churn/dvc.yaml:evaluate' is cached - skipping run, checking out outputs\n",
-        "Stage 'pipelines/other/dvc.yaml:train' didn't change, skipping\n",
-        "Running stage 'pipelines/other/dvc.yaml:card':\n",
-    ]
-    assert remade(lines) == {"churn": ["train", "evaluate"], "other": ["card"]}
 
 
 def edit(folder: Path, file: str, old: str, new: str) -> None:

@@ -1,120 +1,55 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from onebutton_workbench.runs.repro import Use, call_dvc, made_again, stage_use
-from onebutton_workbench.runs.run import busy_programs, mend_locks, only_press, wait_for_others
-
-
-def test_a_stage_is_timed_from_where_dvc_says_that_it_runs_to_what_dvc_says_next() -> None:
-    lines = [
-        (0.0, "Running stage 'pipelines/a/dvc.yaml:train':\n"),
-        (0.1, "> python -m a.train\n"),
-        (5.0, "Stage files are what the stage itself talks about\n".lower()),
-        (9.0, "Stage 'pipelines/a/dvc.yaml:evaluate' didn't change, skipping\n"),
-        (9.5, "Running stage 'report':\n"),
-        (10.0, "Stage: the end"),
-    ]
-    assert stage_use(lines) == {"pipelines/a/dvc.yaml": {"train": Use(9.0)}, "dvc.yaml": {"report": Use(0.5)}}
-
-
-def test_what_dvc_prints_passes_through_as_it_comes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    program = "print(\"Running stage 'train':\"); raise SystemExit(3)"
-    with only_press(tmp_path) as lock:
-        status, lines, _ = call_dvc([sys.executable, "-c", program], tmp_path, lock)
-    assert status == 3
-    assert set(stage_use(lines)["dvc.yaml"]) == {"train"}
-    assert capfd.readouterr().out == "Running stage 'train':\n"
-
+from onebutton_workbench.runs.run import StageError, call_dvc, made_again, mend_locks
 
 DVC = """
 import subprocess, sys
 
+print("Running stage 'pipelines/demo/dvc.yaml:code':", flush=True)
 for stage, megabytes in (("train", 300), ("card", 1)):
     print(f"Running stage 'pipelines/demo/dvc.yaml:{stage}':", flush=True)
     command = f"import time; held = b'x' * {megabytes}_000_000; time.sleep(2)"
     subprocess.run([sys.executable, "-c", command], check=True)
+    print("Updating lock file 'pipelines/demo/dvc.lock'", flush=True)
+print("Stage 'pipelines/churn/dvc.yaml:evaluate' is cached - skipping run, checking out outputs")
+print("Stage 'pipelines/other/dvc.yaml:train' didn't change, skipping")
+print("Stage files are what the stage itself talks about")
 """
 
 
-def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(tmp_path: Path) -> None:
-    with only_press(tmp_path) as lock:
-        _, lines, looks = call_dvc([sys.executable, "-c", DVC], tmp_path, lock)
-    use = stage_use(lines, looks)
-    train, card = use["pipelines/demo/dvc.yaml"].values()
+def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, train, card, evaluate = made = call_dvc([sys.executable, "-c", DVC], tmp_path)
     assert 300 < train.peak_mb < 400
     assert 0 < card.peak_mb < 100
-    assert made_again(lines, use) == (["demo"], f"made again: demo (train {train}, card {card})")
-    assert str(train) == f"{train.seconds:.1f} s {train.peak_mb:.0f} MB"
+    assert 1.9 < train.seconds < 20
+    assert 0 < code.seconds < 1
+    assert evaluate.seconds == 0
+    assert str(train) == f"train {train.seconds:.1f} s {train.peak_mb:.0f} MB"
+    assert made_again(made) == f"made again: demo ({train}, {card}); churn (evaluate)"
+    assert "Stage 'pipelines/other/dvc.yaml:train' didn't change, skipping\n" in capfd.readouterr().out
 
 
-def note(folder: Path, process: int) -> Path:
-    file = folder / ".dvc/tmp/rwlock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    holder = {"pid": process, "cmd": "dvc repro"}
-    file.write_text(json.dumps({"write": {"model": holder}, "read": {"data": [holder]}}), encoding="utf-8")
-    return file
-
-
-def test_only_the_living_are_waited_for(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
-        gone.wait()
-    assert busy_programs(note(tmp_path, gone.pid)) == {}
-    assert busy_programs(note(tmp_path, os.getpid())) == {os.getpid(): "dvc repro"}
-    assert busy_programs(tmp_path / "none") == {}
-
-
-def test_a_press_waits_for_a_dvc_that_still_holds_files_and_says_whose(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = note(tmp_path, os.getpid())
-    threading.Timer(0.7, file.unlink).start()
-    begun = time.monotonic()
-    wait_for_others(tmp_path)
-    assert time.monotonic() - begun > 0.5
-    assert (
-        capsys.readouterr().out == f"run: waits for process {os.getpid()}, which still runs stages here (dvc repro)\n"
-    )
-
-
-def test_a_press_waits_for_the_stages_of_one_whose_make_was_killed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with only_press(tmp_path) as lock:  # DVC inherits it, and goes on
-        dvc = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.7)"], pass_fds=(lock,))
-    begun = time.monotonic()
-    with only_press(tmp_path):
-        assert dvc.wait() == 0
-    assert time.monotonic() - begun > 0.3
-    assert capsys.readouterr().out == "run: waits for another press, which still runs stages here\n"
-
-
-@pytest.mark.parametrize("half", ["", "schema: '2.0'\nstages:\n  train:\n    deps:\n    - hash: md5\n", "schema: '2"])
-def test_a_lock_that_was_half_written_gives_way_to_the_committed_one(
-    half: str, tmp_path: Path, shell: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    good = "schema: '2.0'\nstages:\n  train:\n    cmd: python -m pipe.train\n"
-    lock = tmp_path / "dvc.lock"
-    lock.write_text(good, encoding="utf-8")
-    (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-    shell("git", "init", "--quiet", folder=tmp_path)
-    shell("git", "add", "--all", folder=tmp_path)
-    shell("git", "commit", "--quiet", "--message", "results", folder=tmp_path)
-    mend_locks(tmp_path)
-    assert capsys.readouterr().out == ""
-    lock.write_text(half, encoding="utf-8")
-    mend_locks(tmp_path)
-    assert lock.read_text(encoding="utf-8") == good
-    assert capsys.readouterr().out.startswith("run: dvc.lock was left half written by a press that was killed; ")
+@pytest.mark.parametrize(
+    ("said", "pipeline"),
+    [
+        ("Running stage 'pipelines/a/dvc.yaml:train':", "a"),
+        ("Running stage 'pipelines/a/dvc.yaml:train':\nUpdating lock file 'pipelines/a/dvc.lock'", ""),
+        ("Running stage 'pipelines/a/dvc.yaml:code':", ""),
+        ("", ""),
+    ],
+)
+def test_whose_stage_failed_is_known_where_one_was_under_way(said: str, pipeline: str, tmp_path: Path) -> None:
+    with pytest.raises(StageError) as failed:
+        call_dvc([sys.executable, "-c", f"print({said!r}); raise SystemExit(3)"], tmp_path)
+    assert failed.value.pipeline == pipeline
 
 
 def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
@@ -136,11 +71,3 @@ def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
     assert locks[1].read_text(encoding="utf-8").endswith("# newer\n")
     said = "run: dvc.lock holds the conflict of a merge; that of your last commit is back\n"
     assert capsys.readouterr().out == said
-
-
-@pytest.mark.parametrize("half", ["", '{"write": {'])
-def test_notes_that_were_half_written_do_not_stop_the_next_press(half: str, tmp_path: Path) -> None:
-    file = note(tmp_path, os.getpid())
-    file.write_text(half, encoding="utf-8")
-    wait_for_others(tmp_path)
-    assert not file.is_file()
