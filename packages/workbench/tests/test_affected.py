@@ -177,11 +177,6 @@ EVERYTHING: dict[str, tuple[Callable[[Repo], Any], str]] = {
         lambda repo: repo.git("mv", "packages/other", "packages/another"),
         "packages/other/pyproject.toml belongs to no member",
     ),
-    "a syntax error in a member": (lambda repo: repo.write(DEEP, "def f(:\n"), "shared/deep.py:1: invalid syntax"),
-    "a syntax error on the way to a stage": (
-        lambda repo: repo.append(DEEP).write("packages/lib/src/lib/mid.py", "from shared import deep\nx = (\n"),
-        "lib/mid.py:2: ",
-    ),
     "a pyproject.toml that is no TOML": (
         lambda repo: repo.write("packages/lib/pyproject.toml", "[project\n"),
         "packages/lib/pyproject.toml cannot be read: ",
@@ -189,10 +184,6 @@ EVERYTHING: dict[str, tuple[Callable[[Repo], Any], str]] = {
     "a pyproject.toml without a name": (
         lambda repo: repo.write("packages/lib/pyproject.toml", ""),
         "packages/lib/pyproject.toml has no name under [project]",
-    ),
-    "a dvc.yaml that is no YAML": (
-        lambda repo: repo.write("pipelines/pipe/dvc.yaml", "stages: ["),
-        "dvc.yaml: not YAML",
     ),
     "no git": (lambda repo: shutil.rmtree(repo.folder / ".git"), "git rev-parse failed: fatal: not a git repository"),
     "no branch main": (
@@ -331,72 +322,7 @@ def test_tests_that_read_the_whole_repo_are_reached_by_any_change_even_of_docume
     assert repo.affected(base="HEAD").repo_tests == ()  # all tests of that member run
 
 
-FIRST, SECOND = "pipelines/pipe/dvc.yaml:first", "pipelines/pipe/dvc.yaml:second"
-STAGES: dict[str, tuple[Callable[[Repo], Any], Mapping[str, str]]] = {
-    "a module that one stage reaches": (lambda repo: repo.append(DEEP), {SECOND: "runs shared.deep"}),
-    "the module of a stage": (
-        lambda repo: repo.append("pipelines/pipe/src/pipe/first.py"),
-        {FIRST: "runs pipe.first"},
-    ),
-    "the package around the stages": (
-        lambda repo: repo.append("pipelines/pipe/src/pipe/__init__.py"),
-        {FIRST: "runs pipe", SECOND: "runs pipe"},
-    ),
-    "a module that no stage reaches": (lambda repo: repo.append("packages/other/src/other/__init__.py"), {}),
-    "data beside a module": (
-        lambda repo: repo.append("packages/shared/src/shared/words.txt"),
-        {SECOND: "runs shared.deep"},
-    ),
-    "a module that was deleted": (lambda repo: (repo.folder / DEEP).unlink(), {SECOND: "runs shared"}),
-    "a test": (lambda repo: repo.append("packages/lib/tests/test_mid.py"), {}),
-    "parameters": (
-        lambda repo: repo.append("pipelines/pipe/params.yaml"),
-        {FIRST: "changed: params.yaml", SECOND: "changed: params.yaml"},
-    ),
-    "the plan": (
-        lambda repo: repo.append("pipelines/pipe/dvc.yaml"),
-        {FIRST: "changed: dvc.yaml", SECOND: "changed: dvc.yaml"},
-    ),
-}
-
-
-@pytest.mark.parametrize("change", STAGES)
-def test_stages_rerun_whose_code_reaches_the_change_or_whose_inputs_changed(
-    repo: Repo, forget: Callable[[], None], change: str
-) -> None:
-    edit, expected = STAGES[change]
-    edit(repo)
-    forget()
-    assert repo.affected().stages == expected
-
-
-def test_a_stage_that_reads_a_changed_file_reruns(repo: Repo) -> None:
-    plan = repo.folder / "pipelines/pipe/dvc.yaml"
-    deps = "deps: [.code/first, contracts, ../../packages/other/table.csv, raw.csv]"
-    plan.write_text(plan.read_text(encoding="utf-8").replace("deps: [.code/first]", deps), encoding="utf-8")
-    repo.commit()
-    for name, dep in (
-        ("pipelines/pipe/contracts/a.yaml", "contracts"),
-        ("packages/other/table.csv", "../../packages/other/table.csv"),
-        ("pipelines/pipe/raw.csv.dvc", "raw.csv"),
-    ):
-        repo.write(name, "")
-        assert repo.affected(base="HEAD").stages == {FIRST: f"reads {dep}"}
-        (repo.folder / name).unlink()
-
-
-def test_two_modules_that_import_each_other_are_followed_once(repo: Repo) -> None:
-    repo.write("packages/lib/src/lib/mid.py", "from lib import round\nfrom shared import deep\n")
-    repo.write("packages/lib/src/lib/round.py", "from lib import mid\n")
-    repo.write("pipelines/pipe/src/pipe/first.py", "from lib import round\n")
-    repo.commit()
-    repo.append(DEEP)
-    assert repo.affected(base="HEAD").stages == {FIRST: "runs shared.deep", SECOND: "runs shared.deep"}
-
-
-def test_the_report_names_members_then_stages_then_what_to_press(
-    repo: Repo, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_report_names_members_then_what_to_press(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.append(DEEP)
     assert report(repo.folder) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -404,12 +330,8 @@ def test_the_report_names_members_then_stages_then_what_to_press(
         "packages/lib     imports shared",
         "packages/shared  changed: src/shared/deep.py",
         "pipelines/pipe   imports lib",
-        "",
-        "would rerun, and then what reads their outputs:",
-        "pipelines/pipe/dvc.yaml:second  runs shared.deep",
-        "",
     ]
-    assert lines[-1].startswith("status: 3 of 4 members, 1 stage, since main (")
+    assert lines[-1].startswith("status: 3 of 4 members, since main (")
     assert lines[-1].endswith("). Next: make test AFFECTED=1")
     repo.commit()
     assert report(repo.folder, base="change") == 0

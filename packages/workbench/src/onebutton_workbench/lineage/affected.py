@@ -1,26 +1,22 @@
-"""Say which members and stages a change reaches, and why. The work of `make status AFFECTED=1`.
+"""Say which members a change reaches, and why. The work of `make status AFFECTED=1`.
 
 A file belongs to a member; a member reaches all that declare it. Where that cannot be said, everything counts as reached: a
-change may be tested too much, never too little. Which stages would rerun is said from the names of files alone, so a comment
-counts too; `make run` looks at the meaning, and reruns less.
+change may be tested too much, never too little. Which stages are stale, `make status` says.
 """
 
 from __future__ import annotations
 
 import os
-import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import at_commit, shortened
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, choose_base
-from onebutton_workbench.lineage.imports import Imports, read_imports
-from onebutton_workbench.lineage.stages import Stage, dvc_files, read_stages
-from onebutton_workbench.workspace import ROOT, Member, drafts, member_paths, members
+from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
 SHOWN = 2  # files, as many as fit a line
@@ -33,9 +29,8 @@ class Affected:
     """What a change reaches."""
 
     members: Mapping[Path, str]  # the folder of each member reached, relative to the root, and why
-    stages: Mapping[str, str] = field(default_factory=dict)  # each stage that would rerun, as DVC addresses it, and why
-    words: str = ""  # how that was found, for the closing line
-    everything: bool = False  # whether it is every member and every stage
+    words: str  # how that was found, for the closing line
+    everything: bool = False  # whether it is every member
     repo_tests: tuple[str, ...] = ()  # tests of other members that read files of the whole repo, documentation included
 
 
@@ -52,17 +47,15 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
         why, paths = str(error), []
         with suppress(InputError):  # the root's own pyproject.toml may be what cannot be read
             paths = member_paths(root)
-        return Affected(dict.fromkeys(paths, why), words=why, everything=True)
+        return Affected(dict.fromkeys(paths, why), why, everything=True)
 
 
 def _reach(changes: Changes, root: Path) -> Affected:
     """Find what changed files reach; an InputError says why it is everything, or cannot be said."""
     workspace = members(root)
     reached = members_reached([file for file in changes.files if file != LOCK or _lock_moved(changes, root)], workspace)
-    stages = stages_to_rerun(changes.files, root)
     if reached:
-        counted = f"{len(stages)} stage{'s' if len(stages) != 1 else ''}"
-        words = f"{len(reached)} of {len(workspace)} members, {counted}, since {changes.since}"
+        words = f"{len(reached)} of {len(workspace)} members, since {changes.since}"
     elif changes.files:
         words = (
             f"no member: only documentation or results changed since {changes.since}: {shortened(changes.files, SHOWN)}"
@@ -70,7 +63,7 @@ def _reach(changes: Changes, root: Path) -> Affected:
     else:
         words = f"no member: nothing changed since {changes.since}"
     others = [member for member in workspace if changes.files and member.path not in reached]
-    return Affected(reached, stages, words, repo_tests=tuple(test for member in others for test in member.repo_tests))
+    return Affected(reached, words, repo_tests=tuple(test for member in others for test in member.repo_tests))
 
 
 def _lock_moved(changes: Changes, root: Path) -> bool:
@@ -144,79 +137,17 @@ def _dependents(changed: Iterable[Member], workspace: Sequence[Member]) -> dict[
     return reasons
 
 
-def stages_to_rerun(files: Sequence[str], root: Path) -> dict[str, str]:
-    """Find the stages that changed files reach; the files are relative to the root.
-
-    Returns:
-        Each stage as DVC addresses it, such as `pipelines/flight_delays/dvc.yaml:train`, with the reason.
-
-    Raises:
-        InputError: a `dvc.yaml`, or a module that a stage reaches, cannot be read. Of a draft that is the reason.
-    """
-    if not files:
-        return {}
-    imports = read_imports(root)
-    changed = _changed_modules(files, imports, root)
-    reasons = {}
-    for file in dvc_files(root):
-        place = file.relative_to(root)
-        try:
-            for stage in read_stages(file):
-                if why := _changed_input(stage, place.parent, files) or _changed_code(stage, changed, imports):
-                    reasons[f"{place.as_posix()}:{stage.name}"] = why
-        except InputError as error:
-            if place.parent.as_posix() not in drafts(root):
-                raise
-            reasons[place.as_posix()] = f"cannot be read: {str(error).replace(f'{root}/', '')}"
-    return reasons
-
-
-def _changed_modules(files: Sequence[str], imports: Imports, root: Path) -> set[str]:
-    """Find the modules that changed files touch; of a deleted one, and of data beside the code, those in the nearest folder."""
-    modules = {file.relative_to(root).as_posix(): name for name, file in imports.files.items()}
-    beside: dict[str, set[str]] = defaultdict(set)
-    for file, name in modules.items():
-        beside[posixpath.dirname(file)].add(name)
-    changed: set[str] = set()
-    for file in files:
-        around = next((str(folder) for folder in PurePosixPath(file).parents if str(folder) in beside), "")
-        changed |= {modules[file]} if file in modules else beside[around]
-    return changed
-
-
-def _changed_input(stage: Stage, folder: Path, files: Sequence[str]) -> str:
-    """Say which file changed that a stage reads, or that says what it is."""
-    for file in ("dvc.yaml", "params.yaml"):
-        if (folder / file).as_posix() in files:
-            return f"changed: {file}"
-    for dep in stage.deps:
-        path = posixpath.normpath((folder / stage.wdir / dep).as_posix())
-        if any(file in {path, f"{path}.dvc"} or file.startswith(f"{path}/") for file in files):
-            return f"reads {dep}"
-    return ""
-
-
-def _changed_code(stage: Stage, changed: set[str], imports: Imports) -> str:
-    try:
-        reached = changed & imports.reached(stage.modules)[0]
-    except KeyError:  # `make lint` refuses what is no module here
-        return ""
-    return f"runs {max(reached)}" if reached else ""
-
-
-def table(rows: Mapping[str, str]) -> list[str]:
-    """Lay out names and reasons in two columns."""
-    width = max(map(len, rows), default=0)
-    return [f"{name:<{width}}  {why}" for name, why in rows.items()]
+def table(reached: Mapping[Path, str]) -> list[str]:
+    """Lay out members and reasons in two columns."""
+    width = max((len(str(path)) for path in reached), default=0)
+    return [f"{path!s:<{width}}  {why}" for path, why in reached.items()]
 
 
 def report(root: Path = ROOT, *, base: str = "") -> int:
-    """Print each member and each stage reached by the change since a commit, with the reason."""
+    """Print each member reached by the change since a commit, with the reason."""
     found = affected(root, base)
-    for line in table({str(path): why for path, why in found.members.items()}):
+    for line in table(found.members):
         print(line)
-    if found.stages:
-        print("", "would rerun, and then what reads their outputs:", *table(found.stages), "", sep="\n")
     next_press = ". Next: make test AFFECTED=1" if found.members else ""
     print(f"status: {'everything: ' if found.everything else ''}{found.words}{next_press}")
     return 0

@@ -46,7 +46,7 @@ def choose(pipeline: str = "", member: str = "", base: str = "", *, changed: boo
     if found.everything:
         print(f"test: everything: {found.words}", flush=True)
         return None
-    print(*table({str(path): why for path, why in found.members.items()}), f"test: {found.words}", sep="\n", flush=True)
+    print(*table(found.members), f"test: {found.words}", sep="\n", flush=True)
     return Chosen(tuple(found.members), found.repo_tests, changed=True)
 
 
