@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,32 +8,21 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation import judgement
-from onebutton_workbench.runs.metrics import (
-    SLICES,
-    differences,
-    edited_by_hand,
-    markdown,
-    read_numbers,
-    slice_markdown,
-    slice_table,
-    table,
-    write_summary,
-)
+from onebutton_workbench.runs.metrics import SLICES, compare, markdown, moved, read_numbers, write_summary
+from onebutton_workbench.runs.summary import table
 from onebutton_workbench.workspace import ROOT, pipelines
 
 PLAN: dict[str, Any] = {
     "stages": {"evaluate": {"metrics": [{"metrics.json": {"cache": False}}]}},
-    "plots": [{"by_month.csv": {"x": "month"}}],
 }
-OLD = {"metrics.json": '{"model": {"auc": 0.75, "rows": 1000}}', "by_month.csv": "month,auc\n7,0.5\n8,0.6\n"}
+OLD = {"metrics.json": '{"model": {"auc": 0.75, "rows": 1000}}'}
 NEW = {
     "metrics.json": '{"model": {"auc": 0.7512, "rows": 1000, "loss": 0.5}}',
-    "by_month.csv": "month,auc\n7,0.5\n8,0.7\n",
 }
 
 
 def test_every_metric_stands_with_old_new_and_difference() -> None:
-    found = differences(read_numbers(PLAN, OLD).metrics, read_numbers(PLAN, NEW).metrics)
+    found = compare(read_numbers(PLAN, OLD.get)[0], read_numbers(PLAN, NEW.get)[0])
     rows = [line.split() for line in table(found)]
     assert rows == [
         ["old", "new", "difference"],
@@ -44,13 +32,10 @@ def test_every_metric_stands_with_old_new_and_difference() -> None:
     ]
 
 
-def test_the_summary_leads_with_what_moved_and_draws_the_curves_that_moved() -> None:
-    old, new = read_numbers(PLAN, OLD), read_numbers(PLAN, NEW)
-    text = "\n".join(markdown("demo", differences(old.metrics, new.metrics), old.curves, new.curves))
+def test_the_summary_leads_with_what_moved() -> None:
+    text = "\n".join(markdown("demo", compare(read_numbers(PLAN, OLD.get)[0], read_numbers(PLAN, NEW.get)[0]), {}))
     assert "| model.auc | 0.75 | 0.7512 | +0.0012 |" in text
     assert text.index("model.loss") < text.index("1 metrics as before") < text.index("model.rows")
-    assert "x-axis [7, 8]" in text
-    assert "line [0.5, 0.6]\n  line [0.5, 0.7]" in text
 
 
 def test_the_numbers_of_slices_that_moved_are_shown_and_the_others_counted() -> None:
@@ -60,15 +45,12 @@ def test_the_numbers_of_slices_that_moved_are_shown_and_the_others_counted() -> 
         small = {"rows": 1, "enough_data": False, "metrics": {}}
         return {SLICES: json.dumps({"level": 0.95, "slices": {"EWR at 17.30": evenings, "to Honolulu": small}})}
 
-    old, new = read_numbers(PLAN, judged(0.6)), read_numbers(PLAN, judged(0.65))
-    found = differences(old.slices, new.slices)
-    assert [line.split() for line in slice_table(found)][1:] == [
-        ["1", "of", "2", "numbers", "of", "slices", "moved"],
-        ["old", "new", "difference"],
-        ["EWR", "at", "17.30:", "auc", "0.6", "0.65", "+0.05"],
-    ]
-    assert "| EWR at 17.30: auc | 0.6 | 0.65 | +0.05 |" in slice_markdown(found)
-    assert slice_markdown(differences(new.slices, new.slices)) == []
+    old, new = (read_numbers(PLAN, judged(auc).get)[1] for auc in (0.6, 0.65))
+    assert moved(compare(old, new)) == {"EWR at 17.30: auc": {"old": "0.6", "new": "0.65", "difference": "+0.05"}}
+    text = "\n".join(markdown("demo", {}, compare(old, new)))
+    assert "1 of 2 numbers of slices moved" in text
+    assert "| EWR at 17.30: auc | 0.6 | 0.65 | +0.05 |" in text
+    assert "slices" not in "\n".join(markdown("demo", {}, compare(new, new)))
 
 
 def test_the_file_of_slices_is_the_one_that_evaluation_writes() -> None:
@@ -76,40 +58,14 @@ def test_the_file_of_slices_is_the_one_that_evaluation_writes() -> None:
 
 
 def test_a_pipeline_that_is_new_has_no_old_numbers() -> None:
-    assert read_numbers(PLAN, {}).metrics == {}
-    text = "\n".join(markdown("demo", differences({}, {"model.auc": 0.7}), {}, {}))
+    assert read_numbers(PLAN, lambda _: None) == ({}, {})
+    text = "\n".join(markdown("demo", compare({}, {"model.auc": 0.7}), {}))
     assert "| model.auc | - | 0.7 |  |" in text
 
 
 def test_a_torn_metrics_file_is_named() -> None:
     with pytest.raises(InputError, match=r"metrics\.json is no JSON object\. `make run` writes it again"):
-        read_numbers(PLAN, {"metrics.json": "{"})
-
-
-def test_a_number_edited_by_hand_is_named_with_where_it_stands_and_what_to_press(tmp_path: Path, shell: Any) -> None:
-    folder = tmp_path / "pipelines" / "demo"
-    folder.mkdir(parents=True)
-    metrics, honest, nicer = folder / "metrics.json", '{"auc": 0.7}\n', '{"auc": 0.9}\n'
-    digest = hashlib.md5(honest.encode()).hexdigest()  # noqa: S324  DVC's own
-    outs = [f"{{path: metrics.json, md5: '{digest}'}}", "{path: data/rows.parquet, md5: '0'}"]
-    (folder / "dvc.lock").write_text(f"stages: {{evaluate: {{outs: [{', '.join(outs)}]}}}}\n", encoding="utf-8")
-
-    def commit(text: str) -> None:
-        metrics.write_text(text, encoding="utf-8")
-        shell("git", "add", "--all", folder=tmp_path)
-        shell("git", "commit", "--quiet", "--message", "numbers", folder=tmp_path)
-
-    shell("git", "init", "--quiet", folder=tmp_path)
-    commit(honest)
-    assert edited_by_hand("demo", "HEAD", tmp_path) == []
-    metrics.write_text(nicer, encoding="utf-8")
-    again = "edited by hand, or merged? `make run PIPELINE=demo` writes it again"
-    said = f"metrics.json {{}} is not what the stage evaluate wrote: {again}"
-    assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("in your working tree")]
-    commit(nicer)
-    assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("at HEAD and in your working tree")]
-    metrics.write_text(honest, encoding="utf-8")
-    assert edited_by_hand("demo", "HEAD", tmp_path) == [said.format("at HEAD")]
+        read_numbers(PLAN, {"metrics.json": "{"}.get)
 
 
 def test_a_branch_and_a_pull_request_get_a_summary_and_main_gets_none(

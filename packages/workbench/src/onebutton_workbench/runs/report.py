@@ -14,7 +14,6 @@ from onebutton_tracking.results import ResultsError, lock_digest
 from onebutton_tracking.store import StoreError, is_server, tracking_uri
 from onebutton_workbench.git import at_commit, call
 from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
-from onebutton_workbench.runs.metrics import edited_by_hand
 from onebutton_workbench.workspace import ROOT, members, pipelines, the_pipeline
 
 TARGET = Path("report")
@@ -54,9 +53,6 @@ def report(pipeline: str, base: str) -> int:
     refused = write_site({ROOT / "pipelines" / name: around(name, base) for name in names}, ROOT / TARGET)
     for line in refused:
         print(f"report: no page for {line}", file=sys.stderr)
-    for name in names:  # the page shows it as the failed gate `digests`
-        for line in edited_by_hand(name, "HEAD"):
-            print(f"report: {name}: {line}", file=sys.stderr)
     print(f"report: {len(names) - len(refused)} of {len(names)} pipelines -> {TARGET / INDEX}. Open it in a browser")
     drafts = {member.path.name for member in members(ROOT) if member.draft}  # they may lack what a page shows
     return 0 if {line.partition(":")[0] for line in refused} <= drafts else 1
