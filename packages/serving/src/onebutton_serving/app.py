@@ -6,25 +6,24 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
 from onebutton_models.scoring import ScoringError
 from onebutton_serving.answering import Answerer
-from onebutton_serving.batching import Batcher
-from onebutton_serving.bodies import Bodies, DisconnectedError, Receive, RefusedError, Scope, Send
-from onebutton_serving.faults import Fault, Refusal, faults_in
+from onebutton_serving.batching import Answers, Batcher
+from onebutton_serving.bodies import LARGE, Bodies, Receive, RefusedError, Scope, Send, refused
+from onebutton_serving.faults import MOST, Fault, Refusal, faults_in
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import EVERY, Metrics
 from onebutton_serving.rows import Values
 from onebutton_serving.service import Service
 
 PATH = "/v1/predict"
-_LARGE_BODY = 50_000  # bytes: more counts until it is answered, and what is wrong with it is found in a thread
 _LONGEST_ID = 64  # characters of an id that the client brings
 _JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
-_BROKEN = _encode(Refusal([Fault("body", "the body broke off, or its chunks are malformed")]))
 
 
 class App:
@@ -47,10 +46,7 @@ class App:
         """
         self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
         self._bodies, self._batcher = Bodies(), Batcher()
-        self._one_search = asyncio.Semaphore(
-            1
-        )  # for what is wrong with a large body: it takes 25 times the body's size
-        self._prefix, self._count = secrets.token_hex(5), 0
+        self._one_search = asyncio.Semaphore(1)
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,56 +61,40 @@ class App:
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         release = self._service.current  # taken once: one release answers the whole request
-        count = held = 0
-        request = ""
+        headers = [_JSON, release.header] if release else [_JSON]
+        body = b""
+        rows: list[Values] = []
         try:
             announced, request = _head(scope)
-            if not request:
-                self._count += 1
-                request = f"{self._prefix}-{self._count}"
             body = await self._bodies.read(receive, announced)
             if release is None:
-                raise self._not_ready()
-            if len(body) > _LARGE_BODY:
-                held = self._bodies.hold(len(body))
-            rows = await self._rows(release, body)
-            try:
-                answers = await self._batcher.answer(release, rows)
-            except ScoringError as error:
-                raise RefusedError(422, await asyncio.to_thread(_unscorable, release, rows, str(error))) from None
-            content, status, count = release.written(answers), 200, len(rows)
-            headers = [_JSON, release.header, (b"x-request-id", request.encode())]
-            seconds = time.perf_counter() - begun
-            self._log.add((release, time.time(), seconds, request, rows, answers))
+                raise refused(503, "not ready", self._service.reason)
+            rows, answers = await self._answered(release, body)
+            status, content = 200, release.written(answers)
+            headers.append((b"x-request-id", request.encode()))
+            self._log.add((release, time.time(), time.perf_counter() - begun, request, rows, answers))
         except RefusedError as error:
             status, content = error.status, _encode(Refusal(error.faults))
-            headers = [_JSON] if release is None else [_JSON, release.header]
-            seconds = time.perf_counter() - begun
-        except DisconnectedError:
-            # The client left, or its chunks are malformed: granian says the same of both, and answers 500 to silence.
-            status, content, headers = 400, _BROKEN, [_JSON]
-            seconds = time.perf_counter() - begun
         finally:
-            if held:
-                self._bodies.let_go(held)
-        self._metrics.answered(status, count, seconds)
+            self._bodies.held -= len(body)
+        self._metrics.answered(status, len(rows), time.perf_counter() - begun)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _not_ready(self) -> RefusedError:
-        return RefusedError(503, Fault("not ready", self._service.reason))
-
-    async def _rows(self, release: Answerer, body: bytes) -> list[Values]:
+    async def _answered(self, release: Answerer, body: bytes) -> tuple[list[Values], Answers]:
         try:
-            return release.read(body)
+            rows = release.read(body)
+            return rows, await self._batcher.answer(release, rows)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            schema, words = release.loaded.schema, str(error)
-            if len(body) > _LARGE_BODY:
-                async with self._one_search:
-                    status, faults = await asyncio.to_thread(faults_in, body, schema, words)
-            else:
-                status, faults = faults_in(body, schema, words)
-            raise RefusedError(status, *faults) from None
+            search = partial(faults_in, body, release.loaded.schema, str(error))
+        except ScoringError as error:
+            search = partial(_unscorable, release, rows, str(error))
+        if len(body) > LARGE:  # one at a time: looking for what is wrong takes 25 times the body's size
+            async with self._one_search:
+                status, faults = await asyncio.to_thread(search)
+        else:
+            status, faults = search()
+        raise RefusedError(status, *faults)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -123,7 +103,6 @@ class App:
                 self._flush()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._batcher.close()
                 if self._timer:
                     self._timer.cancel()
                 await asyncio.to_thread(self._log.close)
@@ -146,22 +125,20 @@ def _head(scope: Scope) -> tuple[int, str]:
             announced = int(value) if value.isdigit() and len(value) < 20 else 0  # noqa: PLR2004
         elif name == b"content-encoding":
             if value != b"identity":
-                raise RefusedError(415, Fault("content type", "send the body as it is, without content-encoding"))
+                raise refused(415, "content type", "send the body as it is, without content-encoding")
         elif name == b"x-request-id" and len(value) <= _LONGEST_ID and value.isascii():
             request = value.decode()
     if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
-        raise RefusedError(415, Fault("content type", "send the body as content-type: application/json"))
-    return announced, request
+        raise refused(415, "content type", "send the body as content-type: application/json")
+    return announced, request or secrets.token_hex(8)
 
 
-def _unscorable(release: Answerer, rows: list[Values], words: str) -> Fault:
-    """Find the first row that a model refuses, by halves."""
-    low, high = 0, len(rows)  # rows before low are good, one before high is not
-    while high - low > 1:
-        middle = (low + high) // 2
+def _unscorable(release: Answerer, rows: list[Values], words: str) -> tuple[int, list[Fault]]:
+    """Ask the model about each row alone; its own words where it refuses them only together."""
+    found = []
+    for at, row in enumerate(rows):
         try:
-            release.answer(rows[low:middle])
-            low = middle
-        except ScoringError:
-            high = middle
-    return Fault("model", words[:300], low)
+            release.answer([row])
+        except ScoringError as error:
+            found.append(Fault("model", str(error)[:300], at))
+    return 422, found[:MOST] or [Fault("model", words[:300])]

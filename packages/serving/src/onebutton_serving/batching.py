@@ -15,11 +15,10 @@ from onebutton_models.scoring import ScoringError
 from onebutton_serving.answering import Answerer
 from onebutton_serving.rows import Values
 
-LARGE = 64  # rows: from here on a thread computes, so that other requests need not wait
-_TOGETHER = 64  # rows in one call
+LARGE = 64  # rows in one call; a request of more is computed by a thread, so that others need not wait
 
 Answers = list[list[float]]
-_Waiting = tuple[Answerer, list[Values], "asyncio.Future[Answers]"]
+_Waiting = tuple[list[Values], "asyncio.Future[Answers]"]
 
 
 class Batcher:
@@ -27,7 +26,9 @@ class Batcher:
 
     def __init__(self) -> None:
         """Start no thread yet."""
+        self._release: Answerer | None = None  # whom all that wait have asked
         self._waiting: list[_Waiting] = []
+        self._rows = 0
         self._pool = ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 2) - 1)), "large")
 
     async def answer(self, release: Answerer, rows: list[Values]) -> Answers:
@@ -39,52 +40,34 @@ class Batcher:
         loop = asyncio.get_running_loop()
         if len(rows) > LARGE:
             return await loop.run_in_executor(self._pool, release.answer, rows)
-        future: asyncio.Future[Answers] = loop.create_future()
+        if release is not self._release or self._rows + len(rows) > LARGE:
+            self._flush()
+            self._release = release
         if not self._waiting:
             loop.call_soon(self._flush)
-        self._waiting.append((release, rows, future))
+        future: asyncio.Future[Answers] = loop.create_future()
+        self._waiting.append((rows, future))
+        self._rows += len(rows)
         return await future
 
-    def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        while waiting:
-            release, total, count = waiting[0][0], 0, 0
-            for other, rows, _ in waiting:
-                total += len(rows)
-                if other is not release or (count and total > _TOGETHER):
-                    break
-                count += 1
-            _answer_together(release, waiting[:count])
-            waiting = waiting[count:]
+        waiting, self._waiting, self._rows = self._waiting, [], 0
+        if waiting and self._release:
+            _answer(self._release, waiting)
 
 
-def _answer_together(release: Answerer, group: Sequence[_Waiting]) -> None:
-    if len(group) == 1:
-        _answer_alone(release, group[0])
-        return
+def _answer(release: Answerer, waiting: Sequence[_Waiting]) -> None:
     try:
-        answers = release.answer([row for _, rows, _ in group for row in rows])
-    except ScoringError:  # of one of them: the others must not pay for it
-        for one in group:
-            _answer_alone(release, one)
+        answers = release.answer([row for rows, _ in waiting for row in rows])
+    except ScoringError as error:
+        if len(waiting) > 1:  # of one of them: the others must not pay for it
+            for one in waiting:
+                _answer(release, [one])
+        elif not waiting[0][1].done():
+            waiting[0][1].set_exception(error)
         return
     start = 0
-    for _, rows, future in group:
-        end = start + len(rows)
+    for rows, future in waiting:
         if not future.done():  # it may have been cancelled
-            future.set_result(answers[start:end])
-        start = end
-
-
-def _answer_alone(release: Answerer, one: _Waiting) -> None:
-    _, rows, future = one
-    if future.done():
-        return
-    try:
-        future.set_result(release.answer(rows))
-    except ScoringError as error:
-        future.set_exception(error)
+            future.set_result(answers[start : start + len(rows)])
+        start += len(rows)

@@ -20,12 +20,6 @@ REFUSALS = {
     "415": "the body is not announced as JSON", "422": "a row breaks a rule, or the model refuses it",
     "429": "too many large bodies at a time", "503": "no release is in service",
 }  # fmt: skip
-READS = {
-    "/v1/model": "What is in service, its card and provenance, what the server follows, every worker",
-    "/health/live": "Whether the process answers",
-    "/health/ready": "Whether a release is in service; if not, `reason` says why",
-    "/metrics": "Figures for Prometheus",
-}
 
 
 def describe(loaded: Loaded) -> Described:
@@ -45,7 +39,7 @@ def describe(loaded: Loaded) -> Described:
             "version": loaded.version,
             "description": f"Pipeline {schema.pipeline}; inputs as {schema.input_contract}, answers as {schema.output_contract}.",
         },
-        "paths": _paths(),
+        "paths": {"/v1/predict": {"post": _predict()}},
         "components": {
             "schemas": {
                 "Row": row,
@@ -104,18 +98,14 @@ def _said(field: Field, *, null: bool, low: float | None, high: float | None) ->
     return found | {name: value for name, value in said.items() if value not in (None, "", [])}
 
 
-def _paths() -> Described:
-    def said(words: str, schema: Described, kind: str = "application/json") -> Described:
-        return {"description": words, "content": {kind: {"schema": schema}}}
+def _predict() -> Described:
+    def said(words: str, component: str) -> Described:
+        return {"description": words, "content": {"application/json": {"schema": {"$ref": f"{REF}{component}"}}}}
 
-    answers = {"200": said("One prediction per row, in their order", {"$ref": f"{REF}Answer"})}
-    refused = {status: said(words, {"$ref": f"{REF}Refusal"}) for status, words in REFUSALS.items()}
-    body = {"required": True, "content": {"application/json": {"schema": {"$ref": f"{REF}Body"}}}}
-    post = {"summary": "Predict", "operationId": "predict", "requestBody": body, "responses": answers | refused}
-    found: Described = {"/v1/predict": {"post": post}}
-    for path, words in READS.items():
-        read = {"200": said(words, {}, "text/plain" if path == "/metrics" else "application/json")}
-        if path == "/health/ready":
-            read["503"] = said("No release is in service", {})
-        found[path] = {"get": {"summary": words, "operationId": path.rpartition("/")[2], "responses": read}}
-    return found
+    return {
+        "summary": "Predict",
+        "operationId": "predict",
+        "requestBody": said("Rows of named values", "Body") | {"required": True},
+        "responses": {"200": said("One prediction per row, in their order", "Answer")}
+        | {status: said(words, "Refusal") for status, words in REFUSALS.items()},
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from dataclasses import asdict
@@ -31,7 +30,7 @@ CARD_POLICY = f"{NOWHERE}; style-src 'unsafe-inline'; sandbox"
 
 
 class Pages:
-    """What is behind each path."""
+    """What is behind each path. What reads files is no coroutine: Starlette calls it in a thread."""
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
         """Read from these."""
@@ -40,60 +39,61 @@ class Pages:
     def application(self) -> Starlette:
         """Make the application that serves them."""
         paths: dict[str, Any] = {
-            "/": self.root, "/v1/model": self.model, "/health/live": self.live, "/health/ready": self.ready,
-            "/metrics": self.metrics, "/openapi.json": self.openapi, "/docs": self.docs, "/card": self.card,
+            "/": self._root, "/v1/model": self._model, "/health/live": self._live, "/health/ready": self._ready,
+            "/metrics": self._figures, "/openapi.json": self._openapi, "/docs": self._docs, "/card": self._card,
         }  # fmt: skip
         routes = [
             *(Route(path, endpoint) for path, endpoint in paths.items()),
-            Route("/v1/predict", self.root, methods=["POST"]),  # is answered before; here so that GET is 405
+            Route("/v1/predict", self._root, methods=["POST"]),  # is answered before; here so that GET is 405
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
         application = Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
         application.router.redirect_slashes = False  # its redirects name this server's own address, not that of a proxy
         return application
 
-    async def model(self, _: Request) -> Response:
-        """What is in service, its card and provenance, the history followed, every worker."""
-        return JSONResponse(await asyncio.to_thread(_model, self._service))
+    async def _root(self, _: Request) -> Response:
+        return RedirectResponse("docs")  # relative: a proxy may put a prefix before it
 
-    async def live(self, _: Request) -> Response:
-        """Whether the process answers."""
+    async def _live(self, _: Request) -> Response:
         return JSONResponse({"status": "live"})
 
-    async def ready(self, _: Request) -> Response:
-        """Whether a release is in service."""
+    async def _ready(self, _: Request) -> Response:
         current = self._service.current
         if current is None:
             return JSONResponse({"status": "not ready", "reason": self._service.reason}, 503, {"retry-after": "1"})
         return JSONResponse({"status": "ready", "version": current.version})
 
-    async def metrics(self, _: Request) -> Response:
-        """Metrics for Prometheus."""
-        self._metrics.flush()  # what this worker counted since the last time
-        content = await asyncio.to_thread(self._figures)
-        return Response(content, headers={"content-type": CONTENT_TYPE})
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(describe(self._loaded()))
 
-    def _figures(self) -> bytes:
-        return self._metrics.written(one["version"] for one in self._service.status.read() if one["version"])
-
-    async def openapi(self, _: Request) -> Response:
-        """The API of the release in service."""
-        return JSONResponse(describe(_loaded(self._service)))
-
-    async def docs(self, _: Request) -> Response:
-        """A page to read what a model takes, and to try it."""
+    async def _docs(self, _: Request) -> Response:
         return FileResponse(PAGE / "docs.html", headers=SAFE | {"content-security-policy": DOCS_POLICY})
 
-    async def card(self, _: Request) -> Response:
-        """The card of the release in service."""
-        text = await asyncio.to_thread(_text, _loaded(self._service).folder / "card.html")
+    def _figures(self, _: Request) -> Response:
+        self._metrics.flush()  # what this worker counted since the last time
+        versions = [one["version"] for one in self._service.status.read() if one["version"]]
+        return Response(self._metrics.written(versions), headers={"content-type": CONTENT_TYPE})
+
+    def _card(self, _: Request) -> Response:
+        text = _text(self._loaded().folder / "card.html")
         if not text:
             raise HTTPException(404)
         return HTMLResponse(text, headers=SAFE | {"content-security-policy": CARD_POLICY})
 
-    async def root(self, _: Request) -> Response:
-        """Show people where to begin."""
-        return RedirectResponse("docs")  # relative: a proxy may put a prefix before it
+    def _model(self, _: Request) -> Response:
+        service = self._service
+        follows = asdict(service.follows) if service.follows else None
+        said: dict[str, Any] = {"follows": follows, "workers": service.status.read()}
+        if service.current:
+            said |= _release(service.current.loaded)
+        else:
+            said |= {"pipeline": follows and follows["pipeline"], "version": None, "reason": service.reason}
+        return JSONResponse(said)
+
+    def _loaded(self) -> Loaded:
+        if self._service.current is None:
+            raise HTTPException(503, self._service.reason, {"retry-after": "1"})
+        return self._service.current.loaded
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -102,24 +102,11 @@ async def _refusal(request: Request, error: Exception) -> Response:
         404: ("path", f"there is no {request.url.path}; /docs shows what there is"),
         405: ("method", f"{request.url.path} does not take {request.method}"),
     }.get(status, ("not ready", getattr(error, "detail", "")))
-    headers = getattr(error, "headers", None)
     fault = {"rule": rule, "message": words, "row": None, "field": None}
-    return JSONResponse({"errors": [fault]}, status, headers)
+    return JSONResponse({"errors": [fault]}, status, getattr(error, "headers", None))
 
 
-def _loaded(service: Service) -> Loaded:
-    if service.current is None:
-        raise HTTPException(503, service.reason, {"retry-after": "1"})
-    return service.current.loaded
-
-
-def _model(service: Service) -> dict[str, Any]:
-    current, workers = service.current, service.status.read()
-    follows = asdict(service.follows) if service.follows else None
-    if current is None:
-        pipeline = follows["pipeline"] if follows else None
-        return {"pipeline": pipeline, "version": None, "reason": service.reason, "follows": follows, "workers": workers}
-    loaded = current.loaded
+def _release(loaded: Loaded) -> dict[str, Any]:
     schema = loaded.schema
     provenance = json.loads(_text(loaded.folder / "provenance.json") or "{}")
     verdicts = json.loads(_text(loaded.folder / "verdicts.json") or '{"gates": []}')
@@ -132,8 +119,6 @@ def _model(service: Service) -> dict[str, Any]:
         "card": _text(loaded.folder / "card.md"),
         "provenance": {name: value for name, value in provenance.items() if name != "built_by"},  # a mail address
         "verdicts": Counter(gate["result"] for gate in verdicts["gates"]),
-        "follows": follows,
-        "workers": workers,
     }
 
 
