@@ -239,7 +239,7 @@ def test_data_that_was_committed_and_not_pushed_is_told_until_it_is(me: Person) 
     me.add("1\n2\n")
     (found,) = check(me.root, remote)
     assert (found.check, found.place) == ("OB304", f"{DATA}.dvc")
-    assert found.words.startswith(f"{DATA} is not on {remote.url}, and no stage makes it")
+    assert found.words.startswith(f"{DATA} is not on {remote.url}, so it is lost with the machine")
     transfer("push", me.root, "toy")
     assert list(check(me.root, remote)) == []
 

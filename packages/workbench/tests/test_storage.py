@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,8 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.access import try_remote, try_sources
 from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer, why
-from onebutton_workbench.data.storage_rules import Made, lost, read_made
+from onebutton_workbench.data.storage_rules import check
 from onebutton_workbench.workspace import ROOT, pipelines
-
-RAW, TABLE, MODEL = "pipelines/toy/data/raw", "pipelines/toy/data/table.parquet", "pipelines/toy/model/model.onnx"
-LOCK = "pipelines/toy/dvc.lock"
-STAGES = [
-    Made(LOCK, "ingest", {}, {RAW: "1"}),
-    Made(LOCK, "features", {RAW: "1"}, {TABLE: "2"}),
-    Made(LOCK, "train", {TABLE: "2"}, {MODEL: "3"}),
-]
 
 
 @pytest.fixture
@@ -33,36 +24,28 @@ def repo(tmp_path: Path, shell: Any) -> Path:
     return root
 
 
-def names(stages: list[Made], gone: set[str], *, pinned: bool) -> list[str]:
-    return [path for _, path in lost([replace(stage, pinned=pinned) for stage in stages], gone)]
-
-
-def test_what_the_remote_has_is_not_lost() -> None:
-    assert names(STAGES, set(), pinned=False) == []
-
-
-def test_what_follows_from_a_pinned_source_is_not_lost() -> None:
-    assert names(STAGES, {"1", "2", "3"}, pinned=True) == []
-
-
-def test_without_a_pinned_source_all_that_was_not_pushed_is_lost() -> None:
-    assert names(STAGES, {"1", "2", "3"}, pinned=False) == [RAW, TABLE, MODEL]
-
-
-def test_what_follows_from_data_on_the_remote_is_not_lost() -> None:
-    assert names(STAGES, {"1", "3"}, pinned=False) == [RAW]
-
-
-def test_data_that_a_stage_reads_and_no_stage_writes_is_lost_when_it_was_not_pushed() -> None:
-    assert names(STAGES[1:], {"1", "2"}, pinned=True) == [TABLE, RAW]
-
-
-def test_files_in_git_and_fingerprints_are_no_data_to_keep() -> None:
-    entries = [{"path": path, "md5": path} for path in (".code/judge", "champion", "gates.toml", "../shared/x.bin")]
-    lock = {"stages": {"judge": {"deps": entries, "outs": [{"path": "slices.json", "md5": "s"}]}}}
-    in_git = {"pipelines/toy/champion", "pipelines/toy/gates.toml", "pipelines/toy/slices.json"}
-    (judge,) = read_made(LOCK, lock, in_git, ROOT)
-    assert (dict(judge.deps), dict(judge.outs)) == ({"pipelines/shared/x.bin": "../shared/x.bin"}, {})
+def test_what_a_commit_names_must_be_on_the_shared_remote_but_for_what_is_in_git(
+    repo: Path, tmp_path: Path, shell: Any
+) -> None:
+    folder = repo / "pipelines/toy"
+    folder.mkdir(parents=True)
+    deps, outs = (".code/judge", "gates.toml", "../../raw.csv"), ("slices.json", "model.onnx")
+    named = [
+        [f"{{path: {path}, md5: '{'0' * 31}{number}'}}" for number, path in enumerate(side)] for side in (deps, outs)
+    ]
+    lock = f"stages: {{judge: {{deps: [{', '.join(named[0])}], outs: [{', '.join(named[1])}]}}}}\n"
+    texts = {"dvc.lock": lock, "dvc.yaml": "stages: {}\n", "gates.toml": "", "slices.json": "{}"}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    shell("git", "add", "--all", folder=repo)
+    shell("git", "commit", "--quiet", "--message", "first", folder=repo)
+    (tmp_path / "team").mkdir()
+    choose(str(tmp_path / "team"), repo)
+    remote = configured(repo)
+    assert remote
+    found = list(check(repo, remote))
+    assert [one.words.split()[0] for one in found] == ["pipelines/toy/model.onnx", "raw.csv"]
+    assert {one.place for one in found} == {"pipelines/toy/dvc.lock"}
 
 
 def test_a_folder_of_the_checkout_is_shared_with_nobody_and_one_elsewhere_is_shared(repo: Path, tmp_path: Path) -> None:
