@@ -48,7 +48,7 @@ setup: ## Make the environment and the git hooks; every other button does it too
 	@$(STDLIB)/bootstrap.py
 
 .PHONY: run
-run: .venv/.synced ## Train, evaluate, track what changed: PIPELINE=name; TRACK=only; DATA=dummy ROWS=5000 FIT=1; ALONE=1
+run: .venv/.synced ## Train and judge what is out of date: PIPELINE=name for one; DATA=dummy without access to data
 	@onebutton run
 
 .PHONY: metrics
@@ -150,7 +150,7 @@ serve: .venv/.synced ## Run the server on what is in service: PIPELINE=name ENV=
 	@onebutton serve
 
 .PHONY: score
-score: .venv/.synced ## Score a table with what is in service: PIPELINE=name IN=rows.parquet OUT=scored.parquet; SHARD=3/64
+score: .venv/.synced ## Predict for each row of a table: PIPELINE=name IN=rows.parquet OUT=scored.parquet
 	@onebutton score
 
 .PHONY: image
@@ -182,7 +182,7 @@ try: .venv/.synced ## Ask a prompt about a text: TEXT="I love it" PROMPT=plain; 
 	@onebutton try
 
 .PHONY: new-pipeline
-new-pipeline: .venv/.synced ## Write a pipeline that runs: NAME=churn FROM=own.csv ANSWER=column LICENSE=, or an example: KIND=
+new-pipeline: .venv/.synced ## Write a pipeline around your own table: NAME=churn FROM=own.csv ANSWER=column LICENSE=
 	@onebutton new-pipeline
 
 .PHONY: promote

@@ -337,7 +337,7 @@ def _confirmed(target: Target, addresses: Sequence[str], version: str, say: Say)
     bad = [words for report in reports if (words := _trouble(report, version, target))]
     off = [report for report in reports if report.silent]
     if off and target.environment.laptop:
-        say(f"no server runs at {off[0].address}. `make serve PIPELINE={target.pipeline}` starts one")
+        say(f"no server runs at {off[0].address} yet")
     return "; ".join(bad)
 
 
