@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -21,10 +20,8 @@ from onebutton_workbench.git import address, check_committed, git
 from onebutton_workbench.workspace import ROOT
 
 WORKFLOW = ".github/workflows/ci.yml"
-TELLING = 15  # lines of a failed job that are said again at the end
 ACT_LINE = re.compile(r"\[ci/(?P<job>[^]]+)\]\s+(?P<text>.*)")  # act begins each line with the workflow and the job
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-PYTEST_VERDICT = ("FAILED ", "ERROR ")  # how pytest's summary names a test
 
 
 def runner_arguments(runner: str) -> list[str]:
@@ -44,43 +41,15 @@ def runner_arguments(runner: str) -> list[str]:
     return ["--platform", "ubuntu-latest=catthehacker/ubuntu:act-latest"]
 
 
-def failed_jobs(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Find in act's output which jobs failed, and the few lines of each that say why.
-
-    A run prints thousands of lines and goes on with its other jobs after the first failure, so a reader would have to
-    search. Pytest's verdicts say most; a job without any is told by its last lines.
-    """
-    printed: dict[str, list[str]] = defaultdict(list)
-    failed = []
-    for job, text in filter(None, map(_of_a_job, lines)):
-        if text.startswith("|"):
-            printed[job].append(text[1:].strip())
-        elif text.endswith("Job failed"):
-            failed.append(job)
-    return {job: _telling([line for line in printed[job] if line]) for job in failed}
-
-
-def _of_a_job(line: str) -> tuple[str, str] | None:
-    """Read which job a line of act is of, and what it says."""
-    match = ACT_LINE.match(COLOUR.sub("", line.rstrip()))
-    return (match["job"].strip(), match["text"]) if match else None
-
-
-def _telling(lines: list[str]) -> list[str]:
-    verdicts = [line for line in lines if line.startswith(PYTEST_VERDICT)]
-    more = [f"and {len(verdicts) - TELLING} more"] if len(verdicts) > TELLING else []
-    return verdicts[:TELLING] + more if verdicts else lines[-TELLING:]
-
-
 def shown(lines: Iterable[str], spans: dict[str, tuple[float, float]]) -> Iterator[str]:
-    """Print act's lines as they come, and note in `spans` when each job said its first and its last, in seconds of a clock."""
+    """Print act's lines as they come, note in `spans` when each job said its first and its last, and yield the jobs that fail."""
     for line in lines:
         print(line, end="", flush=True)
-        if of_a_job := _of_a_job(line):
-            now = time.monotonic()
-            begun, _ = spans.get(of_a_job[0], (now, now))
-            spans[of_a_job[0]] = begun, now
-        yield line
+        if match := ACT_LINE.match(COLOUR.sub("", line.rstrip())):
+            job, now = match["job"].strip(), time.monotonic()
+            spans[job] = spans.get(job, (now, now))[0], now
+            if match["text"].endswith("Job failed"):
+                yield job
 
 
 def minutes(spans: Mapping[str, tuple[float, float]]) -> str:
@@ -121,11 +90,12 @@ def run_workflow(engine: str) -> int:
             encoding="utf-8",
             errors="replace",
         ) as running:
-            failed = failed_jobs(shown(running.stdout or (), spans))
+            failed = list(shown(running.stdout or (), spans))
     print(f"ci: {minutes(spans)}")
     if running.returncode:
-        for job, why in failed.items():
-            print(f"\nci: job {job} failed:", *(f"  {line}" for line in why), sep="\n")
-        raise InputError("a job failed; all that it printed is above, on the lines that carry its name")
+        message = (
+            f"failed: {', '.join(failed) or 'act'}; all that a job printed is above, on the lines that carry its name"
+        )
+        raise InputError(message)
     print(f"ci: every job of {WORKFLOW} succeeded on {commit[:8]}")
     return 0

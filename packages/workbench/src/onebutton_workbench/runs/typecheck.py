@@ -36,34 +36,33 @@ def check() -> None:
     """
     workspace = members(ROOT)
     drafts = [member.path.as_posix() for member in workspace if member.draft]
-    checked, lines, why = _call(workspace)
+    lines, failed = _call(workspace)
     told = [line for line in lines if _concerns(line, drafts)]
     stopping = [line for line in lines if line not in told]
-    if not checked and told and not stopping:  # a syntax error, after which mypy reads nothing else
-        checked, stopping, why = _call([member for member in workspace if not member.draft])
+    if failed and told and not stopping:  # a syntax error, after which mypy reads nothing else
+        stopping, failed = _call([member for member in workspace if not member.draft])
     if told:
         print(*told, sep="\n")
         print(f"types: {_count(told)} in drafts ({', '.join(drafts)}), which stop nobody: the lines above\n")
-    if stopping or not checked:
-        print(*stopping, why, sep="\n", file=sys.stderr)
-        many = _count(stopping)
-        message = f"{many}, where the lines above say" if many else "mypy could not check, and says why above"
+    if stopping or failed:
+        print(*stopping, failed, sep="\n", file=sys.stderr)
+        message = f"{_count(stopping) or 'mypy could not check'}, where the lines above say"
         raise InputError(message)
     print(f"types: no mistake {'elsewhere' if told else 'found'}. Next: make test")
 
 
-def _call(workspace: Sequence[Member]) -> tuple[bool, list[str], str]:
+def _call(workspace: Sequence[Member]) -> tuple[list[str], str]:
     """Call mypy on members, and on what the root has; it is told where modules are, as its own setting takes no patterns.
 
     Returns:
-        Whether it could check; its lines, without those that ask a pipeline for annotations; what it says where it could not.
+        Its lines, without those that ask a pipeline for annotations; and what it says where it could not check at all.
     """
     files = [*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *(str(member.path) for member in workspace)]
     command = ["mypy", "--no-error-summary", "--no-pretty", *files]
     done = call(*command, folder=ROOT, MYPYPATH=os.pathsep.join(f"{member.path}/src" for member in workspace))
     lines = done.stdout.splitlines()
     kept = [line for line in lines if not (_concerns(line, ["pipelines"]) and line.endswith(MANNERS))]
-    return done.returncode < CRASHED, kept, done.stderr
+    return kept, (done.stderr or "mypy stopped") if done.returncode >= CRASHED else ""
 
 
 def _concerns(line: str, folders: Sequence[str]) -> bool:
