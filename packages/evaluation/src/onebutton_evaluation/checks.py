@@ -1,4 +1,4 @@
-"""Check one gate each: the holdout, limits, comparisons, perturbed inputs, file size, the measured server, the model card."""
+"""Check one gate each: the holdout, limits, comparisons, perturbed inputs, the measured server, the model card."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
     CardGate,
     HoldoutGate,
+    LimitedGate,
     LimitGate,
     NoiseGate,
     NoWorseGate,
     NumberGate,
     PerturbedGate,
     ServiceGate,
-    SizeGate,
     load_declarations,
 )
 from onebutton_evaluation.influence import Metric
-from onebutton_evaluation.integrity import locked_sizes
 from onebutton_evaluation.intervals import LEVEL, needs
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
 from onebutton_evaluation.slices import ALL
@@ -36,16 +35,20 @@ from onebutton_evaluation.wording import limit_words, percent, service_words, wi
 
 Result = Literal["passed", "failed", "NOT RUN"]
 SERVICE = "service.json"
-MEGABYTE = 1_000_000
 MEASURES = "`make deploy` measures it, and so does `make gates MEASURE=1`"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one gate's check found."""
+    """What one gate's check found.
+
+    Attributes:
+        room: from the worse end of an interval to the nearest limit, in the number's own unit; negative beyond it.
+    """
 
     result: Result
     words: str
+    room: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,6 @@ class Evidence:
     def known(self) -> Mapping[str, Metric]:
         """The metrics of the pipeline's task, by name."""
         return load_declarations(self.folder / "gates.toml").judging.known()
-
-
-def _worst(findings: Sequence[Finding], passed: str) -> Finding:
-    """Sum up findings: failed when one failed, else NOT RUN when one is, and the words of those alone."""
-    for result in ("failed", "NOT RUN"):
-        words = [one.words for one in findings if one.result == result]
-        if words:
-            return Finding("failed" if result == "failed" else "NOT RUN", "; ".join(words))
-    return Finding("passed", passed)
 
 
 def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
@@ -105,82 +99,50 @@ def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
 
 
 def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
-    slices, unknown, few, held = evidence.file(SLICES)["slices"], [], [], []
-    metric = named(evidence.known, gate.metric)
-    for name, one in _chosen(slices, gate.slices):
+    metric, found = named(evidence.known, gate.metric), {}
+    for name, one in _chosen(evidence.file(SLICES)["slices"], gate.slices):
         if one is None:
-            unknown.append(_unknown(name))
-        elif gate.metric not in one["metrics"]:
-            few.append(_too_few(name, one, metric))
-        else:
-            held.append((name, _held(one["metrics"][gate.metric], gate, metric.words)))
-    if unknown:
-        return unknown[0]
-    failed = [(name, one) for name, one in held if one.result == "failed"]
-    if not failed and few:
-        return _several(few)
-    not_run = [one.finding for _, one in held if one.result == "NOT RUN"]
-    if not failed and not_run:
-        return _several(not_run)
-    name, worst = min(held, key=lambda pair: pair[1].room)
-    words = worst.finding.words
+            return _unknown(name)
+        number = one["metrics"].get(gate.metric)
+        found[name] = _held(number, gate, metric.words) if number else _too_few(name, one, metric)
+    failed = [name for name, one in found.items() if one.result == "failed"]
+    unsure = [one.words for one in found.values() if one.result == "NOT RUN"]
+    if unsure and not failed:
+        return Finding("NOT RUN", "; ".join(unsure))
+    held = {name: one for name, one in found.items() if one.room < math.inf}
+    name = min(held, key=lambda name: held[name].room)
+    words = held[name].words
     if len(held) > 1:
         words = f"worst of {len(held)} slices: {name}, {words}"
     elif name != ALL:
         words = f"{name}: {words}"
     if len(failed) > 1:
-        words += f". {len(failed)} slices failed: {', '.join(name for name, _ in failed)}"
-    return Finding(worst.result, words)
+        words += f". {len(failed)} slices failed: {', '.join(failed)}"
+    return Finding(held[name].result, words)
 
 
 def _unknown(name: str) -> Finding:
     return Finding("failed", f"no slice or group is called {name!r}")
 
 
-def _several(findings: Sequence[Finding]) -> Finding:
-    return Finding(findings[0].result, "; ".join(one.words for one in findings))
-
-
 def _too_few(place: str, one: Mapping[str, Any], metric: Metric) -> Finding:
-    words = f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units"
-    return Finding(
-        "NOT RUN", f"{words}; {needs(metric)}. Add rows, or take the slice out of gates.toml, then `make run`"
-    )
+    words = f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units; {needs(metric)}"
+    return Finding("NOT RUN", f"{words}. Add rows, or take the slice out of gates.toml, then `make run`")
 
 
-@dataclass(frozen=True)
-class Held:
-    """A number that was held to its limits.
-
-    Attributes:
-        room: from the worse end of the interval to the nearest limit, in the number's own unit; negative beyond it.
-    """
-
-    finding: Finding
-    room: float
-
-    @property
-    def result(self) -> Result:
-        """The verdict on this number alone."""
-        return self.finding.result
-
-
-def _held(number: Mapping[str, Any], gate: Any, what: str) -> Held:
+def _held(number: Mapping[str, Any], gate: LimitedGate, what: str) -> Finding:
     """Hold the worse end of an interval to a gate's limits; without an interval an estimate can fail, and cannot pass."""
     alone = number["low"] is None
     low, high = (number["estimate"],) * 2 if alone else (number["low"], number["high"])
-    rooms = [
-        *([low - gate.at_least] if gate.at_least is not None else []),
-        *([gate.at_most - high] if gate.at_most is not None else []),
-    ]
-    room = min(rooms)
-    words, limits = f"{what} {with_interval(number, gate)}", limit_words(gate)
+    below = math.inf if gate.at_least is None else low - gate.at_least
+    above = math.inf if gate.at_most is None else gate.at_most - high
+    words, limits, room = f"{what} {with_interval(number, gate)}", limit_words(gate), min(below, above)
     if not room >= 0:
-        end = "it" if alone else "the lower end" if gate.at_least is not None and room == rooms[0] else "the upper end"
-        return Held(Finding("failed", f"{words}, {end} must be {limits}"), room)
+        end = "it" if alone else "the lower end" if below == room else "the upper end"
+        return Finding("failed", f"{words}, {end} must be {limits}", room)
     if alone:
-        return Held(Finding("NOT RUN", f"{words} has no interval, because every row is alike"), room)
-    return Held(Finding("passed", f"{words}, {limits}"), room)
+        return Finding("NOT RUN", f"{words} has no interval, because every row is alike", room)
+    return Finding("passed", f"{words}, {limits}", room)
 
 
 def _number(gate: NumberGate, evidence: Evidence) -> Finding:
@@ -189,6 +151,14 @@ def _number(gate: NumberGate, evidence: Evidence) -> Finding:
         return Finding("failed", f"metrics.json has no number {gate.number}")
     name = gate.number.removeprefix("model.").replace("_", " ")
     return _plain(number, gate, f"{name} {with_interval({'estimate': number}, gate)}", limit_words(gate))
+
+
+def _plain(value: float, gate: LimitedGate | NoiseGate, words: str, limits: str) -> Finding:
+    """Hold a number without an interval to its limits."""
+    low = gate.at_least if isinstance(gate, LimitedGate) else None
+    if (low is None or value >= low) and (gate.at_most is None or value <= gate.at_most):
+        return Finding("passed", f"{words}, {limits}")
+    return Finding("failed", f"{words}, must be {limits}")
 
 
 def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
@@ -210,14 +180,6 @@ def _found(name: str, numbers: Any) -> float | None:
     return None if isinstance(numbers, bool) or not isinstance(numbers, int | float) else numbers
 
 
-def _plain(value: float, gate: NumberGate | ServiceGate, words: str, limits: str) -> Finding:
-    """Hold a number without an interval to its limits."""
-    low, high = gate.at_least, gate.at_most
-    if (low is None or value >= low) and (high is None or value <= high):
-        return Finding("passed", f"{words}, {limits}")
-    return Finding("failed", f"{words}, must be {limits}")
-
-
 def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
     compared = evidence.file(COMPARISON).get(gate.than)
     if compared is None:
@@ -233,22 +195,23 @@ def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
     worse = shown_worse(chosen)
     metric = named(evidence.known, compared["metric"])
     findings = [_not_worse(name, one, compared, metric, worse=name in worse) for name, one in chosen.items()]
-    found = _worst(findings, _improvement(gate, compared, chosen, metric))
-    if found.result == "passed" and gate.better and not compared["slices"][ALL]["difference"]["low"] > 0:
-        return Finding("failed", f"{found.words}; on all rows the lower end must be above 0")
-    return found
+    results: tuple[Result, ...] = ("failed", "NOT RUN")
+    for result in results:
+        if told := [one.words for one in findings if one.result == result]:
+            return Finding(result, "; ".join(told))
+    words = _improvement(gate, compared, chosen, metric)
+    if gate.better and not compared["slices"][ALL]["difference"]["low"] > 0:
+        return Finding("failed", f"{words}; on all rows the lower end must be above 0")
+    return Finding("passed", words)
 
 
 def _improvement(gate: NoWorseGate, compared: Mapping[str, Any], chosen: Mapping[str, Any], metric: Metric) -> str:
-    """Say how much better the model is overall, and where least."""
-    numbers = {name: one["difference"] for name, one in chosen.items() if one is not None and "difference" in one}
-    if ALL not in numbers:
-        return ""
-    than = compared["name"].replace("_", " ")
+    """Say how much better the model is overall, and where least; every slice has a difference."""
     floor = f"more than {-compared['tolerance']:g}"
-    words = f"improvement in {metric.words} over {than} {with_interval(numbers[ALL], sign=True)}"
+    parts = {name: one["difference"] for name, one in chosen.items()}
+    whole = with_interval(parts.pop(ALL), sign=True)
+    words = f"improvement in {metric.words} over {compared['name'].replace('_', ' ')} {whole}"
     words += f", {'above 0' if gate.better else floor}"
-    parts = {name: one for name, one in numbers.items() if name != ALL}
     if not parts:
         return words
     least = min(parts, key=lambda name: parts[name]["low"])
@@ -295,10 +258,7 @@ def _noise(gate: NoiseGate, evidence: Evidence) -> Finding:
     noise = evidence.file(ROBUSTNESS)["label_noise"]
     if noise is None:
         return Finding("failed", "only of a binary task is it known how many answers look wrong")
-    words = f"{percent(noise)} of the answers look wrong"
-    if noise <= gate.at_most:
-        return Finding("passed", f"{words}, at most {percent(gate.at_most)}")
-    return Finding("failed", f"{words}, must be at most {percent(gate.at_most)}")
+    return _plain(noise, gate, f"{percent(noise)} of the answers look wrong", f"at most {percent(gate.at_most)}")
 
 
 def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
@@ -309,18 +269,7 @@ def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
     metric = named(evidence.known, gate.metric)
     if number is None:
         return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}; {needs(metric)}")
-    return _held(number, gate, f"{metric.words} with {gate.perturbation}").finding
-
-
-def _size(gate: SizeGate, evidence: Evidence) -> Finding:
-    file = evidence.folder / gate.file
-    size = file.stat().st_size if file.is_file() else locked_sizes(evidence.folder).get(gate.file)
-    if size is None:
-        return Finding("NOT RUN", f"{gate.file} is not here, and no stage wrote it: `make run` does")
-    words, limit = f"{gate.file} {size / MEGABYTE:.2f} MB", f"at most {gate.at_most_mb:g} MB"
-    if size <= gate.at_most_mb * MEGABYTE:
-        return Finding("passed", f"{words}, {limit}")
-    return Finding("failed", f"{words}, must be {limit}")
+    return _held(number, gate, f"{metric.words} with {gate.perturbation}")
 
 
 def _card(gate: CardGate, evidence: Evidence) -> Finding:
@@ -338,7 +287,6 @@ CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
     NoWorseGate: _no_worse,
     NoiseGate: _noise,
     PerturbedGate: _perturbed,
-    SizeGate: _size,
     ServiceGate: _service,
     CardGate: _card,
 }

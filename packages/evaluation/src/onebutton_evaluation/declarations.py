@@ -5,6 +5,7 @@ docs/evaluation.md explains every key.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -66,7 +67,7 @@ class Judging:
     minimum_units: Annotated[int, Field(ge=20)] = 20
     task: Task = "binary"
     classes: tuple[Text, ...] = ()
-    quantiles: dict[str, Text] = field(default_factory=dict)
+    quantiles: dict[Annotated[float, Field(strict=False, gt=0, lt=1)], Text] = field(default_factory=dict)
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     own: dict[str, Better] = field(default_factory=dict)
 
@@ -74,25 +75,10 @@ class Judging:
         """List the metrics that there are for this task, by name.
 
         Raises:
-            InputError: a class has a reserved name, or a level is no number.
+            InputError: a class has a reserved name.
         """
-        standard = known_metrics(self.task, self.classes, tuple(sorted(self.levels())))
+        standard = known_metrics(self.task, self.classes, tuple(sorted(self.quantiles)))
         return standard | {name: own_metric(name, better) for name, better in self.own.items()}
-
-    def levels(self) -> dict[float, str]:
-        """Name the column of each predicted quantile.
-
-        Raises:
-            InputError: a level is not between 0 and 1.
-        """
-        try:
-            found = {float(level): column for level, column in self.quantiles.items()}
-        except ValueError:
-            found = {0.0: ""}
-        if not all(0 < level < 1 for level in found):
-            message = f"judging.quantiles: {', '.join(self.quantiles)}: a level is a number between 0 and 1"
-            raise InputError(message)
-        return found
 
     def predicted(self, prediction: str = "") -> list[str]:
         """Name the columns of a model's predictions; of several classes one each.
@@ -146,6 +132,14 @@ class _Gate:
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
+class LimitedGate(_Gate):
+    """A gate with a lower limit, an upper one, or both."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class HoldoutGate(_Gate):
     """The rows judged are those that the contract pins: their number, their keys and their answers."""
 
@@ -154,7 +148,7 @@ class HoldoutGate(_Gate):
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class LimitGate(_Gate):
+class LimitGate(LimitedGate):
     """A metric stays above or below a limit, on all rows (`slices = ["all"]`) or on named slices or groups of them.
 
     What counts is the end of the interval that is the worse for the model; a slice with too little data is NOT RUN.
@@ -163,18 +157,14 @@ class LimitGate(_Gate):
     check: Literal["limit"]
     metric: Text
     slices: Annotated[tuple[Text, ...], Field(min_length=1)]
-    at_least: float | None = None
-    at_most: float | None = None
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class NumberGate(_Gate):
+class NumberGate(LimitedGate):
     """A number of `metrics.json`, by dotted name, that has no interval, such as `model.calibration_error`."""
 
     check: Literal["number"]
     number: Text
-    at_least: float | None = None
-    at_most: float | None = None
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -202,33 +192,20 @@ class NoiseGate(_Gate):
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class PerturbedGate(_Gate):
+class PerturbedGate(LimitedGate):
     """A metric keeps its limits with the inputs perturbed as `[[perturbations]]` says."""
 
     check: Literal["perturbed"]
     perturbation: Text
     metric: Text
-    at_least: float | None = None
-    at_most: float | None = None
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class SizeGate(_Gate):
-    """A file that ships is not larger than this."""
-
-    check: Literal["size"]
-    file: Text
-    at_most_mb: PositiveFloat
-
-
-@dataclass(frozen=True, config=STRICT, kw_only=True)
-class ServiceGate(_Gate):
+class ServiceGate(LimitedGate):
     """A number that the running server was measured at, such as `p95_ms`, in `service.json`."""
 
     check: Literal["service"]
     number: Text
-    at_least: float | None = None
-    at_most: float | None = None
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -240,7 +217,7 @@ class CardGate(_Gate):
 
 
 Gate = Annotated[
-    HoldoutGate | LimitGate | NumberGate | NoWorseGate | NoiseGate | PerturbedGate | SizeGate | ServiceGate | CardGate,
+    HoldoutGate | LimitGate | NumberGate | NoWorseGate | NoiseGate | PerturbedGate | ServiceGate | CardGate,
     Field(discriminator="check"),
 ]
 
@@ -271,14 +248,8 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
     Raises:
         InputError: it is missing, no TOML, or says something that no check would hold; every fault is named.
     """
-    try:
-        said = load_parameters(Declarations, file)
-    except InputError as error:
-        message = str(error).replace(
-            "owner: unknown key", "owner: unknown key, it stands once for all gates, in [judging]"
-        )
-        raise InputError(message) from None
-    unread = _class_faults(said.judging) or _metric_faults(said.judging)
+    said = load_parameters(Declarations, file)
+    unread = [*_judging_faults(said.judging)]
     faults = [*unread, *([] if unread else _gate_faults(said)), *_slice_faults(said), *_baseline_faults(said)]
     if faults:
         message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"
@@ -286,73 +257,63 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
     return said
 
 
-def _gate_faults(said: Declarations) -> list[str]:
-    ids = [gate.id for gate in said.gates]
-    faults = [f"two gates have the id {name!r}" for name in sorted({name for name in ids if ids.count(name) > 1})]
-    known = {one.name for one in said.perturbations}
-    shown = {name for name, metric in said.judging.known().items() if not metric.decides}
-    for gate in said.gates:
-        limits = [getattr(gate, name, 0.0) for name in ("at_least", "at_most")]
-        if isinstance(gate, LimitGate | NumberGate | PerturbedGate | ServiceGate) and limits == [None, None]:
-            faults.append(f"gate {gate.id!r} has no limit, so it could not fail: say at_least or at_most")
-        if isinstance(gate, PerturbedGate) and gate.perturbation not in known:
-            faults.append(f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared")
-        if isinstance(gate, LimitGate | PerturbedGate) and gate.metric not in said.judging.metrics:
-            faults.append(f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure")
-        if isinstance(gate, LimitGate | PerturbedGate) and gate.metric in shown:
-            faults.append(f"gate {gate.id!r} is about {gate.metric}: {UNSURE}")
-        if isinstance(gate, NoWorseGate) and gate.than in said.baselines and gate.than not in said.compared():
-            faults.append(
-                f"gate {gate.id!r} compares with {gate.than}, which ranks nothing: "
-                f"by {said.judging.champion} a limit says as much"
-            )
-    return faults
-
-
-def _class_faults(judging: Judging) -> list[str]:
+def _judging_faults(judging: Judging) -> Iterator[str]:
+    """Name the first fault: what follows from it would be one, too."""
+    needed = {"binary": "two or none", "multiclass": "at least three", "regression": "none"}[judging.task]
     count = len(judging.classes)
-    told = {"binary": count in {0, 2}, "multiclass": count > 2, "regression": count == 0}  # noqa: PLR2004
-    if not told[judging.task]:
-        needed = {"binary": "two or none", "multiclass": "at least three", "regression": "none"}[judging.task]
-        return [f"judging.classes names {count}, and a task {judging.task} has {needed}"]
+    if not {"binary": count in {0, 2}, "multiclass": count > 2, "regression": count == 0}[judging.task]:  # noqa: PLR2004
+        yield f"judging.classes names {count}, and a task {judging.task} has {needed}"
+        return
     if judging.quantiles and judging.task != "regression":
-        return [f"judging.quantiles: a task {judging.task} predicts no quantiles"]
-    return []
-
-
-def _metric_faults(judging: Judging) -> list[str]:
+        yield f"judging.quantiles: a task {judging.task} predicts no quantiles"
+        return
     try:
         known = judging.known()
     except InputError as error:
-        return [str(error)]
-    unknown = [name for name in dict.fromkeys((*judging.metrics, judging.champion)) if name not in known]
+        yield str(error)
+        return
+    unknown = [name for name in (*judging.metrics, judging.champion) if name not in known]
+    champion = known.get(judging.champion)
     if unknown:
-        return [f"no metric of a task {judging.task} is called {unknown[0]}; there are {', '.join(known)}"]
-    champion = known[judging.champion]
-    if champion.better not in {"higher", "lower"}:
-        return [f"judging.champion is {champion.name}, of which neither more nor less is better"]
-    if not champion.decides:
-        return [f"judging.champion is {champion.name}: {UNSURE}"]
-    return []
+        yield f"no metric of a task {judging.task} is called {unknown[0]}; there are {', '.join(known)}"
+    elif champion and champion.better not in {"higher", "lower"}:
+        yield f"judging.champion is {champion.name}, of which neither more nor less is better"
+    elif champion and not champion.decides:
+        yield f"judging.champion is {champion.name}: {UNSURE}"
 
 
-def _slice_faults(said: Declarations) -> list[str]:
-    faults = []
+def _gate_faults(said: Declarations) -> Iterator[str]:
+    ids, perturbations = [gate.id for gate in said.gates], {one.name for one in said.perturbations}
+    yield from (f"two gates have the id {name!r}" for name in sorted({name for name in ids if ids.count(name) > 1}))
+    known = said.judging.known()
+    for gate in said.gates:
+        if isinstance(gate, LimitedGate) and gate.at_least is None and gate.at_most is None:
+            yield f"gate {gate.id!r} has no limit, so it could not fail: say at_least or at_most"
+        if isinstance(gate, PerturbedGate) and gate.perturbation not in perturbations:
+            yield f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared"
+        if isinstance(gate, LimitGate | PerturbedGate) and gate.metric not in said.judging.metrics:
+            yield f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure"
+        elif isinstance(gate, LimitGate | PerturbedGate) and not known[gate.metric].decides:
+            yield f"gate {gate.id!r} is about {gate.metric}: {UNSURE}"
+        if isinstance(gate, NoWorseGate) and gate.than in said.baselines and gate.than not in said.compared():
+            by = said.judging.champion
+            yield f"gate {gate.id!r} compares with {gate.than}, which ranks nothing: by {by} a limit says as much"
+
+
+def _slice_faults(said: Declarations) -> Iterator[str]:
     for number, rule in enumerate(said.slices, 1):
         if bool(rule.by) == bool(rule.where):
-            faults.append(f"slices {number} needs either by or where")
+            yield f"slices {number} needs either by or where"
         elif bool(rule.where) != bool(rule.name):
-            faults.append(f"slices {number}: where and name belong together")
+            yield f"slices {number}: where and name belong together"
         elif rule.quantiles and len(rule.by) != 1:
-            faults.append(f"slices {number}: quantiles cut one column")
-    return faults
+            yield f"slices {number}: quantiles cut one column"
 
 
-def _baseline_faults(said: Declarations) -> list[str]:
-    constants, faults = CONSTANTS[said.judging.task], []
+def _baseline_faults(said: Declarations) -> Iterator[str]:
+    constants = CONSTANTS[said.judging.task]
     for name, kind in said.baselines.items():
         if name in {"model", "champion", "training", said.judging.prediction} or name.startswith("by_"):
-            faults.append(f"no baseline can be called {name!r}: results call something else so")
+            yield f"no baseline can be called {name!r}: results call something else so"
         if kind not in constants and not kind.endswith(ONNX):
-            faults.append(f"baseline {name!r} is {kind!r}; it can be {', '.join(constants)} or an ONNX file of a model")
-    return faults
+            yield f"baseline {name!r} is {kind!r}; it can be {', '.join(constants)} or an ONNX file of a model"

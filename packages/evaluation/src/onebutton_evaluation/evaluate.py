@@ -83,7 +83,7 @@ def predictions(
     """
     judging = said.judging
     asked = {MODEL: judging.predicted()}
-    asked |= {quantile_file(column): [column] for column in judging.levels().values()}
+    asked |= {quantile_file(column): [column] for column in judging.quantiles.values()}
     asked |= {kind: judging.predicted(name) for name, kind in said.baselines.items() if kind in models}
     found: dict[str, NDArray[np.float64]] = {}
     for file in asked:
@@ -146,7 +146,7 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
     """
     beside = (kind for kind in said.baselines.values() if kind.endswith(ONNX))
     found = {}
-    for file in (MODEL, *map(quantile_file, said.judging.levels().values()), *beside):
+    for file in (MODEL, *map(quantile_file, said.judging.quantiles.values()), *beside):
         if not Path(file).is_file():
             message = f"{file} is not here, so nothing can be scored. `make run` makes it"
             raise InputError(message)
@@ -243,7 +243,7 @@ def main() -> None:
     asked = Asked(inputs, model.predict)
     files = judgement(frame, said, contract, asked, read_champion(Path("champion")))
     files[SLICES]["holdout"]["likely_leaks"] = likely_leaks(known, rows, judging.unit)
-    answers = {name: frame[name].to_numpy() for name in (*judging.predicted(), *judging.levels().values())}
+    answers = {name: frame[name].to_numpy() for name in (*judging.predicted(), *judging.quantiles.values())}
     parts = find_slices(frame, said.slices)
     golden = golden_text(golden_examples(inputs, parts, answers))
     found = summary(frame, known, said, bins)

@@ -27,7 +27,7 @@ def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Ro
     Raises:
         InputError: a column is not there, or lacks values: a row left out would flatter the model.
     """
-    columns, levels = judging.predicted(prediction), {} if prediction else judging.levels()
+    columns, levels = judging.predicted(prediction), {} if prediction else judging.quantiles
     _check_columns(frame, [judging.answer, *columns, *([judging.unit] if judging.unit else []), *levels.values()])
     predictions = frame.select(columns).to_numpy() if len(columns) > 1 else frame[columns[0]].to_numpy()
     return Rows(

@@ -43,10 +43,8 @@ def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]
 def _results(computed: Computed) -> list[Verdict]:
     why = "A number can be written by hand, and its digest as well; the model alone says what it can do."
     if computed.wrong:
-        words = ". ".join(
-            [*computed.wrong, "`make run` writes it again; if dvc.lock was edited as well, remove the file first"]
-        )
-        return [Verdict(RESULTS, "failed", words, why, RESULTS)]
+        mend = "`make run` writes it again; if dvc.lock was edited as well, remove the file first"
+        return [Verdict(RESULTS, "failed", ". ".join([*computed.wrong, mend]), why, RESULTS)]
     return [Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)] if computed.unknown else []
 
 
@@ -58,14 +56,6 @@ def _digests(folder: Path) -> list[Verdict]:
         return [Verdict(DIGESTS, "NOT RUN", str(error), why, DIGESTS)]
     words = "; ".join(changed) + ". `make run` writes them again"
     return [Verdict(DIGESTS, "failed", words, why, DIGESTS)] if changed else []
-
-
-def owner(folder: Path) -> str:
-    """Say who is asked about a pipeline's gates; empty where `gates.toml` cannot be read."""
-    try:
-        return load_declarations(folder / "gates.toml").judging.owner
-    except InputError:
-        return ""
 
 
 def is_draft(folder: Path) -> bool:
@@ -113,32 +103,35 @@ def gates(
         names = ", ".join(folder.name for folder in folders) or "(none yet)"
         message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {names}"
         raise InputError(message)
-    counts, in_drafts, unread = Counter[str](), Counter[str](), 0
     with ThreadPoolExecutor(2) as pool:
-        all_computed = list(pool.map(lambda folder: compute(folder, champion(folder)), chosen))
-    for folder, computed in zip(chosen, all_computed, strict=True):
-        found, draft = gate_folder(folder, computed), is_draft(folder)
-        asked = f" Ask: {owner(folder)}" if owner(folder) else ""
-        print(f"{folder.name}{', a draft' if draft else ''}.{asked}", *table(found), "", sep="\n")
+        computed = pool.map(lambda folder: compute(folder, champion(folder)), chosen)
+    counts, in_drafts, unread = Counter[str](), Counter[str](), 0
+    for folder, numbers in zip(chosen, computed, strict=True):
+        found, draft = gate_folder(folder, numbers), is_draft(folder)
+        print(f"{folder.name}{', a draft' if draft else ''}.{_asked(folder)}", *table(found), "", sep="\n")
         print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")
-        for one in found:
-            (in_drafts if draft else counts)[one.result] += 1
-            unread += one.result == "NOT RUN" and AGAIN in one.words and not draft
-    summary = _summary(counts) if counts else ""
+        (in_drafts if draft else counts).update(one.result for one in found)
+        unread += sum(one.result == "NOT RUN" and AGAIN in one.words and not draft for one in found)
+    refused = ""
     if counts["failed"]:
-        message = f"{summary}. The results are recorded, and can be neither merged nor deployed like this"
-        raise InputError(message)
-    if unread:
-        message = (
-            f"{summary}, of which {unread} found no result to read: a stage failed, or never ran. "
-            "Press `make run`: it says which stage failed and why. Then `make gates`"
-        )
-        raise InputError(message)
-    if strict and counts["NOT RUN"]:
-        message = f"{summary}. With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
-        raise InputError(message)
-    told = f"in drafts {_summary(in_drafts)}, which stops nobody" if in_drafts else ""
-    print(f"gates: {'; '.join(filter(None, (summary, told)))}. Next: make report")
+        refused = ". The results are recorded, and can be neither merged nor deployed like this"
+    elif unread:
+        refused = f", of which {unread} found no result to read: a stage failed, or never ran. "
+        refused += "Press `make run`: it says which stage failed and why. Then `make gates`"
+    elif strict and counts["NOT RUN"]:
+        refused = ". With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
+    if refused:
+        raise InputError(_summary(counts) + refused)
+    told = [_summary(counts)] if counts else []
+    told += [f"in drafts {_summary(in_drafts)}, which stops nobody"] if in_drafts else []
+    print(f"gates: {'; '.join(told)}. Next: make report")
+
+
+def _asked(folder: Path) -> str:
+    try:
+        return f" Ask: {load_declarations(folder / 'gates.toml').judging.owner}"
+    except InputError:
+        return ""
 
 
 def _summary(counts: Counter[str]) -> str:

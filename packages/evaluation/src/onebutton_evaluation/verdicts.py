@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.checks import CHECKS, SERVICE, Evidence, Finding, Result
+from onebutton_evaluation.checks import CHECKS, Evidence, Finding, Result
 from onebutton_evaluation.declarations import Gate
 from onebutton_evaluation.judgement import AGAIN
-
-__all__ = ["SERVICE", "Result", "Verdict", "standing", "verdicts"]
 
 
 @dataclass(frozen=True)
@@ -63,23 +61,22 @@ def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, 
         The worst result, and a sentence that says what it means for a deployment.
     """
     failed = [one.id for one in found if one.result == "failed"]
-    service = [one.id for one in found if one.result == "NOT RUN" and one.check == "service"]
+    waiting = sum(one.result == "NOT RUN" and one.check == "service" for one in found)
     not_judged = [one.id for one in found if one.result == "NOT RUN" and one.check != "service"]
-    passed = len(found) - len(failed) - len(service) - len(not_judged)
+    passed = sum(one.result == "passed" for one in found)
+    words = [f"{passed} of {len(found)} gates passed"]
     if failed:
         words = [f"{len(failed)} of {len(found)} gates failed: {', '.join(failed)}"]
-    elif service or not_judged:
-        words = [f"{passed} of {len(found)} gates passed"]
-    else:
-        words = [f"All {len(found)} gates passed" if len(found) > 1 else "The one gate passed"]
+    elif passed == len(found):
+        words = [f"All {passed} gates passed" if passed > 1 else "The one gate passed"]
     if not_judged:
         words.append(f"{len(not_judged)} could not be judged: {', '.join(not_judged)}")
-    if service and not failed:
-        need = "1 needs" if len(service) == 1 else f"{len(service)} need"
-        words.append(f"{need} a running server, and `make deploy` measures {'it' if len(service) == 1 else 'them'}")
+    if waiting and not failed:
+        need, them = ("needs", "it") if waiting == 1 else ("need", "them")
+        words.append(f"{waiting} {need} a running server, and `make deploy` measures {them}")
     sentence = "; ".join(words) + "."
     if draft:
         sentence += " This is a draft: its gates stop nobody, and it stays on your own machine."
     elif failed or not_judged:
         sentence += " `make deploy` refuses it like this."
-    return "failed" if failed else "NOT RUN" if service or not_judged else "passed", sentence
+    return "failed" if failed else "NOT RUN" if waiting or not_judged else "passed", sentence

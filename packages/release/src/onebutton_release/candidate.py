@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.gatekeeping import gate_folder
 from onebutton_evaluation.integrity import locked_sizes
 from onebutton_evaluation.recompute import Computed
-from onebutton_evaluation.verdicts import SERVICE, Verdict
+from onebutton_evaluation.verdicts import Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_release.compiled import compile_schema
 from onebutton_release.declared import Declared
@@ -49,7 +50,7 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
         "card.md": "card.md",
         "card.html": "card.html",
         "gates.toml": "gates.toml",
-    } | {quantile_file(name): f"model/{quantile_file(name)}" for name in one.said.judging.levels().values()}
+    } | {quantile_file(name): f"model/{quantile_file(name)}" for name in one.said.judging.quantiles.values()}
     missing = [name for name in files.values() if not (one.folder / name).is_file()]
     if missing:
         known = locked_sizes(one.folder)

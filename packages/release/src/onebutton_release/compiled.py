@@ -28,7 +28,7 @@ def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | Non
         InputError: a contract has no such column, or one of another type than the model's.
     """
     judging = one.said.judging
-    quantiles = tuple(judging.levels().values())
+    quantiles = tuple(judging.quantiles.values())
     return Schema(
         pipeline=one.pipeline,
         title=one.title,

@@ -24,8 +24,8 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.judgement import write_text
-from onebutton_evaluation.verdicts import SERVICE
 from onebutton_release.candidate import service_numbers
 from onebutton_release.load import Load, load
 from onebutton_serving.openapi import example
