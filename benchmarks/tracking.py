@@ -29,18 +29,12 @@ REPEATS = 3
 def mirrored(client: MlflowClient, experiment: str) -> None:
     """Write the values as the mirror does."""
     from onebutton_tracking.entry import log_values
-    from onebutton_tracking.results import Results
 
-    results = Results(
-        pipeline="benchmark",
-        folder=ROOT,
-        lock_digest="",
-        params={f"p{number}": "1" for number in range(PARAMS)},
-        metrics={f"m{number}": 0.5 for number in range(VALUES - PARAMS)},
-        curves={"curves/loss": [(step, 1 / (step + 1)) for step in range(POINTS)]},
-    )
+    params = {f"p{number}": "1" for number in range(PARAMS)}
+    points = [(f"m{number}", 0.5, 0) for number in range(VALUES - PARAMS)]
+    points += [("curves/loss", 1 / (step + 1), step) for step in range(POINTS)]
     run = client.create_run(experiment)
-    log_values(client, run, results)
+    log_values(client, run, params, points, {})
     client.set_terminated(run.info.run_id)
 
 

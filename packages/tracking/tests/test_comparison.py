@@ -10,11 +10,7 @@ from onebutton_tracking.comparison import DIFFERENT, IDENTICAL, WITHIN, compare,
 def lock(data: str = "d1", model: str = "m1", metrics: str = "j1") -> dict[str, Any]:
     entries = {"model.onnx": model, "metrics.json": metrics}
     outs = [{"path": path, "md5": digest} for path, digest in entries.items() if digest]
-    return {
-        "stages": {
-            "train": {"deps": [{"path": "data", "md5": data}, {"path": ".code/train", "md5": "c"}], "outs": outs}
-        }
-    }
+    return {"train": {"deps": [{"path": "data", "md5": data}, {"path": ".code/train", "md5": "c"}], "outs": outs}}
 
 
 def test_the_same_bytes_are_identical() -> None:

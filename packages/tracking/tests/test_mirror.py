@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.mirror import mirror
-from onebutton_tracking.results import ResultsError
 from onebutton_tracking.store import StoreError, find_runs
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_the_registered_model_is_the_file_and_needs_no_code_of_ours(pipeline: Pa
 
 def test_a_model_that_was_not_pulled_is_named_and_no_run_counts(pipeline: Path, uri: str) -> None:
     (pipeline / "model/model.onnx").unlink()
-    with pytest.raises(ResultsError, match=r"model\.onnx is not here"):
+    with pytest.raises(InputError, match=r"model\.onnx is not here"):
         mirror(pipeline, uri)
     from onebutton_tracking.results import lock_digest
 

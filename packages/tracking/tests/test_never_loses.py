@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from onebutton_tracking.results import Results
-
 
 def environment(**more: str) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "GIT_", "COV_"))}
@@ -290,9 +288,9 @@ def test_a_run_that_another_machine_deletes_while_it_is_written_is_told_in_a_lin
 ) -> None:
     uri, write = tracking_uri(pipeline.parents[1]), entry.log_values
 
-    def meet_another(store: MlflowClient, run: Run, results: Results, tags: dict[str, str]) -> None:
+    def meet_another(store: MlflowClient, run: Run, *values: Any) -> None:
         store.delete_run(run.info.run_id)
-        write(store, run, results, tags)
+        write(store, run, *values)
 
     with monkeypatch.context() as patched:
         patched.setattr(entry, "log_values", meet_another)

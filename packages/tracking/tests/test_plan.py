@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_tracking.plan import as_run, prefix_of
-from onebutton_tracking.results import collect, produced_files
+from onebutton_contracts.dvc_files import Output
+from onebutton_tracking.results import collect, produced_files, read_metrics
 
 PLAN = """\
 stages:
@@ -71,14 +71,9 @@ def test_before_the_first_run_nothing_was_written(many: Path) -> None:
     assert produced_files(many) == [Path("dvc.lock")]
 
 
-def test_a_stage_that_says_what_it_writes_stays_as_it_is() -> None:
-    plan = {"stages": {"card": {"cmd": "python -m demo.card", "outs": ["card.md"]}}, "vars": []}
-    assert as_run(plan, {"stages": {}}) == plan
-
-
 def test_a_key_becomes_a_name_that_mlflow_takes() -> None:
-    assert prefix_of("train@lr=0.1,depth:3") == "lr_0.1_depth_3."
-    assert prefix_of("train") == ""
+    found = read_metrics('{"auc": 0.7}', Output("train@lr=0.1,depth:3", "metrics.json", {}))
+    assert found == {"lr_0.1_depth_3.auc": 0.7}
 
 
 def test_metrics_that_are_no_mapping_of_names_stop_nobody(many: Path) -> None:

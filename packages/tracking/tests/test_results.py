@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_tracking.plan import declared_plots
-from onebutton_tracking.results import ResultsError, collect, lock_digest, produced_files
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.results import collect, declared_plots, lock_digest, produced_files
 
 
 def test_a_pipelines_results_are_read_from_what_dvc_left(pipeline: Path) -> None:
@@ -45,16 +45,16 @@ def test_fingerprints_are_neither_data_nor_results_to_commit(pipeline: Path) -> 
 
 def test_a_pipeline_that_was_never_run_says_so(pipeline: Path) -> None:
     (pipeline / "dvc.lock").unlink()
-    with pytest.raises(ResultsError, match="never run to its end"):
+    with pytest.raises(InputError, match="never run to its end"):
         lock_digest(pipeline)
 
 
 def test_a_torn_metrics_file_is_named(pipeline: Path) -> None:
     (pipeline / "metrics.json").write_text('{"model": ', encoding="utf-8")
-    with pytest.raises(ResultsError, match=r"metrics\.json cannot be read .* `make run` writes it again"):
+    with pytest.raises(InputError, match=r"metrics\.json cannot be read .* `make run` writes it again"):
         collect(pipeline)
 
 
 def test_plots_count_wherever_dvc_lets_them_stand() -> None:
     plan = {"stages": {"train": {"plots": ["roc.csv", {"tuning.csv": {"x": "trees"}}]}}, "plots": [{"last.csv": {}}]}
-    assert declared_plots(plan) == {"roc.csv": {}, "tuning.csv": {"x": "trees"}, "last.csv": {}}
+    assert declared_plots(plan, {}) == {"roc.csv": {}, "tuning.csv": {"x": "trees"}, "last.csv": {}}

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench import cli
 from onebutton_workbench.bootstrap import from_elsewhere
 from onebutton_workbench.buttons import read_buttons
 from onebutton_workbench.checks.lint import CHECKS
 from onebutton_workbench.checks.selftest import read_violations
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
 PAGE = (ROOT / "AGENTS.md").read_text(encoding="utf-8")

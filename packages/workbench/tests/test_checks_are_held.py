@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.all_green import unsuccessful
 from onebutton_workbench.checks.lint import CHECKS
 from onebutton_workbench.checks.selftest import read_violations
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import PAGES
 from onebutton_workbench.workspace import ROOT
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.git import check_committed
 from onebutton_workbench.runs.ci import WORKFLOW, minutes, runner_arguments, shown
 from onebutton_workbench.workspace import ROOT

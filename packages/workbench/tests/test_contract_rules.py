@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.checks.contract_rules import check as held
 from onebutton_workbench.checks.contract_rules import earlier, lint
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.data.access import Access, try_environments
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.runs import doctor
 from onebutton_workbench.workspace import ROOT
 

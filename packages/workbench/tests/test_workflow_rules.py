@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench import cli
 from onebutton_workbench.checks.workflow_rules import check_all, check_cache, check_makefile, check_workflow
 from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import ROOT
 
 GITHUB = ROOT / ".github"

@@ -7,31 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.dvc_files import read_stages
 
 VERBS = {"deps": "read", "outs": "wrote"}  # the sides of a stage
-
-
-def _stages(folder: Path) -> dict[str, Any]:
-    import yaml
-
-    file = folder / "dvc.lock"
-    try:
-        return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["stages"])
-    except OSError:
-        message = f"{file} is missing: the pipeline was never run to its end. `make run` does it"
-    except (yaml.YAMLError, TypeError, KeyError):
-        message = f"{file} is damaged. `git checkout {file}` brings it back, `make run` writes it again"
-    raise InputError(message)
 
 
 def locked_sizes(folder: Path) -> dict[str, int]:
     """Return the size in bytes of every output, as `dvc.lock` has it; nothing where there is none."""
     if not (folder / "dvc.lock").is_file():
         return {}
-    return {
-        out["path"]: out["size"] for stage in _stages(folder).values() for out in stage.get("outs", []) if "size" in out
-    }
+    stages = read_stages(folder / "dvc.lock").values()
+    return {out["path"]: out["size"] for stage in stages for out in stage.get("outs", []) if "size" in out}
 
 
 def changed_files(folder: Path) -> list[str]:
@@ -42,7 +28,10 @@ def changed_files(folder: Path) -> list[str]:
     Raises:
         InputError: there is no `dvc.lock`, or it is damaged.
     """
-    found = changed(_stages(folder), lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None)
+    found = changed(
+        read_stages(folder / "dvc.lock"),
+        lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None,
+    )
     return [f"{path} is not what the stage {stage} {verb}" for path, (stage, verb) in sorted(found.items())]
 
 

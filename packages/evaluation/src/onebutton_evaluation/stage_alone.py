@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import FINGERPRINTS, OUTPUTS, entries, paths
+from onebutton_contracts.dvc_files import read_stages as read_declared
 from onebutton_contracts.errors import InputError
-
-WRITES = ("outs", "metrics", "plots")
-FINGERPRINTS = ".code/"  # what the code behind a stage means; no stage reads it
 
 
 @dataclass(frozen=True)
@@ -28,19 +27,18 @@ class Stage:
     def reads(self) -> list[str]:
         """The files and folders that it depends on, the ones of its parameters included."""
         parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in self.body.get("params", []))
-        deps = (path for path in _names(self.body.get("deps", [])) if not path.startswith(FINGERPRINTS))
+        deps = (path for path in paths(self.body.get("deps")) if not path.startswith(FINGERPRINTS))
         return list(dict.fromkeys([*deps, *parameters]))
 
     @property
     def writes(self) -> list[str]:
         """Its outputs, metrics and plots."""
-        return [path for kind in WRITES for path in _names(self.body.get(kind, []))]
+        return [path for kind in OUTPUTS for path in paths(self.body.get(kind))]
 
     @property
     def keeps(self) -> list[str]:
         """Those outputs that the next run is given again: `persist: true` says so."""
-        said = [one for one in self.body.get("outs", []) if isinstance(one, dict)]
-        return [path for one in said for path, options in one.items() if (options or {}).get("persist")]
+        return [path for path, options in entries(self.body.get("outs")) if options.get("persist")]
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -49,19 +47,8 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     Raises:
         InputError: there is no `dvc.yaml` that can be read.
     """
-    import yaml
-
-    file = folder / "dvc.yaml"
-    try:
-        declared: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] or {}
-    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
-        message = f"{file} cannot be read: {' '.join(str(error).split())}"
-        raise InputError(message) from None
+    declared = read_declared(folder / "dvc.yaml")
     return {name: Stage(name, body) for name, body in declared.items() if "cmd" in body and "${" not in str(body)}
-
-
-def _names(entries: Sequence[Any]) -> list[str]:
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def lacking(folder: Path, stage: Stage) -> list[str]:
@@ -96,8 +83,8 @@ def run_alone(
     for path in (path for path in stage.keeps if (folder / path).is_file()):
         shutil.copyfile(folder / path, scratch / path)
     plan = dict(stage.body)
-    for kind in WRITES:
-        plan[kind] = [entry for entry in plan.get(kind, []) if not {*_names([entry])} & {*without}]
+    for kind in OUTPUTS:
+        plan[kind] = [entry for entry in plan.get(kind, []) if not {*paths([entry])} & {*without}]
     (scratch / "dvc.yaml").write_text(yaml.safe_dump({"stages": {stage.name: plan}}), encoding="utf-8")
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     commands = plan["cmd"] if isinstance(plan["cmd"], list) else [plan["cmd"]]

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_tracking.commit import git, read_commit
 from onebutton_tracking.lookup import run_of_lock
-from onebutton_tracking.results import file_digest, locked_code, locked_digests, produced_files, read_lock
+from onebutton_tracking.results import file_digest, locked_code, locked_digests, produced_files
 from onebutton_tracking.store import tracking_uri
 
 FORMAT = b"release 1"
@@ -62,7 +63,7 @@ def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
         now: the time of the build.
         who: built it.
     """
-    lock = read_lock((folder / "dvc.lock").read_text(encoding="utf-8"))
+    lock = read_stages(folder / "dvc.lock")
     lock_digest = file_digest(folder / "dvc.lock")
     commit, _ = read_commit(folder, produced_files(folder))
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from onebutton_tracking.results import FINGERPRINTS
+from onebutton_contracts.dvc_files import FINGERPRINTS
 
 IDENTICAL = "identical"
 WITHIN = "within tolerance"
@@ -46,8 +46,8 @@ def compare(
     """Compare two states of a pipeline.
 
     Args:
-        then: the recorded `dvc.lock`.
-        now: the `dvc.lock` after every stage ran again.
+        then: the stages of the recorded `dvc.lock`.
+        now: those after every stage ran again.
         metrics_then: every recorded metric, by dotted name.
         metrics_now: every metric now.
         tolerance: the largest absolute difference of a metric that still counts as the same.
@@ -72,7 +72,7 @@ def sides(lock: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     read, written = (
         {
             entry["path"]: entry.get("md5", "")
-            for stage in lock["stages"].values()
+            for stage in lock.values()
             for entry in stage.get(side, [])
             if not entry["path"].startswith(FINGERPRINTS)
         }

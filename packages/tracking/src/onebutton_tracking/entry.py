@@ -10,17 +10,16 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebutton_contracts.errors import InputError
 from onebutton_contracts.terms import Contract
 from onebutton_tracking.commit import Commit
 from onebutton_tracking.marker import VIEW
 from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
 from onebutton_tracking.origin import Origin
-from onebutton_tracking.results import DUMMY, Results, ResultsError
+from onebutton_tracking.results import DUMMY, Results
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -105,7 +104,9 @@ def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> s
     """
     run_id = str(run.info.run_id)
     contracts = _contracts(results.folder)
-    log_values(client, run, results, _tags(run, results, origin))
+    points = [(name, value, 0) for name, value in results.metrics.items()]
+    points += [(name, value, step) for name, curve in results.curves.items() for step, value in curve]
+    log_values(client, run, results.params, points, _tags(run, results, origin))
     _log_inputs(client, run_id, results, contracts)
     _log_files(client, run_id, results, origin)
     words = ""
@@ -192,31 +193,36 @@ def _name(text: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", text)
 
 
-def log_values(client: MlflowClient, run: Run, results: Results, tags: dict[str, str] | None = None) -> None:
-    """Log every tag, parameter, metric and curve in one call, or as few as MLflow allows: one call each takes ten times as long.
+def log_values(
+    client: MlflowClient,
+    run: Run,
+    params: Mapping[str, str],
+    points: Sequence[tuple[str, float, int]],
+    tags: Mapping[str, str],
+) -> None:
+    """Log all in one call, or as few as MLflow allows: one call each takes ten times as long.
 
-    All carry the run's own time, so that a value written twice is one value.
+    Args:
+        client: of the store.
+        run: to write; all values carry its own time, so that one written twice is one.
+        params: by name.
+        points: name, value and step of each metric.
+        tags: by name.
     """
     from mlflow.entities import Metric, Param, RunTag
 
-    when = run.info.start_time
-    points = [(name, value, 0) for name, value in results.metrics.items()]
-    points += [(name, value, step) for name, curve in results.curves.items() for step, value in curve]
-    metrics = [Metric(_name(name), value, when, step) for name, value, step in points]
-    params = [Param(_name(name), value) for name, value in results.params.items()]
-    entries = [RunTag(_name(key), text) for key, text in (tags or {}).items()]
-    while metrics or params or entries:
-        client.log_batch(run.info.run_id, metrics[:METRICS], params[:FEW], entries[:FEW])
-        metrics, params, entries = metrics[METRICS:], params[FEW:], entries[FEW:]
+    left = [Metric(_name(name), value, run.info.start_time, step) for name, value, step in points]
+    few = [Param(_name(name), text) for name, text in params.items()]
+    words = [RunTag(_name(key), text) for key, text in tags.items()]
+    while left or few or words:
+        client.log_batch(run.info.run_id, left[:METRICS], few[:FEW], words[:FEW])
+        left, few, words = left[METRICS:], few[FEW:], words[FEW:]
 
 
 def _contracts(folder: Path) -> list[Contract]:
     from onebutton_contracts.contract import load_contract
 
-    try:
-        return [load_contract(path) for path in sorted(folder.glob("contracts/*.odcs.yaml"))]
-    except InputError as error:
-        raise ResultsError(str(error)) from None
+    return [load_contract(path) for path in sorted(folder.glob("contracts/*.odcs.yaml"))]
 
 
 def _log_inputs(client: MlflowClient, run_id: str, results: Results, contracts: Sequence[Contract]) -> None:

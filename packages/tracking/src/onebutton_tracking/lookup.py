@@ -29,10 +29,6 @@ CHAMPION = "champion"
 _MODEL = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
 
 
-class UnknownError(InputError):
-    """What was asked about is not there; the message says what is."""
-
-
 @dataclass(frozen=True)
 class Subject:
     """What is asked about: a run, and the version of the registered model that it made, if any."""
@@ -56,19 +52,19 @@ def find_model(client: MlflowClient, text: str) -> Subject:
         text: `name@alias`, `name/3`, or `name` for the champion, and where there is none for the newest.
 
     Raises:
-        UnknownError: there is no such model, alias or version, or it was not made by a run.
+        InputError: there is no such model, alias or version, or it was not made by a run.
         DeletedError: the experiment of its runs was deleted in MLflow.
     """
     match = _MODEL.fullmatch(text)
     if match is None:
         message = f"MODEL={text} is not understood: it can be name, name@alias or name/3"
-        raise UnknownError(message)
+        raise InputError(message)
     known = {model.name: model for model in client.search_registered_models()}
     if match["name"] not in known:
         message = (
             f"there is no model {match['name']!r} in MLflow. MODEL can be: {', '.join(sorted(known)) or '(none yet)'}"
         )
-        raise UnknownError(message)
+        raise InputError(message)
     aliases = {alias: str(version) for alias, version in known[match["name"]].aliases.items()}
     versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{match['name']}'"))
     newest = str(max(versions, default=0))
@@ -76,13 +72,13 @@ def find_model(client: MlflowClient, text: str) -> Subject:
     if wanted not in map(str, versions):
         there = ", ".join([f"/{number}" for number in versions] + [f"@{alias}" for alias in aliases])
         message = f"{text} is not in MLflow. After {match['name']} can stand: {there or '(it has no version)'}"
-        raise UnknownError(message)
+        raise InputError(message)
     version = client.get_model_version(match["name"], wanted)
     if run := maker(client, version):
         return Subject(run, version)
     if not version.run_id:
         message = f"{match['name']}/{wanted} was registered by hand, by no run, so nothing is known of what made it"
-        raise UnknownError(message)
+        raise InputError(message)
     return Subject(find_run(client, str(version.run_id)), version)
 
 
@@ -101,21 +97,21 @@ def find_run(client: MlflowClient, text: str) -> Run:
     """Find a run by its id, or by the beginning of it.
 
     Raises:
-        UnknownError: there is none, more than one, or it was not written by the mirror.
+        InputError: there is none, more than one, or it was not written by the mirror.
     """
     found = search(client, f"attributes.run_id LIKE '{text}%'") if text.isalnum() else []
     if len(found) != 1:
         latest = ", ".join(run.info.run_id[:8] for run in search(client, most=5))
         count = "more than one run begins" if found else "no run begins"
         message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
-        raise UnknownError(message)
+        raise InputError(message)
     (run,) = found
     if LOCK_TAG not in run.data.tags:
         message = (
             f"run {run.info.run_id[:8]} was written by another program and not by `make run` here: it names no dvc.lock, "
             "so nothing leads from it to code and data"
         )
-        raise UnknownError(message)
+        raise InputError(message)
     return run
 
 
@@ -127,19 +123,19 @@ def find_file(client: MlflowClient, file: Path) -> Run:
         file: a metrics file, a plot, or any other file of the pipeline.
 
     Raises:
-        UnknownError: the file is in no pipeline, or its results are not in MLflow.
+        InputError: the file is in no pipeline, or its results are not in MLflow.
         DeletedError: the pipeline's experiment was deleted in MLflow.
-        ResultsError: the pipeline was never run.
+        InputError: the pipeline was never run.
     """
     path = file.resolve()
     folder = next((parent for parent in path.parents if (parent / "dvc.yaml").is_file()), None)
     if not path.exists() or folder is None or folder.parent.name != "pipelines":
         message = f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
-        raise UnknownError(message)
+        raise InputError(message)
     run = next(filter(is_finished, find_runs(client, folder.name, lock_digest(folder))), None)
     if run is None:
         message = f"the results in {folder.name} are not in MLflow yet. `make run` brings them"
-        raise UnknownError(message)
+        raise InputError(message)
     return run
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import Commit
 from onebutton_tracking.marker import Marker, recall, remember
 from onebutton_tracking.origin import commit_for, find_origin
-from onebutton_tracking.results import ResultsError, collect, lock_digest
+from onebutton_tracking.results import collect, lock_digest
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -53,7 +54,7 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
         One line that says what happened.
 
     Raises:
-        ResultsError: the results are not complete.
+        InputError: the results are not complete.
         DeletedError: the pipeline's experiment was deleted in MLflow.
         StoreError: the store cannot be used.
     """
@@ -77,7 +78,7 @@ def _bring(client: MlflowClient, folder: Path, uri: str, runs: Sequence[Run], *,
     results = collect(folder)
     if results.model and not results.model.is_file():
         message = f"{results.model} is not here. `make run` or `make pull` brings it"
-        raise ResultsError(message)
+        raise InputError(message)
     origin = find_origin(folder, results.lock_digest, just_run=just_run)
     experiment = entry.experiment_id(client, results, uri)
     run = runs[0] if runs else entry.create(client, experiment, results, origin)
@@ -128,13 +129,12 @@ def mirror_all(folders: Sequence[Path], uri: str, *, after_run: bool = False) ->
             for folder in folders:
                 try:
                     print(f"run: {mirror(folder, uri, just_run=after_run)}", flush=True)
-                except ResultsError as error:
+                except StoreError:
+                    raise  # the next pipeline would meet the same
+                except InputError as error:
                     print(f"run: {folder.name}: {error}", file=sys.stderr)
-                    status = 1
-                except DeletedError as error:
-                    print(f"run: {folder.name}: {error}", file=sys.stderr)
-                    status = status if after_run else 1
-    except StoreError as error:  # the next pipeline would meet the same
+                    status |= not (after_run and isinstance(error, DeletedError))
+    except StoreError as error:
         reason = str(error)
     except TooSlowError:
         reason = f"MLflow at {shown(uri)} did not finish within {PATIENCE} seconds"

@@ -52,7 +52,7 @@ def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, flo
         peak_mb: the memory that each of these needed at its peak.
 
     Raises:
-        ResultsError: the pipeline has no `dvc.lock`.
+        InputError: the pipeline has no `dvc.lock`.
     """
     digest = lock_digest(folder)
     if _read(folder, digest):

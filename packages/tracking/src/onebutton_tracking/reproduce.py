@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onebutton_contracts.dvc_files import read_stages, read_yaml
+from onebutton_contracts.errors import InputError
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git
 from onebutton_tracking.comparison import DIFFERENT, Comparison, compare, page, sides
 from onebutton_tracking.entry import COMMIT_TAG, PATCH
-from onebutton_tracking.lookup import UnknownError
-from onebutton_tracking.results import CURVES, collect, read_lock, read_yaml
+from onebutton_tracking.results import CURVES, collect
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -71,11 +72,11 @@ def records(root: Path, *, run: str = "", model: str = "") -> list[Record]:
     Where MLflow knows none, it is what the last commit holds: a clone without MLflow can be held to its results as well.
 
     Raises:
-        UnknownError: it is not there.
+        InputError: it is not there.
         StoreError: MLflow does not answer.
     """
     if run and model:
-        raise UnknownError("RUN and MODEL each say what to make again: type one of them")
+        raise InputError("RUN and MODEL each say what to make again: type one of them")
     uri, sha = tracking_uri(root), git("rev-parse", "HEAD", folder=root).strip()
     names = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.lock"))
     committed = {name: Record(f"{name} at the last commit", name, sha) for name in names}
@@ -120,7 +121,7 @@ def reproduce(record: Record, root: Path) -> Comparison:
 
     Raises:
         NotReproducedError: it could not be done.
-        ResultsError: the results cannot be read.
+        InputError: the results cannot be read.
     """
     check_possible(record, root)
     patched = " and its patch" if record.patch else ""
@@ -128,13 +129,13 @@ def reproduce(record: Record, root: Path) -> Comparison:
     with worktree(root, record.sha) as tree:
         folder = tree / "pipelines" / record.pipeline
         notes = prepare(record, tree, root)
-        then = read_lock((folder / "dvc.lock").read_text(encoding="utf-8"))
+        then = read_stages(folder / "dvc.lock")
         notes += other_inputs(then, folder)
         before = collect(folder).metrics if record.metrics is None else record.metrics
         ran = run_stages(record, tree)
-        now = read_lock((folder / "dvc.lock").read_text(encoding="utf-8"))
+        now = read_stages(folder / "dvc.lock")
         found = compare(then, now, before, collect(folder).metrics, tolerance(folder))
-        notes += [f"{stage} did not run" for stage in sorted(set(now["stages"]) - ran)]
+        notes += [f"{stage} did not run" for stage in sorted(set(now) - ran)]
     if notes:
         return Comparison(DIFFERENT, found.rows, (*notes, *found.reasons))
     print(f"reproduce: {len(ran)} of {len(now['stages'])} stages ran", flush=True)
@@ -153,7 +154,7 @@ def reproduce_all(root: Path, *, run: str = "", model: str = "") -> int:
 
     Raises:
         NotReproducedError: one could not be made again.
-        UnknownError: the run or the model is not there.
+        InputError: the run or the model is not there.
     """
     status = 0
     for record in records(root, run=run, model=model):

@@ -5,24 +5,23 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import FINGERPRINTS, Output, outputs, read_stages, read_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.plan import as_run, declared_names, declared_plots, is_filled_in, kept_in_git, prefix_of
 
-FINGERPRINTS = ".code/"
 GATES = "gates.toml"
 VERDICTS = "verdicts.json"
 CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
 
-
-class ResultsError(InputError):
-    """The results of a pipeline cannot be read; the message says which file."""
+Curves = dict[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,16 @@ class Results:
     pipeline: str
     folder: Path
     lock_digest: str
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    headline: str = ""
-    gates: str = ""
-    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    plots: list[Path] = field(default_factory=list)
-    data: dict[str, str] = field(default_factory=dict)
-    code: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, list[str]] = field(default_factory=dict)
-    model: Path | None = None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    headline: str
+    gates: str
+    curves: Curves
+    plots: list[Path]
+    data: dict[str, str]
+    code: dict[str, str]
+    inputs: dict[str, list[str]]
+    model: Path | None
 
 
 def file_digest(file: Path) -> str:
@@ -69,12 +68,12 @@ def lock_digest(folder: Path) -> str:
     """Hash a pipeline's `dvc.lock` (SHA-256).
 
     Raises:
-        ResultsError: the pipeline was never run.
+        InputError: the pipeline was never run.
     """
     lock = folder / "dvc.lock"
     if not (digest := file_digest(lock)):
         message = f"{lock} is missing: the pipeline was never run to its end. `make run` does it"
-        raise ResultsError(message)
+        raise InputError(message)
     return digest
 
 
@@ -82,35 +81,35 @@ def collect(folder: Path) -> Results:
     """Read a pipeline's results.
 
     Raises:
-        ResultsError: a file that `dvc.yaml` names is missing or malformed.
+        InputError: a file that `dvc.yaml` names is missing or malformed.
     """
     digest = lock_digest(folder)
-    lock = _stages(folder / "dvc.lock")
-    plan = as_run(_stages(folder / "dvc.yaml"), lock)
-    metrics: dict[str, float] = {}
-    for stage, body in plan["stages"].items():
-        for name in declared_names(body.get("metrics", [])):
-            found = flatten(_json(folder / name), prefix_of(stage))
-            metrics |= {name: value for name, value in found.items() if isinstance(value, (int, float))}
+    plan, lock = read_yaml(folder / "dvc.yaml"), read_stages(folder / "dvc.lock")
     params: dict[str, Any] = {}
     inputs: dict[str, list[str]] = {}
-    for name, stage in lock["stages"].items():
+    for name, stage in lock.items():
         for file, values in stage.get("params", {}).items():
             params |= flatten(values) if file != GATES else {}  # how a model is judged is nothing to turn
         for path in [entry["path"] for entry in stage.get("deps", []) if "md5" in entry]:
             if not path.startswith(FINGERPRINTS) and not path.endswith(NOT_DATA):
                 inputs.setdefault(path, []).append(name)
-    plots = declared_plots(plan)
-    written = [out["path"] for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    metrics: dict[str, float] = {}
+    for one in outputs(plan.get("stages") or {}, lock, "metrics"):
+        metrics |= read_metrics(_text(folder / one.path), one)
+    plots = declared_plots(plan, lock)
+    texts = {name: _text(folder / name) for name in plots}
+    judging = tomllib.loads(_text(folder / GATES)).get("judging", {}) if (folder / GATES).is_file() else {}
+    headline = f"model.{judging.get('champion')}"
+    written = [out["path"] for stage in lock.values() for out in stage.get("outs", [])]
     return Results(
         pipeline=folder.name,
         folder=folder,
         lock_digest=digest,
         params={name: str(value) for name, value in params.items()},
         metrics=metrics,
-        headline=_headline(folder, metrics),
-        gates=_gates(folder),
-        curves=_curves(folder, plots),
+        headline=headline if headline in metrics else "",
+        gates=_gates(folder / VERDICTS),
+        curves=read_curves(plots, texts),
         plots=[folder / name for name in plots],
         data=locked_digests(lock),
         code=locked_code(lock),
@@ -119,16 +118,31 @@ def collect(folder: Path) -> Results:
     )
 
 
-def _headline(folder: Path, metrics: dict[str, float]) -> str:
-    file = folder / GATES
-    judging = tomllib.loads(file.read_text(encoding="utf-8")).get("judging", {}) if file.is_file() else {}
-    name = f"model.{judging.get('champion')}"
-    return name if name in metrics else ""
+def read_metrics(text: str, file: Output) -> dict[str, float]:
+    """Read the numbers of a metrics file by dotted name, under `foreach` and `matrix` below the key of the stage.
+
+    Raises:
+        InputError: it is no JSON.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        message = f"{file.path} cannot be read ({error}). `make run` writes it again"
+        raise InputError(message) from None
+    key = re.sub(r"[^\w./ -]", "_", file.stage.partition("@")[2])
+    flat = flatten(content if isinstance(content, dict) else {"metrics": content}, f"{key}." if key else "")
+    return {name: value for name, value in flat.items() if isinstance(value, int | float)}
 
 
-def _gates(folder: Path) -> str:
+def declared_plots(plan: Mapping[str, Any], lock: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """List the plots that a `dvc.yaml` declares, at its stages or at its end, each with its options."""
+    at_stages = {one.path: one.options for one in outputs(plan.get("stages") or {}, lock, "plots")}
+    return at_stages | {one.path: one.options for one in outputs({"": plan}, {}, "plots")}
+
+
+def _gates(verdicts: Path) -> str:
     """Sum the verdicts up; a gate that needs a running server is judged by `make deploy` and says nothing of the results."""
-    found = _json(folder / VERDICTS) if (folder / VERDICTS).is_file() else {}
+    found = json.loads(_text(verdicts)) if verdicts.is_file() else {}
     failed = [name for name, one in found.items() if one.get("result") == "failed"]
     idle = [name for name, one in found.items() if one.get("result") == "NOT RUN" and one.get("check") != "service"]
     words = [f"failed: {', '.join(failed)}"] * bool(failed) + [f"NOT RUN: {', '.join(idle)}"] * bool(idle)
@@ -139,42 +153,31 @@ def produced_files(folder: Path) -> list[Path]:
     """List the files in git that a run of a pipeline may change, relative to its folder; fingerprints left out.
 
     Raises:
-        ResultsError: there is no readable `dvc.yaml`.
+        InputError: there is no readable `dvc.yaml`.
     """
-    plan, lock = _stages(folder / "dvc.yaml"), folder / "dvc.lock"
-    if any(map(is_filled_in, plan["stages"].values())) and lock.is_file():
-        plan = as_run(plan, _stages(lock))
-    names = [name for stage in plan["stages"].values() for name in kept_in_git(stage)]
-    return [Path("dvc.lock"), *(Path(name) for name in names if not name.startswith(FINGERPRINTS))]
+    lock = folder / "dvc.lock"
+    written = outputs(read_stages(folder / "dvc.yaml"), read_stages(lock) if lock.is_file() else {})
+    kept = [one.path for one in written if one.options.get("cache") is False]
+    return [Path("dvc.lock"), *(Path(path) for path in kept if not path.startswith(FINGERPRINTS))]
 
 
-def read_lock(text: str) -> dict[str, Any]:
-    """Parse the text of a `dvc.lock`.
-
-    Raises:
-        ResultsError: it is none.
-    """
-    content = _yaml(text, "dvc.lock")
-    return content if isinstance(content, dict) and "stages" in content else {"stages": {}}
+def locked_digests(lock: Mapping[str, Any]) -> dict[str, str]:
+    """Take the MD5 of all that stages read or wrote out of those of a `dvc.lock`, fingerprints left out."""
+    return {path: digest for path, digest in _digests(lock) if not path.startswith(FINGERPRINTS)}
 
 
-def locked_digests(lock: dict[str, Any]) -> dict[str, str]:
-    """Take the MD5 of everything that the stages read or wrote out of a `dvc.lock`, fingerprints left out."""
-    return {path: digest for path, digest in _entries(lock) if not path.startswith(FINGERPRINTS)}
+def locked_code(lock: Mapping[str, Any]) -> dict[str, str]:
+    """Take the MD5 of each stage's fingerprint out of the stages of a `dvc.lock`, by stage."""
+    names = {name.partition("@")[0] for name in lock}
+    return {name: digest for path, digest in _digests(lock) if (name := path.removeprefix(FINGERPRINTS)) in names}
 
 
-def locked_code(lock: dict[str, Any]) -> dict[str, str]:
-    """Take the MD5 of each stage's fingerprint out of a `dvc.lock`, by stage."""
-    stages = {name.partition("@")[0] for name in lock["stages"]}
-    return {name: digest for path, digest in _entries(lock) if (name := path.removeprefix(FINGERPRINTS)) in stages}
+def _digests(lock: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    entries = [entry for stage in lock.values() for side in ("deps", "outs") for entry in stage.get(side, [])]
+    return [(entry["path"], entry["md5"]) for entry in entries if "md5" in entry]
 
 
-def _entries(lock: dict[str, Any]) -> list[tuple[str, str]]:
-    sides = [entry for stage in lock["stages"].values() for side in ("deps", "outs") for entry in stage.get(side, [])]
-    return [(entry["path"], entry["md5"]) for entry in sides if "md5" in entry]
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turn nested mappings into one with dotted names."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
@@ -183,84 +186,32 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds one mapping.
-
-    Raises:
-        ResultsError: it is missing or no such file.
-    """
-    content = _yaml(_text(path, f"`git checkout {path.name}` brings it back"), str(path))
-    if isinstance(content, dict):
-        return content
-    message = f"{path} is not what it should be. `git checkout {path.name}` brings it back"
-    raise ResultsError(message)
-
-
-def _stages(path: Path) -> dict[str, Any]:
-    content = read_yaml(path)
-    if isinstance(content.get("stages"), dict):
-        return content
-    message = f"{path} has no stages. `git checkout {path.name}` brings it back, `make run` writes the lock again"
-    raise ResultsError(message)
-
-
-def _yaml(text: str, name: str) -> Any:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, ten times as fast
-    try:
-        return yaml.load(text, Loader=loader)  # noqa: S506  both are safe
-    except yaml.YAMLError as error:
-        message = f"{name} is no YAML: {' '.join(str(error).split())}"
-        raise ResultsError(message) from None
-
-
-def _text(path: Path, mend: str = "`make run` writes it again") -> str:
+def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}). {mend}"
-        raise ResultsError(message) from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_text(path))
-    except ValueError as error:
         message = f"{path} cannot be read ({error}). `make run` writes it again"
-        raise ResultsError(message) from None
-    return content if isinstance(content, dict) else {"metrics": content}
+        raise InputError(message) from None
 
 
-def _curves(folder: Path, plots: dict[str, dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for name, options in plots.items():
-        file = folder / name
-        if file.suffix == ".csv" and isinstance(options.get("x"), str):
-            curves |= read_curves(_text(file), file.stem, options["x"])
-    return curves
-
-
-def read_curves(text: str, name: str, step: str) -> dict[str, list[tuple[int, float]]]:
-    """Take a plot over a whole number as curves: one for every other column of numbers, named `curves/<name>.<column>`.
+def read_curves(plots: Mapping[str, Mapping[str, Any]], texts: Mapping[str, str]) -> Curves:
+    """Take plots over a whole number as curves: one for every other column of numbers, named `curves/<plot>.<column>`.
 
     Args:
-        text: CSV with a header.
-        name: of the plot.
-        step: the column that counts.
-
-    Returns:
-        For each curve its points; none when `step` is missing or no whole number.
+        plots: the options of each plot; `x` is the column that counts.
+        texts: of those plots that are there.
     """
-    rows = list(csv.DictReader(text.splitlines()))
-    if not rows or step not in rows[0] or not all((row[step] or "").lstrip("-").isdigit() for row in rows):
-        return {}
-    curves = {}
-    for column in rows[0]:
-        try:
-            points = [(int(row[step]), float(row[column])) for row in rows if row[column]]
-        except ValueError:  # a column of words
+    curves: Curves = {}
+    for plot, options in plots.items():
+        rows = list(csv.DictReader(texts.get(plot, "").splitlines())) if plot.endswith(".csv") else []
+        step = str(options.get("x"))
+        if not rows or not all((row.get(step) or "").lstrip("-").isdigit() for row in rows):
             continue
-        if column != step and points:
-            curves[f"{CURVES}{name}.{column}"] = points
+        for column in [name for name in rows[0] if name != step]:
+            try:
+                points = [(int(row[step]), float(row[column])) for row in rows if row[column]]
+            except ValueError:  # a column of words
+                continue
+            if points:
+                curves[f"{CURVES}{Path(plot).stem}.{column}"] = points
     return curves

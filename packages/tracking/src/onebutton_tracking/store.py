@@ -39,7 +39,7 @@ class StoreError(InputError):
     """MLflow's store cannot be used; the message says why and what mends it."""
 
 
-class DeletedError(StoreError):
+class DeletedError(InputError):
     """The experiment of one pipeline was deleted; the others are not affected. The message says what brings it back."""
 
 

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onebutton_contracts.errors import InputError
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git
 from onebutton_tracking.entry import BRANCH_TAG, COMMIT_TAG, GATES_TAG
-from onebutton_tracking.lookup import Subject, UnknownError
+from onebutton_tracking.lookup import Subject
 from onebutton_tracking.promotion import promoted_words
 from onebutton_tracking.results import CURVES
 from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, check_there, open_store, refusals, tracking_uri
@@ -227,8 +228,8 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
     """Print what stands behind one model, run or file; the work of `make why`.
 
     Raises:
-        UnknownError: it is not there, or it was asked about in no or in several ways.
-        ResultsError: the file is of a pipeline that was never run.
+        InputError: it is not there, or it was asked about in no or in several ways.
+        InputError: the file is of a pipeline that was never run.
         StoreError: MLflow cannot be asked.
     """
     uri = tracking_uri(root)
@@ -236,7 +237,7 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
         message = (
             "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
         )
-        raise UnknownError(message)
+        raise InputError(message)
     check_there(uri)
     with refusals(uri):
         client = open_store(uri)

@@ -1,4 +1,4 @@
-"""Files as the workbench reads and writes them: YAML as DVC reads it, texts as they stand, several written as one."""
+"""Files as the workbench reads and writes them: YAML that keeps its comments, texts as they stand, several written as one."""
 
 from __future__ import annotations
 
@@ -7,52 +7,12 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from onebutton_contracts.errors import InputError
 
 WIDTH = 120  # of a line of YAML that is written
 FLOW_LIST = re.compile(r" *[\w-]+: \[")
 TOGETHER = ":\0"  # for a colon and its space, so that no line ends between a key and its value
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a file that holds a mapping, such as `dvc.yaml`, `dvc.lock`, `params.yaml` or a workflow.
-
-    Raises:
-        InputError: it is not a mapping in YAML.
-    """
-    return parse_yaml(file.read_text(encoding="utf-8"), str(file))
-
-
-def parse_yaml(text: str, file: str) -> dict[str, Any]:
-    """Read the text of such a file; messages call it `file`."""
-    import yaml
-
-    try:
-        content = yaml.load(text, Loader=_loader())  # noqa: S506  a safe loader
-    except yaml.YAMLError as error:
-        message = f"{file}: not YAML: {' '.join(str(error).split())}"
-        raise InputError(message) from None
-    if isinstance(content, dict):
-        return content
-    message = f"{file}: not a mapping of names to values"
-    raise InputError(message)
-
-
-@cache
-def _loader() -> Any:
-    """Read YAML as DVC does: there 1e-05 is a number, as in YAML 1.2, which PyYAML takes for text."""
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the same in C, ten times as fast
-        pass
-
-    exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
-    return Loader
 
 
 def edit_yaml(text: str, change: Callable[[Any], Any]) -> str:

@@ -17,8 +17,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.files import parse_yaml
 from onebutton_workbench.git import listed, shortened
 from onebutton_workbench.lineage.fingerprint import meaning
 from onebutton_workbench.workspace import read_toml

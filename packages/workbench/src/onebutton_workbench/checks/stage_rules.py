@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from onebutton_contracts.dvc_files import body_of, paths
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.lineage.fingerprint import data_files, read_lock
 from onebutton_workbench.lineage.imports import Imports, name_of, parse, read_imports
-from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, body_of, dvc_files, paths, read_plan
+from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, dvc_files, read_plan
 from onebutton_workbench.workspace import ROOT, read_toml
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"

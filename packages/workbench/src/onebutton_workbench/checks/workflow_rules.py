@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.checks.rules import hold
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT
 

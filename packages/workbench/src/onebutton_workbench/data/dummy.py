@@ -17,13 +17,14 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dummy.description import describe, read_description, write_description
 from onebutton_contracts.dummy.generation import generate
 from onebutton_contracts.dummy.plan import contracts_of, load_plan
+from onebutton_contracts.dvc_files import paths
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_tracking.results import produced_files
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.files import edit_yaml
 from onebutton_workbench.git import listed
-from onebutton_workbench.lineage.stages import FINGERPRINTS, paths
+from onebutton_workbench.lineage.stages import FINGERPRINTS
 from onebutton_workbench.workspace import ROOT
 
 PLACE = ROOT / ".dummy"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_workbench.data.storage import Remote, absent
-from onebutton_workbench.files import parse_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, names
 from onebutton_workbench.lineage.stages import FINGERPRINTS, dvc_files

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onebutton_tracking.plan import OUTPUTS, kept_in_git
-from onebutton_workbench.files import read_yaml
+from onebutton_contracts.dvc_files import OUTPUTS, body_of, entries, paths, read_yaml
 
 FINGERPRINTS = ".code"
 _BETWEEN = ";&|\n"  # what stands between the commands of a shell line
@@ -75,32 +74,23 @@ def read_stages(dvc_yaml: Path) -> list[Stage]:
     return list(read_plan(dvc_yaml).stages)
 
 
-def body_of(stage: Any) -> Any:
-    """Return what a stage of a `dvc.yaml` does: under `foreach`, what each of the stages does that DVC makes of it."""
-    body = stage.get("do", stage) if isinstance(stage, dict) else {}
-    return body if isinstance(body, dict) else {}
-
-
 def _stage(name: str, body: Mapping[str, Any]) -> Stage:
     commands, deps = body.get("cmd", []), body.get("deps") or []
     parts = [part for one in (commands if isinstance(commands, list) else [commands]) for part in _parts(str(one))]
+    outs = [entry for kind in OUTPUTS for entry in entries(body.get(kind))]
     return Stage(
         name,
         modules=tuple(module for part in parts if (module := _module(part))),
         others=tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part)),
         deps=tuple(paths(deps)),
-        outs=tuple(path for kind in OUTPUTS for path in paths(body.get(kind))),
+        outs=tuple(path for path, _ in outs),
         unlisted="" if isinstance(deps, list) else str(deps),
-        in_git=tuple(path for path in kept_in_git(body) if not path.startswith(f"{FINGERPRINTS}/")),
+        in_git=tuple(
+            path for path, options in outs if options.get("cache") is False and not path.startswith(f"{FINGERPRINTS}/")
+        ),
         frozen=body.get("frozen") is True,
         wdir=str(body.get("wdir", "")),
     )
-
-
-def paths(entries: Any) -> list[str]:
-    """List the paths of `deps`, `outs` and the like; none where they are no list, such as `deps: ${shared}`."""
-    listed = entries if isinstance(entries, list) else []
-    return [entry if isinstance(entry, str) else str(next(iter(entry))) for entry in listed if entry]
 
 
 def _parts(command: str) -> list[list[str]]:

@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import names
 from onebutton_workbench.lineage.fingerprint import write_fingerprints

@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_workbench.files import read_yaml
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.git import names
 
 

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from onebutton_contracts.dvc_files import FINGERPRINTS, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.recompute import compared, tolerance
-from onebutton_evaluation.stage_alone import FINGERPRINTS, Stage, lacking, read_stages, run_alone
+from onebutton_evaluation.stage_alone import Stage, lacking, read_stages, run_alone
 from onebutton_workbench.environment import call
-from onebutton_workbench.files import read_yaml
 from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 
 NO_NETWORK = ("unshare", "--map-root-user", "--net")  # a namespace of its own, in which there is no network

@@ -5,16 +5,14 @@ In a pull request on GitHub the same goes into the job's summary.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import Output, outputs, read_stages
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.plan import as_run, declared_names, prefix_of
-from onebutton_tracking.results import flatten
-from onebutton_workbench.files import read_yaml
+from onebutton_tracking.results import read_metrics
 from onebutton_workbench.git import at_commit, git
 from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, choose_base, parted, target_branch
 from onebutton_workbench.runs.summary import table
@@ -27,35 +25,28 @@ SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose impo
 HEAD = ["| metric | old | new | difference |", "|---|--:|--:|--:|"]
 
 
-def read_numbers(plan: Mapping[str, Any], read: Callable[[str], str | None]) -> tuple[Numbers, Numbers]:
+def read_numbers(
+    plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callable[[str], str | None]
+) -> tuple[Numbers, Numbers]:
     """Read the metrics of a pipeline, and those of its slices.
 
     Args:
-        plan: the content of its `dvc.yaml`, which names their files.
+        plan: the stages of its `dvc.yaml`, which name their files.
+        lock: the stages of its `dvc.lock`.
         read: returns the text of a file, or None where it is not there.
 
     Raises:
         InputError: a metrics file is no JSON.
     """
     metrics: Numbers = {}
-    for stage, body in plan["stages"].items():
-        for name in declared_names(body.get("metrics", [])):
-            metrics |= _numbers(name, read(name), prefix_of(stage))
+    for one in outputs(plan, lock, "metrics"):
+        metrics |= read_metrics(read(one.path) or "{}", one)
     slices = {}
-    for key, number in _numbers(SLICES, read(SLICES)).items():
+    for key, number in read_metrics(read(SLICES) or "{}", Output("", SLICES, {})).items():
         if key.endswith(".estimate"):
             part, _, metric, _ = key.removeprefix("slices.").rsplit(".", 3)
             slices[f"{part}: {metric}"] = number
     return metrics, slices
-
-
-def _numbers(name: str, text: str | None, prefix: str = "") -> Numbers:
-    try:
-        flat = flatten(json.loads(text or "{}"), prefix)
-    except (ValueError, AttributeError):
-        message = f"{name} is no JSON object. `make run` writes it again"
-        raise InputError(message) from None
-    return {key: number for key, number in flat.items() if isinstance(number, int | float)}
 
 
 def compare(old: Numbers, new: Numbers) -> Rows:
@@ -128,13 +119,13 @@ def metrics(pipeline: str, base: str) -> None:
 def _of_pipeline(name: str, commit: str) -> list[str]:
     """Print every metric of one pipeline beside that of a commit; return the lines for the summary."""
     folder = ROOT / "pipelines" / name
-    plan, lock = read_yaml(folder / "dvc.yaml"), folder / "dvc.lock"
-    plan = as_run(plan, read_yaml(lock)) if lock.is_file() else plan
+    plan, file = read_stages(folder / "dvc.yaml"), folder / "dvc.lock"
+    lock = read_stages(file) if file.is_file() else {}
 
     def here(file: str) -> str | None:
         return (folder / file).read_text(encoding="utf-8") if (folder / file).is_file() else None
 
-    old, new = read_numbers(plan, lambda file: at_commit(commit, file, folder)), read_numbers(plan, here)
+    old, new = read_numbers(plan, lock, lambda file: at_commit(commit, file, folder)), read_numbers(plan, lock, here)
     found, slices = map(compare, old, new)
     print("", f"{name}:", *table(found), sep="\n")
     if slices:

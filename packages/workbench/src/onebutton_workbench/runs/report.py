@@ -7,11 +7,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from onebutton_contracts.errors import InputError
 from onebutton_evaluation.report_data import INDEX, Around
 from onebutton_evaluation.site import write_site
 from onebutton_tracking.lookup import run_of_lock
-from onebutton_tracking.results import ResultsError, lock_digest
-from onebutton_tracking.store import StoreError, is_server, tracking_uri
+from onebutton_tracking.results import lock_digest
+from onebutton_tracking.store import is_server, tracking_uri
 from onebutton_workbench.git import at_commit, call
 from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
 from onebutton_workbench.workspace import ROOT, members, pipelines, the_pipeline
@@ -35,7 +36,7 @@ def around(name: str, base: str, root: Path = ROOT) -> Around:
 def _links(folder: Path, root: Path) -> dict[str, str]:
     uri = tracking_uri(root)
     server = uri if is_server(uri) else MLFLOW
-    with suppress(ResultsError, StoreError):
+    with suppress(InputError):
         if run := run_of_lock(uri, folder.name, lock_digest(folder)):
             return {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"}
     return {"MLflow": server}
