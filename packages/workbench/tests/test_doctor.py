@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.dvc_files import read_yaml
-from onebutton_workbench.data.access import Access, try_environments
 from onebutton_workbench.runs import doctor
 from onebutton_workbench.workspace import ROOT
 
@@ -42,26 +41,26 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def seen(root: Path, environments: str) -> Access:
+def seen(root: Path, environments: str) -> doctor.Finding:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # nobody listens there once it is closed
     (root / "deploy/environments.toml").write_text(environments.replace("PORT", str(port)), encoding="utf-8")
-    (access,) = try_environments(root)
-    return access
+    (found,) = doctor.environments(root)
+    return found
 
 
 def test_a_laptop_is_well_without_release_store_and_server_and_looking_makes_none(root: Path) -> None:
-    assert seen(root, LOCAL).has
+    assert seen(root, LOCAL).state == "ok"
     assert not (root / ".releases").exists()
     (root / ".releases").mkdir()
     access = seen(root, LOCAL)
-    assert access.has
+    assert access.state == "ok"
     assert access.words == "has .releases, toy not deployed yet; `make serve` starts its server"
 
 
 def test_a_release_store_that_is_not_there_names_whom_to_call(root: Path) -> None:
     access = seen(root, PRODUCTION)
-    assert not access.has
+    assert access.state == "missing"
     assert access.words.startswith("has not: production keeps releases in ")
     assert "On call: Ann, +1 555 0100" in access.words
 
@@ -69,14 +68,14 @@ def test_a_release_store_that_is_not_there_names_whom_to_call(root: Path) -> Non
 def test_a_server_that_does_not_answer_is_named(root: Path) -> None:
     (root / "mounted").mkdir()
     access = seen(root, PRODUCTION)
-    assert not access.has
+    assert access.state == "missing"
     assert "toy not deployed yet, but http://127.0.0.1:" in access.words
     assert access.words.endswith("does not answer. On call: Ann, +1 555 0100")
 
 
 def test_a_fault_in_the_file_is_told_and_the_doctor_goes_on(root: Path) -> None:
     access = seen(root, LOCAL + "surprise = 1\n")
-    assert not access.has
+    assert access.state == "missing"
     assert "surprise" in access.words
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.access import try_remote, try_sources
 from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer, why
 from onebutton_workbench.data.storage_rules import check
-from onebutton_workbench.workspace import ROOT, pipelines
+from onebutton_workbench.runs.doctor import storage
 
 
 @pytest.fixture
@@ -92,31 +90,12 @@ def test_a_folder_that_is_not_mounted_gives_no_answer(repo: Path, tmp_path: Path
     assert remote
     with pytest.raises(UnreachableError, match="is not there"):
         absent(remote, {"0" * 32}, repo)
-    assert not try_remote(repo).has
+    assert [one.state for one in storage(repo)] == ["missing"]
 
 
 def test_a_reason_that_nobody_knows_is_told_in_the_last_words_of_the_program() -> None:
     assert why("progress\nERROR: the disk is full\n") == "the disk is full"
     assert why("") == "it does not say why"
-
-
-def test_every_source_of_the_pipelines_here_is_had() -> None:
-    seen = list(try_sources(ROOT))
-    assert all(access.has and access.words.startswith("has, in ") for access in seen)
-    assert {access.source.split()[1].split("/")[0] for access in seen} <= set(pipelines())
-
-
-def test_a_source_that_is_not_had_names_whom_to_ask_and_what_works_meanwhile(tmp_path: Path) -> None:
-    folder = tmp_path / "pipelines/toy"
-    (folder / "contracts").mkdir(parents=True)
-    shutil.copy(ROOT / "packages/contracts/tests/flights.odcs.yaml", folder / "contracts")
-    (folder / "dvc.yaml").touch()
-    (folder / "dummy.yaml").touch()
-    (access,) = try_sources(tmp_path)
-    assert not access.has
-    assert "oldflights does not bring" in access.words
-    assert "Ask the flight team: ask in the channel flights" in access.words
-    assert access.words.endswith("Meanwhile `make run DATA=dummy PIPELINE=toy` works")
 
 
 def test_status_says_not_run_when_the_remote_does_not_answer_and_strict_refuses_it(

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.access import try_remote
 from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer
 from onebutton_workbench.data.storage_rules import check
+from onebutton_workbench.runs.doctor import storage
 
 pytestmark = pytest.mark.slow
 KEY, SECRET, WRONG = "a-key-of-the-test", "a-secret-of-the-test", "not-the-secret"
@@ -224,6 +224,6 @@ def test_a_remote_that_does_not_answer_is_never_taken_for_one_that_has_the_data_
     assert remote
     with pytest.raises(UnreachableError, match="refuses the key" if trouble == "key" else "cannot be reached"):
         absent(remote, {"0" * 32}, repo)
-    access = try_remote(repo)
-    assert not access.has
-    assert "CODEOWNERS" in access.words
+    (found,) = storage(repo)
+    assert found.state == "missing"
+    assert "CODEOWNERS" in found.words

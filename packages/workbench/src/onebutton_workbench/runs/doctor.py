@@ -15,26 +15,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from onebutton_contracts.errors import InputError
+from onebutton_release.environments import FILE, Environment, read_environments
+from onebutton_release.servers import ask as ask_server
+from onebutton_release.target import find_target
+from onebutton_serving.history import in_service
+from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
-from onebutton_workbench.data.access import try_environments, try_remote, try_sources
+from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, absent, configured
 from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, pipelines
 
 ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
-PROGRAMS = {
-    "git": "keeps history",
-    "uv": "installs what uv.lock pins",
-    "dvc": "runs the stages",
-    "act": "runs workflows here",
-}
-RESULTS = ("model/model.onnx", "data/predictions.parquet")  # a pipeline of prompts has no model
 ON_GITHUB = {
     "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
     "secret scanning": "Settings, Code security: switch on secret scanning, push protection and the dependency graph",
 }
-
-
 RULESET = ".github/ruleset.json"
 IMPORT = f"Settings, Rules, Rulesets, Import a ruleset: {RULESET}"
 GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
@@ -65,9 +62,6 @@ def ask(*command: str) -> str:
 def environment() -> Iterator[Finding]:
     """Look at what this repo stands on."""
     yield Finding("Python", "ok", f"{platform.python_version()} in {sys.prefix}")
-    for program, why in PROGRAMS.items():
-        version = ask(program, "--version").partition("\n")[0]
-        yield found(program, version, version, f"it {why}; press `make setup`")
     free = shutil.disk_usage(ROOT).free // 10**9
     space = f"{free} GB free here, {ENOUGH_DISK} GB are wanted"
     yield found("disk", free >= ENOUGH_DISK, space, space)
@@ -89,15 +83,52 @@ def repository() -> Iterator[Finding]:
     else:
         for hook in ("pre-commit", "pre-push"):
             yield found(f"hook {hook}", (ROOT / hooks / hook).is_file(), "presses the buttons", "press `make setup`")
-    for name in pipelines():
-        there = [(ROOT / "pipelines" / name / file).is_file() for file in RESULTS]
-        yield found(f"results of {name}", any(there), "here", f"press `make run PIPELINE={name}`")
 
 
-def data() -> Iterator[Finding]:
-    """Try every source of data, and where models are deployed to."""
-    for access in (*try_sources(ROOT), try_remote(ROOT), *try_environments(ROOT)):
-        yield found(access.source, access.has, access.words, access.words)
+def storage(root: Path = ROOT) -> Iterator[Finding]:
+    """Ask the remote, when it is shared."""
+    remote = configured(root)
+    if remote is None or not remote.shared:
+        yield found("storage", remote, f"{remote}; `make remote URL=s3://…` shares data", UNSET)
+        return
+    try:
+        absent(remote, {PROBE}, root)
+        yield Finding("storage", "ok", f"has, {remote} answers")
+    except UnreachableError as error:
+        dummies = [name for name in pipelines(root) if (root / "pipelines" / name / "dummy.yaml").is_file()]
+        works = "".join(f" Meanwhile `make run DATA=dummy PIPELINE={name}` works" for name in dummies)
+        words = f"has not, {remote}: {error}. Ask its owner, whom .github/CODEOWNERS names.{works}"
+        yield Finding("storage", "missing", words)
+
+
+def environments(root: Path = ROOT) -> Iterator[Finding]:
+    """Look into every release store that models are deployed to, and ask every server there."""
+    try:
+        declared = read_environments(root)
+    except InputError as error:
+        yield Finding("environments", "missing", f"{error}. docs/deploy.md explains every key")
+        return
+    for name, one in declared.items():
+        if one.laptop and not (root / one.store).exists():
+            yield Finding(f"environment {name}", "ok", f"{one.store} will be made by the first `make deploy`")
+            continue
+        for pipeline in pipelines(root):
+            yield Finding(f"environment {name}", *_deployed(name, one, pipeline, root))
+
+
+def _deployed(name: str, environment: Environment, pipeline: str, root: Path) -> tuple[str, str]:
+    whom = f"On call: {environment.on_call}"
+    try:
+        target = find_target(root, pipeline, name, name, {name: environment})
+        move = in_service(target.store)
+        reports = [ask_server(address, target.identity) for address in target.servers]
+    except (InputError, ReleaseStoreError) as error:
+        return "missing", f"has not: {error}. {whom}. {FILE} says where it is"
+    seen = f"has {environment.store}, {pipeline} {move.after if move else 'not deployed yet'}"
+    missing = [f"{one.address} {one.foreign or 'does not answer'}" for one in reports if one.foreign or one.silent]
+    if missing and not environment.laptop:
+        return "missing", f"{seen}, but {' and '.join(missing)}. {whom}"
+    return "ok", seen + ("; `make serve` starts its server" if missing else "")
 
 
 def tracking() -> Iterator[Finding]:
@@ -129,10 +160,7 @@ def _server(uri: str) -> tuple[str, str]:
 
 
 def elsewhere() -> Iterator[Finding]:
-    """Name what only GitHub or another program can tell."""
-    answers = ask("docker", "info", "--format", "{{.ServerVersion}}")
-    words = f"engine {answers}" if answers else "no engine answers; only RUNNER=docker needs one"
-    yield Finding("Docker", "ok" if answers else "NOT RUN", words)
+    """Name what only GitHub can tell."""
     yield protection()
     for subject, words in ON_GITHUB.items():
         yield Finding(subject, "NOT RUN", words)
@@ -174,7 +202,9 @@ def lacks(wanted: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any
 
 def examine() -> int:
     """Print every finding; fail when something is missing."""
-    findings = [finding for look in (environment, repository, data, tracking, elsewhere) for finding in look()]
+    findings = [
+        finding for look in (environment, repository, storage, environments, tracking, elsewhere) for finding in look()
+    ]
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"  {finding.state:<8} {finding.subject:<{width}}  {finding.words}")
