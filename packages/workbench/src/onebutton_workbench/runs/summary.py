@@ -11,7 +11,6 @@ from typing import Any
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_release.buttons import waits_for_deploy
-from onebutton_tracking.results import produced_files
 from onebutton_workbench.git import call, holds
 from onebutton_workbench.workspace import ROOT
 
@@ -87,7 +86,7 @@ def apart(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Mapping[str, 
 
 
 def summarise(names: Sequence[str], made: Collection[str]) -> None:
-    """Print the metrics of pipelines, of those made again the verdict, then the files that belong into the next commit."""
+    """Print the metrics of pipelines, of those made again the verdict, then what belongs into the next commit."""
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
         if name in made:
@@ -95,35 +94,24 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
 
             words = summary(ROOT / "pipelines" / name)
             print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
-    new = [name for name in names if _is_new(name)]
-    files = [f"pipelines/{name}" for name in new] + ["uv.lock"] * bool(new)
-    files += _changed_results([name for name in names if name not in new])
-    if files:
-        words = "Results changed. Commit them with the code that made them:"
-        print("", words, f"  git add {' '.join(files)}", sep="\n")
-    first = f"`git add {' '.join(files)}`, then `git commit`; " if new else ""
-    if len(names) == 1 and is_draft(ROOT / "pipelines" / names[0]) and _ships(names[0]):
+    changed = [path for path in (f"pipelines/{name}" for name in names) if _is_uncommitted(path)]
+    new = [path for path in changed if not holds("cat-file", "-e", f"HEAD:./{path}/dvc.yaml", folder=ROOT)]
+    add = f"git add {' '.join([*changed, *(['uv.lock'] if new else [])])}"
+    if changed:
+        print("", "Commit results with the code that made them:", f"  {add}", sep="\n")
+    first = f"`{add}`, then `git commit`; " if new else ""
+    if len(names) == 1 and _is_draft_to_serve(folder := ROOT / "pipelines" / names[0]):
         button = "serve" if waits_for_deploy(ROOT, names[0], "") else "deploy"
-        first = f"`make {button} PIPELINE={names[0]}`, which puts it into service on this machine; "
+        first = f"`make {button} PIPELINE={folder.name}`, which puts it into service on this machine; "
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
 
 
-def _ships(name: str) -> bool:
-    return (ROOT / "pipelines" / name / "release.toml").is_file()
+def _is_uncommitted(path: str) -> bool:
+    return bool(call("status", "--porcelain", "--", path, folder=ROOT).stdout)
 
 
-def _is_new(name: str) -> bool:
-    """Say whether no commit has a pipeline yet, in a checkout that has commits."""
-    first = not holds("cat-file", "-e", f"HEAD:./pipelines/{name}/dvc.yaml", folder=ROOT)
-    return first and holds("rev-parse", "--verify", "--quiet", "HEAD", folder=ROOT)
-
-
-def _changed_results(names: Sequence[str]) -> list[str]:
-    produced = [f"pipelines/{name}/{path}" for name in names for path in produced_files(ROOT / "pipelines" / name)]
-    if not produced:  # without a path git would list every file
-        return []
-    status = call("status", "--porcelain", "--untracked-files=all", "--", *produced, folder=ROOT).stdout
-    return [line[3:] for line in status.splitlines()]
+def _is_draft_to_serve(folder: Path) -> bool:
+    return is_draft(folder) and (folder / "release.toml").is_file()
 
 
 def summarise_dummies(folders: Mapping[str, Path]) -> None:
