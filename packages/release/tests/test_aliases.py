@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packages.tracking.tests.conftest import mlflow_server
 
-from onebutton_release.aliases import all_targets, tell_mlflow
+from onebutton_release.aliases import tell_all, tell_mlflow
 from onebutton_release.target import Target
 from onebutton_serving.sealed import digest_of
 from onebutton_tracking.model import MODEL_TAG
@@ -39,7 +39,11 @@ def client(
 
 @pytest.mark.slow
 def test_a_deployment_moves_the_aliases_of_its_environment_and_the_champion(
-    client: MlflowClient, target: Target, deployed: Callable[[str], None], put: Callable[[str], Path]
+    client: MlflowClient,
+    target: Target,
+    deployed: Callable[[str], None],
+    put: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (target.root / "pipelines/flights/release.toml").touch()
     versions = ["20260101-aaaaaaaa", "20260102-bbbbbbbb"]
@@ -50,9 +54,10 @@ def test_a_deployment_moves_the_aliases_of_its_environment_and_the_champion(
         client.create_model_version("flights", f"{run.artifact_uri}/model", run.run_id, tags={MODEL_TAG: digest})
     for number, version in enumerate(versions, start=1):
         deployed(version)
-        assert tell_mlflow(all_targets(target.root), seconds=0) == [
-            f"flights@{alias} is version {number} in MLflow" for alias in ("local", "champion")
+        tell_all(target.root)
+        assert capsys.readouterr().out.splitlines() == [
+            f"run: flights@{alias} is version {number} in MLflow" for alias in ("local", "champion")
         ]
         aliases = client.get_registered_model("flights").aliases.items()
         assert {alias: int(pointed) for alias, pointed in aliases} == {"local": number, "champion": number}
-        assert tell_mlflow([target]) == []
+        assert tell_mlflow(target.root, [target]) == []

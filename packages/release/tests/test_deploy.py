@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_release import buttons, deploy
+from onebutton_release import candidate, deploy
 from onebutton_release.aliases import promotions
-from onebutton_release.deploy import DeployRequest
 from onebutton_release.environments import FILE
 from onebutton_release.moves import been_in_service
 from onebutton_release.rollback import rollback
@@ -24,7 +23,7 @@ from onebutton_release.status import status as status_of
 from onebutton_release.target import Target, find_target
 from onebutton_serving.history import Move, last_move, read_history, record
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
-from onebutton_serving.sealed import MANIFEST, seal
+from onebutton_serving.sealed import MANIFEST, ReleaseError, seal
 
 A, B, C = "20261101-aaaaaaaa", "20261102-bbbbbbbb", "20261103-cccccccc"
 Make = Callable[..., Path]
@@ -82,22 +81,27 @@ def find(repo: Path, name: str = "local") -> Target:
     return find_target(repo, "flights", name, name)
 
 
-def put(target: Target, version: str, say: Callable[[str], None] = lambda _: None, **request: Any) -> str:
-    return deploy.deploy(target, None, DeployRequest(version=version, **request), say).after
+def put(target: Target, version: str, **typed: Any) -> str:
+    return deploy.deploy(target, version=version, **typed).after
+
+
+def press(repo: Path, environment: str = "local", version: str = "") -> str:
+    return deploy.deploy_and_report(find(repo, environment), version=version, why="", breaking=False)
 
 
 @pytest.fixture(autouse=True)
 def declared(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of another day are deployed by their version, so what this checkout declares is not asked."""
-    monkeypatch.setattr(deploy, "declared", lambda folder: folder)
+    monkeypatch.setattr(candidate, "declared", lambda folder: folder)
     del repo
 
 
-def test_a_release_is_in_service_when_every_process_says_so(repo: Path, fake: Fake, make_release: Make) -> None:
+def test_a_release_is_in_service_when_every_process_says_so(
+    repo: Path, fake: Fake, make_release: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_release(A)
-    said: list[str] = []
-    assert put(find(repo), A, said.append) == A
-    assert said == [f"{fake.address}: 2 processes have {A} in service"]
+    assert put(find(repo), A) == A
+    assert capsys.readouterr().out == f"  {fake.address}: 2 processes have {A} in service\n"
     assert [entry.after for entry in read_history(find(repo).store)] == [A]
 
 
@@ -179,7 +183,7 @@ def test_a_declared_server_that_is_off_or_not_ours_stops_a_deployment_before_any
 
 
 @pytest.mark.parametrize(
-    ("follows", "words"),
+    "told",
     [
         ({"pipeline": "churn", "folder": "0" * 16, "store": ""}, "serves pipeline churn from ANOTHER FOLDER"),
         ({"pipeline": "flights", "folder": "0" * 16, "store": ""}, "serves pipeline flights from ANOTHER FOLDER"),
@@ -189,24 +193,27 @@ def test_a_declared_server_that_is_off_or_not_ours_stops_a_deployment_before_any
     ],
 )
 def test_on_a_laptop_what_has_the_port_and_is_not_ours_is_named_and_not_waited_for(
-    repo: Path, fake: Fake, make_release: Make, follows: dict[str, str] | None, words: str
+    repo: Path,
+    fake: Fake,
+    make_release: Make,
+    capsys: pytest.CaptureFixture[str],
+    told: tuple[dict[str, str] | None, str],
 ) -> None:
+    follows, words = told
     make_release(A)
     on_a_laptop(repo)
     fake.follows, fake.refuses = follows, A
-    said: list[str] = []
     begun = time.monotonic()
-    assert put(find(repo), A, said.append) == A
+    assert put(find(repo), A) == A
     assert time.monotonic() - begun < 5
     remedy = "`make serve PIPELINE=flights PORT=…` takes another port"
-    assert said == [f"{fake.address} {words}; this deployment does not wait for it. {remedy}"]
+    said = capsys.readouterr().out
+    assert said == f"  {fake.address} {words}; this deployment does not wait for it. {remedy}\n"
     assert moves(find(repo)) == [("deploy", "", A)]
     assert f"{fake.address}: {words}: it is none of this environment's" in "\n".join(status_of(find(repo)))
 
 
-def test_a_draft_goes_to_a_laptop_which_says_so_and_nowhere_else(
-    repo: Path, fake: Fake, make_release: Make, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_draft_goes_to_a_laptop_which_says_so_and_nowhere_else(repo: Path, fake: Fake, make_release: Make) -> None:
     make_release(A, draft=True)
     assert fake.address in find(repo).servers
     with pytest.raises(
@@ -215,26 +222,23 @@ def test_a_draft_goes_to_a_laptop_which_says_so_and_nowhere_else(
         put(find(repo), A)
     assert not moves(find(repo))
     on_a_laptop(repo)
-    buttons.deploy(repo, "flights", "local", DeployRequest(version=A))
-    assert f"deploy: {A}, a draft, is in service in local. Next: make serve" in capsys.readouterr().out
+    assert press(repo, version=A).startswith(f"{A}, a draft, is in service in local. Next: make serve")
     assert not (repo / "pipelines/flights/champion").exists()  # with which no model is compared
     assert next(status_of(find(repo))).startswith(f"flights in local: {A}, a draft, since ")
-    assert [one.alias for one in promotions(find(repo), moved(repo))] == ["local"]
+    assert [one.alias for one in promotions(find(repo))] == ["local"]
 
 
-def moved(repo: Path) -> Move:
-    move = last_move(find(repo).store)
-    assert move
-    return move
-
-
-def test_on_a_laptop_another_program_on_the_port_is_not_waited_for(repo: Path, fake: Fake, make_release: Make) -> None:
+def test_on_a_laptop_another_program_on_the_port_is_not_waited_for(
+    repo: Path, fake: Fake, make_release: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_release(A)
     on_a_laptop(repo)
     fake.status = 404
-    said: list[str] = []
-    assert put(find(repo), A, said.append) == A
-    assert f"{fake.address} is no model server: it answers 404; this deployment does not wait for it. " in said[0]
+    assert put(find(repo), A) == A
+    assert (
+        f"{fake.address} is no model server: it answers 404; this deployment does not wait for it. "
+        in capsys.readouterr().out
+    )
 
 
 def on_a_laptop(repo: Path) -> None:
@@ -253,7 +257,7 @@ def test_one_flipped_byte_is_refused_before_anybody_is_pointed_at_it(
     content[len(content) // 2] ^= 1
     (folder / name).chmod(0o644)
     (folder / name).write_bytes(content)
-    with pytest.raises(InputError, match=f"release {B} is damaged: {name} was changed"):
+    with pytest.raises(ReleaseError, match=f"release {B} is damaged: {name} was changed"):
         put(find(repo), B)
     assert fake.worker()["version"] == A
 
@@ -274,7 +278,7 @@ def test_a_release_that_was_changed_together_with_its_digests_is_refused_by_ever
     with pytest.raises(InputError, match=words):
         put(find(repo), A)
     with pytest.raises(InputError, match=words):
-        rollback(find(repo), version="", why="bad", say=lambda _: None)
+        rollback(find(repo), why="bad")
     assert fake.worker()["version"] == B
 
 
@@ -282,7 +286,7 @@ def test_a_release_whose_golden_answers_differ_is_refused(repo: Path, fake: Fake
     make_release(A)
     make_release(B, answer=0.9)
     put(find(repo), A)
-    with pytest.raises(InputError, match="golden example 1 of 1 is answered with"):
+    with pytest.raises(ReleaseError, match="golden example 1 of 1 is answered with"):
         put(find(repo), B)
     assert fake.worker()["version"] == A
 
@@ -308,14 +312,14 @@ def test_production_takes_only_what_was_in_service_in_staging(repo: Path, fake: 
     make_release(A)
     make_release(B, slope=0.002)
     with pytest.raises(InputError, match="nothing is in service in local yet, and must be before it comes here"):
-        deploy.deploy(find(repo, "production"), find(repo), DeployRequest(), lambda _: None)
+        deploy.deploy(find(repo, "production"))
     put(find(repo), A)
     fake.refuses = B
     with pytest.raises(InputError):
         put(find(repo), B)
     with pytest.raises(InputError, match=f"{B} was never in service in local"):
-        deploy.deploy(find(repo, "production"), find(repo), DeployRequest(version=B), lambda _: None)
-    moved = deploy.deploy(find(repo, "production"), find(repo), DeployRequest(), lambda _: None)
+        deploy.deploy(find(repo, "production"), version=B)
+    moved = deploy.deploy(find(repo, "production"))
     assert moved.after == A
     assert (repo / "prod/flights" / A / "MANIFEST.sha256").read_bytes() == (
         repo / "releases/flights" / A / "MANIFEST.sha256"
@@ -334,7 +338,7 @@ def test_an_undone_deployment_leaves_the_way_back(
     with pytest.raises(InputError, match=f"So it was moved back: {B}"):
         put(find(repo), A)
     fake.refuses = ""
-    assert rollback(find(repo), version="", why="bad", say=lambda _: None).after == A
+    assert rollback(find(repo), why="bad").after == A
 
 
 def test_a_first_release_that_a_server_refuses_is_out_of_service_again(
@@ -349,7 +353,7 @@ def test_a_first_release_that_a_server_refuses_is_out_of_service_again(
     assert been_in_service(read_history(find(repo).store)) == set()
     assert "nothing is in service" in next(status_of(find(repo)))
     with pytest.raises(InputError, match="no release of flights is in service in local"):
-        rollback(find(repo), version="", why="bad", say=lambda _: None)
+        rollback(find(repo), why="bad")
     fake.refuses = ""
     assert put(find(repo), A) == A
     assert been_in_service(read_history(find(repo).store)) == {A}
@@ -411,8 +415,8 @@ def test_what_was_rolled_back_comes_back_only_by_its_name(
     bad = make_release(B, slope=0.002)
     put(find(repo), A)
     put(find(repo), B)
-    rollback(find(repo), version="", why="every flight is late", say=lambda _: None)
-    monkeypatch.setattr(deploy, "_built", lambda *_: bad)
+    rollback(find(repo), why="every flight is late")
+    monkeypatch.setattr(deploy, "release_of_results", lambda *_: bad)
     with pytest.raises(InputError, match=rf"{B} was rolled back in local by ann@.*: every flight is late\. .* TO={B}"):
         put(find(repo), "")
     assert fake.worker()["version"] == A
@@ -428,9 +432,9 @@ def test_what_breaks_on_this_machine_is_not_blamed_on_the_place(
     def without_uv(*_: object) -> Path:
         raise FileNotFoundError(2, "No such file or directory", "uv")
 
-    monkeypatch.setattr(deploy, "_built", without_uv)
+    monkeypatch.setattr(deploy, "release_of_results", without_uv)
     with pytest.raises(FileNotFoundError, match="uv"):
-        buttons.deploy(repo, "flights", "", DeployRequest())
+        press(repo)
     assert fake.has == ""
 
 
@@ -446,7 +450,7 @@ def test_a_full_disk_leaves_the_old_release_in_service(
             '[environments.production]\nstore = "prod"\nmay_deploy = ["*"]\non_call = "Ann"\nafter = "local"\nlaptop = true\n'
         )
     with pytest.raises(ReleaseStoreError, match=r"no space left on the disk\. Make room, then press again"):
-        buttons.deploy(repo, "flights", "production", DeployRequest())
+        press(repo, "production")
     assert last_move(find(repo, "production").store) is None
     assert sorted(path.name for path in (repo / "prod/flights").iterdir()) == []
     assert fake.worker()["version"] == A

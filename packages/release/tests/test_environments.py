@@ -9,12 +9,10 @@ from onebutton_release.environments import (
     FILE,
     Person,
     check_allowed,
-    choose,
     read_environments,
-    store_of,
     who,
 )
-from onebutton_release.target import release_in_service
+from onebutton_release.target import find_target, release_in_service
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = """
@@ -56,15 +54,14 @@ def test_the_examples_in_the_file_are_what_it_takes(repo: Path) -> None:
 
 def test_a_release_store_that_is_not_there_is_red(repo: Path) -> None:
     add(repo, PRODUCTION)
-    environments = read_environments(repo)
     with pytest.raises(InputError, match="staging keeps releases in /srv/nowhere/staging, which is not there"):
-        store_of("staging", environments["staging"], "flights", repo)
+        find_target(repo, "flights", "staging", "local")
 
 
 def test_a_hosted_runner_cannot_deploy_into_its_own_checkout(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     with pytest.raises(InputError, match="inside a checkout that GitHub throws away"):
-        store_of("local", read_environments(repo)["local"], "flights", repo)
+        find_target(repo, "flights", "local", "local")
     assert not (repo / "releases").exists()
 
 
@@ -84,11 +81,11 @@ def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_name_rollback_means_production(repo: Path) -> None:
-    assert choose(read_environments(repo), "", "production") == "local"  # the only one
-    add(repo, PRODUCTION)
-    assert choose(read_environments(repo), "", "production") == "production"
+    assert find_target(repo, "", "", "production").name == "local"  # the only one
+    add(repo, PRODUCTION.replace("/srv/nowhere/production", str(repo)))
+    assert find_target(repo, "", "", "production").name == "production"
     with pytest.raises(InputError, match=r"there is no environment 'prod'\. ENV can be: local, staging, production"):
-        choose(read_environments(repo), "prod", "production")
+        find_target(repo, "", "prod", "production")
 
 
 @pytest.mark.parametrize(

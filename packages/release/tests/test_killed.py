@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_release.deploy import DeployRequest, deploy
+from onebutton_release.deploy import deploy
 from onebutton_release.environments import FILE
 from onebutton_release.rollback import rollback
 from onebutton_release.target import find_target
@@ -57,8 +57,7 @@ def watched(where, name):
     setattr(where, name, run)
 
 
-target, earlier = (find_target(Path.cwd(), "flights", name, name) for name in ("production", "local"))
-version, quiet = sys.argv[3], lambda _: None
+target, version = find_target(Path.cwd(), "flights", "production", "production"), sys.argv[3]
 watched(*{
     "build": (conftest, "write_release"),
     "seal": (conftest, "seal"),
@@ -69,9 +68,9 @@ watched(*{
 if step in ("build", "seal"):
     conftest.write_release(Path("scratch") / version)
 elif step == "roll back":
-    going_back.rollback(target, version="", why="killed", say=quiet)
+    going_back.rollback(target, why="killed")
 else:
-    deploying.deploy(target, earlier, deploying.DeployRequest(version=version), quiet)
+    deploying.deploy(target, version=version)
 print(count)
 """
 
@@ -100,8 +99,7 @@ def production(repo: Path, make_release: Callable[..., Path], deployed: Callable
 
 
 def put(repo: Path, version: str) -> None:
-    target, earlier = (find_target(repo, "flights", name, name) for name in ("production", "local"))
-    deploy(target, earlier, DeployRequest(version=version), lambda _: None)
+    deploy(find_target(repo, "flights", "production", "production"), version=version)
 
 
 def moments(step: str) -> list[int]:
@@ -122,7 +120,7 @@ def test_killed_inside_a_step_the_old_release_is_in_service_or_the_new_one(produ
         if step == "roll back":
             put(production, B)
         elif current and current.after == B:
-            rollback(target, version="", why="again", say=lambda _: None)
+            rollback(target, why="again")
         if step == "publish":
             shutil.rmtree(production / "prod/flights" / B, ignore_errors=True)
 

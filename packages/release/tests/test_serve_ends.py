@@ -23,7 +23,7 @@ ENDS = {
 SERVE = """
 import sys
 from pathlib import Path
-from onebutton_release.buttons import serve
+from onebutton_release.serve import serve
 
 serve(Path.cwd(), "flights", "local", int(sys.argv[1]))
 """

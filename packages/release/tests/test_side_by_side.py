@@ -19,8 +19,7 @@ import pytest
 from packages.release.tests.conftest import write_release
 
 from onebutton_contracts.errors import InputError
-from onebutton_release import deploy
-from onebutton_release.deploy import DeployRequest
+from onebutton_release import candidate, deploy
 from onebutton_release.environments import FILE
 from onebutton_release.target import find_target
 from onebutton_serving.history import read_history
@@ -56,19 +55,22 @@ BUTTON = """
 import json, sys
 from pathlib import Path
 from onebutton_contracts.errors import InputError
-from onebutton_release import buttons
-from onebutton_release.deploy import DeployRequest
+from onebutton_release.deploy import deploy_and_report
+from onebutton_release.rollback import rollback
+from onebutton_release.serve import serve
+from onebutton_release.target import find_target
 from onebutton_serving.errors import ServingError
 
 button, typed = sys.argv[1], json.loads(sys.argv[2])
 pipeline, env = typed.get("PIPELINE", ""), typed.get("ENV", "")
 try:
     if button == "deploy":
-        buttons.deploy(Path.cwd(), pipeline, env, DeployRequest(version=typed.get("TO", "")))
+        target = find_target(Path.cwd(), pipeline, env, "local")
+        print("deploy:", deploy_and_report(target, version=typed.get("TO", ""), why="", breaking=False))
     elif button == "rollback":
-        buttons.rollback(Path.cwd(), pipeline, env, typed.get("TO", ""), typed.get("WHY", ""))
+        rollback(find_target(Path.cwd(), pipeline, env, "production"), version=typed.get("TO", ""), why=typed.get("WHY", ""))
     else:
-        buttons.serve(Path.cwd(), pipeline, env, int(typed["PORT"]) if "PORT" in typed else None)
+        serve(Path.cwd(), pipeline, env, int(typed["PORT"]) if "PORT" in typed else None)
 except (InputError, ServingError) as error:
     sys.exit(f"{button}: {error}")
 """
@@ -144,8 +146,8 @@ def ports(repo: Path, free_port: Callable[[], int]) -> dict[str, int]:
 @pytest.fixture(autouse=True)
 def _declared(monkeypatch: pytest.MonkeyPatch, repo: Path) -> None:
     """Releases of another day are deployed by their version, so what a checkout declares is not asked, here or in a process."""
-    monkeypatch.setattr(deploy, "declared", lambda folder: folder)
-    code = "from onebutton_release import deploy\ndeploy.declared = lambda folder: folder\n"
+    monkeypatch.setattr(candidate, "declared", lambda folder: folder)
+    code = "from onebutton_release import candidate\ncandidate.declared = lambda folder: folder\n"
     (repo / ".site").mkdir()
     (repo / ".site/sitecustomize.py").write_text(code, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(repo / ".site"))
@@ -245,7 +247,7 @@ def test_a_first_deployment_that_a_server_sleeps_through_is_undone_and_the_serve
     os.killpg(server.pid, signal.SIGSTOP)
     try:
         with pytest.raises(InputError, match=r"does not answer \(timed out\)\. So it was moved back: nothing is in"):
-            deploy.deploy(target, None, DeployRequest(version=A), lambda _: None)
+            deploy.deploy(target, version=A)
     finally:
         os.killpg(server.pid, signal.SIGCONT)
     assert moves(repo, "flights", "production") == [("deploy", "", A), ("undo", A, "")]
@@ -253,6 +255,6 @@ def test_a_first_deployment_that_a_server_sleeps_through_is_undone_and_the_serve
     with pytest.raises(urllib.error.HTTPError, match="503"):
         get(port, "/v1/predict", ROW)
     monkeypatch.setattr(deploy, "PATIENCE", 30)
-    deploy.deploy(target, None, DeployRequest(version=A), lambda _: None)
+    deploy.deploy(target, version=A)
     assert get(port, "/v1/predict", ROW)["version"] == A
     assert moves(repo, "flights", "production") == [("deploy", "", A), ("undo", A, ""), ("deploy", "", A)]

@@ -1,52 +1,119 @@
-"""Build a release candidate: everything that a release holds, in a folder that is sealed once every gate has passed."""
+"""Make the release of the results in a checkout: gates, candidate, the server measured on it, seal."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import SERVICE
-from onebutton_evaluation.gatekeeping import gate_folder
+from onebutton_evaluation.gatekeeping import RESULTS, gate_folder, is_draft, table
 from onebutton_evaluation.integrity import locked_sizes
-from onebutton_evaluation.recompute import Computed
+from onebutton_evaluation.recompute import compute
 from onebutton_evaluation.verdicts import Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
+from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.compiled import compile_schema
-from onebutton_release.declared import Declared
+from onebutton_release.declared import Declared, declared
+from onebutton_release.measurement import in_words, measured, service_numbers
+from onebutton_release.moves import say
 from onebutton_release.pickle_scan import pickles
-from onebutton_release.provenance import provenance
+from onebutton_release.provenance import provenance, same_results, version_of
 from onebutton_release.sbom import SBOM, bill_of_materials
+from onebutton_release.target import Target, pipeline_named, pipelines_to_ship
+from onebutton_serving.history import altered, read_history
 from onebutton_serving.loading import GOLDEN, MODEL, load_release, quantile_file
 from onebutton_serving.schema import SCHEMA, schema_text
-from onebutton_serving.sealed import ReleaseError, digest_of, seal
+from onebutton_serving.sealed import MANIFEST, digest_of, seal
+from onebutton_tracking.commit import read_commit
+from onebutton_tracking.results import produced_files
 
 VERDICTS = "verdicts.json"
 PREDICTIONS = "predictions.parquet"
 
 
-def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
+def release_of_results(target: Target, in_service: str) -> Path:
+    """Return the release of the results in this checkout; one that is in the release store already is not built again.
+
+    Args:
+        target: where it will go.
+        in_service: the version that is in service there: where it is of these results no gate is asked.
+
+    Raises:
+        InputError: a gate is not passed, or something is not as it must be to be released.
+        ReleaseError: a release of these results is there and damaged.
+    """
+    one = declared(target.folder)
+    check_no_draft(target, draft=one.draft)
+    name = version_of(one.folder)
+    again = same_results(name, target.store.releases())
+    if again and again == in_service:  # its own champion would stop it
+        return known_release(target, again)
+    if not target.environment.laptop:
+        if read_commit(one.folder, produced_files(one.folder))[0].dirty:
+            message = (
+                "something that makes this model is not committed, so nobody else could make it again. Commit it, then press "
+                "again; an environment that says `laptop = true` takes it as it is"
+            )
+            raise InputError(message)
+        check_champion(target.root, one.folder)
+    say("computing every judged number again, from the model and the holdout")
+    computed = compute(one.folder, release_of_champion(target.root, one.folder))
+    if not one.draft:  # before anything is measured
+        service = {gate.id for gate in one.said.gates if gate.check == "service"}
+        _check_gates(one, target, [gate for gate in gate_folder(one.folder, computed) if gate.id not in service])
+    if again:
+        say(f"release {again} was made of these very results before")
+        return known_release(target, again)
+    with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
+        folder = Path(scratch) / name
+        say(f"candidate {name}: model, schema, golden examples, card, provenance, bill of materials")
+        build(one, target.root, folder)
+        measured(one.folder, folder)
+        found = gate_folder(one.folder, computed)
+        _check_gates(one, target, found)
+        verdicts = json.dumps({"gates": [asdict(verdict) for verdict in found]}, indent=1)
+        (folder / VERDICTS).write_text(f"{verdicts}\n", encoding="utf-8")
+        shutil.copyfile(one.folder / SERVICE, folder / SERVICE)
+        seal(folder)
+        target.store.publish(folder)
+        say(f"sealed: {len(list(folder.iterdir()))} files, {MANIFEST} {digest_of(folder / MANIFEST)[:12]}")
+    return target.fetch(name)
+
+
+def known_release(where: Target, version: str) -> Path:
+    """Fetch a release that was made before, and load it as a server will.
+
+    Raises:
+        InputError: it is not what was in service then.
+        ReleaseError: it is damaged.
+    """
+    folder = load_release(where.fetch(version)).folder
+    if fault := altered(read_history(where.store), version, digest_of(folder / MANIFEST)):
+        message = f"{fault}. Remove it from {where.store.url}; then deploy it anew from a checkout that has its results"
+        raise InputError(message)
+    return folder
+
+
+def build(one: Declared, root: Path, folder: Path) -> None:
     """Lay out a candidate: model, schema, golden examples, card, provenance, bill of materials.
 
     Args:
         one: what the pipeline declares.
         root: of the repo.
         folder: where to put it; it must not be there yet.
-        now: the time of the build.
-        who: builds it.
 
     Raises:
         InputError: a result is missing, a contract does not describe the model, or a file holds a pickle.
     """
-    parts = one.parts
     files = {
-        MODEL: parts.model,
-        GOLDEN: parts.golden,
-        PREDICTIONS: parts.predictions,
+        MODEL: "model/model.onnx",
+        GOLDEN: "model/golden.json",
+        PREDICTIONS: "data/predictions.parquet",
         "card.md": "card.md",
         "card.html": "card.html",
         "gates.toml": "gates.toml",
@@ -63,11 +130,11 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
     try:
         model = OnnxModel(folder / MODEL)
     except (ScoringError, KeyError) as error:
-        message = f"{one.pipeline}: {parts.model}: {error}"
+        message = f"{one.pipeline}: {files[MODEL]}: {error}"
         raise InputError(message) from None
     schema = compile_schema(one, model.inputs, model.limits)
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
-    origin = json.dumps(provenance(one.folder, root, now, who), indent=1)
+    origin = json.dumps(provenance(one.folder, root), indent=1)
     (folder / "provenance.json").write_text(f"{origin}\n", encoding="utf-8")
     (folder / SBOM).write_text(bill_of_materials(root), encoding="utf-8")
     if found := pickles(folder):
@@ -75,39 +142,56 @@ def build(one: Declared, root: Path, folder: Path, now: str, who: str) -> None:
         raise InputError(message)
 
 
-def service_numbers(pipeline: Path) -> dict[str, Any] | None:
-    """Return what was measured of the server on the model that is here; None when nothing was, or of another model."""
-    try:
-        numbers: dict[str, Any] = json.loads((pipeline / SERVICE).read_text(encoding="utf-8"))
-        model = digest_of(pipeline / "model/model.onnx")
-    except (OSError, ValueError):
-        return None
-    return numbers if numbers.get("model_sha256") == model else None
-
-
-def unmet(found: Sequence[Verdict]) -> list[Verdict]:
-    """List the gates that are not passed: what could not be judged does not ship."""
-    return [one for one in found if one.result != "passed"]
-
-
-def judge(one: Declared, candidate: Path, computed: Computed) -> list[Verdict]:
-    """Hold what the model says to every gate, the measured service included, and write the verdicts into the candidate."""
-    found = gate_folder(one.folder, computed)
-    verdicts = json.dumps({"gates": [asdict(verdict) for verdict in found]}, indent=1)
-    (candidate / VERDICTS).write_text(f"{verdicts}\n", encoding="utf-8")
-    if (one.folder / SERVICE).is_file():  # a pipeline without gates on its service may have none
-        shutil.copyfile(one.folder / SERVICE, candidate / SERVICE)
-    return found
-
-
-def finish(candidate: Path) -> None:
-    """Seal a candidate, and load it once as the server will.
+def check_no_draft(target: Target, *, draft: bool) -> None:
+    """Keep what is still being tried out on a laptop.
 
     Raises:
-        InputError: it would be refused.
+        InputError: it is to go elsewhere.
     """
-    try:
-        seal(candidate)
-        load_release(candidate)
-    except ReleaseError as error:
-        raise InputError(str(error)) from None
+    if draft and not target.environment.laptop:
+        message = (
+            f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone, and {target.name} is none. "
+            f"When the model is meant for others, answer what card.toml asks, take `draft = true` out of "
+            f"pipelines/{target.pipeline}/pyproject.toml, and press `make run PIPELINE={target.pipeline}`, then `make check`"
+        )
+        raise InputError(message)
+
+
+def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> None:
+    """Refuse a model of which one gate is not passed; what could not be judged does not ship. Of a draft, say so.
+
+    On a laptop numbers that could not be computed again are believed.
+    """
+    bad = [verdict for verdict in found if verdict.result != "passed"]
+    if target.environment.laptop:
+        bad = [verdict for verdict in bad if (verdict.check, verdict.result) != (RESULTS, "NOT RUN")]
+    if not bad:
+        return
+    lines = "\n".join(table(bad))
+    if one.draft:
+        say(f"not passed, which stops nobody while it is a draft:\n{lines}")
+        return
+    names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
+    message = (
+        f"{one.pipeline} may not be released: {names}\n{lines}\nNothing was changed. Ask: {one.said.judging.owner}. "
+        "`make report` shows it all"
+    )
+    raise InputError(message)
+
+
+def measure(root: Path, pipeline: str) -> None:
+    """Measure the server on the results that are here, for the service gates; of every pipeline unless one is named.
+
+    A draft is measured where it is named.
+    """
+    for name in [pipeline_named(pipeline, root)] if pipeline else pipelines_to_ship(root):
+        folder = root / "pipelines" / name
+        if is_draft(folder) and not pipeline:
+            continue
+        known = service_numbers(folder)
+        if known is None:
+            with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
+                built = Path(scratch) / version_of(folder)
+                build(declared(folder), root, built)
+                known = measured(folder, built)
+        print(f"gates: measured {name}: {in_words(known)}", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,12 +21,29 @@ def keep_champion(target: Target, version: str) -> str:
     """Compare the next model with the one that was just deployed; say what to commit, empty when it is the champion already.
 
     Raises:
-        InputError: the release is damaged, or DVC does not take the predictions.
+        InputError: DVC does not take the predictions.
     """
-    here = target.root / "pipelines" / target.pipeline / CHAMPION
+    here = target.folder / CHAMPION
     if champion_name(here) == version:
         return ""
-    _fetch(target, version, here)
+    here.mkdir(exist_ok=True)
+    file, draft = here / PREDICTIONS, here / f".{PREDICTIONS}.draft"
+    try:
+        shutil.copyfile(target.fetch(version) / "predictions.parquet", draft)
+        draft.replace(file)
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror or error}"
+        raise InputError(message) from None
+    finally:
+        draft.unlink(missing_ok=True)
+    # DVC keeps the file, git its digest, so that everybody compares with the same
+    command = ["dvc", "add", "--quiet", str(file.relative_to(target.root))]
+    done = subprocess.run(command, cwd=target.root, env=git_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+        message = f"DVC could not take {file.relative_to(target.root)} in: {said[-1]}"
+        raise InputError(message)
+    write_text(here / NAME, version + "\n")
     return f"make run, which compares with {version} from now on, then commit pipelines/{target.pipeline}/champion"
 
 
@@ -78,33 +94,3 @@ def check_champion(root: Path, pipeline: Path) -> None:
 def _where_champions_are(root: Path, pipeline: str) -> Target | None:
     names = [name for name, one in read_environments(root).items() if one.champion]
     return find_target(root, pipeline, names[0], names[0]) if names else None
-
-
-def _fetch(target: Target, version: str, here: Path) -> None:
-    folder = target.fetch(version)
-    try:
-        check(folder)
-    except ReleaseError as error:
-        raise InputError(str(error)) from None
-    here.mkdir(exist_ok=True)
-    draft = here / f".{PREDICTIONS}.{os.getpid()}"
-    try:
-        shutil.copyfile(folder / "predictions.parquet", draft)
-        draft.replace(here / PREDICTIONS)
-    except OSError as error:
-        message = f"{draft.parent / PREDICTIONS} cannot be written: {error.strerror or error}"
-        raise InputError(message) from None
-    finally:
-        draft.unlink(missing_ok=True)
-    _track(here / PREDICTIONS, target.root)
-    write_text(here / NAME, version + "\n")
-
-
-def _track(file: Path, root: Path) -> None:
-    """Have DVC keep the file, so that git holds its digest and everybody compares with the same."""
-    command = ["dvc", "add", "--quiet", str(file.relative_to(root))]
-    done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
-        message = f"DVC could not take {file.relative_to(root)} in: {said[-1]}"
-        raise InputError(message)

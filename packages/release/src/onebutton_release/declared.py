@@ -19,24 +19,18 @@ from onebutton_evaluation.gatekeeping import is_draft
 
 
 @strict_dataclass(frozen=True, config=STRICT, kw_only=True)
-class Parts:
+class _File:
     """The whole of `release.toml`.
 
     Attributes:
         inputs: the contract that describes what the model reads.
         outputs: the contract that describes what it answers; its primary key names a row of the test period.
-        model: the ONNX file.
-        golden: examples with the answers that were judged.
-        predictions: the answers for the whole test period, with which the next model is compared.
         port: of this pipeline's server on a laptop; 0 makes one from the name. It is no part of a release.
     """
 
     inputs: str
     outputs: str
-    model: str = "model/model.onnx"
-    golden: str = "model/golden.json"
-    predictions: str = "data/predictions.parquet"
-    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,6 @@ class Declared:
     """
 
     folder: Path
-    parts: Parts
     title: str
     said: Declarations
     inputs: Contract
@@ -74,11 +67,10 @@ def declared(folder: Path) -> Declared:
             f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its two lines"
         )
         raise InputError(message)
-    parts = load_parameters(Parts, folder / "release.toml")
+    parts = load_parameters(_File, folder / "release.toml")
     said = load_declarations(folder / "gates.toml")
     return Declared(
         folder,
-        parts,
         read_card_text(folder / "card.toml").title,
         said,
         load_contract(folder / parts.inputs),

@@ -6,18 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
-from onebutton_serving.release_store import ReleaseStore, is_folder
 from onebutton_tracking.commit import git
 
 FILE = Path("deploy/environments.toml")
-CACHE = Path(".releases/cache")  # copies of releases of a store that is no folder
 EVERYBODY = "*"
 ACTORS = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # where a CI says who pushed
 Text = Annotated[str, Field(min_length=1)]
@@ -79,59 +77,8 @@ def read_environments(root: Path) -> Mapping[str, Environment]:
     return found
 
 
-def choose(environments: Mapping[str, Environment], wanted: str, otherwise: str) -> str:
-    """Find the environment that was asked for.
-
-    Args:
-        environments: all of them.
-        wanted: as typed; empty when nothing was.
-        otherwise: which to take then; where it does not exist, the only one there is.
-
-    Raises:
-        InputError: it does not exist, or nothing was typed and there are several.
-    """
-    name = wanted or (otherwise if otherwise in environments else "")
-    if not name and len(environments) == 1:
-        (name,) = environments
-    if name not in environments:
-        what = f"there is no environment {wanted!r}" if wanted else "say which environment"
-        message = f"{what}. ENV can be: {', '.join(environments)} ({FILE})"
-        raise InputError(message)
-    return name
-
-
-def store_of(name: str, environment: Environment, pipeline: str, root: Path) -> ReleaseStore:
-    """Open a pipeline's part of an environment's release store, which must be there.
-
-    Raises:
-        InputError: a folder is missing, or would be thrown away with a hosted runner.
-    """
-    url = environment.store
-    if not is_folder(url):
-        return ReleaseStore(url, pipeline)
-    folder = root / url
-    if folder.resolve().is_relative_to(root.resolve()) and os.environ.get("GITHUB_ACTIONS") == "true":
-        message = (
-            f"{name} keeps releases in {url}, inside a checkout that GitHub throws away: nothing would be deployed"
-        )
-        message += f". Name a release store in {FILE} that stays, such as s3://bucket/releases"
-        raise InputError(message)
-    if environment.laptop:
-        folder.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        message = f"{name} keeps releases in {folder}, which is not there, so nothing can be deployed. Mount it, or mend {FILE}"
-        raise InputError(message)
-    return ReleaseStore(str(folder), pipeline)
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who is at work.
-
-    Attributes:
-        name: as `may_deploy` has it.
-        known_by: who says so: `CI`, `git` or `login`.
-    """
+class Person(NamedTuple):
+    """Who is at work, as `may_deploy` names them, and who says so: `CI`, `git` or `login`."""
 
     name: str
     known_by: str
@@ -160,19 +107,3 @@ def check_allowed(name: str, environment: Environment, person: Person) -> None:
         known = ", ".join(environment.may_deploy)
         message = f"{person.name} may not deploy to {name}: {known} may. On call: {environment.on_call}"
         raise InputError(message)
-
-
-def pipeline_named(name: str, root: Path) -> str:
-    """Find a pipeline; without a name the only one there is.
-
-    Raises:
-        InputError: it does not exist, or nothing was typed and there are several.
-    """
-    there = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
-    if not name and len(there) == 1:
-        return there[0]
-    if name not in there:
-        what = f"there is no pipeline {name!r}" if name else "say which pipeline"
-        message = f"{what}. PIPELINE can be: {', '.join(there) or '(none yet)'}"
-        raise InputError(message)
-    return name

@@ -9,15 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -26,8 +23,8 @@ from urllib.request import urlopen
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.judgement import write_text
-from onebutton_release.candidate import service_numbers
 from onebutton_release.load import Load, load
+from onebutton_release.moves import say
 from onebutton_serving.openapi import example
 from onebutton_serving.schema import read_schema
 from onebutton_serving.sealed import digest_of, seal
@@ -39,37 +36,33 @@ PATIENCE = 60.0  # seconds for a start
 NOISY = 0.25  # of difference between the calibrations: from here on the numbers say little of a quiet machine
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server that was booted for a moment.
-
-    Attributes:
-        start_seconds: from its command to its being ready.
-    """
-
-    address: str
-    process: subprocess.Popen[bytes]
-    start_seconds: float
-
-
 def measured(pipeline: Path, built: Path) -> dict[str, Any]:
     """Return what the server takes with a model, measured unless it was before; written to `service.json`.
 
     Args:
         pipeline: its folder, where the gates look for the file.
-        built: a candidate of it, which is copied: the server checks digests, so the copy is sealed.
+        built: a candidate of it, which is sealed, as the server checks digests.
 
     Raises:
         InputError: the server does not start, or fails to answer.
     """
     numbers = service_numbers(pipeline)
     if numbers is None:
-        with tempfile.TemporaryDirectory(prefix="onebutton-sealed-") as scratch:
-            copy = shutil.copytree(built, Path(scratch) / built.name)
-            seal(copy)
-            numbers = measure(copy)
+        say("measuring the server on it, a few seconds")
+        seal(built)
+        numbers = measure(built)
         write_text(pipeline / SERVICE, json.dumps(numbers, indent=1) + "\n")
     return numbers
+
+
+def service_numbers(pipeline: Path) -> dict[str, Any] | None:
+    """Return what was measured of the server on the model that is here; None when nothing was, or of another model."""
+    try:
+        numbers: dict[str, Any] = json.loads((pipeline / SERVICE).read_text(encoding="utf-8"))
+        model = digest_of(pipeline / "model/model.onnx")
+    except (OSError, ValueError):
+        return None
+    return numbers if numbers.get("model_sha256") == model else None
 
 
 def in_words(numbers: dict[str, Any]) -> str:
@@ -83,11 +76,8 @@ def in_words(numbers: dict[str, Any]) -> str:
     return words
 
 
-def measure(candidate: Path) -> dict[str, Any]:
-    """Boot the server on a release and measure it.
-
-    Args:
-        candidate: a release, sealed for the moment, because the server checks digests.
+def measure(release: Path) -> dict[str, Any]:
+    """Boot the server on a sealed release and measure it.
 
     Returns:
         The content of `service.json`: `requests_per_second`, `p50_ms`, `p95_ms`, `p99_ms`, `start_seconds`, `memory_mb`,
@@ -96,20 +86,22 @@ def measure(candidate: Path) -> dict[str, Any]:
     Raises:
         InputError: the server does not start, or fails to answer.
     """
-    golden = json.loads((candidate / "golden.json").read_text(encoding="utf-8"))["rows"][0]
-    body = json.dumps({"rows": [example(read_schema(candidate), golden)]}).encode()
-    with boot(candidate) as server:
-        load(server.address, body, connections=CONNECTIONS, seconds=0.3)  # caches fill
-        rounds, calibrations = [], []
+    golden = json.loads((release / "golden.json").read_text(encoding="utf-8"))["rows"][0]
+    body = json.dumps({"rows": [example(read_schema(release), golden)]}).encode()
+    rounds, calibrations = [], []
+    with boot(release) as (address, pid, start_seconds):
+        load(address, body, connections=CONNECTIONS, seconds=0.3)  # caches fill
         for _ in range(ROUNDS):
-            calibrations.append(calibrate())
-            rounds.append(load(server.address, body, connections=CONNECTIONS, seconds=SECONDS))
-        memory = _memory(server.process.pid)
-    return summary(rounds, calibrations, server.start_seconds, memory, candidate)
+            begun = time.perf_counter()
+            sum(number * number for number in range(300_000))
+            calibrations.append(time.perf_counter() - begun)
+            rounds.append(load(address, body, connections=CONNECTIONS, seconds=SECONDS))
+        memory = _memory(pid)
+    return summary(rounds, calibrations, start_seconds, memory, release)
 
 
 def summary(
-    rounds: list[Load], calibrations: list[float], start_seconds: float, memory: float, candidate: Path
+    rounds: list[Load], calibrations: list[float], start_seconds: float, memory: float, release: Path
 ) -> dict[str, Any]:
     """Take the best round, and say how noisy the machine was.
 
@@ -120,14 +112,11 @@ def summary(
     if failed or not all(one.requests for one in rounds):
         message = f"{failed} requests to the candidate failed, so it is not fit for service"
         raise InputError(message)
-    best = max(rounds, key=lambda one: one.per_second)
-    size = sum(path.stat().st_size for path in candidate.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in release.rglob("*") if path.is_file())
     return {
-        "model_sha256": digest_of(candidate / "model.onnx"),
-        "requests_per_second": round(best.per_second, 1),
-        "p50_ms": round(min(one.percentile(50) for one in rounds), 3),
-        "p95_ms": round(min(one.percentile(95) for one in rounds), 3),
-        "p99_ms": round(min(one.percentile(99) for one in rounds), 3),
+        "model_sha256": digest_of(release / "model.onnx"),
+        "requests_per_second": round(max(one.per_second for one in rounds), 1),
+        **{f"p{percent}_ms": round(min(one.percentile(percent) for one in rounds), 3) for percent in (50, 95, 99)},
         "start_seconds": round(start_seconds, 2),
         "memory_mb": round(memory, 1),
         "size_mb": round(size / 1e6, 2),
@@ -137,76 +126,49 @@ def summary(
     }
 
 
-def calibrate() -> float:
-    """Time a loop that always takes the same work, in seconds."""
-    begun = time.perf_counter()
-    sum(number * number for number in range(300_000))
-    return time.perf_counter() - begun
-
-
 @contextlib.contextmanager
-def boot(candidate: Path) -> Iterator[Server]:
-    """Start the server on a release, on a port of its own, and end it afterwards.
+def boot(release: Path) -> Iterator[tuple[str, int, float]]:
+    """Start the server on a release, on a free port, and end it afterwards.
+
+    Returns:
+        Its address, its process, and the seconds from its command to its being ready.
 
     Raises:
         InputError: it is not ready in time; its own words say why.
     """
-    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(prefix="onebutton-measure-") as state:
-        words = ["--release", str(candidate), "--port", str(port), "--state", state]
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("ONEBUTTON_")}
-        output = Path(state) / "said"
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("ONEBUTTON_")}
+    with tempfile.TemporaryDirectory(prefix="onebutton-measure-") as state, tempfile.TemporaryFile() as said:
+        words = ["--release", str(release), "--port", str(port), "--state", state]
         begun = time.perf_counter()
-        with output.open("wb") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "onebutton_serving", *words], env=environment, stdout=said, stderr=said
-            )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "onebutton_serving", *words], env=environment, stdout=said, stderr=said
+        )
         try:
-            _wait_until_ready(process, address, begun, output)
-            yield Server(address, process, time.perf_counter() - begun)
+            while not _is_ready(address):
+                if process.poll() is not None or time.perf_counter() - begun > PATIENCE:
+                    said.seek(0)
+                    last = said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+                    message = f"the server did not become ready on the candidate: {last[-1]}"
+                    raise InputError(message)
+                time.sleep(0.02)
+            yield address, process.pid, time.perf_counter() - begun
         finally:
             process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str, begun: float, output: Path) -> None:
-    while time.perf_counter() - begun < PATIENCE:
-        if process.poll() is not None:
-            break
-        if _ready(address):
-            return
-        time.sleep(0.02)
-    last = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
-    message = f"the server did not become ready on the candidate: {last[-1]}"
-    raise InputError(message)
-
-
-def _ready(address: str) -> bool:
+def _is_ready(address: str) -> bool:
     try:
         with urlopen(f"{address}/health/ready", timeout=2):  # noqa: S310  this machine
             return True
     except HTTPError as error:
         error.close()  # it holds the connection
-        return False
     except OSError:
-        return False
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on, below those that systems lend to clients: one of these could be gone in a moment.
-
-    Raises:
-        InputError: there is none.
-    """
-    for port in random.sample(range(15_000, 32_000), 1_000):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise InputError("no port between 15000 and 32000 is free, so no server could be started to be measured")
+        pass
+    return False
 
 
 def _memory(pid: int) -> float:

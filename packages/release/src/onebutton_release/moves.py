@@ -1,13 +1,47 @@
-"""What the history of an environment says: what stayed in service, what one can go back to, what was taken out as bad.
+"""Moves of what is in service: how one begins, and what the history says of those that were made.
 
-Standard library alone: rolling back must not wait for imports.
+Rolling back must not wait for imports, so this needs few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onebutton_serving.history import Move
+from onebutton_release.environments import check_allowed, who
+from onebutton_release.target import Target
+from onebutton_serving.history import Action, Move, following, in_service, now
+
+
+def say(words: str) -> None:
+    """Print one line of progress."""
+    print(f"  {words}", flush=True)
+
+
+def begin(target: Target, action: Action, why: str) -> Move:
+    """Begin a move, which names no release yet. Who moves meanwhile turns it away, as its number is taken then.
+
+    Raises:
+        InputError: the person may not deploy there.
+        ReleaseStoreError: the release store cannot be read.
+    """
+    person = who()
+    check_allowed(target.name, target.environment, person)
+    sequence, previous = following(target.store)  # before all else is read
+    current = in_service(target.store)
+    return Move(
+        sequence=sequence,
+        at=now(),
+        who=person.name,
+        known_by=person.known_by,
+        environment=target.name,
+        pipeline=target.pipeline,
+        action=action,
+        before=current.after if current else "",
+        after="",
+        why=why,
+        digest="",
+        previous=previous,
+    )
 
 
 def stood(history: Sequence[Move]) -> list[Move]:

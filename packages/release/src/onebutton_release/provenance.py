@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from onebutton_contracts.dvc_files import read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
+from onebutton_release.environments import who
+from onebutton_serving.history import now
 from onebutton_tracking.commit import git, read_commit
 from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import file_digest, locked_code, locked_digests, produced_files
@@ -38,15 +41,11 @@ def version_of(folder: Path) -> str:
     if not day:  # never committed, so it is dated by the day of the run
         day = datetime.fromtimestamp((folder / "dvc.lock").stat().st_mtime, UTC).date().isoformat()
     draft = b"draft" if is_draft(folder) else b""
-    digest = hashlib.sha256(FORMAT + lock + _files_beside(folder) + draft).hexdigest()
-    return f"{day.replace('-', '')}-{digest[:8]}"
-
-
-def _files_beside(folder: Path) -> bytes:
-    """Read what a release is made of and `dvc.lock` does not know; the port of a server on a laptop is no part of it."""
     file = folder / "release.toml"
     lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
-    return b"".join(line for line in lines if not line.startswith(b"port"))
+    beside = b"".join(line for line in lines if not line.startswith(b"port"))  # which is no part of a release
+    digest = hashlib.sha256(FORMAT + lock + beside + draft).hexdigest()
+    return f"{day.replace('-', '')}-{digest[:8]}"
 
 
 def same_results(version: str, known: list[str]) -> str:
@@ -54,26 +53,27 @@ def same_results(version: str, known: list[str]) -> str:
     return next((one for one in known if one.partition("-")[2] == version.partition("-")[2]), "")
 
 
-def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
-    """Write down what made a release.
+def provenance(folder: Path, root: Path) -> dict[str, Any]:
+    """Write down what made the release of a pipeline's results.
 
     Args:
         folder: of the pipeline.
         root: of the repo.
-        now: the time of the build.
-        who: built it.
     """
     lock = read_stages(folder / "dvc.lock")
     lock_digest = file_digest(folder / "dvc.lock")
     commit, _ = read_commit(folder, produced_files(folder))
+    run = ""
+    with suppress(Exception):  # MLflow is away, which must not stop a release
+        run = run_of_lock(tracking_uri(root), folder.name, lock_digest)
     return {
         "pipeline": folder.name,
         "commit": commit.sha,
         "branch": commit.branch,
         "dirty": commit.dirty,
         "sources": commit.sources,
-        "built_at": now,
-        "built_by": who,
+        "built_at": now(),
+        "built_by": who().name,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "dvc.lock": lock_digest,
@@ -81,13 +81,5 @@ def provenance(folder: Path, root: Path, now: str, who: str) -> dict[str, Any]:
         "params.yaml": file_digest(folder / "params.yaml"),
         "data": locked_digests(lock),
         "code": locked_code(lock),
-        "mlflow_run": _run(root, folder.name, lock_digest),
+        "mlflow_run": run,
     }
-
-
-def _run(root: Path, pipeline: str, lock_digest: str) -> str:
-    """Return the id of the MLflow run of these results; empty while MLflow is away, which must not stop a release."""
-    try:
-        return run_of_lock(tracking_uri(root), pipeline, lock_digest)
-    except Exception:  # noqa: BLE001  whatever a store raises, it is not needed here
-        return ""

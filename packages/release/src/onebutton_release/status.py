@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from onebutton_contracts.errors import InputError
+from onebutton_release.environments import read_environments
 from onebutton_release.moves import good
 from onebutton_release.servers import Report, ask
-from onebutton_release.target import Target
+from onebutton_release.target import Target, find_target, pipeline_named, pipelines_to_ship
 from onebutton_serving.history import Move, chain_fault, in_service, read_history
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.schema import is_draft
@@ -14,13 +17,32 @@ from onebutton_serving.schema import is_draft
 LATEST = 10  # moves that are shown
 
 
+def show_status(root: Path, pipeline: str, environment: str) -> None:
+    """Print what is in service, everywhere unless a pipeline or an environment is named.
+
+    Raises:
+        InputError: a release store could not be read.
+    """
+    unread = 0
+    for one in [pipeline_named(pipeline, root)] if pipeline else pipelines_to_ship(root):
+        for name in [environment] if environment else read_environments(root):
+            try:
+                print(*status(find_target(root, one, name, name)), sep="\n")
+            except (InputError, ReleaseStoreError) as error:
+                print(f"{one} in {name}: NOT RUN: {error}")
+                unread += 1
+    if unread:
+        message = f"{unread} release {'store' if unread == 1 else 'stores'} could not be read"
+        raise InputError(message)
+
+
 def status(target: Target) -> Iterator[str]:
-    """Write what is known of one pipeline in one environment."""
-    try:
-        last, history, fault = in_service(target.store), read_history(target.store), chain_fault(target.store)
-    except ReleaseStoreError as error:
-        yield f"{target.pipeline} in {target.name}: NOT RUN, its release store cannot be read: {error}"
-        return
+    """Write what is known of one pipeline in one environment.
+
+    Raises:
+        ReleaseStoreError: its release store cannot be read.
+    """
+    last, history, fault = in_service(target.store), read_history(target.store), chain_fault(target.store)
     if last is None:
         yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
         return

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import tomllib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import CACHE, Environment, choose, pipeline_named, read_environments, store_of
-from onebutton_release.ports import ports
+from onebutton_release.environments import FILE, Environment, read_environments
 from onebutton_serving.history import in_service
 from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import STORE_ID, ReleaseStore, is_folder
+
+CACHE = Path(".releases/cache")  # copies of releases of a store that is no folder
+FIRST, COUNT = 8100, 700  # ports that are made from a name; 8000, 8080 and 8888 are what other programs take
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,17 @@ class Target:
     pipeline: str
 
     @property
+    def folder(self) -> Path:
+        """The folder of the pipeline."""
+        return self.root / "pipelines" / self.pipeline
+
+    @property
     def servers(self) -> tuple[str, ...]:
         """The servers that must report a release; on a laptop that names none, the one that `make serve` starts."""
         named = self.environment.servers_of(self.pipeline)
-        return (
-            named if named or not self.environment.laptop else (f"http://127.0.0.1:{ports(self.root)[self.pipeline]}",)
-        )
+        if named or not self.environment.laptop:
+            return named
+        return (f"http://127.0.0.1:{port_of(self.folder)}",)
 
     @property
     def url(self) -> str:
@@ -60,25 +69,78 @@ class Target:
         return self.store.fetch(version, self.root / CACHE / self.name / self.pipeline)
 
 
-def find_target(
-    root: Path, pipeline: str, wanted: str, otherwise: str, environments: Mapping[str, Environment] | None = None
-) -> Target:
+def port_of(pipeline: Path) -> int:
+    """Return the port of a pipeline's server on a laptop: what its `release.toml` declares, else one made from its name."""
+    try:
+        port = tomllib.loads((pipeline / "release.toml").read_text(encoding="utf-8")).get("port")
+    except (OSError, ValueError):  # who reads all of the file says what is wrong
+        port = None
+    return port if isinstance(port, int) and port else FIRST + zlib.crc32(pipeline.name.encode()) % COUNT
+
+
+def pipelines_to_ship(root: Path) -> list[str]:
+    """Name every pipeline that has a `release.toml`."""
+    return sorted(path.parent.name for path in root.glob("pipelines/*/release.toml"))
+
+
+def pipeline_named(name: str, root: Path) -> str:
+    """Find a pipeline; without a name the only one there is.
+
+    Raises:
+        InputError: it does not exist, or nothing was typed and there are several.
+    """
+    there = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
+    return _chosen("pipeline", name, there[0] if len(there) == 1 else "", there)
+
+
+def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Target:
     """Open a pipeline's part of an environment.
 
     Args:
         root: of the repo.
         pipeline: as typed; empty for the only one there is.
         wanted: the environment as typed; may be empty.
-        otherwise: the environment to take then.
-        environments: all of them; read when not given.
+        otherwise: the environment to take then; where it does not exist, the only one there is.
 
     Raises:
         InputError: there is no such pipeline or environment, or its release store is not there.
     """
-    environments = environments or read_environments(root)
-    name = choose(environments, wanted, otherwise)
+    environments = read_environments(root)
+    known = [*environments]
+    name = _chosen("environment", wanted, known[0] if len(known) == 1 else otherwise, known)
     found = pipeline_named(pipeline, root)
-    return Target(name, environments[name], store_of(name, environments[name], found, root), root, found)
+    url = environments[name].store
+    if is_folder(url):
+        url = str(_folder_of(name, environments[name], root))
+    return Target(name, environments[name], ReleaseStore(url, found), root, found)
+
+
+def _chosen(what: str, typed: str, usual: str, known: list[str]) -> str:
+    """Return what was typed, or what is meant when nothing was."""
+    name = typed or usual
+    if name not in known:
+        problem = f"there is no {what} {typed!r}" if typed else f"say which {what}"
+        value = "ENV" if what == "environment" else "PIPELINE"
+        message = f"{problem}. {value} can be: {', '.join(known) or '(none yet)'}"
+        raise InputError(message)
+    return name
+
+
+def _folder_of(name: str, environment: Environment, root: Path) -> Path:
+    """Return the folder that is an environment's release store, which must be there, and not go with a hosted runner."""
+    folder = root / environment.store
+    if folder.resolve().is_relative_to(root.resolve()) and os.environ.get("GITHUB_ACTIONS") == "true":
+        message = (
+            f"{name} keeps releases in {environment.store}, inside a checkout that GitHub throws away: nothing would be "
+            f"deployed. Name a release store in {FILE} that stays, such as s3://bucket/releases"
+        )
+        raise InputError(message)
+    if environment.laptop:
+        folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        message = f"{name} keeps releases in {folder}, which is not there, so nothing can be deployed. Mount it, or mend {FILE}"
+        raise InputError(message)
+    return folder
 
 
 def release_in_service(root: Path, pipeline: str, environment: str) -> Path:

@@ -155,25 +155,31 @@ def deploy(
     *, pipeline: str = "", env: str = "", to: str = "", why: str = "", breaking: bool = False, status: bool = False
 ) -> None:
     """Put a model into service, or say what is."""
-    from onebutton_release import buttons
-
     if status:
-        buttons.say_status(ROOT, pipeline, env)
+        from onebutton_release.status import show_status
+
+        show_status(ROOT, pipeline, env)
         return
-    from onebutton_release.deploy import DeployRequest
+    from onebutton_release.deploy import deploy_and_report
+    from onebutton_release.target import find_target
     from onebutton_workbench.runs.status import before_deployment
 
     if not to:  # a release that is there already is not made of what stands here
         before_deployment(pipeline=pipeline)
-    buttons.deploy(ROOT, pipeline, env, DeployRequest(version=to, why=why, breaking=breaking))
+    target = find_target(ROOT, pipeline, env, "local")
+    print(f"deploy: {deploy_and_report(target, version=to, why=why, breaking=breaking)}")
 
 
 @app.command
 def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") -> None:
     """Go back to the release before."""
-    from onebutton_release.buttons import rollback
+    from onebutton_release.rollback import rollback
+    from onebutton_release.target import find_target
 
-    rollback(ROOT, pipeline, env, to, why)
+    target = find_target(ROOT, pipeline, env, "production")
+    move = rollback(target, version=to, why=why)
+    then = "make run TRACK=only (MLflow's alias), then find out why"
+    print(f"rollback: {move.after} is in service in {target.name} again, {move.before} is not. Next: {then}")
 
 
 @app.command
@@ -227,7 +233,7 @@ def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) ->
     from onebutton_release.champion import release_of_champion
 
     if measure:
-        from onebutton_release.buttons import measure as measure_server
+        from onebutton_release.candidate import measure as measure_server
 
         measure_server(ROOT, pipeline)
     gates(ROOT, pipeline, strict=strict, champion=lambda folder: release_of_champion(ROOT, folder))
@@ -254,7 +260,7 @@ def reproduce(*, run: str = "", model: str = "") -> int:
 @app.command
 def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None:
     """Run the server on what is in service."""
-    from onebutton_release.buttons import serve, waits_for_deploy
+    from onebutton_release.serve import serve, waits_for_deploy
 
     if waits_for_deploy(ROOT, pipeline, env):
         print("serve: nothing of this draft is in service yet, so what was run here is deployed first", flush=True)

@@ -119,7 +119,7 @@ def environments(root: Path = ROOT) -> Iterator[Finding]:
 def _deployed(name: str, environment: Environment, pipeline: str, root: Path) -> tuple[str, str]:
     whom = f"On call: {environment.on_call}"
     try:
-        target = find_target(root, pipeline, name, name, {name: environment})
+        target = find_target(root, pipeline, name, name)
         move = in_service(target.store)
         reports = [ask_server(address, target.identity) for address in target.servers]
     except (InputError, ReleaseStoreError) as error:

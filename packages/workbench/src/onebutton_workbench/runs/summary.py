@@ -10,7 +10,7 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
-from onebutton_release.buttons import waits_for_deploy
+from onebutton_release.serve import waits_for_deploy
 from onebutton_workbench.git import call, holds
 from onebutton_workbench.workspace import ROOT
 
