@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 from onebutton_contracts.dvc_files import OUTPUTS, body_of, entries, paths, read_yaml
 
 FINGERPRINTS = ".code"
-_BETWEEN = ";&|\n"  # what stands between the commands of a shell line
 _NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
-_PYTHON = re.compile(r"python[\d.]*")
-_SETTING = re.compile(r"\w+=.*", re.DOTALL)
-_PLAIN = {"cat", "cd", "cp", "echo", "export", "ln", "mkdir", "mv", "rm", "set", "tee", "touch", "true"}
+_BETWEEN = re.compile(r"[;&|\n]+")  # what stands between the commands of a shell line
+_MODULE = re.compile(r"\bpython[\d.]*(?:\s+-(?:[WX]\s+\S+|(?!m\s)\S+))*\s+-m\s+(\S+)")
+# Commands that mean all that they say, with no code behind them that could change.
+_PLAIN = re.compile(r"(\w+=\S*(\s+|$))*((cat|cd|cp|echo|export|ln|mkdir|mv|rm|set|tee|touch|true)\b|$)")
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,6 @@ class Plan:
     stages: tuple[Stage, ...]  # every stage but `code`, in the order of the file
     code: Mapping[str, Any]  # what the stage `code` does; empty where there is none
 
-    @property
-    def folder(self) -> Path:
-        """Where it lies."""
-        return self.file.parent
-
 
 def dvc_files(root: Path) -> list[Path]:
     """List every `dvc.yaml`: those of the pipelines, and one in the root, should a team have written one."""
@@ -76,55 +70,18 @@ def read_stages(dvc_yaml: Path) -> list[Stage]:
 
 def _stage(name: str, body: Mapping[str, Any]) -> Stage:
     commands, deps = body.get("cmd", []), body.get("deps") or []
-    parts = [part for one in (commands if isinstance(commands, list) else [commands]) for part in _parts(str(one))]
+    script = "\n".join(map(str, commands)) if isinstance(commands, list) else str(commands)
+    parts = [part.strip() for part in _BETWEEN.split(_NO_COMMAND.sub(" ", script))]
     outs = [entry for kind in OUTPUTS for entry in entries(body.get(kind))]
+    small = (path for path, options in outs if options.get("cache") is False)
     return Stage(
         name,
-        modules=tuple(module for part in parts if (module := _module(part))),
-        others=tuple(" ".join(part) for part in parts if not _module(part) and not _is_plain(part)),
+        modules=tuple(found[1] for part in parts if (found := _MODULE.search(part))),
+        others=tuple(part for part in parts if not _MODULE.search(part) and not _PLAIN.match(part)),
         deps=tuple(paths(deps)),
         outs=tuple(path for path, _ in outs),
         unlisted="" if isinstance(deps, list) else str(deps),
-        in_git=tuple(
-            path for path, options in outs if options.get("cache") is False and not path.startswith(f"{FINGERPRINTS}/")
-        ),
+        in_git=tuple(path for path in small if not path.startswith(f"{FINGERPRINTS}/")),
         frozen=body.get("frozen") is True,
         wdir=str(body.get("wdir", "")),
     )
-
-
-def _parts(command: str) -> list[list[str]]:
-    """Split what a shell runs into the commands in it, each into its words."""
-    words = shlex.shlex(_NO_COMMAND.sub(" ", command), posix=True, punctuation_chars=_BETWEEN)
-    words.whitespace, words.whitespace_split, words.commenters = " \t\r", True, ""
-    parts: list[list[str]] = [[]]
-    try:
-        for word in words:
-            if set(word) <= set(_BETWEEN):
-                parts.append([])
-            else:
-                parts[-1].append(word)
-    except ValueError:  # a quote that is never closed: the shell would not run it either
-        return [[command]]
-    return [part for part in parts if part]
-
-
-def _module(words: list[str]) -> str:
-    """Read which module a command runs with `python -m`; empty when it runs none."""
-    rest = iter(words)
-    if not any(_PYTHON.fullmatch(word.rpartition("/")[2]) for word in rest):
-        return ""
-    for word in rest:
-        if word == "-m":
-            return next(rest, "")
-        if word in {"-W", "-X"}:
-            next(rest, "")
-        elif not word.startswith("-"):
-            break
-    return ""
-
-
-def _is_plain(words: list[str]) -> bool:
-    """Whether a command means all that it says, with no code behind it that could change."""
-    first = next((word for word in words if not _SETTING.fullmatch(word)), "true")
-    return first in _PLAIN

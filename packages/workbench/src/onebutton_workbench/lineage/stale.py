@@ -53,7 +53,7 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
     locks = {plan.file: _read_lock(plan.file) for plan in plans}
     ran = [plan for plan in plans if locks[plan.file]]
     for plan in ran:
-        write_fingerprints(plan.folder, root)
+        write_fingerprints(plan.file.parent, root)
     status = _dvc_status([plan.file.relative_to(root).as_posix() for plan in ran], root) if ran else {}
     committed = Committed(root) if status else None
     findings = []
