@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 import grimp
@@ -75,17 +73,17 @@ def read_imports(root: Path) -> Imports:
         InputError: grimp refuses a package in which Python finds no fault.
     """
     found: dict[str, Path] = {}
-    places: dict[str, set[str]] = defaultdict(set)
-    for source in (root / member / "src" for member in member_paths(root)):
+    sources = [root / member / "src" for member in member_paths(root)]
+    for source in sources:
         for file in source.glob("*/**/*.py"):
             parts = file.relative_to(source).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-            places[parts[0]].add(str(source))
     unreadable: dict[str, UnreadableModuleError] = {}
     graph = None
     while graph is None:
         try:
-            graph = _build({name: places[name] for name in places.keys() - unreadable.keys()})
+            packages = {name.partition(".")[0] for name in found} - unreadable.keys()
+            graph = _build(sorted(packages), list(map(str, sources)))
         except (SourceSyntaxError, UnicodeError) as error:
             faults = {name: fault for name, fault in _faults(found).items() if name not in unreadable}
             if not faults:
@@ -101,30 +99,20 @@ def read_imports(root: Path) -> Imports:
     return Imports(files, graph, frozenset(outside), unreadable)
 
 
-def _build(places: Mapping[str, set[str]]) -> grimp.ImportGraph:
+def _build(packages: Sequence[str], sources: Sequence[str]) -> grimp.ImportGraph:
     """Let grimp read the packages of this workspace, even while one of that name from another place is imported."""
-    if not places:
+    if not packages:
         return grimp.ImportGraph()
-    finders, imported = sys.meta_path, {name: sys.modules.pop(name) for name in places if name in sys.modules}
-    sys.meta_path = [_Members(places), *finders]
+    imported = {name: sys.modules.pop(name) for name in packages if name in sys.modules}
+    sys.path[:0] = sources
     invalidate_caches()
     try:
         return grimp.build_graph(
-            *sorted(places), include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+            *packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
         )
     finally:
-        sys.meta_path = finders
+        del sys.path[: len(sources)]
         sys.modules.update(imported)
-
-
-class _Members:
-    """Finds a package where its member has it, without asking every other member; `importlib.abc` is slow to import."""
-
-    def __init__(self, places: Mapping[str, set[str]]) -> None:
-        self.places = places
-
-    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, sorted(self.places[name])) if name in self.places else None
 
 
 def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:
