@@ -97,7 +97,7 @@ rollback: .venv/.synced ## Go back to the release before: PIPELINE=name WHY="...
 ##@ Checks
 
 .PHONY: ci
-ci: .venv/.synced ## Run the GitHub workflow here, on a clean clone of the commit; RUNNER=docker uses act's images
+ci: .venv/.synced ## Run the GitHub workflow here, on a clean clone of the commit
 	@onebutton ci
 
 .PHONY: status

@@ -11,8 +11,8 @@ import yaml
 
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import check_committed
-from onebutton_workbench.runs.ci import WORKFLOW, minutes, runner_arguments, shown
+from onebutton_workbench.git import check_clean
+from onebutton_workbench.runs.ci import WORKFLOW, minutes, shown
 from onebutton_workbench.workspace import ROOT
 
 ON = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
@@ -28,24 +28,11 @@ def checkout(tmp_path: Path, shell: Any) -> Path:
 
 
 def test_what_is_not_committed_is_refused_by_name(checkout: Path) -> None:
-    check_committed(checkout)  # as it is committed it is run
+    check_clean(checkout, "ci")  # as it is committed it is run
     (checkout / "a.txt").write_text("b", encoding="utf-8")
     (checkout / "new.py").write_text("", encoding="utf-8")
-    with pytest.raises(InputError, match=r"not committed, so it would not be tested: a\.txt, new\.py\. Commit it"):
-        check_committed(checkout)
-
-
-def test_an_unknown_runner_is_refused() -> None:
-    with pytest.raises(InputError, match="RUNNER=podman is unknown"):
-        runner_arguments("podman")
-
-
-def test_docker_without_an_engine_is_not_run_rather_than_passed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="NOT RUN"):
-        runner_arguments("docker")
+    with pytest.raises(InputError, match=r"not committed: a\.txt, new\.py\. `make ci` goes by what is committed"):
+        check_clean(checkout, "ci")
 
 
 @pytest.fixture

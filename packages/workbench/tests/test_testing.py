@@ -159,7 +159,6 @@ def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> N
     ("values", "words"),
     [
         ({"member": "tracking", "affected": True}, "AFFECTED and MEMBER each say which members to test"),
-        ({"pipeline": "flight_delays", "member": "models"}, "MEMBER and PIPELINE each say which members to test"),
         ({"alone": True, "slow": True}, "leave SLOW out"),
         ({"alone": True, "coverage": True}, "leave COVERAGE out"),
     ],

@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, the_pipeline
 
 PREFIX = "BUTTON_"
 GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
@@ -146,7 +146,7 @@ def test(
     """Run the tests."""
     from onebutton_workbench.runs import testing
 
-    chosen = testing.choose(pipeline, member, base, changed=affected)
+    chosen = testing.choose(member or (pipeline and the_pipeline(pipeline)), base, changed=affected)
     testing.test(chosen, alone=alone, slow=slow, coverage=coverage)
 
 
@@ -183,11 +183,11 @@ def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") 
 
 
 @app.command
-def ci(*, runner: str = "") -> int:
+def ci() -> None:
     """Run the GitHub workflow here, on a clean clone of the commit."""
     from onebutton_workbench.runs.ci import run_workflow
 
-    return run_workflow(runner)
+    run_workflow()
 
 
 @app.command

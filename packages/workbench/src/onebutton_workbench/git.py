@@ -80,24 +80,16 @@ def shortened(files: Sequence[str], most: int = SHOWN) -> str:
 
 
 def check_clean(folder: Path, button: str, *paths: str) -> None:
-    """Refuse to change files among which somebody's unfinished work stands: these paths, or all.
+    """Refuse to go on where somebody's unfinished work stands: in these paths, or anywhere.
 
     Raises:
         InputError: something is not committed; the message names up to five files.
     """
     if changed := uncommitted(folder, *paths):
         message = (
-            f"not committed: {shortened(changed)}. What the button changes would mix with it. "
-            f"Commit it or `git stash --include-untracked`, then press `make {button}` again; nothing was changed"
+            f"not committed: {shortened(changed)}. `make {button}` goes by what is committed, or would mix with it. Commit it "
+            "(a branch is enough) or `git stash --include-untracked`, then press it again; nothing was changed"
         )
-        raise InputError(message)
-
-
-def check_committed(root: Path) -> None:
-    """Refuse a working tree that differs from its commit, as `check_clean`."""
-    if changed := uncommitted(root):
-        what = f"not committed, so it would not be tested: {shortened(changed)}"
-        message = f"{what}. Commit it (a branch is enough), then press `make ci` again"
         raise InputError(message)
 
 

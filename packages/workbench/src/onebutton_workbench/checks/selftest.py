@@ -22,7 +22,7 @@ from typing import Any
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.bootstrap import without_tools
 from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.git import address, check_committed, git
+from onebutton_workbench.git import address, check_clean, git
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
 CUT = "<cut>"
@@ -201,7 +201,7 @@ def selftest() -> int:
     Raises:
         InputError: something is not committed, or a gate did not do its work.
     """
-    check_committed(ROOT)
+    check_clean(ROOT, "selftest")
     begun = time.monotonic()
     violations = read_violations()
     with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:

@@ -6,7 +6,6 @@ Only ci.yml runs, never a deployment. What is not committed is not in the clone,
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -16,29 +15,12 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.bootstrap import without_tools
 from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.git import address, check_committed, git
+from onebutton_workbench.git import address, check_clean, git
 from onebutton_workbench.workspace import ROOT
 
 WORKFLOW = ".github/workflows/ci.yml"
 ACT_LINE = re.compile(r"\[ci/(?P<job>[^]]+)\]\s+(?P<text>.*)")  # act begins each line with the workflow and the job
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def runner_arguments(runner: str) -> list[str]:
-    """Say where act runs the jobs: on this machine, as .actrc says, or in a container.
-
-    Raises:
-        InputError: the runner is unknown, or the engine that it needs is missing.
-    """
-    if not runner:
-        return []
-    if runner != "docker":
-        message = f"RUNNER={runner} is unknown. Leave it out to run on this machine, or take RUNNER=docker"
-        raise InputError(message)
-    engine = subprocess.run(["docker", "info"], capture_output=True, check=False) if shutil.which("docker") else None
-    if engine is None or engine.returncode:
-        raise InputError("RUNNER=docker NOT RUN: no Docker engine answers here. Start one, or leave RUNNER out")
-    return ["--platform", "ubuntu-latest=catthehacker/ubuntu:act-latest"]
 
 
 def shown(lines: Iterable[str], spans: dict[str, tuple[float, float]]) -> Iterator[str]:
@@ -58,14 +40,13 @@ def minutes(spans: Mapping[str, tuple[float, float]]) -> str:
     return f"minutes: {', '.join(f'{job} {one:.1f}' for job, one in taken.items())}; in all {sum(taken.values()):.1f}"
 
 
-def run_workflow(engine: str) -> int:
-    """Clone the commit, and let act run the workflow there: on this machine, or with `docker` in act's images.
+def run_workflow() -> None:
+    """Clone the commit, and let act run the workflow there, on this machine, as .actrc says.
 
     Raises:
         InputError: something is not committed, or a job failed.
     """
-    runner = runner_arguments(engine)
-    check_committed(ROOT)
+    check_clean(ROOT, "ci")
     commit = git("rev-parse", "HEAD", folder=ROOT)
     spans: dict[str, tuple[float, float]] = {}
     print(f"ci: {WORKFLOW} on a clean clone of {commit[:8]}", flush=True)
@@ -80,7 +61,7 @@ def run_workflow(engine: str) -> int:
         # uv's own cache is outside the clone and content-addressed: sharing it saves downloads and hides nothing
         uv_cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
         # one job at a time: each uses every processor already
-        act = [str(ROOT / ".venv/bin/act"), "push", "--workflows", WORKFLOW, "--concurrent-jobs", "1", *runner]
+        act = [str(ROOT / ".venv/bin/act"), "push", "--workflows", WORKFLOW, "--concurrent-jobs", "1"]
         with subprocess.Popen(
             act,
             cwd=clone,
@@ -98,4 +79,3 @@ def run_workflow(engine: str) -> int:
         )
         raise InputError(message)
     print(f"ci: every job of {WORKFLOW} succeeded on {commit[:8]}")
-    return 0

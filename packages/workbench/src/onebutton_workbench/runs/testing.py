@@ -11,7 +11,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call, clean_environment
 from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member, the_pipeline
+from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member
 
 SLOW_GROUPS = ("servers", "browser", "conformance", "database")
 NONE_COLLECTED = 5  # pytest's status
@@ -26,18 +26,14 @@ class Chosen:
     changed: bool = False  # whether they are those that a change reaches
 
 
-def choose(pipeline: str = "", member: str = "", base: str = "", *, changed: bool = False) -> Chosen | None:
+def choose(member: str = "", base: str = "", *, changed: bool = False) -> Chosen | None:
     """Find whose tests were asked for; None when nobody said whose, or when a change since BASE reaches everything.
 
     Raises:
-        InputError: a member is unknown, or they were asked for in two ways.
+        InputError: the member is unknown, or they were asked for in two ways.
     """
-    typed = [way for way, value in {"AFFECTED": changed, "MEMBER": member, "PIPELINE": pipeline}.items() if value]
-    if len(typed) > 1:
-        message = f"{' and '.join(typed)} each say which members to test: type one of them"
-        raise InputError(message)
-    if pipeline:
-        return Chosen((Path("pipelines", the_pipeline(pipeline)),))
+    if member and changed:
+        raise InputError("AFFECTED and MEMBER each say which members to test: type one of them")
     if member:
         return Chosen((the_member(member).path,))
     if not changed:
