@@ -12,7 +12,7 @@ from onebutton_contracts.contract import Column, Contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.odd_rows import odd_rows
 from onebutton_contracts.terms import RowRule
-from onebutton_contracts.validation import breaches
+from onebutton_contracts.validation import validate
 
 COLUMNS = (
     Column("carrier", "string", required=True, pattern="^[A-Z0-9]{2}$"),
@@ -44,7 +44,7 @@ def test_the_contract_lets_every_row_in(seed: int) -> None:
     assert drawn.schema == SEEN.schema
     inputs = dataclasses.replace(CONTRACT, columns=COLUMNS[:-1])
     rows = drawn.cast({"seats": pl.Int64, "distance": pl.Float64, "temp": pl.Float64})
-    assert not [breach for breach in breaches(rows.lazy(), inputs) if breach.rule != "personal data"]
+    assert validate(rows, inputs).height == drawn.height
 
 
 def test_they_hold_what_training_hardly_does() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +9,6 @@ from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_contracts.tables import read_parquet, write_parquet, write_split
-from onebutton_contracts.terms import Quarantine
 
 
 @pytest.fixture
@@ -75,50 +73,6 @@ def test_a_table_of_no_contract_a_damaged_file_and_none_are_refused_in_one_line(
     file.write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="cannot be read"):
         read_parquet(file, "flights", 1)
-
-
-@pytest.fixture
-def lenient(contract: Contract, tmp_path: Path) -> Contract:
-    """The contract with a quarantine for one row of fifty."""
-    return dataclasses.replace(contract, quarantine=Quarantine(tmp_path / "quarantine.parquet", 0.02))
-
-
-def many(flights: pl.DataFrame, broken: int) -> pl.DataFrame:
-    """A hundred and twenty flights, some without a distance."""
-    distance = pl.when(pl.int_range(120) < broken).then(0.0).otherwise(pl.col("distance"))
-    return pl.concat([flights] * 40).with_columns(flight=pl.int_range(120, dtype=pl.Int64), distance=distance)
-
-
-def test_a_few_bad_rows_go_to_quarantine_with_their_reason(
-    flights: pl.DataFrame, lenient: Contract, file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_parquet(many(flights, 2), file, lenient)
-    assert lenient.quarantine is not None
-    kept, bad = read_parquet(file, "flights", 1), read_parquet(lenient.quarantine.file, "flights", 1)
-    assert (kept.height, bad.height) == (118, 2)
-    assert bad["broken_rules"].to_list() == ["distance: minimum"] * 2
-    assert "2 rows break the contract and went to" in capsys.readouterr().out
-
-
-def test_more_bad_rows_than_the_limit_stop_the_stage(flights: pl.DataFrame, lenient: Contract, file: Path) -> None:
-    with pytest.raises(InputError, match=r"3 rows break it, and at most 2.00% of 120 may go to quarantine"):
-        write_parquet(many(flights, 3), file, lenient)
-    assert not file.exists()
-
-
-def test_a_table_that_is_wrong_as_a_whole_does_not_go_to_quarantine(
-    flights: pl.DataFrame, lenient: Contract, file: Path
-) -> None:
-    with pytest.raises(InputError, match="rows must be at least 2"):
-        write_parquet(flights.head(1), file, lenient)
-
-
-def test_the_quarantine_of_an_earlier_run_is_emptied(flights: pl.DataFrame, lenient: Contract, file: Path) -> None:
-    assert lenient.quarantine is not None
-    write_parquet(many(flights, 1), file, lenient)
-    assert lenient.quarantine.file.exists()
-    write_parquet(many(flights, 0), file, lenient)
-    assert not lenient.quarantine.file.exists()
 
 
 def test_a_split_becomes_two_files_and_a_key_stands_once_in_both(

@@ -8,10 +8,9 @@ import polars as pl
 import pytest
 
 from onebutton_contracts.contract import contract_of
-from onebutton_contracts.dummy.description import describe
-from onebutton_contracts.dummy.generation import generate
-from onebutton_contracts.dummy.plan import load_plan
-from onebutton_evaluation.fidelity import Task, measure, shuffled
+from onebutton_contracts.dummy.plan import FidelityPlan, load_plan
+from onebutton_contracts.dummy.tables import describe, generate
+from onebutton_evaluation.fidelity import measure
 
 pytestmark = pytest.mark.slow  # each trains four models
 
@@ -37,13 +36,20 @@ tables:
   trains:
     file: trains.parquet
     contract: trains.odcs.yaml
-    calendar: {instant: at, zone: UTC}
+    instant: at
+    zone: UTC
     categories: [line]
     target: delay >= 10
     modelled: {load: load, delay: delay}
 fidelity: {stage: s, files: [f], contract: c, target: late, inputs: [hour], split: month, train: [1], test: [2]}
 """
-TASK = Task("late", ("hour", "line"), "month", (1,), (2,))
+
+
+def judged(*inputs: str) -> FidelityPlan:
+    return FidelityPlan("features", [], "", "late", list(inputs), "month", [1], [2])
+
+
+TASK = judged("hour", "line")
 
 
 def trains(seed: int, rows: int = 3000) -> pl.DataFrame:
@@ -80,7 +86,8 @@ def test_real_rows_given_out_as_dummy_fail_the_gate_of_distance(real: pl.DataFra
 
 
 def test_shuffled_columns_fail_the_gate_of_use(real: pl.DataFrame) -> None:
-    found = measure(real, shuffled(real, 1), TASK)
+    shuffled = real.select(pl.col(name).shuffle(at) for at, name in enumerate(real.columns))
+    found = measure(real, shuffled, TASK)
     assert found.auc < 0.6
     assert not found.gates["loses at most 0.05 AUC"]
     assert found.told_apart > 0.6
@@ -102,7 +109,7 @@ def test_drawn_rows_train_nearly_as_good_a_model_and_hold_no_real_row(tmp_path: 
         late = (pl.col("delay") >= 10).cast(pl.Int64)
         return frame.select("line", "load", hour=hour, month=month, late=late)
 
-    found = measure(prepared(real), prepared(drawn), Task("late", ("hour", "line", "load"), "month", (1,), (2,)))
+    found = measure(prepared(real), prepared(drawn), judged("hour", "line", "load"))
     assert found.real_auc > 0.75
     assert found.real_auc - found.auc < 0.05
     assert found.copies == 0

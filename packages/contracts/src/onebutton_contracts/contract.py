@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.reading import ContractError, read_contract
+from onebutton_contracts.quality import ContractError
+from onebutton_contracts.reading import read_contract
 from onebutton_contracts.standard import faults
 from onebutton_contracts.terms import Column, Contract
 

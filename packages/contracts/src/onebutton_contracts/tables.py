@@ -14,7 +14,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.terms import Column, Contract
-from onebutton_contracts.validation import split
+from onebutton_contracts.validation import validate
 
 NAME_KEY, VERSION_KEY = "onebutton.contract", "onebutton.contract.version"
 SPLIT, HOLDOUT = "split", "holdout"  # the column that says where a row belongs, and the rows that training never sees
@@ -26,7 +26,7 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: date
     The bytes depend on the rows alone: not on the day, nor on the number of threads that made the frame.
 
     Args:
-        frame: the rows; those that break a rule go to the contract's quarantine, when it has one.
+        frame: the rows.
         path: the file; its folder is made.
         contract: what the rows must be.
         now: from when the age of the newest row is counted; now, when not given.
@@ -34,7 +34,7 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: date
     Raises:
         InputError: the rows break the contract; nothing was written.
     """
-    _write(_kept(frame, contract, now), path, contract)
+    _write(validate(frame, contract, now).select(contract.column_names), path, contract)
 
 
 def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("data")) -> None:
@@ -52,7 +52,7 @@ def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("da
     """
     where = Column(SPLIT, "string", required=True, allowed=("fit", "tune", HOLDOUT))
     with_split = replace(contract, columns=(*contract.columns, where))
-    good = _kept(frame, with_split)
+    good = validate(frame, with_split).select(with_split.column_names)
     held_out = good.filter(pl.col(SPLIT) == HOLDOUT).drop(SPLIT)
     known = good.filter(pl.col(SPLIT) != HOLDOUT)
     if held_out.is_empty() or known.is_empty():
@@ -60,18 +60,6 @@ def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("da
         raise InputError(message)
     _write(known, folder / "train.parquet", with_split)
     _write(held_out, folder / f"{HOLDOUT}.parquet", contract)
-
-
-def _kept(frame: pl.DataFrame, contract: Contract, now: datetime | None = None) -> pl.DataFrame:
-    """Hold rows to their contract, and put those that go to its quarantine there; return the others."""
-    good, bad = split(frame, contract, now)
-    if contract.quarantine:
-        if bad is None:
-            contract.quarantine.file.unlink(missing_ok=True)  # of an earlier run
-        else:
-            _write(bad, contract.quarantine.file, contract)
-            print(f"{contract.name}: {bad.height:,} rows break the contract and went to {contract.quarantine.file}")
-    return good.select(contract.column_names)
 
 
 def _write(frame: pl.DataFrame, path: Path, contract: Contract) -> None:

@@ -100,19 +100,6 @@ class Freshness:
 
 
 @dataclass(frozen=True)
-class Quarantine:
-    """Where rows that break a rule go, instead of stopping the stage.
-
-    Attributes:
-        file: relative to the pipeline's folder.
-        limit: largest share of rows that may go there; more of them stop the stage.
-    """
-
-    file: Path
-    limit: float
-
-
-@dataclass(frozen=True)
 class Contract:
     """What one table must be, who answers for it, and where it comes from.
 
@@ -140,7 +127,6 @@ class Contract:
     row_rules: tuple[RowRule, ...] = ()
     table_rules: tuple[TableRule, ...] = ()
     freshness: Freshness | None = None
-    quarantine: Quarantine | None = None
     properties: dict[str, str] = field(default_factory=dict)
 
     @property

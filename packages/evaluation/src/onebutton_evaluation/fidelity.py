@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from onebutton_contracts.dummy.plan import FidelityPlan
+
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
@@ -50,112 +52,82 @@ class Fidelity:
         }
 
 
-@dataclass(frozen=True)
-class Task:
-    """What the rows are for.
-
-    Attributes:
-        target: the column to predict, 0 or 1.
-        inputs: the columns to predict it from; text or numbers.
-        split: the column that says where a row belongs.
-        train: its values in training.
-        test: its values in the test.
-    """
-
-    target: str
-    inputs: tuple[str, ...]
-    split: str
-    train: tuple[int, ...]
-    test: tuple[int, ...]
-
-
-def measure(real: pl.DataFrame, dummy: pl.DataFrame, task: Task, seed: int = 0) -> Fidelity:
+def measure(real: pl.DataFrame, dummy: pl.DataFrame, plan: FidelityPlan, seed: int = 0) -> Fidelity:
     """Hold dummy rows against the real rows.
 
     Args:
-        real: the columns of the task.
+        real: the columns that the plan names.
         dummy: the same columns.
-        task: what both are for.
+        plan: what the rows are for, and which of them train and test.
         seed: of the samples.
     """
-    known, examined = (real.filter(pl.col(task.split).is_in(values)) for values in (task.train, task.test))
-    made = dummy.filter(pl.col(task.split).is_in(task.train))
-    columns = [*task.inputs, task.target]
-    nearest, real_nearest = _nearest(real.select(columns), dummy.select(columns), seed)
+    trains, tests = pl.col(plan.split).is_in(plan.train), pl.col(plan.split).is_in(plan.test)
+    ours, theirs = (rows.select(*plan.inputs, plan.target) for rows in (real, dummy))
+    nearest, real_nearest = (float(np.percentile(found, NEAR)) for found in _nearest(ours, theirs, seed))
     return Fidelity(
-        auc=trained_auc(made, examined, task, seed),
-        real_auc=trained_auc(known, examined, task, seed),
-        nearest=float(np.percentile(nearest, NEAR)),
-        real_nearest=float(np.percentile(real_nearest, NEAR)),
-        copies=dummy.select(columns)
-        .join(real.select(columns).unique(), on=columns, how="semi", nulls_equal=True)
-        .height
-        / dummy.height,
-        told_apart=_told_apart(real.select(columns), dummy.select(columns), seed),
+        auc=_auc(dummy.filter(trains), real.filter(tests), plan.inputs, plan.target, seed),
+        real_auc=_auc(real.filter(trains), real.filter(tests), plan.inputs, plan.target, seed),
+        nearest=nearest,
+        real_nearest=real_nearest,
+        copies=theirs.join(ours.unique(), on=ours.columns, how="semi", nulls_equal=True).height / theirs.height,
+        told_apart=_told_apart(ours, theirs, seed),
     )
 
 
-def trained_auc(train: pl.DataFrame, test: pl.DataFrame, task: Task, seed: int) -> float:
+def _auc(train: pl.DataFrame, test: pl.DataFrame, inputs: list[str], target: str, seed: int) -> float:
     """Train on some rows, and return the AUC on others; 0.5 when there is nothing to learn from."""
     from sklearn.metrics import roc_auc_score
 
-    if train[task.target].n_unique() < 2:  # noqa: PLR2004  no late flight, or only late ones
+    if train[target].n_unique() < 2:  # noqa: PLR2004  no late flight, or only late ones
         return 0.5
-    model = _model(train.select(task.inputs), seed).fit(train.select(task.inputs), train[task.target].to_numpy())
-    return float(roc_auc_score(test[task.target].to_numpy(), model.predict_proba(test.select(task.inputs))[:, 1]))
-
-
-def shuffled(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Shuffle each column by itself: the spreads stay, what binds columns together is gone."""
-    return frame.select(pl.col(name).shuffle(seed + at) for at, name in enumerate(frame.columns))
+    model = _model(train.select(inputs), seed).fit(train.select(inputs), train[target].to_numpy())
+    return float(roc_auc_score(test[target].to_numpy(), model.predict_proba(test.select(inputs))[:, 1]))
 
 
 def _model(inputs: pl.DataFrame, seed: int) -> Pipeline:
-    from sklearn.compose import ColumnTransformer
+    from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.pipeline import Pipeline
+    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    texts = [name for name, kind in inputs.schema.items() if kind == pl.String]
-    numbers = [name for name in inputs.columns if name not in texts]
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    columns = ColumnTransformer([("texts", encoder, texts), ("numbers", "passthrough", numbers)])
+    columns = make_column_transformer((encoder, _texts(inputs)), remainder="passthrough")
     trees = HistGradientBoostingClassifier(max_iter=150, min_samples_leaf=100, early_stopping=False, random_state=seed)
-    return Pipeline([("columns", columns), ("trees", trees)])
+    return make_pipeline(columns, trees)
+
+
+def _texts(rows: pl.DataFrame) -> list[str]:
+    return rows.select(pl.selectors.string()).columns
 
 
 def _told_apart(real: pl.DataFrame, dummy: pl.DataFrame, seed: int) -> float:
     """Train a classifier on one half of both samples to say which is which, and examine it on the other half."""
     rows = min(SAMPLE, real.height, dummy.height)
-    both = pl.concat(
-        [part.sample(rows, seed=seed).with_columns(is_real=pl.lit(number)) for number, part in enumerate((dummy, real))]
-    ).sample(fraction=1.0, shuffle=True, seed=seed)
-    task = Task("is_real", tuple(real.columns), "", (), ())
-    return trained_auc(both.head(rows), both.tail(rows), task, seed)
+    samples = [part.sample(rows, seed=seed).with_columns(is_real=number) for number, part in enumerate((dummy, real))]
+    both = pl.concat(samples).sample(fraction=1.0, shuffle=True, seed=seed)
+    return _auc(both.head(rows), both.tail(rows), real.columns, "is_real", seed)
 
 
 def _nearest(real: pl.DataFrame, dummy: pl.DataFrame, seed: int) -> tuple[Any, Any]:
-    """Return for some rows of each side the distance to the nearest of the same real rows, which hold none of them."""
-    from sklearn.neighbors import NearestNeighbors
+    """Return for some rows of each side, dummy first, the distance to the nearest of the same real rows, which hold none of them.
 
+    A number is laid out in its standard deviations, a text as one axis for each value, a null as the mean.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    numbers = make_pipeline(StandardScaler(), SimpleImputer())
+    space = ColumnTransformer(
+        [("texts", texts, _texts(real)), ("numbers", numbers, real.drop(_texts(real)).columns)],
+        transformer_weights={"texts": 2**-0.5},  # two unlike texts are as far apart as one standard deviation
+    ).fit(real)
     mixed = real.sample(fraction=1.0, shuffle=True, seed=seed)
     asked = min(ASKED, real.height // 2, dummy.height)
-    ours, others = mixed.head(asked), mixed.slice(asked, SAMPLE)
-    sides = [_coordinates(part, real) for part in (others, ours, dummy.sample(asked, seed=seed))]
-    search = NearestNeighbors(n_neighbors=1).fit(sides[0])
-    real_nearest, nearest = (search.kneighbors(side)[0][:, 0] for side in sides[1:])
+    search = NearestNeighbors(n_neighbors=1).fit(space.transform(mixed.slice(asked, SAMPLE)))
+    sides = (dummy.sample(asked, seed=seed), mixed.head(asked))
+    nearest, real_nearest = (search.kneighbors(space.transform(side))[0][:, 0] for side in sides)
     return nearest, real_nearest
-
-
-def _coordinates(rows: pl.DataFrame, real: pl.DataFrame) -> Any:
-    """Lay rows out in space: a number in its standard deviations, a text as one axis for each value, a null as the mean."""
-    parts: list[Any] = []
-    for name, kind in real.schema.items():
-        if kind == pl.String:
-            values = sorted(real[name].unique().drop_nulls())
-            parts += [(rows[name] == value).fill_null(value=False).to_numpy() / np.sqrt(2) for value in values]
-        else:
-            numbers = real[name].cast(pl.Float64)
-            centre, spread = numbers.mean(), numbers.std() or 1.0
-            parts.append(((rows[name].cast(pl.Float64) - centre) / spread).fill_null(0.0).to_numpy())
-    return np.column_stack(parts)

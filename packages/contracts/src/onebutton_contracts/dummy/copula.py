@@ -17,12 +17,8 @@ from scipy.special import ndtr, ndtri
 Floats = npt.NDArray[np.float64]
 
 ENOUGH = 20  # rows: what fewer share is not told
-FEW = 120  # different values: fewer are told one by one
-MOST = 0.9  # of more values, common: then they are told one by one, too
-PARTS = 100  # of any other column: the mean of each is told
-DIGITS = 5  # of a number that is told
-EXPLAINED = 0.98  # of a column's variance, at most, by what is given; by rounding it can be more than all
-RIDGE = 1e-3  # keeps a matrix of columns that follow from each other invertible
+PARTS = 100  # of a column without common values: the mean of each is told
+COMMON = 0.9  # of the rows: when common values cover them, these are told one by one
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Spread:
     """How the values of one column are spread, told without telling a row.
 
     Attributes:
-        nulls: the share of rows without a value; they count as lowest.
+        nulls: the share of rows without a value; they count as highest.
         values: rising; each is shared by `ENOUGH` rows, or the mean of as many.
         shares: of the rows with a value, those of each.
         steps: whether there is nothing between the values.
@@ -43,29 +39,30 @@ class Spread:
     steps: bool
     whole: bool
 
-    def chance(self, column: Floats) -> Floats:
-        """Return the share of rows below each value, half of those equal to it included."""
-        share = np.interp(column, self.values, self._middles()) if self.values else np.zeros(len(column))
-        chance = np.where(np.isnan(column), self.nulls / 2, self.nulls + (1 - self.nulls) * share)
-        clipped: Floats = np.clip(chance, 1e-4, 1 - 1e-4)
-        return clipped
+    def score(self, column: Floats) -> Floats:
+        """Return the normal score of each value: of the share of rows below it, half of those equal to it included."""
+        below = np.interp(column, self.values, self._middles()) if self.values else np.zeros(len(column))
+        chance = np.where(np.isnan(column), 1 - self.nulls / 2, (1 - self.nulls) * below)
+        scores: Floats = ndtri(np.clip(chance, 1e-4, 1 - 1e-4))
+        return scores
 
-    def value(self, chance: Floats) -> Floats:
-        """Return the value below which a share of the rows lies; NaN where that is a null."""
+    def value(self, score: Floats) -> Floats:
+        """Return the value that has a score; NaN where that is a null."""
+        chance = ndtr(score) / max(1 - self.nulls, 1e-9)
         if not self.values:
-            return np.full(len(chance), np.nan)
-        share, known = (chance - self.nulls) / max(1 - self.nulls, 1e-9), np.asarray(self.values)
+            return np.full(len(score), np.nan)
+        known = np.asarray(self.values)
         if self.steps:
-            found = known[np.minimum(np.searchsorted(np.cumsum(self.shares), share), len(known) - 1)]
+            found = known[np.minimum(np.searchsorted(np.cumsum(self.shares), chance), len(known) - 1)]
         else:
-            found = np.interp(share, self._middles(), known)
-        return np.where(chance < self.nulls, np.nan, np.round(found) if self.whole else found)
+            found = np.interp(chance, self._middles(), known)
+            found = np.round(found) if self.whole else found
+        return np.where(chance > 1, np.nan, found)
 
     def attenuation(self) -> float:
         """Return the correlation of a standard normal number with the score of its value; 1 when values are many."""
         normal = ndtri(np.linspace(1e-3, 1 - 1e-3, 1000))
-        scores = ndtri(self.chance(self.value(ndtr(normal))))
-        return max(float(np.mean(scores * normal) / np.mean(normal**2)), 0.05)
+        return max(float(np.mean(self.score(self.value(normal)) * normal) / np.mean(normal**2)), 0.05)
 
     def _middles(self) -> Floats:
         return np.cumsum(self.shares) - np.asarray(self.shares) / 2
@@ -76,21 +73,18 @@ def fit_spread(column: Floats) -> Spread:
     known = np.sort(column[~np.isnan(column)])
     if len(known) < ENOUGH:
         return Spread(1.0, [], [], steps=True, whole=True)
-    whole = bool(np.all(known == np.round(known)))
     values, counts = np.unique(known, return_counts=True)
-    common = values[counts >= ENOUGH]
-    steps = len(common) > (0 if len(values) <= FEW else MOST * len(values))
-    if steps:  # a rare value joins the nearest common one
-        nearest = np.abs(values[:, None] - common).argmin(axis=1)
-        values, counts = common, np.bincount(nearest, counts)
+    common = counts >= ENOUGH
+    steps = bool(counts[common].sum() > COMMON * len(known))
+    if steps:
+        values, counts = values[common], counts[common]
     else:
         parts = np.array_split(known, min(PARTS, len(known) // ENOUGH))
-        means = np.array([round(part.mean()) if whole else part.mean() for part in parts])
-        values, at = np.unique(means, return_inverse=True)
+        values, at = np.unique([float(f"{part.mean():.6g}") for part in parts], return_inverse=True)
         counts = np.bincount(at, [len(part) for part in parts])
-    told = [float(f"{value:.6g}") for value in values]
-    shares = [round(float(share), DIGITS) for share in counts / counts.sum()]
-    return Spread(round(1 - len(known) / len(column), DIGITS), told, shares, steps, whole)
+    shares = (counts / counts.sum()).round(5)
+    whole = bool(np.all(known == np.round(known)))
+    return Spread(round(1 - len(known) / len(column), 5), values.tolist(), shares.tolist(), steps, whole)
 
 
 @dataclass(frozen=True)
@@ -99,56 +93,52 @@ class Copula:
 
     Attributes:
         spreads: of each column, by name.
-        covariance: of their normal scores, in this order; the lower half of the symmetric matrix.
+        correlation: of their normal scores, in this order; one row for each column.
     """
 
     spreads: dict[str, Spread]
-    covariance: list[float]
+    correlation: list[list[float]]
 
-    def draw(self, names: Sequence[str], given: Mapping[str, Floats], noise: Floats) -> dict[str, Floats]:
+    def draw(
+        self, names: Sequence[str], given: Mapping[str, Floats], rows: int, chance: np.random.Generator
+    ) -> dict[str, Floats]:
         """Draw columns, each row given what is known of it.
 
         Args:
             names: of the columns to draw.
             given: columns that are known, by name; all of as many rows.
-            noise: independent standard normal numbers, shape (rows, names).
+            rows: how many.
+            chance: of what is not known.
         """
         order = list(self.spreads)
         known, drawn = [order.index(name) for name in given], [order.index(name) for name in names]
-        whole = np.zeros((len(order), len(order)))
-        whole[np.tril_indices(len(order))] = self.covariance
-        whole += np.tril(whole, -1).T + RIDGE * np.eye(len(order))
+        whole = np.asarray(self.correlation)
         hidden = np.array([self.spreads[name].attenuation() for name in names])
-        within, across = whole[np.ix_(known, known)], whole[np.ix_(known, drawn)] / hidden
+        across = whole[np.ix_(known, drawn)] / hidden
         own = whole[np.ix_(drawn, drawn)] / np.outer(hidden, hidden)
         np.fill_diagonal(own, 1)
-        weights = np.linalg.solve(within, across)
-        weights *= np.sqrt(np.minimum(1, EXPLAINED / np.maximum((across * weights).sum(axis=0), 1e-9)))
-        explained = weights.T @ within @ weights
-        scores = noise @ root(own - explained, 1 - np.diag(explained)).T
-        if given:
-            found = np.column_stack([ndtri(self.spreads[name].chance(column)) for name, column in given.items()])
-            scores = scores + (found - found.mean(axis=0)) @ weights
-        return {name: self.spreads[name].value(ndtr(scores[:, at])) for at, name in enumerate(names)}
+        # A pseudo-inverse, as columns may follow from each other.
+        weights = np.linalg.pinv(whole[np.ix_(known, known)], rcond=1e-3, hermitian=True) @ across
+        scores = np.zeros((rows, len(names)))
+        for at, (name, column) in enumerate(given.items()):
+            found = self.spreads[name].score(column)
+            scores += np.outer(found - found.mean(), weights[at])
+        rest = own - weights.T @ whole[np.ix_(known, known)] @ weights
+        scores += chance.standard_normal(scores.shape) @ root(rest).T
+        return {name: self.spreads[name].value(scores[:, at]) for at, name in enumerate(names)}
 
 
 def fit_copula(columns: Mapping[str, Floats]) -> Copula:
     """Fit the spread of each column and how they go together; NaN is a null."""
     spreads = {name: fit_spread(column) for name, column in columns.items()}
-    scores = np.column_stack([ndtri(spreads[name].chance(column)) for name, column in columns.items()])
-    covariance = np.atleast_2d(np.cov(scores, rowvar=False))
-    return Copula(spreads, [round(float(one), 4) for one in covariance[np.tril_indices(len(covariance))]])
+    scores = np.array([spreads[name].score(column) for name, column in columns.items()])
+    return Copula(spreads, np.atleast_2d(np.cov(scores)).round(4).tolist())
 
 
-def root(matrix: Floats, variances: Floats) -> Floats:
-    """Return a root of the covariance matrix nearest to one that may be none, rounding or estimates being in the way.
-
-    Args:
-        matrix: symmetric.
-        variances: what its diagonal must be, so that what is drawn keeps its spread.
-    """
+def root(matrix: Floats) -> Floats:
+    """Return a root of the covariance matrix of the same diagonal nearest to one that rounding may have made none."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     found = vectors * np.sqrt(np.clip(values, 0, None))
     lengths = np.maximum(np.sqrt((found**2).sum(axis=1)), 1e-9)
-    scaled: Floats = found * (np.sqrt(np.clip(variances, 0, None)) / lengths)[:, None]
+    scaled: Floats = found * (np.sqrt(np.clip(np.diag(matrix), 0, None)) / lengths)[:, None]
     return scaled

@@ -14,41 +14,29 @@ from onebutton_contracts.terms import Contract
 
 
 @dataclass(frozen=True, config=STRICT)
-class Calendar:
-    """The instant of a row, and the columns that are read off it.
-
-    Attributes:
-        instant: the timestamp, on the hour.
-        zone: where the hours, weekdays and months are those of people.
-        parts: column -> `year`, `month`, `day` or `hour`, in that zone.
-    """
-
-    instant: str
-    zone: str
-    parts: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, config=STRICT)
 class TablePlan:
     """One table.
 
     Attributes:
         file: the real table, relative to the pipeline.
         contract: of the table, relative to the pipeline.
-        calendar: when its rows are.
+        instant: the timestamp of a row, on the hour.
+        zone: where the hours, weekdays and months are those of people.
         series: whether it has one row for each category and hour.
         parent: the table that it is joined to by that table's primary key; its values shape those of this one.
         parent_hours_before: how many hours before a row the parent's values are those that shape it.
         categories: columns of text that are drawn together, as often as they occur together.
-        target: what the rows are for, in SQL, true or false; it is drawn first, and the numbers for each answer by themselves.
+        target: what the rows are for, in SQL, true or false; categories and times are ranked by how often it is true.
         lookups: numbers that the categories decide, such as the distance of a route.
         modelled: numbers to resemble -> how they are read off the real table, in SQL.
-        derived: columns of the table -> how they follow from what is above, in SQL, in this order.
+        derived: columns of the table -> how they follow from what is above and from `local`, the time in the zone; in SQL, in
+            this order.
     """
 
     file: str
     contract: str
-    calendar: Calendar
+    instant: str
+    zone: str
     modelled: dict[str, str]
     series: bool = False
     parent: str = ""
@@ -103,9 +91,6 @@ class Plan:
 def load_plan(folder: Path) -> Plan:
     """Read the plan of a pipeline.
 
-    Args:
-        folder: of the pipeline.
-
     Raises:
         InputError: there is none, or it says what cannot be.
     """
@@ -114,12 +99,11 @@ def load_plan(folder: Path) -> Plan:
         message = f"{file} is not here: it says which tables have dummy data; docs/dummy-data.md shows how to write it"
         raise InputError(message)
     plan = load_parameters(Plan, file)
-    known: set[str] = set()
-    for name, table in plan.tables.items():
-        if table.parent and table.parent not in known:
+    names = list(plan.tables)
+    for at, (name, table) in enumerate(plan.tables.items()):
+        if table.parent and table.parent not in names[:at]:
             message = f"{file}: tables.{name}: its parent {table.parent!r} must stand above it"
             raise InputError(message)
-        known.add(name)
     return plan
 
 

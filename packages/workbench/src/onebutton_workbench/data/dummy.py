@@ -14,9 +14,8 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dummy.description import describe, read_description, write_description
-from onebutton_contracts.dummy.generation import generate
 from onebutton_contracts.dummy.plan import contracts_of, load_plan
+from onebutton_contracts.dummy.tables import describe, generate, read_description, write_description
 from onebutton_contracts.dvc_files import paths
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet, write_parquet
@@ -138,35 +137,23 @@ def call_dvc(*words: str, folder: Path) -> None:
 
 
 def judge(source: Path, target: Path) -> bool:
-    """Compare dummy data with the real data, beside columns shuffled one by one.
-
-    Prints the report, keeps it as JSON, and says whether the copy keeps every gate.
-    """
-    from onebutton_evaluation.fidelity import Task, measure, shuffled
+    """Compare dummy data with the real data; print the report, keep it as JSON, and say whether every gate is kept."""
+    from onebutton_evaluation.fidelity import measure
 
     plan = load_plan(source)
     judged = plan.fidelity
     call_dvc("repro", "--quiet", judged.stage, folder=target)
     contract = load_contract(source / judged.contract)
-    task = Task(judged.target, tuple(judged.inputs), judged.split, tuple(judged.train), tuple(judged.test))
     columns = [*dict.fromkeys([*judged.inputs, judged.target, judged.split])]
     real, dummy = (
         pl.concat(read_parquet(place / file, contract.name, contract.major).select(columns) for file in judged.files)
         for place in (source, target)
     )
-    some = real.sample(min(dummy.height, real.height), seed=plan.seed)
-    compared = {
-        "copula": dummy,
-        "shuffled columns": shuffled(some, plan.seed),
-    }
-    found = {name: measure(real, rows.select(columns), task, plan.seed) for name, rows in compared.items()}
-    report = {name: {key: round(number, 4) for key, number in vars(one).items()} for name, one in found.items()}
+    found = measure(real, dummy, judged, plan.seed)
+    report = {name: round(number, 4) for name, number in vars(found).items()}
     (source / "dummy-fidelity.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    measures = list(report["copula"])
-    print(f"| dummy data | {' | '.join(measures)} |\n|---|{'--:|' * len(measures)}")
-    for name, numbers in report.items():
-        print(f"| {name} | {' | '.join(f'{number:.4f}' for number in numbers.values())} |")
-    gates = found["copula"].gates
-    for gate, holds in gates.items():
+    for name, number in report.items():
+        print(f"  {name:12} {number:.4f}")
+    for gate, holds in found.gates.items():
         print(f"  {'passed' if holds else 'failed'}  {gate}")
-    return all(gates.values())
+    return all(found.gates.values())
