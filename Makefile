@@ -139,6 +139,10 @@ why: .venv/.synced ## Say what stands behind MODEL=name[@champion|/3], RUN=id or
 reproduce: .venv/.synced ## Make RUN=id or MODEL=name again from its commit, and compare every output
 	@onebutton reproduce
 
+.PHONY: retrain
+retrain: .venv/.synced ## Train on newer months, and say whether it helps: PIPELINE=name UNTIL=2013-09; PR=1
+	@onebutton retrain
+
 .PHONY: notebook
 notebook: .venv/.synced ## Open JupyterLab on notebooks/ in the locked environment
 	uv run --group notebook --all-packages jupyter lab notebooks

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+BUTTONS = ("reproduce", "retrain")  # sections that no stage reads
+
 # Give this to `pydantic.dataclasses.dataclass(frozen=True, config=STRICT)`: 0.1 is a number, "0.1" is not.
 STRICT: ConfigDict = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
@@ -22,7 +24,8 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     """Read the whole file as one object, so that a typing mistake anywhere in it is found by every stage.
 
     Args:
-        schema: a frozen pydantic dataclass with one field per top-level key of the file.
+        schema: a frozen pydantic dataclass with one field per top-level key of the file, but `reproduce` and `retrain`, which
+            buttons read.
         path: the file, YAML or TOML by its name.
 
     Raises:
@@ -33,12 +36,17 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     from pydantic import TypeAdapter, ValidationError
     from ruamel.yaml.error import YAMLError
 
+    from onebutton_contracts.button_parameters import ButtonParams
+
     try:
         content = _parse(path.read_text(encoding="utf-8"), toml=path.suffix == ".toml")
         if faults := list(_dates(content)):
             message = f"{path}: {'; '.join(faults)}. Then press `make run`"
             raise InputError(message)
         # As JSON, because there a strict dataclass may be written as a mapping.
+        if path.name == "params.yaml" and isinstance(content, dict):
+            ours = {name: content.pop(name) for name in BUTTONS if name in content}
+            TypeAdapter(ButtonParams).validate_json(json.dumps(ours))
         return TypeAdapter(schema).validate_json(json.dumps(content))
     except FileNotFoundError:
         message = f"{path}: no such file: bring it back with `git checkout {path}`"

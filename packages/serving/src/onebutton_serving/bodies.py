@@ -37,7 +37,7 @@ class Bodies:
     """Reads the bodies of one worker's requests.
 
     Attributes:
-        held: bytes of bodies that are read or answered now; whoever got a body takes its size off once it is answered.
+        held: bytes of bodies that are read or answered now; the reader of a body takes its size off once it is answered.
     """
 
     def __init__(self) -> None:

@@ -73,6 +73,14 @@ def run(
 
 
 @app.command
+def retrain(*, pipeline: str, until: str = "", pr: bool = False) -> int:
+    """Train on newer months, and say whether that helps."""
+    from onebutton_workbench.runs.retrain import retrain
+
+    return retrain(pipeline, until, pull_request=pr)
+
+
+@app.command
 def metrics(*, pipeline: str = "", base: str = "") -> None:
     """Compare the metrics with another commit."""
     from onebutton_workbench.runs.metrics import metrics

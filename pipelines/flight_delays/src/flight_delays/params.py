@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError, run_stage
@@ -52,20 +52,12 @@ class EvaluateParams:
 
 
 @dataclass(frozen=True, config=STRICT)
-class ReproduceParams:
-    """How near results must be that are made again; see the comments in `params.yaml`. No stage reads it."""
-
-    tolerance: NonNegativeFloat
-
-
-@dataclass(frozen=True, config=STRICT)
 class Params:
     """The whole file: one section per stage."""
 
     features: FeatureParams
     train: TrainParams
     evaluate: EvaluateParams
-    reproduce: ReproduceParams
 
 
 def load() -> Params:

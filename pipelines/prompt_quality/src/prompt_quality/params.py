@@ -41,20 +41,12 @@ class EvaluateParams:
 
 
 @dataclass(frozen=True, config=STRICT)
-class ReproduceParams:
-    """How near a number that was computed elsewhere must be."""
-
-    tolerance: PositiveFloat
-
-
-@dataclass(frozen=True, config=STRICT)
 class Params:
     """The whole file: one section each."""
 
     sentences: SentenceParams
     answer: AnswerParams
     evaluate: EvaluateParams
-    reproduce: ReproduceParams
 
 
 def load() -> Params:
