@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from onebutton_contracts.compatibility import needs_major
-from onebutton_contracts.contract import Contract, contract_of, load_contract
+from onebutton_contracts.contract import contract_of, load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.git import at_commit, git, holds, listed
@@ -33,14 +34,12 @@ def earlier(root: Path) -> str:
         NothingToCompareError: this is a shallow clone, and that commit is not in it.
         InputError: this is no checkout, or has no commit.
     """
-    try:
+    with suppress(NothingToCompareError):
         left = parted(choose_base("", root), root)
         # what is main already is compared with itself only while somebody edits a contract in it
         edited = not holds("diff", "--quiet", "--no-ext-diff", "HEAD", "--", PATTERN, folder=root)
         if edited or left != git("rev-parse", "HEAD", folder=root):
             return left
-    except NothingToCompareError:
-        pass
     if shallow := cut_off(root):
         message = f"{shallow}. The contracts that readers rely on are not here to compare with"
         raise NothingToCompareError(message)
@@ -56,19 +55,13 @@ def check(root: Path, base: str = "") -> Iterator[Finding]:
             words = str(error).removeprefix(f"{root / name}: ")
             yield Finding("OB303", name, f"{words}, so no stage can be held to it", "the line that it names")
             continue
-        before = _before(name, base, root) if base else None
-        for words in needs_major(before, contract) if before else ():
+        broken: list[str] = []
+        with suppress(InputError):  # one that could not be read then said nothing
+            if base and (before := at_commit(base, name, root)):
+                broken = list(needs_major(contract_of(before, Path(name)), contract))
+        for words in broken:
             cost = f"{words} since {base[:8]}, and the version is still {contract.version}: a reader would not notice"
             yield Finding("OB301", name, cost, f"version: {contract.major + 1}.0.0, and look at every reader")
-
-
-def _before(name: str, base: str, root: Path) -> Contract | None:
-    """Read a contract as it was; None when it is new, or could not be read then either."""
-    shown = at_commit(base, name, root)
-    try:
-        return None if shown is None else contract_of(shown, Path(name))
-    except InputError:
-        return None
 
 
 def lint(root: Path = ROOT) -> int:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,11 @@ CLEAN = "(clean tree)"
 START = "selftest-start"  # what a clone goes back to
 WARM = (".mypy_cache", ".ruff_cache", ".dvc/cache")  # what a person's clone would have, too
 SHOWN = 2000  # characters of an output that was not what it should be
+PRESSES = {  # what proves hooks and jobs
+    "git commit": "git commit --message planted",
+    "git push": "git push planted HEAD:refs/heads/planted",
+    "act push": f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Violation:
 
     what: str  # in words
     gates: tuple[str, ...]  # those that it proves
-    press: str  # the command that must turn red; `git commit`, `git push` and `act push` prove hooks and jobs
+    press: str  # the command that must turn red; of `PRESSES`, or as a person types it
     reasons: tuple[str, ...] = ()  # patterns that its output must hold, so that it is red for this and nothing else
     edits: tuple[dict[str, Any], ...] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
 
@@ -74,19 +78,17 @@ def plant(violation: Violation, clone: Path) -> None:
     """
     for edit in violation.edits:
         file = clone / edit["file"]
-        if edit.get("delete"):
-            file.unlink()
-            continue
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         if edit.get("find", "") not in text:
             message = f"violation {violation.what!r}: {edit['file']} does not hold {edit['find']!r}, so nothing would be planted"
             raise InputError(message)
+        if edit.get("delete"):
+            file.unlink()
+            continue
         if "find" in edit:
             text = text.replace(edit["find"], edit["replace"])
-        elif "write" in edit:
-            text = edit["write"] * edit.get("times", 1)
         else:
-            text += edit["append"]
+            text = edit["write"] * edit.get("times", 1) if "write" in edit else text + edit["append"]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace(CUT, ""), encoding="utf-8")
 
@@ -109,12 +111,13 @@ def make_clone(folder: Path) -> Path:
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, clone / cache)
     # gates judge results; where the cache has the results this only fetches them
-    for button in ("make setup", "make run"):
+    for button in ("make setup", "make run", "make gates MEASURE=1"):
         done = call(button, clone)
-        if done.returncode:
+        if (
+            done.returncode and "gates" not in button
+        ):  # what a busy machine fails, the gates tell again where they are tried
             message = f"{button} failed in the temporary clone:\n{done.stdout}"
             raise InputError(message)
-    call("make gates MEASURE=1", clone)  # what a busy machine fails, the gates tell again where they are tried
     reset(clone)
     return clone
 
@@ -127,16 +130,11 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     cache = subprocess.run(["uv", "cache", "dir"], env=environment, capture_output=True, text=True, check=True)
     environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": cache.stdout.strip(), "CI": "true"}
     environment["PATH"] = without_tools(ROOT, environment["PATH"])
-    if not command.startswith("make"):
+    if command in PRESSES:
         git("add", "--all", folder=clone)
     if command in {"git push", "act push"}:
         git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "planted", folder=clone)
-    programs = {
-        "git commit": "git commit --message planted",
-        "git push": "git push planted HEAD:refs/heads/planted",
-        "act push": f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml",
-    }
-    words, both = shlex.split(programs.get(command, command)), subprocess.STDOUT
+    words, both = shlex.split(PRESSES.get(command, command)), subprocess.STDOUT
     return subprocess.run(
         words, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=both, text=True, check=False
     )
@@ -158,15 +156,13 @@ def prove(violation: Violation, clone: Path) -> list[Outcome]:
         reset(clone)
     seconds = time.monotonic() - begun
     missing = [reason for reason in violation.reasons if not re.search(reason, done.stdout)]
-    problem = ""
     if violation.gates == (CLEAN,):
         problem = "red without any violation" if done.returncode else ""
     elif done.returncode == 0:
         problem = "stayed green"
-    elif missing:
-        problem = f"red, but without {missing[0]!r}"
-    if problem:
-        problem += f"\n{done.stdout[-SHOWN:]}"
+    else:
+        problem = f"red, but without {missing[0]!r}" if missing else ""
+    problem += f"\n{done.stdout[-SHOWN:]}" if problem else ""
     return [Outcome(violation.what, gate, violation.press, seconds, problem) for gate in violation.gates]
 
 
@@ -174,25 +170,6 @@ def line(outcome: Outcome) -> str:
     """Write one row of the table."""
     state = "FAILED" if outcome.problem else "green" if outcome.gate == CLEAN else "caught"
     return f"{state:<7} {outcome.gate:<38} {outcome.what:<62} {outcome.by} ({outcome.seconds:.0f} s)"
-
-
-def run_all(violations: Sequence[Violation], clones: Sequence[Path]) -> list[Outcome]:
-    """Work through everything, each clone doing one thing at a time, and print each outcome as it comes."""
-    pressed = sorted({one.press for one in violations if one.press.startswith("make")})
-    clean = [Violation("nothing", (CLEAN,), press) for press in pressed]
-    slow_first = sorted(violations, key=lambda one: (one.press == "make lint", one.press))
-    waiting = iter([*clean, *slow_first])  # each clone takes the next from it
-    outcomes: list[Outcome] = []
-
-    def work(clone: Path) -> None:
-        for violation in waiting:
-            for outcome in prove(violation, clone):
-                print(line(outcome), flush=True)
-                outcomes.append(outcome)
-
-    with ThreadPoolExecutor(len(clones)) as pool:
-        list(pool.map(work, clones))
-    return outcomes
 
 
 def selftest() -> int:
@@ -204,13 +181,24 @@ def selftest() -> int:
     check_clean(ROOT, "selftest")
     begun = time.monotonic()
     violations = read_violations()
+    pressed = sorted({one.press for one in violations if one.press.startswith("make")})
+    clean = [Violation("nothing", (CLEAN,), press) for press in pressed]
+    slow_first = sorted(violations, key=lambda one: (one.press == "make lint", one.press))
+    waiting = iter([*clean, *slow_first])  # each clone takes the next from it
+    outcomes: list[Outcome] = []
+
+    def work(place: Path) -> None:
+        place.mkdir()
+        clone = make_clone(place)
+        for violation in waiting:
+            for outcome in prove(violation, clone):
+                print(line(outcome), flush=True)
+                outcomes.append(outcome)
+
     with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:
         places = [Path(folder, str(number)) for number in range(min(2, os.cpu_count() or 1))]
-        for place in places:
-            place.mkdir()
         with ThreadPoolExecutor(len(places)) as pool:
-            clones = list(pool.map(make_clone, places))
-        outcomes = run_all(violations, clones)
+            list(pool.map(work, places))
     bad = [outcome for outcome in outcomes if outcome.problem]
     for outcome in bad:
         print(f"\n{outcome.gate}: {outcome.what}: {outcome.problem}", file=sys.stderr)

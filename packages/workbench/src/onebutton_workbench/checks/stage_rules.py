@@ -92,7 +92,6 @@ def _holds_holdout(path: str, plan: Plan) -> bool:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether two paths are the same, or one is a folder that holds the other."""
     first, second = PurePosixPath(one), PurePosixPath(other)
     return first.is_relative_to(second) or second.is_relative_to(first)
 
@@ -111,8 +110,7 @@ def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]
     """Find what stages reach that no fingerprint can hold."""
     reached = sorted(imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})[0])
     for name in reached:
-        yield from _imports_by_name(imports.files[name], root)
-        yield from _paths_of_one_machine(imports.files[name], root)
+        yield from _known_only_when_it_runs(imports.files[name], root)
         yield from _unlocked_imports(name, imports, root)
     for folder in sorted({imports.files[name].parent for name in reached}):
         for file in (file for file in data_files(folder) if file.suffix == ".py"):
@@ -122,26 +120,21 @@ def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]
             yield Finding("OB104", file.relative_to(root).as_posix(), words, "write an empty `__init__.py` beside it")
 
 
-def _imports_by_name(file: Path, root: Path) -> Iterator[Finding]:
-    if not any(name.encode() in file.read_bytes() for name in BY_NAME):
+def _known_only_when_it_runs(file: Path, root: Path) -> Iterator[Finding]:
+    """Find imports by a name that is put together, and files that one machine alone has."""
+    text = file.read_text(encoding="utf-8")
+    if not ABSOLUTE.search(text) and not any(name in text for name in BY_NAME):  # to parse takes longer
         return
     for node in ast.walk(parse(file)):
-        named = name_of(node)
+        named, place = name_of(node), f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
         if named in BY_NAME and not isinstance(node, ast.FunctionDef):
-            place = f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
             words = f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
             mend = "write `import package.module`, inside a function where it must be late"
             yield Finding("OB104", place, words, mend)
-
-
-def _paths_of_one_machine(file: Path, root: Path) -> Iterator[Finding]:
-    if not ABSOLUTE.search(file.read_text(encoding="utf-8")):
-        return
-    for node in ast.walk(parse(file)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
             words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
             mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
-            yield Finding("OB108", f"{file.relative_to(root).as_posix()}:{node.lineno}", words, mend)
+            yield Finding("OB108", place, words, mend)
 
 
 def _unlocked_imports(name: str, imports: Imports, root: Path) -> Iterator[Finding]:

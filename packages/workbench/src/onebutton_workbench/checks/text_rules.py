@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +43,18 @@ def said(folder: Path) -> dict[tuple[str, str], str]:
         try:
             text = TO_FILL.sub("x", file.read_text(encoding="utf-8"))
             content = yaml.safe_load(text) if name.endswith(".yaml") else tomllib.loads(text)
-            found |= {(name, place): " ".join(words.split()) for place, words in _texts(name, content)}
+            found |= {(name, place): " ".join(words.split()) for place, words in _texts(content)}
         except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             message = f"{file} cannot be read: {error}"
             raise InputError(message) from None
     return found
 
 
-def _texts(name: str, content: Any) -> Iterator[tuple[str, str]]:
-    if name == CARD:
-        questions = ("title", *QUESTIONS.keys() - {"owner"})  # CODEOWNERS names the owner of any pipeline
-        yield from ((key, content[key]) for key in questions if key in content)
-    elif name == "gates.toml":
-        yield from ((f"the why of {gate['id']}", gate["why"]) for gate in content["gates"])
-    else:
+def _texts(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    # of a card, but for the owner: CODEOWNERS names the owner of any pipeline
+    yield from ((key, content[key]) for key in ("title", *QUESTIONS.keys() - {"owner"}) if key in content)
+    yield from ((f"the why of {gate['id']}", gate["why"]) for gate in content.get("gates", ()))
+    if "schema" in content:
         yield "the purpose", content.get("description", {}).get("purpose", "")
         columns = (column for table in content["schema"] for column in table["properties"])
         yield from ((f"the description of {one['name']}", one.get("description", "")) for one in columns)
@@ -62,7 +62,7 @@ def _texts(name: str, content: Any) -> Iterator[tuple[str, str]]:
 
 def of_examples(folder: Path) -> set[str]:
     """Collect what a template says of its examples alone; what it says of every kind of pipeline may stand."""
-    kinds = [kind for kind in (said(one) for one in sorted(folder.glob("*/")) if one.name != OWN) if kind]
+    kinds = [kind for one in sorted(folder.glob("*/")) if one.name != OWN and (kind := said(one))]
     texts = [set(kind.values()) for kind in kinds]
     of_all = set.intersection(*texts) if len(texts) > 1 else set()
     cards = {words for kind in kinds for (file, _), words in kind.items() if file == CARD}
@@ -80,14 +80,10 @@ def check(root: Path = ROOT) -> Iterator[Finding]:
         if empty := [name for name in ("title", *QUESTIONS) if not card.written(name)]:
             words = f"nobody has written {', '.join(empty)}, and the next person can only guess"
             yield Finding("OB107", (member.path / CARD).as_posix(), words, "write a sentence on each")
-        left: dict[str, list[str]] = {}
-        for (file, place), text in said(folder).items():
-            if text in examples:
-                left.setdefault(file, []).append(place)
-        for file, places in left.items():
-            words = (
-                f"{', '.join(places)}: as the template wrote it for its example, so readers are told of another model"
-            )
+        left = [place for place, text in said(folder).items() if text in examples]
+        for file, places in groupby(left, key=itemgetter(0)):
+            named = ", ".join(place for _, place in places)
+            words = f"{named}: as the template wrote it for its example, so readers are told of another model"
             yield Finding("OB107", (member.path / file).as_posix(), words, MEND)
 
 
