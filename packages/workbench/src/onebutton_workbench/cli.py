@@ -393,9 +393,9 @@ def promote(
     dry: bool = False,
 ) -> int:
     """Make a tested pipeline of a notebook, or refuse and name the cell."""
-    from onebutton_workbench.promote.promote import Request, promote
+    from onebutton_workbench.promote.promote import promote
 
-    return promote(ROOT, Request(notebook, name, metric, license_, dry))
+    return promote(ROOT, notebook=notebook, name=name, metric=metric, license_=license_, dry=dry)
 
 
 @app.command

@@ -48,10 +48,11 @@ def check_needs(workspace: Sequence[Member]) -> Iterator[Finding]:
         for words in _forbidden(member, by_name):
             yield Finding("OB401", place, words, MEND)
         needs = sorted(graph.find_modules_directly_imported_by(member.name))
-        ways = [way for need in needs if (way := graph.find_shortest_chain(need, member.name))]
-        if ways and member.name == min(min(ways, key=len)):  # said once, not once for each member on it
-            way = " -> ".join((member.name, *min(ways, key=len)))
-            words = f"needs itself: {way}, so none of them can be used or tested without the others"
+        ways = [graph.find_shortest_chain(need, member.name) or () for need in needs]
+        way = min(filter(None, ways), key=len, default=())
+        if way and member.name == min(way):  # said once, not once for each member on it
+            circle = " -> ".join((member.name, *way))
+            words = f"needs itself: {circle}, so none of them can be used or tested without the others"
             yield Finding("OB402", place, words, MEND)
         reaches = MLFLOW in graph.modules and graph.find_shortest_chain(member.name, MLFLOW)
         if member.is_pipeline and reaches:

@@ -16,7 +16,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_models.estimators import REPLACEMENTS
 from onebutton_workbench.environment import call
 from onebutton_workbench.promote.cells import Cell
-from onebutton_workbench.promote.flow import MAGIC, RANDOM, UNSEEDED, Statement, called_in, calls, constants, unseeded
+from onebutton_workbench.promote.flow import MAGIC, Statement, called_in, calls, constants, unseeded, without_magics
 
 CALM = re.compile(r"^\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
 ABSOLUTE = re.compile(r"^(/[\w.-]+/|~[\w]*/|[A-Za-z]:[\\/])")
@@ -25,21 +25,8 @@ FETCHES = re.compile(r"^(fetch_\w+|load_dataset|urlretrieve|urlopen)$")
 PICKLES = {"pickle", "joblib", "dill", "cloudpickle", "to_pickle", "read_pickle"}
 ASKS = {"chdir", "input", "run_line_magic", "system"}
 EXPORTED = "its ONNX export, which `onebutton_models.adoption` takes; or scikit-learn, lightgbm, xgboost"
-FOREIGN = dict.fromkeys(("torch", "tensorflow", "keras"), EXPORTED)
-IPYTHON = {"display", "get_ipython", "In", "Out", "exit", "quit"}
-OURS = {
-    "main",
-    "train",
-    "ship",
-    "sides",
-    "headline",
-    "build_features",
-    "read_rows",
-    "SOURCE",
-    "INPUTS",
-    "ANSWER",
-    "TYPES",
-}
+FOREIGN = {"torch", "tensorflow", "keras"}
+OURS = re.compile("main|train|ship|sides|headline|build_features|read_rows|SOURCE|INPUTS|ANSWER|TYPES")
 
 
 def refuse(cell: Cell, which: str, **facts: object) -> NoReturn:
@@ -50,7 +37,7 @@ def refuse(cell: Cell, which: str, **facts: object) -> NoReturn:
 
 
 def before_reading(cells: Sequence[Cell], root: Path) -> None:
-    """Refuse what needs no understanding: secrets, magics that change state, cells that ran in another order.
+    """Refuse what needs no understanding: secrets, magics that change state, what is no Python, cells that ran in another order.
 
     Raises:
         InputError: names the first cell of them.
@@ -61,6 +48,10 @@ def before_reading(cells: Sequence[Cell], root: Path) -> None:
         for line in cell.source.splitlines():
             if MAGIC.match(line) and not CALM.match(line):
                 refuse(cell, "magic", line=line.strip()[:40])
+        try:
+            ast.parse(without_magics(cell.source))
+        except SyntaxError as error:
+            refuse(cell, "syntax", why=error.msg)
     for one, other in pairwise(cell for cell in cells if cell.ran):
         if (other.ran or 0) < (one.ran or 0):
             refuse(other, "ran-before", above=one.number)
@@ -70,17 +61,14 @@ def _secret(cells: Sequence[Cell], root: Path) -> Cell | None:
     with tempfile.TemporaryDirectory(prefix="onebutton-promote-") as folder:
         for cell in cells:
             Path(folder, f"{cell.number}.txt").write_text(f"{cell.source}\n{cell.said}\n", encoding="utf-8")
-        found = Path(folder, "found.json")
-        look = ["betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--silent", "--redact"]
+        look = ("betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--no-banner", "--redact")
         try:
-            done = call(*look, "--output", str(found), folder, folder=root)
+            done = call(*look, folder, folder=root, NO_COLOR="1")
         except FileNotFoundError:
             message = "betterleaks is not installed, so nobody looked for secrets; `make setup` brings it"
             raise InputError(message) from None
-        named = (
-            re.findall(r"(\d+)\.txt", found.read_text(encoding="utf-8")) if done.returncode and found.is_file() else []
-        )
-        return next((cell for cell in cells if str(cell.number) in named), cells[0] if done.returncode else None)
+    named = re.search(r"(\d+)\.txt", done.stdout)
+    return cells[int(named[1]) - 1 if named else 0] if done.returncode else None
 
 
 def before_running(statements: Sequence[Statement]) -> None:
@@ -89,15 +77,26 @@ def before_running(statements: Sequence[Statement]) -> None:
     Raises:
         InputError: names the first cell of them.
     """
-    first: dict[str, int] = {}
     for one in statements:
-        for name in one.defines - one.changes:
-            first.setdefault(name, one.index)
-    for one in statements:
-        for name in sorted(one.uses - {*dir(builtins), *IPYTHON, RANDOM} if not one.is_function else ()):
-            if first.get(name, -1) > one.index:
-                refuse(one.cell, "defined-below", name=name, there=statements[first[name]].cell)
-        _look_at(one)
+        modules, names = modules_of(one.node), called_in(one.node)
+        if (modules | names) & PICKLES:
+            refuse(one.cell, "pickle")
+        for name in sorted(modules & FOREIGN):
+            refuse(one.cell, "no-onnx", name=f"a model of {name}", instead=EXPORTED)
+        for name in sorted(names & ASKS):
+            refuse(one.cell, "asks", name=name)
+        parts = list(ast.walk(one.node))
+        for part in (part for part in parts if isinstance(part, ast.Global)):
+            refuse(one.cell, "global", function=getattr(one.node, "name", ""), name=part.names[0])
+        texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        for text in filter(ABSOLUTE.match, texts):
+            refuse(one.cell, "absolute", path=text[:60])
+        hashes = [
+            word.value for part in calls(one.node) for word in part.keywords if word.arg in {"known_hash", "sha256"}
+        ]
+        for read in [*filter(NETWORK.match, texts), *filter(FETCHES.match, names)]:
+            if not any(getattr(value, "value", True) for value in hashes):
+                refuse(one.cell, "network", path=read[:60])
 
 
 def modules_of(node: ast.AST) -> set[str]:
@@ -107,63 +106,28 @@ def modules_of(node: ast.AST) -> set[str]:
     return {name.name.partition(".")[0] for name in node.names} if isinstance(node, ast.Import) else set()
 
 
-def _look_at(one: Statement) -> None:
-    node, modules, names = one.node, modules_of(one.node), called_in(one.node)
-    if (modules | names) & PICKLES:
-        refuse(one.cell, "pickle")
-    for name in sorted(modules & FOREIGN.keys()):
-        refuse(one.cell, "no-onnx", name=f"a model of {name}", instead=FOREIGN[name])
-    for name in sorted(names & ASKS):
-        refuse(one.cell, "asks", name=name)
-    for part in ast.walk(node):
-        if isinstance(part, ast.Global):
-            refuse(one.cell, "global", function=getattr(node, "name", ""), name=part.names[0])
-    texts = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-    for text in filter(ABSOLUTE.match, texts):
-        refuse(one.cell, "absolute", path=text[:60])
-    hashes = [word.value for call in calls(node) for word in call.keywords if word.arg in {"known_hash", "sha256"}]
-    for read in [*filter(NETWORK.match, texts), *filter(FETCHES.match, names)]:
-        if not any(getattr(one, "value", True) for one in hashes):
-            refuse(one.cell, "network", path=read[:60])
-
-
 def hold_needed(statements: Sequence[Statement], needed: Collection[int]) -> None:
-    """Refuse, of the statements that the number needs, steps that cannot ship, and functions that read what changes.
+    """Refuse, of the statements that the number needs, what no stage could have.
 
     Raises:
-        InputError: names the first cell of them.
+        InputError: names the first cell of them; of calls that share one global seed the last.
     """
     outer = {name for one in statements if one.is_import or one.is_function for name in one.defines}
-    calm = {*dir(builtins), *outer, *constants(statements), RANDOM}
+    calm = {*dir(builtins), *outer, *constants(statements)}
     for one in (statements[at] for at in needed):
         for name in sorted(called_in(one.node) & REPLACEMENTS.keys()):
             refuse(one.cell, "no-onnx", name=name, instead=REPLACEMENTS[name])
         if one.is_import and "*" in {name.name for name in getattr(one.node, "names", ())}:
             refuse(one.cell, "star")
-        for name in sorted(one.defines & OURS if one.is_function else ()):
+        for name in sorted(filter(OURS.fullmatch, one.defines) if one.is_function else ()):
             refuse(one.cell, "taken", name=name)
-        for name in sorted(one.uses - calm - one.defines if one.is_function else ()):
+        for name in sorted(one.uses - calm if one.is_function else ()):
             refuse(one.cell, "reads-global", function=min(one.defines), name=name)
+    draws = unrepeatable(statements, needed)
+    if draws and any("seed" in called_in(one.node) for one in statements):
+        refuse(draws[-1][0], "global-state")
 
 
 def unrepeatable(statements: Sequence[Statement], needed: Collection[int]) -> list[tuple[Cell, str]]:
     """Name the calls without a seed among the statements that the number needs."""
-    return [(one.cell, name) for one in statements if one.index in needed for name in unseeded(one.node, UNSEEDED)]
-
-
-def without_seed(statements: Sequence[Statement], needed: Collection[int]) -> list[tuple[Cell, str]]:
-    """Name the calls that draw other rows each time, as neither they nor the state that all share has a seed."""
-    chosen = [one for one in statements if one.index in needed]
-    seeded = any(RANDOM in one.defines for one in chosen)
-    return [] if seeded else [(one.cell, name) for one in chosen for name in unseeded(one.node)]
-
-
-def other_number(cell: Cell, draws: Sequence[tuple[Cell, str]], first: float, second: float) -> NoReturn:
-    """Refuse a number that the second run does not reach, or only by luck; name the call that lacks a seed.
-
-    Raises:
-        InputError: always.
-    """
-    for where, name in draws:
-        refuse(where, "unseeded", name=name, first=repr(first), second=repr(second))
-    refuse(cell, "other-number", first=repr(first), second=repr(second))
+    return [(statements[at].cell, name) for at in needed for name in unseeded(statements[at].node)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.drafting import Origin, draft
+from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.sources import sha256
 from onebutton_contracts.tables import SPLIT
 from onebutton_workbench.data.intake import Taken
@@ -19,10 +20,9 @@ from onebutton_workbench.git import listed
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import render
 from onebutton_workbench.promote import code
-from onebutton_workbench.promote.notebook import Read
-from onebutton_workbench.promote.plan import STAGES, Plan, said_of, stage_of
+from onebutton_workbench.promote.plan import STAGES, Plan, stage_of
 from onebutton_workbench.promote.refusals import refuse
-from onebutton_workbench.promote.tables import Tables
+from onebutton_workbench.promote.run import Notebook, Seen
 from onebutton_workbench.runs.own_table import describe, quoted
 from onebutton_workbench.workspace import Member, distribution
 
@@ -31,50 +31,66 @@ INSTALLED = "site-packages"
 
 
 def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
-    root: Path, member: Member, read: Read, plan: Plan, tables: Tables, said: tuple[str, Sequence[str]]
+    root: Path,
+    member: Member,
+    notebook: Notebook,
+    seen: Seen,
+    plan: Plan,
+    roles: Roles,
+    *,
+    license_: str,
+    told: Sequence[str],
 ) -> None:
     """Write the pipeline; the caller takes back what a failure leaves.
 
     Args:
         root: of the repository.
         member: what is written.
-        read: the notebook.
+        notebook: of which.
+        seen: what a run of it showed.
         plan: which statement goes where.
-        tables: that it had.
-        said: the licence of the data, and the likely leaks.
+        roles: which column is what.
+        license_: of the data.
+        told: the likely leaks.
 
     Raises:
         InputError: a file that the notebook reads cannot be followed, or uv cannot lock the member.
     """
-    folder, roles, number = read.path.parent, tables.roles, plan.headline.node
-    shown = {"headline": plan.headline}
+    folder, statements = notebook.path.parent, notebook.statements
     codes = {
-        stage: code.write(read.statements, part, folder, shown.get(stage), literals=stage in {"features", "train"})
-        for stage, part in plan.parts.items()
+        stage: code.write(
+            statements,
+            plan.parts[stage],
+            folder,
+            plan.headline if stage == "headline" else None,
+            literals=stage in {"features", "train"},
+        )
+        for stage in STAGES
     }
-    beside = code.files(read.statements, plan.needed, folder)
-    distributed, origin = _origin(read, plan, beside, said[0], member.path.name)
-    features = tables.features.drop(SPLIT)
-    facts = describe(Taken(features, {}, (), origin), roles, tables.features, [])
-    left = [f"{said_of(one)}: {goes}" for one in read.statements if (goes := stage_of(plan, one)).startswith("left")]
+    beside = code.files(statements, plan.needed, folder)
+    distributed, origin = _origin(notebook, seen, plan, beside, license_, member.path.name)
+    features, number = seen.features.drop(SPLIT), ast.unparse(plan.headline.node)
+    left = [(one, goes) for one in statements if (goes := stage_of(plan, one)).startswith("left")]
+    notes = [f"likely a leak: {one}" for one in told]
+    notes += [f"cell {one.cell.number} (`{one}`): {goes}" for one, goes in left]
+    facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
     facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
-        "notebook": read.shown,
-        "expression": ast.unparse(number),
-        "quoted_label": quoted(ast.unparse(number)),
+        "notebook": notebook.shown,
+        "expression": number,
+        "quoted_label": quoted(number),
         "files": [f"source/{Path(one).name}" for one in beside],
         "distributed": distributed,
-        "types": repr(dict(tables.types)) if tables.types else "",
-        "input_types": repr(dict(tables.input_types)) if tables.input_types else "",
+        **{name: repr(seen.table[name]) if seen.table[name] else "" for name in ("types", "input_types")},
         "inputs": [quoted(one) for one in features.columns if one not in {*roles.key, roles.answer}],
         "key": quoted(roles.key[0]),
         "packages": code.packages(list(codes.values()), metadata.packages_distributions()),
-        "notes": [*(f"likely a leak: {one}" for one in said[1]), *left],
+        "notes": notes,
         **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
     }
     render("pipeline", member, root, roles.task, facts | {"split": {}, "musts": []}, ("table", "promoted"))
     call("ruff", "check", "--select", "F401,I", "--fix", "--quiet", str(member.path), folder=root)
     call("ruff", "format", "--quiet", str(member.path), folder=root)
-    for name, frame, key in (("rows", tables.rows, None), ("features", features, roles.key)):
+    for name, frame, key in (("rows", seen.rows, None), ("features", features, roles.key)):
         text = draft(frame, replace(origin, name=name), {}, key).replace("make data-add", "make promote")
         text = text.replace("property: source\n", "property: sourceDistribution\n") if distributed else text
         (root / member.path / f"contracts/{name}.odcs.yaml").write_text(text, encoding="utf-8")
@@ -83,22 +99,25 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
     lock(root)
 
 
-def _origin(read: Read, plan: Plan, beside: Sequence[str], license_: str, name: str) -> tuple[bool, Origin]:
+def _origin(  # noqa: PLR0913, PLR0917  who, of what, and under which licence
+    notebook: Notebook, seen: Seen, plan: Plan, beside: Sequence[str], license_: str, name: str
+) -> tuple[bool, Origin]:
     """Say whether the rows are of an installed distribution, and of which file: the first that was read."""
-    folder = read.path.parent
-    found = {folder / file: read.statements[at] for file, at in read.seen.files.items() if at in plan.needed}
+    folder = notebook.path.parent
     known = {(folder / other).resolve() for other in beside}
-    for one, where in found.items():
+    found = [(folder / file, at) for file, at in seen.files.items() if at in plan.needed]
+    for one, at in found:
         if INSTALLED not in one.parts and one.resolve() not in known:
-            refuse(where.cell, "path-put-together", file=one.name)
+            refuse(notebook.statements[at].cell, "path-put-together", file=one.name)
     if beside:
         file = folder / beside[0]
         return False, Origin("rows", name, file.name, file.name, sha256(file), license_)
-    for one in found:
-        inside = one.parts[one.parts.index(INSTALLED) + 1 :]
-        brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
-        return True, Origin("rows", name, brought, "/".join(inside), sha256(one), license_)
-    return refuse(read.cells[0], "no-file")
+    if not found:
+        refuse(notebook.cells[0], "no-file")
+    file = found[0][0]
+    inside = file.parts[file.parts.index(INSTALLED) + 1 :]
+    brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
+    return True, Origin("rows", name, brought, "/".join(inside), sha256(file), license_)
 
 
 def _copy(root: Path, target: Path, sources: Sequence[Path]) -> None:
