@@ -15,20 +15,18 @@ import yaml
 from onebutton_contracts.errors import InputError
 from onebutton_models.conversion import LOCALE
 from onebutton_release import image
-from onebutton_release.image_context import (
+from onebutton_release.image import (
     ARGUMENTS,
     DOCKERFILE,
     Facts,
     members_of_the_server,
     read_facts,
-    web_address,
     write_context,
 )
 from onebutton_serving.sealed import ReleaseError, seal
 
 ROOT = Path(__file__).parents[3]
 FACTS = Facts("small", "20260102-0123abcd", "0" * 40, "https://github.com/acme/house", 1_700_000_000)
-WHO = "ann:0123"  # as git writes a login and its token into an address
 EXEC_FORM = ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK")
 
 
@@ -182,22 +180,6 @@ def test_the_labels_name_the_commit_and_its_time(release: Path) -> None:
     assert facts.epoch > 1_700_000_000
 
 
-@pytest.mark.parametrize(
-    ("remote", "address"),
-    [
-        ("git@github.com:acme/house.git", "https://github.com/acme/house"),
-        ("https://github.com/acme/house.git", "https://github.com/acme/house"),
-        (f"https://{WHO}@github.com/acme/house", "https://github.com/acme/house"),
-        ("ssh://git@git.acme.example:2222/house.git", "https://git.acme.example/house"),
-        ("/srv/git/house", ""),
-        ("../house", ""),
-        ("", ""),
-    ],
-)
-def test_the_source_is_an_address_without_anybodys_name_or_token(remote: str, address: str) -> None:
-    assert web_address(remote) == address
-
-
 @pytest.mark.usefixtures("pressed")
 def test_without_an_engine_it_did_not_run_and_says_how_to_get_one(programs: Path) -> None:
     put(programs, "docker", status=1)  # installed, and nobody answers
@@ -241,5 +223,6 @@ def test_a_workflow_gets_the_context_and_what_names_the_image(tmp_path: Path, mo
     assert (tmp_path / "context/Dockerfile").is_file()
     outputs = dict(line.split("=", 1) for line in (tmp_path / "outputs").read_text(encoding="utf-8").splitlines())
     assert outputs["image"] == "acme/house/small"
+    assert "SOURCE=https://github.com/Acme/House" in (tmp_path / "context/Dockerfile").read_text(encoding="utf-8")
     assert outputs["version"] == "20260102-0123abcd"
     assert outputs["epoch"].isdigit()

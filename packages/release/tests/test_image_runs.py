@@ -23,8 +23,7 @@ from typing import Any
 import pytest
 from onnx import TensorProto, helper
 
-from onebutton_release.image import build
-from onebutton_release.image_context import Facts, read_facts, write_context
+from onebutton_release.image import Facts, build, read_facts, write_context
 from onebutton_serving.sealed import seal
 
 ROOT = Path(__file__).parents[3]
@@ -188,7 +187,7 @@ def image(scratch: Path) -> Built:
     put_bases_in(context / "Dockerfile", {stage: f"localhost/{stage}-here" for stage in bases})
     layers = []
     for _ in range(2):
-        came_out = build("buildah", facts, context, "--volume", f"{cache}:/cache")
+        came_out = build("buildah", facts, context, ["--volume", f"{cache}:/cache"])
         says = json.loads(buildah("inspect", "--type", "image", facts.name))["Docker"]
         layers.append(says["rootfs"]["diff_ids"])
     return Built(facts, buildah("from", facts.name), says["config"], came_out, (layers[0], layers[1]))

@@ -17,8 +17,7 @@ from onebutton_evaluation.recompute import compute
 from onebutton_evaluation.verdicts import Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_release.champion import check_champion, release_of_champion
-from onebutton_release.compiled import compile_schema
-from onebutton_release.declared import Declared, declared
+from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.measurement import in_words, measured, service_numbers
 from onebutton_release.moves import say
 from onebutton_release.pickle_scan import pickles
@@ -122,7 +121,7 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     if missing:
         known = locked_sizes(one.folder)
         button = "`make pull` fetches it, or `make run` makes it" if missing[0] in known else "`make run` makes it"
-        message = f"{one.pipeline}: {missing[0]} is not here, so there is nothing to release. {button}"
+        message = f"{one.folder.name}: {missing[0]} is not here, so there is nothing to release. {button}"
         raise InputError(message)
     folder.mkdir(parents=True)
     for name, source in files.items():
@@ -130,7 +129,7 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     try:
         model = OnnxModel(folder / MODEL)
     except (ScoringError, KeyError) as error:
-        message = f"{one.pipeline}: {files[MODEL]}: {error}"
+        message = f"{one.folder.name}: {files[MODEL]}: {error}"
         raise InputError(message) from None
     schema = compile_schema(one, model.inputs, model.limits)
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
@@ -138,7 +137,7 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     (folder / "provenance.json").write_text(f"{origin}\n", encoding="utf-8")
     (folder / SBOM).write_text(bill_of_materials(root), encoding="utf-8")
     if found := pickles(folder):
-        message = f"{one.pipeline}: {found[0]}. A model is data, not a program: nothing was released"
+        message = f"{one.folder.name}: {found[0]}. A model is data, not a program: nothing was released"
         raise InputError(message)
 
 
@@ -173,7 +172,7 @@ def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> Non
         return
     names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
     message = (
-        f"{one.pipeline} may not be released: {names}\n{lines}\nNothing was changed. Ask: {one.said.judging.owner}. "
+        f"{one.folder.name} may not be released: {names}\n{lines}\nNothing was changed. Ask: {one.said.judging.owner}. "
         "`make report` shows it all"
     )
     raise InputError(message)

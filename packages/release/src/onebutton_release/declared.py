@@ -1,12 +1,16 @@
-"""What a pipeline declares of its releases: `release.toml`, beside `gates.toml` and `card.toml`."""
+"""What a pipeline declares of its releases, and its contracts compiled to the `schema.json` of one.
+
+`release.toml` stands beside `gates.toml` and `card.toml`. The schema is what the server checks, and what its pages show.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+import pydantic
 from pydantic.dataclasses import dataclass as strict_dataclass
 
 from onebutton_contracts.contract import load_contract
@@ -16,6 +20,10 @@ from onebutton_contracts.terms import Contract
 from onebutton_evaluation.card_text import read_card_text
 from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.gatekeeping import is_draft
+from onebutton_models.scoring import Limits
+from onebutton_serving.schema import Field, Schema
+
+_TYPES = ("string", "number", "integer", "boolean")  # that a field of a request can have
 
 
 @strict_dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -30,7 +38,7 @@ class _File:
 
     inputs: str
     outputs: str
-    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    port: Annotated[int, pydantic.Field(ge=0, le=65_535)] = 0
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,6 @@ class Declared:
     outputs: Contract
     draft: bool = False
 
-    @property
-    def pipeline(self) -> str:
-        """The pipeline's name."""
-        return self.folder.name
-
 
 def declared(folder: Path) -> Declared:
     """Read what a pipeline declares.
@@ -67,13 +70,70 @@ def declared(folder: Path) -> Declared:
             f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its two lines"
         )
         raise InputError(message)
-    parts = load_parameters(_File, folder / "release.toml")
-    said = load_declarations(folder / "gates.toml")
-    return Declared(
-        folder,
-        read_card_text(folder / "card.toml").title,
-        said,
-        load_contract(folder / parts.inputs),
-        load_contract(folder / parts.outputs),
-        is_draft(folder),
+    file = load_parameters(_File, folder / "release.toml")
+    said, title = load_declarations(folder / "gates.toml"), read_card_text(folder / "card.toml").title
+    inputs, outputs = load_contract(folder / file.inputs), load_contract(folder / file.outputs)
+    return Declared(folder, title, said, inputs, outputs, is_draft(folder))
+
+
+def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | None = None) -> Schema:
+    """Describe a model's inputs and outputs by their contracts.
+
+    Args:
+        one: what the pipeline declares.
+        takes: each input of the model and its kind, `string` or `float`, as the file says.
+        limits: what the model does not take although the contract does; the schema then says that too.
+
+    Raises:
+        InputError: a contract has no such column, or one of another type than the model's.
+    """
+    judging = one.said.judging
+    quantiles = tuple(judging.quantiles.values())
+    return Schema(
+        pipeline=one.folder.name,
+        title=one.title,
+        input_contract=f"{one.inputs.name} {one.inputs.version}",
+        output_contract=f"{one.outputs.name} {one.outputs.version}",
+        inputs=tuple(_field(one.inputs, name, kind, limits or Limits()) for name, kind in takes.items()),
+        outputs=tuple(_field(one.outputs, name, "float", Limits()) for name in (*judging.predicted(), *quantiles)),
+        classes=judging.classes,
+        threshold=judging.threshold,
+        quantiles=quantiles,
+        draft=one.draft,
+    )
+
+
+def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
+    """Describe an input or output, narrowed to what the model was proven to answer, and say so."""
+    if name not in contract.column_names:
+        message = f"{contract.path}: the model has {name!r}, of which this contract says nothing. Describe it there"
+        raise InputError(message)
+    column = contract.column(name)
+    field_type: Any = column.logical_type
+    if field_type not in _TYPES or (field_type == "string") != (kind == "string"):
+        message = f"{contract.path}: {name} is {field_type}, the model takes {kind}: it cannot be asked over HTTP"
+        raise InputError(message)
+    said = [column.description] if column.description else []
+    required, allowed = column.required or field_type == "string", column.allowed  # a tensor has no missing text
+    if name in limits.required and not required:
+        required = True
+        said.append("the model takes no missing value here")
+    if name in limits.allowed:
+        kinds: Mapping[str, Callable[[Any], Any]] = {"integer": int, "boolean": bool}
+        known = map(kinds.get(field_type, lambda value: value), limits.allowed[name])
+        allowed = tuple(value for value in known if not allowed or value in allowed)
+        said.append("the model takes only the values that it was trained on")
+    return Field(
+        name=name,
+        type=field_type,
+        required=required,
+        unit=column.unit,
+        description="; ".join(said),
+        minimum=column.minimum,  # type: ignore[arg-type]  # only a date has another limit than a number
+        maximum=column.maximum,  # type: ignore[arg-type]  # as above
+        allowed=allowed,
+        pattern=column.pattern,
+        min_length=column.min_length,
+        max_length=column.max_length,
+        classification=column.classification,  # type: ignore[arg-type]  # the contract's reader lets no other in
     )

@@ -1,6 +1,8 @@
 """Build a container image of the release that is in service. The work of `make image`.
 
-With docker, podman or buildah, whichever is there: the Dockerfile needs nothing that one of them lacks.
+It is built from one small folder: the lock, the members that the server consists of, and one release. The folder says all that a
+builder must know, so `docker build` in it makes the same image without one argument. Docker, podman or buildah builds it,
+whichever is there: the Dockerfile needs nothing that one of them lacks.
 """
 
 from __future__ import annotations
@@ -9,14 +11,22 @@ import os
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.image_context import Facts, read_facts, write_context
 from onebutton_release.target import release_in_service
-from onebutton_tracking.commit import git_environment
+from onebutton_serving.schema import read_schema
+from onebutton_serving.sealed import check
+from onebutton_tracking.commit import git, git_environment
 
+DOCKERFILE = Path("deploy/serving/Dockerfile")
+SERVER = "onebutton-serving"
+ARGUMENTS = "ARG PIPELINE VERSION REVISION SOURCE"  # of the Dockerfile; they get their values here
+PARTS = ("pyproject.toml", "README.md", "src")  # of a member
 ENGINES = ("docker", "podman", "buildah")  # in the order of how well people know them
 MISSING = (
     "NOT RUN: no engine that builds images is here: {}. `sudo apt-get install buildah` brings the smallest on Debian and "
@@ -24,12 +34,58 @@ MISSING = (
 )
 
 
-def find_engine() -> str:
-    """Return the first engine that can build.
+@dataclass(frozen=True)
+class Facts:
+    """What the labels of an image say.
+
+    Attributes:
+        pipeline: whose release it holds.
+        version: of the release.
+        revision: the commit whose server and lock are in it, `-dirty` behind it where something was not committed.
+        source: the address of the repository, as GitHub says it to a workflow; empty elsewhere.
+        epoch: the time of that commit, in seconds since 1970; every file of the image has it.
+    """
+
+    pipeline: str
+    version: str
+    revision: str
+    source: str
+    epoch: int
+
+    @property
+    def name(self) -> str:
+        """The name of the image on this machine."""
+        return f"onebutton-{self.pipeline}:{self.version}".lower()
+
+
+def image(root: Path, pipeline: str, environment: str, out: Path | None = None) -> None:
+    """Build the image of what is in service, or only lay out in the folder `out` what it is built from.
 
     Raises:
-        InputError: there is none; docker without its engine running counts as none.
+        InputError: nothing is in service, or no engine can build it.
+        ReleaseError: the release is not what was sealed.
     """
+    release = release_in_service(root, pipeline, environment)
+    facts = read_facts(root, release)
+    if out:
+        write_context(root, release, facts, out)
+        if file := os.environ.get("GITHUB_OUTPUT"):  # a workflow holds no logic, and a registry takes no capitals
+            name = f"{os.environ.get('GITHUB_REPOSITORY', '').lower()}/{facts.pipeline}"
+            with Path(file).open("a", encoding="utf-8") as outputs:
+                outputs.write(f"image={name}\nversion={facts.version}\nepoch={facts.epoch}\n")
+        print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
+        return
+    engine = find_engine()
+    print(f"image: {facts.name}, with {engine}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
+        write_context(root, release, facts, Path(scratch))
+        came_out = build(engine, facts, Path(scratch))
+    run = f"{engine} run --read-only --tmpfs /tmp --publish 127.0.0.1:8000:8000 {facts.name}, or "
+    print(f"image: {facts.name}: {came_out}. Next: {run if engine != 'buildah' else ''}docs/kubernetes.md")
+
+
+def find_engine() -> str:
+    """Return the first engine that can build; docker without its engine running cannot."""
     said = []
     for engine in ENGINES:
         if not shutil.which(engine):
@@ -41,27 +97,16 @@ def find_engine() -> str:
     raise InputError(MISSING.format(", ".join(said)))
 
 
-def build_command(engine: str, facts: Facts, folder: Path, *more: str) -> list[str]:
-    """Write the call that builds an image. Its files get the time of the commit: the same sources make the same layers."""
+def build(engine: str, facts: Facts, folder: Path, more: Sequence[str] = ()) -> str:
+    """Build an image from what `write_context` wrote, with more arguments for the engine; return its size and digest.
+
+    Its files get the time of the commit: the same sources make the same layers.
+    """
     when = ["--build-arg", f"SOURCE_DATE_EPOCH={facts.epoch}"]
     if engine != "docker":
         when = ["--timestamp", str(facts.epoch), "--format", "docker"]  # OCI's own format knows no health check
-    return [engine, "build", *when, "--tag", facts.name, *more, str(folder)]
-
-
-def build(engine: str, facts: Facts, folder: Path, *more: str) -> str:
-    """Build an image, and say what came out: its size and digest.
-
-    Args:
-        engine: one of `ENGINES`.
-        facts: of the image.
-        folder: that `write_context` wrote.
-        more: arguments for the engine.
-
-    Raises:
-        InputError: the engine failed, and said why.
-    """
-    if subprocess.run(build_command(engine, facts, folder, *more), env=git_environment(), check=False).returncode:
+    command = [engine, "build", *when, "--tag", facts.name, *more, str(folder)]
+    if subprocess.run(command, env=git_environment(), check=False).returncode:
         message = f"{engine} failed, and says why above"
         raise InputError(message)
     shown = [engine, "images", "--no-trunc", "--format", "{{.Size}} {{.ID}}", facts.name]
@@ -69,31 +114,50 @@ def build(engine: str, facts: Facts, folder: Path, *more: str) -> str:
     return ", ".join(answer.stdout.rsplit(maxsplit=1))
 
 
-def image(root: Path, pipeline: str, environment: str, out: Path | None = None, arguments: Sequence[str] = ()) -> None:
-    """Build the image of what is in service, or only lay out in the folder `out` what it is built from.
-
-    Raises:
-        InputError: nothing is in service, or no engine can build it.
-    """
-    release = release_in_service(root, pipeline, environment)
-    facts = read_facts(root, release)
-    if out:
-        write_context(root, release, facts, out)
-        _tell_github(facts)
-        print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
-        return
-    engine = find_engine()
-    print(f"image: {facts.name}, with {engine}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
-        write_context(root, release, facts, Path(scratch))
-        came_out = build(engine, facts, Path(scratch), *arguments)
-    run = f"{engine} run --read-only --tmpfs /tmp --publish 127.0.0.1:8000:8000 {facts.name}, or "
-    print(f"image: {facts.name}: {came_out}. Next: {run if engine != 'buildah' else ''}docs/kubernetes.md")
+def read_facts(root: Path, release: Path) -> Facts:
+    """Find out what the labels must say of a release, which must be what was sealed."""
+    check(release)
+    commit, _, seconds = git("log", "-1", "--format=%H %ct", folder=root).strip().partition(" ")
+    changed = git("status", "--porcelain", "--", "packages", "pyproject.toml", "uv.lock", str(DOCKERFILE), folder=root)
+    repository = os.environ.get("GITHUB_REPOSITORY", "")
+    source = f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}" if repository else ""
+    revision = f"{commit}-dirty" if changed else commit
+    return Facts(read_schema(release).pipeline, release.name, revision, source, int(seconds or 0))
 
 
-def _tell_github(facts: Facts) -> None:
-    """Give later steps of a job what they cannot know: a workflow holds no logic, and a registry takes no capitals."""
-    if file := os.environ.get("GITHUB_OUTPUT"):
-        repository = os.environ.get("GITHUB_REPOSITORY", "").lower()
-        with Path(file).open("a", encoding="utf-8") as outputs:
-            outputs.write(f"image={repository}/{facts.pipeline}\nversion={facts.version}\nepoch={facts.epoch}\n")
+def members_of_the_server(lock: Path) -> list[Path]:
+    """List the folders of the workspace members that the server needs, as the lock says."""
+    packages: dict[str, Any] = {one["name"]: one for one in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]}
+    wanted, folders = [SERVER], {}
+    while wanted:
+        package = packages[wanted.pop()]
+        folder = package["source"].get("editable")
+        if folder and folder not in folders:
+            folders[folder] = Path(folder)
+            wanted += [one["name"] for one in package.get("dependencies", ()) if one["name"] in packages]
+    return sorted(folders.values())
+
+
+def write_context(root: Path, release: Path, facts: Facts, folder: Path) -> None:
+    """Lay out the folder that an image is built from; it must not be there yet, or be empty."""
+    if folder.exists() and any(folder.iterdir()):
+        message = f"{folder} is not empty: name a folder that is not there yet"
+        raise InputError(message)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copyfile(root / name, folder / name)
+    for member in members_of_the_server(root / "uv.lock"):
+        (folder / member).mkdir(parents=True)
+        for part in PARTS:
+            source, target = root / member / part, folder / member / part
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(source, target)
+    sealed = folder / "release" / release.name
+    shutil.copytree(release, sealed)
+    recipe = (root / DOCKERFILE).read_text(encoding="utf-8")
+    values = f"PIPELINE={facts.pipeline} VERSION={facts.version} REVISION={facts.revision} SOURCE={facts.source}"
+    (folder / "Dockerfile").write_text(recipe.replace(ARGUMENTS, f"ARG {values}"), encoding="utf-8")
+    for path in [folder, *folder.rglob("*")]:  # whatever the umask: readable by the server, its owner's to clear
+        path.chmod(0o755 if path.is_dir() else 0o444 if sealed in path.parents else 0o644)

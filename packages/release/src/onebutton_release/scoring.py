@@ -21,7 +21,6 @@ from onebutton_serving.loading import Loaded, load_release
 
 USE = "make score PIPELINE=flight_delays IN=rows.parquet OUT=scored.parquet"
 NEXT = "Next: `make notebook` to look at them"
-CLEAR = "\r\x1b[K"  # a terminal's line
 ALL = (1, 1)  # the first of one share
 MOST_THREADS = 4  # each has a part in memory
 
@@ -70,7 +69,7 @@ def score_file(
         message = f"OUT={out}: {out.parent} is no folder that can be written to"
         raise InputError(message)
     release = find_release()
-    job = Job(source, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1), progress=_progress(begun))
+    job = Job(source, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1))
     if out.exists():
         if done_already(job):
             return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
@@ -82,8 +81,6 @@ def score_file(
         reason = error.strerror or str(error).splitlines()[0]
         message = f"{out} cannot be written: {reason}. Finished parts are kept: press again when that is mended"
         raise InputError(message) from None
-    finally:
-        job.progress(1, 1)
     taken = time.monotonic() - begun
     done = f"{count:,} rows in {taken:,.1f} s, {count / taken:,.0f} a second, by release {release.version}"
     if share != ALL:
@@ -99,17 +96,6 @@ def _share(shard: str, *, merge: bool) -> tuple[int, int]:
         message = f"SHARD={shard} {why}"
         raise InputError(message)
     return int(found[1]), int(found[2])
-
-
-def _progress(begun: float) -> Callable[[int, int], None]:
-    """Make what writes how far it is, in one line of a terminal; the last time, it clears that line."""
-
-    def tell(done: int, rows: int) -> None:
-        left = (time.monotonic() - begun) * (rows - done) / done
-        line = f"score: {done:,} of {rows:,} rows, {left:,.0f} s left" if done < rows else ""
-        print(f"{CLEAR}{line}", end="", file=sys.stderr, flush=True)
-
-    return tell if sys.stderr.isatty() else lambda _done, _rows: None
 
 
 def interruptible(work: Callable[[], str]) -> str:

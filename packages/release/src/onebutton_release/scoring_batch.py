@@ -20,9 +20,9 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,38 +34,30 @@ from onebutton_serving.loading import Loaded
 from onebutton_serving.sealed import MANIFEST, digest_of
 
 ROW_GROUP = 131_072  # rows; a part is one of them
+CLEAR = "\r\x1b[K"  # a terminal's line
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
 
 
-@dataclass(frozen=True)
 class Job:
-    """What is asked for.
+    """A table to score, and what is finished of it, in a folder beside OUT."""
 
-    Attributes:
-        rows: of a part.
-        threads: how many parts are made at one time.
-        progress: told how many rows are done, of how many.
-    """
+    def __init__(self, source: Path, out: Path, release: Loaded, *, rows: int = ROW_GROUP, threads: int = 1) -> None:
+        """Take note of what is asked for.
 
-    source: Path
-    out: Path
-    release: Loaded
-    rows: int = ROW_GROUP
-    threads: int = 1
-    progress: Callable[[int, int], None] = lambda _done, _all: None
+        Args:
+            source: a CSV, or parquet.
+            out: parquet.
+            release: that answers.
+            rows: of a part.
+            threads: how many parts are made at one time.
+        """
+        self.source, self.out, self.release, self.rows, self.threads = source, out, release, rows, threads
+        self.folder, self.made_of = out.with_name(f"{out.name}.parts"), self.read_made_of()
 
-    def made_of(self) -> str:
+    def read_made_of(self) -> str:
         """Say what OUT is made of: the release, and the input by its name, size and last change."""
         manifest, found = digest_of(self.release.folder / MANIFEST), self.source.stat()
         return json.dumps([self.release.version, manifest, self.source.name, found.st_size, found.st_mtime_ns])
-
-
-class Kept:
-    """What is finished, in a folder beside OUT."""
-
-    def __init__(self, job: Job) -> None:
-        """Name the folder; what is not of this release, input and size of parts counts for nothing there."""
-        self.folder, self.identity = job.out.with_name(f"{job.out.name}.parts"), f"{job.made_of()}\n{job.rows}"
 
     def make(self, stem: str, write: Callable[[Path], object]) -> Path:
         """Return the place of a file: kept, or written to a draft first."""
@@ -95,7 +87,7 @@ class Kept:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _name(self, stem: str, content: Path) -> str:
-        digest = hashlib.sha256(f"{self.identity}\n{stem}\n".encode())
+        digest = hashlib.sha256(f"{self.made_of}\n{self.rows}\n{stem}\n".encode())
         with content.open("rb") as stream:
             hashlib.file_digest(stream, lambda: digest)
         return f"{stem}-{digest.hexdigest()}.parquet"
@@ -104,11 +96,11 @@ class Kept:
 def done_already(job: Job) -> bool:
     """Say whether OUT is what this very input and release gave; if so, remove parts that a crash left after it."""
     try:
-        done = pl.read_parquet_metadata(job.out).get(MADE_OF) == job.made_of()
+        done = pl.read_parquet_metadata(job.out).get(MADE_OF) == job.made_of
     except (OSError, pl.exceptions.PolarsError):
         return False
     if done:
-        Kept(job).remove()
+        job.remove()
     return done
 
 
@@ -128,25 +120,25 @@ def score(job: Job, *, shard: tuple[int, int] = (1, 1), merge: bool = False) -> 
             another press.
         OSError: it cannot be written; finished parts are kept.
     """
-    (number, shards), made_of, kept = shard, job.made_of(), Kept(job)
+    number, shards = shard
     of_text = is_text(job.source)
     try:
-        table = Table(job.source, kept.make("input", partial(_to_parquet, job.source)) if of_text else job.source)
+        table = Table(job.source, job.make("input", partial(_to_parquet, job.source)) if of_text else job.source)
         starts = enumerate(range(0, table.rows, job.rows))
         every = [Part(at, first, min(job.rows, table.rows - first)) for at, first in starts]
         parts = every[number - 1 :: shards]
-        files = _find(parts, kept, table) if merge else _make(job, parts, kept, table)
+        files = _find(job, parts) if merge else _make(job, parts, table)
         if shards == 1:
-            _join(files, kept, job.out, made_of)
-            kept.remove()
+            _join(job, files)
+            job.remove()
     except InputError:
         if shards == 1 and not merge:
-            kept.remove()
+            job.remove()
         raise
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         if "os error" in str(error):
             raise OSError(str(error)) from None
-        kept.remove()
+        job.remove()
         message = (
             f"{job.source} cannot be read as {'CSV' if of_text else 'parquet'}: {str(error).strip().splitlines()[0]}"
         )
@@ -160,20 +152,20 @@ def _to_parquet(source: Path, target: Path) -> None:
     rows.sink_parquet(target, compression="lz4", row_group_size=ROW_GROUP)
 
 
-def _find(parts: Sequence[Part], kept: Kept, table: Table) -> list[Path]:
+def _find(job: Job, parts: Sequence[Part]) -> list[Path]:
     """Return the places of all parts; refuse to merge when they are not all there."""
-    found = [(part, kept.find(part.stem)) for part in parts]
+    found = [(part, job.find(part.stem)) for part in parts]
     if lacking := [part for part, path in found if path is None]:
         first = lacking[0]
         message = (
-            f"{len(lacking)} of {len(parts)} parts are not in {kept.folder}: {first.stem} ({first.span} of "
-            f"{table.source}) is missing, damaged, or of another input or release. Score its shard again"
+            f"{len(lacking)} of {len(parts)} parts are not in {job.folder}: {first.stem} ({first.span} of "
+            f"{job.source}) is missing, damaged, or of another input or release. Score its shard again"
         )
         raise InputError(message)
     return [path for _, path in found if path]
 
 
-def _make(job: Job, parts: Sequence[Part], kept: Kept, table: Table) -> list[Path]:
+def _make(job: Job, parts: Sequence[Part], table: Table) -> list[Path]:
     """Make each part that is not kept yet, several side by side, and return the places of all."""
     scorer = Scorer(table, job.release)
 
@@ -182,7 +174,7 @@ def _make(job: Job, parts: Sequence[Part], kept: Kept, table: Table) -> list[Pat
             with draft.open("wb") as stream:
                 scorer.score(part).write_parquet(stream, compression="lz4", statistics=False)
 
-        return kept.make(part.stem, write)
+        return job.make(part.stem, write)
 
     files, done, rows = [], 0, sum(part.rows for part in parts)
     workers = ThreadPoolExecutor(job.threads, thread_name_prefix="score")
@@ -190,18 +182,22 @@ def _make(job: Job, parts: Sequence[Part], kept: Kept, table: Table) -> list[Pat
         for part, path in zip(parts, workers.map(make, parts), strict=True):
             files.append(path)
             done += part.rows
-            job.progress(done, rows)
+            if sys.stderr.isatty():
+                print(f"{CLEAR}score: {done:,} of {rows:,} rows", end="", file=sys.stderr, flush=True)
     finally:
         workers.shutdown(cancel_futures=True)
-    if Kept(job).identity != kept.identity:
+        print(CLEAR if sys.stderr.isatty() else "", end="", file=sys.stderr)
+    if job.read_made_of() != job.made_of:
         raise InputError("the input was changed while it was scored, so nothing was written. Press again")
     return files
 
 
-def _join(files: list[Path], kept: Kept, out: Path, made_of: str) -> None:
+def _join(job: Job, files: list[Path]) -> None:
     """Put the parts together in their order, and the whole in its place: on the disk first, then under its name."""
-    with kept.draft("out") as draft:
-        pl.scan_parquet(files, glob=False).sink_parquet(draft, row_group_size=ROW_GROUP, metadata={MADE_OF: made_of})
+    with job.draft("out") as draft:
+        pl.scan_parquet(files, glob=False).sink_parquet(
+            draft, row_group_size=ROW_GROUP, metadata={MADE_OF: job.made_of}
+        )
         with draft.open("rb") as stream:
             os.fsync(stream.fileno())
-        draft.replace(out)
+        draft.replace(job.out)

@@ -10,6 +10,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
@@ -35,21 +36,18 @@ def waits_for_deploy(root: Path, pipeline: str, environment: str) -> bool:
 def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None:
     """Run the server in the foreground on what an environment has in service."""
     target = find_target(root, pipeline, environment, "local")
-    port = port or _port_of(target.servers)
+    looked = [urlsplit(address).port for address in target.servers]
+    port = port or next(filter(None, looked), 8000)
+    if port not in looked:
+        print(
+            f"serve: `make deploy` looks for this server at {' and '.join(target.servers) or 'no address'}, not at port {port}"
+        )
     state = root / ".serving" / target.name / target.pipeline / str(port)
     words = ["--store", target.url, "--pipeline", target.pipeline, "--port", str(port), "--state", str(state)]
-    if not any(address.endswith(f":{port}") for address in target.servers):
-        looked = " and ".join(target.servers) or "no address"
-        print(f"serve: `make deploy` looks for this server at {looked}, not at port {port}")
     _say_how_to_ask(target, f"http://127.0.0.1:{port}")
     if sys.platform == "linux":  # that make was killed nobody could tell the server otherwise; this outlives execv
         ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)
     os.execv(sys.executable, [sys.executable, "-m", "onebutton_serving", *words])  # noqa: S606  it takes this program's place
-
-
-def _port_of(addresses: tuple[str, ...]) -> int:
-    last = addresses[0].rpartition(":")[2] if addresses else ""
-    return int(last) if last.isdigit() else 8000
 
 
 def _say_how_to_ask(target: Target, address: str) -> None:

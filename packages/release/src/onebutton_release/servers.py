@@ -92,11 +92,8 @@ def wait(addresses: Sequence[str], ours: Identity, version: str, seconds: float)
     end = time.monotonic() + seconds
     while True:
         reports = [ask(address, ours) for address in addresses]
-        if all(_done(report, version) for report in reports) or time.monotonic() >= end:
+        # a server that does not answer may do so in a moment, unless it is off
+        done = (one.has(version) or one.refusal(version) or one.off or one.foreign for one in reports)
+        if all(done) or time.monotonic() >= end:
             return reports
         time.sleep(ASK_AGAIN)
-
-
-def _done(report: Report, version: str) -> bool:
-    """Whether asking again would tell nothing new; a server that does not answer may do so in a moment, unless it is off."""
-    return bool(report.has(version) or report.refusal(version) or report.off or report.foreign)

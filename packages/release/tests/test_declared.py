@@ -10,8 +10,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import Limits
-from onebutton_release.compiled import compile_schema
-from onebutton_release.declared import Declared, declared
+from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.provenance import version_of
 from onebutton_serving.schema import read_schema, schema_text
 
