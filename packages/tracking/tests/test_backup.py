@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from packages.tracking.tests.conftest import mlflow_server
 
-from onebutton_tracking.promotion import Promotion, promote
+from onebutton_tracking.model import Promotion, promote
 from onebutton_tracking.results import file_digest
 
 PAGE = Path(__file__).parents[3] / "docs/team-server.md"

@@ -46,22 +46,24 @@ def test_what_cannot_change_a_result_does_not_make_it_dirty(checkout: Path, name
     assert not read_commit(checkout)[0].dirty
 
 
-def test_sources_are_found_in_the_first_commit_that_holds_them_with_their_results(checkout: Path, git: Any) -> None:
+def test_sources_are_found_in_the_last_commit_once_it_holds_them_with_their_results(checkout: Path, git: Any) -> None:
     produced = [Path("dvc.lock"), Path("metrics.json")]
+
+    def holding() -> Commit | None:
+        return holding_commit(checkout, digest, dirty.sources, produced, just_run=False)
+
     (checkout / "dvc.yaml").write_text("stages: {}  # edited\n", encoding="utf-8")
     (checkout / "dvc.lock").write_text("stages: {}\n", encoding="utf-8")
     digest, dirty = lock_digest(checkout), read_commit(checkout, produced)[0]
     assert dirty.dirty
-    assert holding_commit(checkout, digest, dirty.sources, produced) is None
+    assert holding() is None
     git(checkout, "commit", "--quiet", "--message", "the results alone", "dvc.lock")
-    assert holding_commit(checkout, digest, dirty.sources, produced) is None
+    assert holding() is None
     git(checkout, "commit", "--quiet", "--message", "and the code", "--all")
-    wanted = git(checkout, "rev-parse", "HEAD")
     (checkout / "dvc.yaml").write_text("stages: {}  # edited once more\n", encoding="utf-8")
+    assert holding() == Commit(git(checkout, "rev-parse", "HEAD"), "main", dirty=False, sources=dirty.sources)
     git(checkout, "commit", "--quiet", "--message", "later", "--all")
-    found = holding_commit(checkout, digest, dirty.sources, produced)
-    assert found is not None
-    assert (found.sha, found.dirty) == (wanted, False)
+    assert holding() is None
 
 
 def test_outside_git_there_is_no_commit(pipeline: Path) -> None:

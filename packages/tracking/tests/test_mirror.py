@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-CONTRACT = """\
-apiVersion: v3.1.0
-kind: DataContract
-id: rows
-version: 1.0.0
-status: active
-team: {name: somebody}
-schema:
-  - name: rows
-    logicalType: object
-    properties:
-      - {name: x, logicalType: number, required: true, logicalTypeOptions: {minimum: 0, maximum: 10}}
-"""
-
 
 def text_file(path: Path) -> None:
     """Write a model that adds 10 to `x` where `origin` is JFK, and 20 elsewhere."""
@@ -207,19 +193,6 @@ def test_inputs_name_their_digests_and_the_stages_that_read_them(pipeline: Path,
     (entry,) = run.inputs.dataset_inputs  # type: ignore[union-attr]
     assert (entry.dataset.name, entry.dataset.digest) == ("data/raw", "1" * 32 + ".dir")
     assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "train")]
-
-
-def test_the_example_of_a_model_is_what_its_contract_allows(pipeline: Path, uri: str) -> None:
-    import mlflow
-
-    (pipeline / "contracts").mkdir()
-    (pipeline / "contracts/rows.odcs.yaml").write_text(CONTRACT, encoding="utf-8")
-    mirror(pipeline, uri)
-    mlflow.set_tracking_uri(uri)
-    model = mlflow.pyfunc.load_model("models:/demo/1")
-    assert model.input_example["x"].tolist() == [5.0]
-    ((name, kind, shape),) = [(item.name, item.type.name, item.shape) for item in model.metadata.signature.inputs]
-    assert (name, kind, shape) == ("x", "float32", (-1, 1))
 
 
 def test_a_frame_with_text_is_answered_by_the_registered_model(pipeline: Path, uri: str) -> None:

@@ -15,7 +15,7 @@ from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.schema import is_draft
 from onebutton_serving.sealed import ReleaseError, read_manifest
 from onebutton_tracking.lookup import CHAMPION
-from onebutton_tracking.promotion import Promotion, promote
+from onebutton_tracking.model import Promotion, promote
 from onebutton_tracking.store import StoreError, tracking_uri
 
 PATIENCE = 20.0  # seconds for MLflow: a deployment does not wait for it any longer

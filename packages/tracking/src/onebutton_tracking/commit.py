@@ -16,24 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHARED = ("packages/*/src/**", "packages/*/pyproject.toml", "pyproject.toml", "uv.lock", ".python-version")
-CANDIDATES = 50  # commits after the one that brought a `dvc.lock`, in which its sources are looked for
 
 
 @dataclass(frozen=True)
 class Commit:
-    """The state of the sources.
+    """The state of the sources."""
 
-    Attributes:
-        sha: of the commit; empty outside git or before the first commit.
-        branch: its branch; empty when detached.
-        dirty: whether a source differs from that commit.
-        sources: SHA-256 over the names and contents of all sources, equal exactly where they are; empty without a commit.
-    """
-
-    sha: str
-    branch: str
-    dirty: bool
-    sources: str = ""
+    sha: str  # empty outside git or before the first commit
+    branch: str  # empty when detached
+    dirty: bool  # whether a source differs from that commit
+    sources: str = ""  # SHA-256 over the names and contents of all sources, equal exactly where they are
 
 
 def git_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -59,24 +51,18 @@ def git(*arguments: str, folder: Path, text: str = "", more: Mapping[str, str] |
 
 
 class _Sources:
-    """The sources of a pipeline in a git index of their own: neither the person's index nor their objects are touched."""
+    """The sources of a pipeline in a git index of their own: the person's is not touched."""
 
     def __init__(self, folder: Path, produced: Sequence[Path], scratch: str) -> None:
-        self.root = folder.parents[1]
+        self.root, self.index = folder.parents[1], {"GIT_INDEX_FILE": f"{scratch}/index"}
         prefix = git("rev-parse", "--show-prefix", folder=folder).strip()
         results = [os.path.normpath(os.path.join(prefix, path)) for path in produced]  # noqa: PTH118  git's path, not a file's
         wanted = (*SHARED, f"{folder.relative_to(self.root).as_posix()}/**")
         # Results are named from the top: git takes no `..` in an exclusion.
         self.patterns = [*(f":(glob){path}" for path in wanted), *(f":(exclude,top){path}" for path in results)]
-        objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects", folder=self.root).strip()
-        self.more = {
-            "GIT_INDEX_FILE": f"{scratch}/index",
-            "GIT_OBJECT_DIRECTORY": scratch,
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects,
-        }
 
     def _git(self, *arguments: str, text: str = "") -> str:
-        return git(*arguments, folder=self.root, text=text, more=self.more)
+        return git(*arguments, folder=self.root, text=text, more=self.index)
 
     def digest(self, commit: str) -> str:
         """Digest the sources of a commit; they stay in the index."""
@@ -95,8 +81,11 @@ class _Sources:
         return self._git("diff", "--cached", *exact, commit, "--", *self.patterns)
 
     def _digest(self) -> str:
-        listing = self._git("ls-files", "--stage", "-z", "--", *self.patterns)
-        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+        return _sha256(self._git("ls-files", "--stage", "-z", "--", *self.patterns))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @contextmanager
@@ -124,29 +113,31 @@ def read_commit(folder: Path, produced: Sequence[Path] = ()) -> tuple[Commit, st
         return Commit(sha, branch, dirty, here), sources.patch(sha) if dirty else ""
 
 
-def committed_lock(folder: Path, commit: str = "HEAD") -> str:
-    """Return the digest of a pipeline's `dvc.lock` in a commit; empty when it holds none."""
-    content = git("show", f"{commit}:./dvc.lock", folder=folder)
-    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest() if content else ""
+def brought_lock(folder: Path, lock_digest: str) -> Commit | None:
+    """Return the commit that brought a pipeline's `dvc.lock`; None when it is in none."""
+    sha = git("log", "-1", "--format=%H", "--", "dvc.lock", folder=folder).strip()
+    if not sha or _sha256(git("show", f"{sha}:./dvc.lock", folder=folder)) != lock_digest:
+        return None
+    return Commit(sha, git("branch", "--show-current", folder=folder).strip(), dirty=False)
 
 
-def holding_commit(folder: Path, lock_digest: str, sources: str, produced: Sequence[Path] = ()) -> Commit | None:
-    """Find the first commit on this branch that holds a `dvc.lock`, and the sources where those are given.
+def holding_commit(
+    folder: Path, lock_digest: str, sources: str, produced: Sequence[Path], *, just_run: bool
+) -> Commit | None:
+    """Return the last commit when it holds a `dvc.lock` and the sources that made it; None when it does not.
 
     Args:
         folder: of the pipeline.
         lock_digest: of the `dvc.lock`.
-        sources: their digest, as `Commit.sources`; empty when nobody wrote it down: the commit
-            that brought the lock is taken then.
+        sources: their digest, as `Commit.sources`.
         produced: as for `read_commit`.
+        just_run: DVC has just found sources and lock to agree, so a clean tree is proof enough: a formatter may have changed
+            the text of the sources since, and not their meaning.
     """
-    first = git("log", "-1", "--format=%H", "--", "dvc.lock", folder=folder).strip()
-    if not first or committed_lock(folder, first) != lock_digest:
+    if not sources or _sha256(git("show", "HEAD:./dvc.lock", folder=folder)) != lock_digest:
         return None
-    later = git("rev-list", "--reverse", "--ancestry-path", f"{first}..HEAD", folder=folder).split()
-    branch = git("branch", "--show-current", folder=folder).strip()
+    here, _ = read_commit(folder, produced)
     with _sources(folder, produced) as known:
-        for commit in [first, *later][:CANDIDATES]:
-            if (found := known.digest(commit)) == sources or not sources:
-                return Commit(commit, branch, dirty=False, sources=found)
-    return None
+        held = known.digest("HEAD")
+    agree = held == sources or (just_run and not here.dirty)
+    return Commit(here.sha, here.branch, dirty=False, sources=held) if agree else None

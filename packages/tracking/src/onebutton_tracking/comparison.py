@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from onebutton_contracts.dvc_files import FINGERPRINTS
@@ -10,10 +10,11 @@ from onebutton_contracts.dvc_files import FINGERPRINTS
 IDENTICAL = "identical"
 WITHIN = "within tolerance"
 DIFFERENT = "different"
+OTHER = "other bytes"
 
 
 class Row(NamedTuple):
-    """One file or one metric, then and now, and a verdict; that of a file can be `other bytes`, too."""
+    """One file or one metric, then and now, and a verdict."""
 
     name: str
     then: str
@@ -22,14 +23,7 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The outcome.
-
-    Attributes:
-        verdict: `identical` when every byte is; `within tolerance` when outputs have other bytes and every metric is near enough;
-            `different` otherwise.
-        rows: every file, and each metric that differs.
-        reasons: what speaks against it, in words; empty unless the verdict is `different`.
-    """
+    """The outcome: every file and each metric that differs, and in words what speaks against it."""
 
     verdict: str
     rows: tuple[Row, ...]
@@ -43,20 +37,16 @@ def compare(
     metrics_now: Mapping[str, float],
     tolerance: float,
 ) -> Comparison:
-    """Compare two states of a pipeline.
+    """Compare two states of a pipeline, by the stages of their `dvc.lock` and their metrics.
 
-    Args:
-        then: the stages of the recorded `dvc.lock`.
-        now: those after every stage ran again.
-        metrics_then: every recorded metric, by dotted name.
-        metrics_now: every metric now.
-        tolerance: the largest absolute difference of a metric that still counts as the same.
+    It is `within tolerance` when outputs have other bytes and no metric differs by more than the absolute `tolerance`.
     """
-    (inputs_then, outputs_then), (inputs_now, outputs_now) = sides(then), sides(now)
-    inputs = _rows(inputs_then, inputs_now, DIFFERENT)
-    outputs = _rows(outputs_then, outputs_now, "other bytes")
+    inputs = list(_files(read_by(then), read_by(now)))
+    outputs = list(_files(_digests(then, "outs"), _digests(now, "outs")))
     same = all(row.verdict == IDENTICAL for row in outputs)
-    metrics = [] if same else _metric_rows(metrics_then, metrics_now, tolerance)  # the same bytes hold the same metrics
+    metrics = (
+        [] if same else list(_metrics(metrics_then, metrics_now, tolerance))
+    )  # the same bytes hold the same metrics
     reasons = [f"the input {row.name} is another" for row in inputs if row.verdict != IDENTICAL]
     reasons += [f"{row.name} was not written" for row in outputs if not row.now]
     reasons += [f"{row.name} was not there before" for row in outputs if not row.then]
@@ -67,34 +57,30 @@ def compare(
     return Comparison(verdict, (*inputs, *outputs, *metrics), tuple(reasons))
 
 
-def sides(lock: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Take a `dvc.lock` apart: the MD5 of every file that comes from outside its stages, and of every one that they write."""
-    read, written = (
-        {
-            entry["path"]: entry.get("md5", "")
-            for stage in lock.values()
-            for entry in stage.get(side, [])
-            if not entry["path"].startswith(FINGERPRINTS)
-        }
-        for side in ("deps", "outs")
-    )
-    return {path: digest for path, digest in read.items() if path not in written}, written
+def _digests(lock: Mapping[str, Any], side: str) -> dict[str, str]:
+    entries = [entry for stage in lock.values() for entry in stage.get(side, [])]
+    return {one["path"]: one.get("md5", "") for one in entries if not one["path"].startswith(FINGERPRINTS)}
 
 
-def _rows(then: Mapping[str, str], now: Mapping[str, str], otherwise: str) -> list[Row]:
-    pairs = [(path, then.get(path, ""), now.get(path, "")) for path in dict.fromkeys([*then, *now])]
-    return [Row(path, old, new, IDENTICAL if old == new else otherwise) for path, old, new in pairs]
+def read_by(lock: Mapping[str, Any]) -> dict[str, str]:
+    """List the MD5 of every file that comes from outside the stages of a `dvc.lock`."""
+    written = _digests(lock, "outs")
+    return {path: digest for path, digest in _digests(lock, "deps").items() if path not in written}
 
 
-def _metric_rows(then: Mapping[str, float], now: Mapping[str, float], tolerance: float) -> list[Row]:
-    rows = []
+def _files(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Row]:
+    for path in dict.fromkeys([*then, *now]):
+        old, new = then.get(path, ""), now.get(path, "")
+        yield Row(path, old, new, IDENTICAL if old == new else OTHER)
+
+
+def _metrics(then: Mapping[str, float], now: Mapping[str, float], tolerance: float) -> Iterator[Row]:
     for name in dict.fromkeys([*then, *now]):
         old, new = then.get(name), now.get(name)
         if old != new:
             near = old is not None and new is not None and abs(old - new) <= tolerance  # false for NaN
-            then_words, now_words = ("(none)" if number is None else f"{number:.6g}" for number in (old, new))
-            rows.append(Row(name, then_words, now_words, WITHIN if near else DIFFERENT))
-    return rows
+            before, after = ("(none)" if number is None else f"{number:.6g}" for number in (old, new))
+            yield Row(name, before, after, WITHIN if near else DIFFERENT)
 
 
 def page(comparison: Comparison) -> str:

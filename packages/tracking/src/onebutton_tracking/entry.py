@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import hashlib
 import json
 import os
 import re
@@ -12,19 +10,18 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from onebutton_contracts.terms import Contract
 from onebutton_tracking.commit import Commit
-from onebutton_tracking.marker import VIEW
 from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
 from onebutton_tracking.origin import Origin
-from onebutton_tracking.results import DUMMY, Results
+from onebutton_tracking.results import DUMMY, Results, file_digest
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
     PIPELINE_TAG,
     SOURCES_TAG,
+    VIEW,
     find_experiment,
     is_finished,
     sqlite_file,
@@ -66,13 +63,14 @@ def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
     identity = str(found.experiment_id)
     columns = [f"metrics.`{results.headline}`"] if results.headline else []
     columns += [f"tags.`{GATES_TAG}`", "attributes.`Version`", f"tags.`{DIRTY_TAG}`"]
+    words = "The runs with metric, gates, commit and whether it was dirty"
     tags = {
+        "mlflow.note.content": f"[{words}](#/experiments/{identity}/runs?viewStateShareKey={VIEW})",
         "mlflow.experimentKind": "custom_model_development",  # else its pages are those for language models
         f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": columns}),
     }
-    if "mlflow.note.content" not in found.tags:  # people may have written their own
-        words = "The runs with metric, gates, commit and whether it was dirty"
-        tags["mlflow.note.content"] = f"[{words}](#/experiments/{identity}/runs?viewStateShareKey={VIEW})"
+    if "mlflow.note.content" in found.tags:  # people may have written their own
+        del tags["mlflow.note.content"]
     for key, text in tags.items() - found.tags.items():
         client.set_experiment_tag(identity, key, text)
     return identity
@@ -91,27 +89,16 @@ def create(client: MlflowClient, experiment: str, results: Results, origin: Orig
 
 
 def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> str:
-    """Write a run from its beginning to its end; what an earlier try had written stays as it is.
-
-    Args:
-        client: of the store.
-        run: a new one, or one that was left unfinished.
-        results: to write.
-        origin: of the results.
-
-    Returns:
-        Which version of the registered model it is, in words; empty for a pipeline without a model.
-    """
+    """Write a run, new or left unfinished, to its end; return in words which version of the registered model it is."""
     run_id = str(run.info.run_id)
-    contracts = _contracts(results.folder)
     points = [(name, value, 0) for name, value in results.metrics.items()]
     points += [(name, value, step) for name, curve in results.curves.items() for step, value in curve]
     log_values(client, run, results.params, points, _tags(run, results, origin))
-    _log_inputs(client, run_id, results, contracts)
+    _log_inputs(client, run_id, results)
     _log_files(client, run_id, results, origin)
     words = ""
     if results.model:
-        version, new = register(client, run, results.pipeline, results.model, contracts)
+        version, new = register(client, run, results.pipeline, results.model)
         client.set_tag(run_id, RUN_TAG, f"{results.pipeline}/{version}")
         words = f", model {results.pipeline} version {version}{'' if new else ' as before'}"
     client.set_terminated(run_id, "FINISHED", int(origin.finished * 1000) or int(time.time() * 1000))
@@ -121,12 +108,8 @@ def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> s
 def settle(client: MlflowClient, runs: Sequence[Run]) -> None:
     """Leave of the runs of one `dvc.lock` the oldest, and one version of its model: mirrors on other machines may write the same.
 
-    Everybody finds the same one to be the oldest, and nobody deletes it, so nothing is lost. A mirror that still writes
-    what is deleted here is refused, and finds on its next try what stayed.
-
-    Args:
-        client: of the store.
-        runs: the oldest first; until that is finished nothing is deleted.
+    Everybody finds the same one to be the oldest, and nobody deletes it. A mirror that still writes what is deleted here is
+    refused, and finds on its next try what stayed.
     """
     if not runs or not is_finished(runs[0]):
         return
@@ -143,9 +126,7 @@ def gain_commit(client: MlflowClient, run: Run, commit: Commit) -> None:
     """Give a dirty run the commit that has come to hold its sources."""
     _, blank, rest = str(run.info.run_name).partition(" ")
     client.update_run(run.info.run_id, name=f"{_commit_words(commit)}{blank}{rest}")
-    for key, text in _commit_tags(
-        commit
-    ).items():  # the last says that it is not dirty: until then a press does this again
+    for key, text in _commit_tags(commit).items():  # the last one ends it: until then a press does this again
         client.set_tag(run.info.run_id, key, text)
 
 
@@ -162,30 +143,22 @@ def _tags(run: Run, results: Results, origin: Origin) -> dict[str, str]:
     folder, root = results.folder, results.folder.parents[1]
     files = {"onebutton.uv_lock": root / "uv.lock", "onebutton.params": folder / "params.yaml"}
     files |= {MODEL_TAG: results.model} if results.model else {}
-    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{CARD}"
-    return {
+    card = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{CARD}"
+    tags = {
         "onebutton.data": "dummy" if results.pipeline.endswith(DUMMY) else "real",
-        **({GATES_TAG: results.gates} if results.gates else {}),
-        **({"mlflow.note.content": f"[report]({place})"} if (folder / CARD).is_file() else {}),
-        **_commit_tags(origin.commit),
+        GATES_TAG: results.gates,
+        "mlflow.note.content": f"[report]({card})" if (folder / CARD).is_file() else "",
         "mlflow.source.name": f"pipelines/{results.pipeline}",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": os.environ.get("LOGNAME") or os.environ.get("USER") or str(os.getuid()),
         "onebutton.machine": origin.machine or "not known: nobody wrote it down when the stages ran",
-        **{key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in files.items() if path.is_file()},
+        **{key: file_digest(path) for key, path in files.items()},
         **{f"onebutton.seconds.{stage}": f"{seconds:.1f}" for stage, seconds in origin.seconds.items()},
         **{f"onebutton.peak_mb.{stage}": f"{peak:.0f}" for stage, peak in origin.peak_mb.items()},
         **{f"onebutton.code.{stage}": digest for stage, digest in results.code.items()},
         **{f"onebutton.md5.{path.replace('/', '.')}": digest for path, digest in results.data.items()},
     }
-
-
-def _user() -> str:
-    """Name the person at the machine; by number in a container whose user has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the first up to Python 3.12
-        return str(os.getuid())
+    return {key: text for key, text in tags.items() if text} | _commit_tags(origin.commit)
 
 
 def _name(text: str) -> str:
@@ -202,12 +175,7 @@ def log_values(
 ) -> None:
     """Log all in one call, or as few as MLflow allows: one call each takes ten times as long.
 
-    Args:
-        client: of the store.
-        run: to write; all values carry its own time, so that one written twice is one.
-        params: by name.
-        points: name, value and step of each metric.
-        tags: by name.
+    A point is name, value and step of a metric. All carry the run's own time, so that one written twice is one.
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -219,18 +187,14 @@ def log_values(
         left, few, words = left[METRICS:], few[FEW:], words[FEW:]
 
 
-def _contracts(folder: Path) -> list[Contract]:
-    from onebutton_contracts.contract import load_contract
-
-    return [load_contract(path) for path in sorted(folder.glob("contracts/*.odcs.yaml"))]
-
-
-def _log_inputs(client: MlflowClient, run_id: str, results: Results, contracts: Sequence[Contract]) -> None:
+def _log_inputs(client: MlflowClient, run_id: str, results: Results) -> None:
     """Log the data sets that stages read, by the MD5 that DVC has of them, and the sources that contracts pin."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    from onebutton_contracts.contract import load_contract
+
     inputs = []
-    for contract in contracts:
+    for contract in map(load_contract, sorted(results.folder.glob("contracts/*.odcs.yaml"))):
         facts = {key: text for key, text in contract.properties.items() if key.startswith("source")}
         if digest := facts.get("sourceSha256"):
             source = json.dumps(facts, sort_keys=True)
@@ -245,7 +209,7 @@ def _log_inputs(client: MlflowClient, run_id: str, results: Results, contracts: 
 
 def _log_files(client: MlflowClient, run_id: str, results: Results, origin: Origin) -> None:
     """Log the plots, the card, the `dvc.lock`, the parameters as they stood, and the patch of a dirty run, in one call."""
-    files: dict[str, Any] = {f"plots/{plot.name}": plot for plot in results.plots}
+    files = {f"plots/{plot.name}": plot for plot in results.plots}
     files |= {f"sources/{name}": results.folder / name for name in COPIED} | {CARD: results.folder / CARD}
     with tempfile.TemporaryDirectory(prefix="onebutton-artifacts-") as scratch:
         for name, path in files.items():

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.model import RUN_TAG
 from onebutton_tracking.results import lock_digest
-from onebutton_tracking.store import (
-    LOCK_TAG,
-    check_there,
-    find_experiment,
-    find_runs,
-    is_finished,
-    open_store,
-    refusals,
-)
+from onebutton_tracking.store import LOCK_TAG, check_there, connect, find_experiment, find_runs, is_finished
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,88 +37,60 @@ def search(client: MlflowClient, *wanted: str, order: str = "start_time DESC", m
 
 
 def find_model(client: MlflowClient, text: str) -> Subject:
-    """Find a version of a registered model.
-
-    Args:
-        client: of the store.
-        text: `name@alias`, `name/3`, or `name` for the champion, and where there is none for the newest.
-
-    Raises:
-        InputError: there is no such model, alias or version, or it was not made by a run.
-        DeletedError: the experiment of its runs was deleted in MLflow.
-    """
+    """Find a version of a registered model: `name@alias`, `name/3`, or `name` for the champion, without one the newest."""
     match = _MODEL.fullmatch(text)
     if match is None:
         message = f"MODEL={text} is not understood: it can be name, name@alias or name/3"
         raise InputError(message)
+    name = match["name"]
     known = {model.name: model for model in client.search_registered_models()}
-    if match["name"] not in known:
-        message = (
-            f"there is no model {match['name']!r} in MLflow. MODEL can be: {', '.join(sorted(known)) or '(none yet)'}"
-        )
+    if name not in known:
+        names = ", ".join(sorted(known)) or "(none yet)"
+        message = f"there is no model {name!r} in MLflow. MODEL can be: {names}"
         raise InputError(message)
-    aliases = {alias: str(version) for alias, version in known[match["name"]].aliases.items()}
-    versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{match['name']}'"))
-    newest = str(max(versions, default=0))
-    wanted = match["version"] or (aliases.get(match["alias"], "") if match["alias"] else aliases.get(CHAMPION, newest))
-    if wanted not in map(str, versions):
-        there = ", ".join([f"/{number}" for number in versions] + [f"@{alias}" for alias in aliases])
-        message = f"{text} is not in MLflow. After {match['name']} can stand: {there or '(it has no version)'}"
+    aliases = {alias: int(version) for alias, version in known[name].aliases.items()}
+    versions = {int(one.version): one for one in client.search_model_versions(f"name = '{name}'")}
+    if match["version"]:
+        wanted = int(match["version"])
+    else:
+        wanted = aliases.get(match["alias"] or CHAMPION, 0 if match["alias"] else max(versions, default=0))
+    if wanted not in versions:
+        there = ", ".join([f"/{number}" for number in sorted(versions)] + [f"@{alias}" for alias in aliases])
+        message = f"{text} is not in MLflow. After {name} can stand: {there or '(it has no version)'}"
         raise InputError(message)
-    version = client.get_model_version(match["name"], wanted)
-    if run := maker(client, version):
-        return Subject(run, version)
-    if not version.run_id:
-        message = f"{match['name']}/{wanted} was registered by hand, by no run, so nothing is known of what made it"
+    version = client.get_model_version(name, str(wanted))
+    run = maker(client, version)
+    if run is None:
+        message = f"no run is known that made {name}/{wanted}: it was registered by hand, or its run was deleted"
         raise InputError(message)
-    return Subject(find_run(client, str(version.run_id)), version)
+    return Subject(run, version)
 
 
 def maker(client: MlflowClient, version: ModelVersion) -> Run | None:
-    """Find the run that registered a version; where it was deleted, the first that made the same bytes.
-
-    Raises:
-        DeletedError: the experiment of its runs was deleted in MLflow.
-    """
+    """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
     find_experiment(client, version.name)  # says it where the run is gone because the whole experiment is
     made = search(client, f"tags.`{RUN_TAG}` = '{version.name}/{version.version}'")
     return next((run for run in made if run.info.run_id == version.run_id), made[-1] if made else None)
 
 
 def find_run(client: MlflowClient, text: str) -> Run:
-    """Find a run by its id, or by the beginning of it.
-
-    Raises:
-        InputError: there is none, more than one, or it was not written by the mirror.
-    """
+    """Find a run that the mirror wrote by its id, or by the beginning of it."""
     found = search(client, f"attributes.run_id LIKE '{text}%'") if text.isalnum() else []
     if len(found) != 1:
         latest = ", ".join(run.info.run_id[:8] for run in search(client, most=5))
         count = "more than one run begins" if found else "no run begins"
         message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
         raise InputError(message)
-    (run,) = found
-    if LOCK_TAG not in run.data.tags:
+    if LOCK_TAG not in found[0].data.tags:
         message = (
-            f"run {run.info.run_id[:8]} was written by another program and not by `make run` here: it names no dvc.lock, "
-            "so nothing leads from it to code and data"
+            f"run {text} was written by another program and not by `make run`: nothing leads from it to code and data"
         )
         raise InputError(message)
-    return run
+    return found[0]
 
 
 def find_file(client: MlflowClient, file: Path) -> Run:
-    """Find the run behind the results that stand in a pipeline's folder now.
-
-    Args:
-        client: of the store.
-        file: a metrics file, a plot, or any other file of the pipeline.
-
-    Raises:
-        InputError: the file is in no pipeline, or its results are not in MLflow.
-        DeletedError: the pipeline's experiment was deleted in MLflow.
-        InputError: the pipeline was never run.
-    """
+    """Find the run behind the results that stand now in the folder of a pipeline's file."""
     path = file.resolve()
     folder = next((parent for parent in path.parents if (parent / "dvc.yaml").is_file()), None)
     if not path.exists() or folder is None or folder.parent.name != "pipelines":
@@ -146,6 +110,6 @@ def run_of_lock(uri: str, pipeline: str, digest: str) -> str:
         StoreError: there is no MLflow yet, it is away, or it refuses.
     """
     check_there(uri)
-    with refusals(uri):
-        runs = filter(is_finished, find_runs(open_store(uri), pipeline, digest))
+    with connect(uri) as client:
+        runs = filter(is_finished, find_runs(client, pipeline, digest))
         return next((str(run.info.run_id) for run in runs), "")

@@ -1,13 +1,14 @@
-"""The ONNX file of a pipeline in MLflow: logged with signature and example, and registered once for each digest."""
+"""The ONNX file of a pipeline in MLflow: registered once for each digest, with aliases that say what is in service where."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebutton_contracts.terms import Column, Contract
+from onebutton_tracking.store import at_most, check_there, connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,22 +19,11 @@ MODEL_TAG = "onebutton.sha256"
 RUN_TAG = "onebutton.model"  # of a run: the version that it made or made again
 REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "pandas")  # what MLflow's ONNX flavour needs to score
 MODEL_URI = "models:/"
-EXAMPLES = {"boolean": True, "date": "2000-01-01", "timestamp": "2000-01-01T00:00:00Z", "string": "text"}
+PROMOTED = "onebutton.promoted."  # of a model version: who pointed an alias at it, when and why
 
 
-def register(client: MlflowClient, run: Run, name: str, file: Path, contracts: Sequence[Contract]) -> tuple[str, bool]:
-    """Make sure that a version of the registered model holds these bytes.
-
-    Args:
-        client: of the store.
-        run: that made the file.
-        name: of the registered model.
-        file: the ONNX file.
-        contracts: of the pipeline; the one that knows the inputs says what an example looks like.
-
-    Returns:
-        The version's number, and whether it is a new one.
-    """
+def register(client: MlflowClient, run: Run, name: str, file: Path) -> tuple[str, bool]:
+    """Make sure that a version of the registered model holds a file's bytes; return its number, and whether it is a new one."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
@@ -45,7 +35,7 @@ def register(client: MlflowClient, run: Run, name: str, file: Path, contracts: S
         if (model_id := _model_id(known[0])) and model_id not in listed:
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
         return str(known[0].version), False
-    model_id = _logged(client, run, content, digest, contracts)
+    model_id = _logged(client, run, content, digest)
     try:
         client.create_registered_model(name)
     except MlflowException:
@@ -59,14 +49,7 @@ def register(client: MlflowClient, run: Run, name: str, file: Path, contracts: S
 def keep_one_version(client: MlflowClient, experiment: str, name: str, digest: str) -> str:
     """Delete all but the first version of some bytes and those with an alias, and the logged models that none of them is made of.
 
-    Args:
-        client: of the store.
-        experiment: the id of the pipeline's.
-        name: of the registered model.
-        digest: SHA-256 of the bytes.
-
-    Returns:
-        The first version, such as `churn/3`; empty where there is none.
+    Returns the first version, such as `churn/3`; empty where there is none.
     """
     versions = versions_of(client, name, digest)
     if not versions:
@@ -95,7 +78,7 @@ def versions_of(client: MlflowClient, name: str, digest: str) -> list[ModelVersi
     return sorted(found, key=lambda version: int(version.version))
 
 
-def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, contracts: Sequence[Contract]) -> str:
+def _logged(client: MlflowClient, run: Run, content: bytes, digest: str) -> str:
     """Log the file under the run, unless an earlier try did; return MLflow's id of it."""
     from importlib import metadata
 
@@ -116,7 +99,6 @@ def _logged(client: MlflowClient, run: Run, content: bytes, digest: str, contrac
         tags={MODEL_TAG: digest},
         onnx_model=model,
         signature=signature(model),
-        input_example=example(model, contracts),
         pip_requirements=[f"{package}=={metadata.version(package)}" for package in REQUIREMENTS],
         save_as_external_data=False,
     )
@@ -139,31 +121,6 @@ def signature(model: Any) -> Any:
     return ModelSignature(inputs=inputs, outputs=outputs)
 
 
-def example(model: Any, contracts: Sequence[Contract]) -> Any:
-    """Make up one row that the contract of the inputs allows, as a pandas frame; None without one. No row of the data leaves."""
-    import pandas as pd
-
-    types = {item.name: _numpy_type(item) for item in model.graph.input}
-    for contract in contracts:
-        columns = {column.name: column for column in contract.columns}
-        if set(types) <= set(columns):
-            return pd.DataFrame(
-                {name: pd.Series([_allowed(columns[name])], dtype=kind) for name, kind in types.items()}
-            )
-    return None
-
-
-def _allowed(column: Column) -> Any:
-    """Return a value that a contract allows in a column: the first that it lists, or the middle of its limits."""
-    if column.allowed:
-        return column.allowed[0]
-    if column.logical_type in EXAMPLES:
-        return EXAMPLES[column.logical_type]
-    limits = [limit for limit in (column.minimum, column.maximum) if isinstance(limit, int | float)] or [0, 1]
-    middle = sum(limits) / len(limits)
-    return round(middle) if column.logical_type == "integer" else middle
-
-
 def _numpy_type(item: Any) -> Any:
     import numpy as np
     from onnx import TensorProto
@@ -175,3 +132,45 @@ def _numpy_type(item: Any) -> Any:
 
 def _widths(item: Any) -> list[int]:
     return [dimension.dim_value for dimension in item.type.tensor_type.shape.dim[1:]]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """An alias of a pipeline's registered model, the SHA-256 of the bytes that it shall point at; who, when and why in words."""
+
+    pipeline: str
+    alias: str
+    digest: str
+    words: str
+
+
+def promote(promotions: Sequence[Promotion], uri: str, seconds: float) -> list[str]:
+    """Move aliases that do not point where they should.
+
+    Args:
+        promotions: what is in service.
+        uri: of MLflow's store.
+        seconds: after which MLflow counts as away; 0 for as long as it takes.
+
+    Returns:
+        One line for each that moved, or cannot.
+
+    Raises:
+        StoreError: MLflow is away, or refuses.
+    """
+    check_there(uri)
+    with at_most(seconds, uri), connect(uri) as client:
+        return [words for one in promotions if (words := _promote(client, one))]
+
+
+def _promote(client: MlflowClient, one: Promotion) -> str:
+    name, alias = one.pipeline, one.alias
+    known = versions_of(client, name, one.digest)
+    if not known:
+        return f"{name}@{alias}: MLflow does not know this model yet; `make run` where it was made brings it"
+    version = str(known[0].version)
+    if str(client.get_registered_model(name).aliases.get(alias)) == version:
+        return ""
+    client.set_model_version_tag(name, version, f"{PROMOTED}{alias}", one.words)
+    client.set_registered_model_alias(name, alias, version)
+    return f"{name}@{alias} is version {version} in MLflow"

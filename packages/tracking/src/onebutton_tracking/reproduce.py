@@ -17,7 +17,7 @@ from onebutton_contracts.dvc_files import read_stages, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git
-from onebutton_tracking.comparison import DIFFERENT, Comparison, compare, page, sides
+from onebutton_tracking.comparison import DIFFERENT, Comparison, compare, page, read_by
 from onebutton_tracking.entry import COMMIT_TAG, PATCH
 from onebutton_tracking.results import CURVES, collect
 from onebutton_tracking.store import (
@@ -26,8 +26,7 @@ from onebutton_tracking.store import (
     PIPELINE_TAG,
     StoreError,
     check_there,
-    open_store,
-    refusals,
+    connect,
     tracking_uri,
 )
 from onebutton_tracking.worktree import Record, check_possible, prepare, run_stages, worktree
@@ -35,35 +34,6 @@ from onebutton_tracking.worktree import Record, check_possible, prepare, run_sta
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-LOCK = "sources/dvc.lock"
-
-
-def record_of_run(client: MlflowClient, run: Run, name: str) -> Record:
-    """Read what is to be made again off a run."""
-    tags = run.data.tags
-    dirty = tags.get(DIRTY_TAG) == "true"
-    return Record(
-        name=name,
-        pipeline=tags[PIPELINE_TAG],
-        sha=tags.get(COMMIT_TAG, ""),
-        patch=_artifact(client, run, PATCH) if dirty else "",
-        dirty=dirty,
-        lock=_artifact(client, run, LOCK),
-        lock_digest=tags[LOCK_TAG],
-        uv_lock=tags.get("onebutton.uv_lock", ""),
-        metrics={name: number for name, number in run.data.metrics.items() if not name.startswith(CURVES)},
-    )
-
-
-def _artifact(client: MlflowClient, run: Run, path: str) -> str:
-    """Return the text of a file that the mirror kept; empty when it kept none."""
-    folder, _, _ = path.rpartition("/")
-    if path not in {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}:
-        return ""
-    with tempfile.TemporaryDirectory(prefix="onebutton-artifact-") as scratch:
-        file = Path(client.download_artifacts(run.info.run_id, path, scratch))
-        return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def records(root: Path, *, run: str = "", model: str = "") -> list[Record]:
@@ -86,43 +56,60 @@ def records(root: Path, *, run: str = "", model: str = "") -> list[Record]:
         if run or model or os.environ.get("MLFLOW_TRACKING_URI"):
             raise
         return list(committed.values())
-    with refusals(uri):
-        client = open_store(uri)
+    with connect(uri) as client:
         if run:
             found = lookup.find_run(client, run)
-            return [record_of_run(client, found, f"run {found.info.run_id[:8]}")]
+            return [_record(client, found, f"run {found.info.run_id[:8]}")]
         registered = {one.name for one in client.search_registered_models()}
-        return [
-            _record_of_model(client, name) if model or name in registered else committed[name]
-            for name in ([model] if model else names)
-        ]
+        if model:
+            return [_champion(client, model)]
+        return [_champion(client, name) if name in registered else committed[name] for name in names]
 
 
-def _record_of_model(client: MlflowClient, text: str) -> Record:
+def _champion(client: MlflowClient, text: str) -> Record:
     subject = lookup.find_model(client, text)
     version = f"{subject.version.name} version {subject.version.version}" if subject.version else text
-    return record_of_run(client, subject.run, version)
+    return _record(client, subject.run, version)
 
 
-def other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
+def _record(client: MlflowClient, run: Run, name: str) -> Record:
+    tags = run.data.tags
+    dirty = tags.get(DIRTY_TAG) == "true"
+    return Record(
+        name=name,
+        pipeline=tags[PIPELINE_TAG],
+        sha=tags.get(COMMIT_TAG, ""),
+        patch=_artifact(client, run, PATCH) if dirty else "",
+        dirty=dirty,
+        lock=_artifact(client, run, "sources/dvc.lock"),
+        lock_digest=tags[LOCK_TAG],
+        uv_lock=tags.get("onebutton.uv_lock", ""),
+        metrics={name: number for name, number in run.data.metrics.items() if not name.startswith(CURVES)},
+    )
+
+
+def _artifact(client: MlflowClient, run: Run, path: str) -> str:
+    """Return the text of a file that the mirror kept; empty when it kept none."""
+    folder, _, _ = path.rpartition("/")
+    if path not in {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="onebutton-artifact-") as scratch:
+        file = Path(client.download_artifacts(run.info.run_id, path, scratch))
+        return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
     """Name the inputs whose bytes are not those that a `dvc.lock` recorded: DVC takes what stands in its cache at its word."""
-    found = []
-    for path, digest in sides(lock)[0].items():
-        file = folder / path
-        if file.is_file() and hashlib.md5(file.read_bytes()).hexdigest() != digest:  # noqa: S324  DVC's own hash
-            found.append(
-                f"the input {path} does not hold the bytes that were recorded; somebody changed it in the cache"
-            )
-    return found
+    words = "does not hold the bytes that were recorded; somebody changed it in the cache"
+    return [
+        f"the input {path} {words}"
+        for path, digest in read_by(lock).items()
+        if (folder / path).is_file() and hashlib.md5((folder / path).read_bytes()).hexdigest() != digest  # noqa: S324  DVC's own
+    ]
 
 
 def reproduce(record: Record, root: Path) -> Comparison:
-    """Make the results of a record again and compare.
-
-    Raises:
-        NotReproducedError: it could not be done.
-        InputError: the results cannot be read.
-    """
+    """Make the results of a record again and compare."""
     check_possible(record, root)
     patched = " and its patch" if record.patch else ""
     print(f"reproduce: {record.name} from commit {record.sha[:12]}{patched}, in a worktree", flush=True)
@@ -130,7 +117,7 @@ def reproduce(record: Record, root: Path) -> Comparison:
         folder = tree / "pipelines" / record.pipeline
         notes = prepare(record, tree, root)
         then = read_stages(folder / "dvc.lock")
-        notes += other_inputs(then, folder)
+        notes += _other_inputs(then, folder)
         before = collect(folder).metrics if record.metrics is None else record.metrics
         ran = run_stages(record, tree)
         now = read_stages(folder / "dvc.lock")
@@ -138,7 +125,7 @@ def reproduce(record: Record, root: Path) -> Comparison:
         notes += [f"{stage} did not run" for stage in sorted(set(now) - ran)]
     if notes:
         return Comparison(DIFFERENT, found.rows, (*notes, *found.reasons))
-    print(f"reproduce: {len(ran)} of {len(now['stages'])} stages ran", flush=True)
+    print(f"reproduce: {len(ran)} of {len(now)} stages ran", flush=True)
     return found
 
 
@@ -153,8 +140,7 @@ def reproduce_all(root: Path, *, run: str = "", model: str = "") -> int:
     """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status.
 
     Raises:
-        NotReproducedError: one could not be made again.
-        InputError: the run or the model is not there.
+        InputError: the run or the model is not there, or one could not be made again.
     """
     status = 0
     for record in records(root, run=run, model=model):

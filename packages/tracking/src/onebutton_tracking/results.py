@@ -26,37 +26,21 @@ Curves = dict[str, list[tuple[int, float]]]
 
 @dataclass(frozen=True)
 class Results:
-    """One pipeline's results, as its `dvc.lock` describes them.
-
-    Attributes:
-        pipeline: its name.
-        folder: where its `dvc.yaml` stands.
-        lock_digest: SHA-256 of its `dvc.lock`: equal digest, equal results.
-        params: every parameter that a stage used, by dotted name.
-        metrics: every number of the metrics files, by dotted name.
-        headline: of `metrics`, the name of the one that `gates.toml` lets decide; empty where it names none.
-        gates: `passed`, or which failed or could not be judged; empty without verdicts.
-        curves: for each metric with steps its points, such as `curves/by_month.auc` -> [(7, 0.75), ...].
-        plots: files with the data of plots.
-        data: every file or folder that a stage reads or writes, with its MD5; fingerprints left out.
-        code: the MD5 of each stage's fingerprint, by stage.
-        inputs: of `data`, the data sets that a stage reads, each with the stages that read it.
-        model: the ONNX file that ships, if there is one.
-    """
+    """One pipeline's results, as its `dvc.lock` describes them."""
 
     pipeline: str
-    folder: Path
-    lock_digest: str
-    params: dict[str, str]
-    metrics: dict[str, float]
-    headline: str
-    gates: str
-    curves: Curves
-    plots: list[Path]
-    data: dict[str, str]
-    code: dict[str, str]
-    inputs: dict[str, list[str]]
-    model: Path | None
+    folder: Path  # where its `dvc.yaml` stands
+    lock_digest: str  # SHA-256 of its `dvc.lock`: equal digest, equal results
+    params: dict[str, str]  # every parameter that a stage used, by dotted name
+    metrics: dict[str, float]  # every number of the metrics files, by dotted name
+    headline: str  # the metric that `gates.toml` lets decide; empty where it names none
+    gates: str  # `passed`, or which failed or could not be judged; empty without verdicts
+    curves: Curves  # for each metric with steps its points, such as `curves/by_month.auc` -> [(7, 0.75), ...]
+    plots: list[Path]  # files with the data of plots
+    data: dict[str, str]  # the MD5 of every file or folder that a stage reads or writes, fingerprints left out
+    code: dict[str, str]  # the MD5 of each stage's fingerprint
+    inputs: dict[str, list[str]]  # of `data`, the data sets that a stage reads, each with the stages that read it
+    model: Path | None  # the ONNX file that ships, if there is one
 
 
 def file_digest(file: Path) -> str:

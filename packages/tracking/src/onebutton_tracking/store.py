@@ -1,4 +1,4 @@
-"""Which MLflow is used, whether it answers, and how its troubles are told; one mirror at a time on a machine."""
+"""Which MLflow is used, whether it answers, how its troubles are told, and which runs it holds of a `dvc.lock`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LOCK_TAG = "onebutton.dvc_lock"
 PIPELINE_TAG = "onebutton.pipeline"
 DIRTY_TAG = "onebutton.dirty"
 SOURCES_TAG = "onebutton.sources"
+VIEW = "onebutton"  # what a link to the table of runs names, whose columns a tag of the experiment lists
 ANSWER = 5  # seconds until a server or database that does not answer counts as down
 AGAIN = 0.5  # seconds after which what is too slow is told once more
 # A team's server that hangs must not hold `make run` for the ten minutes that MLflow would wait.
@@ -43,8 +44,8 @@ class DeletedError(InputError):
     """The experiment of one pipeline was deleted; the others are not affected. The message says what brings it back."""
 
 
-class TooSlowError(BaseException):
-    """MLflow took too long. No `except Exception` on the way may swallow it."""
+class _TooSlow(BaseException):
+    pass
 
 
 def tracking_uri(root: Path) -> str:
@@ -70,14 +71,14 @@ def is_server(uri: str) -> bool:
 
 
 def check_writable(uri: str) -> None:
-    """Refuse a store that cannot be written, before anything is begun.
+    """Refuse a store that cannot be written, before MLflow is imported and anything is begun.
 
     Raises:
         StoreError: the SQLite file or its folder is read-only, missing or locked, or the file is no database; or nothing answers.
     """
     file = sqlite_file(uri)
     if file is None:
-        _check_answers(uri)
+        _knock(uri)
         return
     import sqlite3
 
@@ -101,13 +102,17 @@ def check_there(uri: str) -> None:
     """
     file = sqlite_file(uri)
     if file is None:
-        _check_answers(uri)
-    elif not (file.is_file() and file.stat().st_size):
+        _knock(uri)
+    elif not _has_tables(file):
         message = f"there is no {file.name} yet, so nothing is known of any run. `make run` makes it"
         raise StoreError(message)
 
 
-def _check_answers(uri: str) -> None:
+def _has_tables(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _knock(uri: str) -> None:
     """Knock at a server or a database; any answer will do, a refusal is for MLflow's own client to tell."""
     import socket
     from http.client import HTTPException
@@ -124,15 +129,14 @@ def _check_answers(uri: str) -> None:
     except HTTPError as error:
         error.close()  # it holds the connection
     except (OSError, HTTPException) as error:
-        if isinstance(getattr(error, "reason", None), SSLError):
-            return  # MLflow's client may know the team's own certificates
-        message = f"{shown(uri)} does not answer ({error})"
-        raise StoreError(message) from None
+        if not isinstance(getattr(error, "reason", None), SSLError):  # MLflow's client may know the team's certificates
+            message = f"{shown(uri)} does not answer ({error})"
+            raise StoreError(message) from None
 
 
 @contextmanager
-def refusals(uri: str) -> Iterator[None]:
-    """Turn whatever MLflow, its database or its disk refuses into one line.
+def connect(uri: str) -> Iterator[MlflowClient]:
+    """Open a store, and turn whatever MLflow, its database or its disk refuses into one line.
 
     Raises:
         StoreError: something was refused.
@@ -144,7 +148,7 @@ def refusals(uri: str) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
+        yield open_store(uri)
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
         reason = " ".join(str(error).split())
         message = f"MLflow at {shown(uri)} refused: {reason[:300]}"
@@ -157,21 +161,24 @@ def refusals(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Stop whatever is done inside when it takes longer; 0 for as long as it takes.
+def at_most(seconds: float, uri: str) -> Iterator[None]:
+    """Stop waiting for a store after some seconds; 0 for as long as it takes.
 
     Raises:
-        TooSlowError: it took longer.
+        StoreError: it took longer.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise TooSlowError
+        raise _TooSlow
 
     before = signal.signal(signal.SIGALRM, stop)
     # Again and again: where the first one is raised inside a finaliser, Python prints it and goes on, and would wait for ever.
     signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
+    except _TooSlow:
+        message = f"MLflow at {shown(uri)} did not finish within {seconds:g} seconds"
+        raise StoreError(message) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -179,14 +186,11 @@ def at_most(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def alone(uri: str) -> Iterator[None]:
-    """Let one mirror at a time write into a store from this machine; the end of a program, however it comes, lets the next in.
-
-    Mirrors of other machines are not kept out: what two of them wrote at once, the next press settles.
-    """
+    """Let one mirror at a time write into a store from this machine; what two machines wrote at once, the next press settles."""
     import fcntl
 
-    file, known = sqlite_file(uri), hashlib.sha256(uri.encode()).hexdigest()[:16]
-    guard = Path(tempfile.gettempdir(), f"onebutton-mlflow-{os.getuid()}-{known}")
+    file, name = sqlite_file(uri), hashlib.sha256(uri.encode()).hexdigest()[:16]
+    guard = Path(tempfile.gettempdir(), f"onebutton-mlflow-{os.getuid()}-{name}")
     with (file.with_name(f"{file.name}.lock") if file else guard).open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
@@ -205,7 +209,7 @@ def open_store(uri: str) -> MlflowClient:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     file = sqlite_file(uri)
-    if file and not (file.is_file() and file.stat().st_size):
+    if file and not _has_tables(file):
         # Beside its place: tables that were cut off half-way would be refused for ever.
         draft = file.with_name(f"{file.name}.draft")
         for left in (draft, draft.with_name(f"{draft.name}-journal")):

@@ -7,11 +7,10 @@ import socket
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.marker import VIEW, seen_experiments
-from onebutton_tracking.store import is_server, tracking_uri
+from onebutton_tracking.mirror import markers, read_marker
+from onebutton_tracking.store import VIEW, is_server, tracking_uri
 
 HOST = "127.0.0.1"
-TABLE = "{server}/#/experiments/{experiment}/runs?viewStateShareKey=" + VIEW
 
 
 def ui(root: Path, port: int) -> None:
@@ -43,5 +42,7 @@ def ui(root: Path, port: int) -> None:
 
 def _say_tables(root: Path, uri: str, server: str) -> None:
     """Say where the table of each pipeline's runs is that shows metric, gates, commit and whether it was dirty."""
-    for name, experiment in seen_experiments(root, uri).items():
-        print(f"ui: {name}: {TABLE.format(server=server, experiment=experiment)}", flush=True)
+    for file in sorted(markers(root, uri).glob("*.json")):
+        if seen := read_marker(file):
+            table = f"{server}/#/experiments/{seen.experiment_id}/runs?viewStateShareKey={VIEW}"
+            print(f"ui: {file.stem}: {table}", flush=True)

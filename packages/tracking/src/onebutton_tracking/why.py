@@ -16,35 +16,25 @@ from onebutton_tracking import lookup
 from onebutton_tracking.commit import git
 from onebutton_tracking.entry import BRANCH_TAG, COMMIT_TAG, GATES_TAG
 from onebutton_tracking.lookup import Subject
-from onebutton_tracking.promotion import promoted_words
+from onebutton_tracking.model import PROMOTED
 from onebutton_tracking.results import CURVES
-from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, check_there, open_store, refusals, tracking_uri
+from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, check_there, connect, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CARD = "card.toml"
-LABELS = {"chosen_because": "chosen", "also_tried": "also tried"}
+CHOSEN = {"chosen_because": "chosen", "also_tried": "also tried"}
 WIDTH = 104  # of a line of prose
 SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
 
 def trace(client: MlflowClient, subject: Subject, root: Path) -> dict[str, Any]:
-    """Collect the lineage of a run, and how it differs from the version or the run before.
-
-    Args:
-        client: of the store.
-        subject: what is asked about.
-        root: of the repo, to ask git.
-
-    Returns:
-        What `make why JSON=1` prints.
-    """
+    """Collect the lineage of a run, and how it differs from the version or the run before: what `make why JSON=1` prints."""
     found = _read(subject, root)
     before = _before(client, subject)
     earlier = _read(before, root) if before else None
-    found["upstream"] = _upstream(client, found)
     found["before"] = (earlier["model"] or f"run {earlier['run_id'][:8]}") if earlier else ""
     found["changes"] = _changes(earlier, found) if earlier else {}
     return found
@@ -52,19 +42,28 @@ def trace(client: MlflowClient, subject: Subject, root: Path) -> dict[str, Any]:
 
 def _read(subject: Subject, root: Path) -> dict[str, Any]:
     run, version, tags = subject.run, subject.version, subject.run.data.tags
-    aliases = sorted(version.aliases) if version else []
     inputs = run.inputs.dataset_inputs if run.inputs else []
+    aliases = sorted(version.aliases) if version else []
+    promoted = {alias: version.tags.get(f"{PROMOTED}{alias}", "") for alias in aliases} if version else {}
+    sha = tags.get(COMMIT_TAG, "")
+    shown = git("show", "--no-patch", "--format=%an <%ae>%x00%cI%x00%s", sha, folder=root) if sha else ""
+    author, date, subject_line = shown.strip().split("\0") if shown else ("", "", "")
     return {
         "run_id": run.info.run_id,
         "pipeline": tags[PIPELINE_TAG],
         "lock_digest": tags[LOCK_TAG],
         "finished": run.info.end_time or run.info.start_time,
         "model": f"{version.name} version {version.version}" if version else "",
-        "aliases": aliases,
-        "promoted": [promoted_words(alias, version.tags) for alias in aliases] if version else [],
+        "promoted": promoted,
         "chosen": _chosen(tags, root),
         "gates": tags.get(GATES_TAG, ""),
-        "commit": _commit(tags, root),
+        "commit": {
+            "sha": sha,
+            "branch": tags.get(BRANCH_TAG, ""),
+            "author": author,
+            "date": date,
+            "subject": subject_line,
+        },
         "dirty": tags.get(DIRTY_TAG) == "true",
         "data": {
             entry.dataset.name: {
@@ -95,15 +94,8 @@ def _chosen(tags: Mapping[str, str], root: Path) -> dict[str, str]:
     for text in (git("show", f"{tags.get(COMMIT_TAG, '')}:{path}", folder=root), here):
         if hashlib.md5(text.encode()).hexdigest() == tags.get(f"onebutton.md5.{CARD}"):  # noqa: S324  DVC's own
             card = tomllib.loads(text)
-            return {name: " ".join(card[name].split()) for name in LABELS if card.get(name)}
+            return {name: " ".join(card[name].split()) for name in CHOSEN if card.get(name)}
     return {}
-
-
-def _commit(tags: Mapping[str, str], root: Path) -> dict[str, str]:
-    sha = tags.get(COMMIT_TAG, "")
-    shown = git("show", "--no-patch", "--format=%an <%ae>%x00%cI%x00%s", sha, folder=root) if sha else ""
-    author, date, subject = shown.strip().split("\0") if shown else ("", "", "")
-    return {"sha": sha, "branch": tags.get(BRANCH_TAG, ""), "author": author, "date": date, "subject": subject}
 
 
 def _before(client: MlflowClient, subject: Subject) -> Subject | None:
@@ -120,52 +112,44 @@ def _before(client: MlflowClient, subject: Subject) -> Subject | None:
     return next(map(Subject, lookup.search(client, *wanted, order="end_time DESC", most=1)), None)
 
 
-def _upstream(client: MlflowClient, found: Mapping[str, Any]) -> list[str]:
-    """Find the runs of other pipelines that wrote what this one read, such as `../prices/data/daily.parquet`."""
-    lines = []
-    for name, entry in found["data"].items():
-        if name.startswith("../"):
-            _, pipeline, path = name.split("/", 2)
-            written = f"tags.`onebutton.md5.{path.replace('/', '.')}` = '{entry['digest']}'"
-            runs = lookup.search(client, f"tags.`{PIPELINE_TAG}` = '{pipeline}'", written, most=1)
-            lines += [f"{pipeline} run {run.info.run_id[:8]}" for run in runs]
-    return lines
-
-
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
     """Compare two runs, what went in first and what came out last: `old` and `new` of all that differs, by part and name."""
     found = {}
-    for part in ("params", "code", "data", "environment", "metrics"):
-        then, now = (_compared(part, side[part]) for side in (old, new))
-        names = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
-        if names:
-            found[part] = {name: {"old": then.get(name), "new": now.get(name)} for name in names}
+    before, after = _compared(old), _compared(new)
+    for part, now in after.items():
+        then = before[part]
+        differ = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
+        if differ:
+            found[part] = {name: {"old": then.get(name), "new": now.get(name)} for name in differ}
     return found
 
 
-def _compared(part: str, content: dict[str, Any]) -> dict[str, Any]:
-    if part == "data":
-        return {name: entry["digest"] for name, entry in content.items()}
-    return {"uv.lock": content["uv.lock"]} if part == "environment" else content
+def _compared(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        "params": found["params"],
+        "code": found["code"],
+        "data": {name: entry["digest"] for name, entry in found["data"].items()},
+        "environment": {"uv.lock": found["environment"]["uv.lock"]},
+        "metrics": found["metrics"],
+    }
 
 
 def page(found: Mapping[str, Any]) -> str:
     """Lay a lineage out for a terminal; `JSON=1` has every value."""
-    aliases = f" (@{', @'.join(found['aliases'])})" if found["aliases"] else ""
+    aliases = f" (@{', @'.join(found['promoted'])})" if found["promoted"] else ""
     when = datetime.fromtimestamp(found["finished"] / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     shown = [f"{found['model'] or found['pipeline']}{aliases}: run {found['run_id'][:8]} of {when}"]
     for label, lines in _parts(found):
-        for number, words in enumerate(filter(None, lines)):
-            shown.append(f"  {'' if number else label:<11} {words}")
+        shown += [f"  {'' if number else label:<11} {words}" for number, words in enumerate(filter(None, lines))]
     return "\n".join(shown)
 
 
 def _parts(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     for name, words in found["chosen"].items():
-        yield LABELS[name], textwrap.wrap(words, WIDTH)
+        yield CHOSEN[name], textwrap.wrap(words, WIDTH)
     yield "gates", [found["gates"]]
     yield "commit", _commit_words(found)
-    yield "data", [_data_words(name, entry) for name, entry in found["data"].items()]
+    yield "data", [f"{name}  {entry['digest'][:SHORT]}  {_source(entry)}" for name, entry in found["data"].items()]
     yield "params", [f"{name} = {text}" for name, text in found["params"].items()]
     metrics = found["metrics"].items()
     wanted = [f"{name} = {number:.6g}" for name, number in metrics if name.count(".") < SLICE and CURVES not in name]
@@ -173,9 +157,9 @@ def _parts(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "environment", [f"uv.lock {found['environment']['uv.lock'][:SHORT]}", found["environment"]["machine"]]
     peaks = {stage: f", {peak:.0f} MB" for stage, peak in found["peak_mb"].items()}
     yield "took", ["; ".join(f"{name} {taken:.1f} s{peaks.get(name, '')}" for name, taken in found["seconds"].items())]
-    yield "upstream", found["upstream"]
     if found["model"]:
-        yield "promoted", found["promoted"] or ["no alias points here"]
+        points = [f"@{alias} points here{words and ': '}{words}" for alias, words in found["promoted"].items()]
+        yield "promoted", points or ["no alias points here"]
     yield "before", _changes_words(found)
 
 
@@ -193,12 +177,11 @@ def _commit_words(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _data_words(name: str, entry: Mapping[str, str]) -> str:
+def _source(entry: Mapping[str, str]) -> str:
     source = json.loads(entry["source"])
-    words = f"read by {entry['read_by']}"
     if "sourceFile" in source:
-        words = f"{source['sourceFile']} of {source['sourceDistribution']}"
-    return f"{name}  {entry['digest'][:SHORT]}  {words}"
+        return f"{source['sourceFile']} of {source['sourceDistribution']}"
+    return f"read by {entry['read_by']}"
 
 
 def _changes_words(found: Mapping[str, Any]) -> list[str]:
@@ -218,9 +201,7 @@ def _changes_words(found: Mapping[str, Any]) -> list[str]:
 def _value(value: Any) -> str:
     if value is None:
         return "(none)"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text[:SHORT] if len(text) in {32, 36, 64} else text  # a digest
 
 
@@ -229,18 +210,16 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
 
     Raises:
         InputError: it is not there, or it was asked about in no or in several ways.
-        InputError: the file is of a pipeline that was never run.
         StoreError: MLflow cannot be asked.
     """
-    uri = tracking_uri(root)
     if sum(map(bool, (model, run, file))) != 1:  # before MLflow is imported, which takes seconds
         message = (
             "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
         )
         raise InputError(message)
+    uri = tracking_uri(root)
     check_there(uri)
-    with refusals(uri):
-        client = open_store(uri)
+    with connect(uri) as client:
         if model:
             subject = lookup.find_model(client, model)
         else:
