@@ -21,7 +21,7 @@ ROWS = 100
 def main() -> None:
     """Print how many rows were answered alike, and how many were refused; end with an error where answers differ."""
     training = importlib.import_module(f"{sys.argv[1]}.train")
-    in_pandas, params = hasattr(training, "pd"), training.load().train
+    in_pandas, params = hasattr(training, "pd"), training.Params.load().train
     table = read_parquet(Path("data/train.parquet"))
     rows = table.to_pandas() if in_pandas else table
     known = training.model_inputs(rows)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from delay_minutes.ingest import read_source
 from delay_minutes.params import Params
 from delay_minutes.train import ANSWER, LEVELS, model_inputs, ship, train
 from onebutton_contracts.contract import Contract, load_contract
-from onebutton_contracts.parameters import load_parameters
 from onebutton_contracts.validation import validate
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_flights.source import KNOWN_TOO_LATE
@@ -28,8 +26,8 @@ def contract_of(name: str) -> Contract:
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    said = load_parameters(Params, PIPELINE / "params.yaml")
-    return dataclasses.replace(said, train=dataclasses.replace(said.train, threads=1))
+    said = Params.load(PIPELINE / "params.yaml")
+    return said.model_copy(update={"train": said.train.model_copy(update={"threads": 1})})
 
 
 @pytest.fixture(scope="module")

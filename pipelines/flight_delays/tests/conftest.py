@@ -19,7 +19,6 @@ from flight_delays import features, train
 from flight_delays.features import build_features
 from flight_delays.params import Params, TrainParams
 from onebutton_contracts.contract import Contract, load_contract
-from onebutton_contracts.parameters import load_parameters
 from onebutton_contracts.sources import pinned_source
 from onebutton_contracts.tables import write_parquet
 from onebutton_contracts.validation import validate
@@ -45,13 +44,13 @@ def contracts() -> dict[str, Contract]:
 @pytest.fixture(scope="session")
 def params() -> Params:
     """What `params.yaml` says."""
-    return load_parameters(Params, PIPELINE / "params.yaml")
+    return Params.load(PIPELINE / "params.yaml")
 
 
 @pytest.fixture(scope="session")
 def quick(params: Params) -> TrainParams:
     """Parameters that suit few rows and one core."""
-    return dataclasses.replace(params.train, max_trees=30, stop_after=5, min_child_samples=20, threads=1)
+    return params.train.model_copy(update={"max_trees": 30, "stop_after": 5, "min_child_samples": 20, "threads": 1})
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from flight_delays.params import Params, load
+from flight_delays.params import Params
 from onebutton_contracts.errors import InputError
 
 PIPELINE = Path(__file__).parents[1]
@@ -23,7 +21,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def refusal(text: str) -> str:
     Path("params.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        load()
+        Params.load()
     assert str(caught.value).startswith("params.yaml: ")
     assert str(caught.value).endswith("Mend the file, then press `make run`")
     return str(caught.value)
@@ -31,7 +29,7 @@ def refusal(text: str) -> str:
 
 def test_the_parameters_of_the_pipeline_are_as_they_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PIPELINE)
-    params = load()
+    params = Params.load()
     assert isinstance(params, Params)
     assert params.features.late_from_minutes == 15
     assert max(params.train.fit_months) < min(params.train.tune_months)
@@ -54,12 +52,3 @@ def test_a_value_that_no_stage_can_work_with_is_refused(said: str, key: str, ins
     text, lines = re.subn(rf"^( *){key}:.*$", rf"\g<1>{instead}", said, flags=re.MULTILINE)
     assert lines == 1
     assert fault in refusal(text)
-
-
-def test_the_stage_tells_the_mistake_in_one_line(said: str, tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(said.replace("seed", "sed"), encoding="utf-8")
-    command = [sys.executable, "-m", "flight_delays.params"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert "train.sed: unknown key" in ended.stderr

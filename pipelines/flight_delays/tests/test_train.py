@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +65,7 @@ def test_the_model_sees_text_and_float32_and_nothing_else(rows: pl.DataFrame, mo
 def test_tuning_takes_the_leaves_and_trees_with_the_least_loss(
     rows: pl.DataFrame, tuning: Tuning, quick: TrainParams
 ) -> None:
-    alone = [tune(rows, dataclasses.replace(quick, num_leaves=[leaves])) for leaves in quick.num_leaves]
+    alone = [tune(rows, quick.model_copy(update={"num_leaves": [leaves]})) for leaves in quick.num_leaves]
     best = min(alone, key=lambda one: one.log_loss)
     assert (tuning.num_leaves, tuning.trees, tuning.log_loss) == (best.num_leaves, best.trees, best.log_loss)
     assert tuning.curve["log_loss"].arg_min() == tuning.trees - 1
@@ -74,7 +73,7 @@ def test_tuning_takes_the_leaves_and_trees_with_the_least_loss(
 
 
 def test_tuning_stops_when_more_trees_no_longer_help(tuning: Tuning, rows: pl.DataFrame, quick: TrainParams) -> None:
-    eager = tune(rows, dataclasses.replace(quick, learning_rate=1.0, max_trees=200))
+    eager = tune(rows, quick.model_copy(update={"learning_rate": 1.0, "max_trees": 200}))
     assert eager.curve.height == eager.trees + quick.stop_after < 200
     assert eager.log_loss > tuning.log_loss
 
@@ -108,7 +107,7 @@ def test_training_twice_gives_the_same_bytes(
 def test_another_seed_gives_another_model(
     rows: pl.DataFrame, tuning: Tuning, models: tuple[bytes, bytes], quick: TrainParams
 ) -> None:
-    another = dataclasses.replace(quick, seed=2014)
+    another = quick.model_copy(update={"seed": 2014})
     assert ship(train(rows, tuning, another), rows, quick, FEATURES) != models[0]
 
 
@@ -190,7 +189,7 @@ def test_they_would_not_ship_either_though_the_proof_knows_no_later_flight(
 
 def test_a_tolerance_of_nothing_ships_nothing(trees: Pipeline, rows: pl.DataFrame, quick: TrainParams) -> None:
     with pytest.raises(ConversionError, match=r"differ by .* on the sample, 0 is allowed"):
-        ship(trees, rows, dataclasses.replace(quick, proof_tolerance=0.0), FEATURES)
+        ship(trees, rows, quick.model_copy(update={"proof_tolerance": 0.0}), FEATURES)
 
 
 def test_trees_behind_a_scaler_do_not_ship(rows: pl.DataFrame, tuning: Tuning, quick: TrainParams) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.parameters import load_parameters
 from onebutton_contracts.validation import validate
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
@@ -27,7 +26,7 @@ from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import champion, read_prompt, read_prompts
 
 PIPELINE = Path(__file__).parents[1]
-PARAMS = load_parameters(Params, PIPELINE / "params.yaml")
+PARAMS = Params.load(PIPELINE / "params.yaml")
 SAID = load_declarations(PIPELINE / "gates.toml")
 KEY = "sk-" + "never-to-be-seen"
 
@@ -147,8 +146,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behave], Server
 
 
 def params(**changed: Any) -> AnswerParams:
-    values = {name: getattr(PARAMS.answer, name) for name in AnswerParams.__dataclass_fields__}
-    return AnswerParams(**values | {"model": "m", "retries": 1, "timeout_seconds": 5.0} | changed)
+    return PARAMS.answer.model_copy(update={"model": "m", "retries": 1, "timeout_seconds": 5.0} | changed)
 
 
 def test_a_busy_server_is_asked_again_and_answers(serve: Callable[[Behave], Server]) -> None:

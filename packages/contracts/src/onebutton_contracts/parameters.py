@@ -1,16 +1,15 @@
-"""Read `params.yaml` and other settings into frozen dataclasses: an unknown or missing key or a wrong type is refused by name."""
+"""Read `params.yaml` and other settings into frozen classes: an unknown or missing key or a wrong type is refused by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 from onebutton_contracts.errors import InputError
-
-if TYPE_CHECKING:
-    from pydantic import ConfigDict
 
 T = TypeVar("T")
 
@@ -20,16 +19,27 @@ BUTTONS = ("reproduce", "retrain")  # sections that no stage reads
 STRICT: ConfigDict = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
+class Parameters(BaseModel):
+    """A section of `params.yaml`, or with one field for each of them the whole file."""
+
+    model_config = ConfigDict(frozen=True, **STRICT)
+
+    @classmethod
+    def load(cls, path: Path = Path("params.yaml")) -> Self:
+        """Read the whole file; see `load_parameters`."""
+        return load_parameters(cls, path)
+
+
 def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     """Read the whole file as one object, so that a typing mistake anywhere in it is found by every stage.
 
     Args:
-        schema: a frozen pydantic dataclass with one field per top-level key of the file, but `reproduce` and `retrain`, which
-            buttons read.
+        schema: `Parameters`, or a frozen pydantic dataclass, with one field per top-level key of the file, but `reproduce` and
+            `retrain`, which buttons read.
         path: the file, YAML or TOML by its name.
 
     Raises:
-        InputError: the file is missing, is neither YAML nor TOML, or does not match the dataclass; every fault is named.
+        InputError: the file is missing, is neither YAML nor TOML, or does not match; every fault is named.
     """
     import json
 
@@ -86,9 +96,10 @@ def _parse(text: str, *, toml: bool) -> Any:
 
 
 def _plain(kind: str, message: str) -> str:
-    """Say pydantic's two commonest findings in the words of a YAML file."""
-    if kind == "unexpected_keyword_argument":
+    """Say pydantic's commonest findings in the words of a YAML file."""
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return "unknown key"
     if kind == "missing":
         return "missing"
-    return message[0].lower() + message[1:]
+    said = message.removeprefix("Value error, ")
+    return said[0].lower() + said[1:]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from delay_minutes.params import FeatureParams, load
+from delay_minutes.params import FeatureParams, Params
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
 from onebutton_contracts.tables import scan_parquet, write_split
@@ -36,7 +36,9 @@ def main() -> None:
     flights, weather = (
         scan_parquet(Path(f"data/raw/{name}.parquet"), name, major=1) for name in ("flights", "weather")
     )
-    write_split(build_features(flights, weather, load().features), load_contract(Path("contracts/features.odcs.yaml")))
+    write_split(
+        build_features(flights, weather, Params.load().features), load_contract(Path("contracts/features.odcs.yaml"))
+    )
 
 
 if __name__ == "__main__":

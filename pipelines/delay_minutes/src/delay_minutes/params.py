@@ -1,18 +1,15 @@
-"""The parameters of every stage, as `params.yaml` must hold them. The stage `code` runs this module, which checks the file."""
+"""The parameters of every stage, as `params.yaml` must hold them. The stage `code` checks the file."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic.dataclasses import dataclass
 
-from onebutton_contracts.errors import run_stage
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import Parameters
 
 
-@dataclass(frozen=True, config=STRICT)
-class FeatureParams:
+class FeatureParams(Parameters):
     """Which flights are taken, and what is known of them; see the comments in `params.yaml`."""
 
     every: PositiveInt
@@ -21,8 +18,7 @@ class FeatureParams:
     weather_too_old_hours: PositiveInt
 
 
-@dataclass(frozen=True, config=STRICT)
-class TrainParams:
+class TrainParams(Parameters):
     """How the models are trained; see the comments in `params.yaml`."""
 
     trees: PositiveInt
@@ -34,30 +30,15 @@ class TrainParams:
     proof_tolerance: PositiveFloat
 
 
-@dataclass(frozen=True, config=STRICT)
-class EvaluateParams:
+class EvaluateParams(Parameters):
     """How the model is judged; see the comments in `params.yaml`."""
 
     calibration_bins: PositiveInt
 
 
-@dataclass(frozen=True, config=STRICT)
-class Params:
+class Params(Parameters):
     """The whole file: one section each."""
 
     features: FeatureParams
     train: TrainParams
     evaluate: EvaluateParams
-
-
-def load() -> Params:
-    """Read `params.yaml`.
-
-    Raises:
-        InputError: a key is unknown or missing, or a value is not of its type.
-    """
-    return load_parameters(Params)
-
-
-if __name__ == "__main__":
-    run_stage(load)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from delay_minutes.params import TrainParams, load
+from delay_minutes.params import Params, TrainParams
 from onebutton_contracts.contract import Contract, load_contract
 from onebutton_contracts.errors import run_stage
 from onebutton_contracts.odd_rows import odd_rows
@@ -82,7 +82,7 @@ def ship(pipeline: Pipeline, rows: pl.DataFrame, params: TrainParams, contract: 
 
 def main() -> None:
     """Write `model/model.onnx`, `model/p10.onnx` and `model/p90.onnx`."""
-    params, contract = load().train, load_contract(Path("contracts/features.odcs.yaml"))
+    params, contract = Params.load().train, load_contract(Path("contracts/features.odcs.yaml"))
     rows = read_parquet(Path("data/train.parquet"), "features", major=1)
     models = {name: ship(train(rows, level, params), rows, params, contract) for name, level in LEVELS.items()}
     Path("model").mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from flight_delays.params import FeatureParams, load
+from flight_delays.params import FeatureParams, Params
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
 from onebutton_contracts.tables import scan_parquet, write_split
@@ -48,7 +48,7 @@ def build_features(flights: pl.LazyFrame, weather: pl.LazyFrame, params: Feature
 
 def main() -> None:
     """Write the flights of the training months and those of the test months, in the order of the primary key."""
-    contract, params = load_contract(Path("contracts/features.odcs.yaml")), load()
+    contract, params = load_contract(Path("contracts/features.odcs.yaml")), Params.load()
     flights, weather = (
         scan_parquet(Path(f"data/raw/{name}.parquet"), name, major=1) for name in ("flights", "weather")
     )

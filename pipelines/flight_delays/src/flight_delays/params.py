@@ -1,20 +1,17 @@
-"""The parameters of every stage, as `params.yaml` must hold them. The stage `code` runs this module, which checks the file."""
+"""The parameters of every stage, as `params.yaml` must hold them. The stage `code` checks the file."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
-from pydantic.dataclasses import dataclass
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from onebutton_contracts.errors import InputError, run_stage
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import Parameters
 
 Months = Annotated[list[Annotated[int, Field(ge=1, le=12)]], Field(min_length=1)]
 
 
-@dataclass(frozen=True, config=STRICT)
-class FeatureParams:
+class FeatureParams(Parameters):
     """How a flight becomes a row of features; see the comments in `params.yaml`."""
 
     late_from_minutes: int
@@ -22,9 +19,20 @@ class FeatureParams:
     weather_too_old_hours: PositiveInt
     strongest_wind_mph: float
 
+    @model_validator(mode="after")
+    def some_weather_is_left(self) -> Self:
+        """Refuse limits between which no weather is young enough.
 
-@dataclass(frozen=True, config=STRICT)
-class TrainParams:
+        Raises:
+            ValueError: they cross.
+        """
+        if self.weather_too_old_hours < self.weather_age_hours:
+            message = "weather_too_old_hours is less than weather_age_hours, so no weather would be left"
+            raise ValueError(message)
+        return self
+
+
+class TrainParams(Parameters):
     """How the model is trained; see the comments in `params.yaml`."""
 
     fit_months: Months
@@ -43,38 +51,16 @@ class TrainParams:
     proof_tolerance: float
 
 
-@dataclass(frozen=True, config=STRICT)
-class EvaluateParams:
+class EvaluateParams(Parameters):
     """Which months judge the model, and how; see the comments in `params.yaml`."""
 
     test_months: Months
     calibration_bins: PositiveInt
 
 
-@dataclass(frozen=True, config=STRICT)
-class Params:
+class Params(Parameters):
     """The whole file: one section per stage."""
 
     features: FeatureParams
     train: TrainParams
     evaluate: EvaluateParams
-
-
-def load() -> Params:
-    """Read `params.yaml`.
-
-    Raises:
-        InputError: a key is unknown or missing, a type is wrong, or no weather is young enough.
-    """
-    params = load_parameters(Params)
-    if params.features.weather_too_old_hours < params.features.weather_age_hours:
-        message = (
-            "params.yaml: features.weather_too_old_hours is less than features.weather_age_hours, so no weather would be left. "
-            "Mend the file, then press `make run`"
-        )
-        raise InputError(message)
-    return params
-
-
-if __name__ == "__main__":
-    run_stage(load)

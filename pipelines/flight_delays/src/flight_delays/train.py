@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flight_delays.features import CATEGORIES, NUMBERS
-from flight_delays.params import TrainParams, load
+from flight_delays.params import Params, TrainParams
 from onebutton_contracts.contract import Contract, load_contract
 from onebutton_contracts.errors import run_stage
 from onebutton_contracts.odd_rows import odd_rows
@@ -142,7 +142,7 @@ def ship(pipeline: Pipeline, rows: pl.DataFrame, params: TrainParams, contract: 
 
 def main() -> None:
     """Write both models, and what tuning saw."""
-    params, contract = load().train, load_contract(Path("contracts/features.odcs.yaml"))
+    params, contract = Params.load().train, load_contract(Path("contracts/features.odcs.yaml"))
     rows = read_parquet(Path("data/train.parquet"), "features", major=1)
     tuning = tune(rows, params)
     model = ship(train(rows, tuning, params), rows, params, contract)

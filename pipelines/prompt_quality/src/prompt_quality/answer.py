@@ -22,7 +22,7 @@ import polars as pl
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import read_parquet
 from prompt_quality.model import ADD_IT, EMBEDDED, Model, is_there, label_of, opened
-from prompt_quality.params import AnswerParams, load
+from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import Prompt, read_prompts
 
 RECORDED, ANSWERS, JOURNAL = Path("recorded/answers.csv"), Path("data/answers.parquet"), Path("data/answers.jsonl")
@@ -108,7 +108,7 @@ def main() -> None:
     Raises:
         InputError: something must be asked, and the model is not here.
     """
-    params = load().answer
+    params = Params.load().answer
     wanted = questions(read_prompts(), read_parquet(Path("data/sentences.parquet"), "sentences", major=1), params)
     known = known_answers()
     missing = [one for one in wanted if one.key not in known]

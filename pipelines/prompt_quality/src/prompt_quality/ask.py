@@ -6,7 +6,7 @@ import argparse
 
 from onebutton_contracts.errors import InputError, run_stage
 from prompt_quality.model import ADD_IT, is_there, label_of, opened
-from prompt_quality.params import load
+from prompt_quality.params import Params
 from prompt_quality.prompts import champion, read_prompts
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="try")
     parser.add_argument("--prompt", default="")
     parser.add_argument("--text", required=True)
-    typed, params, prompts = parser.parse_args(), load().answer, read_prompts()
+    typed, params, prompts = parser.parse_args(), Params.load().answer, read_prompts()
     name = typed.prompt or champion(prompts)
     if name not in prompts:
         message = f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}"

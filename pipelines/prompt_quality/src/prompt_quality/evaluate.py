@@ -26,7 +26,7 @@ from onebutton_evaluation.judgement import COMPARISON, Asked, comparison_mapping
 from onebutton_evaluation.metrics import metrics, metrics_by
 from onebutton_evaluation.slices import Slice, find_slices
 from prompt_quality.model import LABELS
-from prompt_quality.params import load
+from prompt_quality.params import Params
 from prompt_quality.prompts import champion, read_prompts
 from prompt_quality.summary import summary
 
@@ -149,7 +149,7 @@ def main() -> None:
     Raises:
         InputError: `params.yaml` or `champion/champion.txt` names a prompt that is not there.
     """
-    said, params, prompts = load_declarations(), load().evaluate, read_prompts()
+    said, params, prompts = load_declarations(), Params.load().evaluate, read_prompts()
     if params.prompt not in prompts:
         message = f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}"
         raise InputError(message)

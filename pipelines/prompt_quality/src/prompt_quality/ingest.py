@@ -9,7 +9,7 @@ import polars as pl
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import run_stage
 from onebutton_contracts.tables import write_parquet
-from prompt_quality.params import SentenceParams, load
+from prompt_quality.params import Params, SentenceParams
 
 NEGATION = r"(?i)\b(not|no|never|nothing|nobody|without|hardly|\w+n't)\b"
 CAPITALS = r"\b[A-Z]{3,}\b|!"
@@ -45,7 +45,7 @@ def main() -> None:
     """Write `data/sentences.parquet`, held to its contract."""
     rows = pl.read_csv("sample/sentences.csv", schema_overrides={"ordered": pl.Boolean})
     contract = load_contract(Path("contracts/sentences.odcs.yaml"))
-    write_parquet(describe(rows, load().sentences), Path("data/sentences.parquet"), contract)
+    write_parquet(describe(rows, Params.load().sentences), Path("data/sentences.parquet"), contract)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ import ast
 import hashlib
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import import_module
 from importlib.metadata import distributions
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.parameters import load_parameters
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
 from onebutton_workbench.lineage.stages import FINGERPRINTS, read_stages
@@ -210,16 +210,15 @@ def write_fingerprints(folder: Path, root: Path) -> None:
 
 
 def check_parameters(folder: Path, root: Path) -> None:
-    """Run the module `params` of each package whose stages stand in a folder's `dvc.yaml`: it refuses a wrong `params.yaml`.
+    """Hold `params.yaml` in the current folder to the class `Params` of each package whose stages stand in its `dvc.yaml`.
 
-    Ends the program where one refuses; it has said why.
+    Raises:
+        InputError: a parameter is unknown, missing or not of its type.
     """
     packages = {module.partition(".")[0] for stage in read_stages(folder / "dvc.yaml") for module in stage.modules}
     for module in sorted(f"{package}.params" for package in packages):
         if module in read_imports(root).files:
-            done = subprocess.run([sys.executable, "-m", module], cwd=folder, check=False)
-            if done.returncode:
-                sys.exit(done.returncode)
+            load_parameters(import_module(module).Params)
 
 
 def main() -> None:
