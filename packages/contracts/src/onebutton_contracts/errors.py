@@ -10,6 +10,16 @@ class InputError(Exception):
     """An input is not what it must be. The message says what is wrong, where, and what mends it."""
 
 
+def require(good: object, message: str) -> None:
+    """Refuse an input unless something holds of it.
+
+    Raises:
+        InputError: with the message.
+    """
+    if not good:
+        raise InputError(message)
+
+
 def run_stage(main: Callable[[], object]) -> None:
     """Run a stage's `main`; end the program with the message alone, and status 1, when an input is wrong.
 

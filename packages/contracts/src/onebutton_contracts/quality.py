@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import polars_schema
 from onebutton_contracts.terms import Column, RowRule, TableRule
 
@@ -32,31 +32,17 @@ COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(
 MEASURE = re.compile(r"\s*SELECT\s+(?P<what>.+?)\s+FROM\s+(?P<table>\w+)\s*", re.IGNORECASE | re.DOTALL)
 
 
-class ContractError(InputError):
-    """A contract says what cannot be held; the message says which key."""
-
-
-def hold(good: object, message: str) -> None:
-    """Refuse a contract unless something holds.
-
-    Raises:
-        ContractError: with the message.
-    """
-    if not good:
-        raise ContractError(message)
-
-
 def only(said: Iterable[str], known: set[str], place: str) -> None:
     """Refuse keys that nothing here checks: a rule that is not held reads as if it were."""
     unknown = sorted(set(said) - known)
-    hold(not unknown, f"{place}: {', '.join(unknown)} would not be checked, so it may not be said")
+    require(not unknown, f"{place}: {', '.join(unknown)} would not be checked, so it may not be said")
 
 
 def read_column_rules(item: dict[str, Any]) -> dict[str, Any]:
     """Read the quality rules of one column, by the attributes of `Column`.
 
     Raises:
-        ContractError: a rule is not one of those above.
+        InputError: a rule is not one of those above.
     """
     place = f"column {item['name']!r}"
     by_metric = _by_metric(item.get("quality", []), {"invalidValues", "nullValues"}, place)
@@ -67,12 +53,12 @@ def read_column_rules(item: dict[str, Any]) -> dict[str, Any]:
         good = isinstance(values, list) and values and all(type(value) is kind for value in values)
         good = good and rule.get("mustBe") == 0 and (kind is str or max(map(abs, values)) < 2**63)
         words = f"validValues must be a list of what a {item['logicalType']} column may hold, with mustBe: 0; it is {values!r}"
-        hold(good, f"{place}: {words}")
+        require(good, f"{place}: {words}")
         found["allowed"] = tuple(values)
     if rule := by_metric.get("nullValues"):
         share = found["null_percent"] = rule.get("mustBeLessOrEqualTo", -1)
         good = rule.get("unit") == "percent" and 0 <= share <= 100  # noqa: PLR2004
-        hold(good, f"{place}: nullValues must say mustBeLessOrEqualTo: 0 to 100, with unit: percent")
+        require(good, f"{place}: nullValues must say mustBeLessOrEqualTo: 0 to 100, with unit: percent")
     return found
 
 
@@ -84,7 +70,7 @@ def read_table_rules(table: dict[str, Any], columns: Sequence[Column]) -> dict[s
         columns: what SQL may use.
 
     Raises:
-        ContractError: a rule is not one of those above, or its SQL cannot be used.
+        InputError: a rule is not one of those above, or its SQL cannot be used.
     """
     place, rules = f"the table {table['name']!r}", table.get("quality", [])
     count = _by_metric([rule for rule in rules if rule.get("type") != "sql"], {"rowCount"}, place).get("rowCount")
@@ -114,15 +100,15 @@ def _sql_rule(rule: dict[str, Any], table: str, columns: Sequence[Column]) -> Ro
     name, words = rule.get("name", ""), rule.get("description", "")
     place = f"the rule {name!r}"
     only(rule, RULE_KEYS | OPERATORS, place)
-    hold(name and words, f"a rule in SQL needs a name and a description of what must hold: {rule['query']}")
+    require(name and words, f"a rule in SQL needs a name and a description of what must hold: {rule['query']}")
     count = COUNT.fullmatch(rule["query"])
     match = count or MEASURE.fullmatch(rule["query"])
     if match is None or match["table"] != table:
         message = f"{place}: write SELECT COUNT(*) FROM {table} WHERE ..., or SELECT <a measure> FROM {table}"  # noqa: S608  words
-        raise ContractError(message)
+        raise InputError(message)
     _check_sql(match["what"], place, columns, boolean=bool(count))
     if count:
-        hold(rule.get("mustBe") == 0, f"{place}: a count of rows that break it must be mustBe: 0")
+        require(rule.get("mustBe") == 0, f"{place}: a count of rows that break it must be mustBe: 0")
         return RowRule(name, match["what"], words)
     return TableRule(name, match["what"], *_limits(rule, place), words)
 
@@ -137,7 +123,7 @@ def _check_sql(text: str, place: str, columns: Sequence[Column], *, boolean: boo
         reason = "" if fits and expression.meta.root_names() else f"it gives {answer.dtype}, not {wanted}"
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120] or "polars cannot read it"
-    hold(not reason, f"{place}: {text!r} cannot be used: {reason}")
+    require(not reason, f"{place}: {text!r} cannot be used: {reason}")
 
 
 def _limits(rule: dict[str, Any], place: str) -> tuple[float | None, float | None]:
@@ -146,5 +132,5 @@ def _limits(rule: dict[str, Any], place: str) -> tuple[float | None, float | Non
     low, high = rule.get("mustBeBetween", (exact, exact))
     low, high = rule.get("mustBeGreaterOrEqualTo", low), rule.get("mustBeLessOrEqualTo", high)
     good = exact is None or (isinstance(exact, int | float) and not isinstance(exact, bool))
-    hold(good and (low, high) != (None, None), f"{place}: say one of {', '.join(sorted(OPERATORS))}, with a number")
+    require(good and (low, high) != (None, None), f"{place}: say one of {', '.join(sorted(OPERATORS))}, with a number")
     return low, high

@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.quality import ContractError, hold, only, read_column_rules, read_table_rules
+from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.quality import only, read_column_rules, read_table_rules
 from onebutton_contracts.terms import CLASSIFICATIONS, LOGICAL_TYPES, Column, Contract, Freshness, Limit
 
 # Facts for people; every other key of a column or a table must be one that is checked.
@@ -45,26 +46,26 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
         path: its file.
 
     Raises:
-        ContractError: it lacks what a contract must say here, or says what would not be checked.
+        InputError: it lacks what a contract must say here, or says what would not be checked.
     """
-    hold(document["apiVersion"].startswith("v3."), "apiVersion must be v3.x")
+    require(document["apiVersion"].startswith("v3."), "apiVersion must be v3.x")
     version, tables = document["version"], document.get("schema", [])
-    hold(VERSION.fullmatch(version), f"version must be major.minor.patch, such as 1.0.0, it is {version!r}")
-    hold(len(tables) == 1, f"schema must describe one table, it describes {len(tables)}")
+    require(VERSION.fullmatch(version), f"version must be major.minor.patch, such as 1.0.0, it is {version!r}")
+    require(len(tables) == 1, f"schema must describe one table, it describes {len(tables)}")
     (table,) = tables
     only(table, TABLE_KEYS, f"the table {table['name']!r}")
     facts = _custom(table)
     usual = _classification(facts.get("classification", "internal"), table["name"])
     columns = tuple(_column(item, usual) for item in table.get("properties", []))
-    hold(columns, "the table has no columns")
+    require(columns, "the table has no columns")
     (most, times), *_ = Counter(column.name for column in columns).most_common(1)
-    hold(times == 1, f"column {most!r} is there twice")
+    require(times == 1, f"column {most!r} is there twice")
     for column in columns:
         words = "would be taken for a pattern of names: none may be * or begin with ^ and end with $"
-        hold(not is_pattern(column.name), f"column {column.name!r} {words}")
+        require(not is_pattern(column.name), f"column {column.name!r} {words}")
     team = document.get("team", {})
     owner = team.get("name", "") if isinstance(team, dict) else ""
-    hold(owner.strip(), "team.name is missing: nobody would know whom to ask")
+    require(owner.strip(), "team.name is missing: nobody would know whom to ask")
     return Contract(
         path=path,
         name=table["name"],
@@ -89,7 +90,7 @@ def _key(items: list[dict[str, Any]]) -> tuple[str, ...]:
     keys = sorted((item.get("primaryKeyPosition", -1), item["name"]) for item in items if item.get("primaryKey"))
     positions = [position for position, _ in keys]
     good = positions in (list(range(1, len(keys) + 1)), [-1])
-    hold(good, f"primaryKeyPosition must count the {len(keys)} columns of the key from 1, they are {positions}")
+    require(good, f"primaryKeyPosition must count the {len(keys)} columns of the key from 1, they are {positions}")
     return tuple(name for _, name in keys)
 
 
@@ -97,14 +98,14 @@ def _column(item: dict[str, Any], usual: str) -> Column:
     name, kind, options = item["name"], item.get("logicalType", ""), item.get("logicalTypeOptions", {})
     place = f"column {name!r}"
     only(item, COLUMN_KEYS, place)
-    hold(kind in LOGICAL_TYPES, f"{place} has logicalType {kind!r}; known are {', '.join(LOGICAL_TYPES)}")
+    require(kind in LOGICAL_TYPES, f"{place} has logicalType {kind!r}; known are {', '.join(LOGICAL_TYPES)}")
     for key in options:
-        hold(key in OPTIONS[kind], f"{place}: {key} of a {kind} would not be checked, so it may not be said")
+        require(key in OPTIONS[kind], f"{place}: {key} of a {kind} would not be checked, so it may not be said")
     utc = options.get("timezone") is not False and options.get("defaultTimezone", "UTC") == "UTC"
-    hold(utc, f"{place}: a timestamp is an instant in UTC here")
+    require(utc, f"{place}: a timestamp is an instant in UTC here")
     low, high = (_limit(options.get(key), kind, f"{place}: {key}") for key in ("minimum", "maximum"))
     empty = low is not None and high is not None and low > high  # type: ignore[operator]  # both of one type
-    hold(not empty, f"{place}: minimum {low} is more than maximum {high}, so no value would do")
+    require(not empty, f"{place}: minimum {low} is more than maximum {high}, so no value would do")
     return Column(
         name=name,
         logical_type=kind,
@@ -125,7 +126,7 @@ def _column(item: dict[str, Any], usual: str) -> Column:
 def _limit(limit: Any, kind: str, place: str) -> Limit | None:
     if limit is not None and kind in {"date", "timestamp"}:
         return _instant(limit, place).date() if kind == "date" else _instant(limit, place)
-    hold(kind != "integer" or abs(limit or 0) < 2**63, f"{place} must be a number of 64 bits, it is {limit!r}")
+    require(kind != "integer" or abs(limit or 0) < 2**63, f"{place} must be a number of 64 bits, it is {limit!r}")
     number: float | None = limit
     return number
 
@@ -137,7 +138,7 @@ def _instant(text: Any, place: str) -> datetime:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         message = f"{place} must be a date or time in ISO 8601, such as 2013-12-31, it is {text!r}"
-        raise ContractError(message) from None
+        raise InputError(message) from None
 
 
 def _pattern(pattern: str, place: str) -> str:
@@ -146,20 +147,20 @@ def _pattern(pattern: str, place: str) -> str:
         pl.select(pl.lit("text").str.contains(pattern))
     except pl.exceptions.PolarsError as error:
         message = f"{place}: pattern {pattern!r} is no regular expression: {str(error).splitlines()[0]}"
-        raise ContractError(message) from None
+        raise InputError(message) from None
     return pattern
 
 
 def _classification(value: str, place: str) -> str:
     known = ", ".join(CLASSIFICATIONS)
-    hold(value in CLASSIFICATIONS, f"{place}: classification must be one of {known}, it is {value!r}")
+    require(value in CLASSIFICATIONS, f"{place}: classification must be one of {known}, it is {value!r}")
     return value
 
 
 def _freshness(agreed: list[dict[str, Any]], table: str, columns: tuple[Column, ...]) -> Freshness | None:
     what = [item["property"] for item in agreed]
     words = "one property, freshness, is checked here, and no other may be said"
-    hold(what in ([], ["freshness"]), f"slaProperties: {words}: {', '.join(what)}")
+    require(what in ([], ["freshness"]), f"slaProperties: {words}: {', '.join(what)}")
     if not agreed:
         return None
     (item,) = agreed
@@ -169,11 +170,11 @@ def _freshness(agreed: list[dict[str, Any]], table: str, columns: tuple[Column, 
     }
     element, value, unit = item.get("element", ""), item["value"], item.get("unit", "")
     known = ", ".join(times) or "(no date or timestamp)"
-    hold(element in times, f"freshness: element must be one of {known}, it is {element!r}")
+    require(element in times, f"freshness: element must be one of {known}, it is {element!r}")
     if not unit and isinstance(value, str):
         return Freshness(times[element], until=_instant(value, "freshness: value"))
     good = unit in UNITS and isinstance(value, int | float) and 0 < value < 1e6  # noqa: PLR2004
-    hold(good, f"freshness: value must be a date, or a number with the unit d or h, it is {value!r} {unit}")
+    require(good, f"freshness: value must be a date, or a number with the unit d or h, it is {value!r} {unit}")
     return Freshness(times[element], age=timedelta(seconds=value * UNITS[unit]))
 
 

@@ -8,33 +8,24 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
-from onebutton_contracts.errors import InputError
-from onebutton_contracts.intake.sniffing import Kind, is_pickle, sniff
+from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.intake.sniffing import is_pickle, sniff
 
 TABLE_SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx"}
 CHUNK = 1 << 20
 DAMAGED = (EOFError, NotImplementedError, OSError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
-@dataclass(frozen=True)
-class Member:
-    """Something in an archive.
-
-    Attributes:
-        name: its path inside.
-        size: bytes when unpacked, as the archive says.
-        is_file: whether it is an ordinary file.
-        is_folder: whether it is a folder; what is neither is a link or a device.
-        open: gives the content of a file.
-    """
+class Member(NamedTuple):
+    """Something in an archive; what is neither a file nor a folder is a link or a device."""
 
     name: str
-    size: int
+    size: int  # bytes when unpacked, as the archive says
     is_file: bool
     is_folder: bool
     open: Callable[[], Any]
@@ -52,33 +43,38 @@ def unpack(path: Path, called: str, folder: Path, limit: int) -> tuple[Path, str
     Raises:
         InputError: the archive is damaged or too large, or holds a pickle, a link, a path that leads out, or not one table.
     """
-    kind = sniff(path, called)
-    if kind.is_table:
-        return _within(limit, path, kind, called), called
-    target = folder / "table"
-    try:
-        match kind.name:
-            case "zip":
-                with zipfile.ZipFile(path) as archive:
-                    member = _the_table(_of_zip(archive), called, limit)
-                    _copy(member, target, called, limit)
-            case "tar":
-                with tarfile.open(path) as archive:
-                    member = _the_table(_of_tar(archive), called, limit)
-                    _copy(member, target, called, limit)
-            case _:
-                member = Member(
-                    called.removesuffix(".gz"), 0, is_file=True, is_folder=False, open=partial(gzip.open, path)
-                )
-                _copy(member, target, called, limit)
-    except DAMAGED as error:
-        message = f"{called} cannot be unpacked: {' '.join(str(error).split()) or type(error).__name__}"
-        raise InputError(message) from None
-    inner = sniff(target, member.name)
-    if not inner.is_table:
-        message = f"{called} holds the archive {member.name}: take in what is inside it"
-        raise InputError(message)
-    return _within(limit, target, inner, member.name), member.name
+    kind, table, name = sniff(path, called), path, called
+    too_large = (
+        f"{called} unpacks to more than {limit / 1e6:,.0f} MB; LIMIT=<MB> allows more when that is what it should be"
+    )
+    if not kind.is_table:
+        table = folder / "table"
+        try:
+            with ExitStack() as opened:
+                match kind.name:
+                    case "gz":
+                        name, content = called.removesuffix(".gz"), gzip.open(path)  # noqa: SIM115  closed below
+                    case "zip":
+                        members = _of_zip(opened.enter_context(zipfile.ZipFile(path)))
+                        name, content = _the_table(members, called, limit, too_large)
+                    case _:
+                        members = _of_tar(opened.enter_context(tarfile.open(path)))
+                        name, content = _the_table(members, called, limit, too_large)
+                written = 0  # sizes that archives name may be wrong, so what comes out is counted
+                with content as stream, table.open("wb") as out:
+                    while chunk := stream.read(CHUNK):
+                        written += len(chunk)
+                        require(written <= limit, too_large)
+                        out.write(chunk)
+        except DAMAGED as error:
+            message = f"{called} cannot be unpacked: {' '.join(str(error).split()) or type(error).__name__}"
+            raise InputError(message) from None
+        kind = sniff(table, name)
+        require(kind.is_table, f"{called} holds the archive {name}: take in what is inside it")
+    if kind.name == "xlsx":  # its reader unpacks it in memory
+        with zipfile.ZipFile(table) as book:
+            require(sum(info.file_size for info in book.infolist()) <= limit, too_large)
+    return table, name
 
 
 def _of_zip(archive: zipfile.ZipFile) -> Iterator[Member]:
@@ -94,28 +90,23 @@ def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
         yield Member(info.name, info.size, info.isfile(), info.isdir(), partial(archive.extractfile, info))
 
 
-def _the_table(members: Iterable[Member], called: str, limit: int) -> Member:
-    """Hold every member to the rules, and return the one that is a table."""
+def _the_table(members: Iterable[Member], called: str, limit: int, too_large: str) -> tuple[str, Any]:
+    """Hold every member to the rules, and return the name and the content of the one that is a table."""
     tables, total = [], 0
     for member in members:
         total += member.size
-        if total > limit:
-            raise InputError(_too_large(called, limit))
-        if member.name == "[Content_Types].xml":
-            message = f"{called} is an Office document, and no Excel workbook: save its table as CSV"
-            raise InputError(message)
-        if fault := _fault(member):
-            message = (
-                f"{called} holds {member.name!r}, {fault}; nothing was unpacked. Ask for an archive of the table alone"
-            )
-            raise InputError(message)
+        require(total <= limit, too_large)
+        office = member.name == "[Content_Types].xml"
+        require(not office, f"{called} is an Office document, and no Excel workbook: save its table as CSV")
+        fault = _fault(member)
+        words = "nothing was unpacked. Ask for an archive of the table alone"
+        require(not fault, f"{called} holds {member.name!r}, {fault}; {words}")
         if member.is_file and _is_table(member.name):
             tables.append(member)
-    if len(tables) != 1:
-        names = ", ".join(member.name for member in tables[:5]) or "none"
-        message = f"{called} must hold one table ({', '.join(sorted(TABLE_SUFFIXES))}), it holds {len(tables)}: {names}"
-        raise InputError(message)
-    return tables[0]
+    names = ", ".join(member.name for member in tables[:5]) or "none"
+    one = f"one table ({', '.join(sorted(TABLE_SUFFIXES))})"
+    require(len(tables) == 1, f"{called} must hold {one}, it holds {len(tables)}: {names}")
+    return tables[0].name, tables[0].open()
 
 
 def _fault(member: Member) -> str:
@@ -134,27 +125,3 @@ def _is_table(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = path.parts[0] == "__MACOSX" or path.name.startswith(".")  # what macOS adds to a zip
     return path.suffix.lower() in TABLE_SUFFIXES and not hidden
-
-
-def _copy(member: Member, target: Path, called: str, limit: int) -> None:
-    """Write a member's content; sizes that archives name may be wrong, so what comes out is counted."""
-    written = 0
-    with member.open() as stream, target.open("wb") as out:
-        while chunk := stream.read(CHUNK):
-            written += len(chunk)
-            if written > limit:
-                raise InputError(_too_large(called, limit))
-            out.write(chunk)
-
-
-def _within(limit: int, table: Path, kind: Kind, called: str) -> Path:
-    """Hold what a workbook unpacks to, which its reader does in memory, to the limit."""
-    if kind.name == "xlsx":
-        with zipfile.ZipFile(table) as book:
-            if sum(info.file_size for info in book.infolist()) > limit:
-                raise InputError(_too_large(called, limit))
-    return table
-
-
-def _too_large(called: str, limit: int) -> str:
-    return f"{called} unpacks to more than {limit / 1e6:,.0f} MB; LIMIT=<MB> allows more when that is what it should be"

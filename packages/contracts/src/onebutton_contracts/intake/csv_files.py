@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from pathlib import Path
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.reading import is_pattern
 
 LARGEST_CELL = 10_000_000  # characters; more is a quote that was never closed
@@ -59,16 +58,15 @@ def _check_lines(path: Path, delimiter: str, called: str, skipped: int) -> int:
         for _ in range(skipped):
             next(stream)
         lines = csv.reader(stream, delimiter=delimiter, strict=True)
+        mend = f"Mend that line: a {delimiter!r} inside a text needs quotes around the text"
         try:
             names = next(lines, [])
             check_names(names, called)
             for cells in lines:
                 blank += not any(cells)
                 if cells and len(cells) != len(names):
-                    message = (
-                        f"{called} has {len(cells)} cells in line {lines.line_num + skipped}, and {len(names)} in its "
-                        f"first line. Mend that line: a {delimiter!r} inside a text needs quotes around the text"
-                    )
+                    where = f"line {lines.line_num + skipped}, and {len(names)} in its first line"
+                    message = f"{called} has {len(cells)} cells in {where}. {mend}"
                     raise InputError(message)
         except UnicodeDecodeError:
             raise InputError(not_utf8(path, called)) from None
@@ -85,11 +83,9 @@ def check_names(columns: list[str], called: str) -> None:
     Raises:
         InputError: one is missing, stands twice, or would be taken for a pattern.
     """
-    twice = [name for name, count in Counter(columns).items() if count > 1]
-    if not columns or twice or not all(name.strip() for name in columns):
-        what = f"two columns {twice[0]!r}" if twice and twice[0].strip() else "a column without a name"
-        message = f"{called} has {what}; its first line must name each column"
-        raise InputError(message)
-    if patterns := [name for name in columns if is_pattern(name)]:
-        message = f"{called} has a column {patterns[0]!r}, which would be taken for a pattern of names; rename it"
-        raise InputError(message)
+    must = "its first line must name each column"
+    require(columns and all(name.strip() for name in columns), f"{called} has a column without a name; {must}")
+    for at, name in enumerate(columns):
+        require(name not in columns[:at], f"{called} has two columns {name!r}; {must}")
+        pattern = f"{called} has a column {name!r}, which would be taken for a pattern of names; rename it"
+        require(not is_pattern(name), pattern)

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.frames import POLARS_TYPES
-from onebutton_contracts.intake.personal_columns import personal_columns
+from onebutton_contracts.personal import personal_columns
 
 FEW = 20  # a value that fewer rows share may point at a person, so it is not named; more values than this are no list
 KEY_TYPES = {"date", "integer", "string", "timestamp"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from fastexcel import FastExcelError, read_excel
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.intake.csv_files import check_names, read_csv
 from onebutton_contracts.intake.near_misses import BOOLEAN, DATE, INSTANT, INTEGER, MISSING, NUMBER, PHONE, doubt
 from onebutton_contracts.intake.sniffing import Kind
@@ -44,8 +44,6 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
         match kind.name:
             case "csv":
                 frame, notes = read_csv(path, kind.delimiter, called)
-                _check_rows(frame, called)
-                return _typed(frame, numbers=True, notes=notes)
             case "xlsx":
                 frame, notes = _read_book(path)
             case "jsonl":
@@ -56,85 +54,65 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
         message = f"{called} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise InputError(message) from None
     check_names(frame.columns, called)
-    _check_rows(frame, called)
-    plain, guesses = _plain(frame, called)
-    texts = Parsed(plain, {}) if kind.name == "parquet" else _typed(plain, numbers=kind.name == "xlsx", notes=notes)
-    return Parsed(texts.frame, guesses | texts.guesses, texts.notes)
+    require(frame.height, f"{called} has no rows")
+    guesses: dict[str, str] = {}
+    columns = [_typed(_plain(series, called, guesses), kind.name, guesses) for series in frame]
+    told = tuple(note for _, note in columns if note)
+    return Parsed(pl.DataFrame([series for series, _ in columns]), guesses, (*notes, *told))
 
 
 def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Read the first sheet of a workbook, and say which others there are."""
     first, *others = read_excel(path).sheet_names
     frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
-    more = (
-        f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
-        if others
-        else ""
-    )
-    return frame, (f"the sheet {first} was read{more}",)
+    more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
+    return frame, (f"the sheet {first} was read{more if others else ''}",)
 
 
 def _read_parquet(path: Path, called: str) -> pl.DataFrame:
     scan = pl.scan_parquet(path)
     cells = scan.select(pl.len()).collect().item() * len(scan.collect_schema())
-    if cells > MOST_CELLS:
-        message = f"{called} has {cells:,} cells, which this machine may not hold; take in a part of it"
-        raise InputError(message)
+    require(cells <= MOST_CELLS, f"{called} has {cells:,} cells, which this machine may not hold; take in a part of it")
     return scan.collect()
 
 
-def _check_rows(frame: pl.DataFrame, called: str) -> None:
-    if not frame.height:
-        message = f"{called} has no rows"
-        raise InputError(message)
+def _plain(series: pl.Series, called: str, guesses: dict[str, str]) -> pl.Series:
+    """Bring the type of a column to one that a contract knows."""
+    kind = series.dtype
+    if kind == pl.Null or isinstance(kind, pl.Categorical | pl.Enum):
+        return series.cast(pl.String)
+    if kind.is_integer() or kind.is_decimal():
+        made = series.cast(pl.Float64 if kind.is_decimal() else pl.Int64, strict=False)
+        return made if made.null_count() == series.null_count() else series.cast(pl.String)
+    if kind.is_float():
+        return series.cast(pl.Float64).fill_nan(None)
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is None:
+            guesses[series.name] = NO_ZONE
+        return series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")  # without a zone it is read as UTC
+    words = f"column {series.name!r} is {kind}, which no contract describes; make plain columns of it"
+    require(kind in (pl.Boolean, pl.String, pl.Date), f"{called}: {words}")
+    return series
 
 
-def _plain(frame: pl.DataFrame, called: str) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Bring the types of a file to those that a contract knows."""
-    columns, guesses = [], {}
-    for series in frame:
-        kind = series.dtype
-        if kind == pl.Null or isinstance(kind, pl.Categorical | pl.Enum):
-            plain = series.cast(pl.String)
-        elif kind.is_integer() or kind.is_decimal():
-            made = series.cast(pl.Float64 if kind.is_decimal() else pl.Int64, strict=False)
-            plain = made if made.null_count() == series.null_count() else series.cast(pl.String)
-        elif kind.is_float():
-            plain = series.cast(pl.Float64).fill_nan(None)
-        elif isinstance(kind, pl.Datetime):
-            if kind.time_zone is None:
-                guesses[series.name] = NO_ZONE
-            plain = series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")  # without a zone it is read as UTC
-        elif kind in (pl.Boolean, pl.String, pl.Date):
-            plain = series
-        else:
-            message = (
-                f"{called}: column {series.name!r} is {kind}, which no contract describes; make plain columns of it"
-            )
-            raise InputError(message)
-        columns.append(plain)
-    return pl.DataFrame(columns), guesses
+def _typed(series: pl.Series, kind: str, guesses: dict[str, str]) -> tuple[pl.Series, str]:
+    """Give a column of text the narrowest type that all of its values have, and say why where it nearly has one.
 
-
-def _typed(frame: pl.DataFrame, *, numbers: bool, notes: tuple[str, ...] = ()) -> Parsed:
-    """Give each column of text the narrowest type that all of its values have; other columns stay as they are.
-
-    Args:
-        frame: the table.
-        numbers: whether text may mean a number or a boolean: in CSV it may, in JSON a number has no quotes.
-        notes: what is known of the reading so far.
+    In CSV and Excel a text may mean a number or a boolean; in JSON a number has no quotes, and Parquet has types of its own.
     """
-    columns, guesses, told = [], {}, list(notes)
-    for series in frame:
-        found = _from_text(series, numbers=numbers) if series.dtype == pl.String else None
-        columns.append(series if found is None else found)
-        if found is not None and found.dtype == pl.Datetime:
-            if series.str.extract(INSTANT, 3).null_count() > found.null_count():
-                guesses[series.name] = NO_ZONE
-        elif found is None and numbers and series.dtype == pl.String and (why := doubt(series)):
-            guesses[series.name] = why.words
-            told.append(f"column {series.name!r} stays text: {why.words}{why.example}")
-    return Parsed(pl.DataFrame(columns), guesses, tuple(told))
+    if series.dtype != pl.String or kind == "parquet":
+        return series, ""
+    numbers = kind != "jsonl"
+    made = _from_text(series, numbers=numbers)
+    if made is not None:
+        if made.dtype == pl.Datetime and series.str.extract(INSTANT, 3).null_count() > made.null_count():
+            guesses[series.name] = NO_ZONE
+        return made, ""
+    why = doubt(series) if numbers else None
+    if why is None:
+        return series, ""
+    guesses[series.name] = why.words
+    return series, f"column {series.name!r} stays text: {why.words}{why.example}"
 
 
 def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:

@@ -12,7 +12,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.near_misses import KEPT, MISSING
-from onebutton_contracts.intake.personal_columns import personal_columns
+from onebutton_contracts.personal import personal_columns
 
 Task = Literal["binary", "multiclass", "regression"]
 LEAST = 100  # rows with an answer: half of them judge, and the interval of an error needs 50

@@ -10,7 +10,7 @@ from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.intake.csv_files import not_utf8, separator_line
 
 HEAD = 65_536  # bytes that are looked at
@@ -64,20 +64,22 @@ def sniff(path: Path, called: str) -> Kind:
     """
     with path.open("rb") as stream:
         head = stream.read(HEAD)
-    if is_pickle(called, head):
-        message = f"{called} is a pickle, and reading a pickle runs the code in it. Ask for {SUPPORTED}"
-        raise InputError(message)
+    pickle = f"{called} is a pickle, and reading a pickle runs the code in it. Ask for {SUPPORTED}"
+    require(not is_pickle(called, head), pickle)
     if head.startswith(b"PK\x03\x04"):
         return Kind("xlsx" if _is_book(path) else "zip")
     if head.startswith(b"PAR1"):
         return Kind("parquet")
-    for mark, words in FOREIGN.items():
-        if head.startswith(mark):
-            message = f"{called} is {words}. Taken in are {SUPPORTED}"
-            raise InputError(message)
-    if _is_tar(path):
+    found = next((words for mark, words in FOREIGN.items() if head.startswith(mark)), "")
+    if not found and _is_tar(path):
         return Kind("tar")
-    return Kind("gz") if head.startswith(b"\x1f\x8b") else _sniff_text(path, head, called)
+    if head.startswith(b"\x1f\x8b"):
+        return Kind("gz")
+    kind = found or _text(path, head, called)
+    if isinstance(kind, Kind):
+        return kind
+    message = f"{called} is {kind}. Taken in are {SUPPORTED}"
+    raise InputError(message)
 
 
 def _is_book(path: Path) -> bool:
@@ -95,32 +97,29 @@ def _is_tar(path: Path) -> bool:
         return False
 
 
-def _sniff_text(path: Path, head: bytes, called: str) -> Kind:
+def _text(path: Path, head: bytes, called: str) -> Kind | str:
+    """Say which table a text is, or what it is instead."""
     try:
         text = getincrementaldecoder("utf-8")().decode(head, final=len(head) < HEAD)  # the last character may be cut
     except UnicodeDecodeError:
-        if b"\0" not in head or head.startswith(UTF_16):
-            raise InputError(not_utf8(path, called)) from None
+        require(b"\0" in head and not head.startswith(UTF_16), not_utf8(path, called))
         text = "\0"
     first = text.lstrip("\ufeff").lstrip()
     if not first:
-        reason = "empty"
+        found: Kind | str = "empty"
     elif "\0" in first:
-        reason = "binary, of no known format"
-    elif delimiter := separator_line(path):
-        return Kind("csv", delimiter)
+        found = "binary, of no known format"
     elif first.startswith("{") and (len(head) == HEAD or first.splitlines()[0].rstrip().endswith("}")):
-        return Kind("jsonl")
+        found = Kind("jsonl")
     elif first.startswith(("{", "[")):
-        reason = "JSON, but not JSON lines: one object on each line"
+        found = "JSON, but not JSON lines: one object on each line"
     elif first.startswith("<"):
-        reason = "a web page or XML: the address leads to a page about the data, not to the data"
-    elif delimiter := _delimiter(first):
-        return Kind("csv", delimiter)
+        found = "a web page or XML: the address leads to a page about the data, not to the data"
+    elif delimiter := separator_line(path) or _delimiter(first):
+        found = Kind("csv", delimiter)
     else:
-        reason = "text, but no table: no line of names with commas, semicolons, tabs or bars between"
-    message = f"{called} is {reason}. Taken in are {SUPPORTED}"
-    raise InputError(message)
+        found = "text, but no table: no line of names with commas, semicolons, tabs or bars between"
+    return found
 
 
 def _delimiter(text: str) -> str:
