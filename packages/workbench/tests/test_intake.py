@@ -20,7 +20,7 @@ import pytest
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import read_parquet
-from onebutton_workbench.data.intake import Request, data_add, read_request, take_in
+from onebutton_workbench.data.intake import Request, data_add, read_request
 from onebutton_workbench.workspace import ROOT
 
 CSV = "station,temp\n" + "".join(f"S{number},{number / 2}\n" for number in range(1, 41))
@@ -171,7 +171,7 @@ def test_what_may_not_come_in_leaves_nothing_behind(workspace: Path, shelf: Path
     (shelf / "given").write_bytes(content)
     before = everything(workspace)
     with pytest.raises(InputError) as refused:
-        take_in(request(str(shelf / "given"), content), workspace)
+        data_add(request(str(shelf / "given"), content), workspace)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert everything(workspace) == before
@@ -180,9 +180,9 @@ def test_what_may_not_come_in_leaves_nothing_behind(workspace: Path, shelf: Path
 def test_another_file_than_the_hash_says_is_refused(workspace: Path, shelf: Path) -> None:
     before = everything(workspace)
     with pytest.raises(InputError, match="it is another file, so it was not taken in"):
-        take_in(request(str(shelf / "weather.csv"), b"another"), workspace)
+        data_add(request(str(shelf / "weather.csv"), b"another"), workspace)
     with pytest.raises(InputError, match=r"nothing.csv cannot be read: No such file"):
-        take_in(request(str(shelf / "nothing.csv"), b""), workspace)
+        data_add(request(str(shelf / "nothing.csv"), b""), workspace)
     assert everything(workspace) == before
 
 
@@ -200,7 +200,7 @@ def test_an_address_that_does_not_give_the_file_ends_in_one_line(
 ) -> None:
     before = everything(workspace)
     with pytest.raises(InputError) as refused:
-        take_in(request(f"{address}/{path}", b"other"), workspace)
+        data_add(request(f"{address}/{path}", b"other"), workspace)
     assert words in str(refused.value)
     assert everything(workspace) == before
 
@@ -236,7 +236,7 @@ def test_when_dvc_refuses_the_pipeline_is_as_it_was(repo: Path, shelf: Path) -> 
     (repo / "pipelines/pipe/data/.gitignore").write_text("/raw\n", encoding="utf-8")
     before = everything(repo)
     with pytest.raises(InputError, match=r"DVC does not track pipelines/pipe/data/weather\.parquet") as refused:
-        take_in(request(str(shelf / "weather.csv"), CSV.encode()), repo)
+        data_add(request(str(shelf / "weather.csv"), CSV.encode()), repo)
     assert "\n" not in str(refused.value)
     assert everything(repo) == before
 

@@ -10,8 +10,7 @@ import re
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,12 +166,26 @@ def _opened(request: Request) -> Any:
 
 
 def data_add(request: Request, root: Path = ROOT) -> None:
-    """Take a table in, and say what to do next."""
-    for fact in take_in(request, root):
-        print(f"data-add: {fact}")
-    contract, table, tracked = (path.relative_to(root).as_posix() for path in written(request, root))
-    print(f"data-add: {table} is tracked. Read {contract}: each guess in it is yours to decide")
-    print(f"data-add: Next: git add {contract} {tracked} {Path(table).parent.as_posix()}/.gitignore")
+    """Take a table in, whole or not at all, and say what a person should know of it and do next.
+
+    Raises:
+        InputError: the file cannot be had, it or its table is not what can be taken in, or DVC refuses.
+    """
+    taken = read(request)
+    try:
+        contract = keep(taken, request, root)
+    except BaseException:
+        for file in written(request, root):
+            file.unlink(missing_ok=True)
+        raise
+    for note in (taken.words, *taken.notes):
+        print(f"data-add: {note}")
+    if personal := ", ".join(column.name for column in contract.columns if column.classification == "personal"):
+        print(f"data-add: personal data in {personal}: may this pipeline have it? Other columns may hold names, too")
+    print(f"data-add: key, as guessed: {', '.join(contract.primary_key) or 'none'}")
+    file, table, tracked = (path.relative_to(root).as_posix() for path in written(request, root))
+    print(f"data-add: {table} is tracked. Read {file}: each guess in it is yours to decide")
+    print(f"data-add: Next: git add {file} {tracked} {Path(table).parent.as_posix()}/.gitignore")
 
 
 def fetch_again(pipeline: str, root: Path = ROOT) -> None:
@@ -211,22 +224,6 @@ def fetch_again(pipeline: str, root: Path = ROOT) -> None:
     print(
         f"data-add: {taken.frame.height:,} rows of {QUERY} are the table of {pipeline} now. Next: make run PIPELINE={pipeline}"
     )
-
-
-def take_in(request: Request, root: Path = ROOT) -> list[str]:
-    """Take a table in, whole or not at all, and return what a person should know of it, a line each.
-
-    Raises:
-        InputError: the file cannot be had, it or its table is not what can be taken in, or DVC refuses.
-    """
-    taken = read(request)
-    with undone_on_failure(request, root):
-        contract = keep(taken, request, root)
-    personal = ", ".join(column.name for column in contract.columns if column.classification == "personal")
-    facts = [taken.words, *taken.notes]
-    if personal:
-        facts.append(f"personal data in {personal}: may this pipeline have it? Other columns may hold names, too")
-    return [*facts, f"key, as guessed: {', '.join(contract.primary_key) or 'none'}"]
 
 
 @dataclass(frozen=True)
@@ -290,22 +287,3 @@ def _track(table: Path, root: Path) -> None:
     if done.returncode:
         message = f"DVC does not track {name}: {' '.join(done.stderr.split())}"
         raise InputError(message)
-
-
-@contextmanager
-def undone_on_failure(request: Request, root: Path) -> Iterator[None]:
-    """Leave a pipeline as it was when what is done inside fails or is interrupted."""
-    files = written(request, root)
-    ignore = files[1].with_name(".gitignore")
-    before = ignore.read_bytes() if ignore.is_file() else None
-    try:
-        yield
-    except BaseException:
-        for file in (*files, ignore):
-            file.unlink(missing_ok=True)
-        if before is not None:
-            ignore.write_bytes(before)
-        for file in files:
-            with suppress(OSError):
-                file.parent.rmdir()  # which only an empty folder allows
-        raise
