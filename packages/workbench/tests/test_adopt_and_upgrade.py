@@ -674,7 +674,7 @@ def test_a_clone_without_its_history_is_refused(upstream: Repo, tmp_path: Path) 
     shallow = Repo(tmp_path / "shallow")
     git("clone", "--quiet", "--depth=1", f"file://{upstream.folder}", str(shallow.folder), folder=tmp_path)
     shallow.begin()
-    with pytest.raises(InputError, match="`git fetch --unshallow`"):
+    with pytest.raises(InputError, match="this clone is shallow: `git fetch --unshallow "):
         upgrade(shallow.folder)
 
 

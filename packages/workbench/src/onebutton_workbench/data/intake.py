@@ -175,8 +175,8 @@ def data_add(request: Request, root: Path = ROOT) -> None:
     try:
         contract = keep(taken, request, root)
     except BaseException:
-        for file in written(request, root):
-            file.unlink(missing_ok=True)
+        for path in written(request, root):
+            path.unlink(missing_ok=True)
         raise
     for note in (taken.words, *taken.notes):
         print(f"data-add: {note}")

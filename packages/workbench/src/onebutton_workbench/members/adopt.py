@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.members.remove import left_over, swept, take_out
+from onebutton_workbench.members.remove import left_over, say_removed, without
 from onebutton_workbench.workspace import members
 
 PYPROJECT, OWNERS = "pyproject.toml", ".github/CODEOWNERS"
@@ -123,8 +123,7 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
     check_clean(root, "adopt")
     try:
         write_texts(root, changed)
-        gone = take_out(root, leaving) if leaving else []
-        with swept(root, leaving):
+        with without(root, leaving):
             lock(root)
     except BaseException:
         git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
@@ -132,9 +131,9 @@ def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = ""
     for path in sorted(path for path in changed if (root / path).is_file()):
         old = texts[path].splitlines()
         print("".join(f"  {path}: {line.strip()}\n" for line in changed[path].splitlines() if line not in old), end="")
+    print(f"  {LOCK}")
+    say_removed(root, leaving)
     print(
-        f"  {LOCK}",
-        *gone,
         f"adopt: this is {name} of {owner} now, cloned from {after.url} (URL=address says another); nothing is committed.",
         f"Next: `make check`, then `git add --all` and `git commit --message 'chore: adopt as {name}'`. `make upgrade` brings",
         "what upstream does from now on; the libraries keep their names, so that it merges.",

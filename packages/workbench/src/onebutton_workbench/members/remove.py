@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
-from onebutton_workbench.git import check_clean, git, shortened
+from onebutton_workbench.git import check_clean, shortened
 from onebutton_workbench.members.lockfile import LOCK, lock
 from onebutton_workbench.workspace import Member, distribution, members, read_toml, the_member
 
@@ -40,34 +40,32 @@ def left_over(leaving: Sequence[Member], root: Path) -> list[Member]:
     return [one for one in unused if not needed_by(one, [other for other in staying if other is not one], root)]
 
 
-def take_out(root: Path, leaving: Sequence[Member]) -> list[str]:
-    """Remove the folders of members and, with the last pipeline, what README says of samples; say so, a line each.
-
-    The caller writes the lock, and takes all back when that fails.
-    """
-    for member in leaving:
-        git("rm", "-r", "--quiet", "--", member.path.as_posix(), folder=root)
-    lines = [f"  {member.path.as_posix()}/  removed" for member in leaving]
-    page = read_texts(root, [README]).get(README, "")
-    if any(member.is_pipeline for member in members(root)) or without_samples(page) == page:
-        return lines
-    write_texts(root, {README: without_samples(page)})
-    return [f"  {README}", *lines]
-
-
 @contextmanager
-def swept(root: Path, leaving: Sequence[Member]) -> Iterator[None]:
-    """Remove what git ignores in the folders once all is done: uv takes a folder without `pyproject.toml` for a broken member."""
+def without(root: Path, leaving: Sequence[Member]) -> Iterator[None]:
+    """Take the folders of members away, what git ignores in them included; all come back when what is done inside fails."""
     with TemporaryDirectory(prefix=".removal-", dir=root, ignore_cleanup_errors=True) as aside:
-        moved = {root / one.path: Path(aside, one.path.name) for one in leaving if (root / one.path).exists()}
-        for folder, place in moved.items():
+        places = {root / one.path: Path(aside, str(number)) for number, one in enumerate(leaving)}
+        for folder, place in places.items():
             folder.rename(place)
         try:
             yield
         except BaseException:
-            for folder, place in moved.items():
+            for folder, place in places.items():
                 place.rename(folder)
             raise
+        for folder in places:
+            with suppress(OSError):  # `pipelines/` with the last of them
+                folder.parent.rmdir()
+
+
+def say_removed(root: Path, leaving: Sequence[Member]) -> None:
+    """Print each member that left; with the last pipeline README loses what it says of samples."""
+    page = read_texts(root, [README]).get(README, "")
+    if without_samples(page) != page and not any(member.is_pipeline for member in members(root)):
+        write_texts(root, {README: without_samples(page)})
+        print(f"  {README}")
+    for one in leaving:
+        print(f"  {one.path.as_posix()}/  removed")
 
 
 def remove(root: Path, *, member: str) -> int:
@@ -85,16 +83,11 @@ def remove(root: Path, *, member: str) -> int:
             message = f"{one.path.as_posix()} is needed by {shortened(users)}. Nothing was changed"
             raise InputError(message)
     unused = left_over(leaving, root)
-    touched = [*(one.path.as_posix() for one in leaving), *(name for name in (README, LOCK) if (root / name).is_file())]
-    check_clean(root, "remove", *touched)
-    try:
-        lines = take_out(root, leaving)
-        with swept(root, leaving):
-            lock(root)
-    except BaseException:
-        git("restore", "--source=HEAD", "--staged", "--worktree", "--", *touched, folder=root)
-        raise
-    lines += [f"  {one.path.as_posix()}/  is needed by nobody now" for one in unused]
-    print(*lines, sep="\n")
+    check_clean(root, "remove", *(one.path.as_posix() for one in leaving), README, LOCK)
+    with without(root, leaving):
+        lock(root)
+    say_removed(root, leaving)
+    for one in unused:
+        print(f"  {one.path.as_posix()}/  is needed by nobody now")
     print("remove: done; git has everything until you commit. Next: `make check`, then `git add --all` and commit")
     return 0

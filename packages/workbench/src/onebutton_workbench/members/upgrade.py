@@ -16,6 +16,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, holds, names
+from onebutton_workbench.lineage.changes import cut_off
 from onebutton_workbench.members.adopt import OWNERS, PYPROJECT, Identity, adopted, read_identity
 from onebutton_workbench.members.lockfile import LOCK, relock
 from onebutton_workbench.members.remove import README, without_samples
@@ -23,15 +24,13 @@ from onebutton_workbench.members.remove import README, without_samples
 
 def check_ready(root: Path) -> None:
     """Refuse to merge where it could not be finished, or not be taken back."""
-    deep = git("rev-parse", "--is-shallow-repository", folder=root) == "false"
-    for good, words in (
-        (not _merging(root), "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"),
-        (holds("var", "GIT_COMMITTER_IDENT", folder=root), "git does not know you: `git config user.email` tells it"),
-        (deep, "this clone lacks its history: `git fetch --unshallow` brings it"),
-    ):
-        if not good:
-            message = f"{words}. Then press `make upgrade` again; nothing was changed"
-            raise InputError(message)
+    under_way = "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"
+    unknown = (
+        "" if holds("var", "GIT_COMMITTER_IDENT", folder=root) else "git does not know you: `git config user.email`"
+    )
+    if words := (under_way if _merging(root) else unknown or cut_off(root)):
+        message = f"{words}. Then press `make upgrade` again; nothing was changed"
+        raise InputError(message)
     check_clean(root, "upgrade")
 
 
