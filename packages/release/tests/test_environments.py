@@ -94,7 +94,6 @@ def test_without_a_name_rollback_means_production(repo: Path) -> None:
         ('on_call = "you"', "", "on_call"),
         ("laptop = true", "laptop = true\nserver = 3", "unknown key"),
         ('may_deploy = ["*"]', "may_deploy = []", "may_deploy"),
-        ('store = "releases"', 'store = "releases"\nafter = "moon"', "which is no other environment"),
         ("[environments.local]", "[environments", "not a file of parameters"),
     ],
 )

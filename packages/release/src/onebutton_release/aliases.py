@@ -22,12 +22,7 @@ PATIENCE = 20.0  # seconds for MLflow: a deployment does not wait for it any lon
 
 
 def promotions(target: Target) -> list[Promotion]:
-    """List the aliases of what is in service.
-
-    Raises:
-        ReleaseError: the release is damaged.
-        ReleaseStoreError: the release store cannot be read.
-    """
+    """List the aliases of what is in service."""
     move = in_service(target.store)
     if move is None:
         return []

@@ -21,7 +21,7 @@ from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.measurement import in_words, measured, service_numbers
 from onebutton_release.moves import say
 from onebutton_release.pickle_scan import pickles
-from onebutton_release.provenance import provenance, same_results, version_of
+from onebutton_release.provenance import provenance, version_of
 from onebutton_release.sbom import SBOM, bill_of_materials
 from onebutton_release.target import Target, pipeline_named, pipelines_to_ship
 from onebutton_serving.history import altered, read_history
@@ -38,9 +38,7 @@ PREDICTIONS = "predictions.parquet"
 def release_of_results(target: Target, in_service: str) -> Path:
     """Return the release of the results in this checkout; one that is in the release store already is not built again.
 
-    Args:
-        target: where it will go.
-        in_service: the version that is in service there: where it is of these results no gate is asked.
+    Where the version that is in service at the target is of these results, no gate is asked: its own champion would stop it.
 
     Raises:
         InputError: a gate is not passed, or something is not as it must be to be released.
@@ -49,8 +47,9 @@ def release_of_results(target: Target, in_service: str) -> Path:
     one = declared(target.folder)
     check_no_draft(target, draft=one.draft)
     name = version_of(one.folder)
-    again = same_results(name, target.store.releases())
-    if again and again == in_service:  # its own champion would stop it
+    # the same results may have been released under the day of another commit
+    again = next((one for one in target.store.releases() if one.endswith(name[8:])), "")
+    if again and again == in_service:
         return known_release(target, again)
     if not target.environment.laptop:
         if read_commit(one.folder, produced_files(one.folder))[0].dirty:
@@ -85,12 +84,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
 
 
 def known_release(where: Target, version: str) -> Path:
-    """Fetch a release that was made before, and load it as a server will.
-
-    Raises:
-        InputError: it is not what was in service then.
-        ReleaseError: it is damaged.
-    """
+    """Fetch a release that was made before, load it as a server will, and refuse one that is not what was in service then."""
     folder = load_release(where.fetch(version)).folder
     if fault := altered(read_history(where.store), version, digest_of(folder / MANIFEST)):
         message = f"{fault}. Remove it from {where.store.url}; then deploy it anew from a checkout that has its results"
@@ -99,12 +93,7 @@ def known_release(where: Target, version: str) -> Path:
 
 
 def build(one: Declared, root: Path, folder: Path) -> None:
-    """Lay out a candidate: model, schema, golden examples, card, provenance, bill of materials.
-
-    Args:
-        one: what the pipeline declares.
-        root: of the repo.
-        folder: where to put it; it must not be there yet.
+    """Lay out a candidate in a new folder: model, schema, golden examples, card, provenance, bill of materials.
 
     Raises:
         InputError: a result is missing, a contract does not describe the model, or a file holds a pickle.
@@ -142,11 +131,7 @@ def build(one: Declared, root: Path, folder: Path) -> None:
 
 
 def check_no_draft(target: Target, *, draft: bool) -> None:
-    """Keep what is still being tried out on a laptop.
-
-    Raises:
-        InputError: it is to go elsewhere.
-    """
+    """Keep what is still being tried out on a laptop."""
     if draft and not target.environment.laptop:
         message = (
             f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone, and {target.name} is none. "

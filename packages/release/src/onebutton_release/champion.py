@@ -18,11 +18,7 @@ from onebutton_tracking.commit import git_environment
 
 
 def keep_champion(target: Target, version: str) -> str:
-    """Compare the next model with the one that was just deployed; say what to commit, empty when it is the champion already.
-
-    Raises:
-        InputError: DVC does not take the predictions.
-    """
+    """Compare the next model with the one that was just deployed; say what to commit, empty when it is the champion already."""
     here = target.folder / CHAMPION
     if champion_name(here) == version:
         return ""
@@ -73,8 +69,7 @@ def release_of_champion(root: Path, pipeline: Path) -> Path | None:
 def check_champion(root: Path, pipeline: Path) -> None:
     """Refuse to release a model that was compared with another champion than the one in service, or with none.
 
-    Raises:
-        InputError: `champion/` names another. Where the environment of champions cannot be read, nothing is said.
+    Where the environment of champions cannot be read, nothing is said.
     """
     try:
         target = _where_champions_are(root, pipeline.name)

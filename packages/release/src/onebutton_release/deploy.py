@@ -34,18 +34,18 @@ def deploy_and_report(target: Target, *, version: str, why: str, breaking: bool)
     for words in tell_mlflow(target.root, [target]):
         say(words)
     after, serve = move.after, f"make serve PIPELINE={target.pipeline}"
-    following_step = "make deploy STATUS=1"
+    then = "make deploy STATUS=1"
     if is_draft(target.fetch(after)):  # no model is compared with it
-        return f"{after}, a draft, is in service in {target.name}. Next: {serve}, which says how to ask it; {following_step}"
+        return f"{after}, a draft, is in service in {target.name}. Next: {serve}, which says how to ask it; {then}"
     if target.environment.image:
-        following_step = f"make image PIPELINE={target.pipeline} ENV={target.name}, and roll it out"
+        then = f"make image PIPELINE={target.pipeline} ENV={target.name}, and roll it out"
     elif target.environment.champion:
         try:
-            following_step = keep_champion(target, after) or following_step
+            then = keep_champion(target, after) or then
         except InputError as error:  # the model is in service all the same
-            following_step = f"make deploy again, which keeps its predictions for the comparison: {error}"
+            then = f"make deploy again, which keeps its predictions for the comparison: {error}"
     where = f"; `{serve}` serves it on {target.servers[0]}" if target.environment.laptop else ""
-    return f"{after} is in service in {target.name}{where}. Next: {following_step}"
+    return f"{after} is in service in {target.name}{where}. Next: {then}"
 
 
 def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool = False) -> Move:
@@ -226,7 +226,7 @@ def _confirmed(target: Target, addresses: Sequence[str], version: str) -> str:
             say(f"no server runs at {one.address} yet")
         elif one.silent or one.foreign:
             bad.append(f"{one.address} {one.foreign or f'does not answer ({one.silent})'}")
-        elif why := one.refusal(version):
+        elif why := one.refused.get(version):
             bad.append(f"{one.address} stays on the old release: {why}")
         else:
             bad.append(f"{one.address} did not take {version} within {PATIENCE:.0f} s")

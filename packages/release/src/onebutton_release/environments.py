@@ -63,13 +63,9 @@ def read_environments(root: Path) -> Mapping[str, Environment]:
     """Read every environment.
 
     Raises:
-        InputError: the file is missing or says something unknown; or `after` names no environment, or champions are two.
+        InputError: the file is missing or says something unknown, or two environments say champion.
     """
     found = load_parameters(_File, root / FILE).environments
-    for name, one in found.items():
-        if one.after and (one.after not in found or one.after == name):
-            message = f"{FILE}: {name} comes after {one.after!r}, which is no other environment"
-            raise InputError(message)
     champions = [name for name, one in found.items() if one.champion]
     if len(champions) > 1:
         message = f"{FILE}: {' and '.join(champions)} both say champion: a challenger is compared with one"
@@ -98,11 +94,7 @@ def who() -> Person:
 
 
 def check_allowed(name: str, environment: Environment, person: Person) -> None:
-    """Refuse who may not deploy here.
-
-    Raises:
-        InputError: the person is not on the list.
-    """
+    """Refuse who is not on the environment's list."""
     if EVERYBODY not in environment.may_deploy and person.name not in environment.may_deploy:
         known = ", ".join(environment.may_deploy)
         message = f"{person.name} may not deploy to {name}: {known} may. On call: {environment.on_call}"

@@ -59,12 +59,7 @@ class Facts:
 
 
 def image(root: Path, pipeline: str, environment: str, out: Path | None = None) -> None:
-    """Build the image of what is in service, or only lay out in the folder `out` what it is built from.
-
-    Raises:
-        InputError: nothing is in service, or no engine can build it.
-        ReleaseError: the release is not what was sealed.
-    """
+    """Build the image of what is in service, or only lay out in the folder `out` what it is built from."""
     release = release_in_service(root, pipeline, environment)
     facts = read_facts(root, release)
     if out:

@@ -34,7 +34,7 @@ class Load:
     @property
     def per_second(self) -> float:
         """Requests a second."""
-        return self.requests / self.seconds if self.seconds else 0.0
+        return self.requests / self.seconds
 
     def percentile(self, percent: float) -> float:
         """Return the time, in milliseconds, within which so many percent of the requests were answered."""
@@ -44,14 +44,7 @@ class Load:
 
 
 def load(address: str, body: bytes, *, connections: int = 8, seconds: float = 3.0) -> Load:
-    """Ask for predictions as fast as they are answered.
-
-    Args:
-        address: of the server, such as `http://127.0.0.1:8000`.
-        body: of each request.
-        connections: asking side by side.
-        seconds: how long.
-    """
+    """Ask a server for predictions with one body again and again, as fast as they are answered."""
     return asyncio.run(_load(address, body, connections, seconds))
 
 

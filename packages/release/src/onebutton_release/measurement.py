@@ -37,14 +37,9 @@ NOISY = 0.25  # of difference between the calibrations: from here on the numbers
 
 
 def measured(pipeline: Path, built: Path) -> dict[str, Any]:
-    """Return what the server takes with a model, measured unless it was before; written to `service.json`.
+    """Return what the server takes with a model, measured unless it was before; written to the pipeline's `service.json`.
 
-    Args:
-        pipeline: its folder, where the gates look for the file.
-        built: a candidate of it, which is sealed, as the server checks digests.
-
-    Raises:
-        InputError: the server does not start, or fails to answer.
+    The candidate that was built is sealed, as the server checks digests.
     """
     numbers = service_numbers(pipeline)
     if numbers is None:
@@ -103,11 +98,7 @@ def measure(release: Path) -> dict[str, Any]:
 def summary(
     rounds: list[Load], calibrations: list[float], start_seconds: float, memory: float, release: Path
 ) -> dict[str, Any]:
-    """Take the best round, and say how noisy the machine was.
-
-    Raises:
-        InputError: a request failed: a server that fails is not slow, it is broken.
-    """
+    """Take the best round, and say how noisy the machine was; a server that fails is not slow, it is broken."""
     failed = sum(one.failed for one in rounds)
     if failed or not all(one.requests for one in rounds):
         message = f"{failed} requests to the candidate failed, so it is not fit for service"
@@ -132,9 +123,6 @@ def boot(release: Path) -> Iterator[tuple[str, int, float]]:
 
     Returns:
         Its address, its process, and the seconds from its command to its being ready.
-
-    Raises:
-        InputError: it is not ready in time; its own words say why.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

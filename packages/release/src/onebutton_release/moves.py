@@ -18,12 +18,7 @@ def say(words: str) -> None:
 
 
 def begin(target: Target, action: Action, why: str) -> Move:
-    """Begin a move, which names no release yet. Who moves meanwhile turns it away, as its number is taken then.
-
-    Raises:
-        InputError: the person may not deploy there.
-        ReleaseStoreError: the release store cannot be read.
-    """
+    """Begin a move of a person who may, which names no release yet. Who moves meanwhile takes its number, and turns it away."""
     person = who()
     check_allowed(target.name, target.environment, person)
     sequence, previous = following(target.store)  # before all else is read

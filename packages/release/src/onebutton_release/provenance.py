@@ -26,9 +26,6 @@ def version_of(folder: Path) -> str:
     """Name the release that a pipeline's results make: the day of the commit, and the start of a digest of all it is made of.
 
     The same results always have the same name, so a release is built once.
-
-    Raises:
-        InputError: the pipeline was never run.
     """
     try:
         lock = (folder / "dvc.lock").read_bytes()
@@ -48,18 +45,8 @@ def version_of(folder: Path) -> str:
     return f"{day.replace('-', '')}-{digest[:8]}"
 
 
-def same_results(version: str, known: list[str]) -> str:
-    """Find the release of the same results under the day of another commit; empty when there is none."""
-    return next((one for one in known if one.partition("-")[2] == version.partition("-")[2]), "")
-
-
 def provenance(folder: Path, root: Path) -> dict[str, Any]:
-    """Write down what made the release of a pipeline's results.
-
-    Args:
-        folder: of the pipeline.
-        root: of the repo.
-    """
+    """Write down what made the release of the results in a pipeline's folder."""
     lock = read_stages(folder / "dvc.lock")
     lock_digest = file_digest(folder / "dvc.lock")
     commit, _ = read_commit(folder, produced_files(folder))

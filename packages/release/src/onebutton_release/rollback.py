@@ -90,5 +90,5 @@ def _tell(target: Target, version: str) -> None:
         elif report.silent:
             words = f"does not answer ({report.silent}); it takes {version} when it starts"
         else:
-            words = f"DID NOT TAKE {version}: {report.refusal(version) or 'it still has another'}. Restart it"
+            words = f"DID NOT TAKE {version}: {report.refused.get(version) or 'it still has another'}. Restart it"
         say(f"{report.address} {words}")

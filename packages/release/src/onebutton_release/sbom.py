@@ -34,9 +34,6 @@ def bill_of_materials(root: Path, member: str = MEMBER) -> str:
     Args:
         root: of the workspace.
         member: the server when left out; every member and tool when empty.
-
-    Raises:
-        InputError: uv cannot export it.
     """
     which = ["--package", member, "--no-dev"] if member else ["--all-packages", "--all-groups"]
     command = ["uv", "export", "--format", "cyclonedx1.5", *which, "--frozen", "--quiet"]

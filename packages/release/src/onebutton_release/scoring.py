@@ -28,12 +28,7 @@ MOST_THREADS = 4  # each has a part in memory
 def score_table(  # noqa: PLR0913  what can be typed after the button
     root: Path, pipeline: str, environment: str, *, rows: str, out: str, shard: str, merge: bool
 ) -> str:
-    """Score a table with what is in service, and return the line that tells what was done.
-
-    Raises:
-        InputError: a person can mend it; the message says how.
-        ReleaseError: the release cannot be used.
-    """
+    """Score a table with what is in service, and return the line that tells what was done."""
 
     def in_service() -> Loaded:
         return load_release(release_in_service(root, pipeline, environment))

@@ -42,15 +42,7 @@ class Job:
     """A table to score, and what is finished of it, in a folder beside OUT."""
 
     def __init__(self, source: Path, out: Path, release: Loaded, *, rows: int = ROW_GROUP, threads: int = 1) -> None:
-        """Take note of what is asked for.
-
-        Args:
-            source: a CSV, or parquet.
-            out: parquet.
-            release: that answers.
-            rows: of a part.
-            threads: how many parts are made at one time.
-        """
+        """Take note of what is asked for: parts have so many rows, and so many are made at one time."""
         self.source, self.out, self.release, self.rows, self.threads = source, out, release, rows, threads
         self.folder, self.made_of = out.with_name(f"{out.name}.parts"), self.read_made_of()
 

@@ -6,6 +6,7 @@ What the model is asked is the same as what was checked: both come from one cast
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import POLARS_TYPES
-from onebutton_contracts.rules import Rule, row_rules
+from onebutton_contracts.rules import row_rules
 from onebutton_contracts.terms import Column, Contract
 from onebutton_models.scoring import ScoringError
 from onebutton_serving.answering import labels
@@ -56,11 +57,7 @@ class Table:
     """
 
     def __init__(self, source: Path, parquet: Path) -> None:
-        """Open a parquet file: the source, or what was made of it.
-
-        Raises:
-            InputError: it has no row.
-        """
+        """Open a parquet file: the source, or what was made of it."""
         self.source, self.is_text, self.lazy = source, is_text(source), pl.scan_parquet(parquet, glob=False)
         self.schema, self.rows = self.lazy.collect_schema(), self.lazy.select(pl.len()).collect().item()
         if not self.rows:
@@ -92,26 +89,19 @@ class Scorer:
         That a value has its type is a rule of its own, because in a CSV, or in floats that should be whole numbers, only the
         value tells. The rule on personal data in free text is not among these: it guards what is stored, and nothing is stored
         here that is not stored already.
-
-        Raises:
-            InputError: a column is missing, has the wrong type, or stands where an answer must.
         """
         schema = release.schema
         self._table, self._release, self._fields = table, release, {field.name: field for field in schema.inputs}
         if fault := self._fault():
             message = f"{table.source}: {fault}"
             raise InputError(message)
-        types = {name: table.schema[name] for name in self._fields}
-        changed = [field for field in schema.inputs if types[field.name] != POLARS_TYPES[field.type]]
-        self._casts = [_cast(field, types[field.name]) for field in schema.inputs]
-        self._casts += [pl.col(field.name).alias(_raw(field.name)) for field in changed]
+        self._casts = [_cast(field, table.schema[field.name]) for field in schema.inputs]
         columns = []
         for field in schema.inputs:
             terms = msgspec.structs.asdict(field)
             columns.append(Column(logical_type=terms.pop("type"), **terms))
         contract = Contract(Path(), schema.input_contract, "0.0.0", "", tuple(columns))
-        self._rules = [_typed(field, types[field.name]) for field in changed]
-        self._rules += [rule for rule in row_rules(contract) if rule.name != "personal data"]
+        self._rules = [rule for rule in row_rules(contract) if rule.name != "personal data"]
 
     def _fault(self) -> str:
         """Say why a table's columns will not do, before a row is read."""
@@ -144,20 +134,32 @@ class Scorer:
         return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))
 
     def _check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: Part) -> None:
-        counts = typed.select(rule.broken.sum().alias(str(number)) for number, rule in enumerate(self._rules)).row(0)
-        broken = [(rule, count) for rule, count in zip(self._rules, counts, strict=True) if count]
+        broken = [rule for rule in self._marked(rows, typed) if rule[-1].any()]
         if not broken:
             return
-        rule, count = broken[0]
-        masked = self._fields[rule.column].classification == "personal"
-        places = typed.select(rule.broken.fill_null(value=False).arg_true()).to_series().head(SHOWN).to_list()
-        cells = ["***" if masked else _cell(rows[rule.column][place]) for place in places]
+        column, name, words, marks = broken[0]
+        masked = self._fields[column].classification == "personal"
+        places = marks.fill_null(value=False).arg_true().head(SHOWN).to_list()
+        cells = ["***" if masked else _cell(rows[column][place]) for place in places]
         shown = (f"{self._table.place(part.first + at)} ({cell})" for at, cell in zip(places, cells, strict=True))
-        others = ", ".join(f"{other.column} [{other.name}]" for other, _ in broken[1:])
-        message = (
-            f"column {rule.column} {rule.words} [{rule.name}]; {count:,} of {part.span} break it: {', '.join(shown)}"
-        )
+        among = f"{marks.sum():,} of {part.span} break it: {', '.join(shown)}"
+        others = ", ".join(f"{other[0]} [{other[1]}]" for other in broken[1:])
+        message = f"column {column} {words} [{name}]; {among}"
         raise InputError(f"{message}. Broken there too: {others}" if others else message)
+
+    def _marked(self, rows: pl.DataFrame, typed: pl.DataFrame) -> Iterator[tuple[str, str, str, pl.Series]]:
+        """Say each rule by its column, name and words, and mark the rows that break it."""
+        for name, field in self._fields.items():
+            cells, values = rows[name], typed[name]
+            if cells.dtype == values.dtype:
+                continue
+            marks = values.is_null() & cells.is_not_null()
+            if field.type == "integer" and cells.dtype.is_float():
+                marks |= values.cast(pl.Float64) != cells
+            yield name, "type", f"must be a {'whole number' if field.type == 'integer' else field.type}", marks
+        marked = typed.select(rule.broken.alias(str(number)) for number, rule in enumerate(self._rules))
+        for rule, marks in zip(self._rules, marked, strict=True):
+            yield rule.column, rule.name, rule.words, marks
 
     def _answers(self, typed: pl.DataFrame) -> list[pl.Series]:
         """Ask the model, a batch at a time, and lay the answers out as columns."""
@@ -186,19 +188,6 @@ def _cast(field: Field, actual: pl.DataType) -> pl.Expr:
         known = {"true": True, "false": False}
         return pl.col(field.name).str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
     return pl.col(field.name).cast(POLARS_TYPES[field.type], strict=False)
-
-
-def _typed(field: Field, actual: pl.DataType) -> Rule:
-    cell, cast = pl.col(_raw(field.name)), pl.col(field.name)
-    broken = cast.is_null() & cell.is_not_null()
-    if field.type == "integer" and actual.is_numeric() and not actual.is_integer():
-        broken |= (cast.cast(pl.Float64) != cell).fill_null(value=False)
-    words = f"must be a {'whole number' if field.type == 'integer' else field.type}"
-    return Rule("type", field.name, words, broken, (field.name,))
-
-
-def _raw(name: str) -> str:
-    return f"{name} as it came"
 
 
 def _cell(value: object) -> str:

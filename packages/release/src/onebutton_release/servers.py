@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError
@@ -32,7 +32,7 @@ class Report:
 
     address: str
     versions: tuple[str, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
     silent: str = ""
     foreign: str = ""
 
@@ -45,18 +45,9 @@ class Report:
         """Whether every process has this release in service; an empty version stands for none."""
         return bool(self.versions) and set(self.versions) == {version}
 
-    def refusal(self, version: str) -> str:
-        """Say why a process refused this release; empty when none did."""
-        return next((why for refused, why in self.refused if refused == version), "")
-
 
 def ask(address: str, ours: Identity) -> Report:
-    """Ask a server whose it is, and which release each of its processes has in service.
-
-    Args:
-        address: of the server.
-        ours: what a server of ours says of itself.
-    """
+    """Ask a server whose it is, and which release each of its processes has in service."""
     try:
         with urlopen(f"{address}/v1/model", timeout=PATIENCE) as answer:  # noqa: S310  the address is the environment's own
             return _report(address, json.load(answer), ours)
@@ -79,7 +70,7 @@ def _report(address: str, answer: Any, ours: Identity) -> Report:
         return Report(address, foreign=foreign)
     workers: list[dict[str, Any]] = answer["workers"]
     versions = tuple(worker["version"] or "" for worker in workers)
-    refused = tuple((one["refused"]["version"], one["refused"]["why"]) for one in workers if one["refused"])
+    refused = {one["refused"]["version"]: one["refused"]["why"] for one in workers if one["refused"]}
     return Report(address, versions, refused)
 
 
@@ -93,7 +84,7 @@ def wait(addresses: Sequence[str], ours: Identity, version: str, seconds: float)
     while True:
         reports = [ask(address, ours) for address in addresses]
         # a server that does not answer may do so in a moment, unless it is off
-        done = (one.has(version) or one.refusal(version) or one.off or one.foreign for one in reports)
+        done = (one.has(version) or one.refused.get(version) or one.off or one.foreign for one in reports)
         if all(done) or time.monotonic() >= end:
             return reports
         time.sleep(ASK_AGAIN)

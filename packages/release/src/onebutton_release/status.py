@@ -10,7 +10,7 @@ from onebutton_release.environments import read_environments
 from onebutton_release.moves import good
 from onebutton_release.servers import Report, ask
 from onebutton_release.target import Target, find_target, pipeline_named, pipelines_to_ship
-from onebutton_serving.history import Move, chain_fault, in_service, read_history
+from onebutton_serving.history import chain_fault, in_service, read_history
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.schema import is_draft
 
@@ -37,11 +37,7 @@ def show_status(root: Path, pipeline: str, environment: str) -> None:
 
 
 def status(target: Target) -> Iterator[str]:
-    """Write what is known of one pipeline in one environment.
-
-    Raises:
-        ReleaseStoreError: its release store cannot be read.
-    """
+    """Write what is known of one pipeline in one environment."""
     last, history, fault = in_service(target.store), read_history(target.store), chain_fault(target.store)
     if last is None:
         yield f"{target.pipeline} in {target.name}: nothing is in service yet. `make deploy ENV={target.name}`"
@@ -53,11 +49,16 @@ def status(target: Target) -> Iterator[str]:
     for address in target.servers:
         report = ask(address, target.identity)
         yield f"  server     {address}: {_words(report, last.after)}"
-        yield from (f"             refused {version}: {why}" for version, why in report.refused)
+        yield from (f"             refused {version}: {why}" for version, why in report.refused.items())
     before = good(history)[:-1]
     yield f"  back to    {before[-1] if before else 'nothing: it is the first'}"
     for number, move in enumerate(reversed(history[-LATEST:])):
-        yield f"  {'history' if not number else '':<10} {_line(move)}"
+        versions, why = (
+            f"{move.before or '(nothing)'} -> {move.after or '(nothing)'}",
+            f": {move.why}" if move.why else "",
+        )
+        moved = f"{move.at}  {move.action:<8} {versions}  {move.who} ({move.known_by}){why}"
+        yield f"  {'' if number else 'history':<10} {moved}"
     words = f"BROKEN: {fault}" if fault else "whole: each move fits the one before"
     yield f"  chain      {words}"
 
@@ -69,9 +70,3 @@ def _words(report: Report, version: str) -> str:
         return f"does not answer ({report.silent})"
     words = ", ".join(sorted(set(report.versions))) or "no release"
     return words if report.has(version) else f"{words} NOT what the history names"
-
-
-def _line(move: Move) -> str:
-    why = f": {move.why}" if move.why else ""
-    versions = f"{move.before or '(nothing)'} -> {move.after or '(nothing)'}"
-    return f"{move.at}  {move.action:<8} {versions}  {move.who} ({move.known_by}){why}"

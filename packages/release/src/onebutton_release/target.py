@@ -84,11 +84,7 @@ def pipelines_to_ship(root: Path) -> list[str]:
 
 
 def pipeline_named(name: str, root: Path) -> str:
-    """Find a pipeline; without a name the only one there is.
-
-    Raises:
-        InputError: it does not exist, or nothing was typed and there are several.
-    """
+    """Find a pipeline; without a name the only one there is."""
     there = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
     return _chosen("pipeline", name, there[0] if len(there) == 1 else "", there)
 
