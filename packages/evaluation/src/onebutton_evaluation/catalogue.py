@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.influence import (
     Better,
+    Floats,
     Kind,
     Metric,
     Rows,
@@ -24,15 +25,10 @@ from onebutton_evaluation.influence import (
     smooth,
 )
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
 Task = Literal["binary", "multiclass", "regression"]
 BINARY = ("0", "1")  # classes where gates.toml names none
-OfCells = Callable[[Any, int], Any]  # a confusion matrix and a class
-Basis = Callable[[Rows, int], Any]  # which rows a number of a class stands on
+OfCells = Callable[[Any, int], Any]  # of a confusion matrix and a class
+Basis = Callable[[int, Rows], Any]  # which rows a number of a class stands on
 RESERVED = ("macro", "weighted")  # no class may be called so: `f1[macro]` is the mean over classes
 
 
@@ -65,16 +61,14 @@ def _brier(rows: Rows) -> Floats:
     return sums
 
 
-def _of_squares(name: str, better: Better, statistics: Any, value: Any, kind: Kind) -> Metric:
-    """Make a metric of squared errors, which decides nothing: with heavy tails, which cannot be seen, no interval holds."""
-    return replace(smooth(name, better, statistics, value, kind), decides=False)
-
-
 _WORDS = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "brier": "Brier score"}
-_REGRESSION = (
+_REGRESSION = (  # of squared errors no interval holds with heavy tails, which cannot be seen: these decide nothing
     smooth("mae", "lower", lambda rows: np.abs(_errors(rows)), kind="loss"),
-    _of_squares("rmse", "lower", lambda rows: (_errors(rows) ** 2)[:, None], lambda m: np.sqrt(m[0]), "loss"),
-    _of_squares("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2"),
+    replace(
+        smooth("rmse", "lower", lambda rows: _errors(rows)[:, None] ** 2, lambda m: np.sqrt(m[0]), "loss"),
+        decides=False,
+    ),
+    replace(smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2"), decides=False),
     smooth("bias", "zero", _errors),
     quantile("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
 )
@@ -125,58 +119,40 @@ def _f1(cells: Any, code: int) -> Any:
 
 
 _PER_CLASS: tuple[tuple[str, OfCells, Kind, Basis], ...] = (
-    ("precision", _precision, "share", lambda rows, code: rows.called == code),
-    ("recall", _recall, "share", lambda rows, code: rows.codes == code),
-    ("f1", _f1, "f1", lambda rows, code: (rows.codes == code) | (rows.called == code)),
+    ("precision", _precision, "share", lambda code, rows: rows.called == code),
+    ("recall", _recall, "share", lambda code, rows: rows.codes == code),
+    ("f1", _f1, "f1", lambda code, rows: (rows.codes == code) | (rows.called == code)),
 )
 
 
 def _of_classes(classes: Sequence[str]) -> list[Metric]:
     """Make the metrics of called classes: those of one class, and their mean."""
-    size = len(classes)
     found = [
         counted("accuracy", "accuracy", np.trace, "share"),
         counted("kappa", "kappa", _kappa, "agreement", rarest_called),
     ]
     for name, of, kind, basis in _PER_CLASS:
-        found += [_of_class(name, of, kind, basis, (code, label)) for code, label in enumerate(classes)]
-        mean = partial(_mean, of, size)
-        found.append(counted(f"{name}[macro]", f"mean {_named(name)} of the classes", mean, "average", rarest_called))
+        words = "F1" if name == "f1" else name
+        for code, label in enumerate(classes):
+            of_one = partial(of, code=code)
+            found.append(counted(f"{name}[{label}]", f"{words} of {label}", of_one, kind, partial(basis, code)))
+        mean = partial(_mean, of, len(classes))
+        found.append(counted(f"{name}[macro]", f"mean {words} of the classes", mean, "average", rarest_called))
     return found
-
-
-def _of_class(name: str, of: OfCells, kind: Kind, basis: Basis, one: tuple[int, str]) -> Metric:
-    code, label = one
-    words = f"{_named(name)} of {label}"
-    return counted(f"{name}[{label}]", words, lambda cells: of(cells, code), kind, lambda rows: basis(rows, code))
 
 
 def _mean(of: OfCells, size: int, cells: Any) -> Any:
     return sum(of(cells, code) for code in range(size)) / size
 
 
-def _named(name: str) -> str:
-    return "F1" if name == "f1" else name
-
-
-def _share_of(code: int, label: str) -> Metric:
-    return smooth(f"share[{label}]", "", lambda rows: rows.codes == code, kind="share")
-
-
 @cache
 def known_metrics(task: Task, classes: tuple[str, ...] = (), quantiles: tuple[float, ...] = ()) -> dict[str, Metric]:
-    """List the metrics of a task by name.
-
-    Args:
-        task: what is predicted.
-        classes: their names, in the order of their probabilities; for a binary task 0 and 1 where left out.
-        quantiles: levels that are predicted, rising.
+    """List the metrics of a task by name; classes in the order of their probabilities, levels of quantiles rising.
 
     Raises:
         InputError: a class has a reserved name.
     """
-    taken = [name for name in classes if name in RESERVED]
-    if taken:
+    if taken := [name for name in classes if name in RESERVED]:
         message = f"no class can be called {taken[0]!r}: f1[{taken[0]}] is the mean over classes"
         raise InputError(message)
     if task == "regression":
@@ -185,7 +161,10 @@ def known_metrics(task: Task, classes: tuple[str, ...] = (), quantiles: tuple[fl
     elif task == "binary":
         found = [_SHARE, *_PROBABILITIES, _PREDICTED, *_of_classes(classes or BINARY)]
     else:
-        shares = [_share_of(code, label) for code, label in enumerate(classes)]
+        shares = [
+            smooth(f"share[{label}]", "", partial(lambda code, rows: rows.codes == code, code), kind="share")
+            for code, label in enumerate(classes)
+        ]
         found = [*shares, *_PROBABILITIES, *_of_classes(classes)]
     found = [replace(metric, words=_WORDS.get(metric.name, metric.words)) for metric in found]
     return {metric.name: metric for metric in found}

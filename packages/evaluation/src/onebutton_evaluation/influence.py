@@ -11,20 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onebutton_contracts.errors import InputError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Codes = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
-    Complex = NDArray[np.complex128]
-
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 # How the interval of a metric is made; `intervals.KINDS` has the method and the least units of each.
 Kind = Literal["mean", "loss", "r2", "share", "f1", "quantile", "average", "rank", "precision", "agreement"]
 Better = Literal["higher", "lower", "zero", ""]
@@ -190,11 +186,7 @@ def _check_slope(name: str, value: Callable[[Any], Any], means: Floats, slope: F
 
 
 def counted(
-    name: str,
-    words: str,
-    value: Callable[[Complex], Any],
-    kind: Kind,
-    basis: Callable[[Rows], Mask] | None = None,
+    name: str, words: str, value: Callable[[Any], Any], kind: Kind, basis: Callable[[Rows], Mask] | None = None
 ) -> Metric:
     """Make a metric of the confusion matrix: a smooth function of the shares of its cells, rows the answers.
 
@@ -205,8 +197,7 @@ def counted(
         if not len(rows):
             return None
         size = len(rows.classes)
-        codes, called = rows.codes, rows.called
-        cell = codes * size + called
+        cell = rows.codes * size + rows.called
         shares = np.bincount(cell, minlength=size * size).reshape(size, size) / len(rows)
         with np.errstate(all="ignore"):
             estimate, slope = float(np.real(value(shares.astype(np.complex128)))), gradient(value, shares)
@@ -215,23 +206,18 @@ def counted(
         slope[shares.ravel() == 0] = 0.0
         influence = slope[cell] - shares.ravel() @ slope
         stands_on = None if basis is None else basis(rows)
-        return Measured(estimate, influence, stands_on, errors=int(np.count_nonzero(codes != called)))
+        return Measured(estimate, influence, stands_on, errors=int(np.count_nonzero(rows.codes != rows.called)))
 
     return Metric(name, words, "higher", kind, measure)
 
 
-Ranking = Callable[["Mask", "Floats"], "tuple[float, Floats] | None"]
+Ranking = Callable[[Mask, Floats], tuple[float, Floats] | None]
 
 
 def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> Metric:
     """Make a metric of the order of probabilities; over several classes the mean of each against the rest.
 
-    Args:
-        name: as gates call it.
-        words: for a reader.
-        kind: how its interval is made.
-        of: measures the order of the probabilities of one class.
-        either: whether it stands on the rarer answer, whichever that is; else on the answer 1.
+    It stands on the answer 1 or, if `either`, on the rarer answer.
     """
 
     def measure_one(happened: Mask, scores: Floats) -> Measured | None:
@@ -244,13 +230,13 @@ def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> M
     def measure(rows: Rows) -> Measured | None:
         if rows.predictions.ndim == 1:
             return measure_one(rows.answers > 0, rows.predictions)
-        codes = rows.codes
-        each = [measure_one(codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
+        each = [measure_one(rows.codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
         parts = tuple(one for one in each if one is not None)
         if len(parts) < len(each):
             return None
         influence: Floats = np.mean([one.influence for one in parts], axis=0)
-        return Measured(float(np.mean([one.estimate for one in parts])), influence, rarest(rows), parts=parts)
+        estimate = float(np.mean([one.estimate for one in parts]))
+        return Measured(estimate, influence, _scarcest(rows.codes, rows), parts=parts)
 
     return Metric(name, words, "higher", kind, measure)
 
@@ -271,11 +257,6 @@ def quantile(name: str, words: str, values: Callable[[Rows], Floats], level: flo
     return Metric(name, words, "lower", "quantile", measure)
 
 
-def rarest(rows: Rows) -> Mask:
-    """Mark the rows of the class that is rarest; none where a class does not occur."""
-    return _scarcest(rows.codes, rows)
-
-
 def rarest_called(rows: Rows) -> Mask:
     """Mark the rows of the class that is rarest, among the answers or among what they are called."""
     answered, called = _scarcest(rows.codes, rows), _scarcest(rows.called, rows)
@@ -283,6 +264,7 @@ def rarest_called(rows: Rows) -> Mask:
 
 
 def _scarcest(codes: Codes, rows: Rows) -> Mask:
+    """Mark the rows of the class that is rarest; none where a class does not occur."""
     marked: Mask = codes == int(np.bincount(codes, minlength=len(rows.classes)).argmin())
     return marked
 
@@ -324,10 +306,8 @@ def average_precision_of(happened: Mask, scores: Floats) -> tuple[float, Floats]
     starts, ends = _runs(-scores[order])
     precision = np.cumsum(answers)[ends - 1] / ends
 
-    def from_here(each: Floats) -> Floats:
-        """Sum over the rows that are scored at most as high."""
-        sums: Floats = np.cumsum(each[::-1])[::-1][starts]
-        return sums
+    def from_here(each: Floats) -> Floats:  # the sum over the rows that are scored at most as high
+        return np.cumsum(each[::-1])[::-1][starts]
 
     estimate = float(precision @ answers) / positives
     own = answers * (precision - estimate)

@@ -9,18 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onebutton_evaluation.influence import Kind, Measured, Metric, Rows
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Codes = NDArray[np.int64]
-    Mask = NDArray[np.bool_]
+from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows
 
 LEVEL = 0.95
 ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
@@ -59,14 +51,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale on which an estimate is nearer to normal.
-
-    Attributes:
-        there: moves an estimate onto it.
-        slope: of `there`.
-        back: moves an end off it.
-        name: of the method.
-    """
+    """A scale on which an estimate is nearer to normal: the way there, its slope, the way back, and the method's name."""
 
     there: Callable[[float], float] = lambda x: x
     slope: Callable[[float], float] = lambda _: 1.0

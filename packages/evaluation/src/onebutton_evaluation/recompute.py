@@ -59,25 +59,28 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         stages = read_stages(folder)
     except InputError as error:
         return Computed(unknown=str(error))
-    judging = next((stage for stage in stages.values() if SLICES in stage.writes), None)
+    judging, showing = (
+        next((stage for stage in stages.values() if file in stage.writes), None) for file in (SLICES, "card.md")
+    )
     if judging is None:
         return Computed(unknown=f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
     if missing := lacking(folder, judging):
         words = f"{missing[0]} is not here, so the numbers were read and not computed"
         return Computed(unknown=f"{words}. `make pull` fetches it, or `make run` makes it")
-    showing = next((stage for stage in stages.values() if "card.md" in stage.writes), None)
     near = tolerance(folder)
-    with tempfile.TemporaryDirectory(prefix="onebutton-judged-") as name:
-        scratch, shown = Path(name, "judged"), Path(name, "shown")
-        scratch.mkdir()
-        shown.mkdir()
-        with ThreadPoolExecutor(2) as pool:
-            judged = pool.submit(_again, folder, judging, scratch, near, champion)
-            # the card is made of the results files, to the letter
-            told = pool.submit(_again, folder, showing, shown) if showing and not lacking(folder, showing) else None
-        wrong = judged.result() or (told.result() if told else [])  # a card of wrong results is wrong by them
-        said = {path: _parse(path, _here(scratch / path), near) for path in judging.writes if path.endswith(".json")}
-        return Computed({path: one for path, one in said.items() if one is not None}, tuple(wrong))
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        tempfile.TemporaryDirectory() as other,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        judged = pool.submit(_again, folder, judging, Path(scratch), near, champion)
+        # the card is made of the results files, to the letter; one of wrong results is wrong by them
+        told = pool.submit(_again, folder, showing, Path(other)) if showing and not lacking(folder, showing) else None
+        wrong = judged.result() or (told.result() if told else [])
+        said = {
+            file: _parse(file, _here(Path(scratch, file)), near) for file in judging.writes if file.endswith(".json")
+        }
+    return Computed({file: one for file, one in said.items() if one is not None}, tuple(wrong))
 
 
 def _again(
@@ -105,9 +108,8 @@ def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
         message = f"the champion {release.name} cannot answer the holdout, so nothing can be compared with it: {error}"
         raise InputError(message) from None
     columns = judging.predicted()
-    named = {name: pl.Series(values) for name, values in zip(columns, answers.reshape(len(rows), -1).T, strict=True)}
     key = [name for name in kept.columns if name in rows.columns and name not in columns]
-    again = rows.select(key).with_columns(**named)
+    again = rows.select(key).hstack(pl.DataFrame(answers.reshape(len(rows), -1), schema=columns))
     into.mkdir()
     again.write_parquet(into / PREDICTIONS)
     (into / NAME).write_text(release.name + "\n", encoding="utf-8")
@@ -123,7 +125,8 @@ def compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> I
     Models are left out: on another machine the same training may write other bytes.
     """
     same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_here(folder / "dvc.lock"), stage)
-    for file in _files(scratch, stage):
+    inside = (path for one in stage.writes for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
+    for file in (path.relative_to(scratch).as_posix() for path in inside if path.is_file() and path.suffix != ".onnx"):
         computed = _parse(file, _here(scratch / file), near)
         if computed is None:
             continue
@@ -139,12 +142,6 @@ def compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> I
             more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
             if found:
                 yield f"{file}{where} is not what comes out: {'; '.join(found[:MOST])}{more}"
-
-
-def _files(scratch: Path, stage: Stage) -> Iterator[str]:
-    for path in stage.writes:
-        inside = (scratch / path).rglob("*") if (scratch / path).is_dir() else [scratch / path]
-        yield from (file.relative_to(scratch).as_posix() for file in sorted(inside) if file.suffix != ".onnx")
 
 
 def differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator[str]:
@@ -163,7 +160,8 @@ def differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator
         for place, pair in enumerate(zip(said, computed, strict=True)):
             yield from differing(*pair, near, f"{name}[{place}]")
     elif not _same(said, computed, near, name):
-        yield f"{name or 'it'} says {_short(said)}, computed {_short(computed)}"
+        one, other = (f"{value:.6g}" if isinstance(value, float) else str(value)[:60] for value in (said, computed))
+        yield f"{name or 'it'} says {one}, computed {other}"
 
 
 def _same(said: Any, computed: Any, near: float, name: str) -> bool:
@@ -191,10 +189,6 @@ def _apart(said: pl.DataFrame, computed: pl.DataFrame, near: float) -> Iterator[
             yield f"{name} is another in {(~equal).sum()} of {said.height} rows"
 
 
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else "nothing" if value is None else str(value)[:60]
-
-
 def _near(old: pl.Series, new: pl.Series, near: float) -> pl.Series:
     """Say which values are as near as their own size, at least 1, allows; a missing one is not."""
     size = pl.select(pl.max_horizontal(new.abs(), 1.0)).to_series()
@@ -213,7 +207,7 @@ def _parse(file: str, content: bytes | None, near: float | None) -> Any:
         if file.endswith(".parquet"):
             return pl.read_parquet(content)
         if file.endswith(".csv"):
-            return pl.read_csv(content, infer_schema_length=None).to_dict(as_series=False)
+            return pl.read_csv(content, infer_schema_length=None)
         return json.loads(content) if file.endswith(".json") else content
     except (ValueError, pl.exceptions.PolarsError):
         return None

@@ -86,9 +86,9 @@ def run_alone(
     for kind in OUTPUTS:
         plan[kind] = [entry for entry in plan.get(kind, []) if not {*paths([entry])} & {*without}]
     (scratch / "dvc.yaml").write_text(yaml.safe_dump({"stages": {stage.name: plan}}), encoding="utf-8")
-    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     commands = plan["cmd"] if isinstance(plan["cmd"], list) else [plan["cmd"]]
     command = [*inside, "sh", "-c", " && ".join(commands)]  # as DVC runs them
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": search}
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
