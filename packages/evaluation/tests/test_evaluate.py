@@ -21,7 +21,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.tables import write_split
 from onebutton_contracts.validation import validate
 from onebutton_evaluation import catalogue, evaluate
-from onebutton_evaluation.golden import golden_examples
+from onebutton_evaluation.holdout import golden_examples
 from onebutton_evaluation.influence import smooth
 from onebutton_evaluation.slices import Slice
 from onebutton_evaluation.splits import at_random

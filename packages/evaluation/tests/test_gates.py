@@ -24,9 +24,10 @@ from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.checks import shown_worse
 from onebutton_evaluation.declarations import LimitGate, load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, gates
-from onebutton_evaluation.judgement import Asked, judgement, write_judgement
+from onebutton_evaluation.judgement import judgement, write_judgement
 from onebutton_evaluation.report_data import Around
-from onebutton_evaluation.site import write_site
+from onebutton_evaluation.report_page import write_site
+from onebutton_evaluation.robustness import Asked
 
 GATES = """
 [judging]

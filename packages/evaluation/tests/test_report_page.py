@@ -33,7 +33,6 @@ def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, 
         comparison={"champion": {"name": None, "in_words": "first release"}},
         robustness={"label_noise": 0.1, "perturbed": {}},
         curves={},
-        has_card=False,
         around=Around(other=other),
     )
 

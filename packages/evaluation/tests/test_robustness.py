@@ -6,7 +6,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
-from onebutton_evaluation.robustness import judge_perturbed, label_noise, perturb
+from onebutton_evaluation.robustness import Asked, judge_perturbed, label_noise, perturb
 
 INPUTS = pl.DataFrame({"temp": np.arange(1000, dtype=np.float32), "origin": ["JFK", "EWR"] * 500})
 
@@ -64,7 +64,9 @@ def test_a_model_without_its_input_is_judged_as_the_worse_model_that_it_is(
         Perturbation(name="nothing is known", columns=("challenger",), share=1.0),
         Perturbation(name="all is known", columns=("challenger",), share=0.001),
     ]
-    found = judge_perturbed(days, inputs, lambda frame: frame["challenger"].fill_null(0.3).to_numpy(), ways, judging)
+    found = judge_perturbed(
+        days, Asked(inputs, lambda frame: frame["challenger"].fill_null(0.3).to_numpy()), ways, judging
+    )
     assert found["nothing is known"]["auc"].estimate == 0.5
     assert found["all is known"]["auc"].low > 0.6
     assert "share" not in found["all is known"]

@@ -17,10 +17,11 @@ from onebutton_evaluation.card import read_card
 from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.influence import Rows, smooth
-from onebutton_evaluation.judgement import Asked, judgement, write_judgement
+from onebutton_evaluation.judgement import judgement, write_judgement
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.report_data import Around, read_results
 from onebutton_evaluation.report_page import page
+from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.verdicts import verdicts
 
 CONTRACT = """

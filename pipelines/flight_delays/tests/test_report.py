@@ -13,7 +13,7 @@ import pytest
 
 from onebutton_evaluation.gatekeeping import gates
 from onebutton_evaluation.report_data import Around
-from onebutton_evaluation.site import write_site
+from onebutton_evaluation.report_page import write_site
 
 FLIGHTS = Path(__file__).parents[1]
 

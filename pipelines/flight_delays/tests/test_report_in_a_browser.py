@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from onebutton_evaluation.report_data import Around
-from onebutton_evaluation.site import write_site
+from onebutton_evaluation.report_page import write_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

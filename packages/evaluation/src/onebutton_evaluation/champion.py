@@ -56,13 +56,11 @@ def read_champion(folder: Path) -> Champion | None:
         message = f"{file}: the champion's predictions are not here, so nothing was compared. `make pull` fetches them"
         raise InputError(message)
     try:
-        predictions = pl.read_parquet(file)
+        return Champion(name, pl.read_parquet(file))
     except (OSError, pl.exceptions.PolarsError) as error:
-        message = (
-            f"{file}: the champion's predictions cannot be read: {str(error).splitlines()[0]}. Nothing was compared"
-        )
+        why = str(error).splitlines()[0]
+        message = f"{file}: the champion's predictions cannot be read: {why}. Nothing was compared"
         raise InputError(message) from None
-    return Champion(name, predictions)
 
 
 def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predictions: Mapping[str, str]) -> pl.DataFrame:
@@ -78,25 +76,17 @@ def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predicti
         InputError: the champion lacks a column, names a row twice, or has no prediction for one of the rows: a comparison on the
             others would leave out the very rows that it could not answer.
     """
-    missing = [name for name in (*key, *predictions) if name not in champion.predictions.columns]
-    if missing:
-        message = f"champion {champion.name}: its predictions have no column {missing[0]!r}, so nothing can be compared"
-        raise InputError(message)
-    theirs = champion.predictions.select(
-        *key, *(pl.col(name).cast(pl.Float64).alias(new) for name, new in predictions.items())
-    )
+    refused = f"champion {champion.name}: "
+    if missing := [name for name in (*key, *predictions) if name not in champion.predictions.columns]:
+        raise InputError(refused + f"its predictions have no column {missing[0]!r}, so nothing can be compared")
+    renamed = (pl.col(name).cast(pl.Float64).alias(new) for name, new in predictions.items())
+    theirs = champion.predictions.select(*key, *renamed)
     if theirs.select(key).is_duplicated().any():
-        message = f"champion {champion.name}: a row has two predictions; {', '.join(key)} must name it"
-        raise InputError(message)
-    joined = frame.drop(*predictions.values(), strict=False).join(
-        theirs, on=list(key), how="left", maintain_order="left"
-    )
+        raise InputError(refused + f"a row has two predictions; {', '.join(key)} must name it")
+    others = frame.drop(*predictions.values(), strict=False)
+    joined = others.join(theirs, on=list(key), how="left", maintain_order="left")
     unknown = pl.any_horizontal(*(pl.col(name).is_null() | pl.col(name).is_nan() for name in predictions.values()))
-    lacking = joined.select(unknown.sum()).item()
-    if lacking:
-        message = (
-            f"champion {champion.name}: no prediction for {lacking} of {frame.height} rows. Comparing on the others would "
-            "leave out what it could not answer: score it on the same test period"
-        )
-        raise InputError(message)
+    if lacking := joined.select(unknown.sum()).item():
+        why = "Comparing on the others would leave out what it could not answer: score it on the same test period"
+        raise InputError(refused + f"no prediction for {lacking} of {frame.height} rows. {why}")
     return joined

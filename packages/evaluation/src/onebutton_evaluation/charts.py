@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
-from onebutton_evaluation.wording import figure
+from onebutton_evaluation.influence import Metric
+from onebutton_evaluation.wording import alike, figure, tick
 
+Rows = Sequence[Mapping[str, Any]]
 Point = tuple[float, float]
+Write = Callable[[float], str]
 Kind = Literal["dot", "second", "line", "line other", "line dotted"]  # classes of the style
+MANY = 30  # points that are drawn as a line alone
+TABLES = ("confusion", "classes", "residuals_by_slice", "importance")  # drawn as tables
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Axis:
         return f"{100 * (1 - self.at(value) if from_right else self.at(value)):.1f}%"
 
 
-def axis(label: str, values: Sequence[float], write: Callable[[float], str] = figure) -> Axis:
+def axis(label: str, values: Sequence[float], write: Write = figure) -> Axis:
     """Make a scale of round ticks that holds some values (Heckbert 1990, "Nice Numbers for Graph Labels")."""
     low, high = min(values), max(values)
     rough = ((high - low) or abs(high) or 1.0) / 4
@@ -98,16 +103,115 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """How the rows of a plot's file are drawn.
+
+    Attributes:
+        x: the column across.
+        y: the columns upwards, and the kind of each.
+        up: what they are called together, where not by the name of the only one.
+        write: lays out the numbers of both scales.
+        diagonal: whether both scales are one, with a dashed line where both columns are equal.
+        level: a number, or the column of one, at which a dashed line stands.
+        reach: the columns of the ends of an interval.
+    """
+
+    title: str
+    words: str
+    x: str
+    y: Mapping[str, Kind]
+    up: str = ""
+    write: tuple[Write, Write] = (figure, figure)
+    diagonal: bool = False
+    level: str | float | None = None
+    reach: tuple[str, ...] = ()
+
+    def draw(self, rows: Rows) -> Plot:
+        """Draw the rows of a plot's file."""
+        across = [row[self.x] for row in rows]
+        up = [row[name] for row in rows for name in (*self.y, *self.reach)]
+        level = rows[0][self.level] if isinstance(self.level, str) else self.level
+        if self.diagonal:
+            across = up = [*across, *up]
+        elif level is not None:
+            up.append(level)
+        x = axis(self.x.replace("_", " "), across, self.write[0])
+        y = axis(self.up or next(iter(self.y)).replace("_", " "), up, self.write[1])
+        line = None if level is None else ((x.low, level), (x.high, level))
+        if self.diagonal:
+            line = (x.low, x.low), (x.high, x.high)
+        series = [Series([(row[self.x], row[name]) for row in rows], kind) for name, kind in self.y.items()]
+        if self.reach:
+            low, high = self.reach
+            series.append(Series([], reaches=[(row[self.x], row[low], row[high]) for row in rows]))
+        return Plot(self.title, self.words, x, y, tuple(series), line)
+
+
+BESIDE = "Means of what was predicted and of what happened, in bins of equal count; on the diagonal they are equal."
+OF_TASK = {
+    "roc": Shape(
+        "ROC",
+        "How many of the cases are found at the price of how many false alarms; the diagonal is chance.",
+        "false_positive_rate",
+        {"true_positive_rate": "line"},
+        diagonal=True,
+    ),
+    "calibration": Shape(
+        "Calibration", BESIDE, "predicted", {"observed": "line dotted"}, write=(tick, tick), diagonal=True
+    ),
+    "thresholds": Shape(
+        "Thresholds",
+        "How many of the rows called are right (precision, the line), and how many of all cases are found (recall, dashed).",
+        "called",
+        {"precision": "line", "recall": "line other"},
+        "share",
+        (tick, tick),
+    ),
+    "predicted": Shape("Predicted against observed", BESIDE, "predicted", {"observed": "line dotted"}, diagonal=True),
+    "residuals": Shape(
+        "Errors by prediction",
+        "Predicted minus observed in bins of equal count: the median, and where eight of ten lie. Above 0 is too much.",
+        "predicted",
+        {"p50": "dot"},
+        "error",
+        level=0,
+        reach=("p10", "p90"),
+    ),
+    "coverage": Shape(
+        "Coverage",
+        "How often what happened lies between the predicted quantiles; the dashed line is what is expected.",
+        "predicted",
+        {"covered": "line dotted"},
+        write=(figure, tick),
+        level="expected",
+    ),
+}
+
+
+def plots(curves: Mapping[str, Rows], axes: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
+    """Draw what is declared, in the order of `dvc.yaml`; a plot of no known name needs columns of numbers as its `x` and `y`."""
+    found = []
+    for name, rows in curves.items():
+        said = axes.get(name, {})
+        x, y = str(said.get("x")), str(said.get("y"))
+        numbers = len(rows) > 1 and all(isinstance(row.get(one), int | float) for row in rows for one in (x, y))
+        if name in OF_TASK and rows:
+            found.append(OF_TASK[name].draw(rows))
+        elif name not in TABLES and numbers:
+            kind: Kind = "line" if len(rows) > MANY else "line dotted"
+            found.append(Shape(said.get("title", name), "", x, {y: kind}).draw(rows))
+    return found
+
+
+@dataclass(frozen=True)
 class Dot:
     """One row of a dot plot.
 
     Attributes:
         name: of the slice.
-        estimate: where the dot stands.
-        low: end of its interval.
-        high: end of its interval.
+        estimate: where the dot stands, between the ends of its interval.
         rows: how many it stands on.
-        second: a second mark, and what it is, such as `predicted`.
+        predicted: a second mark.
         word: beside the numbers, such as `better`.
     """
 
@@ -116,8 +220,7 @@ class Dot:
     low: float
     high: float
     rows: int
-    second: float | None = None
-    second_word: str = ""
+    predicted: float | None = None
     word: str = ""
 
 
@@ -135,28 +238,47 @@ class Dots:
     caption: str
     what: str
     rows: Sequence[Dot]
-    write: Callable[[float], str]
+    write: Write
     reference: float | None = None
     of: str = "slice"
 
     @property
     def scale(self) -> Axis:
         """The scale that all rows share."""
-        ends = [value for row in self.rows for value in (row.low, row.high, row.second) if value is not None]
-        ends += [] if self.reference is None else [self.reference]
+        ends = [*_ends(self.rows), *([] if self.reference is None else [self.reference])]
         margin = (max(ends) - min(ends)) * 0.04 or 0.01
         return Axis("", min(ends) - margin, max(ends) + margin)
 
 
-def columns(title: str, rows: Sequence[Dot], write: Callable[[float], str] = figure) -> Plot:
-    """Set dots with intervals side by side as a small picture; a second mark is drawn as a diamond."""
+def _ends(rows: Sequence[Dot]) -> list[float]:
+    return [value for row in rows for value in (row.low, row.high, row.predicted) if value is not None]
+
+
+def columns(title: str, rows: Sequence[Dot], write: Write = figure) -> Plot:
+    """Set dots with intervals side by side as a small picture; what was predicted is drawn as a diamond."""
     longest = max(8, 60 // len(rows))  # letters of a name
     short = [row.name if len(row.name) <= longest else f"{row.name[: longest - 1]}…" for row in rows]
-    dots = Series(
-        [(place, row.estimate) for place, row in enumerate(rows)],
-        reaches=[(place, row.low, row.high) for place, row in enumerate(rows)],
-    )
-    second = [(place, row.second) for place, row in enumerate(rows) if row.second is not None]
+    places = list(enumerate(rows))
+    dots = Series([(at, row.estimate) for at, row in places], reaches=[(at, row.low, row.high) for at, row in places])
+    second = Series([(at, row.predicted) for at, row in places if row.predicted is not None], "second")
     x = Axis("", -0.5, len(rows) - 0.5, tuple(enumerate(short)))
-    y = axis("", [end for row in rows for end in (row.low, row.high, row.second) if end is not None], write)
-    return Plot(title, "", x, y, (dots, Series(second, "second")), width=480, height=190)
+    return Plot(title, "", x, axis("", _ends(rows), write), (dots, second), width=480, height=190)
+
+
+def residuals_by_slice(rows: Rows) -> Dots | None:
+    """Show the errors on each slice: the median, and where eight of ten lie."""
+    return _dots(rows, ("slice", "p50", "p10", "p90"), "Predicted minus observed", "median")
+
+
+def importance(rows: Rows, metric: Metric) -> Dots | None:
+    """Show how much worse the model gets with each input shuffled."""
+    caption = f"How much worse {metric.words} gets with the values of an input shuffled"
+    scale, what = (100.0, "points") if metric.in_points else (1.0, metric.words)
+    return _dots(rows, ("input", "importance", "low", "high"), caption, what, scale)
+
+
+def _dots(rows: Rows, names: tuple[str, ...], caption: str, what: str, scale: float = 1.0) -> Dots | None:
+    of, *ends = names
+    known = [(row, [scale * row[end] for end in ends]) for row in rows if row[ends[0]] is not None]
+    dots = [Dot(str(row[of]), here, low, high, row["rows"]) for row, (here, low, high) in known]
+    return Dots(caption, what, dots, alike(_ends(dots), 3 if scale == 1 else 2, "+"), 0.0, of) if dots else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -97,36 +97,24 @@ def compare(
     """
     metric = judging.known()[judging.champion]
     ours, theirs = read_rows(frame, judging), read_rows(frame, judging, champion)
-    found: list[tuple[Slice, int, int, Interval | None]] = []
+    found: list[Difference] = []
     for part in slices:
         sides = ours.take(part.mask), theirs.take(part.mask)
         rows, units = len(sides[0]), units_of(None, sides[0].units, len(sides[0]))
         enough = rows >= judging.minimum_rows and units >= judging.minimum_units
-        found.append((part, rows, units, difference(*sides, metric) if enough else None))
-    adjusted = iter(holm([one.p for *_, one in found if one is not None]))
+        one = difference(*sides, metric) if enough else None
+        needed = None if one is None else rows_needed(one, judging.tolerance)
+        found.append(Difference(part.name, part.group, rows, units, one, "not enough data", needed))
+    adjusted = iter(holm([one.interval.p for one in found if one.interval is not None]))
     differences = tuple(
-        Difference(
-            part.name,
-            part.group,
-            rows,
-            units,
-            one,
-            "not enough data" if one is None else _verdict(one, next(adjusted)),
-            None if one is None else rows_needed(one, judging.tolerance),
-        )
-        for part, rows, units, one in found
+        one if one.interval is None else replace(one, verdict=_verdict(one.interval, next(adjusted))) for one in found
     )
-    alone = interval(theirs, metric) if found[0][-1] else None
+    alone = interval(theirs, metric) if differences[0].interval else None
     return Comparison(than, metric, alone, judging.tolerance, differences, overall(differences))
 
 
 def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
-    """Find the interval of how much better ours are, by the difference of influences.
-
-    Args:
-        ours: the challenger's rows.
-        theirs: the champion's, the same rows in the same order.
-        metric: to judge by.
+    """Find the interval of how much better ours are, by the difference of influences; both have the same rows in the same order.
 
     Returns:
         None with too little data. It is enough where either side has enough: a model that never calls a class has no precision
@@ -219,37 +207,27 @@ def rows_needed(difference: Interval, tolerance: float) -> int | None:
 def overall(differences: Sequence[Difference]) -> Overall:
     """Sum up: mixed when something got better and something worse."""
     verdicts = {difference.verdict for difference in differences}
-    if {"better", "worse"} <= verdicts:
-        return "mixed"
-    for verdict in ("better", "worse"):
-        if verdict in verdicts:
-            return "better" if verdict == "better" else "worse"
-    return "same" if "no difference" in verdicts else "not enough data"
+    if "better" in verdicts:
+        return "mixed" if "worse" in verdicts else "better"
+    return "worse" if "worse" in verdicts else "same" if "no difference" in verdicts else "not enough data"
 
 
 def in_words(comparison: Comparison) -> str:
     """Sum up a comparison in a sentence."""
-    parts = []
-    for verdict in ("better", "worse"):
-        named = [
-            f"{_place(one)} ({span(one.interval, comparison.metric)})"
-            for one in comparison.differences
-            if one.verdict == verdict and one.interval is not None
-        ]
-        if named:
-            parts.append(f"{verdict} on {', '.join(named)}")
-    verdicts = [one.verdict for one in comparison.differences]
-    if "no difference" in verdicts:
+    names: dict[Verdict, list[str]] = {}
+    for one in comparison.differences:
+        place = "all rows" if one.name == "all" else one.name
+        if one.interval is not None and one.verdict in {"better", "worse"}:
+            place += f" ({span(one.interval, comparison.metric)})"
+        names.setdefault(one.verdict, []).append(place)
+    told: tuple[Verdict, ...] = ("better", "worse")
+    parts = [f"{verdict} on {', '.join(names[verdict])}" for verdict in told if verdict in names]
+    if "no difference" in names:
         parts.append("no difference seen elsewhere" if parts else "no difference seen anywhere")
-    if "not enough data" in verdicts:
-        few = [_place(one) for one in comparison.differences if one.verdict == "not enough data"]
-        parts.append(f"not enough data on {', '.join(few)}")
-    words = "; ".join(parts) or comparison.verdict
+    if "not enough data" in names:
+        parts.append(f"not enough data on {', '.join(names['not enough data'])}")
+    words = "; ".join(parts)
     return words if words.startswith(comparison.verdict) else f"{comparison.verdict}: {words}"
-
-
-def _place(one: Difference) -> str:
-    return "all rows" if one.name == "all" else one.name
 
 
 def span(interval: Interval, metric: Metric) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +12,16 @@ import polars as pl
 from onebutton_evaluation.catalogue import known_metrics, log_losses
 from onebutton_evaluation.influence import Rows
 from onebutton_evaluation.intervals import interval
+from onebutton_evaluation.slices import Slice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from onebutton_evaluation.slices import Slice
-
-SPREAD = (10, 50, 90)  # percentiles of errors that are drawn
 TINY = 1e-12  # no log loss at all
 DIGITS = 6  # of a number in a file: enough to see a change, few enough to read one
+
+
+_PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
 
 
 def curves(rows: Rows, bins: int, parts: Sequence[Slice] = ()) -> dict[str, pl.DataFrame]:
@@ -114,19 +115,17 @@ def residuals(rows: Rows, bins: int) -> pl.DataFrame:
         One row per bin: the mean that was `predicted`, and the `p10`, `p50` and `p90` of predicted minus observed.
     """
     frame = pl.DataFrame({"predicted": rows.predictions, "error": rows.predictions - rows.answers})
-    levels = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in SPREAD]
-    return _binned(frame, bins, pl.col("predicted").mean(), *levels)
+    return _binned(frame, bins, pl.col("predicted").mean(), *_PERCENTILES)
 
 
 def residuals_by_slice(rows: Rows, parts: Sequence[Slice]) -> pl.DataFrame:
     """Show how far predictions are from what happened on each slice, as `residuals` does."""
-    errors = rows.predictions - rows.answers
-    table = []
-    for part in parts:
-        levels = np.quantile(errors[part.mask], np.array(SPREAD) / 100) if part.mask.any() else [None] * len(SPREAD)
-        named = dict(zip((f"p{level}" for level in SPREAD), levels, strict=True))
-        table.append({"slice": part.name, **named, "rows": int(np.count_nonzero(part.mask))})
-    return pl.DataFrame(table, infer_schema_length=None)
+    frame = pl.DataFrame({"error": rows.predictions - rows.answers})
+    table = [
+        frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *_PERCENTILES, pl.len().alias("rows"))
+        for part in parts
+    ]
+    return pl.concat(table)
 
 
 def _binned(rows: pl.DataFrame, bins: int, *numbers: pl.Expr) -> pl.DataFrame:
@@ -149,29 +148,31 @@ def calibration_curve(answers: NDArray[Any], probabilities: NDArray[np.floating[
 def roc_points(
     answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], points: int = 200
 ) -> pl.DataFrame:
-    """Draw the ROC curve with few points.
+    """Draw the ROC curve with few points, from the highest probability to the lowest.
 
     Returns:
         `false_positive_rate` and `true_positive_rate`, both in 0 to 1, from (0, 0) to (1, 1).
     """
-    false_positive, true_positive = _roc(answers, probabilities)
-    keep = np.unique(np.linspace(0, len(false_positive) - 1, points).astype(int))
-    return pl.DataFrame(
-        {"false_positive_rate": false_positive[keep], "true_positive_rate": true_positive[keep]}
-    ).with_columns(pl.all().round(DIGITS))
-
-
-def _roc(
-    answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Follow both rates from the highest probability to the lowest; points on a straight line are left out."""
     order = np.argsort(probabilities, kind="stable")[::-1]
     happened, falling = np.asarray(answers)[order], np.asarray(probabilities, dtype=np.float64)[order]
     ends = np.append(np.flatnonzero(np.diff(falling)), len(happened) - 1)  # equal probabilities are one step
     right = np.cumsum(happened)[ends]
     wrong = ends + 1 - right
-    if len(ends) > 2:  # noqa: PLR2004  two have nothing between them
+    if len(ends) > 2:  # noqa: PLR2004  points on a straight line are left out; two have nothing between them
         corner = np.concatenate(([True], (np.diff(wrong, 2) != 0) | (np.diff(right, 2) != 0), [True]))
         right, wrong = right[corner], wrong[corner]
-    rates = (np.append(0.0, steps) / max(steps[-1], 1) for steps in (wrong, right))
-    return next(rates), next(rates)
+    keep = np.unique(np.linspace(0, len(right), points).astype(int))
+    rates = [(np.append(0.0, steps) / max(steps[-1], 1))[keep] for steps in (wrong, right)]
+    return pl.DataFrame(rates, schema=["false_positive_rate", "true_positive_rate"]).with_columns(
+        pl.all().round(DIGITS)
+    )
+
+
+def declared_plots(file: Path = Path("dvc.yaml")) -> dict[Path, dict[str, Any]]:
+    """Read what a `dvc.yaml` says of each plot, such as its `title`, by its path: no other is written or drawn."""
+    import yaml
+
+    stages = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] if file.is_file() else {}
+    entries = (entry for stage in stages.values() for entry in stage.get("plots", []))
+    pairs = ((entry, {}) if isinstance(entry, str) else next(iter(entry.items())) for entry in entries)
+    return {Path(path): said or {} for path, said in pairs}

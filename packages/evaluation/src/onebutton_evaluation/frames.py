@@ -1,15 +1,15 @@
-"""Take judged rows from a frame: answers and predictions of any task, and the units that they belong to."""
+"""Take judged rows from a frame: answers and predictions of any task, the units that they belong to, and what is always said."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.catalogue import BINARY
-from onebutton_evaluation.declarations import Judging
+from onebutton_evaluation.declarations import BASE_RATE, MEDIAN, Judging
 from onebutton_evaluation.influence import Rows
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Ro
     return Rows(
         answers=answer_values(frame[judging.answer], judging),
         predictions=predictions.astype(np.float64),
-        units=unit_values(frame, judging.unit),
+        units=_numbered(frame[judging.unit]) if judging.unit else None,
         classes=judging.classes or (BINARY if judging.task == "binary" else ()),
         threshold=judging.threshold,
         quantiles={level: frame[column].cast(pl.Float64).to_numpy() for level, column in levels.items()},
@@ -46,10 +46,9 @@ def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
     Raises:
         InputError: an answer is none of the classes.
     """
-    if judging.classes and not (
-        judging.task == "binary" and (answers.dtype.is_numeric() or answers.dtype == pl.Boolean)
-    ):
-        codes = dict(zip(judging.classes, range(len(judging.classes)), strict=True))
+    numbers = answers.dtype.is_numeric() or answers.dtype == pl.Boolean
+    if judging.classes and not (judging.task == "binary" and numbers):
+        codes = {name: code for code, name in enumerate(judging.classes)}
         found = answers.cast(pl.String).replace_strict(codes, default=None, return_dtype=pl.Float64)
         if found.null_count():
             stranger = answers.filter(found.is_null())[0]
@@ -59,11 +58,28 @@ def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
     return answers.cast(pl.Float64).to_numpy()
 
 
-def unit_values(frame: pl.DataFrame, unit: str) -> NDArray[np.int64] | None:
-    """Number the values of the column that rows are clustered by; None where every row is independent."""
-    if not unit:
-        return None
-    return frame.select(pl.col(unit).rank("dense") - 1)[unit].to_numpy().astype(np.int64)
+def constant(kind: str, answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
+    """Find what a baseline that always says the same says, by the answers of training.
+
+    Args:
+        kind: as `[baselines]` of gates.toml names it.
+        answers: of the rows that the model was trained on.
+        judging: says what kind of answers they are.
+
+    Returns:
+        One value per column of predictions: a number, a probability, or a probability for each class.
+    """
+    values: Any = answer_values(answers, judging)
+    if judging.task == "regression":
+        return np.array([np.median(values) if kind == MEDIAN else values.mean()])
+    size = max(len(judging.classes), 2)
+    shares = np.bincount(values.astype(np.int64), minlength=size) / len(values)
+    said = shares if kind == BASE_RATE else np.eye(size)[shares.argmax()]
+    return said if judging.task == "multiclass" else said[1:]
+
+
+def _numbered(units: pl.Series) -> NDArray[np.int64]:
+    return (units.rank("dense") - 1).to_numpy().astype(np.int64)
 
 
 def _check_columns(frame: pl.DataFrame, columns: list[str]) -> None:

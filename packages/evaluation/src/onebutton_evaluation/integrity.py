@@ -46,7 +46,7 @@ def changed(
         sides: `deps`, `outs` or both.
 
     Returns:
-        By path the stage, and whether it read or wrote the file otherwise; who wrote it last is the one to name.
+        By path the stage, and whether it read or wrote the file otherwise.
     """
     digests: dict[str, str | None] = {}
     found: dict[str, tuple[str, str]] = {}

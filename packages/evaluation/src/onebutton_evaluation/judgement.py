@@ -7,52 +7,32 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import Champion, beside
-from onebutton_evaluation.comparison import Comparison, compare, detectable, in_words
+from onebutton_evaluation.comparison import Comparison, Difference, compare, detectable, in_words
 from onebutton_evaluation.curves import DIGITS
 from onebutton_evaluation.declarations import Declarations
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.intervals import LEVEL, Interval
-from onebutton_evaluation.robustness import judge_perturbed, label_noise
+from onebutton_evaluation.robustness import Asked, judge_perturbed, label_noise
 from onebutton_evaluation.slices import Judged, find_slices, judge
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
-    from numpy.typing import NDArray
 
 SLICES, COMPARISON, ROBUSTNESS = "slices.json", "comparison.json", "robustness.json"
 AGAIN = "`make run` writes it again"  # said of every result that cannot be read
 FIRST = "first release: there is no champion yet"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A model that can be asked again, for perturbed inputs.
-
-    Attributes:
-        inputs: what it sees of each judged row.
-        predict: returns its predictions, shape (rows,).
-    """
-
-    inputs: pl.DataFrame
-    predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
-
-
 def judgement(
-    frame: pl.DataFrame,
-    said: Declarations,
-    contract: Contract,
-    model: Asked,
-    champion: Champion | None,
+    frame: pl.DataFrame, said: Declarations, contract: Contract, model: Asked, champion: Champion | None
 ) -> dict[str, dict[str, Any]]:
     """Judge a model by all that its `gates.toml` declares.
 
@@ -66,35 +46,28 @@ def judgement(
     Returns:
         The content of each file, by its name.
     """
-    parts = find_slices(frame, said.slices)
-    holdout = read_holdout(frame, contract.primary_key, said.judging.answer)
+    judging, parts = said.judging, find_slices(frame, said.slices)
+    holdout = read_holdout(frame, contract.primary_key, judging.answer)
     against: dict[str, Any] = {"champion": {"name": None, "in_words": FIRST}}
     if champion is not None:
-        names = dict(zip(said.judging.predicted(), said.judging.predicted("champion"), strict=True))
-        both = beside(frame, champion, contract.primary_key, names)
-        compared = compare(both, parts, said.judging, "champion")
+        names = dict(zip(judging.predicted(), judging.predicted("champion"), strict=True))
+        compared = compare(beside(frame, champion, contract.primary_key, names), parts, judging, "champion")
         against["champion"] = {"name": champion.name, **comparison_mapping(compared)}
     for name in said.compared():
-        against[name] = {"name": name, **comparison_mapping(compare(frame, parts, said.judging, name, name))}
-    rows = read_rows(frame, said.judging)
-    noise = _short(label_noise(rows.answers, rows.predictions)) if said.judging.task == "binary" else None
-    perturbed = judge_perturbed(frame, model.inputs, model.predict, said.perturbations, said.judging)
+        against[name] = {"name": name, **comparison_mapping(compare(frame, parts, judging, name, name))}
+    rows = read_rows(frame, judging)
+    noise = _short(label_noise(rows.answers, rows.predictions)) if judging.task == "binary" else None
+    perturbed = judge_perturbed(frame, model, said.perturbations, judging)
     return {
         SLICES: {
             "level": LEVEL,
-            "answer_label": said.judging.answer_label or said.judging.answer,
-            "unit": said.judging.unit or "row",
+            "answer_label": judging.answer_label or judging.answer,
+            "unit": judging.unit or "row",
             "holdout": {"rows": holdout.rows, "digest": holdout.digest},
-            "slices": {one.name: slice_mapping(one) for one in judge(frame, parts, said.judging)},
+            "slices": {one.name: slice_mapping(one) for one in judge(frame, parts, judging)},
         },
         COMPARISON: against,
-        ROBUSTNESS: {
-            "label_noise": noise,
-            "perturbed": {
-                name: {metric: interval_mapping(one) for metric, one in numbers.items()}
-                for name, numbers in perturbed.items()
-            },
-        },
+        ROBUSTNESS: {"label_noise": noise, "perturbed": {name: _numbers(found) for name, found in perturbed.items()}},
     }
 
 
@@ -105,43 +78,37 @@ def slice_mapping(judged: Judged) -> dict[str, Any]:
         "rows": judged.rows,
         "units": judged.units,
         "enough_data": bool(judged.numbers),
-        "metrics": {name: interval_mapping(one) for name, one in judged.numbers.items()},
+        "metrics": _numbers(judged.numbers),
     }
-
-
-def interval_mapping(one: Interval) -> dict[str, Any]:
-    """Lay out one number with its ends; null where there is none."""
-    return {"estimate": _short(one.estimate), "low": _short(one.low), "high": _short(one.high), "method": one.method}
 
 
 def comparison_mapping(comparison: Comparison) -> dict[str, Any]:
     """Lay out a comparison."""
-    slices = {
-        one.name: {
-            "group": one.group,
-            "rows": one.rows,
-            "units": one.units,
-            "verdict": one.verdict,
-            **(
-                {
-                    "difference": {**interval_mapping(one.interval), "p": _short(one.interval.p)},
-                    "detectable": _short(detectable(one.interval)),
-                }
-                if one.interval
-                else {}
-            ),
-            "rows_needed": one.needed,
-        }
-        for one in comparison.differences
-    }
     return {
         "metric": comparison.metric.name,
-        "theirs": None if comparison.theirs is None else interval_mapping(comparison.theirs),
+        "theirs": None if comparison.theirs is None else _number(comparison.theirs),
         "tolerance": comparison.tolerance,
         "verdict": comparison.verdict,
         "in_words": in_words(comparison),
-        "slices": slices,
+        "slices": {one.name: _difference(one) for one in comparison.differences},
     }
+
+
+def _difference(one: Difference) -> dict[str, Any]:
+    found: dict[str, Any] = {"group": one.group, "rows": one.rows, "units": one.units, "verdict": one.verdict}
+    if one.interval:
+        found["difference"] = {**_number(one.interval), "p": _short(one.interval.p)}
+        found["detectable"] = _short(detectable(one.interval))
+    return {**found, "rows_needed": one.needed}
+
+
+def _numbers(found: Mapping[str, Interval]) -> dict[str, Any]:
+    return {name: _number(one) for name, one in found.items()}
+
+
+def _number(one: Interval) -> dict[str, Any]:
+    """Lay out one number with its ends; null where there is none."""
+    return {"estimate": _short(one.estimate), "low": _short(one.low), "high": _short(one.high), "method": one.method}
 
 
 def _short(value: float) -> float | None:

@@ -40,22 +40,13 @@ def metrics(rows: Rows, judging: Judging, bins: int) -> dict[str, float | int]:
 
 
 def metrics_by(frame: pl.DataFrame, column: str, judging: Judging, bins: int) -> dict[str, dict[str, float | int]]:
-    """Measure by the values of a column.
-
-    Args:
-        frame: one row per prediction.
-        column: its values name the parts, sorted; a number is written with two digits, so that text sorts as numbers do.
-        judging: names the columns and the metrics.
-        bins: as in `metrics`.
-    """
+    """Measure by the values of a column, sorted; a number is written with two digits, so that text sorts as numbers do."""
     parts = frame.sort(column).partition_by(column, as_dict=True, maintain_order=True)
-    return {_named(value): metrics(read_rows(part, judging), judging, bins) for (value,), part in parts.items()}
-
-
-def _named(value: object) -> str:
-    if value is None:
-        return "missing"
-    return f"{value:02d}" if type(value) is int else str(value)  # True is an int too
+    names = {value: f"{value:02d}" if type(value) is int else str(value) for (value,) in parts}  # True is an int too
+    return {
+        "missing" if value is None else names[value]: metrics(read_rows(part, judging), judging, bins)
+        for (value,), part in parts.items()
+    }
 
 
 def calibration_error(curve: pl.DataFrame) -> float:

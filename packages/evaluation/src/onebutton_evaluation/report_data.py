@@ -1,4 +1,4 @@
-"""Read what a page of the report is made of: a pipeline's results, and what git and MLflow know of it."""
+"""Read what a page of the report is made of: a pipeline's results, what git and MLflow know of it, and what sums it up."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import CardText, read_card_text
+from onebutton_evaluation.curves import declared_plots
 from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
-from onebutton_evaluation.plots import declared_plots
-from onebutton_evaluation.verdicts import Verdict
+from onebutton_evaluation.verdicts import Verdict, standing
+from onebutton_evaluation.wording import with_interval
 
 INDEX = "index.html"
+CHANGE = "Change since"
+BASE_RATE = "base_rate"  # of metrics.json: what always predicting the mean answer reaches
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,6 @@ class Results:
         text: of its model card.
         draft: whether it is still being tried out.
         curves: the rows of each plot that `dvc.yaml` declares, by the name of its file.
-        has_card: whether there is a model card to link to.
         axes: what `dvc.yaml` says of each plot: its `title`, `x` and `y`.
     """
 
@@ -62,7 +64,6 @@ class Results:
     comparison: Mapping[str, Any]
     robustness: Mapping[str, Any]
     curves: Mapping[str, Sequence[Mapping[str, Any]]]
-    has_card: bool
     around: Around
     axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -95,7 +96,6 @@ def read_results(folder: Path, around: Around) -> Results:
         read_json(folder / COMPARISON),
         read_json(folder / ROBUSTNESS),
         curves={path.stem: _rows(folder / path) for path in declared if path.suffix == ".csv"},
-        has_card=(folder / "card.html").is_file(),
         around=around,
         axes={path.stem: axes for path, axes in declared.items()},
     )
@@ -118,3 +118,46 @@ def named_numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]
         elif isinstance(value, int | float):
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def headline(results: Results) -> dict[str, str]:
+    """Write the numbers that stand first, by what they are; what is not known is left out."""
+    metric = results.decides
+    whole = results.slices["slices"]["all"]["metrics"].get(metric.name)
+    lines = {metric.words: "not enough data" if whole is None else with_interval(whole)}
+    if baseline := _baseline(results, metric.name):
+        name, number = baseline
+        lines[f"Baseline ({name})"] = with_interval(number)
+    base = results.around.base.removeprefix("origin/")
+    lines[f"{CHANGE} {base}"] = _change(results, metric.name, base)
+    if results.around.made:
+        lines["Result"] = results.around.made
+    return lines
+
+
+def summary(folder: Path) -> str:
+    """Sum up a pipeline in a line for a terminal; empty where its results cannot be read."""
+    try:
+        results = read_results(folder, Around())
+    except InputError:
+        return ""
+    numbers = [f"{name} {words}." for name, words in headline(results).items() if not name.startswith(CHANGE)]
+    return f"{' '.join(numbers)} {standing(results.verdicts, draft=results.draft)[1]}"
+
+
+def _baseline(results: Results, metric: str) -> tuple[str, Mapping[str, Any]] | None:
+    """Find the simpler model that a gate compares with, else the base rate."""
+    for name, one in results.comparison.items():
+        if name != "champion" and one.get("metric") == metric and one.get("theirs"):
+            return name.replace("_", " "), one["theirs"]
+    alone = named_numbers(results.metrics).get(f"{BASE_RATE}.{metric}")
+    return None if alone is None else ("base rate", {"estimate": alone})
+
+
+def _change(results: Results, metric: str, base: str) -> str:
+    if results.around.other is None:
+        return f"new: {base} has no result"
+    now, before = (named_numbers(tree).get(f"model.{metric}") for tree in (results.metrics, results.around.other))
+    if now is None or before is None:
+        return f"not known: metrics.json has no number model.{metric}"
+    return "none" if now == before else f"{now - before:+.2g}, was {before:.3f}"

@@ -1,19 +1,21 @@
-"""Write one pipeline's page of the report: the verdict, the slices, the gates, curves, comparisons and robustness."""
+"""Write the report: an index, a page per pipeline and its card, plain files that open without a server or a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.card import read_card
 from onebutton_evaluation.catalogue import named
-from onebutton_evaluation.charts import Dot, Dots, Plot, columns
-from onebutton_evaluation.headline import headline
+from onebutton_evaluation.charts import Dot, Dots, Plot, columns, importance, plots, residuals_by_slice
 from onebutton_evaluation.influence import Metric
+from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.pages import render
-from onebutton_evaluation.report_data import INDEX, Results, named_numbers
-from onebutton_evaluation.report_plots import importance, plots, residuals_by_slice
-from onebutton_evaluation.slices import ranked
+from onebutton_evaluation.report_data import INDEX, Around, Results, headline, named_numbers, read_results
+from onebutton_evaluation.slices import ALL, ranked
 from onebutton_evaluation.verdicts import standing
 from onebutton_evaluation.wording import alike, capital, compared_heading, percent, tick
 
@@ -21,28 +23,66 @@ Slices = Mapping[str, Mapping[str, Any]]
 WORST = 6  # slices in the small picture, and confusions
 
 
-def page(results: Results) -> str:
+def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
+    """Write every page, the index last.
+
+    Args:
+        folders: of the pipelines, with what is around them.
+        target: folder to write to.
+
+    Returns:
+        For each pipeline without a page one line that says why.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    summaries, refused = [], {}
+    for folder, around in folders.items():
+        try:
+            results = read_results(folder, around)
+        except InputError as error:
+            refused[folder.name] = str(error)
+            continue
+        links = {}
+        if (folder / "card.html").is_file():
+            links = {"Model card": f"{folder.name}.card.html"}
+            write_text(target / links["Model card"], _card(folder, results))
+        links |= around.links
+        write_text(target / f"{folder.name}.html", page(results, links))
+        summaries.append({**summary(results), "links_to": {"Gates, slices and curves": f"{folder.name}.html", **links}})
+    write_text(target / INDEX, render("index.html", heading="Report", summaries=summaries, refused=refused))
+    return [f"{name}: {why}" for name, why in refused.items()]
+
+
+def _card(folder: Path, results: Results) -> str:
+    """Write the card with the verdicts of the page beside it, as the server may have been measured since its stage ran."""
+    try:
+        card = read_card(folder, results.said)
+    except InputError:  # the model is not here, and nothing was measured with it
+        return (folder / "card.html").read_text(encoding="utf-8")
+    now = {"verdicts": results.verdicts, "standing": standing(results.verdicts, draft=results.draft)}
+    return render("card.html", **card | now)
+
+
+def page(results: Results, links: Mapping[str, str] | None = None) -> str:
     """Write the page."""
-    card = {"Model card": f"{results.name}.card.html"} if results.has_card else {}
-    metric = results.decides.name
     confused = results.curves.get("confusion", ())
     wrong = [cell for cell in confused if cell["answer"] != cell["called"] and cell["rows"]]
+    metrics = dict.fromkeys((results.decides.name, "log_loss", "bias"))
     return render(
         "report.html",
         **summary(results),
         heading=results.name,
         back=INDEX,
-        links_to={**card, **results.around.links},
+        links_to=links or {},
         story=_story(results),
         by_slice=_by_slice(results),
         metrics=[named(results.known, name) for name in results.slices["slices"]["all"]["metrics"]],
         plots=plots(results.curves, results.axes),
         costly=sorted(wrong, key=lambda cell: -cell["log_loss"])[:WORST],
-        errors=residuals_by_slice(results.curves),
-        importance=importance(results.curves, results.decides),
+        errors=residuals_by_slice(results.curves.get("residuals_by_slice", ())),
+        importance=importance(results.curves.get("importance", ()), results.decides),
         compared=[_compared(name, one, results.known) for name, one in results.comparison.items()],
         changed=_changed(results),
-        tried=[results.known[name] for name in dict.fromkeys((metric, "log_loss", "bias")) if name in results.known],
+        tried=[results.known[name] for name in metrics if name in results.known],
     )
 
 
@@ -56,37 +96,30 @@ def summary(results: Results) -> dict[str, Any]:
     }
 
 
-def _dot(name: str, number: Mapping[str, Any], rows: int, **extra: Any) -> Dot:
-    return Dot(name, number["estimate"], number["low"], number["high"], rows, **extra)
-
-
-def _with_interval(slices: Slices, metric: str) -> dict[str, Mapping[str, Any]]:
-    """Keep the slices that have a metric with its interval; all rows together are no slice."""
-    kept = {name: one for name, one in slices.items() if name != "all" and metric in one["metrics"]}
-    return {name: one for name, one in kept.items() if one["metrics"][metric]["low"] is not None}
+def _dot(name: str, one: Mapping[str, Any], metric: str) -> Dot:
+    number = one["metrics"][metric]
+    return Dot(name, number["estimate"], number["low"], number["high"], one["rows"])
 
 
 def widest_group(slices: Slices) -> str | None:
     """Find the group of slices between which the share of the answer differs most."""
     spread: dict[str, list[float]] = {}
-    for one in _with_interval(slices, "share").values():
-        spread.setdefault(one["group"], []).append(one["metrics"]["share"]["estimate"])
-    several = {
-        group: max(values) - min(values)
-        for group, values in spread.items()
-        if len(values) > 1 and group != "conditions"
-    }
+    for one in slices.values():
+        share = one["metrics"].get("share")
+        if share and share["low"] is not None and one["group"] not in {ALL, "conditions"}:
+            spread.setdefault(one["group"], []).append(share["estimate"])
+    several = {group: max(values) - min(values) for group, values in spread.items() if len(values) > 1}
     return max(several, key=lambda group: several[group]) if several else None
 
 
 def _observed(slices: Slices, group: str) -> list[Dot]:
     """Set the observed share of each slice of a group beside the predicted one, in the order of the slices."""
     rows = []
-    for name, one in _with_interval(slices, "share").items():
-        if one["group"] == group:
-            share, bias = one["metrics"]["share"], one["metrics"].get("bias")
-            predicted = None if bias is None else share["estimate"] + bias["estimate"]
-            rows.append(_dot(_short(name, slices), share, one["rows"], second=predicted, second_word="predicted"))
+    for name, one in slices.items():
+        share, bias = (one["metrics"].get(metric) for metric in ("share", "bias"))
+        if one["group"] == group and share and share["low"] is not None:
+            predicted = share["estimate"] + bias["estimate"] if bias else None
+            rows.append(replace(_dot(_short(name, slices), one, "share"), predicted=predicted))
     return rows
 
 
@@ -98,8 +131,7 @@ def _short(name: str, slices: Slices) -> str:
 def _slice_dots(results: Results) -> list[Dot]:
     """List the slices with the metric that decides, the worst first."""
     slices = results.slices["slices"]
-    names = ranked(slices, results.decides)
-    return [_dot(name, slices[name]["metrics"][results.decides.name], slices[name]["rows"]) for name in names]
+    return [_dot(name, slices[name], results.decides.name) for name in ranked(slices, results.decides)]
 
 
 def picture(results: Results) -> Plot | None:
@@ -119,12 +151,8 @@ def _story(results: Results) -> dict[str, Any] | None:
     if group is None:
         return None
     rows = _observed(results.slices["slices"], group)
-    training = results.metrics.get("training")
-    known = training.get("share") if isinstance(training, Mapping) else None
-    reference = known if isinstance(known, int | float) else None
-    chart = Dots(
-        f"Share of {results.slices['answer_label']}, observed and predicted", "observed", rows, percent, reference
-    )
+    caption = f"Share of {results.slices['answer_label']}, observed and predicted"
+    chart = Dots(caption, "observed", rows, percent, named_numbers(results.metrics).get("training.share"))
     low, high = (choose(rows, key=lambda row: row.estimate) for choose in (min, max))
     return {"group": group, "low": low, "high": high, "chart": chart}
 

@@ -1,9 +1,9 @@
-"""Measure how a model copes with wrong answers, and with inputs that go missing or carry noise."""
+"""Measure how a model copes with wrong answers and with failing inputs, and how much it leans on each of its inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +12,29 @@ import polars as pl
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
 from onebutton_evaluation.frames import read_rows
-from onebutton_evaluation.intervals import Interval, interval
+from onebutton_evaluation.influence import Metric, Rows
+from onebutton_evaluation.intervals import Interval, interval, standard_error, student
 from onebutton_evaluation.metrics import OF_QUANTILES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-SEED = 20_130_101
+SEED, SHUFFLING = 20_130_101, 20_130_201
+REPEATS = 3  # shuffles of each input, of which the mean is taken
+MOST_ROWS = 20_000  # drawn at random of more, so that a large holdout costs no minutes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model that can be asked again.
+
+    Attributes:
+        inputs: what it sees of each judged row.
+        predict: returns its predictions, shape (rows,) or (rows, classes).
+    """
+
+    inputs: pl.DataFrame
+    predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
 
 
 def label_noise(answers: ArrayLike, probabilities: ArrayLike) -> float:
@@ -40,14 +56,8 @@ def label_noise(answers: ArrayLike, probabilities: ArrayLike) -> float:
     confident_one, confident_zero = likely >= one, 1 - likely >= zero
     says_one = confident_one & (~confident_zero | (likely >= 1 - likely))
     says_zero = confident_zero & ~says_one
-    counted = np.array(
-        [
-            [np.count_nonzero(~happened & says_zero), np.count_nonzero(~happened & says_one)],
-            [np.count_nonzero(happened & says_zero), np.count_nonzero(happened & says_one)],
-        ],
-        dtype=np.float64,
-    )
-    given = np.array([np.count_nonzero(~happened), np.count_nonzero(happened)], dtype=np.float64)
+    counted = np.array([[(given & says).sum() for says in (says_zero, says_one)] for given in (~happened, happened)])
+    given = np.array([(~happened).sum(), happened.sum()])
     joint = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1) * given[:, None]
     return float((joint[0, 1] + joint[1, 0]) / joint.sum())
 
@@ -78,18 +88,13 @@ def perturb(inputs: pl.DataFrame, how: Perturbation, file: str = "gates.toml") -
 
 
 def judge_perturbed(
-    frame: pl.DataFrame,
-    inputs: pl.DataFrame,
-    predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]],
-    perturbations: Sequence[Perturbation],
-    judging: Judging,
+    frame: pl.DataFrame, model: Asked, perturbations: Sequence[Perturbation], judging: Judging
 ) -> dict[str, dict[str, Interval]]:
     """Judge the model on perturbed inputs, all rows together.
 
     Args:
         frame: one row per prediction, with the columns that `judging` names.
-        inputs: what the model sees of the same rows.
-        predict: asks the model.
+        model: to ask again.
         perturbations: what to try.
         judging: how to judge.
 
@@ -100,7 +105,48 @@ def judge_perturbed(
     asked = [name for name in judging.metrics if not name.startswith(("share", *OF_QUANTILES))]
     judged: dict[str, dict[str, Interval]] = {}
     for how in perturbations:
-        worse = replace(rows, predictions=np.asarray(predict(perturb(inputs, how)), dtype=np.float64))
-        found = {name: interval(worse, known[name]) for name in asked}
+        answers = np.asarray(model.predict(perturb(model.inputs, how)), dtype=np.float64)
+        found = {name: interval(replace(rows, predictions=answers), known[name]) for name in asked}
         judged[how.name] = {name: one for name, one in found.items() if one is not None}
     return judged
+
+
+def importance(rows: Rows, model: Asked, metric: Metric) -> pl.DataFrame:
+    """Shuffle each input of a model, and measure how much worse the metric gets: permutation importance (Breiman 2001).
+
+    The interval is that of the paired difference, as between two models. A row counts twice: by what it borrows of another, and
+    by what it lends to one.
+
+    Args:
+        rows: that are judged.
+        model: to ask again, with the inputs of the same rows.
+        metric: to measure by.
+
+    Returns:
+        One row per input, the most important first: `input`, `importance` with its ends `low` and `high` (positive: worse without
+        it), null where the metric cannot be measured, and of how many `rows`. The same each time.
+    """
+    random = np.random.default_rng(SHUFFLING)
+    kept = np.sort(random.permutation(len(rows))[:MOST_ROWS])
+    rows, inputs = rows.take(kept), model.inputs[kept]
+    before, sign = metric.measure(rows), 1.0 if metric.better == "lower" else -1.0
+    table = []
+    for name in inputs.columns:
+        changes, influences = [], []
+        for _ in range(REPEATS):
+            order = random.permutation(len(kept))
+            shuffled = inputs.with_columns(inputs[name].gather(order))
+            after = metric.measure(replace(rows, predictions=model.predict(shuffled).astype(np.float64)))
+            if before is not None and after is not None:
+                moved = after.influence - before.influence
+                changes.append(sign * (after.estimate - before.estimate))
+                influences.append(moved + moved[np.argsort(order)])  # of what a row borrows, and of what it lends
+        line: dict[str, object] = {"input": name, "importance": None, "low": None, "high": None, "rows": len(kept)}
+        if len(changes) == REPEATS:
+            error, units = standard_error(np.mean(influences, axis=0), rows.units)
+            estimate, reach = float(np.mean(changes)), student(units) * error
+            line |= {"importance": estimate, "low": estimate - reach, "high": estimate + reach}
+        table.append(line)
+    return pl.DataFrame(table, infer_schema_length=None).sort(
+        "importance", descending=True, nulls_last=True, maintain_order=True
+    )

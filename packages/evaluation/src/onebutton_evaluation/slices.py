@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,11 +13,8 @@ import polars as pl
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.frames import read_rows
-from onebutton_evaluation.influence import Metric, Rows
+from onebutton_evaluation.influence import Mask, Metric
 from onebutton_evaluation.intervals import Interval, interval, units_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 ALL = "all"
 MOST = 500  # slices; more is a key by mistake, and nobody would read them
@@ -35,7 +32,7 @@ class Slice:
 
     name: str
     group: str
-    mask: NDArray[np.bool_]
+    mask: Mask
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Judged:
     group: str
     rows: int
     units: int
-    numbers: dict[str, Interval] = field(default_factory=dict)
+    numbers: dict[str, Interval]
 
 
 def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "gates.toml") -> list[Slice]:
@@ -66,36 +63,31 @@ def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "ga
     """
     found = [Slice(ALL, ALL, np.ones(frame.height, dtype=np.bool_))]
     for rule in rules:
-        missing = [column for column in rule.by if column not in frame.columns]
-        if missing:
+        if missing := [column for column in rule.by if column not in frame.columns]:
             message = f"{file}: slices by {missing[0]!r}, which is no column; there are {', '.join(frame.columns)}"
             raise InputError(message)
         if rule.where:
-            found.append(Slice(rule.name, "conditions", _condition(frame, rule, file)))
-        elif rule.quantiles:
-            found += _quantiles(frame, rule)
+            found.append(_condition(frame, rule, file))
         else:
-            found += _values(frame, rule)
+            found += _quantiles(frame, rule) if rule.quantiles else _values(frame, rule)
         if len(found) > MOST:
             message = f"{file}: slices by {rule.by} are more than {MOST}; name fewer columns, or use quantiles"
             raise InputError(message)
     names = [one.name for one in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"{file}: two slices are called {twice[0]!r}; a result could not say which is meant"
         raise InputError(message)
     return found
 
 
-def _condition(frame: pl.DataFrame, rule: SliceRule, file: str) -> NDArray[np.bool_]:
+def _condition(frame: pl.DataFrame, rule: SliceRule, file: str) -> Slice:
     try:
         mask = frame.select(pl.sql_expr(rule.where).cast(pl.Boolean).fill_null(value=False)).to_series()
     except pl.exceptions.PolarsError as error:
-        message = (
-            f"{file}: slice {rule.name!r}: {rule.where!r} is no condition on these rows: {str(error).splitlines()[0]}"
-        )
+        why = str(error).splitlines()[0]
+        message = f"{file}: slice {rule.name!r}: {rule.where!r} is no condition on these rows: {why}"
         raise InputError(message) from None
-    return mask.to_numpy()
+    return Slice(rule.name, "conditions", mask.to_numpy())
 
 
 def _values(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
@@ -103,14 +95,9 @@ def _values(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
     codes = frame.select(pl.struct(rule.by).rank("dense").fill_null(0).alias("code"))["code"].to_numpy()
     firsts = frame.select(*rule.by, pl.Series("code", codes)).unique("code").sort("code")
     for *values, code in firsts.iter_rows():
-        words = " and ".join(f"{column} {_label(value, rule)}" for column, value in zip(rule.by, values, strict=True))
+        labels = ["missing" if value is None else rule.labels.get(str(value), str(value)) for value in values]
+        words = " and ".join(f"{column} {label}" for column, label in zip(rule.by, labels, strict=True))
         yield Slice(words, " and ".join(rule.by), codes == code)
-
-
-def _label(value: Any, rule: SliceRule) -> str:
-    if value is None:
-        return "missing"
-    return rule.labels.get(str(value), str(value))
 
 
 def _quantiles(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
@@ -140,21 +127,17 @@ def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> lis
     Raises:
         InputError: a column is not there, or lacks values.
     """
-    rows = read_rows(frame, judging)
+    rows, known, found = read_rows(frame, judging), judging.known(), []
     order = np.argsort(rows.predictions, kind="stable") if rows.predictions.ndim == 1 else np.arange(len(rows))
     rows = rows.take(order)  # what is in order already is put into it quickly, slice after slice
-    return [_judge(rows.take(one.mask[order]), one, judging) for one in slices]
-
-
-def _judge(rows: Rows, part: Slice, judging: Judging) -> Judged:
-    units = units_of(None, rows.units, len(rows))
-    if len(rows) < judging.minimum_rows or units < judging.minimum_units:
-        return Judged(part.name, part.group, len(rows), units)
-    known = judging.known()
-    found = {name: interval(rows, known[name]) for name in judging.metrics}
-    return Judged(
-        part.name, part.group, len(rows), units, {name: one for name, one in found.items() if one is not None}
-    )
+    for part in slices:
+        some = rows.take(part.mask[order])
+        units, numbers = units_of(None, some.units, len(some)), {}
+        if len(some) >= judging.minimum_rows and units >= judging.minimum_units:
+            numbers = {name: interval(some, known[name]) for name in judging.metrics}
+        kept = {name: one for name, one in numbers.items() if one is not None}
+        found.append(Judged(part.name, part.group, len(some), units, kept))
+    return found
 
 
 def ranked(slices: Mapping[str, Mapping[str, Any]], metric: Metric) -> list[str]:

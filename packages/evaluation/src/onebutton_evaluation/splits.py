@@ -56,11 +56,8 @@ def by_time(
     if rows[column].null_count():
         message = f"{rows[column].null_count():,} of {rows.height:,} rows have no {column}, so nothing says if they come before"
         raise InputError(message)
-    before = (
-        pl.lit(FIT)
-        if tune_from is None
-        else pl.when(pl.col(column) >= tune_from).then(pl.lit(TUNE)).otherwise(pl.lit(FIT))
-    )
+    tuned = pl.lit(value=False) if tune_from is None else pl.col(column) >= tune_from
+    before = pl.when(tuned).then(pl.lit(TUNE)).otherwise(pl.lit(FIT))
     part = pl.when(pl.col(column) >= holdout_from).then(pl.lit(HOLDOUT)).otherwise(before)
     return rows.with_columns(part.alias(SPLIT))
 

@@ -32,10 +32,7 @@ class Verdict:
 def verdicts(folder: Path, gates: Sequence[Gate], results: Mapping[str, Any] | None = None) -> list[Verdict]:
     """Hold results to gates, in their order; a result that cannot be read makes a gate NOT RUN.
 
-    Args:
-        folder: of the pipeline.
-        gates: to hold them to.
-        results: by file the content that was computed just now; a file that is not named is read in the folder.
+    `results` is by file the content that was computed just now; a file that is not named there is read in the folder.
     """
     evidence = Evidence(folder, dict(results or {}))
     found = []
@@ -51,15 +48,7 @@ def verdicts(folder: Path, gates: Sequence[Gate], results: Mapping[str, Any] | N
 
 
 def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, str]:
-    """Sum up verdicts.
-
-    Args:
-        found: of every gate.
-        draft: whether the pipeline is one: its gates stop nobody.
-
-    Returns:
-        The worst result, and a sentence that says what it means for a deployment.
-    """
+    """Sum up verdicts: the worst result, and a sentence that says what it means for a deployment."""
     failed = [one.id for one in found if one.result == "failed"]
     waiting = sum(one.result == "NOT RUN" and one.check == "service" for one in found)
     not_judged = [one.id for one in found if one.result == "NOT RUN" and one.check != "service"]

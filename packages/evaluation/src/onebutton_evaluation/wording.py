@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from onebutton_evaluation.declarations import LimitedGate
 from onebutton_evaluation.influence import Metric
 
 SERVICE_NUMBERS = {  # of service.json: in words, and the unit
@@ -21,18 +22,6 @@ MOST_DIGITS = 6
 FIGURES = 4  # of a large number
 TEN, SMALL = 10, 0.001  # from where on numbers get fewer digits, and below which more
 LARGE = 100  # from here on a measured number needs no digit behind the point
-
-
-class Limits(Protocol):
-    """A gate with a lower limit, an upper one, or both."""
-
-    @property
-    def at_least(self) -> float | None:
-        """The lower limit."""
-
-    @property
-    def at_most(self) -> float | None:
-        """The upper limit."""
 
 
 def figure(value: float) -> str:
@@ -55,14 +44,9 @@ def alike(values: Sequence[float], least: int = 3, sign: str = "") -> Callable[[
     return lambda value: f"{value:{sign},.{digits}f}"
 
 
-def count(value: int) -> str:
-    """Write a whole number."""
-    return f"{value:,}"
-
-
 def number(value: float | None) -> str:
     """Write a number of `metrics.json`."""
-    return "none" if value is None else count(value) if isinstance(value, int) else f"{value:.4f}"
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def capital(words: str) -> str:
@@ -96,7 +80,7 @@ def number_words(metric: Metric, number: Mapping[str, Any] | None) -> str:
     return f"{estimate} ({low} to {high})" if low else estimate
 
 
-def with_interval(number: Mapping[str, Any], limits: Limits | None = None, *, sign: bool = False) -> str:
+def with_interval(number: Mapping[str, Any], limits: LimitedGate | None = None, *, sign: bool = False) -> str:
     """Write an estimate and its 95 % interval, as in `0.714 (95 % interval 0.694 to 0.734)`.
 
     Args:
@@ -110,7 +94,7 @@ def with_interval(number: Mapping[str, Any], limits: Limits | None = None, *, si
     return f"{estimate} (95 % interval {rest[0]} to {rest[1]})" if rest else estimate
 
 
-def _digits(values: list[float], limits: Limits | None, least: int = 3) -> int:
+def _digits(values: list[float], limits: LimitedGate | None, least: int = 3) -> int:
     """Count the digits behind the point that show on which side of its limit each value stands."""
     marks = [mark for mark in (limits.at_least, limits.at_most) if mark is not None] if limits else []
     for digits in range(least, MOST_DIGITS):
@@ -119,13 +103,13 @@ def _digits(values: list[float], limits: Limits | None, least: int = 3) -> int:
     return MOST_DIGITS
 
 
-def limit_words(limits: Limits, unit: str = "") -> str:
+def limit_words(limits: LimitedGate, unit: str = "") -> str:
     """Write the limits of a gate, as in `at least 0.68`."""
     marks = {"at least": limits.at_least, "at most": limits.at_most}
     return " and ".join(f"{side} {mark:,g}{unit}" for side, mark in marks.items() if mark is not None)
 
 
-def service_words(name: str, value: float, limits: Limits) -> tuple[str, str]:
+def service_words(name: str, value: float, limits: LimitedGate) -> tuple[str, str]:
     """Write a number of `service.json` and its limits, each with its unit."""
     words, unit = SERVICE_NUMBERS.get(name, (name, ""))
     digits = _digits([value], limits, least=1 if abs(value) < LARGE else 0)

@@ -22,8 +22,9 @@ from onebutton_evaluation.comparison import Comparison, compare
 from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
 from onebutton_evaluation.frames import read_rows
-from onebutton_evaluation.judgement import COMPARISON, Asked, comparison_mapping, judgement, write_judgement, write_text
+from onebutton_evaluation.judgement import COMPARISON, comparison_mapping, judgement, write_judgement, write_text
 from onebutton_evaluation.metrics import metrics, metrics_by
+from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.slices import Slice, find_slices
 from prompt_quality.model import LABELS
 from prompt_quality.params import Params

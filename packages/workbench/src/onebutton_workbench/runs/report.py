@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.report_data import INDEX, Around
-from onebutton_evaluation.site import write_site
+from onebutton_evaluation.report_page import write_site
 from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import is_server, tracking_uri

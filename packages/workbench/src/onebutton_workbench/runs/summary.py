@@ -90,7 +90,7 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
         if name in made:
-            from onebutton_evaluation.headline import summary
+            from onebutton_evaluation.report_data import summary
 
             words = summary(ROOT / "pipelines" / name)
             print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
