@@ -27,7 +27,7 @@ from onebutton_evaluation.influence import (
 
 Task = Literal["binary", "multiclass", "regression"]
 BINARY = ("0", "1")  # classes where gates.toml names none
-OfCells = Callable[[Any, int], Any]  # of a confusion matrix and a class
+OfCells = Callable[[int, Any], Any]  # of a class and a confusion matrix
 Basis = Callable[[int, Rows], Any]  # which rows a number of a class stands on
 RESERVED = ("macro", "weighted")  # no class may be called so: `f1[macro]` is the mean over classes
 
@@ -106,15 +106,15 @@ def _ratio(part: Any, whole: Any) -> Any:
     return part / whole if whole != 0 else 0 * part  # nothing called so is no success, as in scikit-learn
 
 
-def _precision(cells: Any, code: int) -> Any:
+def _precision(code: int, cells: Any) -> Any:
     return _ratio(cells[code, code], cells[:, code].sum())
 
 
-def _recall(cells: Any, code: int) -> Any:
+def _recall(code: int, cells: Any) -> Any:
     return _ratio(cells[code, code], cells[code].sum())
 
 
-def _f1(cells: Any, code: int) -> Any:
+def _f1(code: int, cells: Any) -> Any:
     return _ratio(2 * cells[code, code], cells[code].sum() + cells[:, code].sum())
 
 
@@ -134,15 +134,16 @@ def _of_classes(classes: Sequence[str]) -> list[Metric]:
     for name, of, kind, basis in _PER_CLASS:
         words = "F1" if name == "f1" else name
         for code, label in enumerate(classes):
-            of_one = partial(of, code=code)
-            found.append(counted(f"{name}[{label}]", f"{words} of {label}", of_one, kind, partial(basis, code)))
+            found.append(
+                counted(f"{name}[{label}]", f"{words} of {label}", partial(of, code), kind, partial(basis, code))
+            )
         mean = partial(_mean, of, len(classes))
         found.append(counted(f"{name}[macro]", f"mean {words} of the classes", mean, "average", rarest_called))
     return found
 
 
 def _mean(of: OfCells, size: int, cells: Any) -> Any:
-    return sum(of(cells, code) for code in range(size)) / size
+    return sum(of(code, cells) for code in range(size)) / size
 
 
 @cache

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.wording import alike, figure, tick
@@ -48,8 +48,7 @@ def axis(label: str, values: Sequence[float], write: Write = figure) -> Axis:
     return Axis(label, marks[0], marks[-1], tuple((mark, write(mark)) for mark in marks))
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(NamedTuple):
     """Points of one kind; each reach is a place across, and the ends of an interval there."""
 
     points: Sequence[Point]
@@ -203,25 +202,16 @@ def plots(curves: Mapping[str, Rows], axes: Mapping[str, Mapping[str, Any]]) -> 
     return found
 
 
-@dataclass(frozen=True)
-class Dot:
-    """One row of a dot plot.
-
-    Attributes:
-        name: of the slice.
-        estimate: where the dot stands, between the ends of its interval.
-        rows: how many it stands on.
-        predicted: a second mark.
-        word: beside the numbers, such as `better`.
-    """
+class Dot(NamedTuple):
+    """One row of a dot plot: a dot between the ends of its interval, and how many rows it stands on."""
 
     name: str
     estimate: float
     low: float
     high: float
     rows: int
-    predicted: float | None = None
-    word: str = ""
+    predicted: float | None = None  # a second mark
+    word: str = ""  # beside the numbers, such as `better`
 
 
 @dataclass(frozen=True)

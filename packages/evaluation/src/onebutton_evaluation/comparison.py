@@ -16,18 +16,7 @@ import numpy as np
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
-from onebutton_evaluation.intervals import (
-    INVERTED,
-    LEVEL,
-    NO_SPREAD,
-    OF_RAREST,
-    ROUNDING,
-    Interval,
-    interval,
-    standard_error,
-    student,
-    units_of,
-)
+from onebutton_evaluation.intervals import LEVEL, RARE, ROUNDING, Interval, interval, standard_error, student, units_of
 from onebutton_evaluation.slices import Slice
 from onebutton_evaluation.wording import alike
 
@@ -36,9 +25,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["better", "worse", "no difference", "not enough data"]
 Overall = Literal["better", "worse", "mixed", "same", "not enough data"]
-POWER = 0.8  # of seeing a difference that is there, in the number of rows needed
-RARE = frozenset({INVERTED, OF_RAREST, NO_SPREAD})  # intervals of a model that hardly errs
-SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with this power
+SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with a power of 80 %
 
 
 @dataclass(frozen=True)
@@ -106,11 +93,16 @@ def compare(
         needed = None if one is None else rows_needed(one, judging.tolerance)
         found.append(Difference(part.name, part.group, rows, units, one, "not enough data", needed))
     adjusted = iter(holm([one.interval.p for one in found if one.interval is not None]))
-    differences = tuple(
-        one if one.interval is None else replace(one, verdict=_verdict(one.interval, next(adjusted))) for one in found
-    )
+    differences = tuple(one if one.interval is None else _judged(one, one.interval, next(adjusted)) for one in found)
     alone = interval(theirs, metric) if differences[0].interval else None
     return Comparison(than, metric, alone, judging.tolerance, differences, overall(differences))
+
+
+def _judged(one: Difference, interval: Interval, p: float) -> Difference:
+    if math.isnan(p):
+        return one
+    seen: Verdict = "better" if interval.estimate > 0 else "worse"
+    return replace(one, verdict=seen if p < 1 - LEVEL else "no difference")
 
 
 def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
@@ -169,14 +161,6 @@ def _equal(ours: Rows, theirs: Rows, metric: Metric) -> bool:
         return False
     one, other = (np.unique(side.predictions, return_inverse=True)[1] for side in (ours, theirs))
     return np.array_equal(one, other)
-
-
-def _verdict(difference: Interval, p: float) -> Verdict:
-    if math.isnan(p):
-        return "not enough data"
-    if p >= 1 - LEVEL:
-        return "no difference"
-    return "better" if difference.estimate > 0 else "worse"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from onebutton_contracts.dvc_files import entries, read_stages
 from onebutton_evaluation.catalogue import known_metrics, log_losses
 from onebutton_evaluation.influence import Rows
 from onebutton_evaluation.intervals import interval
@@ -170,9 +171,5 @@ def roc_points(
 
 def declared_plots(file: Path = Path("dvc.yaml")) -> dict[Path, dict[str, Any]]:
     """Read what a `dvc.yaml` says of each plot, such as its `title`, by its path: no other is written or drawn."""
-    import yaml
-
-    stages = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"] if file.is_file() else {}
-    entries = (entry for stage in stages.values() for entry in stage.get("plots", []))
-    pairs = ((entry, {}) if isinstance(entry, str) else next(iter(entry.items())) for entry in entries)
-    return {Path(path): said or {} for path, said in pairs}
+    stages = read_stages(file).values() if file.is_file() else ()
+    return {Path(path): dict(said) for stage in stages for path, said in entries(stage.get("plots"))}

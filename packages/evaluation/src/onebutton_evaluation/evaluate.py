@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +16,10 @@ import numpy as np
 import polars as pl
 from polars import selectors
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError, run_stage
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import read_champion
 from onebutton_evaluation.curves import DIGITS, curves, declared_plots
@@ -41,12 +39,10 @@ if TYPE_CHECKING:
 MODEL = "model/model.onnx"
 PLOTS = Path("plots")
 IMPORTANCE = PLOTS / "importance.csv"
-OTHERS = STRICT | {"extra": "ignore"}  # what else stands in params.yaml is for the pipeline's own stages
 
 
-@dataclass(frozen=True, config=OTHERS)
-class EvaluateParams:
-    """The section `evaluate` of `params.yaml`.
+class EvaluateParams(Parameters, extra="ignore"):
+    """The section `evaluate` of `params.yaml`; what else stands there is for the pipeline's own stages.
 
     Attributes:
         calibration_bins: bins of equal count, of the calibration error and of curves.
@@ -55,11 +51,10 @@ class EvaluateParams:
     calibration_bins: Annotated[int, Field(ge=1)] = 10
 
 
-@dataclass(frozen=True, config=OTHERS)
-class Params:
+class Params(Parameters, extra="ignore"):
     """What this stage reads of `params.yaml`."""
 
-    evaluate: EvaluateParams = field(default_factory=EvaluateParams)
+    evaluate: EvaluateParams = EvaluateParams()
 
 
 def quantile_file(column: str) -> str:
@@ -181,7 +176,7 @@ def main() -> None:
     Raises:
         InputError: a file is missing, or does not fit the others; nothing was written.
     """
-    said, bins = load_declarations(), load_parameters(Params).evaluate.calibration_bins
+    said, bins = load_declarations(), Params.load().evaluate.calibration_bins
     judging, contract = said.judging, load_contract(Path("contracts/predictions.odcs.yaml"))
     known, rows = (read_parquet(Path(f"data/{name}.parquet")) for name in ("train", "holdout"))
     models = read_models(said)

@@ -21,6 +21,7 @@ GRID = 4001  # of AUCs that are tried as the truth: steps of a quarter of a thou
 NO_SPREAD = "no spread"
 INVERTED = "Hanley-McNeil, inverted"
 OF_RAREST = "Agresti-Coull of the rarest class"
+RARE = {NO_SPREAD, INVERTED, OF_RAREST}  # intervals of a model that hardly errs
 
 
 @dataclass(frozen=True)

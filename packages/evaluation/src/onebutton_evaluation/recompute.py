@@ -19,6 +19,7 @@ from typing import Any
 
 import polars as pl
 
+from onebutton_contracts.dvc_files import parse_yaml, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
 from onebutton_evaluation.curves import DIGITS
@@ -222,21 +223,17 @@ def _at_head(folder: Path, file: str) -> bytes | None:
 
 def _inputs(lock: bytes | None, stage: Stage) -> Any:
     """Return what a stage read according to a `dvc.lock`."""
-    import yaml
-
     try:
-        done = yaml.safe_load(lock or "")["stages"][stage.name]
+        done = parse_yaml((lock or b"").decode(), "dvc.lock")["stages"][stage.name]
         return {entry["path"]: entry.get("md5") for entry in done["deps"]} | {"params": done.get("params")}
-    except (yaml.YAMLError, TypeError, KeyError):
+    except (InputError, TypeError, KeyError):
         return None
 
 
 def tolerance(folder: Path) -> float:
     """Read how much a number may differ from one that was computed elsewhere: `reproduce.tolerance` of `params.yaml`."""
-    import yaml
-
     try:
-        said = float(yaml.safe_load(_here(folder / "params.yaml") or "")["reproduce"]["tolerance"])
-    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        said = float(read_yaml(folder / "params.yaml")["reproduce"]["tolerance"])
+    except (InputError, TypeError, KeyError, ValueError):
         said = 0.0
     return max(said, float(10**-DIGITS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,7 @@ def _observed(slices: Slices, group: str) -> list[Dot]:
         share, bias = (one["metrics"].get(metric) for metric in ("share", "bias"))
         if one["group"] == group and share and share["low"] is not None:
             predicted = share["estimate"] + bias["estimate"] if bias else None
-            rows.append(replace(_dot(_short(name, slices), one, "share"), predicted=predicted))
+            rows.append(_dot(_short(name, slices), one, "share")._replace(predicted=predicted))
     return rows
 
 
@@ -141,7 +140,7 @@ def picture(results: Results) -> Plot | None:
         label = capital(results.slices["answer_label"])
         title = f"{label} by {group}: observed with 95 % interval ●, predicted ◇"
         return columns(title, _observed(slices, group), tick)
-    worst = [replace(dot, name=_short(dot.name, slices)) for dot in _slice_dots(results)[:WORST]]
+    worst = [dot._replace(name=_short(dot.name, slices)) for dot in _slice_dots(results)[:WORST]]
     return columns(f"{results.decides.words} with 95 % interval, worst slices first", worst) if worst else None
 
 
