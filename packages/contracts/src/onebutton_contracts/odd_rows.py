@@ -7,14 +7,13 @@ what goes wrong can be laid to one column; the others have several.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_contracts.frames import POLARS_TYPES, polars_schema
 from onebutton_contracts.rules import without_broken
 from onebutton_contracts.terms import Column, Contract
@@ -41,11 +40,9 @@ def odd_rows(contract: Contract, seen: pl.DataFrame, rows: int = 2000, seed: int
     Raises:
         InputError: the contract says nothing of a column.
     """
-    if unknown := [name for name in seen.columns if name not in contract.column_names]:
-        message = (
-            f"{contract.path}: the model has {unknown[0]!r}, of which this contract says nothing. Describe it there"
-        )
-        raise InputError(message)
+    for name in seen.columns:
+        words = f"{contract.path}: the model has {name!r}, of which this contract says nothing. Describe it there"
+        require(name in contract.column_names, words)
     chance = np.random.Generator(np.random.PCG64(seed))
     columns = [contract.column(name) for name in seen.columns]
     known = seen.cast(polars_schema(columns))  # type: ignore[arg-type]  # a mapping of names to types
@@ -62,32 +59,28 @@ def _mixed(
 ) -> pl.DataFrame:
     """Take rows of training and put odd values into some cells."""
     drawn = known[chance.integers(0, known.height, rows)]
-    return drawn.with_columns(
-        values[np.resize(chance.permutation(len(values)), rows)].zip_with(
-            pl.Series(chance.random(rows) < share), drawn[name]
-        )
-        for name, values in odd.items()
-        if len(values)
-    )
+    for name, values in odd.items():
+        if len(values):
+            picked = values[np.resize(chance.permutation(len(values)), rows)]
+            drawn = drawn.with_columns(picked.zip_with(pl.Series(chance.random(rows) < share), drawn[name]))
+    return drawn
 
 
 def _odd(contract: Contract, column: Column, seen: pl.Series, chance: np.random.Generator) -> pl.Series:
     """List the odd values of a column, a fifth of them null where it may be missing; empty when there are none."""
-    known = seen.drop_nulls().unique().sort()
-    makers: dict[str, Callable[[], list[Any]]] = {
-        "string": lambda: _words(known, chance),
-        "integer": lambda: [round(value) for value in _numbers(column, known, chance)],
-        "number": lambda: _numbers(column, known, chance),
-        "boolean": lambda: [False, True],
-    }
-    values = list(column.allowed) or makers.get(column.logical_type, known.head(MOST).to_list)()
-    made = pl.Series(column.name, values, dtype=POLARS_TYPES[column.logical_type])
+    known, kind = seen.drop_nulls().unique().sort(), column.logical_type
+    values: list[Any] = list(column.allowed)
+    if not values and kind == "string":
+        values = _words(known, chance)
+    elif not values and kind in {"integer", "number"}:
+        values = _numbers(column, known, chance)
+        values = list(map(round, values)) if kind == "integer" else values
+    elif not values:
+        values = [False, True] if kind == "boolean" else known.head(MOST).to_list()
+    made = pl.Series(column.name, values, dtype=POLARS_TYPES[kind])
     alone = replace(contract, columns=(column,), primary_key=(), row_rules=())
     made = without_broken(made.to_frame(), alone)[column.name]
-    if column.required:
-        return made
-    nulls = pl.Series(column.name, [None], dtype=made.dtype).new_from_index(0, max(1, len(made) // 4))
-    return pl.concat([made, nulls])
+    return made if column.required else made.extend(pl.Series([None] * max(1, len(made) // 4), dtype=made.dtype))
 
 
 def _numbers(column: Column, known: pl.Series, chance: np.random.Generator) -> list[float]:

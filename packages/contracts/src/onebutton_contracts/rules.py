@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import reduce
 
 import polars as pl
@@ -127,51 +127,38 @@ def _number(value: float) -> str:
 
 
 def _of_column(column: Column) -> Iterator[Rule]:
-    for title, words, broken in (*_presence(column), *_range(column), *_text(column)):
-        yield Rule(title, column.name, words, broken, (column.name,))
-
-
-def _presence(column: Column) -> Iterator[tuple[str, str, pl.Expr]]:
-    cell = pl.col(column.name)
-    if column.required:
-        yield "required", "must not be missing", cell.is_null()
-    if column.unique:
-        yield "unique", "must stand in one row only", cell.is_duplicated() & cell.is_not_null()
-    if column.allowed:
-        yield "allowed values", f"must be one of {', '.join(map(str, column.allowed))}", ~cell.is_in(column.allowed)
-
-
-def _range(column: Column) -> Iterator[tuple[str, str, pl.Expr]]:
+    """Compile what a column says of its cells; an expression of what it does not say is built, and left out."""
     cell, low, high = pl.col(column.name), column.minimum, column.maximum
-    if column.logical_type == "number":
-        yield "not a number", "must be a number, or missing where that is allowed", cell.is_nan()
-    if low is not None:
-        yield "minimum", f"must be at least {_limit(low, column.unit)}", cell < _literal(low, column)
-    if high is not None:
-        above = cell > _literal(high, column)
-        # polars holds NaN for larger than any number; it has a rule of its own
-        above = above & cell.is_not_nan() if column.logical_type == "number" else above
-        yield "maximum", f"must be at most {_limit(high, column.unit)}", above
+    least, most = column.min_length, column.max_length
+    is_number = column.logical_type == "number"
+    below, above = cell < _literal(low, column), cell > _literal(high, column)
+    # polars holds NaN for larger than any number; it has a rule of its own
+    above = above & cell.is_not_nan() if is_number else above
+    allowed, personal = (
+        ", ".join(map(str, column.allowed)),
+        "must hold no personal data, as it is not classified personal",
+    )
+    for said, name, words, broken in (
+        (column.required, "required", "must not be missing", cell.is_null()),
+        (column.unique, "unique", "must stand in one row only", cell.is_duplicated() & cell.is_not_null()),
+        (allowed, "allowed values", f"must be one of {allowed}", ~cell.is_in(column.allowed or [None])),
+        (is_number, "not a number", "must be a number, or missing where that is allowed", cell.is_nan()),
+        (low is not None, "minimum", f"must be at least {_limit(low, column.unit)}", below),
+        (high is not None, "maximum", f"must be at most {_limit(high, column.unit)}", above),
+        (column.pattern, "pattern", f"must match {column.pattern}", ~cell.str.contains(column.pattern)),
+        (least is not None, "shortest", f"must have at least {least} characters", cell.str.len_chars() < (least or 0)),
+        (most is not None, "longest", f"must have at most {most} characters", cell.str.len_chars() > (most or 0)),
+        (column.is_free_text, "personal data", personal, holds_personal_data(column.name)),
+    ):
+        if said:
+            yield Rule(name, column.name, words, broken, (column.name,))
 
 
-def _text(column: Column) -> Iterator[tuple[str, str, pl.Expr]]:
-    cell, least, most = pl.col(column.name), column.min_length, column.max_length
-    if column.pattern:
-        yield "pattern", f"must match {column.pattern}", ~cell.str.contains(column.pattern)
-    if least is not None:
-        yield "shortest", f"must have at least {least} characters", cell.str.len_chars() < least
-    if most is not None:
-        yield "longest", f"must have at most {most} characters", cell.str.len_chars() > most
-    if column.is_free_text:
-        words = "must hold no personal data, as it is not classified personal"
-        yield "personal data", words, holds_personal_data(column.name)
-
-
-def _literal(value: Limit, column: Column) -> pl.Expr:
+def _literal(value: Limit | None, column: Column) -> pl.Expr:
     kind = {"date": pl.Date(), "timestamp": pl.Datetime("us", "UTC")}.get(column.logical_type)
     return pl.lit(value, dtype=kind)
 
 
-def _limit(limit: Limit, unit: str) -> str:
-    text = f"{limit:g}" if isinstance(limit, int | float) else limit.isoformat()
+def _limit(limit: Limit | None, unit: str) -> str:
+    text = limit.isoformat() if isinstance(limit, date) else f"{limit or 0:g}"
     return f"{text} {unit}".strip()

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from onebutton_contracts.contract import Contract
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 
 
 def pinned_source(contract: Contract) -> Path:
@@ -34,13 +34,12 @@ def pinned_source(contract: Contract) -> Path:
     except (metadata.PackageNotFoundError, OSError):
         message = f"{distribution} does not bring {file}, which {contract.path} names. `make setup` installs it again"
         raise InputError(message) from None
-    if found != expected:
-        message = (
-            f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…. "
-            "Training on it would give another model. `uv sync --all-packages --reinstall-package "
-            f"{distribution}` brings the file back; a new version of the data needs its new hash in the contract"
-        )
-        raise InputError(message)
+    require(
+        found == expected,
+        f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…. "
+        "Training on it would give another model. `uv sync --all-packages --reinstall-package "
+        f"{distribution}` brings the file back; a new version of the data needs its new hash in the contract",
+    )
     return path
 
 
