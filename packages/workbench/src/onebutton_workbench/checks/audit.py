@@ -21,7 +21,7 @@ from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, is_commit, parted
 from onebutton_workbench.workspace import ROOT
 
-BILL = Path("report/sbom.cdx.json")
+BILL, LOCK = Path("report/sbom.cdx.json"), "uv.lock"
 KNOWN = "uv audit --frozen --output-format json --preview-features audit-command,json-output"
 FOUND = 1  # uv's status when it found something; a greater one says that it could not look
 LEAKS = "betterleaks git . --config .github/betterleaks.toml --no-banner --redact --log-opts"
@@ -35,7 +35,8 @@ def vulnerabilities(root: Path, *service: str) -> Verdict:
     if done.returncode > FOUND or not done.stdout:
         return _unasked(check, done.stderr)
     answer = json.loads(done.stdout)
-    asked, locked = answer["summary"]["audited_packages"], _lock(root).count("source = { registry")
+    asked = answer["summary"]["audited_packages"]
+    locked = (root / LOCK).read_text(encoding="utf-8").count("source = { registry")
     if asked < locked:
         return _unasked(check, f"only {asked} of {locked} locked packages were looked at")
     words = "{dependency[name]} {dependency[version]}: {id}, mended in {fixed}: {summary}"
@@ -48,20 +49,19 @@ def of_the_index(root: Path) -> Verdict:
     check = Check(
         "files that are not those of the index", "uv lock", "`git checkout main -- uv.lock`, then `make lock`"
     )
+    lock = (root / LOCK).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="onebutton-audit-") as folder:
-        copy = Path(folder)
         for name in listed(root, "*pyproject.toml", ".python-version", "*README.md"):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((root / name).read_bytes())
+            (copy := Path(folder, name)).parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes((root / name).read_bytes())
         # without its members uv does not take the lock for one that is still good, and asks the index
-        (copy / "uv.lock").write_text(FILES.sub("", _lock(root)), encoding="utf-8")
-        done = call("uv", "lock", "--refresh", folder=copy, UV_FROZEN="0")
+        Path(folder, LOCK).write_text(FILES.sub("", lock), encoding="utf-8")
+        done = call("uv", "lock", "--refresh", folder=Path(folder), UV_FROZEN="0")
         if done.returncode:
             return _unasked(check, done.stderr)
-        known = set(_lock(copy).splitlines())
-    lines = enumerate(_lock(root).splitlines(), 1)
-    others = ((number, line.strip()) for number, line in lines if line not in known)
-    return _judged(check, (f"uv.lock:{number}: not so there: {line}" for number, line in others))
+        known = set(Path(folder, LOCK).read_text(encoding="utf-8").splitlines())
+    others = ((number, line.strip()) for number, line in enumerate(lock.splitlines(), 1) if line not in known)
+    return _judged(check, (f"{LOCK}:{number}: not so there: {line}" for number, line in others))
 
 
 def leaks(root: Path, base: str = "") -> Verdict:
@@ -104,7 +104,3 @@ def _unasked(check: Check, said: str) -> Verdict:
     lines = said.splitlines() or ["it does not say why"]
     check = replace(check, mend="a network, then `make audit`")
     return Verdict(check, "NOT RUN", "\n".join(dict.fromkeys([lines[0], lines[-1]])))
-
-
-def _lock(root: Path) -> str:
-    return (root / "uv.lock").read_text(encoding="utf-8")

@@ -93,16 +93,14 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
 def measured(folder: str, changes: Changes, root: Path, *, moved: bool = False) -> Iterator[Change]:
     """Find what a member's rulers measure and this branch changes, one change a file.
 
-    Args:
-        folder: of the member; `.` is the repository, which measures the results of all pipelines.
-        changes: of the branch.
-        root: of the repository.
-        moved: leave out what moves a holdout on: its parameters, and data.
+    The folder `.` is the repository, which measures the results of all pipelines; `moved` leaves out what moves a holdout on:
+    its parameters, and data.
     """
-    outputs = ANY if folder == "." else ONNX if moved else MADE
+    whole = folder == "."
+    measures, outputs = (RESULTS, ANY) if whole else (MEASURED, ONNX if moved else MADE)
     for path in changes.files:
-        member, whole = MEMBER.fullmatch(path), folder == "."
-        if not member or not (RESULTS if whole else MEASURED).fullmatch(member[2]) or folder not in {".", member[1]}:
+        member = MEMBER.fullmatch(path)
+        if not member or not measures.fullmatch(member[2]) or not (whole or folder == member[1]):
             continue
         old, new = read_both(path, changes, root)
         if as_a_whole(member[1], changes.commit, root) or (is_ruler(path, old + new) and member[2] != "params.yaml"):

@@ -12,6 +12,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -27,9 +28,13 @@ Kind = Literal["weaker", "stricter", "new", "removed", "upgrade"]
 Way = tuple[int, Any]  # 1 where more is stricter, -1 where less is; and what it means that the key is not there
 TABLES = read_toml(Path(__file__).with_name("rulers.toml"))
 FILES, KEYS = TABLES["files"], TABLES["keys"]
-WAYS: dict[str, Way] = {key: (-1, absent) for key, absent in KEYS["less"].items()}
-for _list, *_way in (("at_least", 1, -math.inf), ("at_most", -1, math.inf), ("more", 1, ()), ("fewer", -1, ())):
-    WAYS |= dict.fromkeys(KEYS[_list], (_way[0], _way[1]))
+WAYS: dict[str, Way] = (
+    dict.fromkeys(KEYS["at_least"], (1, -math.inf))
+    | dict.fromkeys(KEYS["at_most"], (-1, math.inf))
+    | dict.fromkeys(KEYS["more"], (1, ()))
+    | dict.fromkeys(KEYS["fewer"], (-1, ()))
+    | {key: (-1, absent) for key, absent in KEYS["less"].items()}
+)
 UNKNOWN: Way = (0, ())
 MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
 OWN_METRICS = re.compile(
@@ -175,12 +180,7 @@ def compare(
 ) -> Iterator[tuple[tuple[str, ...], Kind, str]]:
     """Find every difference and which way it goes; what nobody can tell counts as weaker.
 
-    Args:
-        old: what a key meant.
-        new: what it means now.
-        path: the keys that lead to it.
-        way: what holds for all below a key above.
-        above: the key above; empty where that is only a name, as a job may be called `gates`.
+    `way` holds for all below a key above; `above` is that key, empty where it is only a name, as a job may be called `gates`.
     """
     is_thing = above in KEYS["things"]
     key = "" if is_thing else "".join(path[-1:])
@@ -205,10 +205,9 @@ def compare(
 def _is_stricter(old: Any, new: Any, way: Way) -> bool:
     sign, absent = way
     before, after = (_size(absent if value is None else value) for value in (old, new))
-    try:
-        return bool(after > before if sign > 0 else after < before) and sign != 0
-    except TypeError:
-        return False
+    with suppress(TypeError):  # a number and a set
+        return sign != 0 and bool(after > before if sign > 0 else after < before)
+    return False
 
 
 def _size(value: Any) -> Any:

@@ -12,20 +12,13 @@ from onebutton_contracts.errors import InputError
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of code.
+    """A cell of code."""
 
-    Attributes:
-        number: among the cells of code, from 1 on, in the order of the page.
-        heading: the last one above it.
-        said: all that its outputs show as text.
-        ran: its place in the order in which cells ran; nothing where outputs were taken out.
-    """
-
-    number: int
+    number: int  # among the cells of code, from 1 on, in the order of the page
     source: str
-    heading: str = ""
-    said: str = ""
-    ran: int | None = None
+    heading: str = ""  # the last one above it
+    said: str = ""  # all that its outputs show as text
+    ran: int | None = None  # its place in the order in which cells ran; nothing where outputs were taken out
 
     def __str__(self) -> str:
         """Name it so that a person finds it: by its number and how it begins."""

@@ -18,11 +18,7 @@ from onebutton_workbench.promote.refusals import modules_of
 
 Span = tuple[int, int, str]  # first byte, the byte behind the last, and what stands there instead
 LONG = 200  # letters: no file is called so
-BRINGS = {  # what the template imports, by module
-    "onebutton_contracts": "onebutton-contracts", "onebutton_evaluation": "onebutton-evaluation",
-    "onebutton_models": "onebutton-models[convert]", "pandas": "pandas>=2.3", "polars": "polars>=2",
-    "pyarrow": "pyarrow>=20", "pydantic": "pydantic>=2.10",
-}  # fmt: skip
+BROUGHT = {"onebutton_contracts", "onebutton_evaluation", "onebutton_models", "pandas", "polars"}  # by the template
 FLOORS = {"scikit-learn": "scikit-learn>=1.9", "lightgbm": "lightgbm>=4.7"}
 
 
@@ -41,15 +37,7 @@ class Code:
 def write(
     statements: Sequence[Statement], part: Part, folder: Path, shown: Candidate | None = None, *, literals: bool = False
 ) -> Code:
-    """Write a stage.
-
-    Args:
-        statements: of the notebook.
-        part: which of them the stage is made of.
-        folder: where the notebook stands: what names a file there names that in `source/`.
-        shown: the number that the stage returns, if it does.
-        literals: whether numbers become parameters.
-    """
+    """Write a stage: what names a file in the notebook's folder names that in `source/`, and `literals` become parameters."""
     chosen = [statements[at] for at in part.statements]
     fixed = constants(statements)
     of_functions = {fixed[name].index for one in chosen if one.is_function for name in one.uses & fixed.keys()}
@@ -121,12 +109,7 @@ def _place(node: Any, text: str) -> tuple[int, int]:
 
 
 def packages(codes: Collection[Code], given: Mapping[str, Sequence[str]]) -> list[str]:
-    """Name the distributions that the written modules import.
-
-    Args:
-        codes: of all stages.
-        given: by module, the distributions that bring it.
-    """
+    """Name the distributions that the written modules import; `given` has by module those that bring it."""
     modules = {name for code in codes for node in ast.parse(code.imports).body for name in modules_of(node)}
-    found = {given[name][0] for name in modules if name in given and name not in BRINGS}
-    return sorted({*BRINGS.values(), *(FLOORS.get(name, name) for name in found)})
+    found = {given[name][0] for name in modules if name in given and name not in BROUGHT}
+    return sorted(FLOORS.get(name, name) for name in found)

@@ -27,25 +27,16 @@ MAGIC = re.compile(r"^\s*(%|!|\w[\w, ]*=\s*[%!])")
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement at the top level of a notebook.
+    """One statement at the top level of a notebook."""
 
-    Attributes:
-        index: among all of them.
-        text: its source with the comments above it.
-        defines: names that it binds or changes.
-        changes: those of `defines` that stand for the thing they stood for before.
-        uses: names that it reads, those that its functions read too.
-        last: whether its cell shows what it returns.
-    """
-
-    index: int
+    index: int  # among all of them
     cell: Cell
     node: ast.stmt
-    text: str
-    defines: frozenset[str]
-    changes: frozenset[str]
-    uses: frozenset[str]
-    last: bool
+    text: str  # its source with the comments above it
+    defines: frozenset[str]  # names that it binds or changes
+    changes: frozenset[str]  # those of `defines` that stand for the thing they stood for before
+    uses: frozenset[str]  # names that it reads, those that its functions read too
+    last: bool  # whether its cell shows what it returns
 
     @property
     def is_import(self) -> bool:
@@ -191,16 +182,7 @@ def unseeded(node: ast.AST) -> list[str]:
 def walk_back(
     statements: Sequence[Statement], wanted: Collection[str], own: Callable[[int], bool] = lambda _: True
 ) -> tuple[list[int], set[str]]:
-    """Walk from the last statement back over those that some names depend on.
-
-    Args:
-        statements: up to where the names are wanted.
-        wanted: the names.
-        own: which statements may be taken.
-
-    Returns:
-        The statements that are taken, in their order; the names that others make.
-    """
+    """Walk from the last statement back over those that some names depend on: return own ones, and names that others make."""
     need, taken, given = set(wanted), list[int](), set[str]()
     for one in reversed(statements):
         if made := one.defines & need:

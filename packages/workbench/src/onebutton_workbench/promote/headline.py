@@ -18,18 +18,13 @@ LOWER = re.compile(r"error|loss|mae|mse|deviance")  # of these, less is better
 
 @dataclass(frozen=True)
 class Candidate:
-    """An expression that may be the headline number.
+    """An expression that may be the headline number."""
 
-    Attributes:
-        label: the words beside it where it is printed, or its name.
-        shown: whether the notebook prints or returns it.
-    """
-
-    number: int
-    at: int
+    number: int  # among all of them
+    at: int  # the statement that it stands in
     node: ast.expr
-    label: str
-    shown: bool
+    label: str  # the words beside it where it is printed, or its name
+    shown: bool  # whether the notebook prints or returns it
 
 
 def candidates(statements: Sequence[Statement]) -> list[Candidate]:
@@ -74,10 +69,7 @@ def _printed(node: ast.expr) -> Iterator[ast.expr]:
 def choose(
     statements: Sequence[Statement], found: Sequence[Candidate], seen: Seen, metric: str
 ) -> tuple[Candidate, list[Candidate]]:
-    """Choose the number that METRIC= names, else the last that is printed; of several models' the best.
-
-    Returns:
-        It, and the same metric of other models.
+    """Choose the number that METRIC= names, else the last that is printed, of several models' the best; and name the others'.
 
     Raises:
         InputError: no number is shown that a fitted model made.

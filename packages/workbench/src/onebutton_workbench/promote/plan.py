@@ -23,48 +23,28 @@ STAGES = ("ingest", "features", "train", "headline")
 
 @dataclass(frozen=True)
 class Part:
-    """What one stage does.
+    """What one stage does."""
 
-    Attributes:
-        statements: in their order.
-        given: names that it gets from the stage before.
-        carried: lists and texts that the notebook made of its tables, as they were.
-    """
-
-    statements: Sequence[int]
-    given: Sequence[str]
-    carried: Mapping[str, object]
+    statements: Sequence[int]  # in their order
+    given: Sequence[str]  # names that it gets from the stage before
+    carried: Mapping[str, object]  # lists and texts that the notebook made of its tables, as they were
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A pipeline.
-
-    Attributes:
-        headline: the expression of the number.
-        parts: by stage.
-        table: the name that goes from ingest to features.
-        sides: the names of inputs and answers to train on, then of those that judge.
-        features_from: the statement where features begins.
-        split_at: the first statement behind the split.
-        train_from: where training begins.
-        fit: the statement that fits the model.
-        model: its name.
-        steps: what fitted things the inputs go through before the model.
-        passed: what training hands to the headline.
-    """
+    """A pipeline."""
 
     headline: Candidate
-    parts: Mapping[str, Part]
-    table: str
-    sides: Sequence[str]
-    features_from: int
-    split_at: int
-    train_from: int
-    fit: int
-    model: str
-    steps: Sequence[str]
-    passed: Sequence[str]
+    parts: Mapping[str, Part]  # by stage
+    table: str  # the name that goes from ingest to features
+    sides: Sequence[str]  # the names of inputs and answers to train on, then of those that judge
+    features_from: int  # the statement where features begins
+    split_at: int  # the first statement behind the split
+    train_from: int  # where training begins
+    fit: int  # the statement that fits the model
+    model: str  # its name
+    steps: Sequence[str]  # what fitted things the inputs go through before the model
+    passed: Sequence[str]  # what training hands to the headline
 
     @property
     def needed(self) -> list[int]:
@@ -122,19 +102,8 @@ def plan(statements: Sequence[Statement], headline: Candidate, seen: Seen) -> Pl
     (table,) = crossing(start)
     parts = {"ingest": part({table}, 0, start), "features": part(sides, start, border), "train": train}
     steps = _steps(statements, train.statements, fitted, known[0], statements[fit])
-    return Plan(
-        headline,
-        parts | {"headline": judge},
-        table,
-        (*known, *held_out),
-        start,
-        split,
-        border,
-        fit,
-        model,
-        steps,
-        passed,
-    )
+    parts["headline"] = judge
+    return Plan(headline, parts, table, (*known, *held_out), start, split, border, fit, model, steps, passed)
 
 
 def _apart(statements: Sequence[Statement]) -> tuple[set[int], set[int]]:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.intake.roles import Roles
+from onebutton_contracts.intake.roles import TAKEN, Roles, Task
 from onebutton_contracts.pandas_frames import facts
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 from onebutton_models.scoring import OnnxModel
@@ -19,14 +19,15 @@ from onebutton_workbench.data.intake import license_of
 from onebutton_workbench.environment import call
 from onebutton_workbench.members.new import named, written_whole
 from onebutton_workbench.promote import cells, flow, leaks, refusals
+from onebutton_workbench.promote.cells import Cell
 from onebutton_workbench.promote.headline import Candidate, candidates, choose
 from onebutton_workbench.promote.plan import Plan, plan, tabled
 from onebutton_workbench.promote.run import Notebook, Seen, run
-from onebutton_workbench.promote.tables import find_roles
 from onebutton_workbench.promote.write import write
 from onebutton_workbench.workspace import Member
 
 CLOSE = 1e-9
+SHIP = {"sklearn", "lightgbm", "xgboost"}
 BOOTSTRAP = "packages/workbench/src/onebutton_workbench/bootstrap.py"
 
 
@@ -110,6 +111,31 @@ def see_tables(notebook: Notebook, made: Plan, first: float) -> tuple[Seen, Role
             refusals.refuse(cell, "unseeded", name=name, **numbers)
         refusals.refuse(statements[made.headline.at].cell, "other-number", **numbers)
     return seen, find_roles(seen, statements[made.fit].cell)
+
+
+def find_roles(seen: Seen, cell: Cell) -> Roles:
+    """Say which column is what; `cell` fits the model.
+
+    Raises:
+        InputError: no pipeline could have such a table or model.
+    """
+    answer, key = seen.table["answer"], seen.table["key"]
+    if seen.model["module"] not in SHIP:
+        refusals.refuse(cell, "no-onnx", name=f"a model of {seen.model['module']}", instead=refusals.EXPORTED)
+    inputs = seen.features.drop(key, answer, SPLIT)
+    for name in sorted({*inputs.columns, answer} & TAKEN):
+        refusals.refuse(cell, "column-taken", name=name)
+    for name in [name for name, kind in inputs.schema.items() if kind.is_temporal()]:
+        refusals.refuse(cell, "time-input", name=name)
+    values = seen.model["classes"]
+    task: Task = "regression" if not values else "binary" if len(values) == 2 else "multiclass"  # noqa: PLR2004
+    in_words = task == "multiclass" or (task == "binary" and isinstance(values[0], str))
+    if task == "binary" and not in_words and values != [0, 1]:
+        refusals.refuse(cell, "two-numbers", name=answer, values=f"{values[0]} or {values[1]}")
+    classes = tuple(f"{one:g}" if isinstance(one, float) else str(one) for one in values) if in_words else ()
+    words = tuple(name for name, kind in inputs.schema.items() if kind == pl.String)
+    numbers = tuple(name for name in inputs.columns if name not in words)
+    return Roles(task, answer, classes, (), (key,), "", "", numbers, words, ())
 
 
 def run_and_compare(root: Path, member: Member, notebook: Notebook, made: Plan, seen: Seen) -> float:

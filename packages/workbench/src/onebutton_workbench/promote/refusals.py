@@ -114,11 +114,12 @@ def hold_needed(statements: Sequence[Statement], needed: Collection[int]) -> Non
     """
     outer = {name for one in statements if one.is_import or one.is_function for name in one.defines}
     calm = {*dir(builtins), *outer, *constants(statements)}
+    for one in statements:
+        if one.is_import and "*" in {name.name for name in getattr(one.node, "names", ())}:
+            refuse(one.cell, "star")
     for one in (statements[at] for at in needed):
         for name in sorted(called_in(one.node) & REPLACEMENTS.keys()):
             refuse(one.cell, "no-onnx", name=name, instead=REPLACEMENTS[name])
-        if one.is_import and "*" in {name.name for name in getattr(one.node, "names", ())}:
-            refuse(one.cell, "star")
         for name in sorted(filter(OURS.fullmatch, one.defines) if one.is_function else ()):
             refuse(one.cell, "taken", name=name)
         for name in sorted(one.uses - calm if one.is_function else ()):

@@ -34,27 +34,18 @@ class Notebook:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run showed.
+    """What a run showed; the last four where tables were kept."""
 
-    Attributes:
-        numbers: by the candidate for the headline.
-        kinds: by statement, what each name held before it.
-        values: the same, of short texts, whole numbers and lists of them.
-        files: of data, that were read, with the statement that first did.
-        table: what columns are called, and the types that they have in pandas alone, where tables were kept.
-        model: whose class it is, and which classes it calls.
-        rows: what goes from ingest to features, where it was kept.
-        features: what goes from features to train: key, inputs, answer and `split`.
-    """
-
-    numbers: Mapping[int, float]
-    kinds: Mapping[int, Mapping[str, str]]
-    values: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    files: Mapping[str, int] = field(default_factory=dict)
-    table: Mapping[str, Any] = field(default_factory=dict)
-    model: Mapping[str, Any] = field(default_factory=dict)
-    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
-    features: pl.DataFrame = field(default_factory=pl.DataFrame)
+    numbers: Mapping[int, float]  # by the candidate for the headline
+    kinds: Mapping[int, Mapping[str, str]]  # by statement, what each name held before it
+    values: Mapping[int, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # the same, of what `recorder.plain` lets through
+    files: Mapping[str, int] = field(default_factory=dict)  # of data, that were read, with the statement that first did
+    table: Mapping[str, Any] = field(default_factory=dict)  # names of key and answer, types that pandas alone has
+    model: Mapping[str, Any] = field(default_factory=dict)  # whose class it is, and which classes it calls
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)  # what goes from ingest to features
+    features: pl.DataFrame = field(default_factory=pl.DataFrame)  # key, inputs, answer and `split`
 
 
 def run(notebook: Notebook, tables: Mapping[int, str | Sequence[str]] | None = None, model: str = "") -> Seen:
@@ -62,7 +53,7 @@ def run(notebook: Notebook, tables: Mapping[int, str | Sequence[str]] | None = N
 
     Args:
         notebook: what is run.
-        tables: before which statement which are kept, as `Recorder` takes them.
+        tables: what is kept, as `Recorder` takes it.
         model: a name, of which is noted what it is.
 
     Raises:

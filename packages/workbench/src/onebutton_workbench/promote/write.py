@@ -41,17 +41,7 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
     license_: str,
     told: Sequence[str],
 ) -> None:
-    """Write the pipeline; the caller takes back what a failure leaves.
-
-    Args:
-        root: of the repository.
-        member: what is written.
-        notebook: of which.
-        seen: what a run of it showed.
-        plan: which statement goes where.
-        roles: which column is what.
-        license_: of the data.
-        told: the likely leaks.
+    """Write the pipeline, `told` being the likely leaks; the caller takes back what a failure leaves.
 
     Raises:
         InputError: a file that the notebook reads cannot be followed, or uv cannot lock the member.
