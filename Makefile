@@ -161,6 +161,10 @@ score: .venv/.synced ## Predict for each row of a table: PIPELINE=name IN=rows.p
 image: .venv/.synced ## Build the container image of the release in service: PIPELINE=name ENV=local
 	@onebutton image
 
+.PHONY: monitor
+monitor: .venv/.synced ## Watch what is in service: PIPELINE=name LABELS=file ENV=production; REPLAY=1 tries the rules
+	@onebutton monitor
+
 ##@ Data
 
 .PHONY: data-add

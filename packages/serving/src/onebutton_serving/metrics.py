@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 EVERY = 0.5  # seconds between two writes
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
+MONITOR = "monitor.prom"  # figures that the monitor writes into the state folder
 SIZE = 2048  # of each file from its start, so that a disk which fills later stops no counting
 TOTALS = {
     "rows": ("onebutton_rows", "Rows that were predicted"),
@@ -75,6 +76,8 @@ class Metrics:
         """
         registry = CollectorRegistry()
         registry.register(_Sum([found for path in self._folder.glob("*.json") if (found := _read(path))], versions))
+        with contextlib.suppress(OSError):  # what `make monitor` found in the log beside this folder, and when
+            return generate_latest(registry) + (self._folder.parent / MONITOR).read_bytes()
         return generate_latest(registry)
 
 

@@ -31,9 +31,9 @@ def read_log(folder: Path) -> pl.LazyFrame:
         folder: `log` in the state folder of a server, which may be running.
 
     Returns:
-        One row per row that was predicted: `time` (UTC), `version`, `latency_ms`, `request`, every input, every output. An input
-        of one of these names gets `_in` behind it, an output `_out`. Releases with other inputs leave null in columns that they
-        do not have. Without a prediction there is no row and no input.
+        One row per row that was predicted: `time` (UTC), `version`, `latency_ms`, `request`, `row` (its place there), every
+        input, every output. An input of one of these names gets `_in` behind it, an output `_out`. Releases with other inputs
+        leave null in columns that they do not have. Without a prediction there is no row and no input.
     """
     import polars as pl
 
@@ -113,7 +113,7 @@ def _roll_one(journal: Path) -> Path | None:
 def _columns(time: Any) -> dict[str, Any]:
     import polars as pl
 
-    return {"time": time, "version": pl.String, "latency_ms": pl.Float64, "request": pl.String}
+    return {"time": time, "version": pl.String, "latency_ms": pl.Float64, "request": pl.String, "row": pl.Int64}
 
 
 def _empty() -> pl.DataFrame:
@@ -130,9 +130,9 @@ def _frame_of(journal: Path) -> pl.DataFrame:
     for header, entries in _parts(journal):
         kinds: dict[str, Any] = {"string": pl.String, "integer": pl.Int64, "number": pl.Float64, "boolean": pl.Boolean}
         rows = [
-            (moment, header["version"], latency, request, *row, *answer)
+            (moment, header["version"], latency, request, number, *row, *answer)
             for moment, latency, request, values, answers in entries
-            for row, answer in zip(values, answers, strict=True)
+            for number, (row, answer) in enumerate(zip(values, answers, strict=True))
         ]
         schema = _columns(pl.Int64)
         for name, kind in header["inputs"]:

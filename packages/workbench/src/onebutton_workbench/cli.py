@@ -191,6 +191,14 @@ def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") 
 
 
 @app.command
+def monitor(*, pipeline: str = "", env: str = "", labels: str = "", replay: bool = False) -> int:
+    """Watch what is in service by its log and late labels, or replay history."""
+    from onebutton_monitoring.monitor import monitor, replay_history
+
+    return replay_history(ROOT, pipeline) if replay else monitor(ROOT, pipeline, env, labels)
+
+
+@app.command
 def ci() -> None:
     """Run the GitHub workflow here, on a clean clone of the commit."""
     from onebutton_workbench.runs.ci import run_workflow

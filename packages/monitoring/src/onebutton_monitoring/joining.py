@@ -1,0 +1,210 @@
+"""Join logged predictions with labels that come late: each prediction and each label once, whatever came twice or out of order.
+
+Nothing is remembered between two runs: all is computed again from log and labels, so that a run that was killed left nothing half
+done. Tables that do not fit into memory are parted by the hash of their key, and joined part by part: a Grace hash join
+(Kitsuregawa et al. 1983), whose sums by day add up.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.declarations import Judging
+from onebutton_evaluation.frames import answer_values, read_rows
+from onebutton_evaluation.slices import find_slices
+from onebutton_monitoring.declaration import FILE, Harm, Monitor
+
+AT_ONCE = 2_000_000  # rows that are joined in memory
+KEY, DAY, WEEK, KNOWN = "_key", "_day", "_week", "_known"
+SUMS = ("predicted", "answered", "both", "squared", "cost", "cost_squared")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What the log and the labels say together, of the release in service.
+
+    Attributes:
+        days: one row for each slice and day: `rows` predicted, `labelled`, and of these the sums of the prediction, the answer,
+            their product, the prediction's square, the cost and its square.
+        watched: rows of each week, drawn by the hash of their key, with the answer, null where it is not known.
+        told: how many labels came again, were corrected, are for unknown keys or another release, and so on.
+    """
+
+    days: pl.DataFrame
+    watched: pl.DataFrame
+    told: Counter[str]
+
+
+def join(log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor, judging: Judging, version: str = "") -> Joined:
+    """Join, in memory that does not grow with the number of rows.
+
+    Args:
+        log: as `onebutton_serving.segments.read_log` returns it.
+        labels: the columns of the key, the answer, and `known_at` where that is declared.
+        said: what `monitor.toml` declares.
+        judging: how rows are judged.
+        version: of the release that is watched; all where empty.
+
+    Raises:
+        InputError: a column is missing.
+    """
+    log, labels = _with_keys(log, labels, said, judging)
+    ours = pl.lit(value=True) if not version else pl.col("version") == version
+    told: Counter[str] = Counter()
+    days = []
+    columns = [KEY, DAY, "time", *judging.predicted(), *_cut_by(log, said)]
+    for rows, known in _parts(log.select(*columns, ours.alias("_ours")), labels):
+        days.append(_sums(rows, known, said, judging, told))
+    sums = [pl.col(name).sum() for name in ("rows", "labelled", *SUMS)]
+    watched = _watched(log.filter(ours), labels, said)
+    return Joined(pl.concat(days).group_by("slice", DAY).agg(sums).sort("slice", DAY), watched, told)
+
+
+def week_of(day: str = DAY) -> pl.Expr:
+    """Name the Monday that a day's week begins with."""
+    return pl.col(day).dt.truncate("1w").alias(WEEK)
+
+
+def _with_keys(
+    log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor, judging: Judging
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Give both tables the hash of their key; what a CSV has as text gets the type of the log."""
+    kinds, theirs = log.collect_schema(), labels.collect_schema()
+    wanted = [*said.key, judging.answer, *([said.known_at] if said.known_at else [])]
+    for table, schema, names in (("log", kinds, said.key), ("table of labels", theirs, wanted)):
+        if missing := [name for name in names if name not in schema]:
+            message = f"the {table} has no column {missing[0]!r}, which {FILE} names; there are {', '.join(schema)}"
+            raise InputError(message)
+    key = pl.concat_str([pl.col(name).cast(pl.String) for name in said.key], separator="\x1f", ignore_nulls=True)
+    hashed = key.hash(seed=0).alias(KEY)
+    cast = [pl.col(name).cast(kinds[name]) for name in said.key]
+    labels = labels.with_row_index(KNOWN).filter(pl.col(judging.answer).is_not_null()).with_columns(cast)
+    order = pl.col(said.known_at or KNOWN).alias(KNOWN)
+    logged = log.with_columns(hashed, pl.col("time").dt.date().alias(DAY))
+    if judging.answer in kinds:
+        logged = logged.drop(judging.answer)
+    return logged, labels.select(hashed, order, judging.answer)
+
+
+def _cut_by(log: pl.LazyFrame, said: Monitor) -> list[str]:
+    """Name the columns that slices are cut by."""
+    found = [name for rule in said.slices for name in rule.by]
+    found += [name for rule in said.slices if rule.where for name in pl.sql_expr(rule.where).meta.root_names()]
+    if missing := [name for name in found if name not in log.collect_schema()]:
+        message = f"{FILE}: slices by {missing[0]!r}, which is not logged; there are {', '.join(log.collect_schema())}"
+        raise InputError(message)
+    return list(dict.fromkeys(found))
+
+
+def _parts(log: pl.LazyFrame, labels: pl.LazyFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield rows and labels in parts that fit into memory; a key and its label are in the same."""
+    count = max(table.select(pl.len()).collect(engine="streaming").item() for table in (log, labels))
+    parts = math.ceil(count / AT_ONCE)
+    if parts <= 1:
+        yield log.collect(engine="streaming"), labels.collect(engine="streaming")
+        return
+    with tempfile.TemporaryDirectory(prefix="onebutton-monitor-") as scratch:
+        for name, table in (("log", log), ("labels", labels)):
+            by = pl.PartitionBy(Path(scratch) / name, key={"_part": pl.col(KEY) % parts}, include_key=False)
+            table.sink_parquet(by, mkdir=True, engine="streaming")
+        for part in range(parts):
+            folders = [Path(scratch) / name / f"_part={part}" for name in ("log", "labels")]
+            both = [
+                pl.read_parquet(folder / "*.parquet") if folder.is_dir() else empty.clear()
+                for folder, empty in zip(folders, (log.head(0).collect(), labels.head(0).collect()), strict=True)
+            ]
+            yield both[0], both[1]
+
+
+def _settle(labels: pl.DataFrame) -> pl.DataFrame:
+    """Keep the last label of each key."""
+    return labels.sort(KNOWN, maintain_order=True).unique(KEY, keep="last", maintain_order=True)
+
+
+def _sums(
+    rows: pl.DataFrame, labels: pl.DataFrame, said: Monitor, judging: Judging, told: Counter[str]
+) -> pl.DataFrame:
+    """Add up one part by slice and day."""
+    latest, once = _settle(labels), rows.sort("time").unique(KEY, keep="last", maintain_order=True)
+    distinct = labels.select(KEY, judging.answer).unique().height
+    told["labels"] += labels.height
+    told["labels that came again"] += labels.height - distinct
+    told["labels that were corrected"] += distinct - latest.height
+    told["labels for unknown keys"] += latest.join(once, on=KEY, how="anti").height
+    told["labels of another release"] += latest.join(once.filter(~pl.col("_ours")), on=KEY, how="semi").height
+    told["predictions asked for again"] += rows.height - once.height
+    told["predictions of another release"] += once.filter(~pl.col("_ours")).height
+    frame = once.filter("_ours").join(latest, on=KEY, how="left", maintain_order="left")
+    known = frame.filter(pl.col(judging.answer).is_not_null())
+    figures = known.select(KEY).with_columns(outcome(known, judging, said.harm))
+    frame = frame.join(figures, on=KEY, how="left", maintain_order="left")
+    sums = [pl.len().cast(pl.Int64).alias("rows"), pl.col("cost").count().cast(pl.Int64).alias("labelled")]
+    sums += [pl.col(name).sum() for name in SUMS]
+    found = [
+        frame.filter(one.mask).group_by(DAY).agg(sums).select(pl.lit(one.name).alias("slice"), pl.all())
+        for one in find_slices(frame, said.slices, FILE)
+    ]
+    return pl.concat(found)
+
+
+def outcome(known: pl.DataFrame, judging: Judging, harm: Harm) -> list[pl.Series]:
+    """Find what each row is watched by: prediction, answer, their product and square, and what a wrong call cost.
+
+    Of several classes, the prediction is the probability of the class that was called, and the answer whether it was right.
+    """
+    rows = read_rows(known, replace(judging, unit=""))
+    if judging.task == "regression":
+        predicted, answered = rows.predictions, rows.answers
+        cost = harm.wrong * np.abs(predicted - answered)
+    elif judging.task == "multiclass":
+        predicted, answered = rows.predictions.max(axis=1, initial=0), (rows.called == rows.codes).astype(np.float64)
+        cost = harm.wrong * (1 - answered)
+    else:
+        predicted, answered = rows.predictions, answer_values(known[judging.answer], judging)
+        wrong = rows.called - answered
+        cost = np.where(wrong > 0, harm.false_alarm, harm.miss) * np.abs(wrong)
+    values = (predicted, answered, predicted * answered, predicted**2, cost, cost**2)
+    return [pl.Series(name, value, pl.Float64) for name, value in zip(SUMS, values, strict=True)]
+
+
+def _watched(log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor) -> pl.DataFrame:
+    """Draw rows of each week by the hash of their key, which is the same draw on every day."""
+    counts = log.group_by(week_of()).len().collect(engine="streaming")
+    share = (said.watched_rows / pl.col("len")).clip(0, 1) * float(2**64)
+    drawn = (
+        log.with_columns(week_of())
+        .join(counts.lazy().select(WEEK, share.alias("_share")), on=WEEK)
+        .filter(pl.col(KEY).cast(pl.Float64) <= pl.col("_share"))
+        .drop("_share")
+        .collect(engine="streaming")
+        .sort("time", KEY)
+        .unique(KEY, keep="last", maintain_order=True)
+    )
+    known = labels.join(drawn.lazy().select(KEY), on=KEY, how="semi").collect(engine="streaming")
+    return drawn.join(_settle(known).drop(KNOWN), on=KEY, how="left", maintain_order="left")
+
+
+def scan(pattern: str, root: Path, what: str) -> pl.LazyFrame:
+    """Read tables that a path or a pattern names, Parquet or CSV, in the order of their names.
+
+    Raises:
+        InputError: there is none, or they are of another kind.
+    """
+    path = root / pattern
+    files = sorted(path.parent.glob(path.name))
+    kinds = {file.suffix for file in files}
+    if kinds == {".parquet"}:
+        return pl.scan_parquet(files, missing_columns="insert")
+    if kinds == {".csv"}:
+        return pl.scan_csv(files, try_parse_dates=True)
+    message = f"{what}: {path} names no Parquet or CSV file, or files of both kinds"
+    raise InputError(message)

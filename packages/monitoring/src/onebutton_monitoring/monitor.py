@@ -1,0 +1,157 @@
+"""The work of `make monitor`: look at a log and its labels, write the page and the figures, tell who is on call.
+
+.monitoring/production/flight_delays/page.html      weeks, slices, alarms, what to do
+                                     monitor.prom   for Prometheus; the server's own /metrics shows it too
+                                     told.json      what was told already
+.monitoring/flight_delays.replay.json               what the rules would have done on history
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from onebutton_contracts.errors import InputError
+from onebutton_evaluation.judgement import write_text
+from onebutton_monitoring.drift import explain
+from onebutton_monitoring.joining import join, scan
+from onebutton_monitoring.notify import tell
+from onebutton_monitoring.page import page
+from onebutton_monitoring.replay import replay, score
+from onebutton_monitoring.seen import Seen, look
+from onebutton_monitoring.watch import Watch, watch
+from onebutton_release.target import Target, find_target, pipeline_named
+from onebutton_serving.history import in_service
+from onebutton_serving.loading import MODEL
+from onebutton_serving.segments import read_log
+
+STATE = Path(".monitoring")
+
+
+def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datetime | None = None) -> int:
+    """Look once; return 1 where an alarm stands.
+
+    Args:
+        root: of the repository.
+        pipeline: as typed; may be empty where there is one.
+        environment: as typed; production where empty.
+        labels: a file or a pattern, as typed; where empty, as `monitor.toml` says.
+        now: in UTC; the clock's where None.
+
+    Raises:
+        InputError: something is missing, or nobody could be told.
+    """
+    moment = now or datetime.now(UTC)
+    target = find_target(root, pipeline, environment, "production")
+    move = in_service(target.store)
+    if move is None:
+        message = (
+            f"no release of {target.pipeline} is in service in {target.name}, so nothing is watched. `make deploy`"
+        )
+        raise InputError(message)
+    one = watch(root / "pipelines" / target.pipeline, target.fetch(move.after) / MODEL)
+    named = labels or one.said.labels
+    if not named:
+        message = "say where labels are: LABELS=file, or `labels` in monitor.toml"
+        raise InputError(message)
+    known = scan(named, root if labels else one.folder, "labels")
+    folders = _logs(root, one, target)
+    log = pl.concat([read_log(folder) for folder in folders], how="diagonal_relaxed") if folders else None
+    if log is None or log.limit(1).collect().is_empty():
+        message = (
+            f"nothing was ever logged in {_pattern(one, target)}: no server of {target.name}, or its log is elsewhere"
+        )
+        raise InputError(message)
+    seen = look(one, join(log, known, one.said, one.judging, move.after), moment)
+    name = f"{target.pipeline} in {target.name}"
+    state = root / STATE / target.name / target.pipeline
+    details, todo = (
+        {alarm.name: explain(one, alarm, seen.joined) for alarm in seen.standing if alarm.kind == "cost"},
+        _to_do(target, seen, root),
+    )
+    state.mkdir(parents=True, exist_ok=True)
+    told = {"details": details, "todo": todo, "replayed": _replayed(root, target.pipeline)}
+    write_text(state / "page.html", page(one, seen, name, **told))
+    for folder in (state, *(folder.parent for folder in folders)):
+        write_text(folder / "monitor.prom", figures(seen, moment, target.pipeline))
+    for alarm in seen.standing:
+        print(f"  {alarm.name}, since {alarm.since}: {alarm.words}", *details.get(alarm.name, []), sep="\n    ")
+    for what, count in sorted(seen.joined.told.items()):
+        if count:
+            print(f"  {count:,} {what}")
+    words = tell(name, seen.standing, details, todo, state)
+    standing = f"{len(seen.standing)} alarms stand" if seen.standing else "no alarm"
+    print(f"monitor: {name}: {standing}; {words}. {state / 'page.html'}")
+    return int(bool(seen.standing))
+
+
+def replay_history(root: Path, pipeline: str) -> int:
+    """Replay the holdout, and print what the rules would have done."""
+    name = pipeline_named(pipeline, root)
+    folder = root / "pipelines" / name
+    one = watch(folder, folder / "model" / MODEL)
+    seen = replay(one, one.history("holdout"))
+    found = score(seen.alarms, seen.weeks, one.usual, one.said.label_delay_days)
+    for alarm in seen.alarms:
+        over = f" until {alarm.until}" if alarm.until else ""
+        print(f"  {alarm.seen}: {alarm.name}, since {alarm.since}{over}: {alarm.words}")
+    (root / STATE).mkdir(exist_ok=True)
+    write_text(
+        root / STATE / f"{name}.replay.json", json.dumps(asdict(found) | {"words": found.words}, indent=1) + "\n"
+    )
+    print(*(f"monitor: {line}" for line in found.words), sep="\n")
+    return 0
+
+
+def _pattern(one: Watch, target: Target) -> str:
+    return one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
+
+
+def _logs(root: Path, one: Watch, target: Target) -> list[Path]:
+    path = root / _pattern(one, target)
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+
+
+def _replayed(root: Path, pipeline: str) -> list[str]:
+    file = root / STATE / f"{pipeline}.replay.json"
+    if not file.is_file():
+        return [f"not replayed here yet: `make monitor PIPELINE={pipeline} REPLAY=1`"]
+    words: list[str] = json.loads(file.read_text(encoding="utf-8"))["words"]
+    return words
+
+
+def _to_do(target: Target, seen: Seen, root: Path) -> list[str]:
+    """Write who is on call and what to press."""
+    why = next((alarm.name for alarm in seen.standing), "")
+    place = target.environment.runbook
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+    address = project.get("urls", {}).get("repository", "")
+    runbook = place if "://" in place or not address else f"{address}/blob/main/{place}"
+    return [
+        f"On call: {target.environment.on_call}",
+        f'If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name} WHY="{why}"',
+        f"Runbook: {runbook}",
+    ]
+
+
+def figures(seen: Seen, now: datetime, pipeline: str) -> str:
+    """Write figures for Prometheus."""
+    registry = CollectorRegistry()
+    ran = Gauge("onebutton_monitor_run_timestamp_seconds", "When the monitor last ran", ["pipeline"], registry=registry)
+    ran.labels(pipeline).set(now.timestamp())
+    alarms = Gauge("onebutton_monitor_alarms", "Alarms that stand", ["pipeline", "kind"], registry=registry)
+    for kind in ("cost", "relation", "silence", "contract", "nulls", "unseen", "stale", "moved"):
+        alarms.labels(pipeline, kind).set(sum(alarm.kind == kind for alarm in seen.standing))
+    cost = Gauge(
+        "onebutton_monitor_cost", "Mean cost of a row in the last week", ["pipeline", "slice"], registry=registry
+    )
+    for name, weeks in seen.weeks.items():
+        if weeks[-1].cost:
+            cost.labels(pipeline, name).set(weeks[-1].cost.estimate)
+    return generate_latest(registry).decode()

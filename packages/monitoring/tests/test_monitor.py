@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from onebutton_contracts.errors import InputError
+from onebutton_monitoring.monitor import monitor, replay_history
+
+LABELS = "labels/*.parquet"
+QUIET = 28  # days
+
+
+def press(world: Any, until: int) -> int:
+    return monitor(world.root, "shops", "local", LABELS, world.at(until))
+
+
+def said(world: Any, until: int, capsys: pytest.CaptureFixture[str]) -> str:
+    """Press after so many days, which must alarm, and return what was printed."""
+    capsys.readouterr()
+    assert press(world, until) == 1
+    return capsys.readouterr().out
+
+
+def test_quiet_weeks_alarm_nobody_and_the_page_shows_them(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world.write(world.rows(QUIET, 70))
+    assert press(world, 70 + QUIET) == 0
+    assert "shops in local: no alarm; nothing to tell" in capsys.readouterr().out
+    page = (world.root / ".monitoring/local/shops/page.html").read_text(encoding="utf-8")
+    assert "no alarm stands" in page
+    assert str(world.day(70)) in page
+    figures = (world.logs.parent / "monitor.prom").read_text(encoding="utf-8")
+    assert 'onebutton_monitor_alarms{kind="cost",pipeline="shops"} 0.0' in figures
+
+
+def test_harm_in_one_slice_names_that_slice(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world.write(world.rows(QUIET, 70))
+    later, worse = world.rows(QUIET, 98), world.rows(QUIET, 98, worse=1.5)
+    world.write(pl.concat([later.filter(pl.col("town") != "Bern"), worse.filter(town="Bern")]))
+    out = said(world, 126, capsys)
+    assert f"cost / town Bern, since {world.day(98)}" in out
+    assert "town Alba" not in out
+    assert "slope of answers on predictions" in out
+
+
+def planted(world: Any, capsys: pytest.CaptureFixture[str], *, visits: Any = None, answers: Any = None) -> str:
+    """Log quiet weeks, then one with a fault; press on the day when its labels are due."""
+    world.write(world.rows(QUIET, 70))
+    week = world.rows(7, 98)
+    world.write(visits(week) if visits else week, answers(week) if answers else None)
+    return said(world, 106, capsys)
+
+
+def test_a_column_that_is_null_is_named(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nulls / all / warm" in planted(world, capsys, visits=lambda rows: rows.with_columns(warm=None))
+
+
+def test_a_changed_unit_is_named(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fahrenheit = pl.col("warm") * 9 / 5 + 32
+    assert "moved / all / warm" in planted(world, capsys, visits=lambda rows: rows.with_columns(warm=fahrenheit))
+
+
+def test_labels_in_disorder_are_named(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    shuffled = pl.col("left").shuffle(seed=1)
+    assert "relation / all / labels" in planted(world, capsys, answers=lambda rows: rows.with_columns(shuffled))
+
+
+def test_a_reading_of_one_town_that_stands_still_is_named(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    still = pl.when(pl.col("town") == "Cork").then(15.0).otherwise("warm").alias("warm")
+    out = planted(world, capsys, visits=lambda rows: rows.with_columns(still))
+    assert "stale / town Cork / warm" in out
+    assert "Alba" not in out
+
+
+def test_values_that_the_contract_forbids_and_training_never_saw_are_named(
+    world: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = planted(world, capsys, visits=lambda rows: rows.with_columns(town=pl.lit("Bern 2")))
+    assert "contract / all / town" in out
+    assert "unseen / all / town" in out
+
+
+def test_poisoned_labels_raise_the_cost(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of ten that stayed is said to have left."""
+    world.write(world.rows(QUIET, 70))
+    later = world.rows(QUIET, 98)
+    poison = pl.when((pl.col("visit") % 10 == 0) & (pl.col("left") == 0)).then(1).otherwise("left").alias("left")
+    world.write(later, later.with_columns(poison))
+    assert "cost / all" in said(world, 127, capsys)
+
+
+def test_traffic_or_labels_that_stop_are_told_in_days(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    week = world.rows(7, 70)
+    world.write(week)
+    world.write(world.rows(5, 77), week)
+    out = said(world, 83, capsys)
+    assert "silence / all / labels" in out
+    assert "silence / all / predictions" not in out
+    assert "silence / all / predictions" in said(world, 86, capsys)
+
+
+def test_each_label_counts_once_and_the_last_one_counts(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    week = world.rows(14, 70)
+    world.write(week, week.with_columns(left=1 - pl.col("left")))  # all wrong at first
+    world.write(week.head(0), week)
+    world.write(week.head(0), week.sample(fraction=1, shuffle=True, seed=1))
+    strangers = world.known(world.rows(1, 500))
+    strangers.write_parquet(world.labels / "9.parquet")
+    assert press(world, 85) == 0
+    out = capsys.readouterr().out
+    assert "4,200 labels that came again" in out
+    assert "4,200 labels that were corrected" in out
+    assert "300 labels for unknown keys" in out
+    page = (world.root / ".monitoring/local/shops/page.html").read_text(encoding="utf-8")
+    assert page.count('<td class="n">2,100</td><td class="n">2,100</td>') == 2
+
+
+def test_a_prediction_asked_for_again_counts_once_and_other_releases_are_told(
+    world: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, week = world.rows(7, 63), world.rows(7, 70)
+    world.write(before, version="20260501-bbbbbbbb")
+    world.write(week)
+    world.write(week, week.head(0))
+    press(world, 77)
+    out = capsys.readouterr().out
+    assert "2,100 predictions asked for again" in out
+    assert "2,100 predictions of another release" in out
+    assert "2,100 labels of another release" in out
+
+
+def test_labels_as_csv_and_a_column_that_is_missing(world: Any) -> None:
+    week = world.rows(7, 70)
+    world.write(week)
+    world.known(week).write_csv(world.root / "labels.csv")
+    assert monitor(world.root, "shops", "local", "labels.csv", world.at(77)) == 0
+    world.known(week).drop("left").write_csv(world.root / "labels.csv")
+    with pytest.raises(InputError, match="the table of labels has no column 'left'"):
+        monitor(world.root, "shops", "local", "labels.csv", world.at(77))
+
+
+def test_replay_says_what_the_rules_would_have_done(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay_history(repo, "shops") == 0
+    assert "monitor: 8 weeks, 0 harmful" in capsys.readouterr().out
+    assert (repo / ".monitoring/shops.replay.json").is_file()
+
+
+def test_without_monitor_toml_one_line_says_how_to_begin(repo: Path) -> None:
+    (repo / "pipelines/shops/monitor.toml").unlink()
+    with pytest.raises(
+        InputError, match=r"shops has no monitor.toml, so nobody knows what to watch. docs/monitoring.md"
+    ):
+        replay_history(repo, "shops")
+
+
+def test_an_unknown_key_is_refused(repo: Path) -> None:
+    file = repo / "pipelines/shops/monitor.toml"
+    file.write_text("alarms = 3\n" + file.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(InputError, match="alarms: unknown key"):
+        replay_history(repo, "shops")
