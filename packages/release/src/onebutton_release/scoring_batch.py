@@ -29,7 +29,7 @@ from pathlib import Path
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.scoring_rows import Part, Scorer, Table, is_text
+from onebutton_release.scoring_rows import Part, Scorer, is_text
 from onebutton_serving.loading import Loaded
 from onebutton_serving.sealed import MANIFEST, digest_of
 
@@ -115,11 +115,10 @@ def score(job: Job, *, shard: tuple[int, int] = (1, 1), merge: bool = False) -> 
     number, shards = shard
     of_text = is_text(job.source)
     try:
-        table = Table(job.source, job.make("input", partial(_to_parquet, job.source)) if of_text else job.source)
-        starts = enumerate(range(0, table.rows, job.rows))
-        every = [Part(at, first, min(job.rows, table.rows - first)) for at, first in starts]
-        parts = every[number - 1 :: shards]
-        files = _find(job, parts) if merge else _make(job, parts, table)
+        parquet = job.make("input", partial(_to_parquet, job.source)) if of_text else job.source
+        table = pl.scan_parquet(parquet, glob=False)
+        parts = _cut(job, table.select(pl.len()).collect().item())[number - 1 :: shards]
+        files = _find(job, parts) if merge else _make(job, parts, Scorer(job.source, table, job.release))
         if shards == 1:
             _join(job, files)
             job.remove()
@@ -144,6 +143,13 @@ def _to_parquet(source: Path, target: Path) -> None:
     rows.sink_parquet(target, compression="lz4", row_group_size=ROW_GROUP)
 
 
+def _cut(job: Job, rows: int) -> list[Part]:
+    if not rows:
+        message = f"{job.source} has columns but no rows, so there is nothing to score"
+        raise InputError(message)
+    return [Part(at, first, min(job.rows, rows - first)) for at, first in enumerate(range(0, rows, job.rows))]
+
+
 def _find(job: Job, parts: Sequence[Part]) -> list[Path]:
     """Return the places of all parts; refuse to merge when they are not all there."""
     found = [(part, job.find(part.stem)) for part in parts]
@@ -157,9 +163,8 @@ def _find(job: Job, parts: Sequence[Part]) -> list[Path]:
     return [path for _, path in found if path]
 
 
-def _make(job: Job, parts: Sequence[Part], table: Table) -> list[Path]:
+def _make(job: Job, parts: Sequence[Part], scorer: Scorer) -> list[Path]:
     """Make each part that is not kept yet, several side by side, and return the places of all."""
-    scorer = Scorer(table, job.release)
 
     def make(part: Part) -> Path:
         def write(draft: Path) -> None:

@@ -49,53 +49,39 @@ class Part:
         return f"rows {self.first + 1:,} to {self.first + self.rows:,}"
 
 
-class Table:
-    """The file that a person named, which can be read from any row on.
-
-    Attributes:
-        lazy: its rows; of a CSV every cell is text, so that no guess at a type can turn out wrong a million rows later.
-    """
-
-    def __init__(self, source: Path, parquet: Path) -> None:
-        """Open a parquet file: the source, or what was made of it."""
-        self.source, self.is_text, self.lazy = source, is_text(source), pl.scan_parquet(parquet, glob=False)
-        self.schema, self.rows = self.lazy.collect_schema(), self.lazy.select(pl.len()).collect().item()
-        if not self.rows:
-            message = f"{source} has columns but no rows, so there is nothing to score"
-            raise InputError(message)
-
-    def place(self, row: int) -> str:
-        """Say where a row stands, counted from 0 here: its number in the file, and of a CSV the line where it begins."""
-        if not self.is_text:
-            return f"row {row + 1:,}"
-        with self.source.open(encoding="utf-8-sig", newline="") as stream:
-            records = csv.reader(stream)
-            for _ in islice(records, row + 1):  # the header, and the rows before; a quoted cell may hold lines
-                pass
-            return f"row {row + 1:,} in line {records.line_num + 1:,}"
-
-
 def is_text(source: Path) -> bool:
     """Whether it is a CSV; anything else is parquet."""
     return source.suffix.lower() == ".csv"
 
 
+def place(source: Path, row: int) -> str:
+    """Say where a row of a file stands, counted from 0 here: its number, and of a CSV the line where it begins."""
+    if not is_text(source):
+        return f"row {row + 1:,}"
+    with source.open(encoding="utf-8-sig", newline="") as stream:
+        records = csv.reader(stream)
+        for _ in islice(records, row + 1):  # the header, and the rows before; a quoted cell may hold lines
+            pass
+        return f"row {row + 1:,} in line {records.line_num + 1:,}"
+
+
 class Scorer:
     """Scores rows of a table."""
 
-    def __init__(self, table: Table, release: Loaded) -> None:
-        """Compile the rules of the release for the columns of a table.
+    def __init__(self, source: Path, rows: pl.LazyFrame, release: Loaded) -> None:
+        """Compile the rules of the release for the rows of a file; of a CSV every cell is text.
 
         That a value has its type is a rule of its own, because in a CSV, or in floats that should be whole numbers, only the
         value tells. The rule on personal data in free text is not among these: it guards what is stored, and nothing is stored
         here that is not stored already.
         """
-        schema = release.schema
-        self._table, self._release, self._fields = table, release, {field.name: field for field in schema.inputs}
-        if fault := self._fault():
-            message = f"{table.source}: {fault}"
+        schema, types = release.schema, rows.collect_schema()
+        self._source, self._rows, self._release = source, rows, release
+        self._fields = {field.name: field for field in schema.inputs}
+        if fault := self._fault(types):
+            message = f"{source}: {fault}"
             raise InputError(message)
-        self._casts = [_cast(field, table.schema[field.name]) for field in schema.inputs]
+        self._casts = [_cast(field, types[field.name]) for field in schema.inputs]
         columns = []
         for field in schema.inputs:
             terms = msgspec.structs.asdict(field)
@@ -103,14 +89,14 @@ class Scorer:
         contract = Contract(Path(), schema.input_contract, "0.0.0", "", tuple(columns))
         self._rules = [rule for rule in row_rules(contract) if rule.name != "personal data"]
 
-    def _fault(self) -> str:
+    def _fault(self, columns: pl.Schema) -> str:
         """Say why a table's columns will not do, before a row is read."""
-        columns, schema = self._table.schema, self._release.schema
+        schema = self._release.schema
         if missing := [name for name in self._fields if name not in columns]:
             words = f"missing column{'s' if missing[1:] else ''}: {', '.join(missing)}"
             return f"{words}; release {self._release.version} takes {', '.join(self._fields)}"
         for field in schema.inputs:
-            if not self._table.is_text and not _fits(columns[field.name], field):
+            if not is_text(self._source) and not _fits(columns[field.name], field):
                 return f"column {field.name} must be {field.type}, is {columns[field.name]} [type]"
         answers = [field.name for field in schema.outputs] + [LABEL] * bool(schema.classes) + [RELEASE]
         taken = [name for name in answers if name in columns]
@@ -122,15 +108,15 @@ class Scorer:
         Raises:
             InputError: names the first rule that is broken, how many of these rows break it, and up to five of them.
         """
-        rows = self._table.lazy.slice(part.first, part.rows).collect()
+        rows = self._rows.slice(part.first, part.rows).collect()
         typed = rows.select(self._casts)  # what has no such value becomes null, and breaks the rule `type`
         try:
             self._check(rows, typed, part)
             answers = self._answers(typed)
         except (InputError, ScoringError) as error:
-            message = f"{self._table.source}: {error}. Nothing was written"
+            message = f"{self._source}: {error}. Nothing was written"
             raise InputError(message) from None
-        known = rows.with_columns(typed.select(*self._fields)) if self._table.is_text else rows
+        known = rows.with_columns(typed.select(*self._fields)) if is_text(self._source) else rows
         return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))
 
     def _check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: Part) -> None:
@@ -141,7 +127,7 @@ class Scorer:
         masked = self._fields[column].classification == "personal"
         places = marks.fill_null(value=False).arg_true().head(SHOWN).to_list()
         cells = ["***" if masked else _cell(rows[column][place]) for place in places]
-        shown = (f"{self._table.place(part.first + at)} ({cell})" for at, cell in zip(places, cells, strict=True))
+        shown = (f"{place(self._source, part.first + at)} ({cell})" for at, cell in zip(places, cells, strict=True))
         among = f"{marks.sum():,} of {part.span} break it: {', '.join(shown)}"
         others = ", ".join(f"{other[0]} [{other[1]}]" for other in broken[1:])
         message = f"column {column} {words} [{name}]; {among}"

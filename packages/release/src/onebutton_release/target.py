@@ -24,13 +24,15 @@ class Target:
 
     Attributes:
         name: of the environment.
-        store: where its releases and their history are.
+        url: where the environment's release store is: `s3://bucket/folder`, or a folder of this machine.
+        store: where the pipeline's releases and their history are.
         root: of the repo.
         pipeline: its name.
     """
 
     name: str
     environment: Environment
+    url: str
     store: ReleaseStore
     root: Path
     pipeline: str
@@ -47,12 +49,6 @@ class Target:
         if named or not self.environment.laptop:
             return named
         return (f"http://127.0.0.1:{port_of(self.folder)}",)
-
-    @property
-    def url(self) -> str:
-        """Where the environment's release store is: `s3://bucket/folder`, or a folder of this machine."""
-        where = self.environment.store
-        return str(self.root / where) if is_folder(where) else where
 
     @property
     def identity(self) -> Identity:
@@ -108,7 +104,7 @@ def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Targe
     url = environments[name].store
     if is_folder(url):
         url = str(_folder_of(name, environments[name], root))
-    return Target(name, environments[name], ReleaseStore(url, found), root, found)
+    return Target(name, environments[name], url, ReleaseStore(url, found), root, found)
 
 
 def _chosen(what: str, typed: str, usual: str, known: list[str]) -> str:
