@@ -33,7 +33,6 @@ BREAKING = [
     ("maxLength: 20", "maxLength: 30", "column pilot may now be longer or shorter than before"),
     ("mustBeLessOrEqualTo: 70", "mustBeLessOrEqualTo: 80", "column pilot may now be missing more often"),
     ("distance < 100", "distance < 10", "the rule 'no flight to where it is' no longer holds"),
-    ("mustBeLessOrEqualTo: 6000", "mustBeLessOrEqualTo: 7000", "the rule 'usual distance' no longer holds"),
     (
         "primaryKeyPosition: 2",
         "primaryKeyPosition: 1",

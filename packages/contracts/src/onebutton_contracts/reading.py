@@ -1,12 +1,21 @@
 """Turn a document that keeps the standard into the terms of one table.
 
-A rule that would not be checked reads as if it were, so whatever is not understood here is refused by name.
+A rule that would not be checked reads as if it were, so whatever is not understood here is refused by name. The rules of quality
+that are checked are these, in the standard's own words:
+
+| where | rule | means |
+|---|---|---|
+| column | `metric: invalidValues, mustBe: 0, arguments: {validValues: [...]}` | no other value |
+| column | `metric: nullValues, mustBeLessOrEqualTo: 5, unit: percent` | at most so many nulls |
+| table | `metric: rowCount, mustBeGreaterOrEqualTo: 1000` | at least, or `mustBeBetween`, so many rows |
+| table | `type: sql, query: SELECT COUNT(*) FROM flights WHERE ..., mustBe: 0` | no row for which this is true |
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +23,8 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.errors import InputError, require
-from onebutton_contracts.quality import only, read_column_rules, read_table_rules
-from onebutton_contracts.terms import CLASSIFICATIONS, LOGICAL_TYPES, Column, Contract, Freshness, Limit
+from onebutton_contracts.frames import polars_schema
+from onebutton_contracts.terms import CLASSIFICATIONS, LOGICAL_TYPES, Column, Contract, Freshness, Limit, RowRule
 
 # Facts for people; every other key of a column or a table must be one that is checked.
 FOR_PEOPLE = {"id", "name", "description", "businessName", "synonyms", "tags", "authoritativeDefinitions", "examples"}
@@ -35,6 +44,14 @@ OPTIONS = {
     "boolean": set(),
 }
 UNITS = {"d": 86400, "day": 86400, "days": 86400, "h": 3600, "hour": 3600, "hours": 3600}
+RULE_KEYS = {"id", "name", "description", "dimension", "businessImpact", "tags", "type", "metric", "arguments", "query"}
+OPERATORS = {
+    "mustBe",
+    "mustBeGreaterOrEqualTo",
+    "mustBeLessOrEqualTo",
+    "mustBeBetween",
+}
+COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(?P<what>.+)", re.IGNORECASE | re.DOTALL)
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
@@ -53,7 +70,7 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
     require(VERSION.fullmatch(version), f"version must be major.minor.patch, such as 1.0.0, it is {version!r}")
     require(len(tables) == 1, f"schema must describe one table, it describes {len(tables)}")
     (table,) = tables
-    only(table, TABLE_KEYS, f"the table {table['name']!r}")
+    _only(table, TABLE_KEYS, f"the table {table['name']!r}")
     facts = _custom(table)
     usual = _classification(facts.get("classification", "internal"), table["name"])
     columns = tuple(_column(item, usual) for item in table.get("properties", []))
@@ -77,7 +94,7 @@ def read_contract(document: dict[str, Any], path: Path) -> Contract:
         license=facts.get("sourceLicense", ""),
         freshness=_freshness(document.get("slaProperties", []), table["name"], columns),
         properties=facts,
-        **read_table_rules(table, columns),
+        **_table_rules(table, columns),
     )
 
 
@@ -97,7 +114,7 @@ def _key(items: list[dict[str, Any]]) -> tuple[str, ...]:
 def _column(item: dict[str, Any], usual: str) -> Column:
     name, kind, options = item["name"], item.get("logicalType", ""), item.get("logicalTypeOptions", {})
     place = f"column {name!r}"
-    only(item, COLUMN_KEYS, place)
+    _only(item, COLUMN_KEYS, place)
     require(kind in LOGICAL_TYPES, f"{place} has logicalType {kind!r}; known are {', '.join(LOGICAL_TYPES)}")
     for key in options:
         require(key in OPTIONS[kind], f"{place}: {key} of a {kind} would not be checked, so it may not be said")
@@ -119,8 +136,72 @@ def _column(item: dict[str, Any], usual: str) -> Column:
         pattern=_pattern(options.get("pattern", ""), place),
         min_length=options.get("minLength"),
         max_length=options.get("maxLength"),
-        **read_column_rules(item),
+        **_column_rules(item),
     )
+
+
+def _column_rules(item: dict[str, Any]) -> dict[str, Any]:
+    """Read the quality rules of one column, by the attributes of `Column`."""
+    place = f"column {item['name']!r}"
+    by_metric = _by_metric(item.get("quality", []), {"invalidValues", "nullValues"}, place)
+    found: dict[str, Any] = {}
+    if rule := by_metric.get("invalidValues"):
+        values = rule.get("arguments", {}).get("validValues")
+        kind = {"string": str, "integer": int}.get(item["logicalType"])
+        good = isinstance(values, list) and values and all(type(value) is kind for value in values)
+        good = good and rule.get("mustBe") == 0 and (kind is str or max(map(abs, values)) < 2**63)
+        words = f"validValues must be a list of what a {item['logicalType']} column may hold, with mustBe: 0; it is {values!r}"
+        require(good, f"{place}: {words}")
+        found["allowed"] = tuple(values)
+    if rule := by_metric.get("nullValues"):
+        share = found["null_percent"] = rule.get("mustBeLessOrEqualTo", -1)
+        good = rule.get("unit") == "percent" and 0 <= share <= 100  # noqa: PLR2004
+        require(good, f"{place}: nullValues must say mustBeLessOrEqualTo: 0 to 100, with unit: percent")
+    return found
+
+
+def _table_rules(table: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    """Read the quality rules of the whole table, by the attributes of `Contract`; SQL may use the columns."""
+    place, rules = f"the table {table['name']!r}", table.get("quality", [])
+    count = _by_metric([rule for rule in rules if rule.get("type") != "sql"], {"rowCount"}, place).get("rowCount", {})
+    low, high = count.get("mustBeBetween", (count.get("mustBeGreaterOrEqualTo"), count.get("mustBeLessOrEqualTo")))
+    words = "say mustBeGreaterOrEqualTo, mustBeLessOrEqualTo or mustBeBetween"
+    require(not count or (low, high) != (None, None), f"{place}: rowCount: {words}")
+    in_sql = tuple(_row_rule(rule, table["name"], columns) for rule in rules if rule.get("type") == "sql")
+    return {"minimum_rows": low or 0, "maximum_rows": high, "row_rules": in_sql}
+
+
+def _by_metric(rules: list[dict[str, Any]], known: set[str], place: str) -> dict[str, dict[str, Any]]:
+    """Return the rules of the standard's library by their metric, each once."""
+    found: dict[str, dict[str, Any]] = {}
+    for rule in rules:
+        metric = rule.get("metric", rule.get("type", "a rule without metric"))
+        _only([metric], known - set(found), place)
+        _only(rule, RULE_KEYS | OPERATORS | {"unit"} if metric == "nullValues" else RULE_KEYS | OPERATORS, place)
+        found[metric] = rule
+    return found
+
+
+def _row_rule(rule: dict[str, Any], table: str, columns: Sequence[Column]) -> RowRule:
+    """Read a rule in SQL, after it was tried on a table without rows."""
+    name, words, query = rule.get("name", ""), rule.get("description", ""), rule["query"]
+    place = f"the rule {name!r}"
+    _only(rule, RULE_KEYS | OPERATORS, place)
+    require(name and words, f"a rule in SQL needs a name and a description of what must hold: {query}")
+    match = COUNT.fullmatch(query)
+    if match is None or match["table"] != table or rule.get("mustBe") != 0:
+        message = f"{place}: write SELECT COUNT(*) FROM {table} WHERE ..., of rows that break it, and mustBe: 0"  # noqa: S608  words
+        raise InputError(message)
+    condition = match["what"]
+    try:
+        expression = pl.sql_expr(condition)
+        answer = pl.DataFrame(schema=polars_schema(columns)).select(expression.alias("answer"))["answer"]
+        fits = answer.dtype == pl.Boolean and expression.meta.root_names()
+        reason = "" if fits else f"it gives {answer.dtype}, not true or false for each row"
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120] or "polars cannot read it"
+    require(not reason, f"{place}: {condition!r} cannot be used: {reason}")
+    return RowRule(name, condition, words)
 
 
 def _limit(limit: Any, kind: str, place: str) -> Limit | None:
@@ -164,7 +245,7 @@ def _freshness(agreed: list[dict[str, Any]], table: str, columns: tuple[Column, 
     if not agreed:
         return None
     (item,) = agreed
-    only(item, FRESHNESS_KEYS, "freshness")
+    _only(item, FRESHNESS_KEYS, "freshness")
     times = {
         f"{table}.{column.name}": column.name for column in columns if column.logical_type in {"date", "timestamp"}
     }
@@ -180,3 +261,9 @@ def _freshness(agreed: list[dict[str, Any]], table: str, columns: tuple[Column, 
 
 def _custom(item: dict[str, Any]) -> dict[str, str]:
     return {entry["property"]: str(entry["value"]) for entry in item.get("customProperties", [])}
+
+
+def _only(said: Iterable[str], known: set[str], place: str) -> None:
+    """Refuse keys that nothing here checks: a rule that is not held reads as if it were."""
+    unknown = sorted(set(said) - known)
+    require(not unknown, f"{place}: {', '.join(unknown)} would not be checked, so it may not be said")

@@ -92,8 +92,9 @@ def measures(contract: Contract, now: datetime) -> list[Measure]:
         contract: what the table must be.
         now: from when its age is counted.
     """
-    low, high = contract.minimum_rows or None, contract.maximum_rows
-    found = [Measure("row count", "table", _range_words("rows", low, high), pl.len(), low, high)]
+    low, high = contract.minimum_rows, contract.maximum_rows
+    most = f" and at most {high:,}" if high is not None else ""
+    found = [Measure("row count", "table", f"rows must be at least {low:,}{most}", pl.len(), low, high)]
     for column in contract.columns:
         if column.null_percent is not None:
             words = f"at most {column.null_percent:g} percent may be missing"
@@ -107,23 +108,7 @@ def measures(contract: Contract, now: datetime) -> list[Measure]:
         if contract.column(fresh.column).logical_type == "date":
             newest = newest.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         found.append(Measure("freshness", fresh.column, words, newest, wanted))
-    for rule in contract.table_rules:
-        words = f"{rule.words}: {_range_words(rule.measure, rule.low, rule.high)}"
-        found.append(Measure(rule.name, "table", words, pl.sql_expr(rule.measure), rule.low, rule.high))
     return found
-
-
-def _range_words(what: str, low: float | None, high: float | None) -> str:
-    if low is not None and low == high:
-        return f"{what} must be {_number(low)}"
-    limits = [
-        f"{words} {_number(limit)}" for words, limit in (("at least", low), ("at most", high)) if limit is not None
-    ]
-    return f"{what} must be {' and '.join(limits) or 'any number'}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _of_column(column: Column) -> Iterator[Rule]:

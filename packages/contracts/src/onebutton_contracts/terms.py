@@ -67,24 +67,6 @@ class RowRule:
 
 
 @dataclass(frozen=True)
-class TableRule:
-    """A rule over the whole table.
-
-    Attributes:
-        measure: in SQL, such as `AVG(temp)`.
-        low: the least that it may be; None when any will do.
-        high: the most that it may be; None when any will do.
-        words: what must hold, for people.
-    """
-
-    name: str
-    measure: str
-    low: float | None
-    high: float | None
-    words: str
-
-
-@dataclass(frozen=True)
 class Freshness:
     """How new the newest row must be.
 
@@ -125,7 +107,6 @@ class Contract:
     access: str = ""
     license: str = ""
     row_rules: tuple[RowRule, ...] = ()
-    table_rules: tuple[TableRule, ...] = ()
     freshness: Freshness | None = None
     properties: dict[str, str] = field(default_factory=dict)
 
