@@ -25,16 +25,9 @@ GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
 # Packages that depend on no other have errors of their own for what a person can mend; they count where they were imported.
 MISTAKES = {"onebutton_serving.errors": "ServingError", "onebutton_models.scoring": "ScoringError"}
 MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}  # no mistake of ours
-AS_JSON = {
-    "lint",
-    "types",
-    "test",
-    "gates",
-    "status",
-    "ruler",
-    "audit",
-}  # with JSON=1 one document on stdout, for programs
-HINTS = dict.fromkeys(("deploy", "rollback"), ". `make deploy STATUS=1` says what is in service")
+# With JSON=1 these print one document on stdout, for programs.
+AS_JSON = {"lint", "types", "test", "gates", "status", "ruler", "audit"}
+IN_SERVICE = ". `make deploy STATUS=1` says what is in service"
 
 app = App(
     name="onebutton",
@@ -519,7 +512,7 @@ def main() -> None:
     except BrokenPipeError:  # a reader such as `head` has seen enough
         os._exit(141)  # as a program that the signal ends
     except KeyboardInterrupt:
-        print(f"\n{button}: interrupted{HINTS.get(button, '')}", file=sys.stderr)
+        print(f"\n{button}: interrupted{IN_SERVICE if button in {'deploy', 'rollback'} else ''}", file=sys.stderr)
         status = 130
     except Exception as error:
         if not (words := mistake(error)):

@@ -115,11 +115,15 @@ def hold_floors(folders: Sequence[Path], root: Path) -> None:
     for folder in (one for one in folders if one.as_posix() not in drafts(root)):
         tools = read_toml(root / folder / "pyproject.toml").get("tool", {})
         floor = tools.get("coverage", {}).get("report", {}).get("fail_under", 0)
-        command = ["coverage", "report", f"--include={folder.as_posix()}/src/*", "--format=total"]
-        if floor:
-            done = call(*command, folder=root)
-            if done.returncode or float(done.stdout) < floor:
-                below.append(f"{folder.as_posix()} {done.stdout.strip() or 'nothing'} %, at least {floor} %")
+        command = [
+            "coverage",
+            "report",
+            f"--include={folder.as_posix()}/src/*",
+            "--format=total",
+            f"--fail-under={floor}",
+        ]
+        if floor and (done := call(*command, folder=root)).returncode:
+            below.append(f"{folder.as_posix()} {(done.stdout.split() or ['nothing'])[0]} %, at least {floor} %")
     if below:
         mend = "Write tests of the lines named above; a lower `fail_under` is a pull request of its own (OB411)"
         message = f"the tests reach too little code: {'; '.join(below)}. {mend}"
