@@ -20,3 +20,9 @@ def call(*command: str, folder: Path, **variables: str) -> subprocess.CompletedP
     """Call a program in that environment and some more variables; return its status and what it says."""
     environment = clean_environment() | variables
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def add_groups(*groups: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Install dependency groups that no member needs, beside what is there."""
+    named = [word for group in groups for word in ("--group", group)]
+    return call("uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", *named, folder=folder)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import call
+from onebutton_workbench.environment import add_groups
 from onebutton_workbench.workspace import ROOT
 
 ADDRESS = "DATABASE_URL"  # the variable that many programs read
@@ -36,7 +36,7 @@ def snapshot(query: Path, file: Path) -> None:
         raise InputError(message)
     if not importlib.util.find_spec("connectorx"):
         print(f"new-pipeline: installing the group {GROUP} (60 MB)", flush=True)
-        call("uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", "--group", GROUP, folder=ROOT)
+        add_groups(GROUP, folder=ROOT)
         importlib.invalidate_caches()
     os.environ.setdefault("RUST_LOG", "off")  # it would log each try
     try:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import call
+from onebutton_workbench.environment import add_groups
 from onebutton_workbench.workspace import ROOT, read_toml, the_pipeline
 
 GROUP = "model"  # of a pipeline's dependencies: a model that pip installs, and what runs it
@@ -36,8 +36,7 @@ def ask(pipeline: str, prompt: str, text: str) -> int:
         raise InputError(message)
     folder = ROOT / "pipelines" / name
     if GROUP in read_toml(folder / "pyproject.toml").get("dependency-groups", {}):
-        sync = ("uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", "--group", GROUP)
-        call(*sync, folder=ROOT)  # what it lacks without a network, the pipeline says itself
+        add_groups(GROUP, folder=ROOT)  # what it lacks without a network, the pipeline says itself
     command = [sys.executable, "-m", f"{name}.ask", f"--prompt={prompt}", f"--text={text}"]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout, end="")

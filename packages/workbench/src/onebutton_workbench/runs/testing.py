@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import call, clean_environment
+from onebutton_workbench.environment import add_groups, call, clean_environment
 from onebutton_workbench.lineage.affected import affected, table
 from onebutton_workbench.runs.isolation import run_alone
 from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member
 
-SLOW_GROUPS = ("servers", "browser", "conformance", "database")
+SLOW_GROUPS = ("servers", "browser", "conformance", "database")  # a server of databases, a driver of the browser
 NONE_COLLECTED = 5  # pytest's status
 
 
@@ -71,8 +71,9 @@ def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = 
     Raises:
         InputError: there are none, or one failed.
     """
-    if slow:
-        _add_groups(root)
+    if slow and (added := add_groups(*SLOW_GROUPS, folder=root)).returncode:
+        message = f"what slow tests start could not be installed: {' '.join(added.stderr.split())}"
+        raise InputError(message)
     wanted = [f"{path.as_posix()}/tests" for path in chosen.members] + list(chosen.more) if chosen else []
     paths = [path for path in wanted if (root / path).exists()]
     for missing in sorted({*wanted} - {*paths}):
@@ -137,16 +138,3 @@ def _call(words: Sequence[str], root: Path, *, slow: bool) -> int:
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
     command = ["pytest", "--numprocesses", "auto", *how, *words]
     return subprocess.run(command, cwd=root, env=environment, check=False).returncode
-
-
-def _add_groups(root: Path) -> None:
-    """Install what slow tests start and no member imports: a database server, a driver for the browser.
-
-    Raises:
-        InputError: uv could not.
-    """
-    groups = [word for group in SLOW_GROUPS for word in ("--group", group)]
-    command = ["uv", "sync", "--all-packages", "--frozen", "--inexact", "--quiet", *groups]
-    if subprocess.run(command, cwd=root, env=clean_environment(), check=False).returncode:
-        message = f"the groups {' and '.join(SLOW_GROUPS)} could not be installed: uv says why above"
-        raise InputError(message)
