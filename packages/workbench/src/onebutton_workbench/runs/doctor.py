@@ -21,7 +21,7 @@ from onebutton_release.servers import ask as ask_server
 from onebutton_release.target import find_target
 from onebutton_serving.history import in_service
 from onebutton_serving.release_store import ReleaseStoreError
-from onebutton_tracking.store import check_writable, sqlite_file, tracking_uri
+from onebutton_tracking.store import StoreError, check_writable, shown, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
 from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, absent, configured
 from onebutton_workbench.environment import call
@@ -135,28 +135,14 @@ def tracking() -> Iterator[Finding]:
     """Look at MLflow's store."""
     uri = tracking_uri(ROOT)
     file = sqlite_file(uri)
-    if file is None:
-        yield Finding("MLflow", *_server(uri))
-    elif not file.exists():
+    if file and not file.exists():
         yield Finding("MLflow", "ok", f"{file.name} will be made by the first `make run`")
-    else:
-        try:
-            check_writable(uri)
-            yield Finding("MLflow", "ok", str(file))
-        except Exception as error:  # noqa: BLE001  whatever it is, the doctor tells it and goes on
-            yield Finding("MLflow", "missing", str(error))
-
-
-def _server(uri: str) -> tuple[str, str]:
-    from urllib.request import urlopen
-
-    if not uri.startswith(("http://", "https://")):
-        return "NOT RUN", f"{uri.split(':', 1)[0]} store: only a run can tell"
+        return
     try:
-        with urlopen(f"{uri}/health", timeout=3):  # noqa: S310  the scheme was checked above
-            return "ok", f"{uri} answers"
-    except OSError as error:
-        return "missing", f"{uri} does not answer ({error}); runs are kept in DVC and mirrored by a later `make run`"
+        check_writable(uri)
+        yield Finding("MLflow", "ok", shown(uri))
+    except StoreError as error:
+        yield Finding("MLflow", "missing", str(error))
 
 
 def elsewhere() -> Iterator[Finding]:
