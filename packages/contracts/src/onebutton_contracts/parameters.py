@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 
 from onebutton_contracts.errors import InputError
 
 T = TypeVar("T")
-
-BUTTONS = ("reproduce", "retrain")  # sections that no stage reads
 
 # Give this to `pydantic.dataclasses.dataclass(frozen=True, config=STRICT)`: 0.1 is a number, "0.1" is not.
 STRICT: ConfigDict = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
@@ -28,6 +26,27 @@ class Parameters(BaseModel):
     def load(cls, path: Path = Path("params.yaml")) -> Self:
         """Read the whole file; see `load_parameters`."""
         return load_parameters(cls, path)
+
+
+class ReproduceParams(Parameters):
+    """How near results must be that are made again.
+
+    Attributes:
+        tolerance: largest difference of a number, as a share of its size where that is above 1.
+    """
+
+    tolerance: NonNegativeFloat = 0.0
+
+
+class ButtonParams(Parameters):
+    """The sections of any pipeline that no stage reads, but `make reproduce`, `make gates` and `make retrain`.
+
+    Attributes:
+        retrain: by dotted key the months from and to, counted back from UNTIL; `first` is the first month that stands there now.
+    """
+
+    reproduce: ReproduceParams = ReproduceParams()
+    retrain: dict[str, tuple[NonNegativeInt | Literal["first"], NonNegativeInt]] = {}
 
 
 def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
@@ -46,8 +65,6 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     from pydantic import TypeAdapter, ValidationError
     from ruamel.yaml.error import YAMLError
 
-    from onebutton_contracts.button_parameters import ButtonParams
-
     try:
         content = _parse(path.read_text(encoding="utf-8"), toml=path.suffix == ".toml")
         if faults := list(_dates(content)):
@@ -55,7 +72,7 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
             raise InputError(message)
         # As JSON, because there a strict dataclass may be written as a mapping.
         if path.name == "params.yaml" and isinstance(content, dict):
-            ours = {name: content.pop(name) for name in BUTTONS if name in content}
+            ours = {name: content.pop(name) for name in ButtonParams.model_fields if name in content}
             TypeAdapter(ButtonParams).validate_json(json.dumps(ours))
         return TypeAdapter(schema).validate_json(json.dumps(content))
     except FileNotFoundError:
