@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from onebutton_serving.app import App
-from onebutton_serving.history import Move, now, record
+from onebutton_serving.history import Move, last_move, now, record
 from onebutton_serving.identity import Identity
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import Metrics
@@ -103,7 +103,7 @@ def change(folder: Path, **files: str | bytes | None) -> Path:
 def point(store: Path | str, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
     """Put a release into service, as `make deploy` does."""
     kept = ReleaseStore(str(store), "flights")
-    manifest = kept.read(f"{version}/{MANIFEST}")
+    manifest, last = kept.read(f"{version}/{MANIFEST}"), last_move(kept)
     move = Move(
         sequence=sequence,
         at=now(),
@@ -112,7 +112,7 @@ def point(store: Path | str, version: str, sequence: int = 1, *, breaking: bool 
         environment="local",
         pipeline="flights",
         action="deploy" if version else "undo",
-        before="",
+        before=last.after if last else "",
         after=version,
         why="",
         digest=hashlib.sha256(manifest or b"").hexdigest(),
@@ -151,10 +151,11 @@ class Client:
     """Asks the application without a network, as an ASGI server would."""
 
     def __init__(self, state: Path, key: str = "", follows: Identity | None = None) -> None:
-        self.service = Service(WorkerStatus(state / "workers"), state, follows)
+        status = WorkerStatus(state / "workers")
+        self.service = Service(status, state, follows)
         self.log = PredictionLog(state / "log", key)
         self.metrics = Metrics(
-            state / "metrics", lambda: self.service.swaps | {"written": self.log.written, "dropped": self.log.dropped}
+            status, lambda: self.service.swaps | {"written": self.log.written, "dropped": self.log.dropped}
         )
         self.app = App(self.service, self.log, self.metrics, Pages(self.service, self.metrics).application())
         self.runner = asyncio.Runner()

@@ -8,6 +8,7 @@ from packages.serving.tests.conftest import FIRST, Client, golden_rows
 from prometheus_client.parser import text_string_to_metric_families
 
 from onebutton_serving.metrics import Metrics
+from onebutton_serving.worker_status import WorkerStatus
 
 ROW = golden_rows()[0]["input"]
 
@@ -34,10 +35,11 @@ def test_answers_rows_and_refusals_are_counted_and_the_release_is_named(client: 
 
 
 def test_workers_are_added_up_and_one_that_ended_still_counts(client: Client, tmp_path: Path) -> None:
-    other = Metrics(tmp_path / "state/metrics", lambda: {"written": 5, "dropped": 2, "taken": 1, "refused": 0})
+    status = WorkerStatus(tmp_path / "state/workers")
+    other = Metrics(status, lambda: {"written": 5, "dropped": 2, "taken": 1, "refused": 0})
     other.answered(200, 7, 20.0)
     other.flush()
-    del other
+    status.close()
     client.predict(ROW)
     found = figures(client)
     assert (found["onebutton_rows_total"], found["onebutton_log_rows_dropped_total"]) == (8, 2)
@@ -45,6 +47,6 @@ def test_workers_are_added_up_and_one_that_ended_still_counts(client: Client, tm
 
 
 def test_a_file_of_figures_that_was_torn_is_passed_over(client: Client, tmp_path: Path) -> None:
-    (tmp_path / "state/metrics/1-1.json").write_bytes(b'{"rows": 1')
+    (tmp_path / "state/workers/1-1.json").write_bytes(b'{"rows": 1')
     client.predict(ROW)
     assert figures(client)["onebutton_rows_total"] == 1

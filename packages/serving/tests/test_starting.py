@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -11,8 +10,8 @@ from pathlib import Path
 import pytest
 from packages.serving.tests.conftest import damage, make_release
 
-from onebutton_serving.__main__ import main
-from onebutton_serving.settings import SettingsError, from_command_line, from_environment
+from onebutton_serving.server import main
+from onebutton_serving.settings import SettingsError, read_settings
 
 
 def line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -78,7 +77,7 @@ def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch)
     }
     for name, value in said.items():
         monkeypatch.setenv(f"ONEBUTTON_{name}", value)
-    settings = from_command_line(["--port", "9001"], os.environ)
+    settings = read_settings(["--port", "9001"])
     assert (settings.store, settings.pipeline, settings.host) == ("s3://bucket/folder", "flights", "10.0.0.1")
     assert (settings.port, settings.workers, settings.state, settings.keep_days, settings.keep_mb) == (
         9001,
@@ -87,7 +86,6 @@ def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch)
         90,
         500,
     )
-    assert from_environment(settings.variables()) == settings
     monkeypatch.setenv("ONEBUTTON_PORT", "many")
     with pytest.raises(SettingsError, match=r"ONEBUTTON_PORT\) must be a whole number, 1 to 65535; it is many"):
-        from_environment(os.environ)
+        read_settings([])

@@ -110,8 +110,8 @@ def test_a_release_that_was_sealed_again_in_place_is_not_served(service: Service
     assert service.refused is not None
     assert f"release {SECOND} is not what was in service under that name" in service.refused["why"]
     reseal(store / "flights" / FIRST)
-    again = Service(service.status, tmp_path / "state")  # a worker that comes back remembers the version alone
-    again.resume(ReleaseStore(str(store), "flights"))
+    again = Service(service.status, tmp_path / "state")  # nor the one before, by a worker that comes back
+    again.follow(ReleaseStore(str(store), "flights"))
     assert again.current is None
 
 
@@ -152,7 +152,7 @@ def test_a_release_that_was_refused_is_tried_again_without_a_move_of_the_pointer
     point(store, SECOND, 2)
     monkeypatch.setattr(watching, "NEAR", 0.01)
     monkeypatch.setattr(watching, "AGAIN", 0.05)
-    watcher = Watcher(service, ReleaseStore(str(store), "flights"), 0)
+    watcher = Watcher(service, ReleaseStore(str(store), "flights"))
     watcher.start()
     eventually(lambda: service.refused is not None)
     assert in_service(service) == FIRST
@@ -193,7 +193,6 @@ def test_a_worker_that_comes_back_has_what_the_others_have(service: Service, sto
     damage(store / "flights" / SECOND / "model.onnx")
     point(store, SECOND, 2)
     again = Service(service.status, tmp_path / "state")
-    again.resume(ReleaseStore(str(store), "flights"))
     again.follow(ReleaseStore(str(store), "flights"))
     assert in_service(again) == FIRST
     assert again.refused is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,16 @@ import msgspec
 import numpy as np
 
 from onebutton_serving.loading import Loaded
-from onebutton_serving.rows import Reader, Values, fields_in_order
+from onebutton_serving.rows import Reader, Values
 from onebutton_serving.schema import LABEL, Schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _encode = msgspec.json.Encoder().encode
+
+# What the log of predictions has beside what is asked and answered.
+LOGGED = ("time", "version", "latency_ms", "request", "row")
 
 
 def labels(schema: Schema, numbers: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
@@ -61,9 +64,8 @@ class Answerer:
         loaded: the release.
         version: of it.
         read: reads a body into values; see `Reader.read`.
-        names: of the values of a row, in their order.
-        outputs: names of what is answered per row.
-        personal: which of the values, by their place, say something of a person.
+        personal: which of the values of a row, by their place, say something of a person.
+        columns: of the log of predictions: the kind of each value and each number that is answered, by name.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -72,12 +74,16 @@ class Answerer:
         Raises:
             ReleaseError: the schema asks for something that cannot be checked.
         """
-        reader = Reader(loaded.schema)
+        schema, reader = loaded.schema, Reader(loaded.schema)
         self.loaded, self.version = loaded, loaded.version
-        self.read, self.names, self._texts = reader.read, reader.names, reader.texts
-        self.outputs = [field.name for field in loaded.schema.outputs]
-        fields = fields_in_order(loaded.schema)
-        self.personal = [at for at, field in enumerate(fields) if field.classification == "personal"]
+        self.read, self._names, self._texts = reader.read, reader.names, reader.texts
+        self.personal = [at for at, field in enumerate(reader.fields) if field.classification == "personal"]
+        self.columns: dict[str, str] = {}
+        for field in reader.fields:
+            kind = "string" if field.classification == "personal" else field.type
+            self.columns[_free(field.name, {*LOGGED, *self.columns}, "_in")] = kind
+        for field in schema.outputs:
+            self.columns[_free(field.name, {*LOGGED, *self.columns}, "_out")] = "number"
         self._start = b'{"version":' + _encode(self.version) + b',"predictions":'
         self.header = (b"x-model-version", self.version.encode("ascii", "replace"))
 
@@ -88,7 +94,7 @@ class Answerer:
             rows: at least one, as `read` returns them.
 
         Returns:
-            For each row one number for each of `outputs`.
+            For each row one number for each output.
 
         Raises:
             ScoringError: the model refuses a value.
@@ -105,8 +111,15 @@ class Answerer:
             parts.append(np.array(columns[:texts], dtype=object).reshape(shape))
         if len(columns) > texts:
             parts.append(np.array(columns[texts:], dtype=np.float32).reshape(shape))  # None becomes NaN
-        return dict(zip(self.names, chain.from_iterable(parts), strict=True))
+        return dict(zip(self._names, chain.from_iterable(parts), strict=True))
 
     def written(self, answers: Sequence[Sequence[float]]) -> bytes:
         """Write the body of an answer; a number that is not finite is null."""
         return self._start + _encode(predictions(self.loaded.schema, answers)) + b"}"
+
+
+def _free(name: str, taken: Container[str], suffix: str) -> str:
+    """Return a name that no column has yet."""
+    while name in taken:
+        name += suffix
+    return name

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import count
 
 import msgspec
 
@@ -47,6 +48,7 @@ class App:
         self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
         self._bodies, self._batcher = Bodies(), Batcher()
         self._one_search = asyncio.Semaphore(1)
+        self._prefix, self._numbers = secrets.token_hex(5), count(1)
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,13 +68,14 @@ class App:
         rows: list[Values] = []
         try:
             announced, request = _head(scope)
+            request = request or f"{self._prefix}-{next(self._numbers)}"
             body = await self._bodies.read(receive, announced)
             if release is None:
                 raise refused(503, "not ready", self._service.reason)
             rows, answers = await self._answered(release, body)
             status, content = 200, release.written(answers)
             headers.append((b"x-request-id", request.encode()))
-            self._log.add((release, time.time(), time.perf_counter() - begun, request, rows, answers))
+            self._log.add(release, rows, answers, request, time.perf_counter() - begun)
         except RefusedError as error:
             status, content = error.status, _encode(Refusal(error.faults))
         finally:
@@ -130,7 +133,7 @@ def _head(scope: Scope) -> tuple[int, str]:
             request = value.decode()
     if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
         raise refused(415, "content type", "send the body as content-type: application/json")
-    return announced, request or secrets.token_hex(8)
+    return announced, request
 
 
 def _unscorable(release: Answerer, rows: list[Values], words: str) -> tuple[int, list[Fault]]:

@@ -54,7 +54,8 @@ class Bodies:
         Raises:
             RefusedError: it is too large (413), too slow (408), broke off (400), or there are too many large ones (429).
         """
-        self._check(announced)
+        if announced > LARGE:
+            self._check(announced)
         parts, size, more = [], 0, True
         try:
             async with asyncio.timeout(MAX_SECONDS):
@@ -64,7 +65,8 @@ class Bodies:
                     more = message.get("more_body", False)
                     size += len(parts[-1])
                     self.held += len(parts[-1])
-                    self._check(size)
+                    if size > LARGE:
+                        self._check(size)
         except BaseException as error:
             self.held -= size
             if isinstance(error, TimeoutError):
@@ -77,7 +79,7 @@ class Bodies:
         if size > MAX_BYTES:
             words = f"the body is larger than {MAX_BYTES:,} bytes; send the rows in several requests"
             raise refused(413, "size", words)
-        if size > LARGE and self.held > MAX_HELD:
+        if self.held > MAX_HELD:
             raise refused(429, "busy", "too many large bodies at a time; send this one again in a moment")
 
 

@@ -1,30 +1,23 @@
-"""Metrics for Prometheus: each worker counts in plain numbers, and twice a second writes them where any worker reads all.
-
-A file of a worker that has ended stays, so that what was counted never falls.
-"""
+"""Metrics for Prometheus: each worker counts in plain numbers, and twice a second writes them where any worker reads all."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
-from pathlib import Path
-from typing import Any
 
-import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from onebutton_serving.worker_status import WorkerStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 EVERY = 0.5  # seconds between two writes
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
 MONITOR = "monitor.prom"  # figures that the monitor writes into the state folder
-SIZE = 2048  # of each file from its start, so that a disk which fills later stops no counting
 TOTALS = {
     "rows": ("onebutton_rows", "Rows that were predicted"),
     "written": ("onebutton_log_rows_written", "Predictions written to the log"),
@@ -37,21 +30,18 @@ TOTALS = {
 class Metrics:
     """The metrics of one worker."""
 
-    def __init__(self, folder: Path, counted: Callable[[], Mapping[str, int]]) -> None:
-        """Make this worker's file.
+    def __init__(self, status: WorkerStatus, counted: Callable[[], Mapping[str, int]]) -> None:
+        """Count from nothing.
 
         Args:
-            folder: that all workers share.
+            status: where this worker's counts are written, and those of all are read.
             counted: says what others count since the start: rows `written` and `dropped` by the log, and releases `taken` and
                 `refused`.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._counted = folder, counted
+        self._status, self._counted = status, counted
         self._statuses = Counter({200: 0, 400: 0, 422: 0})
         self._rows, self._seconds = 0, 0.0
         self._latencies = [0] * (len(BUCKETS) + 1)
-        self._file = folder / f"{os.getpid()}-{time.time_ns()}.json"
-        self._file.touch()
         self.flush()
 
     def answered(self, status: int, rows: int, seconds: float) -> None:
@@ -64,29 +54,24 @@ class Metrics:
     def flush(self) -> None:
         """Write what was counted."""
         figures = {"statuses": self._statuses, "latencies": self._latencies, "seconds": self._seconds}
-        content = msgspec.json.encode({**figures, "rows": self._rows, **self._counted()})
-        with contextlib.suppress(OSError), self._file.open("r+b", buffering=0) as file:  # answers matter more
-            file.write(content.ljust(SIZE))
+        self._status.count({**figures, "rows": self._rows, **self._counted()})
 
-    def written(self, versions: Iterable[str]) -> bytes:
-        """Write all workers' metrics as Prometheus reads them.
-
-        Args:
-            versions: what each living worker has in service.
-        """
+    def written(self) -> bytes:
+        """Write all workers' metrics as Prometheus reads them."""
+        self.flush()  # what this worker counted since the last time
         registry = CollectorRegistry()
-        registry.register(_Sum([found for path in self._folder.glob("*.json") if (found := _read(path))], versions))
-        with contextlib.suppress(OSError):  # what `make monitor` found in the log beside this folder, and when
-            return generate_latest(registry) + (self._folder.parent / MONITOR).read_bytes()
+        registry.register(_Sum(self._status))
+        with contextlib.suppress(OSError):  # what `make monitor` found in the log, and when
+            return generate_latest(registry) + (self._status.folder.parent / MONITOR).read_bytes()
         return generate_latest(registry)
 
 
 class _Sum(Collector):
-    def __init__(self, workers: list[dict[str, Any]], versions: Iterable[str]) -> None:
-        self._workers, self._versions = workers, Counter(versions)
+    def __init__(self, status: WorkerStatus) -> None:
+        self._status = status
 
     def collect(self) -> Iterable[Metric]:
-        workers = self._workers
+        workers = self._status.counts()
         requests = CounterMetricFamily(
             "onebutton_requests", "Requests for predictions, by status of the answer", labels=["status"]
         )
@@ -107,16 +92,6 @@ class _Sum(Collector):
         release = GaugeMetricFamily(
             "onebutton_release_info", "How many workers have a release in service", labels=["version"]
         )
-        for version, count in self._versions.items():
+        for version, count in Counter(one["version"] for one in self._status.read() if one["version"]).items():
             release.add_metric([version], count)
         yield release
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    for _ in range(3):  # it may be written at this moment
-        try:
-            found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-        except msgspec.DecodeError:
-            continue
-        return found
-    return None

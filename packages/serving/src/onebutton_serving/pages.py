@@ -70,9 +70,7 @@ class Pages:
         return FileResponse(PAGE / "docs.html", headers=SAFE | {"content-security-policy": DOCS_POLICY})
 
     def _figures(self, _: Request) -> Response:
-        self._metrics.flush()  # what this worker counted since the last time
-        versions = [one["version"] for one in self._service.status.read() if one["version"]]
-        return Response(self._metrics.written(versions), headers={"content-type": CONTENT_TYPE})
+        return Response(self._metrics.written(), headers={"content-type": CONTENT_TYPE})
 
     def _card(self, _: Request) -> Response:
         text = _text(self._loaded().folder / "card.html")

@@ -50,16 +50,12 @@ def needed(field: Field) -> bool:
     return field.required or field.type == "string"
 
 
-def fields_in_order(schema: Schema) -> list[Field]:
-    """Return the inputs as a row's values are kept: texts first, so that texts and numbers each become one array."""
-    return sorted(schema.inputs, key=lambda field: field.type != "string")
-
-
 class Reader:
     """Reads bodies of one release's requests.
 
     Attributes:
-        names: of the values of a row, in their order.
+        fields: of the values of a row, in their order.
+        names: of them.
         texts: how many of them, at the start, are texts.
     """
 
@@ -69,7 +65,8 @@ class Reader:
         Raises:
             ReleaseError: the schema asks for something that cannot be checked.
         """
-        fields = fields_in_order(schema)
+        # Texts come first, so that texts and numbers each become one array.
+        self.fields = fields = sorted(schema.inputs, key=lambda field: field.type != "string")
         self.names = [field.name for field in fields]
         self.texts = sum(field.type == "string" for field in fields)
         options: dict[str, Any] = {"forbid_unknown_fields": True, "kw_only": True, "gc": False}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from onebutton_serving.answering import Answerer
 from onebutton_serving.history import Move, altered, last_move, read_history
 from onebutton_serving.identity import Identity
 from onebutton_serving.loading import Loaded, load_release
-from onebutton_serving.release_store import STORE_ID, ReleaseStore, ReleaseStoreError
+from onebutton_serving.release_store import STORE_ID, ReleaseStore
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_serving.worker_status import WorkerStatus
 
@@ -39,7 +39,6 @@ class Service:
         self.swaps = {"taken": 0, "refused": 0}
         self.status = status
         self._cache = state / "releases"
-        self._in_service = state / "in-service.json"
 
     def follow(self, store: ReleaseStore) -> None:
         """Do what the history says: swap, or keep what is in service and say why.
@@ -63,15 +62,14 @@ class Service:
         try:
             self._accept(self._loaded(store.fetch(move.after, self._cache), move))
         except ReleaseError as error:
+            if self.current is None and move.before:
+                self._fall_back(store, move.before)
             self._refuse(move.after, str(error))
 
-    def resume(self, store: ReleaseStore) -> None:
-        """Take what the other workers have, instead of one that was killed; the history may name what they refused."""
-        try:
-            version = str(json.loads(self._in_service.read_text(encoding="utf-8"))["version"])
+    def _fall_back(self, store: ReleaseStore, version: str) -> None:
+        """Take what was in service before: a worker that starts now must not have nothing while the others have that."""
+        with contextlib.suppress(ReleaseError):
             self._accept(Answerer(_as_deployed(store.fetch(version, self._cache), read_history(store))))
-        except (OSError, ValueError, KeyError, TypeError, ReleaseError, ReleaseStoreError):
-            return
 
     def fix(self, folder: Path) -> None:
         """Serve one release, which never changes.
@@ -98,7 +96,6 @@ class Service:
             self.current = found  # the swap: requests under way keep the one that they took
             self.swaps["taken"] += 1
             logger.info("in service: %s %s", found.loaded.schema.pipeline, found.version)
-            self._remember(found.version)
         self.reason, self.refused = "", None
         self.status.say(found.version, None)
 
@@ -120,7 +117,6 @@ class Service:
         if self.current is not None:
             logger.warning("%s. %s is out of service", reason, self.current.version)
         self.current, self.refused, self.reason = None, None, reason
-        self._in_service.unlink(missing_ok=True)
         self.status.say(None, None)
 
     def keep(self, reason: str) -> None:
@@ -129,14 +125,6 @@ class Service:
             self.reason = reason
         else:
             logger.warning("%s. %s stays in service", reason, self.current.version)
-
-    def _remember(self, version: str) -> None:
-        draft = self._in_service.with_suffix(f".{id(self)}")
-        try:
-            draft.write_text(json.dumps({"version": version}), encoding="utf-8")
-            draft.replace(self._in_service)
-        except OSError:
-            return  # the disk is full: only a worker that comes back would have read it
 
 
 def _as_deployed(folder: Path, history: Sequence[Move]) -> Loaded:

@@ -6,7 +6,6 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +32,41 @@ class Settings:
     host: str = _option("127.0.0.1", "address to listen on (%(default)s)")
     port: int = _option(8000, "%(default)s", 1, 65535)
     workers: int = _option(1, "processes (%(default)s)", 1)
-    state: str = _option("", "folder of this server alone: log of predictions, and what its workers share")
+    state: str = _option("", "folder of this server alone, for its log of predictions (.serving/PIPELINE/PORT)")
     keep_days: int = _option(0, "days that segments of the log are kept (0, which keeps them all)")
     keep_mb: int = _option(0, "megabytes that the log may have, the oldest go first (0, which is no limit)")
-    server: int = _option(0, argparse.SUPPRESS)  # the process that started the workers; 0 in that process itself
 
-    def variables(self) -> dict[str, str]:
-        """Write the settings as environment variables, which is how workers get them."""
-        return {PREFIX + one.name.upper(): str(getattr(self, one.name)) for one in fields(self)}
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        served = self.pipeline or Path(self.release).name
+        return Path(self.state or Path(".serving", served, str(self.port))).absolute()
+
+    @property
+    def address(self) -> str:
+        """Where the server is found: `http://127.0.0.1:8000`."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the command line; what it leaves out, environment variables say; empty ones count as left out.
 
     Raises:
         SettingsError: something is wrong or missing.
     """
-    settings = _read(words, environment)
+    parser = argparse.ArgumentParser(
+        prog="python -m onebutton_serving",
+        description="Serve the release that is deployed in a release store, and change with it; or one fixed release.",
+        epilog="Each option can be an environment variable instead: ONEBUTTON_STORE, ONEBUTTON_PORT and so on.",
+    )
+    for one in fields(Settings):
+        default = environment.get(PREFIX + one.name.upper()) or str(one.default)
+        parser.add_argument(f"--{one.name.replace('_', '-')}", default=default, help=one.metadata["help"])
+    said: dict[str, Any] = vars(parser.parse_args(words))
+    for one in fields(Settings):
+        if isinstance(one.default, int):
+            said[one.name] = _number(one.name, one.metadata["least"], one.metadata["most"], said[one.name])
+    settings = Settings(**said)
     if bool(settings.store) == bool(settings.release):
         message = "say either --store, where releases are, or --release, one release to serve"
         raise SettingsError(message)
@@ -57,32 +74,6 @@ def from_command_line(words: Sequence[str], environment: Mapping[str, str] = os.
         message = "say whose model: --pipeline with a name that is a folder of the release store"
         raise SettingsError(message)
     return settings
-
-
-def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read what `Settings.variables` wrote, or a person: no more is asked for than that numbers are some.
-
-    Raises:
-        SettingsError: a number is none.
-    """
-    return _read([], environment)
-
-
-def _read(words: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    parser = argparse.ArgumentParser(
-        prog="python -m onebutton_serving",
-        description="Serve the release that is deployed in a release store, and change with it; or one fixed release.",
-        epilog="Each option can be an environment variable instead: ONEBUTTON_STORE, ONEBUTTON_PORT and so on.",
-    )
-    for one in fields(Settings):
-        number = partial(_number, one.name, one.metadata["least"], one.metadata["most"])
-        parser.add_argument(
-            f"--{one.name.replace('_', '-')}",
-            default=environment.get(PREFIX + one.name.upper()) or str(one.default),
-            type=number if isinstance(one.default, int) else str,  # of texts from the environment, too
-            help=one.metadata["help"],
-        )
-    return Settings(**vars(parser.parse_args(words)))
 
 
 def _number(name: str, least: int, most: int, text: str) -> int:

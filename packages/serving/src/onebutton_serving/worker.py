@@ -16,38 +16,33 @@ from onebutton_serving.pages import Pages
 from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import ReleaseError
 from onebutton_serving.service import Service
-from onebutton_serving.settings import from_environment
+from onebutton_serving.settings import Settings
 from onebutton_serving.watching import Watcher
 from onebutton_serving.worker_status import WorkerStatus
 
-SWITCH = (
-    0.001  # seconds that the threads of log and watcher may keep requests from running; Python's own 0.005 shows in p99
-)
-FAILED = "failed"  # the file in the state folder that says why a fixed release cannot be served
+SWITCH = 0.001  # seconds that log and watcher may keep requests from running; Python's own 0.005 shows in p99
 
 
-def make_app() -> App:
+def make_app(settings: Settings) -> App:
     """Put a worker together, and let it look for its release."""
     sys.setswitchinterval(SWITCH)
-    settings = from_environment()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter(f"%(asctime)s serving {os.getpid()} %(levelname)s %(message)s"))
     logger = logging.getLogger("onebutton_serving")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    state = Path(settings.state)
+    state = settings.folder
     follows = Identity(settings.pipeline, folder_digest(settings.store)) if settings.store else None
-    service = Service(WorkerStatus(state / "workers"), state, follows)
-    store = ReleaseStore(settings.store, settings.pipeline) if settings.store else None
+    status = WorkerStatus(state / "workers")
+    service = Service(status, state, follows)
     if settings.release:
         try:
             service.fix(Path(settings.release))
         except ReleaseError as error:
-            (state / FAILED).write_text(str(error), encoding="utf-8")
-            os.kill(settings.server, signal.SIGTERM)  # there is nothing to wait for
+            (state / "failed").write_text(str(error), encoding="utf-8")
+            os.kill(os.getppid(), signal.SIGTERM)  # there is nothing to wait for
             os._exit(1)
     log = PredictionLog(state / "log", os.environ.get("ONEBUTTON_LOG_KEY", ""))
-
-    metrics = Metrics(state / "metrics", lambda: service.swaps | {"written": log.written, "dropped": log.dropped})
-    Watcher(service, store, settings.server).start()
+    metrics = Metrics(status, lambda: service.swaps | {"written": log.written, "dropped": log.dropped})
+    Watcher(service, ReleaseStore(settings.store, settings.pipeline) if settings.store else None).start()
     return App(service, log, metrics, Pages(service, metrics).application())

@@ -1,59 +1,84 @@
-"""The status of each worker of a server, in a file that the worker keeps locked for as long as it lives."""
+"""What each worker of a server says of itself, in a file that it keeps locked for as long as it lives."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SIZE = 4096  # of each file from its start, so that a full disk stops nobody from saying something else
+import msgspec
+
+SIZE = (
+    8192  # bytes of each file from its start, so that a disk which fills later stops nobody from saying something else
+)
 _LONGEST = 1000  # characters of a reason
 
 
 class WorkerStatus:
     """The folder that the workers of one server share.
 
-    A lock ends with its process, however that ends: the file of a worker that was killed is not locked, and is passed over.
+    A lock ends with its process, however that ends. The file of a worker that has ended stays: what it counted counts on.
+
+    Attributes:
+        folder: in the state folder.
     """
 
     def __init__(self, folder: Path) -> None:
         """Make the folder, and the locked file of this process."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._own = (folder / f"{os.getpid()}.json").open("w+b", buffering=0)
+        self.folder = folder
+        self._said: dict[str, Any] = {"pid": os.getpid(), "version": None, "refused": None, "counts": {}}
+        self._turn = threading.Lock()  # of the event loop, which counts, and of the watcher
+        self._own = (folder / f"{os.getpid()}-{time.time_ns()}.json").open("w+b", buffering=0)
         fcntl.flock(self._own, fcntl.LOCK_EX)
-        self.say(None, None)
+        self.count({})
 
     def say(self, version: str | None, refused: dict[str, str] | None) -> None:
         """Write what this worker has in service, and what it refused: its `version` and `why`."""
         short = {name: words[:_LONGEST] for name, words in refused.items()} if refused else None
-        content = json.dumps({"pid": os.getpid(), "version": version, "refused": short}).encode()
-        try:
-            os.pwrite(self._own.fileno(), content.ljust(SIZE), 0)
-        except OSError:
-            return  # the disk is full: answers matter more
+        self._write(version=version, refused=short)
+
+    def count(self, counts: dict[str, Any]) -> None:
+        """Write what this worker has counted."""
+        self._write(counts=counts)
 
     def read(self) -> list[dict[str, Any]]:
-        """Return what every living worker says, by number of process."""
-        found = []
-        for path in self._folder.glob("*.json"):
-            for _ in range(3):  # it may be written at this moment
-                try:
-                    with path.open("rb") as stream:
-                        if _locked(stream.fileno()):
-                            found.append(json.loads(stream.read()))
-                    break
-                except OSError:
-                    break
-                except ValueError:
-                    continue
-        return sorted(found, key=lambda one: int(one["pid"]))
+        """Return what every living worker has in service and has refused, by number of process."""
+        living = [said for living, said in self._files() if living]
+        return sorted(
+            ({name: one[name] for name in ("pid", "version", "refused")} for one in living),
+            key=lambda one: int(one["pid"]),
+        )
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Return what every worker has counted, those that have ended included."""
+        return [said["counts"] for _, said in self._files() if said["counts"]]
 
     def close(self) -> None:
         """Close and unlock the file of this process."""
         self._own.close()
+
+    def _write(self, **news: Any) -> None:
+        with self._turn:
+            self._said |= news
+            try:
+                os.pwrite(self._own.fileno(), msgspec.json.encode(self._said).ljust(SIZE), 0)
+            except OSError:
+                return  # the disk is full: answers matter more
+
+    def _files(self) -> Iterator[tuple[bool, dict[str, Any]]]:
+        for path in self.folder.glob("*.json"):
+            with path.open("rb") as stream:
+                for _ in range(3):  # it may be written at this moment
+                    try:
+                        yield _locked(stream.fileno()), msgspec.json.decode(os.pread(stream.fileno(), SIZE, 0))
+                        break
+                    except msgspec.DecodeError:
+                        continue
 
 
 def _locked(number: int) -> bool:

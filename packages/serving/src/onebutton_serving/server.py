@@ -1,0 +1,196 @@
+"""The process that starts the workers, ends them, and has segments made of their log."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.request import urlopen
+
+from onebutton_serving.errors import ReleaseStoreError, ServingError
+from onebutton_serving.identity import Identity, folder_digest, read_identity
+from onebutton_serving.sealed import check
+from onebutton_serving.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from onebutton_serving.app import App
+
+DRAIN = 30  # seconds that requests under way may take when the server is told to end
+PATIENCE = 2.0  # seconds for the server on a port that is taken to say who it is
+ROLL = 5.0  # seconds between two looks for journals of the log that are done
+
+
+def main(words: list[str]) -> int:
+    """Serve until told to stop.
+
+    Returns:
+        The exit status: 1 when the server could not start, or its workers fail again and again.
+    """
+    try:
+        settings = read_settings(words)
+        served = _what_is_served(settings)
+        _check_port(settings)
+        with _claimed(settings.folder):
+            print(f"serving {served} on {settings.address}")
+            print(f"  pages: {settings.address}/docs  /v1/model  /metrics  /health/ready", flush=True)
+            return _serve(settings)
+    except ServingError as error:
+        print(f"serving: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(settings: Settings) -> int:
+    from granian import Granian
+    from granian.constants import Interfaces, Loops
+    from granian.log import LogLevels
+
+    server = Granian(
+        "",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        websockets=False,
+        log_level=LogLevels.error,
+        respawn_failed_workers=True,
+        workers_kill_timeout=DRAIN,
+    )
+    # A terminal that is closed ends the server; granian would start its workers anew.
+    server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
+    os.register_at_fork(after_in_child=_let_signals_end_it)
+    failed = settings.folder / "failed"
+    code = 0
+    with _segments(settings):
+        try:
+            server.serve(target_loader=partial(_worker, settings), wrap_loader=False)
+        except SystemExit as end:
+            code = 1 if end.code else 0
+    if failed.is_file():
+        print(f"serving: {failed.read_text(encoding='utf-8')}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _worker(settings: Settings) -> App:
+    from onebutton_serving.worker import make_app  # not above: what uses a release store before it forks, hangs
+
+    return make_app(settings)
+
+
+def _let_signals_end_it() -> None:
+    """Let a worker that has not started yet be ended: it inherits handlers that only its parent acts upon."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _segments(settings: Settings) -> Iterator[None]:
+    """Have segments made of the journals that workers have let go of, in processes of their own: requests come first."""
+    log, ended = settings.folder / "log", threading.Event()
+    words = [str(log), str(settings.keep_days), str(settings.keep_mb)]
+    command = [sys.executable, "-m", "onebutton_serving.segments", *words]
+
+    def roll() -> None:
+        last = False
+        while not last:
+            last = ended.wait(ROLL)
+            if len(list(log.glob("*.journal"))) > (0 if last else settings.workers):
+                subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True)
+
+    thread = threading.Thread(target=roll, name="segments")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _what_is_served(settings: Settings) -> str:
+    """Say what will be in service, in words.
+
+    Raises:
+        ServingError: the release store is not there, or a fixed release is not what was sealed.
+    """
+    if settings.release:
+        folder = Path(settings.release)
+        if not folder.is_dir():
+            message = f"there is no release {folder}"
+            raise SettingsError(message)
+        check(folder)
+        return f"release {folder.name}"
+    if "://" not in settings.store and not Path(settings.store).is_dir():
+        message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
+        raise ReleaseStoreError(message)
+    return settings.pipeline
+
+
+def _check_port(settings: Settings) -> None:
+    """Refuse a port that is taken: workers share theirs, so the system would let a second server share it, too."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        why = (
+            f"{_who_holds(settings)}; PORT= (--port) takes another"
+            if error.errno == errno.EADDRINUSE
+            else error.strerror
+        )
+        message = f"cannot listen on {settings.host}:{settings.port}: {why}"
+        raise SettingsError(message) from None
+
+
+def _who_holds(settings: Settings) -> str:
+    """Name the server on a port that is taken; what is none of ours is not guessed."""
+    ours = Identity(settings.pipeline, folder_digest(settings.store) if settings.store else "")
+    try:
+        with urlopen(f"{settings.address}/v1/model", timeout=PATIENCE) as answer:  # noqa: S310  an address of this machine
+            found = read_identity(json.load(answer))
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        return "something listens there already, and it is no model server"
+    if found is None:
+        return "a server of one fixed release listens there"
+    if words := found.instead_of(ours):
+        return f"the server there {words}"
+    return f"{found.pipeline} is served there already, and that server takes what is deployed"
+
+
+def _claimed(folder: Path) -> IO[str]:
+    """Lock the state folder for this server alone; what tells of an earlier life of it is removed.
+
+    Raises:
+        SettingsError: another server has it, or it cannot be written.
+    """
+    try:
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder / "workers", ignore_errors=True)
+        (folder / "failed").unlink(missing_ok=True)
+    except BlockingIOError:
+        message = f"another server uses the state folder {folder}; --state takes another"
+        raise SettingsError(message) from None
+    except OSError as error:
+        message = f"cannot use the state folder {folder}: {error.strerror or error}; --state takes another"
+        raise SettingsError(message) from None
+    return lock
