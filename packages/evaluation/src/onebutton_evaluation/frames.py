@@ -33,7 +33,7 @@ def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Ro
     return Rows(
         answers=answer_values(frame[judging.answer], judging),
         predictions=predictions.astype(np.float64),
-        units=_numbered(frame[judging.unit]) if judging.unit else None,
+        units=frame[judging.unit].rank("dense").to_numpy().astype(np.int64) - 1 if judging.unit else None,
         classes=judging.classes or (BINARY if judging.task == "binary" else ()),
         threshold=judging.threshold,
         quantiles={level: frame[column].cast(pl.Float64).to_numpy() for level, column in levels.items()},
@@ -76,10 +76,6 @@ def constant(kind: str, answers: pl.Series, judging: Judging) -> NDArray[np.floa
     shares = np.bincount(values.astype(np.int64), minlength=size) / len(values)
     said = shares if kind == BASE_RATE else np.eye(size)[shares.argmax()]
     return said if judging.task == "multiclass" else said[1:]
-
-
-def _numbered(units: pl.Series) -> NDArray[np.int64]:
-    return (units.rank("dense") - 1).to_numpy().astype(np.int64)
 
 
 def _check_columns(frame: pl.DataFrame, columns: list[str]) -> None:

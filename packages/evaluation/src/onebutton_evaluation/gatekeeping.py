@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,25 +37,22 @@ def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]
     except InputError as error:
         return [Verdict("gates-toml", "failed", str(error), "Nothing else says what this model must be.", "gates.toml")]
     computed = computed or Computed()
-    return [*_digests(folder), *_results(computed), *verdicts(folder, said.gates, computed.results)]
+    return [*_before(folder, computed), *verdicts(folder, said.gates, computed.results)]
 
 
-def _results(computed: Computed) -> list[Verdict]:
+def _before(folder: Path, computed: Computed) -> Iterator[Verdict]:
+    why = "A file that was changed by hand says nothing about the model."
+    try:
+        if changed := changed_files(folder):
+            yield Verdict(DIGESTS, "failed", "; ".join(changed) + ". `make run` writes them again", why, DIGESTS)
+    except InputError as error:
+        yield Verdict(DIGESTS, "NOT RUN", str(error), why, DIGESTS)
     why = "A number can be written by hand, and its digest as well; the model alone says what it can do."
     if computed.wrong:
         mend = "`make run` writes it again; if dvc.lock was edited as well, remove the file first"
-        return [Verdict(RESULTS, "failed", ". ".join([*computed.wrong, mend]), why, RESULTS)]
-    return [Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)] if computed.unknown else []
-
-
-def _digests(folder: Path) -> list[Verdict]:
-    why = "A file that was changed by hand says nothing about the model."
-    try:
-        changed = changed_files(folder)
-    except InputError as error:
-        return [Verdict(DIGESTS, "NOT RUN", str(error), why, DIGESTS)]
-    words = "; ".join(changed) + ". `make run` writes them again"
-    return [Verdict(DIGESTS, "failed", words, why, DIGESTS)] if changed else []
+        yield Verdict(RESULTS, "failed", ". ".join([*computed.wrong, mend]), why, RESULTS)
+    elif computed.unknown:
+        yield Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)
 
 
 def is_draft(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -122,17 +122,32 @@ def named_numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]
 
 def headline(results: Results) -> dict[str, str]:
     """Write the numbers that stand first, by what they are; what is not known is left out."""
-    metric = results.decides
+    metric, around = results.decides, results.around
     whole = results.slices["slices"]["all"]["metrics"].get(metric.name)
     lines = {metric.words: "not enough data" if whole is None else with_interval(whole)}
-    if baseline := _baseline(results, metric.name):
-        name, number = baseline
-        lines[f"Baseline ({name})"] = with_interval(number)
-    base = results.around.base.removeprefix("origin/")
-    lines[f"{CHANGE} {base}"] = _change(results, metric.name, base)
-    if results.around.made:
-        lines["Result"] = results.around.made
-    return lines
+    for name, number in _baselines(results, metric.name):
+        lines[f"Baseline ({name.replace('_', ' ')})"] = with_interval(number)
+        break
+    base = around.base.removeprefix("origin/")
+    now, before = (named_numbers(tree or {}).get(f"model.{metric.name}") for tree in (results.metrics, around.other))
+    if around.other is None:
+        change = f"new: {base} has no result"
+    elif now is None or before is None:
+        change = f"not known: metrics.json has no number model.{metric.name}"
+    else:
+        change = "none" if now == before else f"{now - before:+.2g}, was {before:.3f}"
+    lines[f"{CHANGE} {base}"] = change
+    return lines | ({"Result": around.made} if around.made else {})
+
+
+def _baselines(results: Results, metric: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Find the simpler models that the model is compared with by this metric, and the base rate last."""
+    for name, one in results.comparison.items():
+        if name != "champion" and one.get("metric") == metric and one.get("theirs"):
+            yield name, one["theirs"]
+    alone = named_numbers(results.metrics).get(f"{BASE_RATE}.{metric}")
+    if alone is not None:
+        yield BASE_RATE, {"estimate": alone}
 
 
 def summary(folder: Path) -> str:
@@ -143,21 +158,3 @@ def summary(folder: Path) -> str:
         return ""
     numbers = [f"{name} {words}." for name, words in headline(results).items() if not name.startswith(CHANGE)]
     return f"{' '.join(numbers)} {standing(results.verdicts, draft=results.draft)[1]}"
-
-
-def _baseline(results: Results, metric: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Find the simpler model that a gate compares with, else the base rate."""
-    for name, one in results.comparison.items():
-        if name != "champion" and one.get("metric") == metric and one.get("theirs"):
-            return name.replace("_", " "), one["theirs"]
-    alone = named_numbers(results.metrics).get(f"{BASE_RATE}.{metric}")
-    return None if alone is None else ("base rate", {"estimate": alone})
-
-
-def _change(results: Results, metric: str, base: str) -> str:
-    if results.around.other is None:
-        return f"new: {base} has no result"
-    now, before = (named_numbers(tree).get(f"model.{metric}") for tree in (results.metrics, results.around.other))
-    if now is None or before is None:
-        return f"not known: metrics.json has no number model.{metric}"
-    return "none" if now == before else f"{now - before:+.2g}, was {before:.3f}"
