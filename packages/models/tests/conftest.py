@@ -7,11 +7,13 @@ first 1,000 do not, and nine in ten have no reading of gusts.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
+
+from onebutton_models.proof import prove
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,3 +45,8 @@ def delay() -> NDArray[np.float64]:
 def late(delay: NDArray[np.float64]) -> NDArray[np.int64]:
     """Whether the flights to train on came 15 minutes late or more."""
     return (delay >= 0.25).astype(np.int64)
+
+
+def prove_equal(trained: Any, model: bytes, sample: Any, tolerance: float) -> float:
+    """Hold a file against what was trained on some rows alone; return the largest difference."""
+    return prove(trained, model, sample, tolerance=tolerance).difference

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from packages.models.tests.conftest import prove_equal
+from packages.models.tests.converting import CONVERTS
 from sklearn.base import is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -21,8 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from onebutton_models.conversion import ConversionError, to_onnx
-from onebutton_models.estimators import CONVERTS
-from onebutton_models.proof import prove, prove_equal
+from onebutton_models.proof import prove
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightgbm import LGBMClassifier, LGBMRegressor
+from packages.models.tests.conftest import prove_equal
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -30,7 +31,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from onebutton_models import conversion
 from onebutton_models.conversion import ConversionError, to_onnx
-from onebutton_models.proof import prove_equal
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from lightgbm import LGBMClassifier
+from packages.models.tests.conftest import prove_equal
+from packages.models.tests.converting import CONVERTS
 from skl2onnx import _supported_operators
 from sklearn.base import BaseEstimator, TransformerMixin, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
@@ -17,9 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from onebutton_models.conversion import ConversionError, to_onnx
-from onebutton_models.estimators import CONVERTS, REPLACEMENTS
-from onebutton_models.proof import prove_equal
+from onebutton_models.conversion import REPLACEMENTS, ConversionError, to_onnx
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ def test_every_replacement_stands_in_the_table() -> None:
     for name, advice in REPLACEMENTS.items():
         if name != "FunctionTransformer":  # its replacement is no estimator
             assert any(row in advice for row in rows), name
+
+
+def test_the_page_lists_each_that_converts() -> None:
+    page = (Path(__file__).parents[3] / "docs/models.md").read_text(encoding="utf-8")
+    assert [path for path in CONVERTS if f"`{path.rsplit('.', 1)[1]}`" not in page] == []
 
 
 def test_the_advice_on_voting_holds(seen: pl.DataFrame, unseen: pl.DataFrame, late: NDArray[np.int64]) -> None:

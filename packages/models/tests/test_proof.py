@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from lightgbm import LGBMClassifier
+from packages.models.tests.conftest import prove_equal
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -18,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from onebutton_models.conversion import ConversionError, to_onnx
-from onebutton_models.proof import Proof, answers_of, prove, prove_equal
+from onebutton_models.proof import Proof, answers_of, prove
 from onebutton_models.scoring import OnnxModel, ScoringError
 
 if TYPE_CHECKING:

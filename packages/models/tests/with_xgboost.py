@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import xgboost
+from packages.models.tests.conftest import prove_equal
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -15,8 +16,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from onebutton_models.conversion import to_onnx
-from onebutton_models.estimators import CONVERTS_WITH_XGBOOST
-from onebutton_models.proof import prove_equal
 from onebutton_models.scoring import OnnxModel
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def around(estimator: Any, encoder: Any = None) -> Pipeline:
     return Pipeline([("columns", columns), ("trees", estimator)])
 
 
-@pytest.mark.parametrize("path", CONVERTS_WITH_XGBOOST)
+@pytest.mark.parametrize("path", ["xgboost.XGBClassifier", "xgboost.XGBRegressor"])
 def test_every_row_of_the_table_becomes_onnx_and_answers_alike(
     path: str, seen: pl.DataFrame, unseen: pl.DataFrame, late: NDArray[np.int64], delay: NDArray[np.float64]
 ) -> None:

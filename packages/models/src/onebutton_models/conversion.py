@@ -14,13 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from onebutton_models.estimators import REPLACEMENTS
 from onebutton_models.scoring import CLASSES, NULL_TEXT, is_missing
 
 # The newest operator sets for which every converter in the lock was written.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 WORD, WORD_OF_RE2 = r"(?u)\b\w\w+\b", r"[\p{L}\p{N}_]{2,}"  # scikit-learn's words, said to the engine of ONNX Runtime
 LOCALE = "C.UTF-8"  # lowers text on machines without any language installed; the default, en_US.UTF-8, is missing there
+
+# What to take instead of what has no converter; the tests show that each is still refused.
+REPLACEMENTS = {
+    "HistGradientBoostingClassifier": "lightgbm.LGBMClassifier, the same method",
+    "HistGradientBoostingRegressor": "lightgbm.LGBMRegressor, the same method",
+    "FunctionTransformer": "the same function in the stage that builds the features",
+    "SplineTransformer": "KBinsDiscretizer or PolynomialFeatures",
+    "VotingClassifier": "StackingClassifier, or the same with voting='soft' and flatten_transform=False",
+}
 
 
 class ConversionError(ValueError):
@@ -186,50 +194,37 @@ def _refusal(pipeline: Any, error: Exception) -> str:
         if _name(estimator) in REPLACEMENTS:
             return (
                 f"step {name!r}: {_name(estimator)} cannot become ONNX, so this model could not ship. "
-                f"Take {REPLACEMENTS[_name(estimator)]}; onebutton_models/estimators.py lists what converts"
+                f"Take {REPLACEMENTS[_name(estimator)]}; docs/models.md lists what converts"
             )
     parts = ", ".join(f"{name!r} ({_name(estimator)})" for name, estimator in steps(pipeline).items())
     reason = " ".join(str(error).split())[:300]
-    return f"one of the steps {parts} cannot become ONNX: {reason}. onebutton_models/estimators.py lists what converts"
+    return f"one of the steps {parts} cannot become ONNX: {reason}. docs/models.md lists what converts"
 
 
 def _register_boosters(pipeline: Any) -> None:
     """Teach skl2onnx the boosters that the pipeline uses, and only those, so that none is imported for nothing."""
     from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import (
-        calculate_linear_classifier_output_shapes,
-        calculate_linear_regressor_output_shapes,
-    )
+    from skl2onnx.common import shape_calculator as shapes
 
     libraries = {type(estimator).__module__.split(".")[0] for estimator in steps(pipeline).values()}
-    for_classes = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    boosters: list[tuple[Any, str, Any]] = []
     if "lightgbm" in libraries:
-        import lightgbm
+        from lightgbm import LGBMClassifier, LGBMRegressor
 
-        update_registered_converter(
-            lightgbm.LGBMClassifier,
-            "LightGbmLGBMClassifier",
-            calculate_linear_classifier_output_shapes,
-            _convert_lightgbm,
-            options=for_classes,
-        )
-        update_registered_converter(
-            lightgbm.LGBMRegressor, "LightGbmLGBMRegressor", calculate_linear_regressor_output_shapes, _convert_lightgbm
-        )
+        boosters += [(kind, "LightGbm", _convert_lightgbm) for kind in (LGBMClassifier, LGBMRegressor)]
     if "xgboost" in libraries:
-        import xgboost
         from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+        from xgboost import XGBClassifier, XGBRegressor
 
-        update_registered_converter(
-            xgboost.XGBClassifier,
-            "XGBoostXGBClassifier",
-            calculate_linear_classifier_output_shapes,
-            convert_xgboost,
-            options=for_classes,
-        )
-        update_registered_converter(
-            xgboost.XGBRegressor, "XGBoostXGBRegressor", calculate_linear_regressor_output_shapes, convert_xgboost
-        )
+        boosters += [(kind, "XGBoost", convert_xgboost) for kind in (XGBClassifier, XGBRegressor)]
+    for kind, library, convert in boosters:
+        name = f"{library}{kind.__name__}"
+        if name.endswith("Classifier"):
+            options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+            shape = shapes.calculate_linear_classifier_output_shapes
+        else:
+            options, shape = None, shapes.calculate_linear_regressor_output_shapes
+        update_registered_converter(kind, name, shape, convert, options=options)
 
 
 def _number_from_the_start() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,13 +46,11 @@ class Proof:
     refuses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """Why rows are not answered alike, and what to do; `by_training` when what was trained refuses them itself."""
+class _Fault(NamedTuple):
+    """Why rows are not answered alike."""
 
     words: str
-    advice: str = ""
-    by_training: bool = False
+    by_training: bool = False  # what was trained refuses them itself
 
 
 def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance: float = 1e-5) -> Proof:
@@ -93,23 +91,6 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
     return Proof(_limited(model, limits), judge.largest, tuple(_line(*one) for one in refused.items()))
 
 
-def prove_equal(trained: Any, model: bytes, sample: Any, tolerance: float) -> float:
-    """Score a sample both ways and return the largest difference, in the unit of the answers.
-
-    Args:
-        trained: the fitted pipeline, or a function from a frame to its answers.
-        model: its ONNX file.
-        sample: rows that the pipeline can score.
-        tolerance: largest difference allowed, as a share of the spread of the answers.
-
-    Raises:
-        ConversionError: they differ by more, one of them answers NaN, or the ONNX file cannot score the sample.
-    """
-    judge = _Judge(answers_of(trained), OnnxModel(_limited(model, _text_nulls(sample))), tolerance)
-    judge.insist(sample, " on the sample")
-    return judge.largest
-
-
 def answers_of(trained: Any) -> Predict:
     """Return what asks a fitted pipeline as ONNX answers: probabilities where there are any, of two classes the second."""
     if not hasattr(trained, "predict"):
@@ -134,9 +115,8 @@ class _Judge:
         self.largest = 0.0
 
     def insist(self, frame: Any, where: str) -> None:
-        """Raise ConversionError when the rows are not answered alike."""
         if fault := self.fault(frame, where):
-            raise ConversionError(fault.words + fault.advice)
+            raise ConversionError(fault.words + ADVICE)
 
     def fault(self, frame: Any, where: str = "") -> _Fault | None:
         """Compare the answers to some rows."""
@@ -164,8 +144,7 @@ class _Judge:
         worst = np.unravel_index(np.argmax(np.nan_to_num(apart - allowed, nan=np.inf)), apart.shape)
         if not apart[worst] <= allowed[worst]:
             return _Fault(
-                f"the ONNX file and what was trained differ by {apart[worst]:.3g}{where}, {allowed[worst]:.3g} is allowed",
-                ADVICE,
+                f"the ONNX file and what was trained differ by {apart[worst]:.3g}{where}, {allowed[worst]:.3g} is allowed"
             )
         self.largest = max(self.largest, float(apart.max()))
         return None
@@ -188,11 +167,7 @@ def _unusual(seen: Any, drawn: Any) -> Mapping[Oddity, NDArray[np.bool_]]:
 
 
 def _narrowed(limits: Limits, oddity: Oddity, seen: Any, fault: _Fault) -> Limits:
-    """Refuse one oddity from now on.
-
-    Raises:
-        ConversionError: it cannot be refused without refusing what comes every day.
-    """
+    """Refuse one oddity from now on; raise where that would refuse what comes every day."""
     name, what = oddity
     if what == "null" and name in limits.text_nulls:
         return replace(limits, text_nulls=tuple(other for other in limits.text_nulls if other != name))
@@ -204,18 +179,15 @@ def _narrowed(limits: Limits, oddity: Oddity, seen: Any, fault: _Fault) -> Limit
         values = [float(str(np.float32(value))) for value in values]  # as a person writes it, 0.1
     few = len(values) <= min(MOST_NUMBERS if numbers else MOST_WORDS, len(seen) // 2)
     if not few or (numbers and not fault.by_training):
-        message = (
-            f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{fault.advice}"
-        )
+        message = f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{ADVICE}"
         raise ConversionError(message)
     return replace(limits, allowed={**limits.allowed, name: tuple(values)})
 
 
 def _line(oddity: Oddity, why: str) -> str:
     name, what = oddity
-    if what == "null":
-        return f"{name}: a missing value is refused (required): {why}"
-    return f"{name}: closed to the values of training: {why}"
+    closed = "a missing value is refused (required)" if what == "null" else "closed to the values of training"
+    return f"{name}: {closed}: {why}"
 
 
 def _limited(model: bytes, limits: Limits) -> bytes:

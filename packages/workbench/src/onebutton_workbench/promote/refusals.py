@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from onebutton_contracts.errors import InputError
-from onebutton_models.estimators import REPLACEMENTS
+from onebutton_models.conversion import REPLACEMENTS
 from onebutton_workbench.environment import call
 from onebutton_workbench.promote.cells import Cell
 from onebutton_workbench.promote.flow import MAGIC, Statement, called_in, calls, constants, unseeded, without_magics

@@ -1,12 +1,4 @@
-"""Which estimators become ONNX, and what to take instead of those that do not.
-
-The tests train and convert every row of `CONVERTS`, and show that every row of `REPLACEMENTS` is still refused, so both
-tables are what was seen to work with the locked versions, not what documentation promises.
-
-The proof refuses what does convert and answers otherwise: a scaler before trees, because ONNX rounds it otherwise and rows change
-sides; nearest neighbours where distances are all but equal. Missing numbers in trees of scikit-learn close the column, because
-their converters forget where these go (those of LightGBM and XGBoost do not).
-"""
+"""The estimators that docs/models.md lists as those that convert."""
 
 from __future__ import annotations
 
@@ -46,13 +38,3 @@ CONVERTS = (
     "sklearn.ensemble.VotingRegressor",
     "lightgbm.LGBMRegressor",
 )
-
-CONVERTS_WITH_XGBOOST = ("xgboost.XGBClassifier", "xgboost.XGBRegressor")
-
-REPLACEMENTS = {
-    "HistGradientBoostingClassifier": "lightgbm.LGBMClassifier, the same method",
-    "HistGradientBoostingRegressor": "lightgbm.LGBMRegressor, the same method",
-    "FunctionTransformer": "the same function in the stage that builds the features",
-    "SplineTransformer": "KBinsDiscretizer or PolynomialFeatures",
-    "VotingClassifier": "StackingClassifier, or the same with voting='soft' and flatten_transform=False",
-}
