@@ -39,7 +39,7 @@ def test_the_file_of_this_repo_has_one_environment_that_works_here() -> None:
     environments = read_environments(ROOT)
     assert [*environments] == ["local"]
     assert environments["local"].laptop
-    assert environments["local"].servers_of("anything") == ()  # each pipeline's is on a port of its own: test_ports.py
+    assert environments["local"].servers == {}  # each pipeline's is on a port of its own: test_ports.py
 
 
 def test_the_examples_in_the_file_are_what_it_takes(repo: Path) -> None:

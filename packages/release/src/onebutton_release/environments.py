@@ -36,7 +36,7 @@ class Environment:
             confirms a release.
         champion: whether the model in service here is the one that challengers are compared with.
         laptop: for trying things: its folder is made when it is missing, its servers may be off, and drafts and work
-            that is not committed may be released. Where it names no server, each pipeline's is on a port of its own: see `ports`.
+            that is not committed may be released. Where it names no server, each pipeline's is on a port of its own: `port_of`.
     """
 
     store: Text
@@ -48,10 +48,6 @@ class Environment:
     image: bool = False
     champion: bool = False
     laptop: bool = False
-
-    def servers_of(self, pipeline: str) -> tuple[str, ...]:
-        """List the servers of a pipeline."""
-        return self.servers.get(pipeline, self.servers.get(EVERYBODY, ()))
 
 
 @dataclass(frozen=True, config=STRICT)

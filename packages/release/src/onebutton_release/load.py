@@ -45,17 +45,16 @@ class Load:
 
 def load(address: str, body: bytes, *, connections: int = 8, seconds: float = 3.0) -> Load:
     """Ask a server for predictions with one body again and again, as fast as they are answered."""
-    return asyncio.run(_load(address, body, connections, seconds))
-
-
-async def _load(address: str, body: bytes, connections: int, seconds: float) -> Load:
     parts = urlsplit(address)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     head = f"POST /v1/predict HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     request = f"{head}\r\n\r\n".encode() + body
     begun = time.perf_counter()
-    until = begun + seconds
-    tallies = await asyncio.gather(*(_connection(host, port, request, until) for _ in range(connections)))
+
+    async def ask() -> list[tuple[list[float], int, list[str]]]:
+        return await asyncio.gather(*(_connection(host, port, request, begun + seconds) for _ in range(connections)))
+
+    tallies = asyncio.run(ask())
     took = time.perf_counter() - begun
     times = sorted(ms for tally in tallies for ms in tally[0])
     versions = dict.fromkeys(version for tally in tallies for version in tally[2])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import FILE, Environment, read_environments
+from onebutton_release.environments import EVERYBODY, FILE, Environment, read_environments
 from onebutton_serving.history import in_service
 from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import STORE_ID, ReleaseStore, is_folder
@@ -45,7 +45,8 @@ class Target:
     @property
     def servers(self) -> tuple[str, ...]:
         """The servers that must report a release; on a laptop that names none, the one that `make serve` starts."""
-        named = self.environment.servers_of(self.pipeline)
+        servers = self.environment.servers
+        named = servers.get(self.pipeline, servers.get(EVERYBODY, ()))
         if named or not self.environment.laptop:
             return named
         return (f"http://127.0.0.1:{port_of(self.folder)}",)
