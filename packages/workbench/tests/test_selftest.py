@@ -9,7 +9,7 @@ import pytest
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.lint import CHECKS
-from onebutton_workbench.checks.selftest import CLEAN, Outcome, Violation, line, plant, prove, read_violations
+from onebutton_workbench.checks.selftest import CLEAN, Violation, plant, prove, read_violations
 from onebutton_workbench.findings import PAGES
 from onebutton_workbench.workspace import ROOT, read_toml
 
@@ -83,9 +83,9 @@ def clone(tmp_path: Path, shell: Any) -> Path:
 
 def judged(clone: Path, press: str, reason: str) -> str:
     violation = Violation("a fault", ("gate",), press, (reason,), ({"file": "fault", "write": "the fault"},))
-    (outcome,) = prove(violation, clone)
+    problem = prove(violation, clone)
     assert not (clone / "fault").exists()
-    return outcome.problem.partition("\n")[0]
+    return problem.partition("\n")[0]
 
 
 def test_a_gate_that_turns_red_for_the_right_reason_is_proven(clone: Path) -> None:
@@ -100,16 +100,6 @@ def test_a_gate_that_is_red_for_another_reason_is_reported(clone: Path) -> None:
     assert judged(clone, "make gate", "something else") == "red, but without 'something else'"
 
 
-def test_a_row_says_what_was_caught_where() -> None:
-    assert line(Outcome("a fault", "types", "make types", 3.2)).split() == [
-        "caught",
-        "types",
-        "a",
-        "fault",
-        "make",
-        "types",
-        "(3",
-        "s)",
-    ]
-    assert line(Outcome("nothing", CLEAN, "make lint", 1.0)).startswith("green")
-    assert line(Outcome("a fault", "types", "make types", 1.0, "stayed green")).startswith("FAILED")
+def test_a_button_that_is_red_on_a_clean_tree_is_reported(clone: Path) -> None:
+    assert prove(Violation("nothing", (CLEAN,), "make gate"), clone) == ""
+    assert prove(Violation("nothing", (CLEAN,), "make missing"), clone).startswith("red without any violation")
