@@ -194,10 +194,9 @@ def test_what_was_split_already_keeps_its_rows_and_their_numbers() -> None:
 
 def see(name: str, pages: Path) -> tuple[float, list[str], list[str]]:
     """Run a notebook twice; return its number, the likely leaks, and the plan as it is printed."""
-    notebook, made, number, rivals = understand(ROOT, page(name, pages))
-    seen, roles = see_tables(notebook, made, number)
-    told = list(leaks.tell(made, notebook.statements, seen, roles, rivals))
-    return number, told, plan.tabled(made, notebook.statements)
+    made = understand(ROOT, page(name, pages))
+    seen, roles = see_tables(made)
+    return made.number, list(leaks.tell(made, seen, roles)), plan.tabled(made)
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.tables import SPLIT
 from onebutton_workbench.promote.flow import Statement, called, called_in, calls, root
-from onebutton_workbench.promote.headline import Candidate
 from onebutton_workbench.promote.plan import FITS, Plan
 from onebutton_workbench.promote.run import Seen
 
@@ -21,18 +20,17 @@ TRIES = (ast.For, ast.While, ast.GeneratorExp, ast.ListComp, ast.Lambda)  # what
 DATE = r"^(\d{4}-\d\d(-\d\d)?|\d{1,2}[./]\d{1,2}[./]\d{2,4})"
 
 
-def tell(
-    plan: Plan, statements: Sequence[Statement], seen: Seen, roles: Roles, rivals: Sequence[Candidate]
-) -> Iterator[str]:
-    """Name the likely leaks that the source and the tables show; `rivals` are the same number of other models."""
+def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
+    """Name the likely leaks that the source and the tables show."""
+    statements = plan.notebook.statements
     needed = [statements[at] for at in plan.needed]
     answer = roles.answer
     for one in needed:
         if one.index < plan.split_at:
             yield from _before_split(one, seen, answer)
     yield from _chosen_on_holdout(plan, statements)
-    if rivals:
-        others = ", ".join(str(number) for number in sorted({statements[one.at].cell.number for one in rivals}))
+    if plan.rivals:
+        others = ", ".join(str(number) for number in sorted({statements[one.at].cell.number for one in plan.rivals}))
         same = f"test rows chose the model, as cell {others} shows the same number of another"
         yield f"{statements[plan.headline.at].cell}: {same}; choose on part of training"
     drawn = [one for one in needed if any(_shuffles(call) for call in calls(one.node))]

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from onebutton_workbench.promote.flow import Statement, called, called_in, calls, live, names_in, root, walk_back
 from onebutton_workbench.promote.headline import Candidate, fits_in, is_fit
 from onebutton_workbench.promote.refusals import hold_needed, refuse
-from onebutton_workbench.promote.run import Seen
+from onebutton_workbench.promote.run import Notebook, Seen
 
 READS = re.compile(r"^(read_\w+|scan_\w+|load_\w+|open|loadtxt|genfromtxt)$")
 FITS = {"fit", "fit_transform", "fit_resample", "partial_fit"}
@@ -34,7 +34,10 @@ class Part:
 class Plan:
     """A pipeline."""
 
+    notebook: Notebook
     headline: Candidate
+    number: float  # that it was
+    rivals: Sequence[Candidate]  # the same number of other models
     parts: Mapping[str, Part]  # by stage
     table: str  # the name that goes from ingest to features
     sides: Sequence[str]  # the names of inputs and answers to train on, then of those that judge
@@ -52,7 +55,7 @@ class Plan:
         return sorted({at for part in self.parts.values() for at in part.statements})
 
 
-def plan(statements: Sequence[Statement], headline: Candidate, seen: Seen) -> Plan:
+def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], seen: Seen) -> Plan:
     """Find the borders between stages, and what crosses them.
 
     A statement that sees nothing of the data stands in each stage that needs what it makes; any other in one.
@@ -60,7 +63,7 @@ def plan(statements: Sequence[Statement], headline: Candidate, seen: Seen) -> Pl
     Raises:
         InputError: there is no such border; names the cell, and what stands in the way.
     """
-    wanted = names_in(headline.node)
+    statements, wanted = notebook.statements, names_in(headline.node)
     behind = live(statements, wanted, headline.at)
     fit, model, fitted = _fit(statements, behind)
     hold_needed(statements, behind)
@@ -81,13 +84,13 @@ def plan(statements: Sequence[Statement], headline: Candidate, seen: Seen) -> Pl
     split = border = valid[0]
     while border + 1 in valid and not (border in behind and _estimates(statements[border].node)):
         border += 1
-    sides = crossing(border)
+    kinds = crossing(border)
     train = part({model}, border, fit + 1)
-    if sorted(sides[name] for name in train.given) != ["column", "table"]:
+    if sorted(kinds[name] for name in train.given) != ["column", "table"]:
         refuse(statements[fit].cell, "sees-holdout", names=", ".join(train.given))
     known, held_out = (
-        sorted(names, key=lambda name: sides[name] == "column")
-        for names in (train.given, sides.keys() - {*train.given})
+        sorted(names, key=lambda name: kinds[name] == "column")
+        for names in (train.given, kinds.keys() - {*train.given})
     )
     judge = part(wanted, border, headline.at, without=train.statements)
     if trained_on := sorted({*judge.given} & {*known}):
@@ -100,10 +103,13 @@ def plan(statements: Sequence[Statement], headline: Candidate, seen: Seen) -> Pl
     by_heading = [at for at in tables if statements[at].cell.heading != statements[at - 1].cell.heading]
     start = (by_heading or tables)[0]
     (table,) = crossing(start)
-    parts = {"ingest": part({table}, 0, start), "features": part(sides, start, border), "train": train}
+    parts = {"ingest": part({table}, 0, start), "features": part(kinds, start, border), "train": train}
     steps = _steps(statements, train.statements, fitted, known[0], statements[fit])
-    parts["headline"] = judge
-    return Plan(headline, parts, table, (*known, *held_out), start, split, border, fit, model, steps, passed)
+    parts["headline"], sides = judge, [*known, *held_out]
+    number = seen.numbers[headline.number]
+    return Plan(
+        notebook, headline, number, rivals, parts, table, sides, start, split, border, fit, model, steps, passed
+    )
 
 
 def _apart(statements: Sequence[Statement]) -> tuple[set[int], set[int]]:
@@ -185,10 +191,10 @@ def stage_of(plan: Plan, one: Statement) -> str:
     return "left out: the number does not need it"
 
 
-def tabled(plan: Plan, statements: Sequence[Statement]) -> list[str]:
+def tabled(plan: Plan) -> list[str]:
     """Write the plan as a table of cells and stages."""
     lines = ["| cell | begins with | stage |", "|--:|---|---|"]
-    for one in statements:
+    for one in plan.notebook.statements:
         first = str(one).replace("|", "\\|")
         lines.append(f"| {one.cell.number} | `{first}` | {stage_of(plan, one)} |")
     return lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from onebutton_workbench.environment import call
 from onebutton_workbench.members.new import named, written_whole
 from onebutton_workbench.promote import cells, flow, leaks, refusals
 from onebutton_workbench.promote.cells import Cell
-from onebutton_workbench.promote.headline import Candidate, candidates, choose
+from onebutton_workbench.promote.headline import candidates, choose
 from onebutton_workbench.promote.plan import Plan, plan, tabled
 from onebutton_workbench.promote.run import Notebook, Seen, run
 from onebutton_workbench.promote.write import write
@@ -52,23 +51,23 @@ def promote(  # noqa: PLR0913  what may be typed
         message = f"NOTEBOOK={notebook} is no file here; say which, as in NOTEBOOK=notebooks/churn.ipynb"
         raise InputError(message)
     member, license_ = named(root, "pipeline", name), license_of(license_ or "LicenseRef-internal")
-    page, made, first, rivals = understand(root, path, metric)
+    made = understand(root, path, metric)
     words = ast.unparse(made.headline.node)
     if dry:
-        print("\n".join([*tabled(made, page.statements), f"promote: the headline is `{words}`, {first!r}"]))
+        print("\n".join([*tabled(made), f"promote: the headline is `{words}`, {made.number!r}"]))
         return 0
-    seen, roles = see_tables(page, made, first)
-    told = list(leaks.tell(made, page.statements, seen, roles, rivals))
+    seen, roles = see_tables(made)
+    told = list(leaks.tell(made, seen, roles))
     with written_whole(member, root):
-        write(root, member, page, seen, made, roles, license_=license_, told=told)
-        number = run_and_compare(root, member, page, made, seen)
-    loose = refusals.unrepeatable(page.statements, made.needed)
+        write(root, member, made, seen, roles, license_=license_, told=told)
+        number = run_and_compare(root, member, made, seen)
+    loose = refusals.unrepeatable(made.notebook.statements, made.needed)
     mends = "; ".join(f"{cell}, `{what}`: write random_state=0 into it" for cell, what in loose)
-    where = member.path.as_posix()
+    where, shown = member.path.as_posix(), made.notebook.shown
     for line in (
         *(f"LIKELY A LEAK: {one}" for one in told),
-        f"wrote {where}, a draft; {page.shown} stays as it is. Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`",
-        f"{words}: {first!r} in the notebook, {number!r} in the pipeline",
+        f"wrote {where}, a draft; {shown} stays as it is. Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`",
+        f"{words}: {made.number!r} in the notebook, {number!r} in the pipeline",
         f"what nobody could have repeated: {mends or 'nothing: both runs and the pipeline agree'}",
         f"left for a person: the guesses in {where}/contracts, limits in gates.toml, the todos in card.toml",
     ):
@@ -76,11 +75,8 @@ def promote(  # noqa: PLR0913  what may be typed
     return 0
 
 
-def understand(root: Path, path: Path, metric: str = "") -> tuple[Notebook, Plan, float, Sequence[Candidate]]:
+def understand(root: Path, path: Path, metric: str = "") -> Plan:
     """Read a notebook, refuse what the page shows, run it, and plan.
-
-    Returns:
-        The notebook, the plan, the headline number, and the same number of other models.
 
     Raises:
         InputError: it is refused.
@@ -94,19 +90,19 @@ def understand(root: Path, path: Path, metric: str = "") -> tuple[Notebook, Plan
     notebook = Notebook(path, shown, page, statements)
     seen = run(notebook)
     chosen, rivals = choose(statements, found, seen, metric)
-    return notebook, plan(statements, chosen, seen), seen.numbers[chosen.number], rivals
+    return plan(notebook, chosen, rivals, seen)
 
 
-def see_tables(notebook: Notebook, made: Plan, first: float) -> tuple[Seen, Roles]:
+def see_tables(made: Plan) -> tuple[Seen, Roles]:
     """Run the notebook once more, and keep the tables that go from stage to stage.
 
     Raises:
-        InputError: the number is another now than at first, or a table or the model is none that a pipeline can have.
+        InputError: the number is another now, or a table or the model is none that a pipeline can have.
     """
-    seen = run(notebook, {made.features_from: made.table, made.train_from: made.sides}, made.model)
-    second, statements = seen.numbers[made.headline.number], notebook.statements
-    if first != second:
-        numbers = {"first": repr(first), "second": repr(second)}
+    seen = run(made.notebook, {made.features_from: made.table, made.train_from: made.sides}, made.model)
+    second, statements = seen.numbers[made.headline.number], made.notebook.statements
+    if made.number != second:
+        numbers = {"first": repr(made.number), "second": repr(second)}
         for cell, name in refusals.unrepeatable(statements, made.needed):
             refusals.refuse(cell, "unseeded", name=name, **numbers)
         refusals.refuse(statements[made.headline.at].cell, "other-number", **numbers)
@@ -138,20 +134,20 @@ def find_roles(seen: Seen, cell: Cell) -> Roles:
     return Roles(task, answer, classes, (), (key,), "", "", numbers, words, ())
 
 
-def run_and_compare(root: Path, member: Member, notebook: Notebook, made: Plan, seen: Seen) -> float:
+def run_and_compare(root: Path, member: Member, made: Plan, seen: Seen) -> float:
     """Run the pipeline, hold it to the notebook's tables and number, and write down what its tests hold it to.
 
     Raises:
         InputError: a stage fails, or gives something else than the notebook.
     """
-    folder, statements = root / member.path, notebook.statements
+    folder, statements = root / member.path, made.notebook.statements
     done = call("python3", BOOTSTRAP, folder=root)
     if not done.returncode:
         done = call("dvc", "repro", f"{member.path.as_posix()}/dvc.yaml", folder=root)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip() and "failed to repro" not in line]
         refusals.refuse(statements[made.fit].cell, "does-not-run", why=" ".join(lines[-1:])[:500])
-    first, was = seen.numbers[made.headline.number], dict[str, Any]()
+    first, was = made.number, dict[str, Any]()
     for name, stage, frame in (
         ("rows", "ingest", seen.rows),
         ("train", "features", seen.features.filter(pl.col(SPLIT) != HOLDOUT)),
@@ -162,7 +158,7 @@ def run_and_compare(root: Path, member: Member, notebook: Notebook, made: Plan, 
         written = written.with_columns(pl.lit(HOLDOUT).alias(SPLIT)) if name == "holdout" else written
         if facts(written) != was[name]:
             numbers = sorted({statements[at].cell.number for at in made.parts[stage].statements})
-            refusals.refuse(notebook.cells[numbers[-1] - 1], "other-table", stage=stage, cells=numbers)
+            refusals.refuse(made.notebook.cells[numbers[-1] - 1], "other-table", stage=stage, cells=numbers)
     (number,) = map(float, json.loads((folder / "headline.json").read_text(encoding="utf-8")).values())
     if abs(number - first) > CLOSE * max(1, abs(first)):
         refusals.refuse(statements[made.fit].cell, "pipeline-differs", first=repr(first), second=repr(number))

@@ -22,7 +22,7 @@ from onebutton_workbench.members.new import render
 from onebutton_workbench.promote import code
 from onebutton_workbench.promote.plan import STAGES, Plan, stage_of
 from onebutton_workbench.promote.refusals import refuse
-from onebutton_workbench.promote.run import Notebook, Seen
+from onebutton_workbench.promote.run import Seen
 from onebutton_workbench.runs.own_table import describe, quoted
 from onebutton_workbench.workspace import Member, distribution
 
@@ -30,12 +30,11 @@ SMALL = 500_000  # bytes of a file that git may hold
 INSTALLED = "site-packages"
 
 
-def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
+def write(  # noqa: PLR0913  a pipeline is made of so much
     root: Path,
     member: Member,
-    notebook: Notebook,
-    seen: Seen,
     plan: Plan,
+    seen: Seen,
     roles: Roles,
     *,
     license_: str,
@@ -46,7 +45,7 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
     Raises:
         InputError: a file that the notebook reads cannot be followed, or uv cannot lock the member.
     """
-    folder, statements = notebook.path.parent, notebook.statements
+    folder, statements = plan.notebook.path.parent, plan.notebook.statements
     codes = {
         stage: code.write(
             statements,
@@ -58,14 +57,14 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
         for stage in STAGES
     }
     beside = code.files(statements, plan.needed, folder)
-    distributed, origin = _origin(notebook, seen, plan, beside, license_, member.path.name)
+    distributed, origin = _origin(plan, seen, beside, license_, member.path.name)
     features, number = seen.features.drop(SPLIT), ast.unparse(plan.headline.node)
     left = [(one, goes) for one in statements if (goes := stage_of(plan, one)).startswith("left")]
     notes = [f"likely a leak: {one}" for one in told]
     notes += [f"cell {one.cell.number} (`{one}`): {goes}" for one, goes in left]
     facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
     facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
-        "notebook": notebook.shown,
+        "notebook": plan.notebook.shown,
         "expression": number,
         "quoted_label": quoted(number),
         "files": [f"source/{Path(one).name}" for one in beside],
@@ -89,25 +88,22 @@ def write(  # noqa: PLR0913, PLR0917  a pipeline is made of so much
     lock(root)
 
 
-def _origin(  # noqa: PLR0913, PLR0917  who, of what, and under which licence
-    notebook: Notebook, seen: Seen, plan: Plan, beside: Sequence[str], license_: str, name: str
-) -> tuple[bool, Origin]:
+def _origin(plan: Plan, seen: Seen, beside: Sequence[str], license_: str, name: str) -> tuple[bool, Origin]:
     """Say whether the rows are of an installed distribution, and of which file: the first that was read."""
-    folder = notebook.path.parent
+    folder = plan.notebook.path.parent
     known = {(folder / other).resolve() for other in beside}
-    found = [(folder / file, at) for file, at in seen.files.items() if at in plan.needed]
-    for one, at in found:
+    found = {folder / file: plan.notebook.statements[at].cell for file, at in seen.files.items() if at in plan.needed}
+    for one, cell in found.items():
         if INSTALLED not in one.parts and one.resolve() not in known:
-            refuse(notebook.statements[at].cell, "path-put-together", file=one.name)
+            refuse(cell, "path-put-together", file=one.name)
     if beside:
         file = folder / beside[0]
         return False, Origin("rows", name, file.name, file.name, sha256(file), license_)
-    if not found:
-        refuse(notebook.cells[0], "no-file")
-    file = found[0][0]
-    inside = file.parts[file.parts.index(INSTALLED) + 1 :]
-    brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
-    return True, Origin("rows", name, brought, "/".join(inside), sha256(file), license_)
+    for file in found:
+        inside = file.parts[file.parts.index(INSTALLED) + 1 :]
+        brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
+        return True, Origin("rows", name, brought, "/".join(inside), sha256(file), license_)
+    return refuse(plan.notebook.cells[0], "no-file")
 
 
 def _copy(root: Path, target: Path, sources: Sequence[Path]) -> None:
