@@ -14,13 +14,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Literal
 
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version
 
 HISTORY = "history"
-_NAME = re.compile(rf"{HISTORY}/(\d{{6}})\.json")
+_NAME = re.compile(rf"{HISTORY}/\d{{6}}\.json")
 Action = Literal["deploy", "rollback", "undo"]
 
 
@@ -68,18 +69,17 @@ def last_move(store: ReleaseStore) -> Move | None:
     Raises:
         ReleaseStoreError: it is damaged, or the release store cannot be read.
     """
-    name = max(_names(store), default="")
-    content = store.read(name) if name else None
-    if content is None:
+    names = _names(store)
+    if not names:
         return None
-    try:
-        return _read(content)
-    except (ValueError, TypeError, ReleaseError) as error:
+    move, fault = _read(store.read(names[-1]) or b"")
+    if move is None:
         message = (
-            f"{store.url}: {name} is damaged ({' '.join(str(error).split())}). Put it back from a copy, or remove it: then what "
-            "the move before it names is in service"
+            f"{store.url}: {names[-1]} is damaged ({fault}). Put it back from a copy, or remove it: then what the move before it "
+            "names is in service"
         )
-        raise ReleaseStoreError(message) from None
+        raise ReleaseStoreError(message)
+    return move
 
 
 def in_service(store: ReleaseStore) -> Move | None:
@@ -107,21 +107,14 @@ def record(store: ReleaseStore, move: Move) -> Move:
 
 def following(store: ReleaseStore) -> tuple[int, str]:
     """Return the number of the next move, and the digest of the last one, which the next carries."""
-    name = max(_names(store), default="")
-    if not name:
-        return 1, ""
-    return int(_NAME.sub(r"\1", name)) + 1, _digest(store.read(name) or b"")
+    names = _names(store)
+    return (_number(names[-1]) + 1, _digest(store.read(names[-1]) or b"")) if names else (1, "")
 
 
 def read_history(store: ReleaseStore) -> list[Move]:
     """Return every move, oldest first; those that are damaged are left out, and `chain_fault` tells of them."""
-    found = []
-    for name in _names(store):
-        try:
-            found.append(_read(store.read(name) or b""))
-        except (ValueError, TypeError, ReleaseError):
-            continue
-    return found
+    moves = [_read(store.read(name) or b"")[0] for name in _names(store)]
+    return [move for move in moves if move]
 
 
 def chain_fault(store: ReleaseStore) -> str:
@@ -129,11 +122,10 @@ def chain_fault(store: ReleaseStore) -> str:
     before = ""
     for number, name in enumerate(_names(store), start=1):
         content = store.read(name) or b""
-        try:
-            move = _read(content)
-        except (ValueError, TypeError, ReleaseError) as error:
-            return f"{name} is damaged ({error})"
-        if move.sequence != number or _NAME.sub(r"\1", name) != f"{number:06d}":
+        move, fault = _read(content)
+        if move is None:
+            return f"{name} is damaged ({fault})"
+        if move.sequence != number or _number(name) != number:
             return f"move {number} is missing"
         if move.previous != before:
             return f"move {number - 1} was changed after move {number} was made"
@@ -149,27 +141,30 @@ def altered(history: Sequence[Move], version: str, digest: str) -> str:
         version: of the release.
         digest: of its manifest, as it is now. A release whose files were changed with their digests betrays itself here alone.
     """
-    for move in reversed(history):
-        if move.after == version and move.digest != digest:
-            return (
-                f"release {version} is not what was in service under that name since {move.at}: {MANIFEST} was changed"
-            )
-        if move.after == version:
-            return ""
-    return ""
+    move = next((move for move in reversed(history) if move.after == version), None)
+    if move is None or move.digest == digest:
+        return ""
+    return f"release {version} is not what was in service under that name since {move.at}: {MANIFEST} was changed"
 
 
 def _names(store: ReleaseStore) -> list[str]:
     return [name for name in store.names(HISTORY) if _NAME.fullmatch(name)]
 
 
+def _number(name: str) -> int:
+    return int(PurePosixPath(name).stem)
+
+
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(content: bytes) -> Move:
-    said = json.loads(content)
-    move = Move(**said)
-    if move.after or move.action != "undo":
-        check_version(move.after)
-    return move
+def _read(content: bytes) -> tuple[Move | None, str]:
+    """Return a move, or None and what is wrong with it."""
+    try:
+        move = Move(**json.loads(content))
+        if move.after or move.action != "undo":
+            check_version(move.after)
+    except (ValueError, TypeError, ReleaseError) as error:
+        return None, " ".join(str(error).split())
+    return move, ""

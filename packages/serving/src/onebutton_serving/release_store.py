@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -58,9 +57,8 @@ class ReleaseStore:
     def read(self, name: str) -> bytes | None:
         """Return a small file; None when there is none."""
         with self._told():
-            store = self._there()
             try:
-                return bytes(store.get(name).bytes()) if store else None
+                return bytes(self._open().get(name).bytes()) if self._there() else None
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -82,18 +80,14 @@ class ReleaseStore:
 
     def names(self, below: str = "") -> list[str]:
         """List the files below a folder, in order."""
-        return sorted(self._listed(below))
-
-    def stamp(self, below: str) -> str:
-        """Return what changes when a file below a folder does; empty when there is none. Cheap, for asking often."""
-        listed = self._listed(below)
-        name = max(listed, default="")
-        return f"{name} {listed[name]}" if name else ""
+        with self._told():
+            pages = self._open().list(below or None) if self._there() else ()
+            return sorted(one["path"] for page in pages for one in page)
 
     def releases(self) -> list[str]:
         """List the versions that are sealed here: they have a manifest, which is put last."""
-        paths = [PurePosixPath(name) for name in self._listed()]
-        return sorted(path.parts[0] for path in paths if path.name == MANIFEST and len(path.parts) == 2)  # noqa: PLR2004
+        parts = [name.split("/") for name in self.names()]
+        return [version for version, *rest in parts if rest == [MANIFEST]]
 
     def publish(self, folder: Path) -> None:
         """Take a sealed release in, its manifest last: without that it does not count. One that is here stays as it is."""
@@ -117,71 +111,49 @@ class ReleaseStore:
         if self.folder:
             return self.folder / check_version(version)
         target = cache / check_version(version)
-        with contextlib.suppress(ReleaseError):
-            check(target)
-            return target
-        try:
+        with self._told():
             cache.mkdir(parents=True, exist_ok=True)
             with (cache / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                with contextlib.suppress(ReleaseError):
+                try:
                     check(target)
-                    return target
-                self._download(version, target)
-        except OSError as error:
-            message = f"{cache}: {error.strerror or error}, so {version} could not be copied here"
-            raise ReleaseStoreError(message) from None
+                except ReleaseError:
+                    self._download(version, target)
         return target
 
     def lacks(self, version: str, copy: Path) -> str:
         """Say what the release store itself no longer has of a release that `fetch` returned; empty when it has all of it."""
         if self.read(f"{version}/{MANIFEST}") != (copy / MANIFEST).read_bytes():
             return f"release {version}: {self.url} holds another {MANIFEST} than the copy on this machine, or none"
-        names = {name.removeprefix(f"{version}/") for name in self._listed(version)}
+        names = {name.removeprefix(f"{version}/") for name in self.names(version)}
         if missing := sorted({*read_manifest(copy)} - names):
             return f"release {version}: {', '.join(missing[:3])} is missing in {self.url}"
         return ""
 
     def _download(self, version: str, target: Path) -> None:
-        draft = target.with_name(f".{version}.{secrets.token_hex(4)}")
-        try:
-            draft.mkdir()
-            for name in self._listed(version):
-                path = PurePosixPath(name).relative_to(version)
-                if ".." in path.parts:
-                    continue
-                file = draft / path
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with self._told(), file.open("wb") as stream:
-                    for part in self._open().get(name):
-                        stream.write(part)
-            shutil.rmtree(target, ignore_errors=True)
-            draft.rename(target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        draft = target.with_name(f".{version}.draft")  # of whoever holds the lock
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        for name in self.names(version):
+            path = PurePosixPath(name).relative_to(version)
+            if ".." not in path.parts:
+                (draft / path).parent.mkdir(parents=True, exist_ok=True)
+                with (draft / path).open("wb") as stream:
+                    stream.writelines(self._open().get(name))
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
 
-    def _listed(self, below: str = "") -> dict[str, str]:
-        """Return what changes with each file, by its name."""
-        with self._told():
-            store = self._there()
-            pages = store.list(below or None) if store else ()
-            return {one["path"]: f"{one['e_tag']} {one['last_modified']}" for page in pages for one in page}
-
-    def _there(self) -> ObjectStore | None:
-        """Open the store for reading; None for a folder that is not there."""
-        return self._open() if self.folder is None or self.folder.is_dir() else None
+    def _there(self) -> bool:
+        return self.folder is None or self.folder.is_dir()
 
     def _open(self) -> ObjectStore:
         if self.folder:
             return LocalStore(self.folder, mkdir=True)
         if self._opened is None:
+            insecure = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
             self._opened = from_url(
                 self.url,
-                client_options={
-                    "connect_timeout": "2s",
-                    "timeout": "60s",
-                    "allow_http": os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"),
-                },
+                client_options={"connect_timeout": "2s", "timeout": "60s", "allow_http": insecure},
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=8)},
             )
         return self._opened
