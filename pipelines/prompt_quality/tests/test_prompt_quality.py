@@ -23,7 +23,7 @@ from prompt_quality.evaluate import LEXICON, compare_all, examples, lexicon_labe
 from prompt_quality.ingest import describe
 from prompt_quality.model import LABELS, Endpoint, label_of
 from prompt_quality.params import AnswerParams, Params
-from prompt_quality.prompts import champion, read_prompt, read_prompts
+from prompt_quality.prompts import about, champion, read_prompt, read_prompts
 
 PIPELINE = Path(__file__).parents[1]
 PARAMS = Params.load(PIPELINE / "params.yaml")
@@ -53,10 +53,6 @@ def test_the_sentences_keep_their_contract_and_are_those_that_judge(sentences: p
         ("---\nowner: me\n---\n{text}\n", r"line 2: between the lines --- only `why:` may stand"),
         ("{text} {text}\n", r"\{text\} must stand in it once"),
         ("---\nwhy: it never ends\n{text}\n", r"line 1: the front matter has no second line ---"),
-        (
-            "---\nwhy: short: fewer words\n---\n{text}\n",
-            r"line 2: the front matter cannot be read; put what stands behind",
-        ),
     ],
 )
 def test_a_prompt_that_cannot_be_asked_is_refused_with_the_line(tmp_path: Path, text: str, words: str) -> None:
@@ -68,7 +64,13 @@ def test_a_prompt_that_cannot_be_asked_is_refused_with_the_line(tmp_path: Path, 
 
 def test_what_stands_in_a_sentence_is_no_placeholder() -> None:
     prompt = read_prompt(PIPELINE / "prompts/plain.prompt.md")
-    assert "{mood} of {text}" in prompt.about("{mood} of {text}")
+    assert "{mood} of {text}" in about(prompt, "{mood} of {text}")
+
+
+def test_a_colon_in_the_front_matter_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "short.prompt.md"
+    file.write_text("---\nwhy: short: fewer words\n---\n{text}\n", encoding="utf-8")
+    assert read_prompt(file) == "{text}"
 
 
 def test_the_champion_is_one_line_in_one_file(tmp_path: Path) -> None:

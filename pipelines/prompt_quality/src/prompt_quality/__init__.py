@@ -1,1 +1,1 @@
-"""Which species is this penguin? A module for each stage of its own in `dvc.yaml`."""
+"""Which prompt makes a language model read sentiment best? A module for each stage of its own in `dvc.yaml`."""

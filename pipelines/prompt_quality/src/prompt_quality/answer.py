@@ -12,18 +12,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import read_parquet
-from prompt_quality.model import ADD_IT, EMBEDDED, Model, is_there, label_of, opened
+from prompt_quality.model import ADD_IT, EMBEDDED, Endpoint, is_there, label_of, opened
 from prompt_quality.params import AnswerParams, Params
-from prompt_quality.prompts import Prompt, read_prompts
+from prompt_quality.prompts import about, read_prompts
 
 RECORDED, ANSWERS, JOURNAL = Path("recorded/answers.csv"), Path("data/answers.parquet"), Path("data/answers.jsonl")
 SCHEMA = {
@@ -32,31 +31,26 @@ SCHEMA = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Question:
-    """One question.
+class Question(NamedTuple):
+    """One question."""
 
-    Attributes:
-        key: of all that its answer depends on.
-    """
-
-    key: str
+    key: str  # of all that its answer depends on
     prompt: str
     id: str
     repetition: int
     text: str
 
 
-def questions(prompts: Mapping[str, Prompt], sentences: pl.DataFrame, params: AnswerParams) -> list[Question]:
+def questions(prompts: Mapping[str, str], sentences: pl.DataFrame, params: AnswerParams) -> list[Question]:
     """List every question, prompt by prompt."""
     found = []
-    for prompt in prompts.values():
+    for prompt, words in prompts.items():
         for name, sentence in sentences.select("id", "text").iter_rows():
-            text = prompt.about(sentence)
+            text = about(words, sentence)
             for repetition in range(params.repetitions):
                 parts = [text, params.model, params.temperature, params.max_tokens, repetition]
                 key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
-                found.append(Question(key, prompt.name, name, repetition, text))
+                found.append(Question(key, prompt, name, repetition, text))
     return found
 
 
@@ -72,7 +66,7 @@ def known_answers(journal: Path = JOURNAL) -> dict[str, dict[str, Any]]:
 
 
 def ask_all(
-    model: Model, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL
+    model: Endpoint, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL
 ) -> Iterator[dict[str, Any]]:
     """Ask one and then the others, several at a time, and write each answer down before the next is waited for.
 
@@ -90,14 +84,11 @@ def ask_all(
         try:
             answered = ((asked[done], done.result()) for done in as_completed(asked))
             for one, reply in chain([(missing[0], first)], answered):
-                row = {
-                    **{name: value for name, value in asdict(one).items() if name != "text"}, "model": params.model,
-                    **asdict(reply), "label": label_of(reply.answer),
-                }  # fmt: skip
+                row = one._asdict() | reply._asdict() | {"model": params.model, "label": label_of(reply.answer)}
                 # values alone: a scanner for secrets takes digits behind the word "key" for one
                 stream.write(json.dumps([row[name] for name in SCHEMA]) + "\n")
                 stream.flush()
-                yield row
+                yield {name: row[name] for name in SCHEMA}
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -132,11 +123,9 @@ def main() -> None:
     draft = ANSWERS.with_suffix(".draft")
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(draft)
     draft.replace(ANSWERS)
-    failed = sum(bool(row["error"]) for row in rows)
-    if failed:
-        print(
-            f"{failed} questions came back as errors after {params.retries} more attempts each: they count as wrong answers"
-        )
+    if failed := sum(bool(row["error"]) for row in rows):
+        tries = f"after {params.retries} more attempts each"
+        print(f"{failed} questions came back as errors {tries}: they count as wrong answers")
 
 
 if __name__ == "__main__":

