@@ -18,7 +18,7 @@ from onebutton_evaluation.verdicts import Verdict
 from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.declared import Declared, compile_schema, declared
-from onebutton_release.measurement import in_words, measured, service_numbers
+from onebutton_release.measurement import in_words, measured
 from onebutton_release.moves import say
 from onebutton_release.pickle_scan import pickles
 from onebutton_release.provenance import provenance, version_of
@@ -172,10 +172,7 @@ def measure(root: Path, pipeline: str) -> None:
         folder = root / "pipelines" / name
         if is_draft(folder) and not pipeline:
             continue
-        known = service_numbers(folder)
-        if known is None:
-            with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
-                built = Path(scratch) / version_of(folder)
-                build(declared(folder), root, built)
-                known = measured(folder, built)
-        print(f"gates: measured {name}: {in_words(known)}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
+            built = Path(scratch) / version_of(folder)
+            build(declared(folder), root, built)
+            print(f"gates: measured {name}: {in_words(measured(folder, built))}", flush=True)

@@ -41,23 +41,16 @@ def measured(pipeline: Path, built: Path) -> dict[str, Any]:
 
     The candidate that was built is sealed, as the server checks digests.
     """
-    numbers = service_numbers(pipeline)
-    if numbers is None:
-        say("measuring the server on it, a few seconds")
-        seal(built)
-        numbers = measure(built)
-        write_text(pipeline / SERVICE, json.dumps(numbers, indent=1) + "\n")
+    model = digest_of(built / "model.onnx")
+    with contextlib.suppress(OSError, ValueError):  # nothing was measured yet
+        known: dict[str, Any] = json.loads((pipeline / SERVICE).read_text(encoding="utf-8"))
+        if known.get("model_sha256") == model:
+            return known
+    say("measuring the server on it, a few seconds")
+    seal(built)
+    numbers = measure(built)
+    write_text(pipeline / SERVICE, json.dumps(numbers, indent=1) + "\n")
     return numbers
-
-
-def service_numbers(pipeline: Path) -> dict[str, Any] | None:
-    """Return what was measured of the server on the model that is here; None when nothing was, or of another model."""
-    try:
-        numbers: dict[str, Any] = json.loads((pipeline / SERVICE).read_text(encoding="utf-8"))
-        model = digest_of(pipeline / "model/model.onnx")
-    except (OSError, ValueError):
-        return None
-    return numbers if numbers.get("model_sha256") == model else None
 
 
 def in_words(numbers: dict[str, Any]) -> str:
