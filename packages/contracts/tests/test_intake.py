@@ -44,14 +44,6 @@ def zipped(path: Path, members: dict[str, bytes], mode: int = stat.S_IFREG | 0o6
     return path
 
 
-def tarred(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for info, content in members:
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
 def table(path: Path) -> Parsed:
     return parse(path, sniff(path, path.name), path.name)
 
@@ -102,8 +94,6 @@ def test_the_one_table_of_an_archive_is_taken_whatever_stands_beside_it(tmp_path
     )
     file, called = unpack(archive, "a.zip", tmp_path, LIMIT)
     assert (file.read_bytes(), called) == (CSV, "data/weather.csv")
-    archive = tarred(tmp_path / "a.tar.gz", (tarfile.TarInfo("weather.csv"), CSV))
-    assert unpack(archive, "a.tar.gz", tmp_path, LIMIT)[0].read_bytes() == CSV
     packed = put(tmp_path / "weather.csv.gz", gzip.compress(CSV))
     assert unpack(packed, "weather.csv.gz", tmp_path, LIMIT)[1] == "weather.csv"
 
@@ -167,24 +157,22 @@ def test_links_and_devices_in_archives_are_refused(tmp_path: Path) -> None:
         unpack(
             zipped(tmp_path / "a.zip", {"weather.csv": b"/etc/passwd"}, stat.S_IFLNK | 0o777), "a.zip", tmp_path, LIMIT
         )
-    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tgz"])
+def test_a_tar_is_refused_by_what_it_is(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / name, "w:gz" if name == "a.tgz" else "w") as archive:
         info = tarfile.TarInfo("weather.csv")
-        info.type, info.linkname = kind, "/etc/passwd"
-        with pytest.raises(InputError, match="a link or a device"):
-            unpack(tarred(tmp_path / "a.tgz", (info, b"")), "a.tgz", tmp_path, LIMIT)
-
-
-def test_a_path_that_leads_out_of_a_tar_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a path that leads out"):
-        unpack(tarred(tmp_path / "a.tgz", (tarfile.TarInfo("../weather.csv"), CSV)), "a.tgz", tmp_path, LIMIT)
+        info.size = len(CSV)
+        archive.addfile(info, io.BytesIO(CSV))
+    with pytest.raises(InputError, match="is a tar archive: take the table out"):
+        unpack(tmp_path / name, name, tmp_path, LIMIT)
 
 
 def test_a_small_archive_of_a_large_file_is_refused(tmp_path: Path) -> None:
     bomb = b"a,b\n" + b"0" * 2 * LIMIT
     with pytest.raises(InputError, match="unpacks to more than 1 MB"):
         unpack(put(tmp_path / "a.csv.gz", gzip.compress(bomb)), "a.csv.gz", tmp_path, LIMIT)
-    with pytest.raises(InputError, match="unpacks to more than 1 MB"):
-        unpack(tarred(tmp_path / "a.tgz", (tarfile.TarInfo("a.csv"), bomb)), "a.tgz", tmp_path, LIMIT)
 
 
 def test_a_damaged_archive_ends_in_one_line(tmp_path: Path) -> None:

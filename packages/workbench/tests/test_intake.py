@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import io
-import tarfile
+import stat
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -148,10 +148,10 @@ def zipped(name: str, content: bytes) -> bytes:
 
 def linked() -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo("weather.csv")
-        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(info)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("weather.csv")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, "/etc/passwd")
     return buffer.getvalue()
 
 

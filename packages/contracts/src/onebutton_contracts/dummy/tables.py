@@ -112,10 +112,8 @@ def _levels(rows: pl.DataFrame, level: str) -> list[str]:
 
 def _clock() -> list[pl.Expr]:
     local = pl.col("local").dt
-    return [
-        part.cast(pl.String).alias(name)
-        for name, part in zip(CLOCK, (local.month(), local.weekday(), local.hour()), strict=True)
-    ]
+    parts = zip(CLOCK, (local.month(), local.weekday(), local.hour()), strict=True)
+    return [part.cast(pl.String).alias(name) for name, part in parts]
 
 
 def _modelled(table: TablePlan) -> list[pl.Expr]:
@@ -190,9 +188,8 @@ def _table(  # noqa: PLR0913, PLR0917  what is told of a table, and what is aske
         missing = int((rows - kept.height) * 1.05) + 10
         laid = _every_hour(table, told) if table.series else _some_hours(table, told, missing, chance)
         drawn = _drawn(laid, list(table.modelled), _known(laid, told.levels, beside), told, chance)
-        kept = pl.concat([kept, _finish(drawn, table, told, contract)]).unique(
-            contract.primary_key or None, keep="first", maintain_order=True
-        )
+        found = pl.concat([kept, _finish(drawn, table, told, contract)])
+        kept = found.unique(contract.primary_key or None, keep="first", maintain_order=True)
         if table.series or kept.height >= rows:
             return (kept if table.series else kept.head(rows)).sort(table.instant, *contract.primary_key)
     message = f"only {kept.height:,} of {rows:,} rows of {contract.name} keep {contract.path}: see dummy.yaml"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
 from onebutton_contracts.personal import kinds
@@ -26,40 +24,29 @@ KEPT = "a word that may mean missing and is kept"
 MOST = 0.9  # of the values: then the others look like mistakes
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """Why a column stays text.
+def doubt(texts: pl.Series) -> tuple[str, str]:
+    """Say why a column of text that nearly has another type is none, and show a value with its row; of plain text nothing.
 
-    Attributes:
-        words: the reason; it may stand in git, so it holds no value.
-        example: a value and its row, for the person who has the file; empty where the value is personal.
+    The reason may stand in git, so it holds no value. The value is for the person who has the file; a personal one is left out.
     """
-
-    words: str
-    example: str
-
-
-def doubt(texts: pl.Series) -> Doubt | None:
-    """Say why a column of text that nearly has another type is none; None where it is plain text."""
     rows = pl.DataFrame({"text": texts.str.strip_chars()}).with_row_index("row", offset=1).drop_nulls()
     known = rows.filter(~pl.col("text").is_in(MISSING))
     for words, pattern in FOREIGN.items():
         fitting = known.filter(pl.col("text").str.contains(pattern))
         if fitting.height > MOST * known.height:
-            return Doubt(f"{words}; a stage can turn them, or write the file anew", _example(fitting))
+            return f"{words}; a stage can turn them, or write the file anew", _example(fitting)
     if known["text"].str.contains(PHONE).any():
-        return None
+        return "", ""
     for kind, pattern in {"number": NUMBER, "date": DATE, "time": INSTANT}.items():
         others = known.filter(~pl.col("text").str.contains(pattern))
         if 0 < others.height < (1 - MOST) * known.height:
             verb = "is" if others.height == 1 else "are"
-            return Doubt(f"{others.height:,} of {known.height:,} values {verb} no {kind}", _example(others))
+            return f"{others.height:,} of {known.height:,} values {verb} no {kind}", _example(others)
     missing = rows.filter(pl.col("text").is_in(MISSING) & (pl.col("text") != ""))
-    if missing.height:
-        verb = "holds" if missing.height == 1 else "hold"
-        words = f"{missing.height:,} of {texts.len():,} rows {verb} {KEPT}"
-        return Doubt(words, _example(missing))
-    return None
+    if not missing.height:
+        return "", ""
+    verb = "holds" if missing.height == 1 else "hold"
+    return f"{missing.height:,} of {texts.len():,} rows {verb} {KEPT}", _example(missing)
 
 
 def _example(rows: pl.DataFrame) -> str:

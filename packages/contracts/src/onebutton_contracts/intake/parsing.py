@@ -108,11 +108,11 @@ def _typed(series: pl.Series, kind: str, guesses: dict[str, str]) -> tuple[pl.Se
         if made.dtype == pl.Datetime and series.str.extract(INSTANT, 3).null_count() > made.null_count():
             guesses[series.name] = NO_ZONE
         return made, ""
-    why = doubt(series) if numbers else None
-    if why is None:
+    words, example = doubt(series) if numbers else ("", "")
+    if not words:
         return series, ""
-    guesses[series.name] = why.words
-    return series, f"column {series.name!r} stays text: {why.words}{why.example}"
+    guesses[series.name] = words
+    return series, f"column {series.name!r} stays text: {words}{example}"
 
 
 def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
