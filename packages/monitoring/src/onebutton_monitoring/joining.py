@@ -23,7 +23,7 @@ from onebutton_evaluation.frames import answer_values, read_rows
 from onebutton_evaluation.slices import find_slices
 from onebutton_monitoring.declaration import FILE, Harm, Monitor
 
-AT_ONCE = 2_000_000  # rows that are joined in memory
+AT_ONCE = 500_000  # rows that are joined in memory
 KEY, DAY, WEEK, KNOWN = "_key", "_day", "_week", "_known"
 SUMS = ("predicted", "answered", "both", "squared", "cost", "cost_squared")
 

@@ -46,10 +46,10 @@ class Watch:
 
     def as_logged(self, rows: pl.DataFrame, labels: pl.DataFrame | None = None) -> Joined:
         """Score rows and join them with labels by the contract's key; by their own answers where no others are given."""
-        answers = ask(self.model, rows, "the model", len(self.judging.predicted()))
+        answers = ask(self.model, rows, "the model", self.judging.predicted())
         scored = rows.with_columns(
             pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"),
-            *(pl.Series(*one) for one in zip(self.judging.predicted(), answers, strict=True)),
+            *(pl.Series(name, values) for name, values in answers.items()),
         )
         key = tuple(self.declared.outputs.primary_key)
         known = scored.select(*key, self.judging.answer) if labels is None else labels
