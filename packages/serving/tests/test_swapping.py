@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, damage, golden_rows, make_release, point
 
-from onebutton_serving import watching
+from onebutton_serving import service as service_module
 from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import seal
-from onebutton_serving.service import Service
-from onebutton_serving.watching import Watcher
+from onebutton_serving.service import Service, Watcher
 
 
 @pytest.fixture
@@ -150,8 +149,8 @@ def test_a_release_that_was_refused_is_tried_again_without_a_move_of_the_pointer
     whole = schema.read_bytes()
     damage(schema)
     point(store, SECOND, 2)
-    monkeypatch.setattr(watching, "NEAR", 0.01)
-    monkeypatch.setattr(watching, "AGAIN", 0.05)
+    monkeypatch.setattr(service_module, "NEAR", 0.01)
+    monkeypatch.setattr(service_module, "AGAIN", 0.05)
     watcher = Watcher(service, ReleaseStore(str(store), "flights"))
     watcher.start()
     eventually(lambda: service.refused is not None)

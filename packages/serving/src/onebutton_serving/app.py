@@ -12,8 +12,7 @@ from itertools import count
 import msgspec
 
 from onebutton_models.scoring import ScoringError
-from onebutton_serving.answering import Answerer
-from onebutton_serving.batching import Answers, Batcher
+from onebutton_serving.answering import Answerer, Answers, Batcher
 from onebutton_serving.bodies import LARGE, Bodies, Receive, RefusedError, Scope, Send, refused
 from onebutton_serving.faults import MOST, Fault, Refusal, faults_in
 from onebutton_serving.log import PredictionLog
@@ -49,7 +48,6 @@ class App:
         self._bodies, self._batcher = Bodies(), Batcher()
         self._one_search = asyncio.Semaphore(1)
         self._prefix, self._numbers = secrets.token_hex(5), count(1)
-        self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -106,8 +104,6 @@ class App:
                 self._flush()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                if self._timer:
-                    self._timer.cancel()
                 await asyncio.to_thread(self._log.close)
                 self._metrics.flush()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -115,7 +111,7 @@ class App:
 
     def _flush(self) -> None:
         self._metrics.flush()
-        self._timer = asyncio.get_running_loop().call_later(EVERY, self._flush)
+        asyncio.get_running_loop().call_later(EVERY, self._flush)
 
 
 def _head(scope: Scope) -> tuple[int, str]:

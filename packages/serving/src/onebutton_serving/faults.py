@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
-from onebutton_serving.rows import MAX_ROWS, bounds, is_number, needed, pattern_of
+from onebutton_serving.rows import MAX_ROWS, bounds, needed, pattern_of
 from onebutton_serving.schema import Field, Schema
 
 MOST = 100  # faults told of one body
 SHOWN = 60  # characters of a value that a message repeats
+TYPES = {"string": "text", "boolean": "true or false", "integer": "a whole number", "number": "a number"}
 
 Rule = Literal[
     "missing", "type", "minimum", "maximum", "allowed", "pattern", "min_length", "max_length", "unknown field", "json",
@@ -63,7 +66,7 @@ def faults_in(body: bytes, schema: Schema, refusal: str) -> tuple[int, list[Faul
         return 422, [Fault("type", 'the body must be an object: {"rows": [{field: value}]}')]
     found = [
         Fault("unknown field", f"{_shown(name)} is no part of a request; it has rows alone", field=name[:SHOWN])
-        for name in list(content)[:MOST]
+        for name in islice(content, MOST)
         if name != "rows"
     ]
     rows = content.get("rows")
@@ -76,11 +79,8 @@ def faults_in(body: bytes, schema: Schema, refusal: str) -> tuple[int, list[Faul
     elif len(rows) > MAX_ROWS:
         return 422, [Fault("rows", f"{len(rows):,} rows; at most {MAX_ROWS:,} in one request", field="rows")]
     else:
-        for fault in _of_rows(rows, schema):
-            found.append(fault)
-            if len(found) >= MOST:
-                break
-    return 422, found or [Fault("type", refusal)]
+        found += islice(_of_rows(rows, schema), MOST)
+    return 422, found[:MOST] or [Fault("type", refusal)]
 
 
 def _of_rows(rows: list[Any], schema: Schema) -> Iterator[Fault]:
@@ -103,17 +103,24 @@ def _of_value(row: Mapping[str, Any], field: Field) -> tuple[Rule, str] | None:
         if not needed(field):
             return None
         return "missing", "is missing" if field.name not in row else "is null, a value is needed"
-    if field.type == "boolean":
-        return _of_boolean(value, field)
+    if not _has_type(value, field.type):
+        return "type", f"must be {TYPES[field.type]}, it is {_shown(value)}"
+    if field.allowed:
+        text = field.type == "string"
+        if value in (map(str, field.allowed) if text else field.allowed):
+            return None
+        words = " or ".join(str(one) if text else json.dumps(one) for one in field.allowed)
+        return "allowed", f"must be {words}, it is {_shown(value)}"
     return _of_text(value, field) if field.type == "string" else _of_number(value, field)
 
 
-def _of_text(value: object, field: Field) -> tuple[Rule, str] | None:
-    if not isinstance(value, str):
-        return "type", f"must be text, it is {_shown(value)}"
-    if field.allowed:
-        allowed = [str(one) for one in field.allowed]
-        return None if value in allowed else ("allowed", f"must be {_listed(allowed)}, it is {_shown(value)}")
+def _has_type(value: Any, kind: str) -> bool:
+    if kind in {"string", "boolean"} or isinstance(value, bool):
+        return isinstance(value, {"string": str, "boolean": bool}.get(kind, ()))
+    return isinstance(value, int) or (isinstance(value, float) and (kind == "number" or value.is_integer()))
+
+
+def _of_text(value: str, field: Field) -> tuple[Rule, str] | None:
     if field.min_length is not None and len(value) < field.min_length:
         return "min_length", f"must have at least {field.min_length} characters, it has {len(value)}"
     if field.max_length is not None and len(value) > field.max_length:
@@ -123,39 +130,20 @@ def _of_text(value: object, field: Field) -> tuple[Rule, str] | None:
     return None
 
 
-def _of_boolean(value: object, field: Field) -> tuple[Rule, str] | None:
-    if not isinstance(value, bool):
-        return "type", f"must be true or false, it is {_shown(value)}"
-    if field.allowed and value not in field.allowed:
-        return "allowed", f"must be {_shown(field.allowed[0])}, it is {_shown(value)}"
-    return None
-
-
-def _of_number(value: Any, field: Field) -> tuple[Rule, str] | None:
-    what = "a whole number" if field.type == "integer" else "a number"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "type", f"must be {what}, it is {_shown(value)}"
+def _of_number(value: float, field: Field) -> tuple[Rule, str] | None:
     low, high = bounds(field)
     unit = f" {field.unit}" if field.unit else ""
-    if value > high or (not is_number(value) and value > 0):
+    if value > high:
         return "maximum", f"must be at most {high:g}{unit}, it is {_shown(value)}"
-    if value < low or not is_number(value):
-        return "minimum", f"must be at least {low:g}{unit}, it is {_shown(value)}"
-    if field.type == "integer" and not float(value).is_integer():
-        return "type", f"must be {what}, it is {_shown(value)}"
-    if field.allowed and value not in field.allowed:
-        return "allowed", f"must be {_listed([f'{one:g}' for one in field.allowed])}, it is {_shown(value)}"
-    return None
-
-
-def _listed(allowed: list[str]) -> str:
-    return allowed[0] if len(allowed) == 1 else f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    return ("minimum", f"must be at least {low:g}{unit}, it is {_shown(value)}") if value < low else None
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**SHOWN:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and abs(value) > 10**SHOWN:
         return "a number of many digits"  # Python refuses to write some of them at all
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
-    text = {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
+    text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -81,17 +81,19 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
     """
     check(folder)
     schema = read_schema(folder)
+    kinds = {field.name: "string" if field.type == "string" else "float" for field in schema.inputs}
     try:
         model = Models([folder / name for name in (MODEL, *map(quantile_file, schema.quantiles))], threads)
-    except ScoringError as error:
-        message = f"release {folder.name}: {error}"
+        if dict(model.inputs) != kinds:
+            message = f"{MODEL} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
+            raise ScoringError(message)
+        golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
+        _check_golden(golden, model, schema)
+        return Loaded(folder, folder.name, schema, model, golden["rows"][0])
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        words = str(error) if isinstance(error, ScoringError) else f"{GOLDEN} cannot be asked: {error}"
+        message = f"release {folder.name}: {words}"
         raise ReleaseError(message) from None
-    kinds = {field.name: "string" if field.type == "string" else "float" for field in schema.inputs}
-    if dict(model.inputs) != kinds:
-        message = f"release {folder.name}: {MODEL} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
-        raise ReleaseError(message)
-    rows = check_golden(folder, model, schema)
-    return Loaded(folder, folder.name, schema, model, rows[0])
 
 
 def quantile_file(column: str) -> str:
@@ -99,32 +101,19 @@ def quantile_file(column: str) -> str:
     return f"{column}.onnx"
 
 
-def check_golden(folder: Path, model: Models, schema: Schema) -> Sequence[Mapping[str, Any]]:
-    """Ask the golden examples, and compare each answer with the one that was judged.
-
-    Returns:
-        The examples, each with `slices`, `input` and `output`.
-
-    Raises:
-        ReleaseError: they are missing or damaged, or an answer differs by more than their tolerance.
-    """
-    try:
-        content = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
-        rows, tolerance = content["rows"], float(content["tolerance"])
-        answers = answers_to([row["input"] for row in rows], model, schema)
-        wanted = np.array([[row["output"][field.name] for field in schema.outputs] for row in rows], dtype=np.float64)
-        far = np.abs(answers - wanted).max(axis=1)
-    except (OSError, ValueError, TypeError, KeyError, ScoringError) as error:
-        message = f"release {folder.name}: {GOLDEN} cannot be asked: {error}"
-        raise ReleaseError(message) from None
-    if not far.max() <= tolerance:
+def _check_golden(golden: Mapping[str, Any], model: Models, schema: Schema) -> None:
+    """Ask the golden examples; an answer may differ from the one that was judged by their tolerance."""
+    rows = golden["rows"]
+    answers = answers_to([row["input"] for row in rows], model, schema)
+    wanted = np.array([[row["output"][field.name] for field in schema.outputs] for row in rows], dtype=np.float64)
+    far = np.abs(answers - wanted).max(axis=1)
+    if not far.max() <= golden["tolerance"]:
         worst = int(np.nanargmax(far))
         message = (
-            f"release {folder.name}: golden example {worst + 1} of {len(rows)} is answered with {answers[worst].tolist()} "
-            f"instead of {wanted[worst].tolist()}, so it is not the model that was judged"
+            f"golden example {worst + 1} of {len(rows)} is answered with {answers[worst].tolist()} instead of "
+            f"{wanted[worst].tolist()}, so it is not the model that was judged"
         )
-        raise ReleaseError(message)
-    return list(rows)
+        raise ScoringError(message)
 
 
 def answers_to(rows: Sequence[Mapping[str, Any]], model: Models, schema: Schema) -> NDArray[np.float64]:
@@ -141,11 +130,8 @@ def answers_to(rows: Sequence[Mapping[str, Any]], model: Models, schema: Schema)
     Raises:
         ScoringError: the model refuses a value.
     """
-    feed: dict[str, NDArray[Any]] = {}
-    for field in schema.inputs:
-        values = [row.get(field.name) for row in rows]
-        if field.type == "string":
-            feed[field.name] = np.array(values, dtype=object).reshape(-1, 1)
-        else:
-            feed[field.name] = np.array(values, dtype=np.float32).reshape(-1, 1)  # None becomes NaN
+    kinds = {
+        field.name: object if field.type == "string" else np.float32 for field in schema.inputs
+    }  # None becomes NaN
+    feed = {name: np.array([row.get(name) for row in rows], dtype=kind)[:, None] for name, kind in kinds.items()}
     return model.answer(feed).astype(np.float64)

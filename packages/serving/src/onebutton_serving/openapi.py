@@ -32,6 +32,13 @@ def describe(loaded: Loaded) -> Described:
     answered = predictions(schema, [[golden["output"][field.name] for field in schema.outputs]])
     answer = {"version": version, "predictions": {"type": "array", "items": {"$ref": f"{REF}Prediction"}}}
     (_, refusals) = msgspec.json.schema_components([Refusal], ref_template=f"{REF}{{name}}")
+    post = {
+        "summary": "Predict",
+        "operationId": "predict",
+        "requestBody": _said("Rows of named values", "Body") | {"required": True},
+        "responses": {"200": _said("One prediction per row, in their order", "Answer")}
+        | {status: _said(words, "Refusal") for status, words in REFUSALS.items()},
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,7 +46,7 @@ def describe(loaded: Loaded) -> Described:
             "version": loaded.version,
             "description": f"Pipeline {schema.pipeline}; inputs as {schema.input_contract}, answers as {schema.output_contract}.",
         },
-        "paths": {"/v1/predict": {"post": _predict()}},
+        "paths": {"/v1/predict": {"post": post}},
         "components": {
             "schemas": {
                 "Row": row,
@@ -64,13 +71,17 @@ def _plain(value: Any, kind: str) -> Any:
     return bool(value) if kind == "boolean" else int(number) if number.is_integer() else number
 
 
+def _said(words: str, component: str) -> Described:
+    return {"description": words, "content": {"application/json": {"schema": {"$ref": f"{REF}{component}"}}}}
+
+
 def _object(properties: Described, *, closed: bool = False) -> Described:
     found: Described = {"type": "object", "required": list(properties), "properties": properties}
     return found | {"additionalProperties": False} if closed else found
 
 
 def _prediction(schema: Schema) -> Described:
-    numbers = {field.name: _said(field, null=True, low=field.minimum, high=field.maximum) for field in schema.outputs}
+    numbers = {field.name: _field(field, field.minimum, field.maximum, null=True) for field in schema.outputs}
     if schema.by_class:
         numbers = {schema.prediction: _object(dict(zip(schema.classes, numbers.values(), strict=True)))}
     label = {"type": "string", "enum": list(schema.classes), "description": "the class that the row is called"}
@@ -79,10 +90,10 @@ def _prediction(schema: Schema) -> Described:
 
 def _input(field: Field) -> Described:
     low, high = bounds(field) if field.type in {"number", "integer"} else (None, None)
-    return _said(field, null=not needed(field), low=low, high=high)
+    return _field(field, low, high, null=not needed(field))
 
 
-def _said(field: Field, *, null: bool, low: float | None, high: float | None) -> Described:
+def _field(field: Field, low: float | None, high: float | None, *, null: bool) -> Described:
     values = [str(one) for one in field.allowed] if field.type == "string" else list(field.allowed)
     said = {
         "description": ", ".join(words for words in (field.description, field.unit and f"in {field.unit}") if words),
@@ -96,16 +107,3 @@ def _said(field: Field, *, null: bool, low: float | None, high: float | None) ->
     }
     found: Described = {"type": [field.type, "null"] if null else field.type}
     return found | {name: value for name, value in said.items() if value not in (None, "", [])}
-
-
-def _predict() -> Described:
-    def said(words: str, component: str) -> Described:
-        return {"description": words, "content": {"application/json": {"schema": {"$ref": f"{REF}{component}"}}}}
-
-    return {
-        "summary": "Predict",
-        "operationId": "predict",
-        "requestBody": said("Rows of named values", "Body") | {"required": True},
-        "responses": {"200": said("One prediction per row, in their order", "Answer")}
-        | {status: said(words, "Refusal") for status, words in REFUSALS.items()},
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -114,13 +113,3 @@ def _member(field: Field, name: str) -> tuple[str, Any] | tuple[str, Any, Any]:
     whole = 1 if field.type == "integer" else None
     number: Any = Annotated[float, msgspec.Meta(ge=low, le=high, multiple_of=whole)]
     return (name, number) if field.required else (name, number | None, None)
-
-
-def is_number(value: object) -> bool:
-    """Say whether a value of JSON is a number that a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False

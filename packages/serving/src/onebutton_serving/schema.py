@@ -102,15 +102,13 @@ def read_schema(folder: Path) -> Schema:
     """
     try:
         content = msgspec.json.decode((folder / SCHEMA).read_bytes(), type=dict[str, Any])
-        newer = content.pop("format") > FORMAT
-        schema = None if newer else msgspec.convert(content, Schema)
+        if content.pop("format") <= FORMAT:
+            return msgspec.convert(content, Schema)
     except (OSError, KeyError, TypeError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = f"release {folder.name}: {SCHEMA} cannot be read: {error}"
         raise ReleaseError(message) from None
-    if schema is None:
-        message = f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
-        raise ReleaseError(message)
-    return schema
+    message = f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
+    raise ReleaseError(message)
 
 
 def is_draft(folder: Path) -> bool:

@@ -7,7 +7,6 @@ installed. The standard library alone: rolling back at night must not wait for i
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
@@ -55,10 +54,7 @@ def seal(folder: Path) -> None:
         lines.append(f"{digest_of(path)}  {name}\n")
         path.chmod(0o444)
     draft = folder / f"{MANIFEST}.draft"
-    with draft.open("w", encoding="utf-8") as stream:
-        stream.writelines(lines)
-        stream.flush()
-        os.fsync(stream.fileno())
+    draft.write_text("".join(lines), encoding="utf-8")
     draft.chmod(0o444)
     draft.replace(folder / MANIFEST)
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from onebutton_serving.answering import Answerer
-from onebutton_serving.history import Move, altered, last_move, read_history
+from onebutton_serving.history import HISTORY, Move, altered, last_move, read_history
 from onebutton_serving.identity import Identity
 from onebutton_serving.loading import Loaded, load_release
-from onebutton_serving.release_store import STORE_ID, ReleaseStore
+from onebutton_serving.release_store import STORE_ID, ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_serving.worker_status import WorkerStatus
 
+NEAR, FAR = 0.2, 2.0  # seconds between two looks at a folder, and at storage elsewhere
+AGAIN = 60.0  # seconds until a release that was refused is tried again: the disk may have room by then
 logger = logging.getLogger("onebutton_serving")
 
 
@@ -48,7 +54,7 @@ class Service:
         """
         move = last_move(store)
         if self.follows is not None:
-            known = (store.read(STORE_ID) or b"") if move is not None else b""
+            known = store.read(STORE_ID) or b""
             self.follows = replace(self.follows, store=known.decode(errors="replace").strip())
         if move is None:
             self.keep(f"{store.url}: its history is empty, so nothing was deployed here yet")
@@ -137,3 +143,59 @@ def _as_deployed(folder: Path, history: Sequence[Move]) -> Loaded:
     if manifest.is_file() and (fault := altered(history, folder.name, digest_of(manifest))):
         raise ReleaseError(fault)
     return load_release(folder)
+
+
+class Watcher(threading.Thread):
+    """Follows the history in a thread, so that loading a release holds up no request; ends its worker when the server is gone."""
+
+    def __init__(self, service: Service, store: ReleaseStore | None) -> None:
+        """Watch nothing yet.
+
+        Args:
+            service: does what the history says.
+            store: where the history is; None with a fixed release.
+        """
+        super().__init__(name="watcher", daemon=True)
+        self._service, self._store = service, store
+        self._server = os.getppid()
+        self._stop_asked = threading.Event()
+        self._seen: list[str] | None = None
+        self._tried = 0.0
+        self._trouble = ""
+
+    def run(self) -> None:
+        """Look again and again."""
+        while True:
+            if self._store:
+                self._look(self._store)
+            if os.getppid() != self._server:  # it was killed: nobody could stop this worker any more
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            if self._stop_asked.wait(NEAR if self._store is None or self._store.folder else FAR):
+                return
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop_asked.set()
+
+    def _look(self, store: ReleaseStore) -> None:
+        """Go on whatever happens: a watcher that ended would leave this worker on its old release."""
+        trouble = ""
+        try:
+            moves = store.names(HISTORY)
+            again = self._service.refused is not None and time.monotonic() - self._tried > AGAIN
+            if moves != self._seen or again:
+                self._tried = time.monotonic()
+                self._service.follow(store)
+            self._seen = moves
+        except ReleaseStoreError as error:
+            trouble = str(error)
+            if trouble != self._trouble:
+                self._service.keep(trouble)
+        except Exception as error:
+            trouble = repr(error)
+            if trouble != self._trouble:
+                logger.exception("the watcher failed, and goes on")
+        if self._trouble and not trouble:
+            logger.info("%s can be read again", store.url)
+        self._trouble = trouble

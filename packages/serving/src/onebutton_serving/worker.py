@@ -15,9 +15,8 @@ from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
 from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import ReleaseError
-from onebutton_serving.service import Service
+from onebutton_serving.service import Service, Watcher
 from onebutton_serving.settings import Settings
-from onebutton_serving.watching import Watcher
 from onebutton_serving.worker_status import WorkerStatus
 
 SWITCH = 0.001  # seconds that log and watcher may keep requests from running; Python's own 0.005 shows in p99
