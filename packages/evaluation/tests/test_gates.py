@@ -393,7 +393,7 @@ def test_a_gate_that_asks_for_better_refuses_a_model_that_is_only_no_worse(pipel
     [(0.694, "AUC 0.714 (95 % interval 0.694 to 0.734)"), (0.5999, "(95 % interval 0.5999 to 0.7340)")],
 )
 def test_a_number_has_as_many_digits_as_show_on_which_side_of_the_limit_it_is(low: float, shown: str) -> None:
-    gate = LimitGate("one", "because", check="limit", metric="auc", slices=("all",), at_least=0.6)
+    gate = LimitGate(id="one", why="because", check="limit", metric="auc", slices=("all",), at_least=0.6)
     assert shown in checks._held({"estimate": 0.714, "low": low, "high": 0.734}, gate, "AUC").words
 
 

@@ -25,7 +25,16 @@ def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, 
         said=Declarations(
             judging=judging, gates=(CardGate(id="card", why="Of use.", check="card", required=("title",)),)
         ),
-        text=CardText("Prices", "What a flat costs.", "us", "", "", "", "", ""),
+        text=CardText(
+            title="Prices",
+            predicts="What a flat costs.",
+            owner="us",
+            data="",
+            intended="",
+            forbidden="",
+            limits="",
+            people="",
+        ),
         draft=False,
         verdicts=[],
         metrics=metrics,

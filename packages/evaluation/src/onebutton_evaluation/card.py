@@ -15,7 +15,7 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.sources import sha256
-from onebutton_evaluation.card_text import QUESTIONS, CardText, read_card_text
+from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.declarations import Declarations, Gate, ServiceGate, load_declarations
 from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_text
@@ -37,7 +37,7 @@ def read_card(folder: Path, said: Declarations) -> dict[str, Any]:
         InputError: a file is missing or malformed.
     """
     text, results, against = (
-        read_card_text(folder / "card.toml"),
+        CardText.load(folder / "card.toml"),
         read_json(folder / SLICES),
         read_json(folder / COMPARISON),
     )

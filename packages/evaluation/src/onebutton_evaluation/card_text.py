@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pydantic.dataclasses import dataclass
-
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import Parameters
 
 PLACEHOLDERS = ("todo", "tbd", "fixme", "...", "…")
 
 
-@dataclass(frozen=True, config=STRICT)
-class CardText:
+class CardText(Parameters):
     """The written part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting").
 
     Attributes:
@@ -61,12 +56,3 @@ QUESTIONS = {  # of a card, by field, in the order of its page
     "limits": "Limits",
     "people": "Who is affected by its errors",
 }
-
-
-def read_card_text(file: Path = Path("card.toml")) -> CardText:
-    """Read the written part of the card.
-
-    Raises:
-        InputError: it is missing, or a key is unknown or lacking.
-    """
-    return load_parameters(CardText, file)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.sources import sha256
-from onebutton_evaluation.card_text import read_card_text
+from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION, champion_name
 from onebutton_evaluation.comparison import holm
@@ -164,7 +164,7 @@ def _plain(value: float, gate: LimitedGate | NoiseGate, words: str, limits: str)
 def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
     if not (evidence.folder / SERVICE).is_file():
         return Finding("NOT RUN", f"needs a running server: {MEASURES}")
-    model = evidence.folder / read_card_text(evidence.folder / "card.toml").model
+    model = evidence.folder / CardText.load(evidence.folder / "card.toml").model
     if not model.is_file() or sha256(model) != evidence.file(SERVICE).get("model_sha256"):
         return Finding("NOT RUN", f"the server was measured with another model; with this one {MEASURES}")
     value = _found(gate.number, evidence.file(SERVICE))
@@ -273,7 +273,7 @@ def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
 
 
 def _card(gate: CardGate, evidence: Evidence) -> Finding:
-    said = read_card_text(evidence.folder / "card.toml")
+    said = CardText.load(evidence.folder / "card.toml")
     empty = [name for name in gate.required if not said.written(name)]
     if empty:
         return Finding("failed", f"card.toml: nobody has written {', '.join(empty)}")

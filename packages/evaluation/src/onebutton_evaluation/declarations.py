@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import STRICT, Parameters, load_parameters
 from onebutton_evaluation.catalogue import Task, known_metrics, own_metric
 from onebutton_evaluation.influence import Better, Metric
 
@@ -90,8 +90,7 @@ class Judging:
         return [f"{name}[{label}]" for label in self.classes] if self.task == "multiclass" else [name]
 
 
-@dataclass(frozen=True, config=STRICT)
-class SliceRule:
+class SliceRule(Parameters):
     """A cut of the rows: `by` columns (one slice per combination of values), `by` one column in `quantiles`, or `where`.
 
     Attributes:
@@ -105,11 +104,10 @@ class SliceRule:
     quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
     where: str = ""
     name: str = ""
-    labels: dict[str, Text] = field(default_factory=dict)
+    labels: dict[str, Text] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, config=STRICT)
-class Perturbation:
+class Perturbation(Parameters):
     """A fault of the inputs that the model may meet: `columns` go missing, or carry noise, in a share of the rows.
 
     Attributes:
@@ -123,15 +121,13 @@ class Perturbation:
     noise: NonNegativeFloat = 0.0
 
 
-@dataclass(frozen=True, config=STRICT)
-class _Gate:
+class _Gate(Parameters):
     """What every gate says: its id, and why it is there."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     why: Text
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class LimitedGate(_Gate):
     """A gate with a lower limit, an upper one, or both."""
 
@@ -139,7 +135,6 @@ class LimitedGate(_Gate):
     at_most: float | None = None
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class HoldoutGate(_Gate):
     """The rows judged are those that the contract pins: their number, their keys and their answers."""
 
@@ -147,7 +142,6 @@ class HoldoutGate(_Gate):
     contract: Text = "contracts/predictions.odcs.yaml"
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class LimitGate(LimitedGate):
     """A metric stays above or below a limit, on all rows (`slices = ["all"]`) or on named slices or groups of them.
 
@@ -159,7 +153,6 @@ class LimitGate(LimitedGate):
     slices: Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class NumberGate(LimitedGate):
     """A number of `metrics.json`, by dotted name, that has no interval, such as `model.calibration_error`."""
 
@@ -167,7 +160,6 @@ class NumberGate(LimitedGate):
     number: Text
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class NoWorseGate(_Gate):
     """Not worse than the champion, or than a baseline, by the declared tolerance, overall and where protected.
 
@@ -183,7 +175,6 @@ class NoWorseGate(_Gate):
     protected: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class NoiseGate(_Gate):
     """The share of answers that look wrong, by confident learning, stays under a limit."""
 
@@ -191,7 +182,6 @@ class NoiseGate(_Gate):
     at_most: float
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class PerturbedGate(LimitedGate):
     """A metric keeps its limits with the inputs perturbed as `[[perturbations]]` says."""
 
@@ -200,7 +190,6 @@ class PerturbedGate(LimitedGate):
     metric: Text
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class ServiceGate(LimitedGate):
     """A number that the running server was measured at, such as `p95_ms`, in `service.json`."""
 
@@ -208,7 +197,6 @@ class ServiceGate(LimitedGate):
     number: Text
 
 
-@dataclass(frozen=True, config=STRICT, kw_only=True)
 class CardGate(_Gate):
     """The model card's human fields are written."""
 

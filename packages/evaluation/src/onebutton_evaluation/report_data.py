@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.card_text import CardText, read_card_text
+from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.curves import declared_plots
 from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
@@ -88,7 +88,7 @@ def read_results(folder: Path, around: Around) -> Results:
     return Results(
         folder.name,
         load_declarations(folder / "gates.toml"),
-        read_card_text(folder / "card.toml"),
+        CardText.load(folder / "card.toml"),
         is_draft(folder),
         gate_folder(folder),
         read_json(folder / "metrics.json"),

@@ -18,7 +18,6 @@ from onebutton_evaluation.slices import ALL, ranked
 from onebutton_evaluation.verdicts import standing
 from onebutton_evaluation.wording import alike, capital, compared_heading, percent, tick
 
-Slices = Mapping[str, Mapping[str, Any]]
 WORST = 6  # slices in the small picture, and confusions
 
 
@@ -95,70 +94,49 @@ def summary(results: Results) -> dict[str, Any]:
     }
 
 
-def _dot(name: str, one: Mapping[str, Any], metric: str) -> Dot:
+def _dot(name: str, one: Mapping[str, Any], metric: str, **more: Any) -> Dot:
     number = one["metrics"][metric]
-    return Dot(name, number["estimate"], number["low"], number["high"], one["rows"])
+    return Dot(name, number["estimate"], number["low"], number["high"], one["rows"], **more)
 
 
-def widest_group(slices: Slices) -> str | None:
-    """Find the group of slices between which the share of the answer differs most."""
-    spread: dict[str, list[float]] = {}
-    for one in slices.values():
-        share = one["metrics"].get("share")
-        if share and share["low"] is not None and one["group"] not in {ALL, "conditions"}:
-            spread.setdefault(one["group"], []).append(share["estimate"])
-    several = {group: max(values) - min(values) for group, values in spread.items() if len(values) > 1}
-    return max(several, key=lambda group: several[group]) if several else None
-
-
-def _observed(slices: Slices, group: str) -> list[Dot]:
-    """Set the observed share of each slice of a group beside the predicted one, in the order of the slices."""
-    rows = []
-    for name, one in slices.items():
-        share, bias = (one["metrics"].get(metric) for metric in ("share", "bias"))
-        if one["group"] == group and share and share["low"] is not None:
-            predicted = share["estimate"] + bias["estimate"] if bias else None
-            rows.append(_dot(_short(name, slices), one, "share")._replace(predicted=predicted))
-    return rows
-
-
-def _short(name: str, slices: Slices) -> str:
+def _short(name: str, one: Mapping[str, Any]) -> str:
     """Leave out the group in the name of a slice: `July` of `month July`."""
-    return name.removeprefix(f"{slices[name]['group']} ")
-
-
-def _slice_dots(results: Results) -> list[Dot]:
-    """List the slices with the metric that decides, the worst first."""
-    slices = results.slices["slices"]
-    return [_dot(name, slices[name], results.decides.name) for name in ranked(slices, results.decides)]
-
-
-def picture(results: Results) -> Plot | None:
-    """Draw the small picture of a summary: observed and predicted shares by group, else the slices with the worst metric."""
-    slices = results.slices["slices"]
-    if group := widest_group(slices):
-        label = capital(results.slices["answer_label"])
-        title = f"{label} by {group}: observed with 95 % interval ●, predicted ◇"
-        return columns(title, _observed(slices, group), tick)
-    worst = [dot._replace(name=_short(dot.name, slices)) for dot in _slice_dots(results)[:WORST]]
-    return columns(f"{results.decides.words} with 95 % interval, worst slices first", worst) if worst else None
+    return name.removeprefix(f"{one['group']} ")
 
 
 def _story(results: Results) -> dict[str, Any] | None:
     """Show the group of slices in which the share of the answer differs most: observed and predicted."""
-    group = widest_group(results.slices["slices"])
-    if group is None:
+    groups: dict[str, list[Dot]] = {}
+    for name, one in results.slices["slices"].items():
+        share, bias = (one["metrics"].get(metric) for metric in ("share", "bias"))
+        if share and share["low"] is not None and one["group"] not in {ALL, "conditions"}:
+            predicted = share["estimate"] + bias["estimate"] if bias else None
+            groups.setdefault(one["group"], []).append(_dot(_short(name, one), one, "share", predicted=predicted))
+    ends = {group: sorted(rows, key=lambda row: row.estimate) for group, rows in groups.items() if len(rows) > 1}
+    if not ends:
         return None
-    rows = _observed(results.slices["slices"], group)
+    group = max(ends, key=lambda group: ends[group][-1].estimate - ends[group][0].estimate)
     caption = f"Share of {results.slices['answer_label']}, observed and predicted"
-    chart = Dots(caption, "observed", rows, percent, named_numbers(results.metrics).get("training.share"))
-    low, high = (choose(rows, key=lambda row: row.estimate) for choose in (min, max))
-    return {"group": group, "low": low, "high": high, "chart": chart}
+    known = named_numbers(results.metrics).get("training.share")
+    chart = Dots(caption, "observed", groups[group], percent, known)
+    return {"group": group, "low": ends[group][0], "high": ends[group][-1], "chart": chart}
+
+
+def picture(results: Results) -> Plot | None:
+    """Draw the small picture of a summary: observed and predicted shares by group, else the slices with the worst metric."""
+    if story := _story(results):
+        label = capital(results.slices["answer_label"])
+        title = f"{label} by {story['group']}: observed with 95 % interval ●, predicted ◇"
+        return columns(title, story["chart"].rows, tick)
+    metric, slices = results.decides, results.slices["slices"]
+    worst = [_dot(_short(name, slices[name]), slices[name], metric.name) for name in ranked(slices, metric)[:WORST]]
+    return columns(f"{metric.words} with 95 % interval, worst slices first", worst) if worst else None
 
 
 def _by_slice(results: Results) -> dict[str, Any] | None:
     """Show the metric that decides on every slice, the worst first."""
-    metric, slices, rows = results.decides, results.slices["slices"], _slice_dots(results)
+    metric, slices = results.decides, results.slices["slices"]
+    rows = [_dot(name, slices[name], metric.name) for name in ranked(slices, metric)]
     whole = slices["all"]["metrics"].get(metric.name)
     if not rows or whole is None:
         return None

@@ -17,7 +17,7 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_contracts.terms import Contract
-from onebutton_evaluation.card_text import read_card_text
+from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_models.scoring import Limits
@@ -71,7 +71,7 @@ def declared(folder: Path) -> Declared:
         )
         raise InputError(message)
     file = load_parameters(_File, folder / "release.toml")
-    said, title = load_declarations(folder / "gates.toml"), read_card_text(folder / "card.toml").title
+    said, title = load_declarations(folder / "gates.toml"), CardText.load(folder / "card.toml").title
     inputs, outputs = load_contract(folder / file.inputs), load_contract(folder / file.outputs)
     return Declared(folder, title, said, inputs, outputs, is_draft(folder))
 

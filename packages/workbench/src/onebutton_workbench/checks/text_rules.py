@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.card_text import QUESTIONS, read_card_text
+from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT, members
@@ -76,7 +76,7 @@ def check(root: Path = ROOT) -> Iterator[Finding]:
         folder = root / member.path
         if not member.is_pipeline or member.draft or not (folder / CARD).is_file():
             continue
-        card = read_card_text(folder / CARD)
+        card = CardText.load(folder / CARD)
         if empty := [name for name in ("title", *QUESTIONS) if not card.written(name)]:
             words = f"nobody has written {', '.join(empty)}, and the next person can only guess"
             yield Finding("OB107", (member.path / CARD).as_posix(), words, "write a sentence on each")
