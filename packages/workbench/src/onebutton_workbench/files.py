@@ -1,4 +1,4 @@
-"""Files as the workbench reads and writes them: YAML that keeps its comments, texts as they stand, several written as one."""
+"""Files as the workbench reads and writes them: YAML that keeps its comments, and texts as they stand."""
 
 from __future__ import annotations
 
@@ -53,14 +53,6 @@ def read_texts(folder: Path, files: Iterable[str]) -> dict[str, str]:
 
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write several files: all beside the old ones first, so that a full disk leaves every old one as it was."""
-    drafts = {folder / name: folder / f"{name}.draft" for name in texts}
-    try:
-        for (path, draft), text in zip(drafts.items(), texts.values(), strict=True):
-            draft.write_bytes(text.encode("utf-8"))
-            draft.chmod(path.stat().st_mode)
-        for path, draft in drafts.items():
-            draft.replace(path)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+    """Write several files, their line ends as they are."""
+    for name, text in texts.items():
+        (folder / name).write_bytes(text.encode("utf-8"))
