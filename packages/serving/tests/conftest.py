@@ -100,7 +100,7 @@ def change(folder: Path, **files: str | bytes | None) -> Path:
     return folder
 
 
-def point(store: Path | str, version: str, sequence: int = 1, *, breaking: bool = False) -> None:
+def point(store: Path | str, version: str, sequence: int = 1) -> None:
     """Put a release into service, as `make deploy` does."""
     kept = ReleaseStore(str(store), "flights")
     manifest, last = kept.read(f"{version}/{MANIFEST}"), last_move(kept)
@@ -116,7 +116,6 @@ def point(store: Path | str, version: str, sequence: int = 1, *, breaking: bool 
         after=version,
         why="",
         digest=hashlib.sha256(manifest or b"").hexdigest(),
-        breaking=breaking,
     )
     record(kept, move)
 
@@ -150,10 +149,10 @@ def store(tmp_path: Path) -> Path:
 class Client:
     """Asks the application without a network, as an ASGI server would."""
 
-    def __init__(self, state: Path, key: str = "", follows: Identity | None = None) -> None:
+    def __init__(self, state: Path, follows: Identity | None = None) -> None:
         status = WorkerStatus(state / "workers")
         self.service = Service(status, state, follows)
-        self.log = PredictionLog(state / "log", key)
+        self.log = PredictionLog(state / "log")
         self.metrics = Metrics(
             status, lambda: self.service.swaps | {"written": self.log.written, "dropped": self.log.dropped}
         )
@@ -203,7 +202,7 @@ class Client:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
     """The application with the first release in service."""
-    client = Client(tmp_path / "state", "a key")
+    client = Client(tmp_path / "state")
     client.service.fix(make_release(tmp_path / "fixed"))
     yield client
     client.close()

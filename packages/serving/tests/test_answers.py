@@ -33,7 +33,7 @@ ROWS = [row["input"] for row in golden_rows("classes")]
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Client]:
     """The application with nothing in service."""
-    client = Client(tmp_path / "state", "a key")
+    client = Client(tmp_path / "state")
     yield client
     client.close()
 

@@ -103,16 +103,6 @@ def test_workers_that_share_a_cache_all_get_a_whole_release(s3: ReleaseStore, ur
     assert s3.releases() == [FIRST, SECOND]
 
 
-def test_a_copy_does_not_hide_what_the_place_has_lost(s3: ReleaseStore, url: str, tmp_path: Path) -> None:
-    copy = s3.fetch(FIRST, tmp_path / "cache")
-    assert s3.lacks(FIRST, copy) == ""
-    store: Any = ReleaseStore(url, "flights")
-    store._open().delete(f"{FIRST}/model.onnx")
-    assert s3.lacks(FIRST, copy) == f"release {FIRST}: model.onnx is missing in {url}/flights"
-    store._open().delete(f"{FIRST}/{MANIFEST}")
-    assert "holds another MANIFEST.sha256 than the copy on this machine, or none" in s3.lacks(FIRST, copy)
-
-
 def test_an_upload_that_was_cut_off_does_not_count_and_the_next_one_completes_it(
     s3: ReleaseStore, url: str, tmp_path: Path
 ) -> None:

@@ -67,18 +67,6 @@ def test_a_model_that_answers_otherwise_than_it_was_judged_is_refused(service: S
     assert "golden example" in service.refused["why"]
 
 
-def test_a_contract_of_another_major_version_waits_until_callers_are_ready(service: Service, store: Path) -> None:
-    other = make_release(store, "20261126-0d0d0d0d", input_contract="features 2.0.0").name
-    minor = make_release(store, "20261126-0e0e0e0e", input_contract="features 1.9.0").name
-    for sequence, (version, breaking, wanted) in enumerate(
-        [(other, False, FIRST), (minor, False, minor), (other, True, other)], start=2
-    ):
-        point(store, version, sequence, breaking=breaking)
-        service.follow(ReleaseStore(str(store), "flights"))
-        assert in_service(service) == wanted
-        assert (service.refused is None) == (wanted == version)
-
-
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}'])
 def test_a_damaged_history_is_told_and_the_model_stays(service: Service, store: Path, content: bytes) -> None:
     (store / "flights/history/000002.json").write_bytes(content)

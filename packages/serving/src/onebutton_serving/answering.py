@@ -71,7 +71,7 @@ class Answerer:
         loaded: the release.
         version: of it.
         read: reads a body into values; see `Reader.read`.
-        personal: which of the values of a row, by their place, say something of a person.
+        personal: which of the values of a row, by their place, say something of a person and are not logged.
         columns: of the log of predictions: the kind of each value and each number that is answered, by name.
     """
 
@@ -84,11 +84,10 @@ class Answerer:
         schema, reader = loaded.schema, Reader(loaded.schema)
         self.loaded, self.version = loaded, loaded.version
         self.read, self._names, self._texts = reader.read, reader.names, reader.texts
-        self.personal = [at for at, field in enumerate(reader.fields) if field.classification == "personal"]
+        self.personal = {at for at, field in enumerate(reader.fields) if field.classification == "personal"}
         self.columns: dict[str, str] = {}
         for field in reader.fields:
-            kind = "string" if field.classification == "personal" else field.type
-            self.columns[_free(field.name, {*LOGGED, *self.columns}, "_in")] = kind
+            self.columns[_free(field.name, {*LOGGED, *self.columns}, "_in")] = field.type
         for field in schema.outputs:
             self.columns[_free(field.name, {*LOGGED, *self.columns}, "_out")] = "number"
         self._start = b'{"version":' + _encode(self.version) + b',"predictions":'

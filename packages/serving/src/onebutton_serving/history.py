@@ -39,7 +39,7 @@ class Move:
         after: the version that is; empty when the first deployment was undone.
         why: in words.
         digest: SHA-256 of the release's manifest, which holds all others.
-        breaking: whether servers take it although their callers were written for another contract.
+        breaking: whether it was deployed although its callers were written for another contract.
         previous: SHA-256 of the object of the move before; empty with the first.
     """
 

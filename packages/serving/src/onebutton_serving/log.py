@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +17,6 @@ from typing import IO, Any
 import msgspec
 
 from onebutton_serving.answering import Answerer
-from onebutton_serving.rows import Values
 
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
@@ -43,18 +41,12 @@ class PredictionLog:
         written: rows, since the start.
     """
 
-    def __init__(self, folder: Path, key: str = "") -> None:
-        """Make the folder and start the thread.
-
-        Args:
-            folder: of the log; the workers of one server share it.
-            key: hashes personal values; without one they are left out.
-        """
+    def __init__(self, folder: Path) -> None:
+        """Make the folder, which the workers of one server share, and start the thread."""
         folder.mkdir(parents=True, exist_ok=True)
         self.written = 0
         self._failed = self._refused = 0  # rows
         self._folder = folder
-        self._key = blake2b(key.encode()).digest() if key else b""
         self._queue: deque[Line] = deque()
         self._put = self._taken = 0  # rows; each is written by one thread alone
         self._stop = threading.Event()
@@ -68,7 +60,7 @@ class PredictionLog:
     def add(
         self,
         release: Answerer,
-        rows: Sequence[Values],
+        rows: Sequence[Sequence[Any]],
         answers: Sequence[Sequence[float]],
         request: str,
         seconds: float,
@@ -87,8 +79,9 @@ class PredictionLog:
             self._refused += count
             return
         self._put += count
-        shown = [self._hide(row, release.personal) for row in rows] if release.personal else rows
-        line = _encode((round(time.time() * 1e6), round(seconds * 1e3, 3), request, shown, answers))
+        if hidden := release.personal:
+            rows = [[None if at in hidden else value for at, value in enumerate(row)] for row in rows]
+        line = _encode((round(time.time() * 1e6), round(seconds * 1e3, 3), request, rows, answers))
         self._queue.append((release, count, line))
 
     @property
@@ -100,13 +93,6 @@ class PredictionLog:
         """Write what waits, and let go of the journal; `segments` makes a segment of it."""
         self._stop.set()
         self._thread.join(10)
-
-    def _hide(self, row: Values, personal: Sequence[int]) -> list[Any]:
-        values = list(row)
-        for at in personal:
-            known = self._key and values[at] is not None
-            values[at] = blake2b(_encode(values[at]), digest_size=16, key=self._key).hexdigest() if known else None
-        return values
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY):

@@ -121,15 +121,6 @@ class ReleaseStore:
                     self._download(version, target)
         return target
 
-    def lacks(self, version: str, copy: Path) -> str:
-        """Say what the release store itself no longer has of a release that `fetch` returned; empty when it has all of it."""
-        if self.read(f"{version}/{MANIFEST}") != (copy / MANIFEST).read_bytes():
-            return f"release {version}: {self.url} holds another {MANIFEST} than the copy on this machine, or none"
-        names = {name.removeprefix(f"{version}/") for name in self.names(version)}
-        if missing := sorted({*read_manifest(copy)} - names):
-            return f"release {version}: {', '.join(missing[:3])} is missing in {self.url}"
-        return ""
-
     def _download(self, version: str, target: Path) -> None:
         draft = target.with_name(f".{version}.draft")  # of whoever holds the lock
         shutil.rmtree(draft, ignore_errors=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from onebutton_serving.answering import Answerer
 from onebutton_serving.history import HISTORY, Move, altered, last_move, read_history
 from onebutton_serving.identity import Identity
-from onebutton_serving.loading import Loaded, load_release
+from onebutton_serving.loading import load_release
 from onebutton_serving.release_store import STORE_ID, ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
 from onebutton_serving.worker_status import WorkerStatus
@@ -66,7 +66,7 @@ class Service:
             self._accept(self.current)
             return
         try:
-            self._accept(self._loaded(store.fetch(move.after, self._cache), move))
+            self._take(store, move.after, [move])
         except ReleaseError as error:
             if self.current is None and move.before:
                 self._fall_back(store, move.before)
@@ -75,7 +75,19 @@ class Service:
     def _fall_back(self, store: ReleaseStore, version: str) -> None:
         """Take what was in service before: a worker that starts now must not have nothing while the others have that."""
         with contextlib.suppress(ReleaseError):
-            self._accept(Answerer(_as_deployed(store.fetch(version, self._cache), read_history(store))))
+            self._take(store, version, read_history(store))
+
+    def _take(self, store: ReleaseStore, version: str, history: Sequence[Move]) -> None:
+        """Load a release and swap to it, unless it was sealed again in place: all of its own digests would agree then.
+
+        Raises:
+            ReleaseError: it was, or it cannot be loaded.
+        """
+        folder = store.fetch(version, self._cache)
+        manifest = folder / MANIFEST
+        if manifest.is_file() and (fault := altered(history, version, digest_of(manifest))):
+            raise ReleaseError(fault)
+        self._accept(Answerer(load_release(folder)))
 
     def fix(self, folder: Path) -> None:
         """Serve one release, which never changes.
@@ -84,18 +96,6 @@ class Service:
             ReleaseError: it is not what was sealed, or does not answer as it should.
         """
         self._accept(Answerer(load_release(folder)))
-
-    def _loaded(self, folder: Path, move: Move) -> Answerer:
-        found = Answerer(_as_deployed(folder, [move]))
-        if self.current is not None and not move.breaking:
-            now, then = self.current.loaded.schema, found.loaded.schema
-            if now.callers_contract != then.callers_contract:
-                message = (
-                    f"release {found.version} is for callers of {then.input_contract}, those of today were written for "
-                    f"{now.input_contract}. Deploy it with BREAKING=1 once they are ready"
-                )
-                raise ReleaseError(message)
-        return found
 
     def _accept(self, found: Answerer) -> None:
         if found is not self.current:
@@ -131,18 +131,6 @@ class Service:
             self.reason = reason
         else:
             logger.warning("%s. %s stays in service", reason, self.current.version)
-
-
-def _as_deployed(folder: Path, history: Sequence[Move]) -> Loaded:
-    """Load a release, unless it was sealed again in place: all of its own digests would agree then.
-
-    Raises:
-        ReleaseError: it was, or it cannot be loaded.
-    """
-    manifest = folder / MANIFEST
-    if manifest.is_file() and (fault := altered(history, folder.name, digest_of(manifest))):
-        raise ReleaseError(fault)
-    return load_release(folder)
 
 
 class Watcher(threading.Thread):

@@ -41,7 +41,7 @@ def make_app(settings: Settings) -> App:
             (state / "failed").write_text(str(error), encoding="utf-8")
             os.kill(os.getppid(), signal.SIGTERM)  # there is nothing to wait for
             os._exit(1)
-    log = PredictionLog(state / "log", os.environ.get("ONEBUTTON_LOG_KEY", ""))
+    log = PredictionLog(state / "log")
     metrics = Metrics(status, lambda: service.swaps | {"written": log.written, "dropped": log.dropped})
     Watcher(service, ReleaseStore(settings.store, settings.pipeline) if settings.store else None).start()
     return App(service, log, metrics, Pages(service, metrics).application())
