@@ -46,7 +46,9 @@ fidelity: {stage: s, files: [f], contract: c, target: late, inputs: [hour], spli
 
 
 def judged(*inputs: str) -> FidelityPlan:
-    return FidelityPlan("features", [], "", "late", list(inputs), "month", [1], [2])
+    return FidelityPlan(
+        stage="features", files=[], contract="", target="late", inputs=list(inputs), split="month", train=[1], test=[2]
+    )
 
 
 TASK = judged("hour", "line")

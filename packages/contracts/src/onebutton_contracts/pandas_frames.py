@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.frames import plain
 
 DIGITS = 9  # of a number: another machine may round the last ones otherwise
 
@@ -21,26 +22,14 @@ def from_pandas(frame: Any) -> pl.DataFrame:
     """
     columns = []
     for name in frame.columns:
-        if not isinstance(name, str):
-            message = f"a column is called {name!r}, which is no text; give it a name"
-            raise InputError(message)
+        require(isinstance(name, str), f"a column is called {name!r}, which is no text; give it a name")
         try:
             column = pl.from_pandas(frame[name].reset_index(drop=True), nan_to_null=True).rename(name)
         except Exception as error:  # pyarrow and polars raise a dozen kinds
             reason = str(error).splitlines()[0]
             message = f"the column {name!r} is neither of numbers nor texts nor times: {reason}"
             raise InputError(message) from error
-        kind = column.dtype
-        if kind.is_integer():
-            column = column.cast(pl.Int64)
-        elif kind.is_float():
-            column = column.cast(pl.Float64)
-        elif isinstance(kind, pl.Datetime):
-            aware = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
-            column = aware.cast(pl.Datetime("us", "UTC"))
-        elif isinstance(kind, pl.Categorical | pl.Enum | pl.Null):
-            column = column.cast(pl.String)
-        columns.append(column)
+        columns.append(plain(column))
     return pl.DataFrame(columns)
 
 
@@ -54,10 +43,8 @@ def to_pandas(frame: pl.DataFrame, types: Mapping[str, str] | None = None) -> An
     found: Any = frame.to_pandas()  # whose types take a column's own for granted
     for name, kind in (types or {}).items():
         if name in found.columns:
-            column = (
-                found[name].dt.tz_localize(None) if kind.startswith("datetime64") and "," not in kind else found[name]
-            )
-            found[name] = column.astype(kind)
+            bare = kind.startswith("datetime64") and "," not in kind
+            found[name] = (found[name].dt.tz_localize(None) if bare else found[name]).astype(kind)
     return found
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from pathlib import Path
 
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.terms import Contract
 
 
-@dataclass(frozen=True, config=STRICT)
-class TablePlan:
+class TablePlan(Parameters):
     """One table.
 
     Attributes:
@@ -41,14 +39,13 @@ class TablePlan:
     series: bool = False
     parent: str = ""
     parent_hours_before: int = 0
-    categories: list[str] = field(default_factory=list)
+    categories: list[str] = Field(default_factory=list)
     target: str = ""
-    lookups: list[str] = field(default_factory=list)
-    derived: dict[str, str] = field(default_factory=dict)
+    lookups: list[str] = Field(default_factory=list)
+    derived: dict[str, str] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, config=STRICT)
-class FidelityPlan:
+class FidelityPlan(Parameters):
     """How the dummy data is judged: on a table that the pipeline makes of it.
 
     Attributes:
@@ -72,8 +69,7 @@ class FidelityPlan:
     test: list[int]
 
 
-@dataclass(frozen=True, config=STRICT)
-class Plan:
+class Plan(Parameters):
     """The whole file.
 
     Attributes:
@@ -98,7 +94,7 @@ def load_plan(folder: Path) -> Plan:
     if not file.is_file():
         message = f"{file} is not here: it says which tables have dummy data; docs/dummy-data.md shows how to write it"
         raise InputError(message)
-    plan = load_parameters(Plan, file)
+    plan = Plan.load(file)
     names = list(plan.tables)
     for at, (name, table) in enumerate(plan.tables.items()):
         if table.parent and table.parent not in names[:at]:

@@ -10,6 +10,7 @@ import polars as pl
 from fastexcel import FastExcelError, read_excel
 
 from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.frames import POLARS_TYPES, plain
 from onebutton_contracts.intake.csv_files import check_names, read_csv
 from onebutton_contracts.intake.near_misses import BOOLEAN, DATE, INSTANT, INTEGER, MISSING, NUMBER, PHONE, doubt
 from onebutton_contracts.intake.sniffing import Kind
@@ -56,9 +57,16 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
     check_names(frame.columns, called)
     require(frame.height, f"{called} has no rows")
     guesses: dict[str, str] = {}
-    columns = [_typed(_plain(series, called, guesses), kind.name, guesses) for series in frame]
-    told = tuple(note for _, note in columns if note)
-    return Parsed(pl.DataFrame([series for series, _ in columns]), guesses, (*notes, *told))
+    columns, told = [], list(notes)
+    for series in frame:
+        words = f"column {series.name!r} is {series.dtype}, which no contract describes; make plain columns of it"
+        require((known := plain(series)).dtype in POLARS_TYPES.values(), f"{called}: {words}")
+        if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
+            guesses[series.name] = NO_ZONE
+        column, note = _typed(known, kind.name, guesses)
+        columns.append(column)
+        told += [note] if note else []
+    return Parsed(pl.DataFrame(columns), guesses, tuple(told))
 
 
 def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -74,25 +82,6 @@ def _read_parquet(path: Path, called: str) -> pl.DataFrame:
     cells = scan.select(pl.len()).collect().item() * len(scan.collect_schema())
     require(cells <= MOST_CELLS, f"{called} has {cells:,} cells, which this machine may not hold; take in a part of it")
     return scan.collect()
-
-
-def _plain(series: pl.Series, called: str, guesses: dict[str, str]) -> pl.Series:
-    """Bring the type of a column to one that a contract knows."""
-    kind = series.dtype
-    if kind == pl.Null or isinstance(kind, pl.Categorical | pl.Enum):
-        return series.cast(pl.String)
-    if kind.is_integer() or kind.is_decimal():
-        made = series.cast(pl.Float64 if kind.is_decimal() else pl.Int64, strict=False)
-        return made if made.null_count() == series.null_count() else series.cast(pl.String)
-    if kind.is_float():
-        return series.cast(pl.Float64).fill_nan(None)
-    if isinstance(kind, pl.Datetime):
-        if kind.time_zone is None:
-            guesses[series.name] = NO_ZONE
-        return series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")  # without a zone it is read as UTC
-    words = f"column {series.name!r} is {kind}, which no contract describes; make plain columns of it"
-    require(kind in (pl.Boolean, pl.String, pl.Date), f"{called}: {words}")
-    return series
 
 
 def _typed(series: pl.Series, kind: str, guesses: dict[str, str]) -> tuple[pl.Series, str]:

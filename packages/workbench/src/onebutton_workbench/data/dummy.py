@@ -29,7 +29,6 @@ from onebutton_workbench.workspace import ROOT
 PLACE = ROOT / ".dummy"
 DESCRIPTION = "dummy.json"
 DEFAULT_ROWS = 50_000
-ROWS = ".rows"  # in the copy: how many were drawn, which stays until another number is typed
 
 
 def with_plan() -> list[str]:
@@ -47,7 +46,7 @@ def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
 
     Args:
         pipeline: its name.
-        rows: of each table; None for as many as the last time.
+        rows: of each table; None for `DEFAULT_ROWS`.
         fit: whether to describe the real tables first and to judge the resemblance at the end.
 
     Raises:
@@ -57,8 +56,7 @@ def run(pipeline: str, rows: int | None, *, fit: bool) -> bool:
     if fit:
         describe_tables(source)
         print(f"run: described in pipelines/{pipeline}/{DESCRIPTION}; read it before you commit it", flush=True)
-    before = target / ROWS
-    rows = rows or (int(before.read_text(encoding="utf-8")) if before.is_file() else DEFAULT_ROWS)
+    rows = rows or DEFAULT_ROWS
     make(source, target, rows)
     print(f"run: {rows:,} rows a table in {target.relative_to(ROOT)}", flush=True)
     call_dvc("repro", folder=target)
@@ -87,7 +85,6 @@ def make(source: Path, target: Path, rows: int) -> None:
         relax(file)
     for name, contract in contracts_of(plan, target).items():
         write_parquet(tables[name], target / plan.tables[name].file, contract)
-    (target / ROWS).write_text(str(rows), encoding="utf-8")
     if not (target / ".dvc").is_dir():
         call_dvc("init", "--quiet", "--no-scm", folder=target)
 
