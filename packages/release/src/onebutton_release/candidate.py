@@ -12,10 +12,9 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.gatekeeping import RESULTS, gate_folder, is_draft, table
-from onebutton_evaluation.integrity import locked_sizes
 from onebutton_evaluation.recompute import compute
 from onebutton_evaluation.verdicts import Verdict
-from onebutton_models.scoring import OnnxModel, ScoringError
+from onebutton_models.scoring import OnnxModel
 from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.measurement import in_words, measured
@@ -108,18 +107,15 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     } | {quantile_file(name): f"model/{quantile_file(name)}" for name in one.said.judging.quantiles.values()}
     missing = [name for name in files.values() if not (one.folder / name).is_file()]
     if missing:
-        known = locked_sizes(one.folder)
-        button = "`make pull` fetches it, or `make run` makes it" if missing[0] in known else "`make run` makes it"
-        message = f"{one.folder.name}: {missing[0]} is not here, so there is nothing to release. {button}"
+        message = (
+            f"{one.folder.name}: {missing[0]} is not here, so there is nothing to release. `make pull` fetches it, or "
+            "`make run` makes it"
+        )
         raise InputError(message)
     folder.mkdir(parents=True)
     for name, source in files.items():
         shutil.copyfile(one.folder / source, folder / name)
-    try:
-        model = OnnxModel(folder / MODEL)
-    except (ScoringError, KeyError) as error:
-        message = f"{one.folder.name}: {files[MODEL]}: {error}"
-        raise InputError(message) from None
+    model = OnnxModel(folder / MODEL)
     schema = compile_schema(one, model.inputs, model.limits)
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
     origin = json.dumps(provenance(one.folder, root), indent=1)

@@ -23,15 +23,13 @@ def keep_champion(target: Target, version: str) -> str:
     if champion_name(here) == version:
         return ""
     here.mkdir(exist_ok=True)
-    file, draft = here / PREDICTIONS, here / f".{PREDICTIONS}.draft"
+    file = here / PREDICTIONS
     try:
-        shutil.copyfile(target.fetch(version) / "predictions.parquet", draft)
-        draft.replace(file)
+        file.unlink(missing_ok=True)  # it may be a link into DVC's cache
+        shutil.copyfile(target.fetch(version) / "predictions.parquet", file)
     except OSError as error:
         message = f"{file} cannot be written: {error.strerror or error}"
         raise InputError(message) from None
-    finally:
-        draft.unlink(missing_ok=True)
     # DVC keeps the file, git its digest, so that everybody compares with the same
     command = ["dvc", "add", "--quiet", str(file.relative_to(target.root))]
     done = subprocess.run(command, cwd=target.root, env=git_environment(), capture_output=True, text=True, check=False)

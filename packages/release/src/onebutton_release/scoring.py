@@ -94,14 +94,9 @@ def _share(shard: str, *, merge: bool) -> tuple[int, int]:
 
 
 def interruptible(work: Callable[[], str]) -> str:
-    """Work in another thread, so that Ctrl-C is heard at once, whatever polars is in the middle of.
-
-    Polars answers the signal by a panic in one of its threads, and prints that on the terminal; it is not asked. The program
-    ends on the spot, as if it had been killed: parts come to their names by a rename.
-    """
-    signal.signal(
-        signal.SIGINT, signal.getsignal(signal.SIGINT)
-    )  # Python's own, instead of the one that polars put there
+    """Work in another thread, so that Ctrl-C ends the program at once, whatever polars is in the middle of."""
+    # Python's own answer, instead of the one that polars put there: a panic in one of its threads
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
     doing = ThreadPoolExecutor(1).submit(work)
     try:
         return doing.result()
