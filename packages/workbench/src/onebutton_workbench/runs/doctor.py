@@ -15,12 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from onebutton_contracts.errors import InputError
-from onebutton_release.environments import FILE, Environment, read_environments
-from onebutton_release.servers import ask as ask_server
-from onebutton_release.target import find_target
-from onebutton_serving.history import in_service
-from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_tracking.store import StoreError, check_writable, shown, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
 from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, absent, configured
@@ -101,36 +95,6 @@ def storage(root: Path = ROOT) -> Iterator[Finding]:
         yield Finding("storage", "missing", words)
 
 
-def environments(root: Path = ROOT) -> Iterator[Finding]:
-    """Look into every release store that models are deployed to, and ask every server there."""
-    try:
-        declared = read_environments(root)
-    except InputError as error:
-        yield Finding("environments", "missing", f"{error}. docs/deploy.md explains every key")
-        return
-    for name, one in declared.items():
-        if one.laptop and not (root / one.store).exists():
-            yield Finding(f"environment {name}", "ok", f"{one.store} will be made by the first `make deploy`")
-            continue
-        for pipeline in pipelines(root):
-            yield Finding(f"environment {name}", *_deployed(name, one, pipeline, root))
-
-
-def _deployed(name: str, environment: Environment, pipeline: str, root: Path) -> tuple[str, str]:
-    whom = f"On call: {environment.on_call}"
-    try:
-        target = find_target(root, pipeline, name, name)
-        move = in_service(target.store)
-        reports = [ask_server(address, target.identity) for address in target.servers]
-    except (InputError, ReleaseStoreError) as error:
-        return "missing", f"has not: {error}. {whom}. {FILE} says where it is"
-    seen = f"has {environment.store}, {pipeline} {move.after if move else 'not deployed yet'}"
-    missing = [f"{one.address} {one.foreign or 'does not answer'}" for one in reports if one.foreign or one.silent]
-    if missing and not environment.laptop:
-        return "missing", f"{seen}, but {' and '.join(missing)}. {whom}"
-    return "ok", seen + ("; `make serve` starts its server" if missing else "")
-
-
 def tracking() -> Iterator[Finding]:
     """Look at MLflow's store."""
     uri = tracking_uri(ROOT)
@@ -188,9 +152,7 @@ def lacks(wanted: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any
 
 def examine() -> int:
     """Print every finding; fail when something is missing."""
-    findings = [
-        finding for look in (environment, repository, storage, environments, tracking, elsewhere) for finding in look()
-    ]
+    findings = [finding for look in (environment, repository, storage, tracking, elsewhere) for finding in look()]
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"  {finding.state:<8} {finding.subject:<{width}}  {finding.words}")
