@@ -5,7 +5,7 @@
 | OB101 | a `dvc.yaml` has the stage `code`, which always runs and writes the fingerprints |
 | OB102 | a stage runs modules of the workspace, so that its code is known |
 | OB103 | a stage depends on its fingerprint, and `code` writes it |
-| OB104 | every import behind a stage can be read, and comes from a member or from `uv.lock` |
+| OB104 | every import behind a stage can be read |
 | OB106 | a stage that trains a model sees nothing of the holdout, not through another stage either |
 | OB108 | the code behind a stage names no file by a path that only one machine has |
 """
@@ -23,10 +23,10 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.lineage.fingerprint import data_files, read_lock
+from onebutton_workbench.lineage.fingerprint import data_files
 from onebutton_workbench.lineage.imports import Imports, name_of, parse, read_imports
 from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, dvc_files, read_plan
-from onebutton_workbench.workspace import ROOT, read_toml
+from onebutton_workbench.workspace import ROOT
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
 MODEL, HOLDOUT = ".onnx", "holdout"  # how the file of a model ends, and how that of a holdout begins
@@ -111,7 +111,6 @@ def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]
     reached = sorted(imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})[0])
     for name in reached:
         yield from _known_only_when_it_runs(imports.files[name], root)
-        yield from _unlocked_imports(name, imports, root)
     for folder in sorted({imports.files[name].parent for name in reached}):
         for file in (file for file in data_files(folder) if file.suffix == ".py"):
             words = (
@@ -135,20 +134,6 @@ def _known_only_when_it_runs(file: Path, root: Path) -> Iterator[Finding]:
             words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
             mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
             yield Finding("OB108", place, words, mend)
-
-
-def _unlocked_imports(name: str, imports: Imports, root: Path) -> Iterator[Finding]:
-    """Find what a module imports from no distribution of `uv.lock`, and what deptry is not told to pass over."""
-    lock = read_lock(root)
-    place = imports.files[name].relative_to(root)
-    asked = imports.graph.find_modules_directly_imported_by(name) & imports.third_party
-    for package in sorted(one for one in asked if not lock.brings(one)):
-        deptry = read_toml(root.joinpath(*place.parts[:2], "pyproject.toml")).get("tool", {}).get("deptry", {})
-        if package not in deptry.get("per_rule_ignores", {}).get("DEP001", []):
-            line = imports.graph.get_import_details(importer=name, imported=package)[0]["line_number"]
-            words = f"imports {package}, and no package of uv.lock is known to bring it, so an upgrade of it would rerun no stage"
-            mend = f"`make add PACKAGE=... MEMBER={place.parts[1]}`, or list it as DEP001 in the member's own settings"
-            yield Finding("OB104", f"{place.as_posix()}:{line}", words, mend)
 
 
 def check_all(root: Path = ROOT) -> list[Finding]:
