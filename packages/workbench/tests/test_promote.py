@@ -103,7 +103,6 @@ def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[st
         (["df = fetch_openml('adult')"], "`fetch_openml` comes from the network"),
         (["def f():\n    global n\n    n = n + 1"], "the function f changes the global `n`"),
         (["import torch"], "a model of torch cannot become ONNX"),
-        (["name = input('which? ')"], "`input` changes or asks"),
     ],
 )
 def test_what_the_source_shows_is_refused_by_the_cell(sources: list[str], words: str) -> None:

@@ -23,7 +23,6 @@ ABSOLUTE = re.compile(r"^(/[\w.-]+/|~[\w]*/|[A-Za-z]:[\\/])")
 NETWORK = re.compile(r"^(https?|ftp|s3|gs|abfss?|hdfs)://")
 FETCHES = re.compile(r"^(fetch_\w+|load_dataset|urlretrieve|urlopen)$")
 PICKLES = {"pickle", "joblib", "dill", "cloudpickle", "to_pickle", "read_pickle"}
-ASKS = {"chdir", "input", "run_line_magic", "system"}
 EXPORTED = "its ONNX export, which `onebutton_models.adoption` takes; or scikit-learn, lightgbm, xgboost"
 FOREIGN = {"torch", "tensorflow", "keras"}
 OURS = re.compile("main|train|ship|sides|headline|build_features|read_rows|SOURCE|INPUTS|ANSWER|TYPES")
@@ -83,8 +82,6 @@ def before_running(statements: Sequence[Statement]) -> None:
             refuse(one.cell, "pickle")
         for name in sorted(modules & FOREIGN):
             refuse(one.cell, "no-onnx", name=f"a model of {name}", instead=EXPORTED)
-        for name in sorted(names & ASKS):
-            refuse(one.cell, "asks", name=name)
         parts = list(ast.walk(one.node))
         for part in (part for part in parts if isinstance(part, ast.Global)):
             refuse(one.cell, "global", function=getattr(one.node, "name", ""), name=part.names[0])
