@@ -20,7 +20,7 @@ from onebutton_contracts.odd_rows import odd_rows
 from onebutton_flights.weather import WEATHER
 from onebutton_models import conversion
 from onebutton_models.conversion import ConversionError, to_onnx
-from onebutton_models.proof import prove_equal
+from onebutton_models.proof import answers_of
 from onebutton_models.scoring import Limits, OnnxModel
 
 if TYPE_CHECKING:
@@ -138,12 +138,17 @@ def test_missing_weather_is_scored_instead_of_refused(rows: pl.DataFrame, models
         assert (answers != probabilities(model, rows)).any()
 
 
+def apart(trained: Pipeline, model: bytes, frame: pl.DataFrame) -> float:
+    """Score every row both ways; return the largest difference."""
+    return float(np.abs(OnnxModel(model).predict(frame) - answers_of(trained)(frame)).max())
+
+
 def test_onnx_answers_as_scikit_learn_does_where_airports_are_new_and_weather_is_missing(
     rows: pl.DataFrame, trees: Pipeline, models: tuple[bytes, bytes]
 ) -> None:
     blind = rows.with_columns(pl.lit(None, pl.Float64).alias(name) for name in WEATHER)
     new = blind.with_columns(dest=pl.lit("XNA2"))
-    assert prove_equal(trees, models[0], model_inputs(pl.concat([rows, blind, new])), 1e-6) <= 1e-6
+    assert apart(trees, models[0], model_inputs(pl.concat([rows, blind, new]))) <= 1e-6
 
 
 def test_the_files_answer_all_that_the_contract_lets_in_as_scikit_learn_does(
@@ -151,7 +156,7 @@ def test_the_files_answer_all_that_the_contract_lets_in_as_scikit_learn_does(
 ) -> None:
     odd = odd_rows(FEATURES, model_inputs(rows), 1000, seed=1)  # another seed than the proof's
     assert odd["temp"].null_count() > 0
-    assert prove_equal(trees, models[0], odd, 1e-5) <= 1e-5
+    assert apart(trees, models[0], odd) <= 1e-5
     assert [OnnxModel(model).limits for model in models] == [Limits(), Limits()]
 
 
@@ -168,15 +173,14 @@ def test_no_real_flight_changes_sides_when_thresholds_become_float32(
     trees: Pipeline, later_flights: pl.DataFrame
 ) -> None:
     assert later_flights.height > 80_000
-    assert prove_equal(trees, to_onnx(trees, later_flights), later_flights, 1e-6) <= 1e-6
+    assert apart(trees, to_onnx(trees, later_flights), later_flights) <= 1e-6
 
 
 def test_thresholds_rounded_to_the_nearest_float32_would_be_refused_on_real_flights(
     trees: Pipeline, later_flights: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversion, "_round_down", lambda _: None)
-    with pytest.raises(ConversionError, match="differ by"):
-        prove_equal(trees, to_onnx(trees, later_flights), later_flights, 1e-6)
+    assert apart(trees, to_onnx(trees, later_flights), later_flights) > 1e-6
 
 
 def test_they_would_not_ship_either_though_the_proof_knows_no_later_flight(

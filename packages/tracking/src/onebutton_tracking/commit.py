@@ -36,17 +36,14 @@ def git_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def git(*arguments: str, folder: Path, text: str = "", more: Mapping[str, str] | None = None) -> str:
     """Ask git; an empty string when it cannot answer."""
-    try:
-        answer = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            env=git_environment(more),
-            input=text.encode("utf-8", "surrogateescape"),
-            capture_output=True,
-            check=False,
-        )
-    except OSError:
-        return ""
+    answer = subprocess.run(
+        ["git", *arguments],
+        cwd=folder,
+        env=git_environment(more),
+        input=text.encode("utf-8", "surrogateescape"),
+        capture_output=True,
+        check=False,
+    )
     return answer.stdout.decode("utf-8", "surrogateescape") if answer.returncode == 0 else ""
 
 

@@ -141,8 +141,6 @@ def _commit_tags(commit: Commit) -> dict[str, str]:
 
 def _tags(run: Run, results: Results, origin: Origin) -> dict[str, str]:
     folder, root = results.folder, results.folder.parents[1]
-    files = {"onebutton.uv_lock": root / "uv.lock", "onebutton.params": folder / "params.yaml"}
-    files |= {MODEL_TAG: results.model} if results.model else {}
     card = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{CARD}"
     tags = {
         "onebutton.data": "dummy" if results.pipeline.endswith(DUMMY) else "real",
@@ -152,7 +150,8 @@ def _tags(run: Run, results: Results, origin: Origin) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.user": os.environ.get("LOGNAME") or os.environ.get("USER") or str(os.getuid()),
         "onebutton.machine": origin.machine or "not known: nobody wrote it down when the stages ran",
-        **{key: file_digest(path) for key, path in files.items()},
+        "onebutton.uv_lock": file_digest(root / "uv.lock"),
+        MODEL_TAG: file_digest(results.model) if results.model else "",
         **{f"onebutton.seconds.{stage}": f"{seconds:.1f}" for stage, seconds in origin.seconds.items()},
         **{f"onebutton.peak_mb.{stage}": f"{peak:.0f}" for stage, peak in origin.peak_mb.items()},
         **{f"onebutton.code.{stage}": digest for stage, digest in results.code.items()},

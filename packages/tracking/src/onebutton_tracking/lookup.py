@@ -29,11 +29,11 @@ class Subject:
     version: ModelVersion | None = None
 
 
-def search(client: MlflowClient, *wanted: str, order: str = "start_time DESC", most: int = 1000) -> list[Run]:
-    """List the finished runs of all pipelines for which MLflow's conditions hold, the latest first."""
+def search(client: MlflowClient, wanted: str = "") -> list[Run]:
+    """List the finished runs of all pipelines for which a condition of MLflow's holds, the latest first."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    condition = " AND ".join(["status = 'FINISHED'", *wanted])
-    return list(client.search_runs(experiments, condition, max_results=most, order_by=[order])) if experiments else []
+    condition = f"status = 'FINISHED'{wanted and ' AND '}{wanted}"
+    return list(client.search_runs(experiments, condition, order_by=["start_time DESC"])) if experiments else []
 
 
 def find_model(client: MlflowClient, text: str) -> Subject:
@@ -59,14 +59,14 @@ def find_model(client: MlflowClient, text: str) -> Subject:
         message = f"{text} is not in MLflow. After {name} can stand: {there or '(it has no version)'}"
         raise InputError(message)
     version = client.get_model_version(name, str(wanted))
-    run = maker(client, version)
+    run = _maker(client, version)
     if run is None:
         message = f"no run is known that made {name}/{wanted}: it was registered by hand, or its run was deleted"
         raise InputError(message)
     return Subject(run, version)
 
 
-def maker(client: MlflowClient, version: ModelVersion) -> Run | None:
+def _maker(client: MlflowClient, version: ModelVersion) -> Run | None:
     """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
     find_experiment(client, version.name)  # says it where the run is gone because the whole experiment is
     made = search(client, f"tags.`{RUN_TAG}` = '{version.name}/{version.version}'")
@@ -77,7 +77,7 @@ def find_run(client: MlflowClient, text: str) -> Run:
     """Find a run that the mirror wrote by its id, or by the beginning of it."""
     found = search(client, f"attributes.run_id LIKE '{text}%'") if text.isalnum() else []
     if len(found) != 1:
-        latest = ", ".join(run.info.run_id[:8] for run in search(client, most=5))
+        latest = ", ".join(run.info.run_id[:8] for run in search(client)[:5])
         count = "more than one run begins" if found else "no run begins"
         message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
         raise InputError(message)

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking import lookup
@@ -20,9 +20,6 @@ from onebutton_tracking.model import PROMOTED
 from onebutton_tracking.results import CURVES
 from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, check_there, connect, tracking_uri
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 CARD = "card.toml"
 CHOSEN = {"chosen_because": "chosen", "also_tried": "also tried"}
 WIDTH = 104  # of a line of prose
@@ -30,40 +27,23 @@ SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
 
-def trace(client: MlflowClient, subject: Subject, root: Path) -> dict[str, Any]:
-    """Collect the lineage of a run, and how it differs from the version or the run before: what `make why JSON=1` prints."""
-    found = _read(subject, root)
-    before = _before(client, subject)
-    earlier = _read(before, root) if before else None
-    found["before"] = (earlier["model"] or f"run {earlier['run_id'][:8]}") if earlier else ""
-    found["changes"] = _changes(earlier, found) if earlier else {}
-    return found
-
-
-def _read(subject: Subject, root: Path) -> dict[str, Any]:
+def trace(subject: Subject, root: Path) -> dict[str, Any]:
+    """Collect the lineage of a run, from its tags and from git: what `make why JSON=1` prints."""
     run, version, tags = subject.run, subject.version, subject.run.data.tags
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    aliases = sorted(version.aliases) if version else []
-    promoted = {alias: version.tags.get(f"{PROMOTED}{alias}", "") for alias in aliases} if version else {}
     sha = tags.get(COMMIT_TAG, "")
     shown = git("show", "--no-patch", "--format=%an <%ae>%x00%cI%x00%s", sha, folder=root) if sha else ""
-    author, date, subject_line = shown.strip().split("\0") if shown else ("", "", "")
+    author, date, words = shown.strip().split("\0") if shown else ("", "", "")
     return {
         "run_id": run.info.run_id,
         "pipeline": tags[PIPELINE_TAG],
         "lock_digest": tags[LOCK_TAG],
         "finished": run.info.end_time or run.info.start_time,
         "model": f"{version.name} version {version.version}" if version else "",
-        "promoted": promoted,
+        "promoted": {alias: version.tags.get(f"{PROMOTED}{alias}", "") for alias in version.aliases} if version else {},
         "chosen": _chosen(tags, root),
         "gates": tags.get(GATES_TAG, ""),
-        "commit": {
-            "sha": sha,
-            "branch": tags.get(BRANCH_TAG, ""),
-            "author": author,
-            "date": date,
-            "subject": subject_line,
-        },
+        "commit": {"sha": sha, "branch": tags.get(BRANCH_TAG, ""), "author": author, "date": date, "subject": words},
         "dirty": tags.get(DIRTY_TAG) == "true",
         "data": {
             entry.dataset.name: {
@@ -98,42 +78,6 @@ def _chosen(tags: Mapping[str, str], root: Path) -> dict[str, str]:
     return {}
 
 
-def _before(client: MlflowClient, subject: Subject) -> Subject | None:
-    """Find the version before a version, or the run of the same pipeline before a run."""
-    if version := subject.version:
-        known = client.search_model_versions(f"name = '{version.name}'")
-        for one in sorted(known, key=lambda one: int(one.version), reverse=True):
-            if int(one.version) < int(version.version) and (run := lookup.maker(client, one)):
-                return Subject(run, one)
-        return None
-    info, pipeline = subject.run.info, subject.run.data.tags[PIPELINE_TAG]
-    # By the end: a run's start is its end less what its stages took, and stages of two runs can overlap.
-    wanted = (f"attributes.end_time < {info.end_time}", f"tags.`{PIPELINE_TAG}` = '{pipeline}'")
-    return next(map(Subject, lookup.search(client, *wanted, order="end_time DESC", most=1)), None)
-
-
-def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Compare two runs, what went in first and what came out last: `old` and `new` of all that differs, by part and name."""
-    found = {}
-    before, after = _compared(old), _compared(new)
-    for part, now in after.items():
-        then = before[part]
-        differ = [name for name in dict.fromkeys([*then, *now]) if then.get(name) != now.get(name)]
-        if differ:
-            found[part] = {name: {"old": then.get(name), "new": now.get(name)} for name in differ}
-    return found
-
-
-def _compared(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        "params": found["params"],
-        "code": found["code"],
-        "data": {name: entry["digest"] for name, entry in found["data"].items()},
-        "environment": {"uv.lock": found["environment"]["uv.lock"]},
-        "metrics": found["metrics"],
-    }
-
-
 def page(found: Mapping[str, Any]) -> str:
     """Lay a lineage out for a terminal; `JSON=1` has every value."""
     aliases = f" (@{', @'.join(found['promoted'])})" if found["promoted"] else ""
@@ -160,7 +104,6 @@ def _parts(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     if found["model"]:
         points = [f"@{alias} points here{words and ': '}{words}" for alias, words in found["promoted"].items()]
         yield "promoted", points or ["no alias points here"]
-    yield "before", _changes_words(found)
 
 
 def _commit_words(found: Mapping[str, Any]) -> list[str]:
@@ -184,27 +127,6 @@ def _source(entry: Mapping[str, str]) -> str:
     return f"read by {entry['read_by']}"
 
 
-def _changes_words(found: Mapping[str, Any]) -> list[str]:
-    if not found["before"]:
-        return ["nothing: it is the first"]
-    if not found["changes"]:
-        return [f"{found['before']}: nothing differs"]
-    lines = [f"{found['before']}; since then:"]
-    for part, changed in found["changes"].items():
-        if part == "code":
-            lines.append(f"  code of {', '.join(changed)}")
-        else:
-            lines += [f"  {name}: {_value(one['old'])} -> {_value(one['new'])}" for name, one in changed.items()]
-    return lines
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "(none)"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text[:SHORT] if len(text) in {32, 36, 64} else text  # a digest
-
-
 def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: bool = False) -> None:
     """Print what stands behind one model, run or file; the work of `make why`.
 
@@ -224,5 +146,5 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
             subject = lookup.find_model(client, model)
         else:
             subject = Subject(lookup.find_run(client, run) if run else lookup.find_file(client, root / file))
-        found = trace(client, subject, root)
+        found = trace(subject, root)
     print(json.dumps(found, indent=1) if as_json else page(found))
