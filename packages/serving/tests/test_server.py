@@ -215,15 +215,8 @@ def test_a_second_server_on_the_same_port_or_state_is_refused_in_a_line(serve: S
     server = serve(*words).ready()
     second = serve(*words, "--port", str(server.port))
     assert second.process.wait(20) == 1
-    assert (
-        "flights is served there already, and that server takes what is deployed; PORT= (--port) takes" in second.said()
-    )
-    for other, named in (("churn", "serves pipeline flights, not churn"), ("flights", "flights from ANOTHER FOLDER")):
-        elsewhere = store if other == "churn" else store / "flights"
-        foreign = serve("--store", str(elsewhere), "--pipeline", other, "--port", str(server.port))
-        assert foreign.process.wait(20) == 1
-        assert named in foreign.said()
-        assert foreign.said().count("\n") == 1
+    assert "something listens there already; PORT= (--port) takes another" in second.said()
+    assert second.said().count("\n") == 1
     third = serve(*words, "--state", str(server.state))
     assert third.process.wait(20) == 1
     assert third.said().startswith("serving: another server uses the state folder")

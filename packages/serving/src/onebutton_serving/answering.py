@@ -76,11 +76,7 @@ class Answerer:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        """Make the types and the parts of an answer that are always the same.
-
-        Raises:
-            ReleaseError: the schema asks for something that cannot be checked.
-        """
+        """Make the types and the parts of an answer that are always the same."""
         schema, reader = loaded.schema, Reader(loaded.schema)
         self.loaded, self.version = loaded, loaded.version
         self.read, self._names, self._texts = reader.read, reader.names, reader.texts
@@ -94,13 +90,7 @@ class Answerer:
         self.header = (b"x-model-version", self.version.encode("ascii", "replace"))
 
     def answer(self, rows: Sequence[Values]) -> Answers:
-        """Ask the model.
-
-        Args:
-            rows: at least one, as `read` returns them.
-
-        Returns:
-            For each row one number for each output.
+        """Ask the model about rows as `read` returns them; for each it answers one number for each output.
 
         Raises:
             ScoringError: the model refuses a value.

@@ -36,14 +36,7 @@ class App:
         metrics: Metrics,
         pages: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
-        """Put the parts together.
-
-        Args:
-            service: holds the release.
-            log: of predictions.
-            metrics: counts.
-            pages: everything but predictions.
-        """
+        """Put the parts together; `pages` answers everything but predictions."""
         self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
         self._bodies, self._batcher = Bodies(), Batcher()
         self._one_search = asyncio.Semaphore(1)

@@ -45,11 +45,7 @@ class Bodies:
         self.held = 0
 
     async def read(self, receive: Receive, announced: int) -> bytes:
-        """Return a body.
-
-        Args:
-            receive: of ASGI.
-            announced: its size, as the request's head says; 0 when it does not.
+        """Return a body, of which the request's head announced a size, or 0.
 
         Raises:
             RefusedError: it is too large (413), too slow (408), broke off (400), or there are too many large ones (429).

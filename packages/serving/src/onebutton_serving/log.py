@@ -65,15 +65,7 @@ class PredictionLog:
         request: str,
         seconds: float,
     ) -> None:
-        """Take one request and its answers.
-
-        Args:
-            release: that answered.
-            rows: as the release reads them.
-            answers: for each row one number for each output.
-            request: its id.
-            seconds: that the answer took.
-        """
+        """Take one request, its answers, its id, and the seconds that it took."""
         count = len(rows)
         if self._put - self._taken + count > QUEUE:
             self._refused += count

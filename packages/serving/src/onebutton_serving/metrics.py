@@ -31,13 +31,7 @@ class Metrics:
     """The metrics of one worker."""
 
     def __init__(self, status: WorkerStatus, counted: Callable[[], Mapping[str, int]]) -> None:
-        """Count from nothing.
-
-        Args:
-            status: where this worker's counts are written, and those of all are read.
-            counted: says what others count since the start: rows `written` and `dropped` by the log, and releases `taken` and
-                `refused`.
-        """
+        """Count from nothing; `counted` says what others count: rows `written` and `dropped`, releases `taken` and `refused`."""
         self._status, self._counted = status, counted
         self._statuses = Counter({200: 0, 400: 0, 422: 0})
         self._rows, self._seconds = 0, 0.0

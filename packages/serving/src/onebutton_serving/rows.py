@@ -62,7 +62,7 @@ class Reader:
         """Make the types.
 
         Raises:
-            ReleaseError: the schema asks for something that cannot be checked.
+            ReleaseError: a pattern of the schema cannot be read.
         """
         # Texts come first, so that texts and numbers each become one array.
         self.fields = fields = sorted(schema.inputs, key=lambda field: field.type != "string")

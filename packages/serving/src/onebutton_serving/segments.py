@@ -52,19 +52,17 @@ def roll(folder: Path) -> list[Path]:
         The new segments. Each is there whole or not at all, whenever this is killed.
     """
     made = []
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for journal in sorted(folder.glob(f"*{JOURNAL}")):
-            segment = journal.with_suffix(SEGMENT)
-            with journal.open("rb") as stream, contextlib.suppress(BlockingIOError):
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                content = stream.read()
-                if not content:  # its writer has just opened it
-                    continue
-                if not segment.is_file():
-                    _write(_frame_of(content), segment)
-                    made.append(segment)
-                journal.unlink()
+    for journal in sorted(folder.glob(f"*{JOURNAL}")):
+        segment = journal.with_suffix(SEGMENT)
+        with journal.open("rb") as stream, contextlib.suppress(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            content = stream.read()
+            if not content:  # its writer has just opened it
+                continue
+            if not segment.is_file():
+                _write(_frame_of(content), segment)
+                made.append(segment)
+            journal.unlink()
     return made
 
 

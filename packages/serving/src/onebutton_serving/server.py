@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import http.client
-import json
 import os
 import shutil
 import signal
@@ -18,10 +16,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from urllib.request import urlopen
 
 from onebutton_serving.errors import ReleaseStoreError, ServingError
-from onebutton_serving.identity import Identity, folder_digest, read_identity
 from onebutton_serving.sealed import check
 from onebutton_serving.settings import Settings, SettingsError, read_settings
 
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
     from onebutton_serving.app import App
 
 DRAIN = 30  # seconds that requests under way may take when the server is told to end
-PATIENCE = 2.0  # seconds for the server on a port that is taken to say who it is
 ROLL = 5.0  # seconds between two looks for journals of the log that are done
 
 
@@ -151,28 +146,10 @@ def _check_port(settings: Settings) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        why = (
-            f"{_who_holds(settings)}; PORT= (--port) takes another"
-            if error.errno == errno.EADDRINUSE
-            else error.strerror
-        )
+        taken = error.errno == errno.EADDRINUSE
+        why = "something listens there already; PORT= (--port) takes another" if taken else error.strerror
         message = f"cannot listen on {settings.host}:{settings.port}: {why}"
         raise SettingsError(message) from None
-
-
-def _who_holds(settings: Settings) -> str:
-    """Name the server on a port that is taken; what is none of ours is not guessed."""
-    ours = Identity(settings.pipeline, folder_digest(settings.store) if settings.store else "")
-    try:
-        with urlopen(f"{settings.address}/v1/model", timeout=PATIENCE) as answer:  # noqa: S310  an address of this machine
-            found = read_identity(json.load(answer))
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
-        return "something listens there already, and it is no model server"
-    if found is None:
-        return "a server of one fixed release listens there"
-    if words := found.instead_of(ours):
-        return f"the server there {words}"
-    return f"{found.pipeline} is served there already, and that server takes what is deployed"
 
 
 def _claimed(folder: Path) -> IO[str]:

@@ -137,12 +137,7 @@ class Watcher(threading.Thread):
     """Follows the history in a thread, so that loading a release holds up no request; ends its worker when the server is gone."""
 
     def __init__(self, service: Service, store: ReleaseStore | None) -> None:
-        """Watch nothing yet.
-
-        Args:
-            service: does what the history says.
-            store: where the history is; None with a fixed release.
-        """
+        """Watch nothing yet; with a fixed release there is no store."""
         super().__init__(name="watcher", daemon=True)
         self._service, self._store = service, store
         self._server = os.getppid()

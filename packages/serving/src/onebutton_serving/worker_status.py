@@ -12,9 +12,7 @@ from typing import Any
 
 import msgspec
 
-SIZE = (
-    8192  # bytes of each file from its start, so that a disk which fills later stops nobody from saying something else
-)
+SIZE = 8192  # bytes of each file from its start, so that a disk which fills later stops nobody from writing
 _LONGEST = 1000  # characters of a reason
 
 
@@ -49,10 +47,8 @@ class WorkerStatus:
     def read(self) -> list[dict[str, Any]]:
         """Return what every living worker has in service and has refused, by number of process."""
         living = [said for living, said in self._files() if living]
-        return sorted(
-            ({name: one[name] for name in ("pid", "version", "refused")} for one in living),
-            key=lambda one: int(one["pid"]),
-        )
+        shown = ({name: one[name] for name in ("pid", "version", "refused")} for one in living)
+        return sorted(shown, key=lambda one: int(one["pid"]))
 
     def counts(self) -> list[dict[str, Any]]:
         """Return what every worker has counted, those that have ended included."""
