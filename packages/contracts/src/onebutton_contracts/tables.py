@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.terms import Column, Contract
 from onebutton_contracts.validation import validate
 
@@ -55,9 +55,8 @@ def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("da
     good = validate(frame, with_split).select(with_split.column_names)
     held_out = good.filter(pl.col(SPLIT) == HOLDOUT).drop(SPLIT)
     known = good.filter(pl.col(SPLIT) != HOLDOUT)
-    if held_out.is_empty() or known.is_empty():
-        message = f"{contract.name}: {known.height:,} rows to train on and {held_out.height:,} in the holdout; each needs some"
-        raise InputError(message)
+    sizes = f"{known.height:,} rows to train on and {held_out.height:,} in the holdout"
+    require(known.height and held_out.height, f"{contract.name}: {sizes}; each needs some")
     _write(known, folder / "train.parquet", with_split)
     _write(held_out, folder / f"{HOLDOUT}.parquet", contract)
 
@@ -86,20 +85,17 @@ def scan_parquet(path: Path, name: str = "", major: int = 0) -> pl.LazyFrame:
     """
     try:
         facts = pl.read_parquet_metadata(path)
-        if not name or (facts.get(NAME_KEY) == name and facts.get(VERSION_KEY, "").split(".")[0] == str(major)):
-            return pl.scan_parquet(path)
     except FileNotFoundError:
         message = f"{path} is not here. `make run` makes it"
         raise InputError(message) from None
     except (OSError, pl.exceptions.PolarsError) as error:
         message = f"{path} cannot be read: {str(error).splitlines()[0]}. `make run` makes it again"
         raise InputError(message) from None
-    found = f"{facts[NAME_KEY]} {facts.get(VERSION_KEY, '')}".strip() if NAME_KEY in facts else "of no contract"
-    message = (
-        f"{path} is {found}, this reader was written for {name} {major}.x. "
-        "When the contract has a new major version, look at what changed, then mend the reader"
-    )
-    raise InputError(message)
+    found, version = facts.get(NAME_KEY, "of no contract"), facts.get(VERSION_KEY, "")
+    words = "When the contract has a new major version, look at what changed, then mend the reader"
+    message = f"{path} is {f'{found} {version}'.strip()}, this reader was written for {name} {major}.x. {words}"
+    require(not name or (found, version.split(".")[0]) == (name, str(major)), message)
+    return pl.scan_parquet(path)
 
 
 def read_parquet(path: Path, name: str = "", major: int = 0) -> pl.DataFrame:

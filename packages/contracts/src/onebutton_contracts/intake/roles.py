@@ -10,17 +10,14 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_contracts.intake.near_misses import KEPT, MISSING
 from onebutton_contracts.personal import personal_columns
 
 Task = Literal["binary", "multiclass", "regression"]
 LEAST = 100  # rows with an answer: half of them judge, and the interval of an error needs 50
 CLASSES = 20  # more different texts than this are no classes
-CLASS_NUMBERS, CLASS_ROWS = (
-    10,
-    20,
-)  # so many whole numbers at most, each in so many rows at least, are taken for classes
+CLASS_NUMBERS, CLASS_ROWS = 10, 20  # so many whole numbers at most, each in so many rows at least, are classes
 RARE = 10  # rows of a class; with fewer it is neither learnt nor judged
 WORDS, ROWS_A_WORD = 20, 10  # a text with more values than this needs so many rows for each
 MOST_NAMED = 8  # columns in one sentence
@@ -85,11 +82,11 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
         for name in names:
             _hold_name(value, name, table.columns)
     for name in table.columns:
-        _refuse(not name.isprintable(), f"the column {name!r} has a name that cannot be printed; rename it in the file")
+        require(name.isprintable(), f"the column {name!r} has a name that cannot be printed; rename it in the file")
     missing = tuple(word for word in MISSING if table[answer].dtype == pl.String and word in table[answer])
     rows = table.filter(_answered(answer, missing))
     few = f"ANSWER={answer}: {rows.height:,} rows have one, and fewer than {LEAST} cannot train and judge a model; add rows"
-    _refuse(rows.height < LEAST, few)
+    require(rows.height >= LEAST, few)
     task, classes, kind = _task(rows[answer], said, guesses.get(answer, ""))
     key, why = _key(rows, said)
     time, group, order = _order(rows, said, key)
@@ -99,7 +96,7 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
     without = table.height - rows.height
     unanswered = [f"answer: {without:,} rows have no {answer} and are left out"] if without else []
     left_out = _grouped(reasons)
-    _refuse(not inputs.width, f"no column is left to predict {answer} from. {'; '.join(left_out)}")
+    require(inputs.width, f"no column is left to predict {answer} from. {'; '.join(left_out)}")
     return Roles(
         *(task, answer, classes, missing, key, time, group),
         numbers=tuple(series.name for series in inputs if series.dtype != pl.String),
@@ -131,22 +128,17 @@ def _answered(answer: str, missing: Sequence[str]) -> pl.Expr:
     return there & ~pl.col(answer).is_in(missing) if missing else there
 
 
-def _refuse(bad: object, words: str) -> None:
-    if bad:
-        raise InputError(words)
-
-
 def _hold_name(value: str, name: str, columns: Sequence[str]) -> None:
     """Refuse what was typed for a column and is none; what is left empty is found, but for the answer."""
-    _refuse(
-        name in columns and name in TAKEN,
+    require(
+        name not in columns or name not in TAKEN,
         f"{value}={name}: a stage calls a column of its own so; rename it in the file",
     )
     near = difflib.get_close_matches(name.lower(), {one.lower() for one in columns}, 3)
     meant = [one for one in columns if one.lower() in near]
     instead = f"{'Did you mean' if meant else 'It can be'}: {_some(meant or columns)}"
     missing = f"{value}={name} is no column of the table" if name else f"{value}= says which column is to be predicted"
-    _refuse(name not in columns and (name or value == "ANSWER"), f"{missing}. {instead}")
+    require(name in columns or (not name and value != "ANSWER"), f"{missing}. {instead}")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -163,17 +155,19 @@ def _task(answers: pl.Series, said: Said, guess: str) -> tuple[Task, tuple[str, 
     task: Task = said.kind or ("binary" if two else "multiclass" if text or few else "regression")  # type: ignore[assignment]
     many, classes = len(values) > CLASSES, text or task == "multiclass"
     unlike = (task == "binary") != two or (task == "regression" and text) or (classes and many)
-    _refuse(
-        len(values) == 1, f"{start} is {rarest} in every row, so there is nothing to predict; choose another column"
+    require(len(values) > 1, f"{start} is {rarest} in every row, so there is nothing to predict; choose another column")
+    require(
+        not answers.dtype.is_temporal(), f"{start} is a time; write the days until it into the file, and predict these"
     )
-    _refuse(answers.dtype.is_temporal(), f"{start} is a time; write the days until it into the file, and predict these")
-    _refuse(task not in get_args(Task), f"KIND={task}: from a table it can be {', '.join(get_args(Task))}")
+    require(task in get_args(Task), f"KIND={task}: from a table it can be {', '.join(get_args(Task))}")
     nearly = text and guess and KEPT not in guess and (many or not said.kind)
     anew = "Write it anew as numbers, such as 1.5, and leave empty what is missing"
-    _refuse(nearly, f"{start} is text: {guess.split('; ', 1)[0]}. {anew}")
-    _refuse(unlike, f"{start} has {len(values):,} different values, which is no {task}; choose another column or KIND=")
+    require(not nearly, f"{start} is text: {guess.split('; ', 1)[0]}. {anew}")
+    require(
+        not unlike, f"{start} has {len(values):,} different values, which is no {task}; choose another column or KIND="
+    )
     rare = f"{start} is {rarest} in {rows} rows, and a class needs {RARE}; join it to another class, or leave it empty"
-    _refuse(task != "regression" and rows < RARE, rare)
+    require(task == "regression" or rows >= RARE, rare)
     if task == "regression":
         return task, (), f"{said.answer} is a number with {len(values):,} different values"
     names = tuple(map(str, values))
@@ -187,7 +181,7 @@ def _key(rows: pl.DataFrame, said: Said) -> tuple[tuple[str, ...], str]:
     if said.key:
         alike, empty = rows.height - rows.n_unique(subset=said.key), sum(rows[name].null_count() for name in said.key)
         words = f"KEY={','.join(said.key)} names no row: {alike:,} rows repeat it, {empty:,} lack it; leave KEY= out"
-        _refuse(alike or empty or said.answer in said.key, words)
+        require(not alike and not empty and said.answer not in said.key, words)
         return said.key, "as you said"
     for series in rows:
         able = series.dtype in (pl.String, pl.Int64) and series.name not in {said.answer, said.time, said.group, *TAKEN}
@@ -208,14 +202,14 @@ def _names(series: pl.Series) -> bool:
 
 def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, str, list[str]]:
     """Find by what the rows are split: a time, a group, or neither; and say why."""
-    _refuse(said.time and said.group, "TIME= splits by a time, GROUP= by what belongs together: say one of them")
+    require(not (said.time and said.group), "TIME= splits by a time, GROUP= by what belongs together: say one of them")
     for value, name in (("TIME", said.time), ("GROUP", said.group)):
         if name:
             empty, different = rows[name].null_count(), rows[name].n_unique()
             words = f"{value}={name} cannot split: {empty:,} rows lack it, and it has {different:,} different values"
-            _refuse(empty or different < 2 or name == said.answer, words)  # noqa: PLR2004
+            require(not empty and different >= 2 and name != said.answer, words)  # noqa: PLR2004
     dates = f"TIME={said.time} holds no times; write them as 2024-05-31 or 2024-05-31T12:00:00Z"
-    _refuse(said.time and not rows[said.time].dtype.is_temporal(), dates)
+    require(not said.time or rows[said.time].dtype.is_temporal(), dates)
     whole = [series for series in rows if series.name not in {said.answer, *TAKEN} and not series.null_count()]
     times = [series.name for series in whole if series.dtype.is_temporal() and series.n_unique() >= RARE]
     groups = [series.name for series in whole if series.name not in key and _is_group(series)]
