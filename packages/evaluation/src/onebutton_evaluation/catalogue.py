@@ -19,7 +19,7 @@ from onebutton_evaluation.influence import (
     auc_of,
     average_precision_of,
     counted,
-    quantile,
+    median,
     ranked,
     rarest_called,
     smooth,
@@ -70,7 +70,7 @@ _REGRESSION = (  # of squared errors no interval holds with heavy tails, which c
     ),
     replace(smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2"), decides=False),
     smooth("bias", "zero", _errors),
-    quantile("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
+    median("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
 )
 _PROBABILITIES = (
     replace(smooth("log_loss", "lower", log_losses, kind="loss"), least_rows=100),

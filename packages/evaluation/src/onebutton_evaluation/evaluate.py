@@ -23,7 +23,7 @@ from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import read_champion
 from onebutton_evaluation.curves import DIGITS, curves, declared_plots
-from onebutton_evaluation.declarations import ONNX, Declarations, load_declarations
+from onebutton_evaluation.declarations import BASE_RATE, MEAN, MEDIAN, ONNX, Declarations, load_declarations
 from onebutton_evaluation.frames import constant, read_rows
 from onebutton_evaluation.holdout import GOLDEN, golden_examples, golden_text
 from onebutton_evaluation.judgement import SLICES, judgement, write_judgement, write_text
@@ -157,16 +157,13 @@ def summary(frame: pl.DataFrame, known: pl.DataFrame, said: Declarations, bins: 
         bins: of the calibration error.
     """
     judging = said.judging
-    found: dict[str, Any] = {
-        name: metrics(read_rows(frame, judging, column), judging, bins)
-        for name, column in {"model": "", **{name: name for name in said.baselines}}.items()
-    }
+    found: dict[str, Any] = {"model": metrics(read_rows(frame, judging), judging, bins)}
+    found |= {name: metrics(read_rows(frame, judging, name), judging, bins) for name in said.baselines}
     for rule in said.slices:
         if len(rule.by) == 1 and not rule.quantiles:
             found[f"by_{rule.by[0]}"] = metrics_by(frame, rule.by[0], judging, bins)
-    shares = {"share": "base-rate"} if judging.task == "binary" else {}
-    kinds = {"median": "median", "mean": "mean"} if judging.task == "regression" else shares
-    numbers = {name: float(constant(kind, known[judging.answer], judging)[0]) for name, kind in kinds.items()}
+    told = {"binary": {"share": BASE_RATE}, "regression": {"median": MEDIAN, "mean": MEAN}}.get(judging.task, {})
+    numbers = {name: float(constant(kind, known[judging.answer], judging)[0]) for name, kind in told.items()}
     return found | {"training": {"rows": known.height, **{name: round(one, DIGITS) for name, one in numbers.items()}}}
 
 

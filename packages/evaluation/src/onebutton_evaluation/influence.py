@@ -241,17 +241,17 @@ def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> M
     return Metric(name, words, "higher", kind, measure)
 
 
-def quantile(name: str, words: str, values: Callable[[Rows], Floats], level: float = 0.5) -> Metric:
-    """Make a metric that is a quantile of a value per row; its influence has the density of Woodruff's interval (1952)."""
+def median(name: str, words: str, values: Callable[[Rows], Floats]) -> Metric:
+    """Make a metric that is the median of a value per row; its influence has the density of Woodruff's interval (1952)."""
 
     def measure(rows: Rows) -> Measured | None:
         if not len(rows):
             return None
         each = values(rows)
-        here = float(np.quantile(each, level))
+        here = float(np.quantile(each, 0.5))
         below = (each <= here).astype(np.float64)
-        half = 1.96 * np.sqrt(level * (1 - level) / len(each))
-        low, high = np.quantile(each, np.clip([level - half, level + half], 0, 1))
+        half = 1.96 * np.sqrt(0.25 / len(each))
+        low, high = np.quantile(each, np.clip([0.5 - half, 0.5 + half], 0, 1))
         return Measured(here, -(below - below.mean()) * float(high - low) / (2 * half), values=each)
 
     return Metric(name, words, "lower", "quantile", measure)

@@ -41,12 +41,13 @@ def metrics(rows: Rows, judging: Judging, bins: int) -> dict[str, float | int]:
 
 def metrics_by(frame: pl.DataFrame, column: str, judging: Judging, bins: int) -> dict[str, dict[str, float | int]]:
     """Measure by the values of a column, sorted; a number is written with two digits, so that text sorts as numbers do."""
-    parts = frame.sort(column).partition_by(column, as_dict=True, maintain_order=True)
-    names = {value: f"{value:02d}" if type(value) is int else str(value) for (value,) in parts}  # True is an int too
-    return {
-        "missing" if value is None else names[value]: metrics(read_rows(part, judging), judging, bins)
-        for (value,), part in parts.items()
-    }
+    found = {}
+    for (value,), part in frame.sort(column).partition_by(column, as_dict=True, maintain_order=True).items():
+        name = (
+            "missing" if value is None else f"{value:02d}" if type(value) is int else str(value)
+        )  # True is an int too
+        found[name] = metrics(read_rows(part, judging), judging, bins)
+    return found
 
 
 def calibration_error(curve: pl.DataFrame) -> float:
