@@ -18,7 +18,7 @@ BY_ID = {  # their ids are proven one by one
     "stages that would go stale",
     "logic in workflows, failures lost",
     "contracts that break readers",
-    "cards and reasons that nobody wrote",
+    "cards that nobody wrote",
     "pickles by other doors",
     "packages, licences and links that a fork cannot have",
     "members and modules that need each other",

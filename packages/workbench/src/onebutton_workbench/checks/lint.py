@@ -81,7 +81,7 @@ CHECKS = (
     Check("rulers weaker beside what they measure", f"{OURS}ruler_rules", AS_IT_SAYS, compares=True),
     Check("tests that cannot fail", f"{OURS}assertion_rules", AS_IT_SAYS),
     Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
-    Check("cards and reasons that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
+    Check("cards that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
     Check("packages, licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
