@@ -11,7 +11,7 @@ import pytest
 
 from onebutton_monitoring.watch import Watch, watch
 from onebutton_release.target import find_target
-from onebutton_serving.history import Move, following, now, record
+from onebutton_serving.history import Move, following, in_service, now, record
 from onebutton_serving.sealed import MANIFEST, digest_of, seal
 
 VERSION = "20260601-aaaaaaaa"
@@ -121,6 +121,23 @@ def rows(days: int, first: int = 0, *, a_day: int = 300, seed: int = 0, worse: f
     )
 
 
+def deploy(root: Path, version: str) -> None:
+    """Put a release into service."""
+    target = find_target(root, "shops", "local", "local")
+    release = root / "releases/shops" / version
+    release.mkdir(parents=True)
+    (release / "model.onnx").write_bytes(model())
+    seal(release)
+    before, (sequence, previous) = in_service(target.store), following(target.store)
+    record(
+        target.store,
+        Move(
+            sequence=sequence, at=now(), who="ann", known_by="git", environment="local", pipeline="shops", action="deploy",
+            before=before.after if before else "", after=version, why="", digest=digest_of(release / MANIFEST), previous=previous,
+        ),
+    )  # fmt: skip
+
+
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the pipeline, its tables, and a release in service."""
@@ -148,19 +165,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     known.write_parquet(folder / "data/train.parquet")
     rows(56, 70).write_parquet(folder / "data/holdout.parquet")
-    target = find_target(tmp_path, "shops", "local", "local")
-    release = tmp_path / "releases/shops" / VERSION
-    release.mkdir(parents=True)
-    (release / "model.onnx").write_bytes(model())
-    seal(release)
-    sequence, previous = following(target.store)
-    record(
-        target.store,
-        Move(
-            sequence=sequence, at=now(), who="ann", known_by="git", environment="local", pipeline="shops", action="deploy",
-            before="", after=VERSION, why="", digest=digest_of(release / MANIFEST), previous=previous,
-        ),
-    )  # fmt: skip
+    deploy(tmp_path, VERSION)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ONEBUTTON_ALARM_URLS", raising=False)
     return tmp_path
@@ -183,6 +188,11 @@ class World:
         self.labels.mkdir()
 
     rows = staticmethod(rows)
+    version = VERSION
+
+    def deploy(self, version: str) -> None:
+        """Put another release into service."""
+        deploy(self.root, version)
 
     def day(self, number: int) -> date:
         """A day by its number; the log begins at 70."""

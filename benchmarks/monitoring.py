@@ -1,0 +1,313 @@
+"""Measure a monitor on the flights of New York: `python benchmarks/monitoring.py` writes the tables of docs/monitoring.md.
+
+It needs the data and the model of flight_delays: press `make run PIPELINE=flight_delays` first. Words name parts: `history`,
+`power`, `faults`, `memory`; `memory 4000000 20000000` sets the numbers of rows.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.stats import ks_2samp
+
+from onebutton_evaluation.evaluate import ask
+from onebutton_evaluation.slices import ALL
+from onebutton_monitoring import alarms
+from onebutton_monitoring.declaration import Harm, Monitor
+from onebutton_monitoring.drift import domain_auc, psi
+from onebutton_monitoring.joining import DAY, WEEK, Joined, join
+from onebutton_monitoring.replay import Replay, score
+from onebutton_monitoring.seen import look
+from onebutton_monitoring.watch import Watch, watch
+from onebutton_monitoring.weeks import by_week
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/monitoring.md"
+FOLDER = ROOT / "pipelines/flight_delays"
+LABELS, DRAWS = (50, 200, 1000), 20  # a week; draws of these labels
+WEEKS_OF_JUNE, SAMPLE = 200, 2000
+CERTAIN, LARGE = 0.05, 0.2  # a p-value and a PSI, as textbooks have them
+SHIFTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # log odds
+MEGA = 2**20
+
+
+def write(part: str, block: str) -> None:
+    """Put a block between its marks in the page."""
+    print(block, flush=True)
+    marks = (f"<!-- measured: {part} -->", f"<!-- /measured: {part} -->")
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(marks[0])
+    after = rest.partition(marks[1])[2]
+    PAGE.write_text(f"{before}{marks[0]}\n\n{block}\n\n{marks[1]}{after}", encoding="utf-8")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Lay out a table of Markdown."""
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def history(one: Watch) -> None:
+    """Replay July to December with few labels and many, beside tests of drift whose thresholds are of June as well."""
+    rows = pl.read_parquet(FOLDER / "data/holdout.parquet")
+    full = one.as_logged(rows)
+    truth, key = by_week(full.days), list(one.declared.outputs.primary_key)
+    found: dict[str, list[Replay]] = {}
+    for count in (*LABELS, 0):
+        for seed in range(DRAWS if count else 1):
+            shuffled = rows.sample(fraction=1, shuffle=True, seed=seed).with_columns(
+                pl.col("day").dt.truncate("1w").alias(WEEK)
+            )
+            labels = shuffled.filter(pl.int_range(pl.len()).over(WEEK) < (count or rows.height))
+            days = one.as_logged(rows, labels.select(*key, "late")).days
+            name = f"cost, {count:,} labels a week" if count else "cost, all labels"
+            found.setdefault(name, []).append(
+                score(cost_alarms(one, days), truth, one.usual, one.said.label_delay_days)
+            )
+    for name, alarm in drift_alarms(one, full).items():
+        found[name] = [score(alarm, truth, one.usual, 0)]
+    head = [
+        "rule",
+        "false calls",
+        "in 26 quiet weeks",
+        "harmful weeks caught",
+        "harmful spells seen",
+        "days until the call",
+    ]
+    lines = []
+    for name, runs in found.items():
+        quiet = runs[0].weeks - runs[0].harmful
+        delays = [day for run in runs for day in run.delays if day is not None]
+        seen = np.mean([sum(day is not None for day in run.delays) for run in runs])
+        false = np.mean([run.false for run in runs])
+        lines.append(
+            [
+                name,
+                f"{false:.2f}",
+                f"{false / quiet * 26:.1f}",
+                f"{np.mean([run.caught for run in runs]):.1f} of {runs[0].harmful}",
+                f"{seen:.1f} of {len(runs[0].delays)}",
+                f"{np.mean(delays):.1f}" if delays else "",
+            ]
+        )
+    write("history", table(head, lines))
+
+
+def cost_alarms(one: Watch, days: pl.DataFrame) -> list[alarms.Alarm]:
+    """Find alarms about cost and labels alone."""
+    weeks, usual = by_week(days), one.usual
+    labelled = {name: float(np.median([week.labelled for week in weeks[name]])) for name in usual}
+    threshold = alarms.threshold_of(usual, labelled, one.said.false_alarms_per_half_year)
+    costs = [found for name in usual for found in alarms.of_cost(name, weeks[name], usual[name], threshold)]
+    return costs + [found for name in usual for found in alarms.of_relation(name, weeks[name], usual[name])]
+
+
+def drift_alarms(one: Watch, full: Joined) -> dict[str, list[alarms.Alarm]]:
+    """Alarm by drift of inputs, each week against June: at thresholds of textbooks, and at those that keep the budget in June."""
+    inputs, june, rng = list(one.model.inputs), one.tuning.watched, np.random.default_rng(0)
+    usual = june.sample(SAMPLE, seed=0)
+    days = june.partition_by(DAY)
+    tests: dict[str, Callable[[pl.DataFrame], float]] = {
+        "KS": lambda seen: max(distance(usual[name], seen[name])[0] for name in inputs),
+        "PSI": lambda seen: max(psi(usual[name], seen[name]) for name in inputs),
+        "domain classifier": lambda seen: domain_auc(usual, seen, inputs),
+    }
+    sampled = [
+        (week, part.sample(min(SAMPLE, part.height), seed=1))
+        for (week,), part in full.watched.partition_by(WEEK, as_dict=True, maintain_order=True).items()
+    ]
+    drawn = [
+        pl.concat([days[at] for at in rng.integers(len(days), size=7)]).sample(SAMPLE, with_replacement=True, seed=n)
+        for n in range(WEEKS_OF_JUNE)
+    ]
+    found = {}
+    p_values = [
+        (week, min(distance(usual[name], part[name])[1] for name in inputs) * len(inputs)) for week, part in sampled
+    ]
+    found["KS, p < 0.05 after Bonferroni"] = fold([(week, p < CERTAIN) for week, p in p_values])
+    for name, test in tests.items():
+        values = [(week, test(part)) for week, part in sampled]
+        if name == "PSI":
+            found["PSI above 0.2"] = fold([(week, value > LARGE) for week, value in values])
+        limit = float(np.quantile([test(part) for part in drawn], 1 - one.said.false_alarms_per_half_year / 26))
+        found[f"{name}, threshold {limit:.2f} from June"] = fold([(week, value > limit) for week, value in values])
+        print(name, [round(value, 2) for _, value in values], flush=True)
+    return found
+
+
+def distance(usual: pl.Series, seen: pl.Series) -> tuple[float, float]:
+    """Return the distance of Kolmogorov and Smirnov and its p-value, over ranks; what is missing is the lowest."""
+    codes = pl.concat([usual, seen]).rank("dense").fill_null(0).to_numpy()
+    result = ks_2samp(codes[: len(usual)], codes[len(usual) :], method="asymp")
+    return float(result.statistic), float(result.pvalue)
+
+
+def fold(weeks: list[tuple[object, bool]]) -> list[alarms.Alarm]:
+    """Make alarms of weeks in which a test says so."""
+    said = [(week, "drift" if wrong else "", week) for week, wrong in weeks if isinstance(week, date)]
+    return alarms.spells("cost", ALL, "", said)
+
+
+def power(one: Watch) -> None:
+    """Draw 1,000 half-years of June; and such with harm planted, in all flights or those of one airport."""
+    rows, usual = pl.read_parquet(FOLDER / "data/train.parquet").filter(split="tune"), one.usual
+    chance = ask(one.model, rows, "the model", ["probability"])["probability"]
+    lines = []
+    for count in (*LABELS, 0):
+        labelled = {
+            name: (count or 1e9) * known.costs[1].sum() / usual[ALL].costs[1].sum() for name, known in usual.items()
+        }
+        threshold = alarms.threshold_of(usual, labelled, one.said.false_alarms_per_half_year)
+        calls = alarms.calls(alarms.climb(alarms.drawn(usual, labelled, 1000, seed=1), threshold)[1])
+        words = f"{calls.mean():.2f} ± {2 * calls.std() / np.sqrt(len(calls)):.2f}"
+        shares = []
+        for where in ("origin JFK", ALL):
+            for shift in SHIFTS if where == ALL or count in {200, 0} else ():
+                planted = with_harm(one, rows, chance, shift, where)
+                standing = alarms.climb(alarms.drawn(planted, labelled, 1000, seed=2)[:4], threshold)[1]
+                at = list(usual).index(where)
+                shares.append((where, f"{standing[:, :, at].any(axis=0).mean():.0%}"))
+        for where in dict.fromkeys(name for name, _ in shares):
+            told = [share for name, share in shares if name == where]
+            lines.append([f"{count:,}" if count else "all", where, words, *told])
+    head = ["labels a week", "harm in", "false calls in a half-year", *(f"{shift:+.1f}" for shift in SHIFTS)]
+    write("power", table(head, lines))
+
+
+def with_harm(
+    one: Watch, rows: pl.DataFrame, chance: np.ndarray, shift: float, where: str
+) -> Mapping[str, alarms.Usual]:
+    """Make more flights late as if the log odds were larger, and return the costs of these days."""
+    moved = 1 / (1 + np.exp(-np.log(chance / (1 - chance)) - shift))
+    late = np.random.default_rng(3).random(rows.height) < (moved - chance) / (1 - chance)
+    here = np.full(rows.height, fill_value=True) if where == ALL else (rows["origin"] == where[-3:]).to_numpy()
+    planted = rows.with_columns(late=pl.Series(np.where(late & here, 1, rows["late"].to_numpy())))
+    days = one.as_logged(planted).days
+    costs = {name: days.filter(slice=name).select("cost", "labelled").to_numpy().T for name in one.usual}
+    return {name: replace(known, costs=costs[name]) for name, known in one.usual.items()}
+
+
+def faults(one: Watch) -> None:
+    """Plant faults into the last week of June, or from the week before on, and say which alarms came of it."""
+    rows, last = pl.read_parquet(FOLDER / "data/train.parquet").filter(split="tune"), date(2013, 6, 24)
+    begun, stale = pl.col("day") >= last, (pl.col("day") >= last) & (pl.col("origin") == "LGA")
+    weather = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
+    week = rows.filter(begun)
+    shuffled = pl.concat([rows.filter(~begun), week.with_columns(pl.col("late").shuffle(seed=1))])
+    poison = pl.when((pl.col("day") >= date(2013, 6, 10)) & (pl.int_range(pl.len()) % 10 == 0)).then(1 - pl.col("late"))
+    still = rows.with_columns(pl.when(stale).then(pl.col(name).first()).otherwise(name).alias(name) for name in weather)
+
+    def changed(name: str, value: pl.Expr | None, when: pl.Expr = begun) -> pl.DataFrame:
+        return rows.with_columns(pl.when(when).then(value).otherwise(name).alias(name))
+
+    planted: list[tuple[str, pl.DataFrame, pl.DataFrame]] = [
+        ("none", rows, rows),
+        ("temp is null", changed("temp", None), rows),
+        ("distance in km", changed("distance", pl.col("distance") * 1.609), rows),
+        ("temp in Celsius", changed("temp", (pl.col("temp") - 32) / 1.8), rows),
+        ("wind in m/s", changed("wind_speed", pl.col("wind_speed") * 0.447), rows),
+        ("labels shuffled", rows, shuffled),
+        ("LGA's weather stands still", still, rows),
+        ("10 % of labels flipped, from 10 June on", rows, rows.with_columns(late=poison.otherwise("late"))),
+        ("traffic stops on 24 June", rows.filter(~begun), rows),
+    ]  # fmt: skip
+    key, lines = one.declared.outputs.primary_key, []
+    for name, logged, labels in planted:
+        seen = look(one, one.as_logged(logged, labels.select(*key, "late")), datetime(2013, 7, 2))  # noqa: DTZ001  in UTC
+        told = [
+            f"`{alarm.name}` found {alarm.seen:%d %B}"
+            for alarm in seen.alarms
+            if alarm.what != "labels" or alarm.kind != "silence"
+        ]
+        lines.append([name, "; ".join(told) or "none"])
+    write("faults", table(["planted", "alarms"], lines).replace("--:", "---"))
+
+
+SAID = Monitor(key=("request", "row"), time="day", label_delay_days=1, harm=Harm(limit=0.5))
+
+
+def memory(sizes: list[int]) -> None:
+    """Join and judge logs of growing length, each in a process of its own."""
+    lines = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="onebutton-monitor-bench-", dir="/var/tmp") as scratch:
+            for at, part in enumerate(made(size)):
+                part.select("time", "version", "request", "row", "town", "spend", "probability").write_parquet(
+                    f"{scratch}/log-{at:04d}.parquet"
+                )
+                part.select("request", "row", "left").sample(fraction=1, shuffle=True, seed=at).write_parquet(
+                    f"{scratch}/labels-{at:04d}.parquet"
+                )
+            command = [sys.executable, __file__, "join", scratch]
+            lines.append(
+                [f"{size:,}", *subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+            )
+        write("memory", table(["predictions and labels", "labelled", "seconds", "peak memory, MB"], lines))
+
+
+def made(size: int, at_once: int = 1_000_000) -> Iterator[pl.DataFrame]:
+    """Make predictions of half a year with their answers."""
+    for first in range(0, size, at_once):
+        rng, count = np.random.default_rng(first), min(at_once, size - first)
+        number = np.arange(first, first + count)
+        chance = rng.random(count)
+        yield pl.DataFrame(
+            {
+                "time": pl.Series(number * (182 * 86_400_000_000 // size), dtype=pl.Int64).cast(
+                    pl.Datetime("us", "UTC")
+                ),
+                "version": pl.repeat("20260601-aaaaaaaa", count, eager=True),
+                "request": pl.Series(number).cast(pl.String),
+                "row": pl.zeros(count, pl.Int64, eager=True),
+                "town": rng.choice(["Alba", "Bern", "Cork"], count),
+                "spend": chance * 10,
+                "probability": chance,
+                "left": (rng.random(count) < chance).astype(np.int64),
+            }
+        )
+
+
+def join_one(folder: str) -> None:
+    """Join what is in a folder, and print what it took."""
+    from onebutton_evaluation.declarations import Judging, SliceRule
+
+    judging = Judging(
+        owner="x", answer="left", prediction="probability", metrics=("auc",), champion="auc", tolerance=0.01
+    )
+    said, begun = replace(SAID, slices=(SliceRule(by=("town",)),)), time.monotonic()
+    log, labels = (pl.scan_parquet(f"{folder}/{name}-*.parquet") for name in ("log", "labels"))
+    joined = join(log, labels, said, judging, "20260601-aaaaaaaa")
+    by_week(joined.days)
+    labelled = joined.days.filter(slice=ALL)["labelled"].sum()
+    print(
+        f"{labelled:,} {time.monotonic() - begun:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGA:.0f}"
+    )
+
+
+def main(words: list[str]) -> None:
+    """Measure what is named, or all."""
+    if words[:1] == ["join"]:
+        join_one(words[1])
+        return
+    sizes = [int(word) for word in words if word.isdecimal()] or [1_000_000, 10_000_000, 100_000_000]
+    parts = [word for word in words if not word.isdecimal()] or ["history", "power", "faults", "memory"]
+    one = watch(FOLDER, FOLDER / "model/model.onnx") if {*parts} - {"memory"} else None
+    for part in parts:
+        if one is None or part == "memory":
+            memory(sizes)
+        else:
+            {"history": history, "power": power, "faults": faults}[part](one)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
