@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 
 def clean_environment() -> dict[str, str]:
@@ -17,9 +18,10 @@ def clean_environment() -> dict[str, str]:
 
 
 def call(*command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Call a program in that environment and some more variables; return its status and what it says."""
-    environment = clean_environment() | variables
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """Call a program in that environment and some more variables; return its status and what it says, which may be no text."""
+    read: dict[str, Any] = {"capture_output": True, "text": True, "errors": "backslashreplace"}
+    environment, nothing = clean_environment() | variables, subprocess.DEVNULL
+    return subprocess.run(command, cwd=folder, env=environment, stdin=nothing, check=False, **read)
 
 
 def add_groups(*groups: str, folder: Path) -> subprocess.CompletedProcess[str]:

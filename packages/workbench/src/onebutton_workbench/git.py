@@ -6,10 +6,9 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.environment import clean_environment
+from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.workspace import read_toml
 
 SHOWN = 5  # file names, as many as fit a line
@@ -23,11 +22,8 @@ def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         InputError: git is missing.
     """
     yours = {name: text for name, text in os.environ.items() if name.startswith(YOURS)}
-    environment = clean_environment() | yours | {"GIT_TERMINAL_PROMPT": "0"}
-    command, nothing = ["git", *arguments], subprocess.DEVNULL
-    read: dict[str, Any] = {"capture_output": True, "text": True, "errors": "backslashreplace"}  # a file may be no text
     try:
-        return subprocess.run(command, cwd=folder, env=environment, stdin=nothing, check=False, **read)
+        return call_program("git", *arguments, folder=folder, GIT_TERMINAL_PROMPT="0", **yours)
     except OSError as error:
         message = f"git did not start: {error}"
         raise InputError(message) from None
