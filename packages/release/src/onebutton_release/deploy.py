@@ -197,7 +197,7 @@ def _undone(target: Target, addresses: Sequence[str], before: Move | None, move:
             before=move.after,
             after=back,
             digest=before.digest if before else "",
-            breaking=True,
+            breaking=False,
             previous=previous,
         )
         record(target.store, undo)

@@ -40,8 +40,7 @@ def rollback(target: Target, *, version: str = "", why: str) -> Move:
         raise InputError(message)
     chosen = _choose(target, move.before, version)
     digest = digest_of(target.fetch(chosen) / MANIFEST)
-    # its callers were served by it before, so it breaks nothing
-    moved = record(target.store, replace(move, at=now(), after=chosen, digest=digest, breaking=True))
+    moved = record(target.store, replace(move, at=now(), after=chosen, digest=digest))
     _tell(target, chosen)
     return moved
 
