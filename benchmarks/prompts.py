@@ -70,8 +70,7 @@ def answer_all(archive: Path) -> None:
     """Compare the lexicon with a second rule on every sentence of the archive."""
     sys.path.insert(0, "pipelines/prompt_quality/src")
     lexicon_labels = import_module("prompt_quality.evaluate").lexicon_labels  # a fork may have taken the sample out
-    read_all = import_module("prompt_quality.sample").read_all
-    every = read_all(archive)
+    every = import_module("sentences").read_all(archive)  # the file beside this one
     answers = [lexicon_labels(every["text"]), lexicon_labels(every["text"].str.to_lowercase())]
     begun = time.perf_counter()
     rating = every["rating"].to_numpy()
