@@ -12,14 +12,6 @@ from onebutton_contracts.dvc_files import read_stages
 VERBS = {"deps": "read", "outs": "wrote"}  # the sides of a stage
 
 
-def locked_sizes(folder: Path) -> dict[str, int]:
-    """Return the size in bytes of every output, as `dvc.lock` has it; nothing where there is none."""
-    if not (folder / "dvc.lock").is_file():
-        return {}
-    stages = read_stages(folder / "dvc.lock").values()
-    return {out["path"]: out["size"] for stage in stages for out in stage.get("outs", []) if "size" in out}
-
-
 def changed_files(folder: Path) -> list[str]:
     """Name every file that differs from what its stage read or wrote.
 

@@ -7,6 +7,7 @@ deployments believe the model alone.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -174,7 +175,7 @@ def _same(said: Any, computed: Any, near: float, name: str) -> bool:
         return abs(said - computed) <= max(1, 0.01 * abs(computed))
     if isinstance(said, int) and isinstance(computed, int):
         return said == computed
-    return abs(said - computed) <= near * max(1.0, abs(computed)) or said != said  # noqa: PLR0124  NaN
+    return math.isclose(said, computed, rel_tol=near, abs_tol=near)
 
 
 def _apart(said: pl.DataFrame, computed: pl.DataFrame, near: float) -> Iterator[str]:
