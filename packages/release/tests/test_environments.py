@@ -12,7 +12,7 @@ from onebutton_release.environments import (
     read_environments,
     who,
 )
-from onebutton_release.target import find_target, release_in_service
+from onebutton_release.target import find_target, port_of, release_in_service
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = """
@@ -39,7 +39,7 @@ def test_the_file_of_this_repo_has_one_environment_that_works_here() -> None:
     environments = read_environments(ROOT)
     assert [*environments] == ["local"]
     assert environments["local"].laptop
-    assert environments["local"].servers == {}  # each pipeline's is on a port of its own: test_ports.py
+    assert environments["local"].servers == {}  # each pipeline's is on a port of its own
 
 
 def test_the_examples_in_the_file_are_what_it_takes(repo: Path) -> None:
@@ -109,3 +109,29 @@ def test_a_mistake_in_the_file_is_named(repo: Path, old: str, new: str, words: s
 def test_nothing_in_service_is_said_with_the_button_that_mends_it(repo: Path) -> None:
     with pytest.raises(InputError, match=r"no release of flights is in service in local\. `make deploy ENV=local`"):
         release_in_service(repo, "flights", "local")
+
+
+def make_pipeline(root: Path, name: str, release: str = "") -> Path:
+    folder = root / "pipelines" / name
+    folder.mkdir(parents=True)
+    (folder / "release.toml").write_text(release, encoding="utf-8")
+    return folder
+
+
+def test_a_pipeline_has_a_port_that_its_name_makes_or_the_one_that_it_declares(tmp_path: Path) -> None:
+    made = {port_of(make_pipeline(tmp_path, name)) for name in ("churn", "flights", "prices", "sentiment")}
+    assert len(made) == 4
+    assert all(8100 <= port < 8800 for port in made)
+    assert made == {port_of(tmp_path / "pipelines" / name) for name in ("churn", "flights", "prices", "sentiment")}
+    assert port_of(make_pipeline(tmp_path, "zebra", "port = 8000")) == 8000
+
+
+def test_a_laptop_that_names_no_server_has_the_one_that_serve_starts(repo: Path) -> None:
+    assert find_target(repo, "flights", "", "local").servers == (
+        f"http://127.0.0.1:{port_of(repo / 'pipelines/flights')}",
+    )
+
+
+def test_the_sample_is_served_where_the_docs_say() -> None:
+    folder = ROOT / "pipelines/flight_delays"
+    assert not folder.is_dir() or port_of(folder) == 8000
