@@ -45,7 +45,7 @@ def test_a_contract_says_what_its_file_says(contract: Contract) -> None:
     assert contract.column("pilot").classification == "personal"
     assert contract.column("pilot").null_percent == 70
     assert contract.row_rules[0].condition == "origin = 'JFK' AND distance < 100"
-    assert contract.freshness == Freshness("time_hour", until=datetime(2013, 1, 1, 10, tzinfo=UTC))
+    assert contract.freshness == Freshness("time_hour", datetime(2013, 1, 1, 10, tzinfo=UTC))
 
 
 def test_the_primary_key_comes_in_the_order_of_its_positions(contract: Contract) -> None:
@@ -182,6 +182,7 @@ def test_a_mistake_in_a_contract_is_named(
             "column 'time_hour': encryptedName would not be checked",
         ),
         ("property: freshness", "property: retention", "one property, freshness, is checked here"),
+        ("value: 2013-01-01T10:00", "value: 3, unit: d", "freshness: unit would not be checked"),
         ("mustBeGreaterOrEqualTo: 2", "mustBeGreaterOrEqualTo: 2, severity: info", "severity would not be checked"),
     ],
 )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.terms import Freshness
 from onebutton_contracts.validation import validate
 
 
@@ -138,14 +136,6 @@ def test_data_that_ends_too_early_is_refused(flights: pl.DataFrame, contract: Co
     assert rules == (
         "time_hour: the newest must be of 2013-01-01 10:00 UTC or later, is 2013-01-01T09:00:00+00:00 [freshness]"
     )
-
-
-def test_data_may_be_as_old_as_the_contract_says_and_no_older(flights: pl.DataFrame, contract: Contract) -> None:
-    daily = dataclasses.replace(contract, freshness=Freshness("time_hour", age=timedelta(days=1)))
-    newest = datetime(2013, 1, 1, 10, tzinfo=UTC)
-    assert validate(flights, daily, now=newest + timedelta(hours=24)).equals(flights)
-    with pytest.raises(InputError, match="freshness"):
-        validate(flights, daily, now=newest + timedelta(hours=25))
 
 
 def test_too_many_missing_values_are_refused_where_some_may_be_missing(

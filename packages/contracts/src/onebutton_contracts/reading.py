@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,16 @@ CHECKED = {"logicalType", "quality", "customProperties"}
 TABLE_KEYS = FOR_PEOPLE | CHECKED | {"properties"}
 COLUMN_KEYS = FOR_PEOPLE | CHECKED | {"logicalTypeOptions", "required", "unique", "primaryKey", "primaryKeyPosition"}
 COLUMN_KEYS |= {"classification", "criticalDataElement"}
-FRESHNESS_KEYS = {"id", "property", "value", "unit", "element", "driver", "description"}
+FRESHNESS_KEYS = {"id", "property", "value", "element", "driver", "description"}
 RANGE, LENGTHS = {"minimum", "maximum"}, {"pattern", "minLength", "maxLength"}
 OPTIONS = {
     "integer": RANGE,
     "number": RANGE,
     "date": RANGE,
-    "timestamp": RANGE | {"timezone", "defaultTimezone"},
+    "timestamp": RANGE,  # without a time zone, as it is an instant in UTC
     "string": LENGTHS,
     "boolean": set(),
 }
-UNITS = {"d": 86400, "day": 86400, "days": 86400, "h": 3600, "hour": 3600, "hours": 3600}
 RULE_KEYS = {"id", "name", "description", "dimension", "businessImpact", "tags", "type", "metric", "arguments", "query"}
 OPERATORS = {
     "mustBe",
@@ -118,8 +117,6 @@ def _column(item: dict[str, Any], usual: str) -> Column:
     require(kind in LOGICAL_TYPES, f"{place} has logicalType {kind!r}; known are {', '.join(LOGICAL_TYPES)}")
     for key in options:
         require(key in OPTIONS[kind], f"{place}: {key} of a {kind} would not be checked, so it may not be said")
-    utc = options.get("timezone") is not False and options.get("defaultTimezone", "UTC") == "UTC"
-    require(utc, f"{place}: a timestamp is an instant in UTC here")
     low, high = (_limit(options.get(key), kind, f"{place}: {key}") for key in ("minimum", "maximum"))
     empty = low is not None and high is not None and low > high  # type: ignore[operator]  # both of one type
     require(not empty, f"{place}: minimum {low} is more than maximum {high}, so no value would do")
@@ -249,14 +246,9 @@ def _freshness(agreed: list[dict[str, Any]], table: str, columns: tuple[Column, 
     times = {
         f"{table}.{column.name}": column.name for column in columns if column.logical_type in {"date", "timestamp"}
     }
-    element, value, unit = item.get("element", ""), item["value"], item.get("unit", "")
-    known = ", ".join(times) or "(no date or timestamp)"
+    element, known = item.get("element", ""), ", ".join(times) or "(no date or timestamp)"
     require(element in times, f"freshness: element must be one of {known}, it is {element!r}")
-    if not unit and isinstance(value, str):
-        return Freshness(times[element], until=_instant(value, "freshness: value"))
-    good = unit in UNITS and isinstance(value, int | float) and 0 < value < 1e6  # noqa: PLR2004
-    require(good, f"freshness: value must be a date, or a number with the unit d or h, it is {value!r} {unit}")
-    return Freshness(times[element], age=timedelta(seconds=value * UNITS[unit]))
+    return Freshness(times[element], _instant(item["value"], "freshness: value"))
 
 
 def _custom(item: dict[str, Any]) -> dict[str, str]:

@@ -75,13 +75,8 @@ def without_broken(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     return rows
 
 
-def measures(contract: Contract, now: datetime) -> list[Measure]:
-    """Compile every rule about the whole table.
-
-    Args:
-        contract: what the table must be.
-        now: from when its age is counted.
-    """
+def measures(contract: Contract) -> list[Measure]:
+    """Compile every rule about the whole table."""
     low, high = contract.minimum_rows, contract.maximum_rows
     most = f" and at most {high:,}" if high is not None else ""
     found = [Measure("row count", "table", f"rows must be at least {low:,}{most}", pl.len(), low, high)]
@@ -92,12 +87,11 @@ def measures(contract: Contract, now: datetime) -> list[Measure]:
             found.append(Measure("missing share", column.name, words, share, high=column.null_percent))
     if contract.freshness:
         fresh = contract.freshness
-        wanted = fresh.until if fresh.age is None else now - fresh.age
-        words = f"the newest must be of {wanted:%Y-%m-%d %H:%M} UTC or later"
+        words = f"the newest must be of {fresh.until:%Y-%m-%d %H:%M} UTC or later"
         newest = pl.col(fresh.column).max()
         if contract.column(fresh.column).logical_type == "date":
             newest = newest.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        found.append(Measure("freshness", fresh.column, words, newest, wanted))
+        found.append(Measure("freshness", fresh.column, words, newest, fresh.until))
     return found
 
 

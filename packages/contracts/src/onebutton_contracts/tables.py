@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +19,7 @@ NAME_KEY, VERSION_KEY = "onebutton.contract", "onebutton.contract.version"
 SPLIT, HOLDOUT = "split", "holdout"  # the column that says where a row belongs, and the rows that training never sees
 
 
-def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: datetime | None = None) -> None:
+def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
     """Write a table whole or not at all, its columns in the contract's order.
 
     The bytes depend on the rows alone: not on the day, nor on the number of threads that made the frame.
@@ -29,12 +28,11 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract, now: date
         frame: the rows.
         path: the file; its folder is made.
         contract: what the rows must be.
-        now: from when the age of the newest row is counted; now, when not given.
 
     Raises:
         InputError: the rows break the contract; nothing was written.
     """
-    _write(validate(frame, contract, now).select(contract.column_names), path, contract)
+    _write(validate(frame, contract).select(contract.column_names), path, contract)
 
 
 def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("data")) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 LOGICAL_TYPES = ("boolean", "date", "integer", "number", "string", "timestamp")
@@ -72,13 +72,11 @@ class Freshness:
 
     Attributes:
         column: a date or a timestamp.
-        until: the instant that the newest value must reach; None when `age` says it.
-        age: how old the newest value may be at the time of the check; None when `until` says it.
+        until: the instant that the newest value must reach. An age in days would hold today and not tomorrow, of the same table.
     """
 
     column: str
-    until: datetime | None = None
-    age: timedelta | None = None
+    until: datetime
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 import polars as pl
@@ -19,19 +19,18 @@ MASK = "***"
 PAGE = "docs/contracts.md"
 
 
-def validate(frame: Frame, contract: Contract, now: datetime | None = None) -> Frame:
+def validate(frame: Frame, contract: Contract) -> Frame:
     """Return the frame when it is what its contract says.
 
     Args:
         frame: the rows, with the contract's columns in any order and no other.
         contract: what they must be.
-        now: from when the age of the newest row is counted; now, when not given.
 
     Raises:
         InputError: names each broken rule, how many rows break it, up to five of them, the owner and the page.
     """
     found: list[str] = list(_structure(frame.collect_schema(), contract))
-    found = found or list(_broken(frame.lazy(), contract, now or datetime.now(UTC)))
+    found = found or list(_broken(frame.lazy(), contract))
     if found:
         first = f"{contract.name} breaks its contract {contract.path} {contract.version}, so nothing was written:"
         last = f"Owner: {contract.owner}. What to do: {PAGE}"
@@ -51,9 +50,9 @@ def _structure(schema: pl.Schema, contract: Contract) -> Iterator[str]:
             yield f"{column.name}: {words} [type]"
 
 
-def _broken(frame: pl.LazyFrame, contract: Contract, now: datetime) -> Iterator[str]:
+def _broken(frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
     """Count, in one pass, the rows that break each rule, and measure the whole table."""
-    rules, wholes = row_rules(contract), measures(contract, now)
+    rules, wholes = row_rules(contract), measures(contract)
     counts = [(rule.broken.sum() if rule.suspected is None else rule.suspected) for rule in rules]
     numbered = [
         expression.alias(str(at)) for at, expression in enumerate([*counts, *(whole.value for whole in wholes)])
