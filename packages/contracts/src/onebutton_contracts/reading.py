@@ -35,21 +35,9 @@ COLUMN_KEYS = FOR_PEOPLE | CHECKED | {"logicalTypeOptions", "required", "unique"
 COLUMN_KEYS |= {"classification", "criticalDataElement"}
 FRESHNESS_KEYS = {"id", "property", "value", "element", "driver", "description"}
 RANGE, LENGTHS = {"minimum", "maximum"}, {"pattern", "minLength", "maxLength"}
-OPTIONS = {
-    "integer": RANGE,
-    "number": RANGE,
-    "date": RANGE,
-    "timestamp": RANGE,  # without a time zone, as it is an instant in UTC
-    "string": LENGTHS,
-    "boolean": set(),
-}
+OPTIONS = dict.fromkeys(("integer", "number", "date", "timestamp"), RANGE) | {"string": LENGTHS, "boolean": set()}
 RULE_KEYS = {"id", "name", "description", "dimension", "businessImpact", "tags", "type", "metric", "arguments", "query"}
-OPERATORS = {
-    "mustBe",
-    "mustBeGreaterOrEqualTo",
-    "mustBeLessOrEqualTo",
-    "mustBeBetween",
-}
+OPERATORS = {"mustBe", "mustBeGreaterOrEqualTo", "mustBeLessOrEqualTo", "mustBeBetween"}
 COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(?P<what>.+)", re.IGNORECASE | re.DOTALL)
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 

@@ -57,9 +57,8 @@ def row_rules(contract: Contract) -> list[Rule]:
     if contract.primary_key:
         key = pl.struct(contract.primary_key) if len(contract.primary_key) > 1 else pl.col(contract.primary_key[0])
         words = f"{', '.join(contract.primary_key)} must name one row only"
-        hashes = (
-            pl.len() - key.hash().n_unique()
-        )  # in a third of the time; two keys may share one, so this only suspects
+        # Comparing hashes takes a third of the time; two keys may share one, so it only suspects.
+        hashes = pl.len() - key.hash().n_unique()
         rules.append(Rule("primary key", "table", words, key.is_duplicated(), contract.primary_key, hashes))
     for rule in contract.row_rules:
         broken = pl.sql_expr(rule.condition)
@@ -103,14 +102,12 @@ def _of_column(column: Column) -> Iterator[Rule]:
     below, above = cell < _literal(low, column), cell > _literal(high, column)
     # polars holds NaN for larger than any number; it has a rule of its own
     above = above & cell.is_not_nan() if is_number else above
-    allowed, personal = (
-        ", ".join(map(str, column.allowed)),
-        "must hold no personal data, as it is not classified personal",
-    )
+    allowed = ", ".join(map(str, column.allowed))
+    personal = "must hold no personal data, as it is not classified personal"
     for said, name, words, broken in (
         (column.required, "required", "must not be missing", cell.is_null()),
         (column.unique, "unique", "must stand in one row only", cell.is_duplicated() & cell.is_not_null()),
-        (allowed, "allowed values", f"must be one of {allowed}", ~cell.is_in(column.allowed or [None])),
+        (column.allowed, "allowed values", f"must be one of {allowed}", ~cell.is_in(column.allowed or [None])),
         (is_number, "not a number", "must be a number, or missing where that is allowed", cell.is_nan()),
         (low is not None, "minimum", f"must be at least {_limit(low, column.unit)}", below),
         (high is not None, "maximum", f"must be at most {_limit(high, column.unit)}", above),
