@@ -80,7 +80,7 @@ class Answerer:
         schema, reader = loaded.schema, Reader(loaded.schema)
         self.loaded, self.version = loaded, loaded.version
         self.read, self._names, self._texts = reader.read, reader.names, reader.texts
-        self.personal = {at for at, field in enumerate(reader.fields) if field.classification == "personal"}
+        self.personal = [at for at, field in enumerate(reader.fields) if field.classification == "personal"]
         self.columns: dict[str, str] = {}
         for field in reader.fields:
             self.columns[_free(field.name, {*LOGGED, *self.columns}, "_in")] = field.type

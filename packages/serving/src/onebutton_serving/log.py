@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,7 +60,7 @@ class PredictionLog:
     def add(
         self,
         release: Answerer,
-        rows: Sequence[Sequence[Any]],
+        rows: list[Any],
         answers: Sequence[Sequence[float]],
         request: str,
         seconds: float,
@@ -71,8 +71,10 @@ class PredictionLog:
             self._refused += count
             return
         self._put += count
-        if hidden := release.personal:
-            rows = [[None if at in hidden else value for at, value in enumerate(row)] for row in rows]
+        if release.personal:
+            rows = [list(row) for row in rows]
+            for row, at in product(rows, release.personal):
+                row[at] = None
         line = _encode((round(time.time() * 1e6), round(seconds * 1e3, 3), request, rows, answers))
         self._queue.append((release, count, line))
 
