@@ -34,8 +34,8 @@ from onebutton_monitoring.weeks import by_week
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/monitoring.md"
 FOLDER = ROOT / "pipelines/flight_delays"
-LABELS, DRAWS = (50, 200, 1000), 20  # a week; draws of these labels
-WEEKS_OF_JUNE, SAMPLE = 200, 2000
+LABELS, DRAWS = (50, 200, 1000), 10  # a week; draws of these labels
+WEEKS_OF_JUNE, SAMPLE = 100, 2000
 CERTAIN, LARGE = 0.05, 0.2  # a p-value and a PSI, as textbooks have them
 SHIFTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # log odds
 MEGA = 2**20
@@ -61,19 +61,23 @@ def history(one: Watch) -> None:
     """Replay July to December with few labels and many, beside tests of drift whose thresholds are of June as well."""
     rows = pl.read_parquet(FOLDER / "data/holdout.parquet")
     full = one.as_logged(rows)
-    truth, key = by_week(full.days), list(one.declared.outputs.primary_key)
+    truth, key = by_week(full.days), one.declared.outputs.primary_key
+    said = replace(one.said, key=tuple(key), watched_rows=1000)
+    scored = rows.select(*key, "day", pl.col("scheduled_hour").alias("time"), "late")
+    scored = scored.with_columns(
+        probability=pl.Series(ask(one.model, rows, "the model", ["probability"])["probability"])
+    )
     found: dict[str, list[Replay]] = {}
     for count in (*LABELS, 0):
         for seed in range(DRAWS if count else 1):
-            shuffled = rows.sample(fraction=1, shuffle=True, seed=seed).with_columns(
+            shuffled = scored.sample(fraction=1, shuffle=True, seed=seed).with_columns(
                 pl.col("day").dt.truncate("1w").alias(WEEK)
             )
-            labels = shuffled.filter(pl.int_range(pl.len()).over(WEEK) < (count or rows.height))
-            days = one.as_logged(rows, labels.select(*key, "late")).days
+            labels = shuffled.filter(pl.int_range(pl.len()).over(WEEK) < (count or rows.height)).select(*key, "late")
+            days = join(scored.lazy(), labels.lazy(), said, one.judging).days
             name = f"cost, {count:,} labels a week" if count else "cost, all labels"
-            found.setdefault(name, []).append(
-                score(cost_alarms(one, days), truth, one.usual, one.said.label_delay_days)
-            )
+            found.setdefault(name, []).append(score(cost_alarms(one, days), truth, one.usual, said.label_delay_days))
+        print(name, found[name][0].words, flush=True)
     for name, alarm in drift_alarms(one, full).items():
         found[name] = [score(alarm, truth, one.usual, 0)]
     head = [

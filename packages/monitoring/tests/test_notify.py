@@ -24,7 +24,9 @@ from onebutton_release.target import find_target
 from onebutton_serving.history import in_service
 
 LABELS = "labels/*.parquet"
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # one of apprise's services asks for it before 3.13
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:'imghdr' is deprecated"
+)  # one of apprise's services asks for it before 3.13
 
 
 class Box:

@@ -46,6 +46,7 @@ def test_every_prediction_is_in_the_log_with_inputs_and_answers(folder: Path) ->
     assert found["time"].dtype == pl.Datetime("us", "UTC")
     assert found["version"].to_list() == [FIRST] * 3
     assert found["request"].to_list()[2] == "order-17"
+    assert found["row"].to_list() == [0, 1, 0]
     assert found["distance"].to_list() == [row["distance"] for row in ROWS[:3]]
     assert found["departure_minute"].dtype == pl.Int64
     assert found["probability"].to_list() == [row["output"]["probability"] for row in golden_rows()[:3]]

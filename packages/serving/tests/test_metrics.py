@@ -50,3 +50,10 @@ def test_a_file_of_figures_that_was_torn_is_passed_over(client: Client, tmp_path
     (tmp_path / "state/workers/1-1.json").write_bytes(b'{"rows": 1')
     client.predict(ROW)
     assert figures(client)["onebutton_rows_total"] == 1
+
+
+def test_what_the_monitor_found_is_shown_too(client: Client, tmp_path: Path) -> None:
+    """So that who watches the server sees when the monitor itself has not run."""
+    assert "onebutton_monitor_run_timestamp_seconds" not in figures(client)
+    (tmp_path / "state/monitor.prom").write_text("onebutton_monitor_run_timestamp_seconds 12.0\n", encoding="utf-8")
+    assert figures(client)["onebutton_monitor_run_timestamp_seconds"] == 12

@@ -1,0 +1,38 @@
+"""The monitor replays the half-year that the model never saw, on every fortieth flight."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+PIPELINE = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_december_is_caught_and_quiet_weeks_call_nobody_more_than_the_budget_says(finished: Path) -> None:
+    from onebutton_monitoring.replay import (
+        replay,
+        score,
+    )  # the pipeline does not need it, and slow tests have everything
+    from onebutton_monitoring.watch import watch
+
+    shutil.copy(PIPELINE / "release.toml", finished)
+    said = (PIPELINE / "monitor.toml").read_text(encoding="utf-8")
+    few = said.replace("limit = 0.65", "limit = 0.8")  # of a fortieth of the flights, a model learns less
+    assert few != said
+    (finished / "monitor.toml").write_text(few, encoding="utf-8")
+    one = watch(finished, finished / "model/model.onnx")
+    seen = replay(one, one.history("holdout"))
+    found = score(seen.alarms, seen.weeks, one.usual, one.said.label_delay_days)
+    assert found.weeks == 27
+    assert found.false <= 2
+    december = [
+        alarm
+        for alarm in seen.alarms
+        if alarm.kind == "cost" and alarm.where == "all" and alarm.seen >= date(2013, 12, 1)
+    ]
+    assert december, found.words
+    assert {alarm.what for alarm in seen.alarms if alarm.kind == "nulls"} <= set(one.model.inputs)
