@@ -10,7 +10,7 @@ import pytest
 
 from onebutton_workbench.checks import ruler_rules
 from onebutton_workbench.checks.ruler_rules import check, lint
-from onebutton_workbench.checks.rulers import MEMBER, may_be_ruler, owners
+from onebutton_workbench.checks.rulers import MEMBER, is_ruler, owners
 from onebutton_workbench.checks.selftest import plant, read_violations
 from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT
@@ -532,7 +532,7 @@ def test_every_ruler_of_this_repository_keeps_its_owner_whatever_line_a_member_g
     text = (ROOT / ".github/CODEOWNERS").read_text(encoding="utf-8")
     lines = text.replace("\n# Rulers:", "\n/pipelines/ @acme/churn\n/packages/ @acme/churn\n# Rulers:")
     assert lines != text
-    rulers = [path for path in listed(ROOT) if may_be_ruler(path) and not MEMBER.fullmatch(path)]
+    rulers = [path for path in listed(ROOT) if is_ruler(path) and not MEMBER.fullmatch(path)]
     rulers += listed(ROOT, "pipelines/*/gates.toml", "pipelines/*/contracts/*")
     (before, after) = ({path for who in owners(one, rulers).values() for path in who["asked"]} for one in (text, lines))
     assert before == after

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from onebutton_contracts.errors import run_stage
-from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler, may_be_ruler
+from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler
 from onebutton_workbench.findings import Finding, tell
 from onebutton_workbench.git import at_commit, call, shortened
 from onebutton_workbench.lineage.changes import (
@@ -76,7 +76,7 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
     merged = list(upgrades(changes.commit, root))
     for path in changes.files:
         member = MEMBER.fullmatch(path)
-        if (member and member[1] in whole) or not may_be_ruler(path):
+        if (member and member[1] in whole) or not is_ruler(path):
             continue
         old, new = read_both(path, changes, root)
         if not is_ruler(path, old + new):

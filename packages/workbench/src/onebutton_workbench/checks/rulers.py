@@ -61,18 +61,17 @@ class Change:
         return f"{self.file}:{self.line}"
 
 
-def may_be_ruler(path: str) -> bool:
-    """Say of a path whether its file is a ruler, of its member or of the repository, or a module that may be one."""
+def is_ruler(path: str, text: str | None = None) -> bool:
+    """Say of a file whether it is a ruler, of its member or of the repository.
+
+    A module of a pipeline is one where its text registers own metrics; without its text it may be one.
+    """
     member = MEMBER.fullmatch(path)
-    own = ["src/*.py"] if path.startswith("pipelines/") else []
-    patterns = [*FILES["member"], *own] if member else FILES["repository"]
+    if member and member[2].startswith("src/"):
+        of_pipeline = path.startswith("pipelines/") and path.endswith(".py")
+        return of_pipeline and (text is None or OWN_METRICS.search(text) is not None)
+    patterns = FILES["member" if member else "repository"]
     return any(fnmatch(member[2] if member else path, pattern) for pattern in patterns)
-
-
-def is_ruler(path: str, text: str) -> bool:
-    """Say the same of a file and its text: a module is a ruler where it registers own metrics."""
-    of_member = MEMBER.fullmatch(path) and path.endswith(".py")
-    return may_be_ruler(path) and (not of_member or OWN_METRICS.search(text) is not None)
 
 
 def differences(file: str, old: str, new: str, root: Path) -> list[Change]:
