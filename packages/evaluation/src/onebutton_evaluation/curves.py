@@ -26,12 +26,7 @@ _PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}
 
 
 def curves(rows: Rows, bins: int, parts: Sequence[Slice] = ()) -> dict[str, pl.DataFrame]:
-    """Draw the curves of a task.
-
-    Args:
-        rows: that are judged.
-        bins: of equal count, by rising prediction.
-        parts: slices whose errors are drawn too, where numbers are predicted.
+    """Draw the curves of a task, in bins of equal count by rising prediction.
 
     Returns:
         The data of each by its name: of two answers `roc`, `calibration` and `thresholds`; of several `confusion` and `classes`;

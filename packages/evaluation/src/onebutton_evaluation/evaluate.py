@@ -148,14 +148,7 @@ def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: M
 
 
 def summary(frame: pl.DataFrame, known: pl.DataFrame, said: Declarations, bins: int) -> dict[str, Any]:
-    """Measure the model, each baseline, and the model by each column that slices are cut by; describe training.
-
-    Args:
-        frame: as `score` returns it.
-        known: the rows that the model was trained on.
-        said: what `gates.toml` declares.
-        bins: of the calibration error.
-    """
+    """Measure what `score` returned: the model, each baseline, and the model by each column that slices are cut by."""
     judging = said.judging
     found: dict[str, Any] = {"model": metrics(read_rows(frame, judging), judging, bins)}
     found |= {name: metrics(read_rows(frame, judging, name), judging, bins) for name in said.baselines}

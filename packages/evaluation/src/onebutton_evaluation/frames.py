@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Rows:
-    """Take the rows that are judged.
-
-    Args:
-        frame: one row per prediction.
-        judging: names the columns.
-        prediction: what the columns of predictions are called; as `judging` says where empty.
+    """Take the rows that are judged, one per prediction; its columns are called as `judging` says, or as `prediction` does.
 
     Raises:
         InputError: a column is not there, or lacks values: a row left out would flatter the model.

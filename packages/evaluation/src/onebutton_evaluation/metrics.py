@@ -17,11 +17,6 @@ def metrics(rows: Rows, judging: Judging, bins: int) -> dict[str, float | int]:
 
     A bias is left out, whose best is 0: it stands with its interval among the slices.
 
-    Args:
-        rows: that are judged.
-        judging: names the metrics.
-        bins: number of bins of the calibration error.
-
     Returns:
         `rows`, how many were judged; each metric by its name, left out where the rows cannot be judged by it, as an AUC where one
         answer alone occurs; for probabilities of two answers also `calibration_error`, the mean distance of predicted and

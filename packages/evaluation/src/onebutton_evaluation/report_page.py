@@ -22,15 +22,7 @@ WORST = 6  # slices in the small picture, and confusions
 
 
 def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
-    """Write every page, the index last.
-
-    Args:
-        folders: of the pipelines, with what is around them.
-        target: folder to write to.
-
-    Returns:
-        For each pipeline without a page one line that says why.
-    """
+    """Write every page, the index last; return for each pipeline without a page one line that says why."""
     target.mkdir(parents=True, exist_ok=True)
     summaries, refused = [], {}
     for folder, around in folders.items():

@@ -90,16 +90,9 @@ def perturb(inputs: pl.DataFrame, how: Perturbation, file: str = "gates.toml") -
 def judge_perturbed(
     frame: pl.DataFrame, model: Asked, perturbations: Sequence[Perturbation], judging: Judging
 ) -> dict[str, dict[str, Interval]]:
-    """Judge the model on perturbed inputs, all rows together.
+    """Judge the model on perturbed inputs, all rows together, by each metric of its predictions.
 
-    Args:
-        frame: one row per prediction, with the columns that `judging` names.
-        model: to ask again.
-        perturbations: what to try.
-        judging: how to judge.
-
-    Returns:
-        For each perturbation the interval of each metric of the predictions; predicted quantiles are not asked again.
+    Predicted quantiles are not asked again.
     """
     rows, known = read_rows(frame, judging), judging.known()
     asked = [name for name in judging.metrics if not name.startswith(("share", *OF_QUANTILES))]
@@ -116,11 +109,6 @@ def importance(rows: Rows, model: Asked, metric: Metric) -> pl.DataFrame:
 
     The interval is that of the paired difference, as between two models. A row counts twice: by what it borrows of another, and
     by what it lends to one.
-
-    Args:
-        rows: that are judged.
-        model: to ask again, with the inputs of the same rows.
-        metric: to measure by.
 
     Returns:
         One row per input, the most important first: `input`, `importance` with its ends `low` and `high` (positive: worse without

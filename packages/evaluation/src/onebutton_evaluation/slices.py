@@ -51,12 +51,7 @@ class Judged:
 
 
 def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "gates.toml") -> list[Slice]:
-    """Cut a frame into its declared slices, all rows first.
-
-    Args:
-        frame: one row per prediction, with every column that the rules name.
-        rules: `[[slices]]` of gates.toml.
-        file: where the rules stand, for messages.
+    """Cut a frame into its declared slices, all rows first; messages say that the rules stand in `file`.
 
     Raises:
         InputError: a rule names a column that is not there, or no condition, or would make hundreds of slices.
@@ -114,15 +109,7 @@ def _quantiles(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
 
 
 def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> list[Judged]:
-    """Judge every slice by every metric.
-
-    Args:
-        frame: one row per prediction.
-        slices: parts of it.
-        judging: `[judging]` of gates.toml: the columns, the metrics, the unit, and how few rows are too few.
-
-    Returns:
-        One per slice, in their order.
+    """Judge every slice by every metric, in their order.
 
     Raises:
         InputError: a column is not there, or lacks values.
