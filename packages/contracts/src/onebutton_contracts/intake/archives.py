@@ -12,7 +12,7 @@ from typing import IO
 from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.intake.sniffing import is_pickle, sniff
 
-TABLE_SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx"}
+TABLE_SUFFIXES = {".csv", ".parquet", ".tsv", ".xlsx"}
 CHUNK = 1 << 20
 DAMAGED = (EOFError, NotImplementedError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error)
 

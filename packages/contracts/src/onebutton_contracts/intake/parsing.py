@@ -47,8 +47,6 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
                 frame, notes = read_csv(path, kind.delimiter, called)
             case "xlsx":
                 frame, notes = _read_book(path)
-            case "jsonl":
-                frame = pl.read_ndjson(path, infer_schema_length=None)
             case _:
                 frame = _read_parquet(path, called)
     except (pl.exceptions.PolarsError, FastExcelError, OSError, UnicodeDecodeError, csv.Error) as error:
@@ -87,24 +85,23 @@ def _read_parquet(path: Path, called: str) -> pl.DataFrame:
 def _typed(series: pl.Series, kind: str, guesses: dict[str, str]) -> tuple[pl.Series, str]:
     """Give a column of text the narrowest type that all of its values have, and say why where it nearly has one.
 
-    In CSV and Excel a text may mean a number or a boolean; in JSON a number has no quotes, and Parquet has types of its own.
+    Parquet has types of its own: there a text is one.
     """
     if series.dtype != pl.String or kind == "parquet":
         return series, ""
-    numbers = kind != "jsonl"
-    made = _from_text(series, numbers=numbers)
+    made = _from_text(series)
     if made is not None:
         if made.dtype == pl.Datetime and series.str.extract(INSTANT, 3).null_count() > made.null_count():
             guesses[series.name] = NO_ZONE
         return made, ""
-    words, example = doubt(series) if numbers else ("", "")
+    words, example = doubt(series)
     if not words:
         return series, ""
     guesses[series.name] = words
     return series, f"column {series.name!r} stays text: {words}{example}"
 
 
-def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
+def _from_text(texts: pl.Series) -> pl.Series | None:
     """Return the values that texts stand for; None when they are text."""
     bare = texts.str.strip_chars()
     present = bare.set(bare.is_in(MISSING), None)
@@ -119,11 +116,11 @@ def _from_text(texts: pl.Series, *, numbers: bool) -> pl.Series | None:
         made = present.str.to_date("%Y-%m-%d", strict=False)
     elif all_are(INSTANT):
         made = _instants(present)
-    elif numbers and all_are(BOOLEAN):
+    elif all_are(BOOLEAN):
         made = present.str.to_lowercase() == "true"
-    elif numbers and all_are(INTEGER):
+    elif all_are(INTEGER):
         made = present.str.strip_prefix("+").cast(pl.Int64, strict=False)
-    elif numbers and all_are(NUMBER) and not known.str.contains(TOO_EXACT).any():
+    elif all_are(NUMBER) and not known.str.contains(TOO_EXACT).any():
         made = present.str.strip_prefix("+").cast(pl.Float64, strict=False)
         made = made.set(made.is_infinite(), None)  # 1e999 is no number that fits
     else:

@@ -14,7 +14,7 @@ from onebutton_contracts.intake.csv_files import not_utf8, separator_line
 
 HEAD = 65_536  # bytes that are looked at
 DELIMITERS = ",;\t|"
-SUPPORTED = "CSV, Excel (.xlsx), Parquet or JSON lines, or a zip or gz of one of these"
+SUPPORTED = "CSV, Excel (.xlsx) or Parquet, or a zip or gz of one of these"
 BOOK = "xl/workbook.xml"  # in each Excel workbook, which is a zip
 PICKLE_SUFFIXES = {".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 PICKLE_PROTOCOLS = range(2, 6)  # protocols 0 and 1 are text and have no mark
@@ -31,7 +31,7 @@ class Kind:
     """What a file is.
 
     Attributes:
-        name: `csv`, `xlsx`, `jsonl`, `parquet`, `zip` or `gz`.
+        name: `csv`, `xlsx`, `parquet`, `zip` or `gz`.
         delimiter: between the columns of a CSV file.
     """
 
@@ -41,7 +41,7 @@ class Kind:
     @property
     def is_table(self) -> bool:
         """Whether it is a table, and not something that holds one."""
-        return self.name in {"csv", "jsonl", "parquet", "xlsx"}
+        return self.name in {"csv", "parquet", "xlsx"}
 
 
 def is_pickle(name: str, head: bytes) -> bool:
@@ -96,10 +96,8 @@ def _text(path: Path, head: bytes, called: str) -> Kind | str:
         found: Kind | str = "empty"
     elif "\0" in first:
         found = "binary, of no known format"
-    elif first.startswith("{") and (len(head) == HEAD or first.splitlines()[0].rstrip().endswith("}")):
-        found = Kind("jsonl")
     elif first.startswith(("{", "[")):
-        found = "JSON, but not JSON lines: one object on each line"
+        found = "JSON: write its table as CSV or Parquet"
     elif first.startswith("<"):
         found = "a web page or XML: the address leads to a page about the data, not to the data"
     elif delimiter := separator_line(path) or _delimiter(first):
