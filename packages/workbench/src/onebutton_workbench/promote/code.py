@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.promote.flow import Statement, called, calls, constants
+from onebutton_workbench.promote.flow import Statement, called, calls
 from onebutton_workbench.promote.headline import Candidate
 from onebutton_workbench.promote.plan import Part
 from onebutton_workbench.promote.refusals import modules_of
@@ -39,9 +39,11 @@ def write(
 ) -> Code:
     """Write a stage: what names a file in the notebook's folder names that in `source/`, and `literals` become parameters."""
     chosen = [statements[at] for at in part.statements]
-    fixed = constants(statements)
-    of_functions = {fixed[name].index for one in chosen if one.is_function for name in one.uses & fixed.keys()}
-    outer = [one for one in chosen if one.is_function or one.index in of_functions]
+    needs, outer = {name for one in chosen if one.is_function for name in one.uses}, list[Statement]()
+    for one in reversed(chosen):  # functions, and what they read
+        if one.is_function or (one.defines & needs and not one.is_import):
+            outer.insert(0, one)
+            needs |= one.uses
     body = [one for one in chosen if not one.is_import and one not in outer]
     code = Code(params_name="settings" if any("params" in one.uses | one.defines for one in chosen) else "params")
     code.imports = "\n".join(ast.unparse(one.node) for one in chosen if one.is_import)

@@ -198,10 +198,3 @@ def walk_back(
 def live(statements: Sequence[Statement], wanted: Collection[str], before: int) -> list[int]:
     """Return the statements that some names depend on, as they are before one of them."""
     return walk_back(statements[:before], wanted)[0]
-
-
-def constants(statements: Sequence[Statement]) -> dict[str, Statement]:
-    """Return the names that are bound once, to a literal, and never changed."""
-    names = [name for one in statements for name in one.defines]
-    literal = [one for one in statements if isinstance(one.node, ast.Assign) and not one.uses]
-    return {name: one for one in literal for name in one.defines if names.count(name) == 1}

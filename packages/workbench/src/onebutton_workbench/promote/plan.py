@@ -66,8 +66,8 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
     statements, wanted = notebook.statements, names_in(headline.node)
     behind = live(statements, wanted, headline.at)
     fit, model, fitted = _fit(statements, behind)
-    hold_needed(statements, behind)
     plain, reads = _apart(statements)
+    hold_needed(statements, behind, plain)
 
     def part(names: Collection[str], start: int, end: int, without: Collection[int] = ()) -> Part:
         taken, given = walk_back(statements[:end], names, lambda at: at in plain or (at >= start and at not in without))

@@ -16,7 +16,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_models.conversion import REPLACEMENTS
 from onebutton_workbench.environment import call
 from onebutton_workbench.promote.cells import Cell
-from onebutton_workbench.promote.flow import MAGIC, Statement, called_in, calls, constants, unseeded, without_magics
+from onebutton_workbench.promote.flow import MAGIC, Statement, called_in, calls, unseeded, without_magics
 
 CALM = re.compile(r"^\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
 ABSOLUTE = re.compile(r"^(/[\w.-]+/|~[\w]*/|[A-Za-z]:[\\/])")
@@ -103,14 +103,16 @@ def modules_of(node: ast.AST) -> set[str]:
     return {name.name.partition(".")[0] for name in node.names} if isinstance(node, ast.Import) else set()
 
 
-def hold_needed(statements: Sequence[Statement], needed: Collection[int]) -> None:
-    """Refuse, of the statements that the number needs, what no stage could have.
+def hold_needed(statements: Sequence[Statement], needed: Collection[int], plain: Collection[int] = ()) -> None:
+    """Refuse, of the statements that the number needs, what no stage could have; `plain` ones see nothing of the data.
 
     Raises:
         InputError: names the first cell of them; of calls that share one global seed the last.
     """
     outer = {name for one in statements if one.is_import or one.is_function for name in one.defines}
-    calm = {*dir(builtins), *outer, *constants(statements)}
+    names = [name for one in statements for name in one.defines]
+    fixed = {name for at in plain for name in statements[at].defines if names.count(name) == 1}
+    calm = {*dir(builtins), *outer, *fixed}
     for one in statements:
         if one.is_import and "*" in {name.name for name in getattr(one.node, "names", ())}:
             refuse(one.cell, "star")
