@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from importlib import util
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.error import HTTPError
 
 import pytest
 from onnx import TensorProto, helper
 
 from onebutton_tracking.store import open_store, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 DVC_YAML = """\
 stages:
@@ -141,6 +145,19 @@ def uri(tables: Path, tmp_path: Path) -> str:
     """A store in the repo of the pipeline that was used before, as on most days."""
     shutil.copy(tables, tmp_path / "mlflow.db")
     return tracking_uri(tmp_path)
+
+
+def client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, uri)
+
+
+def runs(uri: str) -> list[Run]:
+    """List the runs of the pipeline `demo`."""
+    experiment = client(uri).get_experiment_by_name("demo")
+    assert experiment is not None
+    return list(client(uri).search_runs([experiment.experiment_id]))
 
 
 class Git(Protocol):

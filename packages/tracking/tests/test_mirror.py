@@ -5,19 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 from onnx import TensorProto, helper
+from packages.tracking.tests.conftest import client, runs
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.store import StoreError, find_runs
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 
 def text_file(path: Path) -> None:
@@ -42,18 +38,6 @@ def text_file(path: Path) -> None:
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
-
-
-def client(uri: str) -> MlflowClient:
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri, uri)
-
-
-def runs(uri: str) -> list[Run]:
-    experiment = client(uri).get_experiment_by_name("demo")
-    assert experiment is not None
-    return list(client(uri).search_runs([experiment.experiment_id]))
 
 
 def rerun(pipeline: Path) -> None:

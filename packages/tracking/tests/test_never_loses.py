@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from packages.tracking.tests.conftest import mlflow_server
+from packages.tracking.tests.conftest import client, mlflow_server, runs
 
 from onebutton_tracking import entry, model
 from onebutton_tracking import mirror as mirror_module
@@ -80,18 +80,6 @@ def press(folder: Path, *arguments: str, before: Callable[[], None] | None = Non
         printed, _ = program.communicate(timeout=300)
     assert "Traceback" not in printed, printed
     return program.returncode, printed
-
-
-def client(uri: str) -> MlflowClient:
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri, uri)
-
-
-def runs(uri: str) -> list[Run]:
-    experiment = client(uri).get_experiment_by_name("demo")
-    assert experiment is not None
-    return list(client(uri).search_runs([experiment.experiment_id]))
 
 
 def check_whole(uri: str) -> None:

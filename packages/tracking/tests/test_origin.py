@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packages.tracking.tests.conftest import client, runs
+
 from onebutton_tracking.mirror import mirror
 from onebutton_tracking.origin import RECORD, record
 
@@ -13,22 +15,15 @@ if TYPE_CHECKING:
 
 
 def the_run(uri: str) -> Run:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri, uri)
-    experiment = client.get_experiment_by_name("demo")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
+    (run,) = runs(uri)
     return run
 
 
 def patch_of(uri: str, run: Run, folder: Path) -> str:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri, uri)
-    if "sources/patch.diff" not in {entry.path for entry in client.list_artifacts(run.info.run_id, "sources")}:
+    store = client(uri)
+    if "sources/patch.diff" not in {entry.path for entry in store.list_artifacts(run.info.run_id, "sources")}:
         return ""
-    return Path(client.download_artifacts(run.info.run_id, "sources/patch.diff", str(folder))).read_text(
+    return Path(store.download_artifacts(run.info.run_id, "sources/patch.diff", str(folder))).read_text(
         encoding="utf-8"
     )
 
