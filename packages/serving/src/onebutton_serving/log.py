@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby, product
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
-from onebutton_serving.answering import Answerer
+if TYPE_CHECKING:
+    from onebutton_serving.answering import Answerer
 
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
@@ -28,7 +29,7 @@ JOURNAL = ".journal"
 
 logger = logging.getLogger("onebutton_serving")
 _encode = msgspec.json.Encoder().encode
-Line = tuple[Answerer, int, bytes]  # of which release, how many rows are in it
+Line = tuple["Answerer", int, bytes]  # of which release, how many rows are in it
 
 
 class PredictionLog:

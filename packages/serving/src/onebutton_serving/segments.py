@@ -109,10 +109,11 @@ def _write(frame: pl.DataFrame, segment: Path) -> None:
 
 def _frame_of(journal: bytes) -> pl.DataFrame:
     """Read the content of a journal; its last line may have been torn by a kill."""
-    header, *lines = map(msgspec.json.decode, journal[: journal.rfind(b"\n") + 1].splitlines() or [b'{"columns":{}}'])
+    lines = iter(journal[: journal.rfind(b"\n") + 1].splitlines() or [b'{"columns":{}}'])
+    header = msgspec.json.decode(next(lines))
     rows = [
         (time, header["version"], latency, request, number, *row, *answer)
-        for time, latency, request, values, answers in lines
+        for time, latency, request, values, answers in map(msgspec.json.decode, lines)
         for number, (row, answer) in enumerate(zip(values, answers, strict=True))
     ]
     schema = OWN | {name: KINDS[kind] for name, kind in header["columns"].items()}
