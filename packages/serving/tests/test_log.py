@@ -108,7 +108,7 @@ def test_inputs_with_the_log_s_own_names_are_kept_beside_them(client: Client, tm
 
 def test_a_line_that_a_kill_tore_costs_that_line_alone(folder: Path, client: Client) -> None:
     client.log.close()
-    (journal,) = folder.glob("*.journal")
+    (journal,) = folder.glob("*.jsonl")
     content = journal.read_bytes()
     journal.write_bytes(content[:-20])
     assert read_log(folder).collect().height == 2
@@ -118,13 +118,13 @@ def test_a_line_that_a_kill_tore_costs_that_line_alone(folder: Path, client: Cli
 
 def test_a_kill_between_segment_and_journal_counts_nothing_twice(folder: Path, client: Client) -> None:
     client.log.close()
-    (journal,) = folder.glob("*.journal")
+    (journal,) = folder.glob("*.jsonl")
     content = journal.read_bytes()
     roll(folder)
     journal.write_bytes(content)
     assert read_log(folder).collect().height == 3
     roll(folder)
-    assert not list(folder.glob("*.journal"))
+    assert not list(folder.glob("*.jsonl"))
     assert read_log(folder).collect().height == 3
 
 

@@ -156,7 +156,7 @@ def test_a_killed_worker_comes_back_and_its_log_is_whole(serve: Serve, store: Pa
     assert server.predict(ROW)[0] == 200
     assert server.stop() == 0
     assert read_log(server.state / "log").collect().height == 51
-    assert list((server.state / "log").glob("*.journal")) == []
+    assert list((server.state / "log").glob("*.jsonl")) == []
 
 
 def test_when_the_server_is_killed_its_workers_end_and_the_port_is_free(serve: Serve, store: Path) -> None:

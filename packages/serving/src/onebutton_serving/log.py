@@ -25,7 +25,7 @@ LINES = 512  # lines, one a request, that are written in one go
 BREATH = 0.0005  # seconds between two writes, else the thread would keep Python's lock from requests for milliseconds
 ROLL_ROWS, ROLL_SECONDS = 200_000, 600.0  # a journal of so many rows, or so old, is let go of
 SILENCE = 60.0  # seconds between two lines that say the disk is full
-JOURNAL = ".journal"
+JOURNAL = ".jsonl"
 
 logger = logging.getLogger("onebutton_serving")
 _encode = msgspec.json.Encoder().encode

@@ -122,7 +122,7 @@ class ReleaseStore:
         return target
 
     def _download(self, version: str, target: Path) -> None:
-        draft = target.with_name(f".{version}.draft")  # of whoever holds the lock
+        draft = target.with_name(f".{version}.draft")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         for name in self.names(version):

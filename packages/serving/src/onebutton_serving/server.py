@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from onebutton_serving.errors import ReleaseStoreError, ServingError
+from onebutton_serving.log import JOURNAL
 from onebutton_serving.sealed import check
 from onebutton_serving.settings import Settings, SettingsError, read_settings
 
@@ -105,7 +106,7 @@ def _segments(settings: Settings) -> Iterator[None]:
         last = False
         while not last:
             last = ended.wait(ROLL)
-            if len(list(log.glob("*.journal"))) > (0 if last else settings.workers):
+            if len(list(log.glob(f"*{JOURNAL}"))) > (0 if last else settings.workers):
                 subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True)
 
     thread = threading.Thread(target=roll, name="segments")
