@@ -141,6 +141,15 @@ def test_labels_as_csv_and_a_column_that_is_missing(world: Any) -> None:
         monitor(world.root, "shops", "local", "labels.csv", world.at(77))
 
 
+def test_what_is_personal_is_hashed_in_the_log_and_is_no_fault(world: Any) -> None:
+    contract = world.root / "pipelines/shops/contracts/inputs.odcs.yaml"
+    text = contract.read_text(encoding="utf-8")
+    contract.write_text(text.replace("{name: town,", "{name: town, classification: personal,"), encoding="utf-8")
+    week = world.rows(7, 70)
+    world.write(week.with_columns(town=pl.col("town").replace({"Alba": "6f1", "Bern": "a02", "Cork": "77e"})), week)
+    assert press(world, 77) == 0
+
+
 def test_replay_says_what_the_rules_would_have_done(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert replay_history(repo, "shops") == 0
     assert "monitor: 8 weeks, 0 harmful" in capsys.readouterr().out

@@ -38,7 +38,7 @@ def of_inputs(one: Watch, joined: Joined, last: date) -> list[Alarm]:
         last: the last day that is over.
     """
     seen, training = joined.watched, one.training.watched
-    inputs = [name for name in one.model.inputs if name in seen.columns]
+    inputs = one.inputs(seen)
     hits: dict[tuple[str, str, str], dict[Any, str]] = {}
     for week, column, words in _forbidden(one, seen, inputs):
         hits.setdefault(("contract", ALL, column), {})[week] = words
@@ -134,7 +134,7 @@ def explain(one: Watch, alarm: Alarm, joined: Joined) -> list[str]:
         masks = {part.name: part.mask for part in find_slices(rows, one.said.slices, FILE)}
         samples.append(rows.filter(masks[alarm.where]) if alarm.where in masks else rows.clear())
     usual, seen = samples
-    inputs = [name for name in one.model.inputs if name in seen.columns]
+    inputs = one.inputs(seen)
     if min(usual.height, seen.height) >= LEAST_ROWS:
         moved = sorted(((psi(usual[name], seen[name]), name) for name in inputs), reverse=True)[:3]
         told.append("inputs that moved most (PSI): " + ", ".join(f"{name} {value:.2f}" for value, name in moved))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from onebutton_monitoring.notify import tell
 from onebutton_monitoring.page import page
 from onebutton_monitoring.replay import replay, score
 from onebutton_monitoring.seen import Seen, look
-from onebutton_monitoring.watch import Watch, watch
+from onebutton_monitoring.watch import watch
 from onebutton_release.target import Target, find_target, pipeline_named
 from onebutton_serving.history import in_service
 from onebutton_serving.loading import MODEL
@@ -51,9 +52,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     target = find_target(root, pipeline, environment, "production")
     move = in_service(target.store)
     if move is None:
-        message = (
-            f"no release of {target.pipeline} is in service in {target.name}, so nothing is watched. `make deploy`"
-        )
+        message = f"no release of {target.pipeline} is in service in {target.name}. `make deploy` puts one there"
         raise InputError(message)
     one = watch(root / "pipelines" / target.pipeline, target.fetch(move.after) / MODEL)
     named = labels or one.said.labels
@@ -61,25 +60,23 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
         message = "say where labels are: LABELS=file, or `labels` in monitor.toml"
         raise InputError(message)
     known = scan(named, root if labels else one.folder, "labels")
-    folders = _logs(root, one, target)
+    place = root / one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
+    folders = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
     log = pl.concat([read_log(folder) for folder in folders], how="diagonal_relaxed") if folders else None
     if log is None or log.limit(1).collect().is_empty():
-        message = (
-            f"nothing was ever logged in {_pattern(one, target)}: no server of {target.name}, or its log is elsewhere"
-        )
+        message = f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere"
         raise InputError(message)
     seen = look(one, join(log, known, one.said, one.judging, move.after), moment)
     name = f"{target.pipeline} in {target.name}"
     state = root / STATE / target.name / target.pipeline
-    details, todo = (
-        {alarm.name: explain(one, alarm, seen.joined) for alarm in seen.standing if alarm.kind == "cost"},
-        _to_do(target, seen, root),
-    )
+    details = {alarm.name: explain(one, alarm, seen.joined) for alarm in seen.standing if alarm.kind == "cost"}
+    todo = _to_do(target, seen, root)
     state.mkdir(parents=True, exist_ok=True)
     told = {"details": details, "todo": todo, "replayed": _replayed(root, target.pipeline)}
     write_text(state / "page.html", page(one, seen, name, **told))
     for folder in (state, *(folder.parent for folder in folders)):
-        write_text(folder / "monitor.prom", figures(seen, moment, target.pipeline))
+        with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
+            write_text(folder / "monitor.prom", figures(seen, moment, target.pipeline))
     for alarm in seen.standing:
         print(f"  {alarm.name}, since {alarm.since}: {alarm.words}", *details.get(alarm.name, []), sep="\n    ")
     for what, count in sorted(seen.joined.told.items()):
@@ -107,15 +104,6 @@ def replay_history(root: Path, pipeline: str) -> int:
     )
     print(*(f"monitor: {line}" for line in found.words), sep="\n")
     return 0
-
-
-def _pattern(one: Watch, target: Target) -> str:
-    return one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
-
-
-def _logs(root: Path, one: Watch, target: Target) -> list[Path]:
-    path = root / _pattern(one, target)
-    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
 def _replayed(root: Path, pipeline: str) -> list[str]:

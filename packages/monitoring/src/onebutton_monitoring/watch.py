@@ -55,6 +55,11 @@ class Watch:
         known = scored.select(*key, self.judging.answer) if labels is None else labels
         return join(scored.lazy(), known.lazy(), replace(self.said, key=key, known_at=""), self.judging)
 
+    def inputs(self, logged: pl.DataFrame) -> list[str]:
+        """Name the inputs that are logged as they were: what is personal is hashed there, or left out."""
+        personal = {column.name for column in self.declared.inputs.columns if column.classification == "personal"}
+        return [name for name in self.model.inputs if name in logged.columns and name not in personal]
+
     @cached_property
     def training(self) -> Joined:
         """What the model was trained on."""
