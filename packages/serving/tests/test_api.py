@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from packages.serving.tests.conftest import FIRST, JSON, SCHEMA, Client, golden_rows, make_release
 
+from onebutton_models.scoring import ScoringError
 from onebutton_serving import bodies
 from onebutton_serving.openapi import example
 from onebutton_serving.rows import MAX_ROWS
@@ -265,3 +266,28 @@ def test_what_is_wrong_with_large_bodies_is_searched_for_one_by_one_and_found(cl
         return [status for status, _, _ in answers]
 
     assert client.runner.run(burst()) == [422] * 4
+
+
+def test_rows_that_the_model_refuses_are_named_and_cost_no_other_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.service.current is not None
+    model = client.service.current.loaded.model
+    answer = model.answer
+
+    def refuse(feed: Any) -> Any:
+        if 13 in feed["distance"]:
+            message = "13 miles were never proven"
+            raise ScoringError(message)
+        return answer(feed)
+
+    monkeypatch.setattr(model, "answer", refuse)
+    bodies_at_once = [[GOOD], [GOOD, GOOD | {"distance": 13}, GOOD, GOOD | {"distance": 13}], [GOOD]]
+
+    async def together() -> list[Any]:
+        asked = [json.dumps({"rows": rows}).encode() for rows in bodies_at_once]
+        return await asyncio.gather(*(client.once("POST", "/v1/predict", [body]) for body in asked))
+
+    (first, _, _), (status, _, content), (last, _, _) = client.runner.run(together())
+    assert (first, status, last) == (200, 422, 200)
+    assert [(one["row"], one["rule"]) for one in json.loads(content)["errors"]] == [(1, "model"), (3, "model")]
