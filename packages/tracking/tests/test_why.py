@@ -95,7 +95,7 @@ def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Pat
     assert status == 0
     assert shown.startswith("demo version 1 (@champion): run ")
     assert git(two_versions, "rev-parse", "HEAD~1")[:12] in shown
-    assert "first" in shown
+    assert "docs: a card" in shown
     assert "Ada <ada@test>" in shown
     assert "data/raw  111111111111  read by train" in shown
     assert "train 3.0 s" in shown
