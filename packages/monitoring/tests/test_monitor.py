@@ -141,6 +141,19 @@ def test_labels_as_csv_and_a_column_that_is_missing(world: Any) -> None:
         monitor(world.root, "shops", "local", "labels.csv", world.at(77))
 
 
+def test_a_log_that_is_joined_in_parts_says_the_same(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    week = world.rows(14, 70)
+    world.write(week, week.with_columns(left=0))
+    world.write(week.head(0), week.sample(fraction=0.8, shuffle=True, seed=1))
+    assert press(world, 85) == press(world, 85)
+    state = world.root / ".monitoring/local/shops"
+    whole = (state / "page.html").read_text(encoding="utf-8")
+    monkeypatch.setattr("onebutton_monitoring.joining.AT_ONCE", 500)
+    press(world, 85)
+    assert (state / "page.html").read_text(encoding="utf-8") == whole
+    assert "labels that were corrected" in whole
+
+
 def test_what_is_personal_is_hashed_in_the_log_and_is_no_fault(world: Any) -> None:
     contract = world.root / "pipelines/shops/contracts/inputs.odcs.yaml"
     text = contract.read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ from onebutton_evaluation.slices import find_slices
 from onebutton_monitoring.declaration import FILE, Harm, Monitor
 
 AT_ONCE = 500_000  # rows that are joined in memory
+ROW_GROUP = 16_384  # rows that wait for each part before they are written: there may be hundreds of parts
 KEY, DAY, WEEK, KNOWN = "_key", "_day", "_week", "_known"
 SUMS = ("predicted", "answered", "both", "squared", "cost", "cost_squared")
 
@@ -115,7 +116,7 @@ def _parts(log: pl.LazyFrame, labels: pl.LazyFrame) -> Iterator[tuple[pl.DataFra
     with tempfile.TemporaryDirectory(prefix="onebutton-monitor-") as scratch:
         for name, table in (("log", log), ("labels", labels)):
             by = pl.PartitionBy(Path(scratch) / name, key={"_part": pl.col(KEY) % parts}, include_key=False)
-            table.sink_parquet(by, mkdir=True, engine="streaming")
+            table.sink_parquet(by, mkdir=True, engine="streaming", row_group_size=ROW_GROUP)
         for part in range(parts):
             folders = [Path(scratch) / name / f"_part={part}" for name in ("log", "labels")]
             both = [

@@ -26,6 +26,7 @@ class Replay:
         caught: harmful ones in which an alarm about cost or labels stood.
         calls: weeks in which somebody would have been called about cost or labels.
         false: of these calls, those in a quiet week.
+        stood: quiet weeks in which an alarm stood, called in them or before.
         delays: for each run of harmful weeks, the days from its end of the first week to the call; None where none came.
         others: alarms about inputs.
     """
@@ -35,6 +36,7 @@ class Replay:
     caught: int
     calls: int
     false: int
+    stood: int
     delays: tuple[int | None, ...]
     others: int
 
@@ -47,6 +49,7 @@ class Replay:
         return [
             f"{self.weeks} weeks, {self.harmful} harmful; {self.caught} of these caught",
             f"{self.calls} calls, {self.false} of them in a quiet week: {half_year:.1f} false alarms in 26 quiet weeks",
+            f"an alarm stood in {self.stood} of {quiet} quiet weeks",
             f"days from the end of the first harmful week to the call: {', '.join(came) or 'no harm'}",
             f"{self.others} alarms about inputs",
         ]
@@ -82,16 +85,16 @@ def score(alarms: Sequence[Alarm], truth: dict[str, list[Week]], usual: dict[str
     paging = [alarm for alarm in alarms if alarm.kind in {"cost", "relation"}]
     over = [(_monday(alarm.seen), alarm.until or date.max) for alarm in paging]
     called = {seen for seen, _ in over if not any(begun < seen < end for begun, end in over)}
-    caught = {week for week in harm if any(seen <= week < end for seen, end in over)}
+    stood = {week for week in starts if any(seen <= week < end for seen, end in over)}
+    caught = harm & stood
     delays = []
     for at, week in enumerate(starts):
         if week in harm and not (at and starts[at - 1] in harm):
             run = next((place for place in range(at, len(starts)) if starts[place] not in harm), len(starts))
             first = next((other for other in starts[at:run] if other in caught), None)
             delays.append(None if first is None else (first - week).days + delay)
-    return Replay(
-        len(starts), len(harm), len(caught), len(called), len(called - harm), tuple(delays), len(alarms) - len(paging)
-    )
+    false, quiet, others = len(called - harm), len(stood - harm), len(alarms) - len(paging)
+    return Replay(len(starts), len(harm), len(caught), len(called), false, quiet, tuple(delays), others)
 
 
 def _monday(day: date) -> date:
