@@ -143,7 +143,7 @@ def test_labels_as_csv_and_a_column_that_is_missing(world: Any) -> None:
 
 def test_a_log_that_is_joined_in_parts_says_the_same(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     week = world.rows(14, 70)
-    world.write(week, week.with_columns(left=0))
+    world.write(week, week.with_columns(left=1 - pl.col("left")))
     world.write(week.head(0), week.sample(fraction=0.8, shuffle=True, seed=1))
     assert press(world, 85) == press(world, 85)
     state = world.root / ".monitoring/local/shops"
