@@ -27,7 +27,7 @@ def said(world: Any, until: int, capsys: pytest.CaptureFixture[str]) -> str:
 def test_quiet_weeks_alarm_nobody_and_the_page_shows_them(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     world.write(world.rows(QUIET, 70))
     assert press(world, 70 + QUIET) == 0
-    assert "shops in local: no alarm; nothing to tell" in capsys.readouterr().out
+    assert "shops in local: no alarm stands; nothing to tell" in capsys.readouterr().out
     page = (world.root / ".monitoring/local/shops/page.html").read_text(encoding="utf-8")
     assert "no alarm stands" in page
     assert str(world.day(70)) in page

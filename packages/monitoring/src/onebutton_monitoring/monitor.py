@@ -83,8 +83,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
         if count:
             print(f"  {count:,} {what}")
     words = tell(name, seen.standing, details, todo, state)
-    standing = f"{len(seen.standing)} alarms stand" if seen.standing else "no alarm"
-    print(f"monitor: {name}: {standing}; {words}. {state / 'page.html'}")
+    print(f"monitor: {name}: {seen.standing_in_words}; {words}. {state / 'page.html'}")
     return int(bool(seen.standing))
 
 

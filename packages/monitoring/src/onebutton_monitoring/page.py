@@ -19,11 +19,10 @@ def page(one: Watch, seen: Seen, name: str, **told: object) -> str:
         name: of the pipeline and its environment.
         told: `details`, what explains an alarm by its name; `todo`, whom to call and what to press; `replayed`, lines on history.
     """
-    count = len(seen.standing)
     return render(
         "monitor.html",
         heading=f"Monitor: {name}",
-        standing=("failed", f"{count} alarms stand") if count else ("passed", "no alarm stands"),
+        standing=("failed" if seen.standing else "passed", seen.standing_in_words),
         seen=seen,
         plot=_costs(one, seen),
         usual=one.usual,

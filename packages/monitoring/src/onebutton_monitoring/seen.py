@@ -29,6 +29,12 @@ class Seen:
         """Alarms that are not over."""
         return [alarm for alarm in self.alarms if alarm.until is None]
 
+    @property
+    def standing_in_words(self) -> str:
+        """Say how many they are."""
+        count = len(self.standing)
+        return "no alarm stands" if not count else "1 alarm stands" if count == 1 else f"{count} alarms stand"
+
 
 def look(one: Watch, joined: Joined, now: datetime) -> Seen:
     """Find alarms in weeks whose labels are due; silence and inputs at once."""
