@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from onebutton_workbench.runs.run import StageError, call_dvc, made_again, mend_locks
+from onebutton_workbench.runs.interrupted import only_press
+from onebutton_workbench.runs.run import StageError, call_dvc, made_again
 
 DVC = """
 import subprocess, sys
@@ -26,7 +26,8 @@ print("Stage files are what the stage itself talks about")
 def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    code, train, card, evaluate = made = call_dvc([sys.executable, "-c", DVC], tmp_path)
+    with only_press(tmp_path) as lock:
+        code, train, card, evaluate = made = call_dvc([sys.executable, "-c", DVC], tmp_path, lock)
     assert 300 < train.peak_mb < 400
     assert 0 < card.peak_mb < 100
     assert 1.9 < train.seconds < 20
@@ -47,27 +48,6 @@ def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(
     ],
 )
 def test_whose_stage_failed_is_known_where_one_was_under_way(said: str, pipeline: str, tmp_path: Path) -> None:
-    with pytest.raises(StageError) as failed:
-        call_dvc([sys.executable, "-c", f"print({said!r}); raise SystemExit(3)"], tmp_path)
+    with only_press(tmp_path) as lock, pytest.raises(StageError) as failed:
+        call_dvc([sys.executable, "-c", f"print({said!r}); raise SystemExit(3)"], tmp_path, lock)
     assert failed.value.pipeline == pipeline
-
-
-def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
-    tmp_path: Path, shell: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = "schema: '2.0'\nstages: {}\n"
-    locks = [tmp_path / "dvc.lock", tmp_path / "pipelines/pipe/dvc.lock"]
-    for lock in locks:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.write_text(whole, encoding="utf-8")
-        lock.with_name("dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
-    shell("git", "init", "--quiet", folder=tmp_path)
-    shell("git", "add", "--all", folder=tmp_path)
-    shell("git", "commit", "--quiet", "--message", "results", folder=tmp_path)
-    locks[0].write_text("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n", encoding="utf-8")
-    locks[1].write_text(f"{whole}# newer\n", encoding="utf-8")
-    mend_locks(tmp_path)
-    assert locks[0].read_text(encoding="utf-8") == whole
-    assert locks[1].read_text(encoding="utf-8").endswith("# newer\n")
-    said = "run: dvc.lock holds the conflict of a merge; that of your last commit is back\n"
-    assert capsys.readouterr().out == said

@@ -235,7 +235,7 @@ def test_a_new_clone_can_compare_before_it_has_run_anything(newcomer: Any) -> No
     ("old", "new", "words"),
     [
         ("  l2: 10.0", "  l2: 10.0\n  l1: 1.0", "params.yaml: train.l1: unknown key"),
-        ("train:", "trainn:\n  x: 1\ntrain:", "params.yaml: trainn: unknown key"),
+        ("\ntrain:", "\ntrainn:\n  x: 1\ntrain:", "params.yaml: trainn: unknown key"),
         ("  seed: 2013", "  seed: yes", "params.yaml: train.seed: input should be a valid integer"),
         ("test_months: [7,", "test_months: [6, 7,", "month 6 is in more than one part of the split"),
     ],

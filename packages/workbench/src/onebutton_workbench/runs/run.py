@@ -18,12 +18,11 @@ from onebutton_contracts.errors import InputError
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
-from onebutton_workbench.bootstrap import SetupError, conflict_in, refuse_conflicts
+from onebutton_workbench.bootstrap import SetupError, refuse_conflicts
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
-from onebutton_workbench.git import at_commit
 from onebutton_workbench.git import call as git_call
-from onebutton_workbench.lineage.stages import dvc_files
+from onebutton_workbench.runs.interrupted import mend_locks, only_press, wait_for_others
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 from onebutton_workbench.workspace import drafts as draft_folders
@@ -158,11 +157,13 @@ def reproduce(pipeline: str, names: Sequence[str], hidden: Sequence[str] = ()) -
     """
     begun = time.monotonic()
     target = f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"
-    mend_locks(ROOT)
-    with unseen(ROOT, hidden):
-        for name in names if hidden else [pipeline]:
-            bring(ROOT, name)
-        made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT)
+    with only_press(ROOT) as lock:
+        wait_for_others(ROOT)
+        mend_locks(ROOT)
+        with unseen(ROOT, hidden):
+            for name in names if hidden else [pipeline]:
+                bring(ROOT, name)
+            made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT, lock)
     for name in names:
         ran = [one for one in made if one.pipeline == name and one.seconds]
         peaks = {one.stage: one.peak_mb for one in ran if one.peak_mb}
@@ -192,8 +193,13 @@ def unseen(root: Path, names: Sequence[str]) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-def call_dvc(command: Sequence[str], root: Path) -> list[Made]:
+def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
     """Call DVC, pass on what it prints, and read from that which stages it made again.
+
+    Args:
+        command: to call.
+        root: of the repository.
+        lock: an open file that DVC inherits, so that it is held while DVC runs.
 
     Raises:
         StageError: it failed.
@@ -202,7 +208,14 @@ def call_dvc(command: Sequence[str], root: Path) -> list[Made]:
     running, begun, over = None, 0.0, threading.Event()
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
     with subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, errors="replace", bufsize=1
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        bufsize=1,
+        pass_fds=(lock,),
     ) as program:
         watch = threading.Thread(target=_watch_memory, args=(program.pid, made, over), daemon=True)
         watch.start()
@@ -251,15 +264,3 @@ def refuse_unfinished_merge(root: Path) -> None:
         refuse_conflicts((root / name for name in marked.split("\0") if name), root)
     except SetupError as error:
         raise InputError(str(error)) from None
-
-
-def mend_locks(root: Path) -> None:
-    """Bring the committed `dvc.lock` back where a merge left a conflict in it; what runs then is what the sources need."""
-    for lock in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
-        if conflict_in(lock):
-            name = lock.relative_to(root).as_posix()
-            committed = at_commit("HEAD", name, root)
-            lock.unlink()
-            if committed is not None:
-                lock.write_text(committed, encoding="utf-8")
-            print(f"run: {name} holds the conflict of a merge; that of your last commit is back", flush=True)
