@@ -231,7 +231,11 @@ def _compare(folder: Path, old: Old, month: int, scratch: Path) -> None:
             section = content
             for part in path:
                 section = section[part]
-            section[last] = value
+            if isinstance(value, list):
+                section[last].clear()  # the list that stands there keeps its comment and its brackets
+                section[last].extend(value)
+            else:
+                section[last] = value
 
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     (scratch / "params.yaml").write_text(edit_yaml(text, change), encoding="utf-8")
