@@ -78,7 +78,7 @@ def test_no_process_is_left(repo: Path, port: int, end: str, *, ready: bool) -> 
         else:
             until(lambda: "serving" in (repo / "said").read_text(encoding="utf-8"), "it says nothing")
         send(make.pid, number)
-        assert make.wait(30) is not None
+        assert make.wait(45) is not None  # a worker that does not end is killed after 30 seconds
         until(lambda: not is_there(make.pid), "a process is left")
     finally:
         if is_there(make.pid):
