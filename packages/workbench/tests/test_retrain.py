@@ -22,7 +22,8 @@ def with_interval(estimate: float, low: float, high: float) -> dict[str, float]:
 
 
 def comparison(verdict: str, difference: dict[str, float] | None) -> dict[str, Any]:
-    slices = {"all": {"verdict": verdict, "rows": 27020, "difference": difference}}
+    whole = {"verdict": verdict, "rows": 27020} | ({"difference": difference} if difference else {})
+    slices = {"all": whole, "to Honolulu": {"verdict": "not enough data", "rows": 31}}
     return {"name": "20130701-0123abcd", "metric": "log_loss", "slices": slices, "in_words": "no difference seen"}
 
 
@@ -62,7 +63,8 @@ def test_a_rule_that_leads_nowhere_is_named(params: dict[str, Any], until: int, 
 def test_the_sentence_says_when_retraining_does_not_help() -> None:
     said = sentence(comparison("no difference", with_interval(0.003, -0.004, 0.010)), "2013-12")
     assert said.startswith(
-        "no difference: +0.003 (95 % interval -0.004 to +0.010) log loss beside 20130701-0123abcd, 27,020 rows; "
+        "no difference after Holm over 1 slices: +0.003 (95 % interval -0.004 to +0.010) log loss beside 20130701-0123abcd, "
+        "27,020 rows; "
         "retraining does not mend 2013-12."
     )
     assert "retraining helps" in sentence(comparison("better", with_interval(0.02, 0.01, 0.03)), "2013-12")

@@ -128,10 +128,11 @@ def sentence(comparison: Mapping[str, Any], month: str) -> str:
     than, whole, metric = comparison["name"], comparison["slices"]["all"], comparison["metric"].replace("_", " ")
     verdict = whole["verdict"]
     does = SAYS.get(verdict, f"retraining does not mend {month}")
-    if not whole["difference"]:
+    if "difference" not in whole:
         return f"{verdict} to compare with {than} ({whole['rows']:,} rows): nothing says that retraining helps"
     moved = f"{with_interval(whole['difference'], sign=True)} {metric} beside {than}, {whole['rows']:,} rows"
-    return f"{verdict}: {moved}; {does}. By slice: {comparison['in_words']}"
+    judged = sum("difference" in one for one in comparison["slices"].values())
+    return f"{verdict} after Holm over {judged} slices: {moved}; {does}. By slice: {comparison['in_words']}"
 
 
 def moved(params: Mapping[str, Any], until: int) -> dict[str, Any]:
