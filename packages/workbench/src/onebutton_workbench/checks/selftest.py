@@ -128,9 +128,10 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
 
 
 def reset(clone: Path) -> None:
-    """Take everything planted out again; ignored files, such as caches and results, stay."""
+    """Take everything planted out again; ignored files, such as caches and results, stay, but no champion of a deployment."""
     git("reset", "--quiet", "--hard", START, folder=clone)
     git("clean", "--quiet", "-d", "--force", folder=clone)
+    git("clean", "--quiet", "-d", "--force", "-x", "--", "pipelines/*/champion/*", folder=clone)
 
 
 def prove(violation: Violation, clone: Path) -> str:
