@@ -66,11 +66,11 @@ def run(
 
 
 @app.command
-def retrain(*, pipeline: str, until: str = "", pr: bool = False) -> int:
+def retrain(*, pipeline: str, until: str = "") -> int:
     """Train on newer months, and say whether that helps."""
     from onebutton_workbench.runs.retrain import retrain
 
-    return retrain(pipeline, until, pull_request=pr)
+    return retrain(pipeline, until)
 
 
 @app.command

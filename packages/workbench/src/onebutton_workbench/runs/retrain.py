@@ -35,7 +35,7 @@ from onebutton_workbench.workspace import ROOT, the_pipeline
 
 HOLDOUT, COMPARISON = "data/holdout.parquet", "comparison.json"
 CONTRACT = "contracts/predictions.odcs.yaml"
-REPORT = ROOT / "report/retrain.md"  # of the last press; a pull request begins with it
+REPORT = ROOT / "report/retrain.md"  # of the last press
 KEPT = ".code/retrained"  # comparisons of months, by what they were made of; ignored by git
 SAYS = {
     "better": "retraining helps",
@@ -59,14 +59,13 @@ class Old:
     in_service: bool
 
 
-def retrain(pipeline: str, until: str, *, pull_request: bool = False) -> int:
+def retrain(pipeline: str, until: str) -> int:
     """Retrain until a month and write what that took, or try every month of a range and write nothing.
 
     Args:
         pipeline: its name.
         until: the last month whose rows are known, `2013-09`, or a range of them, `2013-07..2013-12`; the month before this one
             when empty.
-        pull_request: whether to propose the result on GitHub; the sentence is its text.
 
     Returns:
         The exit status: of the run that made the results, 0 after a range.
@@ -96,26 +95,7 @@ def retrain(pipeline: str, until: str, *, pull_request: bool = False) -> int:
             _compare(folder, old, last, scratch)
         _write(folder, old, scratch)
     print(f"retrain: params.yaml and {CONTRACT} of {pipeline} moved on to {_spelt(last)}", flush=True)
-    status = run(pipeline)
-    if pull_request and not status:
-        _propose(f"retrain/{pipeline}-{_spelt(last)}", f"feat({pipeline}): retrain until {_spelt(last)}")
-    return status
-
-
-def _propose(branch: str, title: str) -> None:
-    """Push the results on a branch of their own, and open a pull request; who pushes is asked of `gh`."""
-    for command in (
-        ("git", "switch", "--create", branch),
-        ("git", "commit", "--all", "--message", title),
-        ("gh", "auth", "setup-git"),
-        ("git", "push", "origin", branch),
-        ("gh", "pr", "create", "--title", title, "--body-file", str(REPORT), "--head", branch),
-    ):
-        done = call(*command, folder=ROOT)
-        if done.returncode:
-            message = f"`{' '.join(command)}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
-            raise InputError(message)
-    print(f"retrain: proposed, {done.stdout.strip()}", flush=True)
+    return run(pipeline)
 
 
 def sentence(comparison: Mapping[str, Any], month: str) -> str:
@@ -157,6 +137,9 @@ def moved(params: Mapping[str, Any], until: int) -> dict[str, Any]:
 
 def _like(value: Any, since: int | str, to: int, until: int, key: str) -> Any:
     """Write months as those that stand there now: numbers of one year, texts such as `2013-09`, or the day that begins one."""
+    if not value or not isinstance(value, list | str) or (isinstance(value, str) and since == "first"):
+        message = f"params.yaml: retrain names {key}, {value!r}: neither a list of months nor a day that a number moves"
+        raise InputError(message)
     if isinstance(value, str):
         return f"{_spelt(until - int(since))}-01"
     by_number = isinstance(value[0], int)
@@ -297,7 +280,10 @@ def _write(folder: Path, old: Old, scratch: Path) -> None:
     if old.in_service:
         shutil.copyfile(scratch / CHAMPION / PREDICTIONS, folder / CHAMPION / f"{PREDICTIONS}.draft")
         (folder / CHAMPION / f"{PREDICTIONS}.draft").replace(folder / CHAMPION / PREDICTIONS)
-        call("dvc", "add", "--quiet", str((folder / CHAMPION / PREDICTIONS).relative_to(ROOT)), folder=ROOT)
+        done = call("dvc", "add", "--quiet", str((folder / CHAMPION / PREDICTIONS).relative_to(ROOT)), folder=ROOT)
+        if done.returncode:
+            message = f"DVC could not take the champion's answers in: {(done.stderr or done.stdout).strip()}"
+            raise InputError(message)
 
 
 def _entries(content: Any) -> Iterator[Any]:
