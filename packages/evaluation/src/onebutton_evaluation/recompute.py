@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,14 +104,9 @@ def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
     """
     rows, judging = pl.read_parquet(folder / "data/holdout.parquet"), load_declarations(folder / "gates.toml").judging
     kept = pl.read_parquet(folder / CHAMPION / PREDICTIONS)
-    try:
-        answers = OnnxModel(release / "model.onnx").predict(rows).astype("float64")
-    except ScoringError as error:
-        message = f"the champion {release.name} cannot answer the holdout, so nothing can be compared with it: {error}"
-        raise InputError(message) from None
     columns = judging.predicted()
     key = [name for name in kept.columns if name in rows.columns and name not in columns]
-    again = rows.select(key).hstack(pl.DataFrame(answers.reshape(len(rows), -1), schema=columns))
+    again = answers_of(release / "model.onnx", f"the champion {release.name}", rows, key, columns)
     into.mkdir()
     again.write_parquet(into / PREDICTIONS)
     (into / NAME).write_text(release.name + "\n", encoding="utf-8")
@@ -119,6 +114,27 @@ def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
     apart = [name for name in columns if not _near(both[name], both[f"{name}_again"], near).all()]
     words = f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"
     return [words] if apart or not both.height else []
+
+
+def answers_of(model: Path, name: str, rows: pl.DataFrame, key: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
+    """Have another model answer rows, as `champion/` keeps predictions.
+
+    Args:
+        model: its ONNX file.
+        name: for people.
+        rows: to answer.
+        key: the columns that together name a row.
+        columns: what its answers are called.
+
+    Raises:
+        InputError: it cannot answer these rows.
+    """
+    try:
+        answers = OnnxModel(model).predict(rows).astype("float64")
+    except ScoringError as error:
+        message = f"{name} cannot answer the holdout, so nothing can be compared with it: {error}"
+        raise InputError(message) from None
+    return rows.select(key).hstack(pl.DataFrame(answers.reshape(len(rows), -1), schema=list(columns)))
 
 
 def compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> Iterator[str]:

@@ -26,9 +26,9 @@ from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.judgement import write_text
+from onebutton_evaluation.recompute import answers_of
 from onebutton_evaluation.stage_alone import lacking, read_stages, run_alone
 from onebutton_evaluation.wording import with_interval
-from onebutton_models.scoring import OnnxModel, ScoringError
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.workspace import ROOT, the_pipeline
@@ -251,15 +251,8 @@ def _answer(folder: Path, old: Old, scratch: Path) -> None:
         message = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
         raise InputError(message)
     columns = load_declarations(folder / "gates.toml").judging.predicted()
-    try:
-        answers = OnnxModel(old.file).predict(rows).astype("float64").reshape(rows.height, -1)
-    except ScoringError as error:
-        message = f"{old.name} cannot answer the newer rows, so nothing can be compared with it: {error}"
-        raise InputError(message) from None
+    predictions = answers_of(old.file, old.name, rows, key, columns)
     (scratch / CHAMPION).mkdir()
-    predictions = rows.select(key).with_columns(
-        pl.Series(name, values) for name, values in zip(columns, answers.T, strict=True)
-    )
     predictions.write_parquet(scratch / CHAMPION / PREDICTIONS)
     (scratch / CHAMPION / NAME).write_text(old.name + "\n", encoding="utf-8")
 
