@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.all_green import unsuccessful
 from onebutton_workbench.checks.lint import CHECKS
+from onebutton_workbench.checks.rules import COMPARING, RULES
 from onebutton_workbench.checks.selftest import read_violations
 from onebutton_workbench.findings import PAGES
 from onebutton_workbench.workspace import ROOT
@@ -65,9 +67,13 @@ def recipe(button: str) -> tuple[set[str], list[str]]:
 def test_every_check_that_has_a_page_is_pressed_by_lint_or_status(page: Path) -> None:
     finds = rf'Finding\(\s*"{page.stem}"'
     files = {file for file in SOURCES.rglob("*.py") if re.search(finds, file.read_text(encoding="utf-8"))}
-    by_lint = {SOURCES / f"checks/{check.command.rpartition('.')[2]}.py" for check in CHECKS}
+    by_lint = {Path(inspect.getfile(rule)) for rule in (*RULES, *COMPARING)}
     assert files
     assert files <= by_lint | {SOURCES / name for name in BY_STATUS}
+
+
+def test_lint_holds_the_repository_to_rules_of_its_own() -> None:
+    assert {check.command for check in CHECKS} >= {"python -m onebutton_workbench.checks.rules"}
 
 
 def test_every_check_of_lint_that_selftest_proves_is_there() -> None:

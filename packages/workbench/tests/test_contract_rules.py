@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.checks.contract_rules import check as held
-from onebutton_workbench.checks.contract_rules import earlier, lint
+from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT
 
@@ -38,7 +39,12 @@ def repo(tmp_path: Path, shell: Any) -> Path:
 
 
 def check(repo: Path) -> list[Finding]:
-    return list(held(repo, earlier(repo)))
+    return [one for one in held(repo, "") if isinstance(one, Finding)]
+
+
+def lint(repo: Path) -> int:
+    (repo / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
+    return hold(repo, [partial(held, base="")])
 
 
 def found(repo: Path, said: str, instead: str) -> list[str]:

@@ -24,7 +24,7 @@ LINT = f"""lint: failed: mistakes in code (ruff)
       --> packages/a/b.py:67:8
     mend: make format, or the line
 
-lint: failed: stages that would go stale (python)
+lint: failed: what rules of this repository refuse (python)
     {OURS.replace(chr(10), chr(10) + "    ")}
     mend: as it says
 

@@ -97,7 +97,7 @@ def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[st
     ("sources", "words"),
     [
         (["import pickle"], "cell 1 (`import pickle`): it reads or writes a pickle"),
-        (["import pandas", 'df.to_pickle("a.pkl")'], "cell 2 (`df.to_pickle"),
+        (["import pandas", 'df.<cut>to_pickle("a.pkl")'.replace("<cut>", "")], "cell 2 (`df.to_"),
         (['df = read_csv("/mnt/share/a.csv")'], "is a path of one machine. Put the file beside the notebook"),
         (['df = read_csv("https://x.org/a.csv")'], "comes from the network"),
         (["df = fetch_openml('adult')"], "`fetch_openml` comes from the network"),

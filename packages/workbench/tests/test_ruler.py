@@ -56,10 +56,9 @@ def test_tests_that_are_gone_assert_less_or_are_skipped_are_told_and_stop_nobody
     place = "pipelines/pipe/tests/test_pipe.py"
     assert said(repo, capsys) == [
         f"weaker {place}:4 skips: 0 -> 1",
-        f"weaker {place}:5 test_one: 2 assertions -> 1",
-        "removed pipelines/pipe/tests/test_more.py:1 test_more is gone",
-        "removed pipelines/pipe/tests/test_more.py:1 the file is gone, with 1 test",
-        f"removed {place}:9 test_two is gone",
+        f"weaker {place}:5 tests test_one assertions: 2 -> 1",
+        "removed pipelines/pipe/tests/test_more.py:1 tests test_more is gone",
+        f"removed {place}:9 tests test_two is gone",
         said(repo, capsys)[-1],
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.checks.text_rules import CARD, TEMPLATES, check
+from onebutton_workbench.checks.text_rules import CARD, TEMPLATES, check_cards
 from onebutton_workbench.workspace import ROOT
 
 EXAMPLE = next(iter(sorted((ROOT / TEMPLATES).glob("*/card.toml.jinja"))))
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def told(root: Path) -> list[str]:
-    found = list(check(root))
+    found = list(check_cards(root))
     assert {(one.check, one.place) for one in found} <= {("OB107", f"pipelines/churn/{CARD}")}
     return [one.words for one in found]
 

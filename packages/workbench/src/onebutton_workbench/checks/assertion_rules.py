@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
-from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import name_of
@@ -92,7 +91,3 @@ def check(root: Path = ROOT) -> Iterator[Finding]:
             if not has_reason:
                 words = f"`{kind}` without a reason, so nobody will know when to take it out"
                 yield Finding("OB414", f"{path}:{line}", words, f'write `{kind}(reason="...")`')
-
-
-if __name__ == "__main__":
-    hold(check, "every test asserts something, and what is skipped says why")

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from onebutton_release.sbom import bill_of_materials
-from onebutton_workbench.checks.fork_rules import check_locked
 from onebutton_workbench.checks.lint import REVOKE, Check, Verdict, report
+from onebutton_workbench.checks.lock_rules import check_licenses
 from onebutton_workbench.environment import call
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, is_commit, parted
@@ -79,7 +79,7 @@ def licences(root: Path) -> Verdict:
     """Hold installed packages to the licences that a fork may build on, and write the bill of materials."""
     (root / BILL).parent.mkdir(exist_ok=True)
     (root / BILL).write_text(bill_of_materials(root, ""), encoding="utf-8")
-    return _judged(Check("licences", "OB302", "as it says"), map(str, check_locked(root)))
+    return _judged(Check("licences", "OB302", "as it says"), map(str, check_licenses(root)))
 
 
 def audit(base: str = "", root: Path = ROOT) -> int:

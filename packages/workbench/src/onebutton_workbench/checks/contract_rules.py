@@ -10,24 +10,21 @@ Where the history is cut off there is nothing to compare with: OB301 is then NOT
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from onebutton_contracts.compatibility import needs_major
 from onebutton_contracts.contract import contract_of, load_contract
-from onebutton_contracts.errors import InputError, run_stage
-from onebutton_workbench.findings import Finding, tell
+from onebutton_contracts.errors import InputError
+from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, git, holds, listed
 from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, cut_off, is_commit, parted
-from onebutton_workbench.workspace import ROOT, drafts
 
 PATTERN = "*.odcs.yaml"
 
 
-def earlier(root: Path) -> str:
+def earlier(root: Path, base: str) -> str:
     """Name the commit whose contracts readers rely on: where this branch left main; on main itself the commit before.
 
     Raises:
@@ -35,7 +32,7 @@ def earlier(root: Path) -> str:
         InputError: this is no checkout, or has no commit.
     """
     with suppress(NothingToCompareError):
-        left = parted(choose_base("", root), root)
+        left = parted(choose_base(base, root), root)
         # what is main already is compared with itself only while somebody edits a contract in it
         edited = not holds("diff", "--quiet", "--no-ext-diff", "HEAD", "--", PATTERN, folder=root)
         if edited or left != git("rev-parse", "HEAD", folder=root):
@@ -46,8 +43,13 @@ def earlier(root: Path) -> str:
     return git("rev-parse", "HEAD~1" if is_commit("HEAD~1", root) else "HEAD", folder=root)
 
 
-def check(root: Path, base: str = "") -> Iterator[Finding]:
-    """Compare every contract in git, or about to be, with a commit; without one it is held to the standard alone."""
+def check(root: Path, base: str) -> Iterator[Finding | str]:
+    """Compare every contract in git, or about to be, with the commit before; without one it is held to the standard alone."""
+    commit = ""
+    try:
+        commit = earlier(root, base)
+    except NothingToCompareError as error:
+        yield f"NOT RUN OB301: {error}"
     for name in listed(root, PATTERN):
         try:
             contract = load_contract(root / name)
@@ -57,24 +59,8 @@ def check(root: Path, base: str = "") -> Iterator[Finding]:
             continue
         broken: list[str] = []
         with suppress(InputError):  # one that could not be read then said nothing
-            if base and (before := at_commit(base, name, root)):
+            if commit and (before := at_commit(commit, name, root)):
                 broken = list(needs_major(contract_of(before, Path(name)), contract))
         for words in broken:
-            cost = f"{words} since {base[:8]}, and the version is still {contract.version}: a reader would not notice"
+            cost = f"{words} since {commit[:8]}, and the version is still {contract.version}: a reader would not notice"
             yield Finding("OB301", name, cost, f"version: {contract.major + 1}.0.0, and look at every reader")
-
-
-def lint(root: Path = ROOT) -> int:
-    """Print what breaks a rule; a part of `make lint`."""
-    base = ""
-    try:
-        base = earlier(root)
-    except NothingToCompareError as error:
-        print(f"NOT RUN OB301: {error}")
-    words = "every contract keeps the standard, and no reader is seen to break"
-    status = tell(list(check(root, base)), words, drafts(root))
-    return status if base or os.environ.get("CI") != "true" else 1
-
-
-if __name__ == "__main__":
-    run_stage(lambda: sys.exit(lint()))

@@ -70,19 +70,11 @@ ZIZMOR = "zizmor --offline --persona auditor --strict-collection --no-progress -
 RUFF = "--quiet --force-exclude"
 SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baseline"
 CHECKS = (
+    Check("what rules of this repository refuse", f"{OURS}rules", AS_IT_SAYS, compares=True),
     Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, without="--extend-exclude", changed=CODE),
     Check("mistakes in code", f"ruff check {RUFF}", LINE, without="--extend-exclude", changed=CODE),
-    Check("pickles by other doors", f"{OURS}pickle_rules", AS_IT_SAYS),
     Check("pickles in notebooks", "ruff check --quiet --select TID251,S301,S302", "the cell", IPYNB, changed=IPYNB),
     Check("undeclared imports", f"{OURS}declared_imports", "the member's pyproject.toml: `make add` writes a line"),
-    Check("members and modules that need each other", f"{OURS}member_rules", AS_IT_SAYS),
-    Check("logic in workflows, failures lost", f"{OURS}workflow_rules", AS_IT_SAYS),
-    Check("stages that would go stale", f"{OURS}stage_rules", f"{AS_IT_SAYS}; {FORMAT}"),
-    Check("rulers weaker beside what they measure", f"{OURS}ruler_rules", AS_IT_SAYS, compares=True),
-    Check("tests that cannot fail", f"{OURS}assertion_rules", AS_IT_SAYS),
-    Check("contracts that break readers", f"{OURS}contract_rules", AS_IT_SAYS),
-    Check("cards that nobody wrote", f"{OURS}text_rules", AS_IT_SAYS),
-    Check("packages, licences and links that a fork cannot have", f"{OURS}fork_rules", AS_IT_SAYS),
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
     Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),

@@ -19,7 +19,6 @@ from pathlib import Path
 import grimp
 from grimp.exceptions import SourceSyntaxError
 
-from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT, Member, members, read_toml
 
@@ -111,7 +110,3 @@ def check_all(root: Path = ROOT) -> Iterator[Finding]:
     yield from check_needs(workspace)
     for member in workspace:
         yield from check_modules(member, root)
-
-
-if __name__ == "__main__":
-    hold(check_all, "every member needs only what it may")

@@ -10,27 +10,17 @@ Compared is with where this branch left the one that it will go into. Where ther
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from onebutton_contracts.errors import run_stage
 from onebutton_workbench.checks.rulers import MEMBER, Change, differences, is_ruler
-from onebutton_workbench.findings import Finding, tell
+from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, call, shortened
-from onebutton_workbench.lineage.changes import (
-    Changes,
-    NothingToCompareError,
-    changes_since,
-    choose_base,
-    target_branch,
-)
-from onebutton_workbench.workspace import ROOT, drafts
+from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
 
 RESULTS = re.compile(r"dvc\.lock|(?!dummy)[^/]+\.json")  # in a pipeline's own folder
 MEASURED = re.compile(r"dvc\.(lock|yaml)|params\.yaml|src/.+|.+\.dvc")
@@ -81,9 +71,9 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
         old, new = read_both(path, changes, root)
         if not is_ruler(path, old + new):
             continue
-        held = differences(path, old, new, root)
+        held = differences(path, old, new)
         for tip in merged:  # what is weaker than both were is this branch's own
-            theirs = differences(path, at_commit(tip, path, root) or "", new, root)
+            theirs = differences(path, at_commit(tip, path, root) or "", new)
             weaker = {one.path for one in theirs if one.kind == "weaker"}
             held = [one if one.path in weaker else replace(one, kind="upgrade") for one in held]
         found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
@@ -105,7 +95,7 @@ def measured(folder: str, changes: Changes, root: Path, *, moved: bool = False) 
         old, new = read_both(path, changes, root)
         if as_a_whole(member[1], changes.commit, root) or (is_ruler(path, old + new) and member[2] != "params.yaml"):
             continue
-        found = differences(path, old, new, root)
+        found = differences(path, old, new)
         if member[2] == "dvc.lock":
             found = [one for one in found if one.path[2:3] == ("outs",) and outputs.fullmatch(one.path[3])]
         elif member[2] == "params.yaml":
@@ -113,10 +103,19 @@ def measured(folder: str, changes: Changes, root: Path, *, moved: bool = False) 
         yield from found[:1]
 
 
-def check(root: Path, base: str) -> tuple[list[Finding], list[Change]]:
-    """Hold a branch to the rules; return what breaks them, and what is weaker and alone."""
-    changes = changes_since(base, root)
-    findings, alone = [], []
+def holdout_moved(folder: str, changes: Changes, root: Path) -> bool:
+    """Whether the parameters say that the holdout is made of other rows than before."""
+    path = f"{folder}/params.yaml"
+    return any(one.path[0] == HOLDOUT for one in differences(path, *read_both(path, changes, root)))
+
+
+def check(root: Path, base: str) -> Iterator[Finding | str]:
+    """Find what breaks the rules since a base; tell what is weaker and alone."""
+    try:
+        changes = changes_since(choose_base(base, root), root)
+    except NothingToCompareError as error:
+        yield f"NOT RUN OB411, OB412: {error}"
+        return
     for one in (one for one in ruler_changes(changes, root) if one.kind == "weaker"):
         member = MEMBER.fullmatch(one.file)
         folder = member[1] if member else "."
@@ -124,31 +123,8 @@ def check(root: Path, base: str) -> tuple[list[Finding], list[Change]]:
         others = measured(folder, changes, root, moved=moved)
         beside = [f"{other.place} ({' '.join(other.path[-2:]) or 'code'})" for other in others]
         if not beside:
-            alone.append(one)
+            yield f"TOLD {one.place}: {one.words}: weaker, or nobody can tell. Nothing that it measures changes with it"
             continue
         words = f"{one.words}: weaker, or nobody can tell. Beside it changes {shortened(beside, SHOWN)}, so {COST}"
         found = (one.place, words, MEND)
-        findings.append(Finding("OB411", *found) if member else Finding("OB412", *found))
-    return findings, alone
-
-
-def holdout_moved(folder: str, changes: Changes, root: Path) -> bool:
-    """Whether the parameters say that the holdout is made of other rows than before."""
-    path = f"{folder}/params.yaml"
-    return any(one.path[0] == HOLDOUT for one in differences(path, *read_both(path, changes, root), root))
-
-
-def lint(root: Path = ROOT, base: str = "") -> int:
-    """Print what breaks a rule; a part of `make lint`."""
-    try:
-        findings, alone = check(root, choose_base(base, root))
-    except NothingToCompareError as error:
-        print(f"NOT RUN OB411, OB412: {error}")
-        return 1 if target_branch(os.environ) else 0
-    for one in alone:
-        print(f"TOLD {one.place}: {one.words}: weaker, or nobody can tell. Nothing that it measures changes with it")
-    return tell(findings, "no ruler is weaker beside what it measures", drafts(root))
-
-
-if __name__ == "__main__":
-    run_stage(lambda: sys.exit(lint(base="".join(sys.argv[1:2]))))
+        yield Finding("OB411", *found) if member else Finding("OB412", *found)

@@ -11,7 +11,8 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -20,7 +21,7 @@ from typing import Any, Literal
 
 from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import listed, shortened
+from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.fingerprint import meaning
 from onebutton_workbench.workspace import read_toml
 
@@ -39,7 +40,7 @@ UNKNOWN: Way = (0, ())
 MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
 OWN_METRICS = re.compile(
     r"onebutton_evaluation.*\bregister\b", re.DOTALL
-)  # a module of a pipeline that says what is measured
+)  # a pipeline's module that says what is measured
 TARGET = re.compile(r"([\w./-]+):(?!=)([^#]*)")
 WORD = r"(?<![\w-]){}(?![\w-])"
 YAML = (".yaml", ".yml", ".lock", ".baseline", ".dvc", "ruleset.json")
@@ -74,23 +75,7 @@ def is_ruler(path: str, text: str | None = None) -> bool:
     return any(fnmatch(member[2] if member else path, pattern) for pattern in patterns)
 
 
-def differences(file: str, old: str, new: str, root: Path) -> list[Change]:
-    """Compare two texts of a file; an empty one is a file that is not there.
-
-    Raises:
-        InputError: the newer one cannot be read. An older one that could not be read said nothing.
-    """
-    if not old and any(fnmatch(file, pattern) for pattern in FILES["new"]):
-        return [Change(file, (), "new", "is new")]
-    try:
-        before = parse(file, old, root)
-    except InputError:
-        before = {}
-    found = compare(before, parse(file, new, root))
-    return [Change(file, path, kind, words, _line(old, new, path)) for path, kind, words in found]
-
-
-def parse(file: str, text: str, root: Path) -> dict[str, Any]:
+def parse(file: str, text: str) -> dict[str, Any]:
     """Read what a file means; what is neither TOML, YAML nor Python is a list of lines.
 
     Raises:
@@ -110,10 +95,10 @@ def parse(file: str, text: str, root: Path) -> dict[str, Any]:
     except (ValueError, SyntaxError) as error:
         message = f"{file} cannot be read: {error}"
         raise InputError(message) from None
-    if name in {"Makefile", "CODEOWNERS"}:
-        return _buttons(text) if name == "Makefile" else owners(text, listed(root))
+    if name == "Makefile":
+        return _buttons(text)
     if not name.endswith(YAML) or name.startswith(".yamllint."):
-        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line for line in (whole.partition("#")[0].strip() for whole in text.splitlines()) if line]
         return {"ignore" if name.endswith("ignore") else "settings": lines} if lines else {}
     content = {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
     for job in (content.get("jobs") or {}).values() if "/workflows/" in file else ():
@@ -123,18 +108,20 @@ def parse(file: str, text: str, root: Path) -> dict[str, Any]:
 
 def _buttons(text: str) -> dict[str, Any]:
     """Read each target of a Makefile with what it needs and runs; any other line is a setting."""
-    buttons: dict[str, dict[str, list[str]]] = {}
+    buttons: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     settings, target = [], ""
     for line in text.splitlines():
-        if line.startswith("\t") and target:
-            buttons[target].setdefault("recipe", []).append(line.strip())
-        elif found := TARGET.match(line):
+        found = TARGET.match(line)
+        if found and found[1] == ".PHONY":
+            for name in found[2].split():
+                buttons[name]["phony"] = ["yes"]
+        elif found:
             target = found[1]
-            buttons.setdefault(target, {}).setdefault("needs", []).extend(found[2].split())
+            buttons[target]["needs"] += found[2].split()
+        elif line.startswith("\t"):
+            buttons[target]["recipe"].append(line.strip())
         elif line.strip() and not line.startswith("#"):
             settings.append(line)
-    for name in buttons.pop(".PHONY", {}).get("needs", []):
-        buttons.setdefault(name, {})["phony"] = ["yes"]
     return {"buttons": buttons, "settings": settings}
 
 
@@ -145,22 +132,24 @@ def _read_steps(job: dict[str, Any]) -> None:
     for step in (step for step in steps if step not in job["steps"]):
         words = step["run"].split()[1:]
         values = [word for word in words if "=" in word]
-        for button in (word for word in words if "=" not in word):
-            rest = {key: part for key, part in step.items() if key != "run"}
-            job.setdefault("pressed", {})[" ".join([button, *values])] = rest | {"press": 1}
+        rest = {key: part for key, part in step.items() if key != "run"}
+        buttons = (word for word in words if word not in values)
+        job.setdefault("pressed", {}).update({" ".join([button, *values]): rest for button in buttons})
 
 
-def owners(text: str, files: list[str]) -> dict[str, Any]:
-    """List the rulers that each owner is asked about; of the lines of CODEOWNERS the last match counts."""
-    from pathspec import GitIgnoreSpec
+def differences(file: str, old: str, new: str, read: Callable[[str, str], dict[str, Any]] = parse) -> list[Change]:
+    """Compare two texts of a file; an empty one is a file that is not there.
 
-    rulers = [file for file in files if is_ruler(file, "")]
-    asked: dict[str, str] = {}
-    for line in text.splitlines():
-        pattern, *names = line.partition("#")[0].split() or [""]
-        if pattern:
-            asked |= dict.fromkeys(GitIgnoreSpec.from_lines([pattern]).match_files(rulers), " ".join(sorted(names)))
-    return {who: {"asked": sorted(file for file in asked if asked[file] == who)} for who in {*asked.values()} - {""}}
+    Raises:
+        InputError: the newer one cannot be read. An older one that could not be read said nothing.
+    """
+    if not old and any(fnmatch(file, pattern) for pattern in FILES["new"]):
+        return [Change(file, (), "new", "is new")]
+    before: dict[str, Any] = {}
+    with suppress(InputError):
+        before = read(file, old)
+    found = compare(before, read(file, new))
+    return [Change(file, path, kind, words, _line(old, new, path)) for path, kind, words in found]
 
 
 def _keyed(value: Any) -> Any:
@@ -193,7 +182,7 @@ def compare(
         yield path, "new", f"{said} is new"
     elif is_thing and new is None:
         # a column that is gone loosens nothing: a table with a column that its contract does not know is refused
-        yield path, "removed" if above == "properties" else "weaker", f"{said} is gone"
+        yield path, "removed" if above in {"properties", "tests"} else "weaker", f"{said} is gone"
     elif isinstance(old or new, Mapping) and isinstance(new or old, Mapping) and (way[0] >= 0 or (old and new)):
         for name in dict.fromkeys([*(old or {}), *(new or {})]):
             yield from compare((old or {}).get(name), (new or {}).get(name), (*path, str(name)), way, key)

@@ -1,35 +1,41 @@
-"""Refuse a pipeline that is no draft any more while nobody has written what its readers need.
+"""Refuse what cards, pages and code say that misleads a reader, breaks with a removal, or opens a pickle.
 
 | id | rule |
 |---|---|
-| OB107 | the card answers every question, and none as the template does for its example |
+| OB107 | the card of a pipeline that is no draft answers every question, and none as the template does for its example |
+| OB305 | no page links into a pipeline from outside of it, as a team may remove that |
+| OB422 | no library is told to read or write a pickle, in code or in a notebook; ruff refuses the imports |
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 from onebutton_evaluation.card_text import QUESTIONS, CardText
-from onebutton_workbench.checks.rules import hold
+from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.workspace import ROOT, members, read_toml
+from onebutton_workbench.git import listed
+from onebutton_workbench.workspace import members, read_toml
 
 TEMPLATES, CARD = Path("templates/pipeline"), "card.toml"
 OWN = "table"  # the template that speaks of a person's own table, and of no example
 ASKED = ("title", *(name for name in QUESTIONS if name != "owner"))  # CODEOWNERS names the owner of any pipeline
+LINK = re.compile(r"\]\(<?([^)#\s>]+)|^ *\[[^\]]+\]:\s+<?([^#\s>]+)")
+INTO_PIPELINE = re.compile(r"(pipelines/[^/]+)(/|$)")
+# A switch of numpy, methods of pandas whatever the frame is called, and modules imported by a name in a text.
+PICKLE = re.compile(
+    r"allow_pickle(?= *=(?! *False))|(?<=\.)(read|to)_pickle\b"
+    r"|(__import__|import_module)\(.{1,2}(_?pickle|joblib|dill|cloudpickle|shelve|jsonpickle)\b"
+)
 
 
-def answers_of_examples(folder: Path) -> set[str]:
-    """Collect what the templates say of their examples."""
-    files = [file for file in folder.glob("*/card.toml.jinja") if file.parent.name != OWN]
-    cards = [read_toml(file) for file in files]
-    return {card[name].strip() for card in cards for name in ASKED}
-
-
-def check(root: Path = ROOT) -> Iterator[Finding]:
-    """Look at every pipeline that is no draft."""
-    examples = answers_of_examples(root / TEMPLATES)
+def check_cards(root: Path) -> Iterator[Finding]:
+    """Look at the card of every pipeline that is no draft."""
+    templates = [file for file in (root / TEMPLATES).glob("*/card.toml.jinja") if file.parent.name != OWN]
+    examples = {card[name].strip() for card in map(read_toml, templates) for name in ASKED}
     for member in members(root):
         place = member.path / CARD
         if not member.is_pipeline or member.draft or not (root / place).is_file():
@@ -44,5 +50,24 @@ def check(root: Path = ROOT) -> Iterator[Finding]:
             yield Finding("OB107", place.as_posix(), words, "write what is true of your model")
 
 
-if __name__ == "__main__":
-    hold(check, "every pipeline that is no draft speaks of itself")
+def check_links(root: Path) -> Iterator[Finding]:
+    """Find every link of a page that leads into a pipeline that the page is not part of."""
+    for path, text in read_texts(root, listed(root, "*.md")).items():
+        for number, line in enumerate(text.splitlines(), 1):
+            for link in LINK.finditer(line):
+                target = normpath(join(dirname(path), link[1] or link[2]))
+                into = INTO_PIPELINE.match(target)
+                if into and not path.startswith(f"{into[1]}/"):
+                    words = f"links to {target}, so the link is dead when {into[1]} is removed"
+                    mend = f"write `{target}` without a link, or link to a page of docs/"
+                    yield Finding("OB305", f"{path}:{number}", words, mend)
+
+
+def check_pickles(root: Path) -> Iterator[Finding]:
+    """Look at every line of code and notebooks; in a notebook it may be of any language, or of a conflict."""
+    for path, text in read_texts(root, listed(root, "*.py", "*.ipynb")).items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if door := PICKLE.search(line):
+                words = f"`{door[0]}` opens a pickle, and reading one runs the code in it"
+                mend = "write parquet, or `numpy.save` without objects; a model becomes ONNX"
+                yield Finding("OB422", f"{path}:{number}", words, mend)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.dvc_files import read_yaml
-from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.workspace import ROOT
 
@@ -110,7 +109,3 @@ def check_all(root: Path = ROOT) -> Iterator[Finding]:
     for path in sorted((root / ".github/actions").glob("*/action.y*ml")):
         yield from check_steps(read_yaml(path)["runs"].get("steps", []), path.relative_to(root).as_posix())
     yield from check_makefile((root / "Makefile").read_text(encoding="utf-8"))
-
-
-if __name__ == "__main__":
-    hold(check_all, "workflows press buttons, and no failure is lost")

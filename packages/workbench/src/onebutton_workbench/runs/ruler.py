@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from onebutton_workbench.checks.assertion_rules import assertions, parsed, skips, tests
 from onebutton_workbench.checks.ruler_rules import read_both, ruler_changes
-from onebutton_workbench.checks.rulers import Change
+from onebutton_workbench.checks.rulers import Change, differences
 from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
 from onebutton_workbench.runs.metrics import write_summary
 from onebutton_workbench.workspace import ROOT
@@ -26,29 +27,18 @@ IGNORES = re.compile(
 ORDER = ("weaker", "removed", "new", "stricter", "upgrade")
 
 
+def read_tests(file: str, text: str) -> dict[str, Any]:
+    """Read how often a file tells a tool to look away, and of tests how much each asserts and how many are passed over."""
+    tree = parsed(text if fnmatch(file, "*/tests/*.py") else "")
+    asserted = {test.name: {"assertions": assertions(test)} for test in tests(tree)}
+    return {"tests": asserted, "skips": len([*skips(tree)]), "ignores": len(IGNORES.findall(text))}
+
+
 def test_changes(changes: Changes, root: Path) -> Iterator[Change]:
-    """Compare tests with those of another commit: what is gone, asserts less, or is passed over; and ignores in any file."""
-    both = {path: read_both(path, changes, root) for path in changes.files}
-    trees = {path: [parsed(text) for text in both[path]] for path in changes.files if fnmatch(path, "*/tests/*.py")}
-    named = {path: [{test.name: test for test in tests(tree)} for tree in pair] for path, pair in trees.items()}
-    now = {name for _, after in named.values() for name in after}
-    for path, (before, after) in named.items():
-        for name in before.keys() - now:
-            yield Change(path, (name,), "removed", f"{name} is gone", before[name].lineno)
-        for name in before.keys() & after.keys():
-            old, new = assertions(before[name]), assertions(after[name])
-            if new < old:
-                yield Change(path, (name,), "weaker", f"{name}: {old} assertions -> {new}", after[name].lineno)
-        over = [list(skips(tree)) for tree in trees[path]]
-        if len(over[1]) > len(over[0]):
-            yield Change(path, (), "weaker", f"skips: {len(over[0])} -> {len(over[1])}", over[1][-1][0])
-        if before and not both[path][1]:
-            yield Change(path, (), "removed", f"the file is gone, with {len(before)} test{'s' * (len(before) != 1)}")
-    for path, (old_text, new_text) in both.items():
-        old, new = len(IGNORES.findall(old_text)), len(IGNORES.findall(new_text))
-        if new > old:
-            line = new_text.count("\n", 0, [one.start() for one in IGNORES.finditer(new_text)][-1]) + 1
-            yield Change(path, (), "weaker", f"ignores: {old} -> {new}", line)
+    """Find tests that are gone, assert less, or are passed over; and ignores in any file."""
+    found = [one for file in changes.files for one in differences(file, *read_both(file, changes, root), read_tests)]
+    moved = {one.path for one in found if one.kind == "new"}
+    yield from (one for one in found if one.kind in {"weaker", "removed"} and one.path not in moved)
 
 
 def ruler(base: str = "", root: Path = ROOT) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.checks.fork_rules import check_licenses, is_denied
+from onebutton_workbench.checks.lock_rules import denied, is_denied
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ NAMES = ["open-one", "closed-one", "silent-one", "classified-one", "absent-one"]
 
 @pytest.mark.usefixtures("install")
 def test_the_metadata_of_what_is_installed_decide() -> None:
-    assert [(finding.check, finding.words) for finding in check_licenses(NAMES)] == [
+    assert [(finding.check, finding.words) for finding in denied(NAMES)] == [
         (
             "OB302",
             "classified-one is under 'Other/Proprietary License', which a company that forks this may not accept",
