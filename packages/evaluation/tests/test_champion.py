@@ -20,6 +20,11 @@ def test_without_a_champion_there_is_none(tmp_path: Path) -> None:
     assert read_champion(tmp_path / "nowhere") is None
 
 
+def test_predictions_that_another_branch_left_behind_are_no_champion(tmp_path: Path) -> None:
+    ROWS.write_parquet(tmp_path / "predictions.parquet")
+    assert read_champion(tmp_path) is None
+
+
 def test_a_champion_stands_beside_the_challenger_row_by_row_in_any_order(tmp_path: Path) -> None:
     ROWS.with_columns(probability=pl.col("probability") + 0.5).reverse().write_parquet(tmp_path / "predictions.parquet")
     (tmp_path / "champion.txt").write_text("v7\n", encoding="utf-8")
@@ -48,6 +53,7 @@ def test_a_champion_that_cannot_answer_every_row_is_not_compared(predictions: pl
 
 def test_a_damaged_file_of_the_champion_is_told_and_not_taken_for_none(tmp_path: Path) -> None:
     (tmp_path / "predictions.parquet").write_bytes(b"PAR1")
+    (tmp_path / "champion.txt").write_text("v7\n", encoding="utf-8")
     with pytest.raises(InputError, match="Nothing was compared"):
         read_champion(tmp_path)
 

@@ -317,6 +317,7 @@ def test_a_champion_that_does_not_fit_leaves_nothing_half_written(binary: Folder
     champion.mkdir()
     few = binary.held_out.head(10).select("row", probability=pl.lit(0.5))
     few.write_parquet(champion / "predictions.parquet")
+    (champion / "champion.txt").write_text("v7\n", encoding="utf-8")
     with pytest.raises(InputError, match="no prediction for"):
         evaluate.main()
     assert not list(Path().rglob("*.json"))

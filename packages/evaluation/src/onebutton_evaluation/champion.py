@@ -32,12 +32,13 @@ def champion_name(folder: Path) -> str | None:
     """Name the champion of a folder: what `champion.txt` says; where it is lacking, as the folder is called.
 
     Returns:
-        None where there is no champion. There is one when DVC has its predictions, even if they are not in this checkout.
+        None where there is no champion. There is one when git has a name or DVC's file of its predictions, even if these are not
+        in this checkout; predictions that neither names were left behind by a branch that has a champion.
     """
     name = folder / NAME
     if name.is_file():
         return name.read_text(encoding="utf-8").strip()
-    return folder.name if any((folder / file).is_file() for file in (PREDICTIONS, f"{PREDICTIONS}.dvc")) else None
+    return folder.name if (folder / f"{PREDICTIONS}.dvc").is_file() else None
 
 
 def read_champion(folder: Path) -> Champion | None:
