@@ -89,7 +89,7 @@ def forge(file: Path) -> None:
 
 def test_honest_results_are_computed_again_and_found_to_hold(pipeline: Path) -> None:
     found = compute(pipeline)
-    assert (found.wrong, found.unknown) == ((), "")
+    assert (list(found.wrong), found.unknown) == ([], "")
     for name in JSON:
         assert found.results[name] == json.loads((pipeline / name).read_text(encoding="utf-8"))
 
@@ -124,7 +124,7 @@ def test_results_of_another_model_are_not_held_against_the_last_commit(pipeline:
     (pipeline / "dvc.lock").write_text(
         text.replace("model/model.onnx, md5: '", "model/model.onnx, md5: 'other"), encoding="utf-8"
     )
-    assert compute(pipeline).wrong == ()
+    assert compute(pipeline).wrong == []
 
 
 def test_the_last_digits_may_differ_as_far_as_params_allow_and_counts_may_not(pipeline: Path) -> None:
@@ -133,10 +133,10 @@ def test_the_last_digits_may_differ_as_far_as_params_allow_and_counts_may_not(pi
     numbers = json.loads((pipeline / "metrics.json").read_text(encoding="utf-8"))
     numbers["model"]["auc"] += 0.0004
     (pipeline / "metrics.json").write_text(json.dumps(numbers), encoding="utf-8")
-    assert compute(pipeline).wrong == ()
+    assert compute(pipeline).wrong == []
     numbers["model"]["rows"] += 1
     (pipeline / "metrics.json").write_text(json.dumps(numbers), encoding="utf-8")
-    assert compute(pipeline).wrong == ("metrics.json is not what comes out: model.rows says 601, computed 600",)
+    assert compute(pipeline).wrong == ["metrics.json is not what comes out: model.rows says 601, computed 600"]
 
 
 @pytest.mark.parametrize("file", ["model/model.onnx", "data/holdout.parquet"])
@@ -170,13 +170,13 @@ def test_a_champion_made_worse_by_hand_is_answered_again_by_its_own_release(
     monkeypatch.chdir(pipeline)
     evaluate.main()
     commit(pipeline, "compared with the champion")
-    assert compute(pipeline, champion).wrong == ()
+    assert compute(pipeline, champion).wrong == []
     file = pipeline / "champion/predictions.parquet"
     pl.read_parquet(file).with_columns(probability=pl.lit(0.5) + pl.col("row") * 1e-5).write_parquet(file)
     evaluate.main()  # a run believes what is there
     commit(pipeline, "better than the champion")
     honest, believed = compute(pipeline, champion), compute(pipeline)
-    assert believed.wrong == ()
+    assert believed.wrong == []
     assert honest.wrong[0] == "champion/predictions.parquet is not what 20261101-aaaaaaaa answers"
     assert any(words.startswith("comparison.json is not what comes out") for words in honest.wrong)
 

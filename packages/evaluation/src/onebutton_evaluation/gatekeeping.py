@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import textwrap
 import tomllib
 from collections import Counter
@@ -9,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from onebutton_contracts.dvc_files import FINGERPRINTS, read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import load_declarations
-from onebutton_evaluation.integrity import changed_files
 from onebutton_evaluation.judgement import AGAIN
 from onebutton_evaluation.recompute import Computed, compute
 from onebutton_evaluation.verdicts import Verdict, standing, verdicts
@@ -53,6 +54,27 @@ def _before(folder: Path, computed: Computed) -> Iterator[Verdict]:
         yield Verdict(RESULTS, "failed", ". ".join([*computed.wrong, mend]), why, RESULTS)
     elif computed.unknown:
         yield Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Name every file that is not as its stage read or wrote it, by its digest in `dvc.lock`.
+
+    Files that are not here, such as data in a fresh clone, are left out, and fingerprints, which `make status` compares.
+
+    Raises:
+        InputError: there is no `dvc.lock`, or it is damaged.
+    """
+    found = {}
+    stages = read_stages(folder / "dvc.lock")
+    for side, verb in (("deps", "read"), ("outs", "wrote")):
+        for name, stage in stages.items():
+            for one in stage.get(side, []):
+                file = folder / one["path"]
+                if file.is_file() and not one["path"].startswith(FINGERPRINTS):
+                    digest = hashlib.md5(file.read_bytes()).hexdigest()  # noqa: S324  DVC's own
+                    if digest != one["md5"]:
+                        found[one["path"]] = f"{one['path']} is not what the stage {name} {verb}"
+    return [found[path] for path in sorted(found)]
 
 
 def is_draft(folder: Path) -> bool:

@@ -12,26 +12,26 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from onebutton_contracts.dvc_files import parse_yaml, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
-from onebutton_evaluation.curves import DIGITS
 from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.evaluate import IMPORTANCE, ask
+from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES
-from onebutton_evaluation.stage_alone import Stage, lacking, read_stages, run_alone
-from onebutton_models.scoring import OnnxModel, ScoringError
+from onebutton_evaluation.stage_alone import Stage, read_stages, run_alone
+from onebutton_models.scoring import OnnxModel
 
 NUMBER = re.compile(r"[+-]?\d[\d,]*\.?\d*(e[+-]?\d+)?")
-IMPORTANCE = "plots/importance.csv"  # asks the model three times for every input, and decides nothing
-FOLLOWS = "rows_needed"  # a count that follows from an estimate: it may round otherwise
 MOST = 3  # differences told of a file
 
 
@@ -46,7 +46,7 @@ class Computed:
     """
 
     results: Mapping[str, Any] = field(default_factory=dict)
-    wrong: tuple[str, ...] = ()
+    wrong: Sequence[str] = ()
     unknown: str = ""
 
 
@@ -58,62 +58,43 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         champion: the release of the champion; its model answers the holdout again. None takes the predictions in `champion/`.
     """
     try:
-        stages = read_stages(folder)
+        stages = read_stages(folder).values()
     except InputError as error:
         return Computed(unknown=str(error))
-    judging, showing = (
-        next((stage for stage in stages.values() if file in stage.writes), None) for file in (SLICES, "card.md")
-    )
+    judging = next((stage for stage in stages if SLICES in stage.writes), None)
     if judging is None:
         return Computed(unknown=f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
-    if missing := lacking(folder, judging):
+    if missing := judging.lacking(folder):
         words = f"{missing[0]} is not here, so the numbers were read and not computed"
         return Computed(unknown=f"{words}. `make pull` fetches it, or `make run` makes it")
-    near = tolerance(folder)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        tempfile.TemporaryDirectory() as other,
-        ThreadPoolExecutor(2) as pool,
-    ):
-        judged = pool.submit(_again, folder, judging, Path(scratch), near, champion)
-        # the card is made of the results files, to the letter; one of wrong results is wrong by them
-        told = pool.submit(_again, folder, showing, Path(other)) if showing and not lacking(folder, showing) else None
-        wrong = judged.result() or (told.result() if told else [])
-        said = {
-            file: _parse(file, _here(Path(scratch, file)), near) for file in judging.writes if file.endswith(".json")
-        }
-    return Computed({file: one for file, one in said.items() if one is not None}, tuple(wrong))
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
+        scratch = Path(name)
+        wrong = rescore(folder, champion, scratch / CHAMPION) if champion else []
+        # the importance asks the model three times for every input, and decides nothing
+        wrong += rerun(folder, judging, scratch, without=[IMPORTANCE.as_posix()])
+        card = next((stage for stage in stages if "card.md" in stage.writes and not stage.lacking(folder)), None)
+        if card and not wrong:  # the card is made of the results files; one of wrong results is wrong by them
+            wrong = rerun(folder, card, Path(other))
+        results = [file for file in judging.writes if file.endswith(".json") and (scratch / file).is_file()]
+        return Computed({file: _content(file, (scratch / file).read_bytes()) for file in results}, wrong)
 
 
-def _again(
-    folder: Path, stage: Stage, scratch: Path, near: float | None = None, champion: Path | None = None
-) -> list[str]:
+def rescore(folder: Path, release: Path, into: Path) -> list[str]:
+    """Have the champion's model answer the holdout, and write its predictions; say where those in `champion/` are others."""
+    rows = pl.read_parquet(folder / "data/holdout.parquet")
+    columns = load_declarations(folder / "gates.toml").judging.predicted()
+    kept = pl.read_parquet(folder / CHAMPION / PREDICTIONS)
+    key = [name for name in kept.columns if name in rows.columns and name not in columns]
     try:
-        wrong = rescore(folder, champion, scratch / CHAMPION, near or 0) if champion else []
-        run_alone(folder, stage, scratch, without=[IMPORTANCE])
-        return [*wrong, *compared(folder, stage, scratch, near)]
+        again = answers_of(release / "model.onnx", f"the champion {release.name}", rows, key, columns)
     except InputError as error:
         return [str(error)]
-
-
-def rescore(folder: Path, release: Path, into: Path, near: float) -> list[str]:
-    """Have the champion's model answer the holdout, and write its predictions; say where those in `champion/` are others.
-
-    Raises:
-        InputError: the model cannot answer these rows.
-    """
-    rows, judging = pl.read_parquet(folder / "data/holdout.parquet"), load_declarations(folder / "gates.toml").judging
-    kept = pl.read_parquet(folder / CHAMPION / PREDICTIONS)
-    columns = judging.predicted()
-    key = [name for name in kept.columns if name in rows.columns and name not in columns]
-    again = answers_of(release / "model.onnx", f"the champion {release.name}", rows, key, columns)
     into.mkdir()
     again.write_parquet(into / PREDICTIONS)
     (into / NAME).write_text(release.name + "\n", encoding="utf-8")
-    both = kept.select(*key, *columns).join(again, on=key, suffix="_again", nulls_equal=True)
-    apart = [name for name in columns if not _near(both[name], both[f"{name}_again"], near).all()]
-    words = f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"
-    return [words] if apart or not both.height else []
+    kept = again.select(key).join(kept, on=key, how="left", maintain_order="left", nulls_equal=True)
+    apart = [*_differing(kept.select(again.columns), again, tolerance(folder))]
+    return [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"] if apart else []
 
 
 def answers_of(model: Path, name: str, rows: pl.DataFrame, key: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
@@ -129,106 +110,85 @@ def answers_of(model: Path, name: str, rows: pl.DataFrame, key: Sequence[str], c
     Raises:
         InputError: it cannot answer these rows.
     """
-    try:
-        answers = OnnxModel(model).predict(rows).astype("float64")
-    except ScoringError as error:
-        message = f"{name} cannot answer the holdout, so nothing can be compared with it: {error}"
-        raise InputError(message) from None
-    return rows.select(key).hstack(pl.DataFrame(answers.reshape(len(rows), -1), schema=list(columns)))
+    return rows.select(key).with_columns(**ask(OnnxModel(model), rows, name, columns))
 
 
-def compared(folder: Path, stage: Stage, scratch: Path, near: float | None) -> Iterator[str]:
-    """Hold what a stage wrote, here and at HEAD, to what it writes now; without `near` every byte of it.
+def rerun(
+    folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = (), inside: Sequence[str] = ()
+) -> list[str]:
+    """Run a stage again, as `run_alone` does, and say where what stands here and at HEAD is not what it writes.
 
     Models are left out: on another machine the same training may write other bytes.
     """
+    try:
+        run_alone(folder, stage, scratch, without=without, inside=inside)
+    except InputError as error:
+        return [str(error)]
+    return [*_compared(folder, stage, scratch)]
+
+
+def _compared(folder: Path, stage: Stage, scratch: Path) -> Iterator[str]:
+    near = tolerance(folder)
     same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_here(folder / "dvc.lock"), stage)
     inside = (path for one in stage.writes for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
     for file in (path.relative_to(scratch).as_posix() for path in inside if path.is_file() and path.suffix != ".onnx"):
-        computed = _parse(file, _here(scratch / file), near)
-        if computed is None:
-            continue
-        sides = {"": _here(folder / file)}
-        committed = _at_head(folder, file) if same_inputs else None
-        if committed not in {None, sides[""]}:
-            sides[" at HEAD"] = committed
-        for where, content in sides.items():
-            if (said := _parse(file, content, near)) is None:
-                yield f"{file} is not here, or cannot be read, and the stage {stage.name} writes it"
-                continue
-            found = list(differing(said, computed, near or 0))
+        sides = {"": _here(folder / file), " at HEAD": _at_head(folder, file) if same_inputs else None}
+        if sides[""] is None:
+            yield f"{file} is not here, and the stage {stage.name} writes it"
+        if sides[""] == sides[" at HEAD"]:
+            del sides[" at HEAD"]
+        computed = _content(file, (scratch / file).read_bytes())
+        for where, said in sides.items():
+            found = [] if said is None else list(_differing(_content(file, said), computed, near))
             more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
             if found:
                 yield f"{file}{where} is not what comes out: {'; '.join(found[:MOST])}{more}"
 
 
-def differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator[str]:
-    """Say where two contents differ; numbers by more than `near` of their size, counts and words at all.
-
-    Numbers inside words are left out: they stand beside as numbers.
-    """
+def _differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator[str]:
+    """Say where two contents differ; numbers by more than `near` of their size, counts and words at all."""
     if isinstance(said, Mapping) and isinstance(computed, Mapping):
         for key in dict.fromkeys([*computed, *said]):
-            yield from differing(said.get(key), computed.get(key), near, f"{name}.{key}" if name else str(key))
-    elif isinstance(said, pl.DataFrame):
-        yield from _apart(said, computed, near)
-    elif isinstance(said, bytes) and said != computed:
-        yield "it has other words or numbers"
+            yield from _differing(said.get(key), computed.get(key), near, f"{name}.{key}" if name else str(key))
     elif isinstance(said, list) and isinstance(computed, list) and len(said) == len(computed):
         for place, pair in enumerate(zip(said, computed, strict=True)):
-            yield from differing(*pair, near, f"{name}[{place}]")
+            yield from _differing(*pair, near, f"{name}[{place}]")
+    elif isinstance(said, pl.DataFrame) and isinstance(computed, pl.DataFrame):
+        try:
+            assert_frame_equal(said, computed, rel_tol=near, abs_tol=near)
+        except AssertionError as error:
+            yield str(error).splitlines()[0]
+    elif isinstance(computed, bytes | pl.DataFrame):  # words, or what cannot be read
+        if type(said) is not type(computed) or said != computed:
+            yield "it has other words or numbers"
     elif not _same(said, computed, near, name):
         one, other = (f"{value:.6g}" if isinstance(value, float) else str(value)[:60] for value in (said, computed))
         yield f"{name or 'it'} says {one}, computed {other}"
 
 
 def _same(said: Any, computed: Any, near: float, name: str) -> bool:
-    if isinstance(said, str) and isinstance(computed, str):
-        return NUMBER.sub("#", said) == NUMBER.sub("#", computed)
-    if isinstance(said, bool) or not isinstance(said, int | float) or not isinstance(computed, int | float):
-        return bool(said == computed)
-    if name.endswith(FOLLOWS):
-        return abs(said - computed) <= max(1, 0.01 * abs(computed))
-    if isinstance(said, int) and isinstance(computed, int):
-        return said == computed
-    return math.isclose(said, computed, rel_tol=near, abs_tol=near)
-
-
-def _apart(said: pl.DataFrame, computed: pl.DataFrame, near: float) -> Iterator[str]:
-    if (said.height, said.schema) != (computed.height, computed.schema):
-        yield f"it has {said.height} rows and the columns {', '.join(said.columns)}, computed {computed.height} rows"
-        return
-    for name in said.columns:
-        old, new = said[name], computed[name]
-        equal = old.eq_missing(new)
-        if old.dtype.is_float():
-            equal |= _near(old, new, near)
-        if not equal.all():
-            yield f"{name} is another in {(~equal).sum()} of {said.height} rows"
-
-
-def _near(old: pl.Series, new: pl.Series, near: float) -> pl.Series:
-    """Say which values are as near as their own size, at least 1, allows; a missing one is not."""
-    size = pl.select(pl.max_horizontal(new.abs(), 1.0)).to_series()
-    return ((old - new).abs() <= near * size).fill_null(value=False)
+    if name.endswith("in_words"):  # its numbers stand beside
+        return NUMBER.sub("#", str(said)) == NUMBER.sub("#", str(computed))
+    numbers = [value for value in (said, computed) if isinstance(value, int | float) and not isinstance(value, bool)]
+    if name.endswith("rows_needed") and len(numbers) > 1:  # it follows from an estimate, so it may round otherwise
+        return bool(abs(said - computed) <= max(1, 0.01 * abs(computed)))
+    if len(numbers) > 1 and any(isinstance(value, float) for value in numbers):
+        return math.isclose(said, computed, rel_tol=near, abs_tol=near)
+    return bool(said == computed)
 
 
 def _here(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _parse(file: str, content: bytes | None, near: float | None) -> Any:
-    """Read a results file as mappings, a frame, or without `near` as bytes; None where it is not there or cannot be read."""
-    if content is None or near is None:
-        return content
+def _content(file: str, data: bytes) -> Any:
+    """Read a results file as mappings or a frame; as bytes where it is of another kind, or cannot be read."""
+    read: dict[str, Callable[[bytes], Any]]
+    read = {".parquet": pl.read_parquet, ".csv": partial(pl.read_csv, infer_schema_length=None), ".json": json.loads}
     try:
-        if file.endswith(".parquet"):
-            return pl.read_parquet(content)
-        if file.endswith(".csv"):
-            return pl.read_csv(content, infer_schema_length=None)
-        return json.loads(content) if file.endswith(".json") else content
+        return read.get(Path(file).suffix, bytes)(data)
     except (ValueError, pl.exceptions.PolarsError):
-        return None
+        return data
 
 
 def _at_head(folder: Path, file: str) -> bytes | None:
@@ -249,8 +209,6 @@ def _inputs(lock: bytes | None, stage: Stage) -> Any:
 
 def tolerance(folder: Path) -> float:
     """Read how much a number may differ from one that was computed elsewhere: `reproduce.tolerance` of `params.yaml`."""
-    try:
-        said = float(read_yaml(folder / "params.yaml")["reproduce"]["tolerance"])
-    except (InputError, TypeError, KeyError, ValueError):
-        said = 0.0
-    return max(said, float(10**-DIGITS))
+    file = folder / "params.yaml"
+    said = read_yaml(file).get("reproduce", {}) if file.is_file() else {}
+    return max(float(said.get("tolerance", 0)), float(10**-DIGITS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -35,10 +36,9 @@ class Stage:
         """Its outputs, metrics and plots."""
         return [path for kind in OUTPUTS for path in paths(self.body.get(kind))]
 
-    @property
-    def keeps(self) -> list[str]:
-        """Those outputs that the next run is given again: `persist: true` says so."""
-        return [path for path, options in entries(self.body.get("outs")) if options.get("persist")]
+    def lacking(self, folder: Path) -> list[str]:
+        """Name what it reads and is not here."""
+        return [path for path in self.reads if not (folder / path).exists()]
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -49,11 +49,6 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     """
     declared = read_declared(folder / "dvc.yaml")
     return {name: Stage(name, body) for name, body in declared.items() if "cmd" in body and "${" not in str(body)}
-
-
-def lacking(folder: Path, stage: Stage) -> list[str]:
-    """Name what a stage reads and is not here."""
-    return [path for path in stage.reads if not (folder / path).exists()]
 
 
 def run_alone(
@@ -71,8 +66,6 @@ def run_alone(
     Raises:
         InputError: the stage failed; the message is its last line.
     """
-    import yaml
-
     for path in stage.reads:
         here = scratch / path
         if not here.exists() and (folder / path).exists():
@@ -80,18 +73,18 @@ def run_alone(
             here.symlink_to((folder / path).resolve())
     for path in stage.writes:
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-    for path in (path for path in stage.keeps if (folder / path).is_file()):
-        shutil.copyfile(folder / path, scratch / path)
-    plan = dict(stage.body)
-    for kind in OUTPUTS:
-        plan[kind] = [entry for entry in plan.get(kind, []) if not {*paths([entry])} & {*without}]
-    (scratch / "dvc.yaml").write_text(yaml.safe_dump({"stages": {stage.name: plan}}), encoding="utf-8")
-    commands = plan["cmd"] if isinstance(plan["cmd"], list) else [plan["cmd"]]
-    command = [*inside, "sh", "-c", " && ".join(commands)]  # as DVC runs them
+    for path, options in entries(stage.body.get("outs")):
+        if options.get("persist") and (folder / path).is_file():  # the next run is given it again
+            shutil.copyfile(folder / path, scratch / path)
+    kept = {kind: [one for one in stage.body.get(kind, []) if not {*paths([one])} & {*without}] for kind in OUTPUTS}
+    plan = json.dumps({"stages": {stage.name: {**stage.body, **kept}}})  # JSON is YAML
+    (scratch / "dvc.yaml").write_text(plan, encoding="utf-8")
+    said = stage.body["cmd"]
+    command = [*inside, "sh", "-c", said if isinstance(said, str) else " && ".join(said)]  # as DVC runs them
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": search}
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
-        message = f"the stage {stage.name} failed when it was run with nothing but what dvc.yaml names: {said[-1]}"
+        last = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+        message = f"the stage {stage.name} failed when it was run with nothing but what dvc.yaml names: {last[-1]}"
         raise InputError(message)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, read_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.recompute import compared, tolerance
-from onebutton_evaluation.stage_alone import Stage, lacking, read_stages, run_alone
+from onebutton_evaluation.recompute import rerun
+from onebutton_evaluation.stage_alone import read_stages
 from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 
@@ -55,21 +55,12 @@ def _pipeline(folder: Path, inside: Sequence[str]) -> Iterator[str]:
     for stage in stages.values():
         if any(path.startswith(FINGERPRINTS) for path in stage.writes):
             continue  # it reads the code of the whole repository, which is what it is for
-        if missing := lacking(folder, stage):
+        if missing := stage.lacking(folder):
             yield f"failed {stage.name}: {missing[0]} is not here. `make run` makes it"
             continue
-        yield from _stage(folder, stage, inside if written & {*stage.reads} else ())
-
-
-def _stage(folder: Path, stage: Stage, inside: Sequence[str]) -> Iterator[str]:
-    begun = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
-        try:
-            run_alone(folder, stage, Path(scratch), inside=inside)
-        except InputError as error:
-            yield f"failed {error}"
-            return
-        found = list(compared(folder, stage, Path(scratch), tolerance(folder)))
-    yield from (f"failed {words}" for words in found)
-    if not found:
-        yield f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"
+        begun = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
+            found = rerun(folder, stage, Path(scratch), inside=inside if written & {*stage.reads} else ())
+        yield from (f"failed {words}" for words in found)
+        if not found:
+            yield f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"

@@ -27,7 +27,7 @@ from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.recompute import answers_of
-from onebutton_evaluation.stage_alone import lacking, read_stages, run_alone
+from onebutton_evaluation.stage_alone import read_stages, run_alone
 from onebutton_evaluation.wording import with_interval
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import edit_yaml, write_texts
@@ -227,7 +227,7 @@ def _compare(folder: Path, old: Old, month: int, scratch: Path) -> None:
     for stage in read_stages(folder).values():
         if "params.yaml" not in stage.reads and not made & {*stage.reads}:
             continue
-        if missing := [path for path in lacking(folder, stage) if path not in made]:
+        if missing := [path for path in stage.lacking(folder) if path not in made]:
             message = f"{missing[0]} is not here, and the stage {stage.name} reads it. `make run` makes it"
             raise InputError(message)
         run_alone(folder, stage, scratch)
