@@ -56,7 +56,8 @@ def ours(frame: pl.DataFrame, unit: str) -> dict[str, float]:
         tolerance=0.01,
         unit=unit,
     )
-    return {one.name: one.numbers["auc"].estimate for one in judge(frame, find_slices(frame, rules), judging)}
+    judged = judge(frame, find_slices(frame, rules), judging)
+    return {name: one["metrics"]["auc"]["estimate"] for name, one in judged.items()}
 
 
 def loop(frame: pl.DataFrame) -> dict[str, float]:

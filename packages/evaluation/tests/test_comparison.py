@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.catalogue import known_metrics
-from onebutton_evaluation.comparison import Comparison, compare, holm, in_words, rows_needed
+from onebutton_evaluation.comparison import compare, difference, holm, rows_needed
 from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.slices import find_slices
@@ -22,13 +22,22 @@ from onebutton_evaluation.slices import find_slices
 Draw = Callable[..., dict[str, Any]]
 
 
-def compared(frame: pl.DataFrame, judging: Judging, rules: list[SliceRule]) -> Comparison:
+def compared(frame: pl.DataFrame, judging: Judging, rules: list[SliceRule]) -> dict[str, Any]:
     return compare(frame, find_slices(frame, rules), judging, "champion")
 
 
-def verdict_on(comparison: Comparison, name: str) -> str:
-    (found,) = (one.verdict for one in comparison.differences if one.name == name)
-    return found
+def verdict_on(comparison: dict[str, Any], name: str) -> str:
+    verdict: str = comparison["slices"][name]["verdict"]
+    return verdict
+
+
+def verdicts(comparison: dict[str, Any]) -> set[str]:
+    return {one["verdict"] for one in comparison["slices"].values()}
+
+
+def on_all_rows(frame: pl.DataFrame, judging: Judging) -> dict[str, Any]:
+    whole: dict[str, Any] = compared(frame, judging, [])["slices"]["all"]
+    return whole
 
 
 def test_a_better_model_is_better_and_the_other_way_round_it_is_worse(
@@ -37,30 +46,28 @@ def test_a_better_model_is_better_and_the_other_way_round_it_is_worse(
     better = compared(days, judging, parts)
     turned = days.rename({"challenger": "champion", "champion": "challenger"})
     worse = compared(turned, judging, parts)
-    assert (better.verdict, worse.verdict) == ("better", "worse")
-    for one, other in zip(better.differences, worse.differences, strict=True):
-        assert one.interval is not None
-        assert other.interval is not None
-        assert (one.interval.low, one.interval.high) == pytest.approx((-other.interval.high, -other.interval.low))
+    assert (better["verdict"], worse["verdict"]) == ("better", "worse")
+    for one, other in zip(better["slices"].values(), worse["slices"].values(), strict=True):
+        ends = one["difference"]["low"], one["difference"]["high"]
+        assert ends == pytest.approx((-other["difference"]["high"], -other["difference"]["low"]))
 
 
 def test_less_loss_is_better(days: pl.DataFrame, judging: Judging) -> None:
     by_loss = compared(days, dataclasses.replace(judging, champion="log_loss"), [])
-    assert by_loss.verdict == "better"
-    assert by_loss.differences[0].interval is not None
-    assert by_loss.differences[0].interval.low > 0
+    assert by_loss["verdict"] == "better"
+    assert by_loss["slices"]["all"]["difference"]["low"] > 0
 
 
 def test_an_identical_challenger_is_the_same(days: pl.DataFrame, judging: Judging, parts: list[SliceRule]) -> None:
     same = compared(days.with_columns(champion="challenger"), judging, parts)
-    assert same.verdict == "same"
-    assert {one.verdict for one in same.differences} == {"no difference"}
-    assert in_words(same) == "same: no difference seen anywhere"
+    assert same["verdict"] == "same"
+    assert verdicts(same) == {"no difference"}
+    assert same["in_words"] == "same: no difference seen anywhere"
 
 
 def test_a_random_challenger_is_worse(days: pl.DataFrame, judging: Judging, parts: list[SliceRule]) -> None:
     noise = np.random.default_rng(5).random(days.height)
-    assert compared(days.with_columns(challenger=noise), judging, parts).verdict == "worse"
+    assert compared(days.with_columns(challenger=noise), judging, parts)["verdict"] == "worse"
 
 
 def worse_on_part_three(frame: pl.DataFrame) -> pl.DataFrame:
@@ -77,17 +84,17 @@ def worse_on_part_three(frame: pl.DataFrame) -> pl.DataFrame:
 
 def test_better_overall_and_worse_somewhere_is_mixed_and_says_where(days: pl.DataFrame, judging: Judging) -> None:
     found = compared(worse_on_part_three(days), judging, [SliceRule(by=("part",), labels={"3": "EWR"})])
-    assert found.verdict == "mixed"
+    assert found["verdict"] == "mixed"
     assert verdict_on(found, "all") == "better"
     assert verdict_on(found, "part EWR") == "worse"
-    assert "worse on part EWR (-" in in_words(found)
-    assert " points)" in in_words(found)
+    assert "worse on part EWR (-" in found["in_words"]
+    assert " points)" in found["in_words"]
 
 
 def test_too_few_rows_are_never_no_difference(days: pl.DataFrame, judging: Judging) -> None:
     found = compared(days, judging, [SliceRule(name="to Honolulu", where="unit = 1")])
     assert verdict_on(found, "to Honolulu") == "not enough data"
-    assert "not enough data on to Honolulu" in in_words(found)
+    assert "not enough data on to Honolulu" in found["in_words"]
 
 
 def test_too_few_rows_with_one_of_the_answers_are_never_no_difference_in_auc(
@@ -117,13 +124,11 @@ def test_two_perfect_rankings_of_few_are_not_held_equal_unless_they_are_the_same
         tolerance=0.01,
         minimum_rows=50,
     )
-    other = compared(frame, judging, []).differences[0]
-    same = compared(frame.with_columns(champion=pl.col("challenger") ** 2), judging, []).differences[0]
-    assert other.interval is not None
-    assert same.interval is not None
-    assert (other.verdict, same.verdict) == ("no difference", "no difference")
-    assert other.interval.low < -judging.tolerance  # a wrongly ranked row in twenty would be five points
-    assert (same.interval.low, same.interval.high) == (0, 0)
+    other = on_all_rows(frame, judging)
+    same = on_all_rows(frame.with_columns(champion=pl.col("challenger") ** 2), judging)
+    assert (other["verdict"], same["verdict"]) == ("no difference", "no difference")
+    assert other["difference"]["low"] < -judging.tolerance  # a wrongly ranked row in twenty would be five points
+    assert (same["difference"]["low"], same["difference"]["high"]) == (0, 0)
 
 
 def test_a_column_that_is_not_there_cannot_be_compared_with(days: pl.DataFrame, judging: Judging) -> None:
@@ -153,14 +158,14 @@ def prices(count: int = 400) -> pl.DataFrame:
 def test_a_regression_with_150_added_to_every_answer_is_worse() -> None:
     frame = prices().with_columns(challenger=pl.col("champion") + 150)
     found = compared(frame, PRICES, [SliceRule(by=("part",))])
-    assert found.verdict == "worse"
+    assert found["verdict"] == "worse"
     assert verdict_on(found, "all") == "worse"
 
 
 def test_an_error_that_grew_by_the_same_in_every_row_is_worse() -> None:
     """All answers were too high already, so each error is exactly 150 larger."""
     frame = prices().with_columns(champion=pl.col("price") + 100, challenger=pl.col("price") + 250)
-    assert compared(frame, PRICES, []).verdict == "worse"
+    assert compared(frame, PRICES, [])["verdict"] == "worse"
 
 
 def test_a_regression_is_compared_pair_by_pair() -> None:
@@ -170,17 +175,16 @@ def test_a_regression_is_compared_pair_by_pair() -> None:
         PRICES,
         [],
     )
-    one = found.differences[0].interval
-    assert found.verdict == "better"
-    assert one is not None
-    assert one.high - one.low < 20  # unpaired it would be 70
+    one = found["slices"]["all"]["difference"]
+    assert found["verdict"] == "better"
+    assert one["high"] - one["low"] < 20  # unpaired it would be 70
 
 
 def test_a_champion_from_the_same_seed_makes_no_difference() -> None:
     frame = prices().with_columns(challenger="champion")
     found = compared(frame, PRICES, [SliceRule(by=("part",))])
-    assert (found.verdict, in_words(found)) == ("same", "same: no difference seen anywhere")
-    assert {(one.interval.low, one.interval.high) for one in found.differences if one.interval} == {(0, 0)}
+    assert (found["verdict"], found["in_words"]) == ("same", "same: no difference seen anywhere")
+    assert {(one["difference"]["low"], one["difference"]["high"]) for one in found["slices"].values()} == {(0, 0)}
 
 
 SPECIES = Judging(
@@ -232,8 +236,8 @@ def test_a_far_worse_model_is_worse_however_many_slices_there_are(draw: Draw, ju
     far = drawn.with_columns(challenger=0.5 + 0.49 * (1 - 2 * pl.col("answer")))  # nearly sure, and always wrong
     asked = dataclasses.replace(judging, champion="brier", unit="")
     found = compared(far, asked, [SliceRule(by=("part",))])
-    assert len(found.differences) == 181
-    assert {one.verdict for one in found.differences} == {"worse"}
+    assert len(found["slices"]) == 181
+    assert verdicts(found) == {"worse"}
 
 
 @given(p=st.lists(st.floats(0, 1), max_size=12))
@@ -252,14 +256,15 @@ def test_the_rows_needed_are_those_with_which_the_tolerance_is_seen_four_times_o
     """What is needed for a difference as large as the true one is drawn again and again: it must be seen in 80 % of draws."""
     plain = dataclasses.replace(judging, unit="", champion="brier")
     large = pl.DataFrame(draw(np.random.default_rng(0), 200_000))
-    whole = compare(large, find_slices(large, []), plain, "champion").differences[0].interval
+    ours, theirs = (read_rows(large, plain, side) for side in ("challenger", "champion"))
+    whole = difference(ours, theirs, known_metrics("binary")["brier"])
     assert whole is not None
     needed = rows_needed(whole, whole.estimate)
     assert needed is not None
     random, seen = np.random.default_rng(1), 0
     for _ in range(300):
         drawn = pl.DataFrame(draw(random, needed))
-        seen += compare(drawn, find_slices(drawn, []), plain, "champion").differences[0].verdict == "better"
+        seen += on_all_rows(drawn, plain)["verdict"] == "better"
     assert 0.74 <= seen / 300 <= 0.86
 
 
@@ -274,7 +279,7 @@ def alarms(draw: Draw, judging: Judging, units: int, per_unit: int, repeats: int
         ]
         equal = drawn.with_columns(challenger=noisy[0], champion=noisy[1])
         found = compared(equal, judging, [SliceRule(by=("part",))])
-        claimed += found.verdict in {"better", "worse", "mixed"}
+        claimed += found["verdict"] in {"better", "worse", "mixed"}
     return claimed / repeats
 
 
@@ -301,9 +306,8 @@ def difference_coverage(draw: Draw, judging: Judging, units: int, per_unit: int,
     random, covered = np.random.default_rng(1), 0
     for _ in range(repeats):
         drawn = pl.DataFrame(draw(random, units, per_unit, luck))
-        found = compare(drawn, find_slices(drawn, []), judging, "champion").differences[0].interval
-        assert found is not None
-        covered += found.low <= truth <= found.high
+        found = on_all_rows(drawn, judging)["difference"]
+        covered += found["low"] <= truth <= found["high"]
     return covered / repeats
 
 
@@ -327,8 +331,8 @@ def rare_difference_coverage(
             for name, auc in zip(("challenger", "champion"), aucs, strict=True)
         }
         drawn = pl.DataFrame({"answer": answers, **sides})
-        found = compare(drawn, find_slices(drawn, []), plain, "champion").differences[0].interval
-        covered += found is not None and found.low <= aucs[0] - aucs[1] <= found.high
+        found = on_all_rows(drawn, plain).get("difference")
+        covered += found is not None and found["low"] <= aucs[0] - aucs[1] <= found["high"]
     return covered / repeats
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.declarations import CardGate, Declarations, Judging, SliceRule
-from onebutton_evaluation.judgement import slice_mapping
 from onebutton_evaluation.report_data import Around, Results
 from onebutton_evaluation.report_page import page
 from onebutton_evaluation.slices import find_slices, judge
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, judging: Judging) -> Results:
     parts = find_slices(days, [SliceRule(by=("part",))])
-    slices = {one.name: slice_mapping(one) for one in judge(days, parts, judging)}
+    slices = judge(days, parts, judging)
     return Results(
         name="prices",
         said=Declarations(

@@ -75,31 +75,32 @@ def test_each_slice_has_the_numbers_of_its_own_rows(
     days: pl.DataFrame, judging: Judging, parts: list[SliceRule]
 ) -> None:
     judged = judge(days, find_slices(days, parts), judging)
-    assert [one.name for one in judged] == ["all", *(f"part {number}" for number in range(8))]
-    for one in judged[1:]:
-        rows = days.filter(pl.col("part") == int(one.name.removeprefix("part ")))
-        assert (one.rows, one.units) == (rows.height, rows["unit"].n_unique())
+    assert list(judged) == ["all", *(f"part {number}" for number in range(8))]
+    for name, one in list(judged.items())[1:]:
+        rows = days.filter(pl.col("part") == int(name.removeprefix("part ")))
+        assert (one["rows"], one["units"]) == (rows.height, rows["unit"].n_unique())
         answers, predictions = rows["answer"].to_numpy(), rows["challenger"].to_numpy()
-        assert one.numbers["auc"].estimate == pytest.approx(roc_auc_score(answers, predictions))
-        assert one.numbers["log_loss"].estimate == pytest.approx(log_loss(answers, predictions))
-        assert all(number.low < number.estimate < number.high for number in one.numbers.values())
+        assert one["metrics"]["auc"]["estimate"] == pytest.approx(roc_auc_score(answers, predictions))
+        assert one["metrics"]["log_loss"]["estimate"] == pytest.approx(log_loss(answers, predictions))
+        assert all(number["low"] < number["estimate"] < number["high"] for number in one["metrics"].values())
 
 
 def test_a_slice_of_few_rows_or_few_units_has_no_numbers(days: pl.DataFrame, judging: Judging) -> None:
     rules = [SliceRule(name="one day", where="unit = 3"), SliceRule(name="ten days", where="unit < 10")]
-    _, one, ten = judge(days, find_slices(days, rules), judging)
-    assert (one.numbers, ten.numbers) == ({}, {})
-    assert ten.rows > judging.minimum_rows
-    assert ten.units == 10
+    _, one, ten = judge(days, find_slices(days, rules), judging).values()
+    assert (one["metrics"], ten["metrics"]) == ({}, {})
+    assert ten["rows"] > judging.minimum_rows
+    assert ten["units"] == 10
 
 
 def test_days_may_be_dates_and_units_text(judging: Judging, days: pl.DataFrame) -> None:
     start = pl.lit(dt.date(2013, 7, 1))
     dated = days.with_columns((start + pl.duration(days=pl.col("unit"))).alias("unit"))
     texts = days.with_columns(pl.format("day {}", "unit").alias("unit"))
-    plain, *others = (judge(frame, find_slices(frame, []), judging)[0].numbers["auc"] for frame in (days, dated, texts))
-    for other in others:
-        assert (other.low, other.high) == pytest.approx((plain.low, plain.high))
+    plain, *others = (
+        judge(frame, find_slices(frame, []), judging)["all"]["metrics"]["auc"] for frame in (days, dated, texts)
+    )
+    assert others == [plain, plain]
 
 
 @pytest.mark.parametrize("column", ["answer", "challenger", "unit"])

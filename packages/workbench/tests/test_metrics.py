@@ -42,8 +42,8 @@ def test_the_numbers_of_slices_that_moved_are_shown_and_the_others_counted() -> 
     def judged(auc: float) -> dict[str, str]:
         metrics = {"auc": {"estimate": auc, "low": auc - 0.1, "high": auc + 0.1}, "share": {"estimate": 0.2}}
         evenings = {"rows": 10, "metrics": metrics}
-        small = {"rows": 1, "enough_data": False, "metrics": {}}
-        return {SLICES: json.dumps({"level": 0.95, "slices": {"EWR at 17.30": evenings, "to Honolulu": small}})}
+        small = {"rows": 1, "metrics": {}}
+        return {SLICES: json.dumps({"slices": {"EWR at 17.30": evenings, "to Honolulu": small}})}
 
     old, new = (read_numbers(PLAN, {}, judged(auc).get)[1] for auc in (0.6, 0.65))
     assert moved(compare(old, new)) == {"EWR at 17.30: auc": {"old": "0.6", "new": "0.65", "difference": "+0.05"}}

@@ -280,7 +280,7 @@ def judged(sentences: pl.DataFrame, right: dict[str, float]) -> dict[str, str]:
     answers = made_up(sentences, right)
     frame = put_together(sentences, answers, SAID.judging, "examples")
     found = compare_all(frame, find_slices(frame, SAID.slices), SAID, list(right), "plain")
-    return {name: verdict(name, one) for name, one in found.items()}
+    return {name: verdict(name, one, "accuracy") for name, one in found.items()}
 
 
 def test_what_is_said_of_a_prompt_is_better_worse_or_cannot_tell(sentences: pl.DataFrame) -> None:

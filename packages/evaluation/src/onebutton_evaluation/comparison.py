@@ -7,102 +7,80 @@ by Holm (1979), because of twenty slices one would differ by chance. docs/evalua
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
-from onebutton_evaluation.intervals import LEVEL, RARE, ROUNDING, Interval, interval, standard_error, student, units_of
-from onebutton_evaluation.slices import Slice
+from onebutton_evaluation.intervals import (
+    LEVEL,
+    RARE,
+    ROUNDING,
+    Interval,
+    interval,
+    short,
+    standard_error,
+    student,
+    units_of,
+)
+from onebutton_evaluation.slices import ALL, Slice
 from onebutton_evaluation.wording import alike
 
 if TYPE_CHECKING:
     import polars as pl
 
-Verdict = Literal["better", "worse", "no difference", "not enough data"]
-Overall = Literal["better", "worse", "mixed", "same", "not enough data"]
+NONE = "not enough data"  # the verdict where neither can be told
 SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with a power of 80 %
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One slice: how much better the challenger is; positive is better, whichever way the metric runs.
-
-    Attributes:
-        interval: of the difference, in the metric's unit; None with too little data.
-        verdict: at 95 % after Holm's correction for all slices.
-        needed: rows that would be needed to see the declared tolerance with 80 % power, if they came as these did.
-    """
-
-    name: str
-    group: str
-    rows: int
-    units: int
-    interval: Interval | None
-    verdict: Verdict
-    needed: int | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Challenger and champion on the same rows.
-
-    Attributes:
-        than: what the challenger was compared with.
-        metric: by which.
-        theirs: the metric of what it was compared with, on all rows; None with too little data.
-        differences: all rows first, then each slice.
-        verdict: over all of them.
-    """
-
-    than: str
-    metric: Metric
-    theirs: Interval | None
-    tolerance: float
-    differences: tuple[Difference, ...]
-    verdict: Overall
-
-
 def compare(
-    frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging, champion: str, than: str = "champion"
-) -> Comparison:
-    """Compare the column `judging.prediction` with another.
+    frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging, column: str, name: str = ""
+) -> dict[str, Any]:
+    """Compare the column `judging.prediction` with another; positive is better, whichever way the metric runs.
 
     Args:
         frame: one row per prediction, with both columns.
         slices: as `find_slices` gives them, all rows first.
         judging: names columns, unit, metric and tolerance.
-        champion: the column of the champion's predictions.
-        than: what to call it.
+        column: of the other predictions.
+        name: what to call them, where not as the column.
+
+    Returns:
+        What `comparison.json` says of it. The verdict of a slice is at 95 % after Holm's correction for all slices;
+        `rows_needed` is how many would show the declared tolerance with 80 % power, if they came as these did.
 
     Raises:
         InputError: a column is not there, or lacks values.
     """
     metric = judging.known()[judging.champion]
-    ours, theirs = read_rows(frame, judging), read_rows(frame, judging, champion)
-    found: list[Difference] = []
+    ours, theirs = read_rows(frame, judging), read_rows(frame, judging, column)
+    parts: dict[str, dict[str, Any]] = {}
+    found: dict[str, Interval] = {}
     for part in slices:
         sides = ours.take(part.mask), theirs.take(part.mask)
         rows, units = len(sides[0]), units_of(None, sides[0].units, len(sides[0]))
-        enough = rows >= judging.minimum_rows and units >= judging.minimum_units
-        one = difference(*sides, metric) if enough else None
-        needed = None if one is None else rows_needed(one, judging.tolerance)
-        found.append(Difference(part.name, part.group, rows, units, one, "not enough data", needed))
-    adjusted = iter(holm([one.interval.p for one in found if one.interval is not None]))
-    differences = tuple(one if one.interval is None else _judged(one, one.interval, next(adjusted)) for one in found)
-    alone = interval(theirs, metric) if differences[0].interval else None
-    return Comparison(than, metric, alone, judging.tolerance, differences, overall(differences))
-
-
-def _judged(one: Difference, interval: Interval, p: float) -> Difference:
-    if math.isnan(p):
-        return one
-    seen: Verdict = "better" if interval.estimate > 0 else "worse"
-    return replace(one, verdict=seen if p < 1 - LEVEL else "no difference")
+        parts[part.name] = {"group": part.group, "rows": rows, "units": units, "verdict": NONE, "rows_needed": None}
+        if judging.enough(rows, units) and (one := difference(*sides, metric)):
+            found[part.name] = one
+    for (place, one), p in zip(found.items(), holm([one.p for one in found.values()]), strict=True):
+        if not math.isnan(p):
+            parts[place]["verdict"] = "no difference" if p >= 1 - LEVEL else "better" if one.estimate > 0 else "worse"
+        needed = rows_needed(one, judging.tolerance)
+        parts[place] |= {"difference": one.mapping() | {"p": short(one.p)}, "rows_needed": needed}
+    alone = interval(theirs, metric) if ALL in found else None
+    verdict = overall({part["verdict"] for part in parts.values()})
+    return {
+        "name": name or column,
+        "metric": metric.name,
+        "theirs": None if alone is None else alone.mapping(),
+        "tolerance": judging.tolerance,
+        "verdict": verdict,
+        "in_words": in_words(parts, verdict, metric),
+        "slices": parts,
+    }
 
 
 def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
@@ -176,47 +154,44 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def detectable(difference: Interval) -> float:
-    """Smallest difference that rows like these would show at 95 % with 80 % power."""
-    return SEEN * difference.error
-
-
 def rows_needed(difference: Interval, tolerance: float) -> int | None:
     """Rows needed to see the tolerance, if further rows come as these did: in units of the same size."""
     if not difference.error > 0:
         return None
-    return math.ceil(difference.rows * (detectable(difference) / tolerance) ** 2)
+    return math.ceil(difference.rows * (SEEN * difference.error / tolerance) ** 2)
 
 
-def overall(differences: Sequence[Difference]) -> Overall:
+def overall(verdicts: set[str]) -> str:
     """Sum up: mixed when something got better and something worse."""
-    verdicts = {difference.verdict for difference in differences}
-    if "better" in verdicts:
-        return "mixed" if "worse" in verdicts else "better"
-    return "worse" if "worse" in verdicts else "same" if "no difference" in verdicts else "not enough data"
+    if {"better", "worse"} <= verdicts:
+        return "mixed"
+    for verdict, words in (("better", "better"), ("worse", "worse"), ("no difference", "same")):
+        if verdict in verdicts:
+            return words
+    return NONE
 
 
-def in_words(comparison: Comparison) -> str:
+def in_words(parts: Mapping[str, Mapping[str, Any]], verdict: str, metric: Metric) -> str:
     """Sum up a comparison in a sentence."""
-    names: dict[Verdict, list[str]] = {}
-    for one in comparison.differences:
-        place = "all rows" if one.name == "all" else one.name
-        if one.interval is not None and one.verdict in {"better", "worse"}:
-            place += f" ({span(one.interval, comparison.metric)})"
-        names.setdefault(one.verdict, []).append(place)
-    told: tuple[Verdict, ...] = ("better", "worse")
-    parts = [f"{verdict} on {', '.join(names[verdict])}" for verdict in told if verdict in names]
+    names: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        place = "all rows" if name == ALL else name
+        if part["verdict"] in {"better", "worse"}:
+            place += f" ({_span(part['difference'], metric)})"
+        names.setdefault(part["verdict"], []).append(place)
+    said = [f"{one} on {', '.join(names[one])}" for one in ("better", "worse") if one in names]
     if "no difference" in names:
-        parts.append("no difference seen elsewhere" if parts else "no difference seen anywhere")
-    if "not enough data" in names:
-        parts.append(f"not enough data on {', '.join(names['not enough data'])}")
-    words = "; ".join(parts)
-    return words if words.startswith(comparison.verdict) else f"{comparison.verdict}: {words}"
+        said.append("no difference seen elsewhere" if said else "no difference seen anywhere")
+    if NONE in names:
+        said.append(f"{NONE} on {', '.join(names[NONE])}")
+    words = "; ".join(said)
+    return words if words.startswith(verdict) else f"{verdict}: {words}"
 
 
-def span(interval: Interval, metric: Metric) -> str:
+def _span(difference: Mapping[str, Any], metric: Metric) -> str:
     """Write the ends of a difference, in points of a hundred where the metric is a share or an AUC."""
-    if not metric.in_points:
-        write = alike((interval.low, interval.high), 4, "+")
-        return f"{write(interval.low)} to {write(interval.high)}"
-    return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f} points"
+    low, high = difference["low"], difference["high"]
+    if metric.in_points:
+        return f"{100 * low:+.1f} to {100 * high:+.1f} points"
+    write = alike((low, high), 4, "+")
+    return f"{write(low)} to {write(high)}"

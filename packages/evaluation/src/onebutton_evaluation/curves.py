@@ -12,14 +12,13 @@ import polars as pl
 from onebutton_contracts.dvc_files import entries, read_stages
 from onebutton_evaluation.catalogue import known_metrics, log_losses
 from onebutton_evaluation.influence import Rows
-from onebutton_evaluation.intervals import interval
+from onebutton_evaluation.intervals import DIGITS, interval
 from onebutton_evaluation.slices import Slice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TINY = 1e-12  # no log loss at all
-DIGITS = 6  # of a number in a file: enough to see a change, few enough to read one
 
 
 _PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]

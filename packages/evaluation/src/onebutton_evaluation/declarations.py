@@ -80,6 +80,10 @@ class Judging:
         standard = known_metrics(self.task, self.classes, tuple(sorted(self.quantiles)))
         return standard | {name: own_metric(name, better) for name, better in self.own.items()}
 
+    def enough(self, rows: int, units: int) -> bool:
+        """Say whether a slice has as much as is declared."""
+        return rows >= self.minimum_rows and units >= self.minimum_units
+
     def predicted(self, prediction: str = "") -> list[str]:
         """Name the columns of a model's predictions; of several classes one each.
 

@@ -7,7 +7,7 @@ predictions says which columns are kept. A pipeline with metrics of its own regi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,10 +22,11 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import read_champion
-from onebutton_evaluation.curves import DIGITS, curves, declared_plots
+from onebutton_evaluation.curves import curves, declared_plots
 from onebutton_evaluation.declarations import BASE_RATE, MEAN, MEDIAN, ONNX, Declarations, load_declarations
 from onebutton_evaluation.frames import constant, read_rows
 from onebutton_evaluation.holdout import GOLDEN, golden_examples, golden_text
+from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES, judgement, write_judgement, write_text
 from onebutton_evaluation.metrics import metrics, metrics_by
 from onebutton_evaluation.robustness import Asked, importance
@@ -96,7 +97,7 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
     return found
 
 
-def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: list[str]) -> dict[str, NDArray[np.float64]]:
+def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Ask a model about each row.
 
     Raises:

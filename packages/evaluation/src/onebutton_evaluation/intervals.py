@@ -7,14 +7,17 @@ few errors under five of them; and degrees of freedom from the units of the rare
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows
 
 LEVEL = 0.95
+DIGITS = 6  # of a number in a file
 ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
 FEW = 5  # errors under which their spread is known too badly for a transformed interval
 GRID = 4001  # of AUCs that are tried as the truth: steps of a quarter of a thousandth
@@ -48,6 +51,18 @@ class Interval:
     rows: int
     units: int
     basis: int
+
+    def mapping(self) -> dict[str, Any]:
+        """Lay out what files have of it; null where there is no end."""
+        ends = {
+            name: short(value) for name, value in (("estimate", self.estimate), ("low", self.low), ("high", self.high))
+        }
+        return ends | {"method": self.method}
+
+
+def short(value: float) -> float | None:
+    """Round a number for a file: few enough digits to read one, enough to see a change; null where there is none."""
+    return None if math.isnan(value) else round(value, DIGITS)
 
 
 @dataclass(frozen=True)

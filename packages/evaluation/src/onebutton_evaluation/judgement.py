@@ -6,7 +6,6 @@ Each file is nested mappings of names to numbers and texts; gates, card and repo
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from onebutton_contracts.contract import Contract
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import Champion, beside
-from onebutton_evaluation.comparison import Comparison, Difference, compare, detectable, in_words
-from onebutton_evaluation.curves import DIGITS
+from onebutton_evaluation.comparison import compare
 from onebutton_evaluation.declarations import Declarations
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_evaluation.intervals import LEVEL, Interval
+from onebutton_evaluation.intervals import short
 from onebutton_evaluation.robustness import Asked, judge_perturbed, label_noise
-from onebutton_evaluation.slices import Judged, find_slices, judge
+from onebutton_evaluation.slices import find_slices, judge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,68 +49,22 @@ def judgement(
     against: dict[str, Any] = {"champion": {"name": None, "in_words": FIRST}}
     if champion is not None:
         names = dict(zip(judging.predicted(), judging.predicted("champion"), strict=True))
-        compared = compare(beside(frame, champion, contract.primary_key, names), parts, judging, "champion")
-        against["champion"] = {"name": champion.name, **comparison_mapping(compared)}
-    for name in said.compared():
-        against[name] = {"name": name, **comparison_mapping(compare(frame, parts, judging, name, name))}
+        both = beside(frame, champion, contract.primary_key, names)
+        against["champion"] = compare(both, parts, judging, "champion", champion.name)
+    against |= {name: compare(frame, parts, judging, name) for name in said.compared()}
     rows = read_rows(frame, judging)
-    noise = _short(label_noise(rows.answers, rows.predictions)) if judging.task == "binary" else None
+    noise = short(label_noise(rows.answers, rows.predictions)) if judging.task == "binary" else None
     perturbed = judge_perturbed(frame, model, said.perturbations, judging)
     return {
         SLICES: {
-            "level": LEVEL,
             "answer_label": judging.answer_label or judging.answer,
             "unit": judging.unit or "row",
             "holdout": {"rows": holdout.rows, "digest": holdout.digest},
-            "slices": {one.name: slice_mapping(one) for one in judge(frame, parts, judging)},
+            "slices": judge(frame, parts, judging),
         },
         COMPARISON: against,
-        ROBUSTNESS: {"label_noise": noise, "perturbed": {name: _numbers(found) for name, found in perturbed.items()}},
+        ROBUSTNESS: {"label_noise": noise, "perturbed": perturbed},
     }
-
-
-def slice_mapping(judged: Judged) -> dict[str, Any]:
-    """Lay out one slice."""
-    return {
-        "group": judged.group,
-        "rows": judged.rows,
-        "units": judged.units,
-        "enough_data": bool(judged.numbers),
-        "metrics": _numbers(judged.numbers),
-    }
-
-
-def comparison_mapping(comparison: Comparison) -> dict[str, Any]:
-    """Lay out a comparison."""
-    return {
-        "metric": comparison.metric.name,
-        "theirs": None if comparison.theirs is None else _number(comparison.theirs),
-        "tolerance": comparison.tolerance,
-        "verdict": comparison.verdict,
-        "in_words": in_words(comparison),
-        "slices": {one.name: _difference(one) for one in comparison.differences},
-    }
-
-
-def _difference(one: Difference) -> dict[str, Any]:
-    found: dict[str, Any] = {"group": one.group, "rows": one.rows, "units": one.units, "verdict": one.verdict}
-    if one.interval:
-        found["difference"] = {**_number(one.interval), "p": _short(one.interval.p)}
-        found["detectable"] = _short(detectable(one.interval))
-    return {**found, "rows_needed": one.needed}
-
-
-def _numbers(found: Mapping[str, Interval]) -> dict[str, Any]:
-    return {name: _number(one) for name, one in found.items()}
-
-
-def _number(one: Interval) -> dict[str, Any]:
-    """Lay out one number with its ends; null where there is none."""
-    return {"estimate": _short(one.estimate), "low": _short(one.low), "high": _short(one.high), "method": one.method}
-
-
-def _short(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, DIGITS)
 
 
 def write_judgement(files: Mapping[str, Mapping[str, Any]], folder: Path = Path()) -> None:

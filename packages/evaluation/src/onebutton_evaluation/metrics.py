@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-from onebutton_evaluation.curves import DIGITS, calibration_curve
+from onebutton_evaluation.curves import calibration_curve
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Rows
+from onebutton_evaluation.intervals import DIGITS
 
 OF_QUANTILES = ("pinball[", "coverage[")  # how the metrics of predicted quantiles are called
 

@@ -13,7 +13,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
-from onebutton_evaluation.intervals import Interval, interval, standard_error, student
+from onebutton_evaluation.intervals import interval, standard_error, student
 from onebutton_evaluation.metrics import OF_QUANTILES
 
 if TYPE_CHECKING:
@@ -89,18 +89,18 @@ def perturb(inputs: pl.DataFrame, how: Perturbation, file: str = "gates.toml") -
 
 def judge_perturbed(
     frame: pl.DataFrame, model: Asked, perturbations: Sequence[Perturbation], judging: Judging
-) -> dict[str, dict[str, Interval]]:
-    """Judge the model on perturbed inputs, all rows together, by each metric of its predictions.
+) -> dict[str, dict[str, Any]]:
+    """Judge the model on perturbed inputs, all rows together, by each metric of its predictions, for `robustness.json`.
 
     Predicted quantiles are not asked again.
     """
     rows, known = read_rows(frame, judging), judging.known()
     asked = [name for name in judging.metrics if not name.startswith(("share", *OF_QUANTILES))]
-    judged: dict[str, dict[str, Interval]] = {}
+    judged = {}
     for how in perturbations:
         answers = np.asarray(model.predict(perturb(model.inputs, how)), dtype=np.float64)
-        found = {name: interval(replace(rows, predictions=answers), known[name]) for name in asked}
-        judged[how.name] = {name: one for name, one in found.items() if one is not None}
+        found = ((name, interval(replace(rows, predictions=answers), known[name])) for name in asked)
+        judged[how.name] = {name: one.mapping() for name, one in found if one}
     return judged
 
 

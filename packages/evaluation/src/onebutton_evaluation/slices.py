@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Mask, Metric
-from onebutton_evaluation.intervals import Interval, interval, units_of
+from onebutton_evaluation.intervals import interval, units_of
 
 ALL = "all"
 MOST = 500  # slices; more is a key by mistake, and nobody would read them
@@ -33,21 +33,6 @@ class Slice:
     name: str
     group: str
     mask: Mask
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A slice with its numbers.
-
-    Attributes:
-        numbers: for each metric its interval; empty when there is not enough data.
-    """
-
-    name: str
-    group: str
-    rows: int
-    units: int
-    numbers: dict[str, Interval]
 
 
 def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "gates.toml") -> list[Slice]:
@@ -108,22 +93,24 @@ def _quantiles(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:
         yield Slice(f"{column} missing", column, ~known)
 
 
-def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> list[Judged]:
+def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> dict[str, dict[str, Any]]:
     """Judge every slice by every metric, in their order.
+
+    Returns:
+        What `slices.json` says of each, by its name; without metrics where there is not enough data.
 
     Raises:
         InputError: a column is not there, or lacks values.
     """
-    rows, known, found = read_rows(frame, judging), judging.known(), []
+    rows, known, found = read_rows(frame, judging), judging.known(), {}
     order = np.argsort(rows.predictions, kind="stable") if rows.predictions.ndim == 1 else np.arange(len(rows))
     rows = rows.take(order)  # what is in order already is put into it quickly, slice after slice
     for part in slices:
         some = rows.take(part.mask[order])
-        units, numbers = units_of(None, some.units, len(some)), {}
-        if len(some) >= judging.minimum_rows and units >= judging.minimum_units:
-            numbers = {name: interval(some, known[name]) for name in judging.metrics}
-        kept = {name: one for name, one in numbers.items() if one is not None}
-        found.append(Judged(part.name, part.group, len(some), units, kept))
+        units = units_of(None, some.units, len(some))
+        names = judging.metrics if judging.enough(len(some), units) else ()
+        numbers = {name: one.mapping() for name in names if (one := interval(some, known[name]))}
+        found[part.name] = {"group": part.group, "rows": len(some), "units": units, "metrics": numbers}
     return found
 
 

@@ -7,7 +7,7 @@ baseline that a prompt must beat.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import Champion
-from onebutton_evaluation.comparison import Comparison, compare
+from onebutton_evaluation.comparison import compare
 from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
 from onebutton_evaluation.frames import read_rows
-from onebutton_evaluation.judgement import COMPARISON, comparison_mapping, judgement, write_judgement, write_text
+from onebutton_evaluation.judgement import COMPARISON, judgement, write_judgement, write_text
 from onebutton_evaluation.metrics import metrics, metrics_by
 from onebutton_evaluation.robustness import Asked
-from onebutton_evaluation.slices import Slice, find_slices
+from onebutton_evaluation.slices import ALL, Slice, find_slices
 from prompt_quality.model import LABELS
 from prompt_quality.params import Params
 from prompt_quality.prompts import champion, read_prompts
@@ -88,22 +88,28 @@ def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
     }
 
 
-def verdict(name: str, found: Comparison) -> str:
-    """Say in words what became of a prompt beside the champion."""
-    whole = found.differences[0]
-    points = "" if whole.interval is None else (
-        f" by {100 * whole.interval.estimate:+.1f} points of {found.metric.words} "
-        f"(95 % interval {100 * whole.interval.low:+.1f} to {100 * whole.interval.high:+.1f})"
-    )  # fmt: skip
-    parts = [f"{one.verdict} on {one.name}" for one in found.differences[1:] if one.verdict in {"better", "worse"}]
+def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
+    """Say what became of a prompt beside the champion.
+
+    Args:
+        name: of the prompt.
+        found: what `compare` says of it.
+        words: of the metric that decides.
+    """
+    than, whole, points = found["name"], found["slices"][ALL], ""
+    if "difference" in whole:
+        here, low, high = (f"{100 * whole['difference'][end]:+.1f}" for end in ("estimate", "low", "high"))
+        points = f" by {here} points of {words} (95 % interval {low} to {high})"
+    others = [(place, one["verdict"]) for place, one in found["slices"].items() if place != ALL]
+    parts = [f"{one} on {place}" for place, one in others if one in {"better", "worse"}]
     elsewhere = f"; {', '.join(parts)}" if parts else "; no slice differs that this many sentences could show"
-    if whole.verdict in {"better", "worse"}:
-        return f"{name} is {whole.verdict} than {found.than}{points}{elsewhere}"
-    more = max((whole.needed or 0) - whole.rows, 0)
-    need = f": {more:,} more sentences would show a difference of {100 * found.tolerance:g} points" if more else (
-        f": a difference of {100 * found.tolerance:g} points would have been seen"
-    )  # fmt: skip
-    return f"{name} beside {found.than}: cannot tell{need}{elsewhere}"
+    if whole["verdict"] in {"better", "worse"}:
+        return f"{name} is {whole['verdict']} than {than}{points}{elsewhere}"
+    more, tolerance = (whole["rows_needed"] or 0) - whole["rows"], f"{100 * found['tolerance']:g} points"
+    need = f": a difference of {tolerance} would have been seen"
+    if more > 0:
+        need = f": {more:,} more sentences would show a difference of {tolerance}"
+    return f"{name} beside {than}: cannot tell{need}{elsewhere}"
 
 
 def examples(frame: pl.DataFrame, ours: str, theirs: str, answers: pl.DataFrame) -> dict[str, list[dict[str, str]]]:
@@ -121,7 +127,7 @@ def examples(frame: pl.DataFrame, ours: str, theirs: str, answers: pl.DataFrame)
 
 def compare_all(
     frame: pl.DataFrame, parts: Sequence[Slice], said: Declarations, names: Sequence[str], than: str
-) -> dict[str, Comparison]:
+) -> dict[str, dict[str, Any]]:
     """Compare every prompt but the champion with it."""
     found = {}
     for name in (name for name in names if name != than):
@@ -129,7 +135,7 @@ def compare_all(
         as_judged = frame.with_columns(
             pl.col(column).alias(to) for column, to in zip(theirs, said.judging.predicted(), strict=True)
         )
-        found[name] = compare(as_judged, parts, said.judging, than, than)
+        found[name] = compare(as_judged, parts, said.judging, than)
     return found
 
 
@@ -165,13 +171,14 @@ def main() -> None:
     files = judgement(
         frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), Champion(than, theirs)
     )
-    beside = compare(frame, parts, said.judging, LEXICON, LEXICON)
-    files[COMPARISON][LEXICON] = {"name": LEXICON, **comparison_mapping(beside)}
-    compared = compare_all(frame, parts, said, list(prompts), than)
-    words = {name: verdict(name, one) for name, one in compared.items()}
+    files[COMPARISON][LEXICON] = compare(frame, parts, said.judging, LEXICON)
+    compared, decides = (
+        compare_all(frame, parts, said, list(prompts), than),
+        said.judging.known()[said.judging.champion],
+    )
+    words = {name: verdict(name, one, decides.words) for name, one in compared.items()}
     told = {
-        name: comparison_mapping(one) | {"in_words": words[name]} | examples(frame, name, than, answers)
-        for name, one in compared.items()
+        name: one | {"in_words": words[name]} | examples(frame, name, than, answers) for name, one in compared.items()
     }
     write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
     write_judgement(files)
