@@ -168,7 +168,7 @@ monitor: .venv/.synced ## Watch what is in service: PIPELINE=name LABELS=file EN
 ##@ Data
 
 .PHONY: data-add
-data-add: .venv/.synced ## Take a table in: URL= or FILE=, with SHA256= LICENSE= NAME= PIPELINE=; AGAIN=1 a query anew
+data-add: .venv/.synced ## Take a table in: FILE= with SHA256= LICENSE= NAME= PIPELINE=; AGAIN=1 a query anew
 	@onebutton data-add
 
 .PHONY: remote

@@ -26,7 +26,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_workbench.data.database import without_address
-from onebutton_workbench.data.intake import Request, read
+from onebutton_workbench.data.intake import read
 from onebutton_workbench.members.new import render
 from onebutton_workbench.runs.own_table import describe, hold_out, read_must
 from onebutton_workbench.workspace import ROOT, Member
@@ -173,7 +173,7 @@ def write(columns: Columns, file: Path) -> Path:
 
 def decide(columns: Columns, folder: Path, answer: str, **typed: Any) -> Roles:
     """What is decided of a table in a CSV file."""
-    taken = read(Request(str(write(columns, folder / "own.csv")), "", "CC0-1.0", "table", "own", 10**9))
+    taken = read(write(columns, folder / "own.csv"), "table", "own", "CC0-1.0")
     roles = find_roles(taken.frame, Said(answer, **typed), taken.guesses)
     hold_out(prepare(taken.frame, roles), roles)
     return roles
@@ -286,7 +286,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped"])
 def test_what_is_written_is_small_and_speaks_of_this_table(table: str, repo: Path) -> None:
     columns, answer = TABLES[table]
-    taken = read(Request(str(write(columns, repo / "own.csv")), "", "CC0-1.0", "table", "own", 10**9))
+    taken = read(write(columns, repo / "own.csv"), "table", "own", "CC0-1.0")
     roles = find_roles(taken.frame, Said(answer), taken.guesses)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
     must = "mae<=99" if roles.task == "regression" else "auc>=0.7"

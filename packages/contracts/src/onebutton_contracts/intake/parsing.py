@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from onebutton_contracts.intake.sniffing import Kind
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
 NO_ZONE = "the file names no time zone: is it UTC?"
 MOST_CELLS = 500_000_000  # some 4 GB of numbers: a small Parquet file can hold any number of equal ones
+LARGEST_BOOK = 10**9  # bytes that a workbook unpacks to
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,14 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
                 frame, notes = _read_book(path)
             case _:
                 frame = _read_parquet(path, called)
-    except (pl.exceptions.PolarsError, FastExcelError, OSError, UnicodeDecodeError, csv.Error) as error:
+    except (
+        pl.exceptions.PolarsError,
+        FastExcelError,
+        OSError,
+        UnicodeDecodeError,
+        csv.Error,
+        zipfile.BadZipFile,
+    ) as error:
         message = f"{called} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise InputError(message) from None
     check_names(frame.columns, called)
@@ -69,6 +78,9 @@ def parse(path: Path, kind: Kind, called: str) -> Parsed:
 
 def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Read the first sheet of a workbook, and say which others there are."""
+    with zipfile.ZipFile(path) as book:  # its reader unpacks it in memory
+        size = sum(info.file_size for info in book.infolist())
+    require(size <= LARGEST_BOOK, f"{path.name} unpacks to {size / 1e6:,.0f} MB; save its table as CSV or Parquet")
     first, *others = read_excel(path).sheet_names
     frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
     more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"

@@ -14,12 +14,15 @@ from onebutton_contracts.intake.csv_files import not_utf8, separator_line
 
 HEAD = 65_536  # bytes that are looked at
 DELIMITERS = ",;\t|"
-SUPPORTED = "CSV, Excel (.xlsx) or Parquet, or a zip or gz of one of these"
+SUPPORTED = "CSV, Excel (.xlsx) or Parquet"
 BOOK = "xl/workbook.xml"  # in each Excel workbook, which is a zip
 PICKLE_SUFFIXES = {".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 PICKLE_PROTOCOLS = range(2, 6)  # protocols 0 and 1 are text and have no mark
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+ARCHIVE = "an archive: take the table out, and take that in with its own SHA256"
 FOREIGN = {
+    b"PK\x03\x04": ARCHIVE,
+    b"\x1f\x8b": ARCHIVE,
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as .xlsx",
     b"SQLite format 3": "an SQLite database: export the table as CSV",
     b"%PDF": "a PDF",
@@ -31,17 +34,12 @@ class Kind:
     """What a file is.
 
     Attributes:
-        name: `csv`, `xlsx`, `parquet`, `zip` or `gz`.
+        name: `csv`, `xlsx` or `parquet`.
         delimiter: between the columns of a CSV file.
     """
 
     name: str
     delimiter: str = ""
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it is a table, and not something that holds one."""
-        return self.name in {"csv", "parquet", "xlsx"}
 
 
 def is_pickle(name: str, head: bytes) -> bool:
@@ -60,15 +58,13 @@ def sniff(path: Path, called: str) -> Kind:
         head = stream.read(HEAD)
     pickle = f"{called} is a pickle, and reading a pickle runs the code in it. Ask for {SUPPORTED}"
     require(not is_pickle(called, head), pickle)
-    if head.startswith(b"PK\x03\x04"):
-        return Kind("xlsx" if _is_book(path) else "zip")
+    if head.startswith(b"PK\x03\x04") and _is_book(path):
+        return Kind("xlsx")
     if head.startswith(b"PAR1"):
         return Kind("parquet")
-    if head.startswith(b"\x1f\x8b"):
-        return Kind("gz")
     found = next((words for mark, words in FOREIGN.items() if head.startswith(mark)), "")
     if head[257:262] == b"ustar":
-        found = "a tar archive: take the table out, and take that in with its own SHA256"
+        found = ARCHIVE
     kind = found or _text(path, head, called)
     if isinstance(kind, Kind):
         return kind
@@ -80,7 +76,7 @@ def _is_book(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return BOOK in archive.namelist()
-    except zipfile.BadZipFile:  # unpacking says so
+    except zipfile.BadZipFile:
         return False
 
 
@@ -99,7 +95,7 @@ def _text(path: Path, head: bytes, called: str) -> Kind | str:
     elif first.startswith(("{", "[")):
         found = "JSON: write its table as CSV or Parquet"
     elif first.startswith("<"):
-        found = "a web page or XML: the address leads to a page about the data, not to the data"
+        found = "a web page or XML, and not the data that it is about"
     elif delimiter := separator_line(path) or _delimiter(first):
         found = Kind("csv", delimiter)
     else:

@@ -24,7 +24,7 @@ from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.declarations import UNSURE
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_workbench.data.database import snapshot
-from onebutton_workbench.data.intake import QUERY, Request, Taken, keep, license_of, read
+from onebutton_workbench.data.intake import QUERY, Taken, keep, license_of, read
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import named, render, say_next, written_whole
 
@@ -35,7 +35,7 @@ MOST_PARTS, ROWS_A_PART = 8, 50  # values of a column by which the model is show
 
 
 def new_from_table(  # noqa: PLR0913  a table has as many facts
-    root: Path, *, name: str, source: str, said: Said, must: str, license_: str, limit: int
+    root: Path, *, name: str, source: str, said: Said, must: str, license_: str
 ) -> int:
     """Take a table in, decide what its columns are, and write a pipeline around it, whole or not at all.
 
@@ -46,25 +46,24 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
         said: what a person typed of the table.
         must: limits of metrics, such as `mae<=300`, with commas between.
         license_: of the table, as SPDX names it.
-        limit: most MB, of the file and of what is unpacked.
 
     Raises:
         InputError: something that was typed will not do, or no model can be made of the table; nothing was written.
     """
     member = named(root, "pipeline", name)
     file = Path(source).expanduser()
-    if "://" in source or not file.is_file():
+    if not file.is_file():
         message = (
             f"FROM={source} is no file here; FROM= names a file of yours: {SUPPORTED}; or a query in a file query.sql"
         )
         raise InputError(message)
     license_ = license_of(license_)
     with TemporaryDirectory(prefix="onebutton-") as folder:
+        table = file
         if query := file.suffix == ".sql":
-            source = f"{folder}/{file.stem}.parquet"
-            snapshot(file, Path(source))
-        request = Request(source, "", license_, "table", name, limit * 10**6)
-        taken = read(request)
+            table = Path(folder, f"{file.stem}.parquet")
+            snapshot(file, table)
+        taken = read(table, "table", name, license_)
     roles = find_roles(taken.frame, said, taken.guesses)
     musts = read_must(must, roles)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
@@ -77,7 +76,7 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
     facts = describe(taken, roles, rows, leaks) | {"split": split, "musts": musts}
     with written_whole(member, root):
         render("pipeline", member, root, roles.task, facts)
-        keep(taken, request, root)
+        keep(taken, root)
         origin = replace(taken.origin, name="rows")
         text = draft(rows.drop(SPLIT), origin, taken.guesses, roles.key)
         (root / member.path / "contracts/rows.odcs.yaml").write_text(text, encoding="utf-8")
@@ -87,7 +86,7 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
     advice = "left out until you say that it is known before the answer: then add it to train.py"
     found = [f"{name} alone tells {roles.answer} almost wholly; {advice}" for name in leaks]
     found += likely_leaks(taken.frame, rows, roles)
-    for note in (taken.words, *taken.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
+    for note in (*taken.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
         print(f"new-pipeline: {note}")
     say_next("pipeline", member, own=True)
     return 0
