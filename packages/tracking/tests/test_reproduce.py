@@ -57,7 +57,7 @@ from pathlib import Path
 from onebutton_contracts.errors import run_stage
 from onebutton_tracking.reproduce import reproduce_all
 
-run_stage(lambda: sys.exit(reproduce_all(Path.cwd(), **json.loads(sys.argv[1]))))
+run_stage(lambda: sys.exit(reproduce_all(root=Path.cwd(), **json.loads(sys.argv[1]))))
 """
 
 

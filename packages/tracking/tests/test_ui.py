@@ -18,14 +18,14 @@ from onebutton_tracking.ui import ui
 @pytest.mark.parametrize("port", [0, 70000, -1])
 def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None:
     with pytest.raises(InputError, match=f"PORT={port} is not a port number"):
-        ui(tmp_path, port)
+        ui(root=tmp_path, port=port)
 
 
 def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(InputError, match=rf"port {port} already.*make ui PORT=5001"):
-            ui(tmp_path, port)
+            ui(root=tmp_path, port=port)
 
 
 def test_the_tables_of_runs_that_were_seen_are_named(
@@ -34,7 +34,7 @@ def test_the_tables_of_runs_that_were_seen_are_named(
     for _ in range(2):
         mirror(pipeline, uri)
     monkeypatch.setattr(os, "execvpe", lambda *_: None)  # the program would become MLflow's
-    ui(pipeline.parents[1], 5999)
+    ui(root=pipeline.parents[1], port=5999)
     shown = capsys.readouterr().out
     assert "ui: demo: http://127.0.0.1:5999/#/experiments/1/runs?viewStateShareKey=onebutton" in shown
 
@@ -44,7 +44,7 @@ def test_the_page_opens_on_this_machine_alone(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     environment = {"PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
-    code = f"from pathlib import Path; from onebutton_tracking.ui import ui; ui(Path.cwd(), {port})"
+    code = f"from pathlib import Path; from onebutton_tracking.ui import ui; ui(root=Path.cwd(), port={port})"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -609,7 +609,7 @@ def test_a_package_that_both_added_under_one_name_is_left_to_a_person(upstream: 
 def test_another_place_can_be_named_to_upgrade_from(upstream: Repo, team: Repo) -> None:
     work_of_upstream(upstream)
     mirror = upstream.folder.rename(upstream.folder.with_name("mirror"))
-    assert upgrade(team.folder, source=str(mirror)) == 0
+    assert upgrade(team.folder, from_=str(mirror)) == 0
     assert (team.folder / "docs/extra.md").is_file()
 
 
@@ -645,7 +645,7 @@ def test_an_upgrade_that_breaks_off_takes_everything_back(
 def test_an_upstream_that_does_not_answer_changes_nothing(team: Repo, tmp_path: Path) -> None:
     before = team.state()
     with pytest.raises(InputError, match="cannot be reached: ") as refusal:
-        upgrade(team.folder, source=str(tmp_path / "nowhere"))
+        upgrade(team.folder, from_=str(tmp_path / "nowhere"))
     assert "\n" not in str(refusal.value)
     assert team.state() == before
 

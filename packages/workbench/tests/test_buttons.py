@@ -143,10 +143,10 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, 
 def press(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Press `lint`, which ends as it is told."""
 
-    def broken(**_: object) -> int:
+    def broken(_: object) -> int:
         raise error
 
-    monkeypatch.setattr("onebutton_workbench.checks.lint.lint", broken)
+    monkeypatch.setattr(cli, "press", broken)
     monkeypatch.setattr(sys, "argv", ["onebutton", "lint"])
     monkeypatch.delitem(sys.modules, "mlflow", raising=False)
     cli.main()

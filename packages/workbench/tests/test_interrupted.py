@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from onebutton_workbench.runs.interrupted import busy_programs, mend_locks, only_press, wait_for_others
-
-
-def note(folder: Path, process: int) -> Path:
-    file = folder / ".dvc/tmp/rwlock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    holder = {"pid": process, "cmd": "dvc repro"}
-    file.write_text(json.dumps({"write": {"model": holder}, "read": {"data": [holder]}}), encoding="utf-8")
-    return file
-
-
-def test_only_the_living_are_waited_for(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
-        gone.wait()
-    assert busy_programs(note(tmp_path, gone.pid)) == {}
-    assert busy_programs(note(tmp_path, os.getpid())) == {os.getpid(): "dvc repro"}
-    assert busy_programs(tmp_path / "none") == {}
-
-
-def test_a_press_waits_for_a_dvc_that_still_holds_files_and_says_whose(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = note(tmp_path, os.getpid())
-    threading.Timer(0.7, file.unlink).start()
-    begun = time.monotonic()
-    wait_for_others(tmp_path)
-    assert time.monotonic() - begun > 0.5
-    assert (
-        capsys.readouterr().out == f"run: waits for process {os.getpid()}, which still runs stages here (dvc repro)\n"
-    )
+from onebutton_workbench.runs.interrupted import mend, only_press
 
 
 def test_a_press_waits_for_the_stages_of_one_whose_make_was_killed(
@@ -68,10 +36,10 @@ def test_a_lock_that_was_half_written_gives_way_to_the_committed_one(
     shell("git", "init", "--quiet", folder=tmp_path)
     shell("git", "add", "--all", folder=tmp_path)
     shell("git", "commit", "--quiet", "--message", "results", folder=tmp_path)
-    mend_locks(tmp_path)
+    mend(tmp_path)
     assert capsys.readouterr().out == ""
     lock.write_text(half, encoding="utf-8")
-    mend_locks(tmp_path)
+    mend(tmp_path)
     assert lock.read_text(encoding="utf-8") == good
     assert capsys.readouterr().out.startswith("run: dvc.lock was left half written by a press that was killed; ")
 
@@ -90,7 +58,7 @@ def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
     shell("git", "commit", "--quiet", "--message", "results", folder=tmp_path)
     locks[0].write_text("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n", encoding="utf-8")
     locks[1].write_text(f"{whole}# newer\n", encoding="utf-8")
-    mend_locks(tmp_path)
+    mend(tmp_path)
     assert locks[0].read_text(encoding="utf-8") == whole
     assert locks[1].read_text(encoding="utf-8").endswith("# newer\n")
     said = "run: dvc.lock holds the conflict of a merge; that of your last commit is back\n"
@@ -98,8 +66,10 @@ def test_a_lock_in_conflict_gives_way_to_the_committed_one_and_other_locks_stay(
 
 
 @pytest.mark.parametrize("half", ["", '{"write": {'])
-def test_notes_that_were_half_written_do_not_stop_the_next_press(half: str, tmp_path: Path) -> None:
-    file = note(tmp_path, os.getpid())
-    file.write_text(half, encoding="utf-8")
-    wait_for_others(tmp_path)
-    assert not file.is_file()
+def test_notes_that_were_half_written_do_not_stop_the_next_press_and_whole_ones_stay(half: str, tmp_path: Path) -> None:
+    file = tmp_path / ".dvc/tmp/rwlock"
+    file.parent.mkdir(parents=True)
+    for text, stays in (("{}", True), (half, False)):
+        file.write_text(text, encoding="utf-8")
+        mend(tmp_path)
+        assert file.is_file() == stays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,10 +12,9 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench import cli
 from onebutton_workbench.lineage.affected import Affected
 from onebutton_workbench.runs import isolation, testing
-from onebutton_workbench.runs.isolation import Verdict, examine, run_alone
+from onebutton_workbench.runs.isolation import examine, run_alone
 from onebutton_workbench.workspace import ROOT, members, the_member
 
 
@@ -39,16 +37,20 @@ def reaching(
 ) -> None:
     reasons = {Path(path): "changed: a.py" for path in paths}
     found = Affected(reasons, words="the words", everything=everything, repo_tests=repo_tests)
-    monkeypatch.setattr(testing, "affected", lambda *_: found)
+    monkeypatch.setattr("onebutton_workbench.lineage.affected.affected", lambda *_: found)
 
 
 def paths_of(call: list[str]) -> list[str]:
     return [word for word in call if "/tests" in word]
 
 
+def everybody() -> list[str]:
+    return [f"{member.path.as_posix()}/tests" for member in members()]
+
+
 def test_without_a_choice_all_tests_run(called: list[list[str]]) -> None:
-    cli.test()
-    assert [paths_of(call) for call in called] == [[]]
+    testing.run_tests()
+    assert [paths_of(call) for call in called] == [everybody()]
 
 
 def test_affected_runs_the_tests_of_the_members_that_a_change_reaches_and_says_which(
@@ -57,7 +59,7 @@ def test_affected_runs_the_tests_of_the_members_that_a_change_reaches_and_says_w
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     reaching(monkeypatch, "packages/tracking", "packages/workbench")
-    cli.test(affected=True)
+    testing.run_tests(affected=True)
     assert [paths_of(call) for call in called] == [["packages/tracking/tests", "packages/workbench/tests"]]
     shown = capsys.readouterr().out
     assert "packages/tracking   changed: a.py\npackages/workbench  changed: a.py\ntest: the words\n" in shown
@@ -89,12 +91,14 @@ def test_affected_runs_all_tests_where_everything_is_reached(
     called: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reaching(monkeypatch, "packages/tracking", everything=True)
-    cli.test(affected=True)
-    assert [paths_of(call) for call in called] == [[]]
+    testing.run_tests(affected=True)
+    assert [paths_of(call) for call in called] == [everybody()]
     assert "test: everything: the words" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("press", [partial(cli.test, affected=True), partial(cli.test, affected=True, alone=True)])
+@pytest.mark.parametrize(
+    "press", [partial(testing.run_tests, affected=True), partial(testing.run_tests, affected=True, alone=True)]
+)
 def test_affected_passes_with_a_clear_line_when_nobody_is_reached(
     called: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -112,9 +116,9 @@ def test_tests_that_read_the_whole_repo_run_after_any_change(
 ) -> None:
     readers = ("packages/workbench/tests/test_buttons.py", "packages/workbench/tests/test_selftest.py")
     reaching(monkeypatch, "packages/tracking", repo_tests=readers)
-    cli.test(affected=True)
+    testing.run_tests(affected=True)
     reaching(monkeypatch, repo_tests=readers)
-    cli.test(affected=True)
+    testing.run_tests(affected=True)
     assert [paths_of(call) for call in called] == [["packages/tracking/tests", *readers], [*readers]]
 
 
@@ -129,14 +133,14 @@ def test_reached_members_without_tests_are_named_and_do_not_pass(
 ) -> None:
     reaching(monkeypatch, "packages/ghost")
     with pytest.raises(InputError, match="no test was collected, so nothing was tested"):
-        cli.test(affected=True)
+        testing.run_tests(affected=True)
     assert called == []
     assert "test: NOT RUN: there is no packages/ghost/tests" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["onebutton-tracking", "tracking", "packages/tracking"])
 def test_a_member_is_named_as_people_name_it(called: list[list[str]], name: str) -> None:
-    cli.test(member=name)
+    testing.run_tests(member=name)
     assert [paths_of(call) for call in called] == [["packages/tracking/tests"]]
 
 
@@ -144,7 +148,7 @@ def test_an_unknown_member_is_refused_with_the_list() -> None:
     with pytest.raises(
         InputError, match=r"there is no member 'trackin'\. MEMBER can be: .*packages/tracking, packages"
     ):
-        cli.test(member="trackin", alone=True)
+        testing.run_tests(member="trackin", alone=True)
 
 
 def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> None:
@@ -165,18 +169,18 @@ def test_a_name_that_two_members_bear_is_refused_with_both(workspace: Path) -> N
 )
 def test_values_that_contradict_each_other_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        cli.test(**values)
+        testing.run_tests(**values)
 
 
 def verdicts(monkeypatch: pytest.MonkeyPatch, **results: str) -> None:
-    def examined(member: Any, _: Path) -> Verdict:
+    def examined(member: Any, _: Path) -> tuple[str, str]:
         result = results.get(member.path.name, "passed")
-        return Verdict(member, result, "3 passed", "" if result == "passed" else "No module named 'yaml'\n")
+        return result, "3 passed in 1 s\n" if result == "passed" else "No module named 'yaml'\n"
 
     monkeypatch.setattr(isolation, "examine", examined)
 
 
-def test_every_member_gets_its_line_and_one_that_fails_alone_fails_all(
+def test_every_member_gets_its_lines_and_one_that_fails_alone_fails_all(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     verdicts(monkeypatch)
@@ -186,9 +190,9 @@ def test_every_member_gets_its_line_and_one_that_fails_alone_fails_all(
     with pytest.raises(InputError, match=r"2 of 4 members did not pass alone: packages/lib, packages/other\. "):
         run_alone(members(workspace), workspace)
     shown = capsys.readouterr().out
-    assert "packages/shared  passed   3 passed\n" in shown
-    assert "packages/lib     failed   3 passed\n    No module named 'yaml'\n" in shown
-    assert "packages/other   NOT RUN  3 passed\n" in shown
+    assert "passed   packages/shared\n    3 passed in 1 s\n" in shown
+    assert "failed   packages/lib\n    No module named 'yaml'\n" in shown
+    assert "NOT RUN  packages/other\n" in shown
 
 
 @pytest.mark.slow
@@ -207,17 +211,17 @@ def test_an_undeclared_sibling_passes_among_all_members_and_fails_alone(
     )
     contracts = the_member("contracts", clone)
     shell("pytest", "--quiet", "packages/contracts/tests", folder=clone)
-    verdict = examine(contracts, clone)
-    assert verdict.result == "failed"
-    assert "No module named 'onebutton_evaluation'" in verdict.output
+    result, said = examine(contracts, clone)
+    assert result == "failed"
+    assert "No module named 'onebutton_evaluation'" in said
 
     (tests / "test_planted.py").write_text("def test_planted():\n    import onebutton_contracts\n", encoding="utf-8")
-    verdict = examine(contracts, clone)
-    assert (verdict.result, verdict.output) == ("passed", "")
-    assert re.fullmatch(r"1 passed \(\d+ s\)", verdict.words)
+    result, said = examine(contracts, clone)
+    assert result == "passed"
+    assert said.startswith("1 passed in ")
 
     source = clone / "packages/contracts/src/onebutton_contracts/planted.py"
     source.write_text("import onebutton_evaluation\n", encoding="utf-8")
-    verdict = examine(contracts, clone)
-    assert verdict.result == "failed"
-    assert "'onebutton_evaluation' imported but" in verdict.output
+    result, said = examine(contracts, clone)
+    assert result == "failed"
+    assert "'onebutton_evaluation' imported but" in said

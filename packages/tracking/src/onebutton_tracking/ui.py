@@ -13,7 +13,7 @@ from onebutton_tracking.store import VIEW, is_server, tracking_uri
 HOST = "127.0.0.1"
 
 
-def ui(root: Path, port: int) -> None:
+def ui(*, root: Path, port: int = 5000) -> None:
     """Serve until Ctrl-C; the program becomes MLflow's.
 
     Raises:

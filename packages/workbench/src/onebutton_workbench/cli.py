@@ -1,7 +1,8 @@
-"""Every button of the Makefile as a function: `onebutton lint` is what `make lint` presses.
+"""Every button of the Makefile: `onebutton lint` is what `make lint` presses.
 
 The Makefile hands over what was typed after `make`: PIPELINE=name arrives as the variable BUTTON_PIPELINE, and becomes the
-argument `pipeline`. Each function imports what it does when it is pressed, so that no button waits for another's imports.
+argument `pipeline`. A button is a function with types and a docstring, imported when it is pressed, so that no button waits for
+another's imports; an argument `root` is the root of the repository, and nobody types it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.workspace import ROOT, the_pipeline
+from onebutton_workbench.workspace import ROOT
 
 PREFIX = "BUTTON_"
 GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
@@ -28,73 +29,44 @@ MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, e
 # With JSON=1 these print one document on stdout, for programs.
 AS_JSON = {"lint", "types", "test", "gates", "status", "ruler", "audit"}
 IN_SERVICE = ". `make deploy STATUS=1` says what is in service"
+TYPED = Parameter(parse="^(?!root$)")  # all arguments but `root`
 
 app = App(
     name="onebutton",
     help="The buttons of this repository. `make help` lists them with the values that each takes.",
     config=Env(PREFIX, command=False),
+    default_parameter=TYPED,
     result_action="return_value",
 )
-
-
-@app.command
-def run(
-    *,
-    pipeline: str = "",
-    data: Literal["", "dummy"] = "",
-    rows: int | None = None,
-    fit: bool = False,
-    track: Literal["", "only"] = "",
-    alone: bool = False,
-) -> int:
-    """Train, evaluate and track what changed."""
-    from onebutton_workbench.runs import run
-
-    if alone:
-        from onebutton_workbench.runs.alone import run_each_alone
-
-        run_each_alone(pipeline)
-        return 0
-    if rows is not None and rows < 1:
-        message = f"ROWS must be a whole number from 1 on, it is {rows}"
-        raise InputError(message)
-    if not data and (rows or fit):
-        raise InputError("ROWS and FIT are about dummy data: type DATA=dummy, too")
-    if track:
-        return run.track(pipeline)
-    return run.run_on_dummy_data(pipeline, rows, fit=fit) if data else run.run(pipeline)
-
-
-@app.command
-def retrain(*, pipeline: str, until: str = "") -> int:
-    """Train on newer months, and say whether that helps."""
-    from onebutton_workbench.runs.retrain import retrain
-
-    return retrain(pipeline, until)
-
-
-@app.command
-def metrics(*, pipeline: str = "", base: str = "") -> None:
-    """Compare the metrics with another commit."""
-    from onebutton_workbench.runs.metrics import metrics
-
-    metrics(pipeline, base)
-
-
-@app.command
-def report(*, pipeline: str = "", base: str = "") -> int:
-    """Write the report."""
-    from onebutton_workbench.runs.report import report
-
-    return report(pipeline, base)
-
-
-@app.command
-def ui(*, port: int = 5000) -> None:
-    """Open MLflow in the browser."""
-    from onebutton_tracking.ui import ui
-
-    ui(ROOT, port)
+BUTTONS = {
+    "run": "onebutton_workbench.runs.run:run",
+    "retrain": "onebutton_workbench.runs.retrain:retrain",
+    "metrics": "onebutton_workbench.runs.metrics:metrics",
+    "report": "onebutton_workbench.runs.report:report",
+    "ui": "onebutton_tracking.ui:ui",
+    "lint": "onebutton_workbench.checks.lint:lint",
+    "types": "onebutton_workbench.runs.typecheck:check",
+    "test": "onebutton_workbench.runs.testing:run_tests",
+    "ci": "onebutton_workbench.runs.ci:run_workflow",
+    "status": "onebutton_workbench.runs.status:status",
+    "audit": "onebutton_workbench.checks.audit:audit",
+    "ruler": "onebutton_workbench.runs.ruler:ruler",
+    "selftest": "onebutton_workbench.checks.selftest:selftest",
+    "doctor": "onebutton_workbench.runs.doctor:examine",
+    "reproduce": "onebutton_tracking.reproduce:reproduce_all",
+    "data-add": "onebutton_workbench.data.intake:data_add",
+    "remote": "onebutton_workbench.data.storage:choose",
+    "push": "onebutton_workbench.data.storage:push",
+    "pull": "onebutton_workbench.data.storage:pull",
+    "try": "onebutton_workbench.runs.prompts:ask",
+    "promote": "onebutton_workbench.promote.promote:promote",
+    "add": "onebutton_workbench.members.lockfile:add",
+    "remove": "onebutton_workbench.members.remove:remove",
+    "adopt": "onebutton_workbench.members.adopt:adopt",
+    "upgrade": "onebutton_workbench.members.upgrade:upgrade",
+}
+for name, function in BUTTONS.items():
+    app.command(function, name=name)
 
 
 @app.command(name="format")
@@ -107,48 +79,6 @@ def format_() -> None:
         subprocess.run(["nbstripout", "--keep-id", *notebooks], cwd=ROOT, check=True)
     mend_all()
     print("format: done. Next: make check")
-
-
-@app.command
-def lint(*, changed: bool = False, base: str = "") -> int:
-    """Find mistakes without changing a file."""
-    from onebutton_workbench.checks.lint import lint
-
-    return lint(changed=changed, base=base)
-
-
-@app.command
-def ruler(*, base: str = "") -> None:
-    """Say how limits, gates, workflows, settings and tests differ from those of another commit."""
-    from onebutton_workbench.runs.ruler import ruler
-
-    ruler(base)
-
-
-@app.command
-def types() -> None:
-    """Check the types of every member."""
-    from onebutton_workbench.runs.typecheck import check
-
-    check()
-
-
-@app.command
-def test(
-    *,
-    pipeline: str = "",
-    member: str = "",
-    affected: bool = False,
-    base: str = "",
-    alone: bool = False,
-    slow: bool = False,
-    coverage: bool = False,
-) -> None:
-    """Run the tests."""
-    from onebutton_workbench.runs import testing
-
-    chosen = testing.choose(member or (pipeline and the_pipeline(pipeline)), base, changed=affected)
-    testing.test(chosen, alone=alone, slow=slow, coverage=coverage)
 
 
 @app.command
@@ -192,50 +122,6 @@ def monitor(*, pipeline: str = "", env: str = "", labels: str = "", replay: bool
 
 
 @app.command
-def ci() -> None:
-    """Run the GitHub workflow here, on a clean clone of the commit."""
-    from onebutton_workbench.runs.ci import run_workflow
-
-    run_workflow()
-
-
-@app.command
-def status(*, affected: bool = False, base: str = "", strict: bool = False) -> int:
-    """Name what somebody forgot to run or to push; or what a change reaches."""
-    if affected:
-        from onebutton_workbench.lineage.affected import report
-
-        return report(ROOT, base=base)
-    from onebutton_workbench.runs.status import status
-
-    return status(strict=strict)
-
-
-@app.command
-def audit(*, base: str = "") -> int:
-    """Ask what is known of the locked packages, and look for keys in the history."""
-    from onebutton_workbench.checks.audit import audit
-
-    return audit(base)
-
-
-@app.command
-def selftest() -> int:
-    """Plant one violation per gate in a temporary clone, and see each turn red."""
-    from onebutton_workbench.checks.selftest import selftest
-
-    return selftest()
-
-
-@app.command
-def doctor() -> int:
-    """Say what is installed, what is missing, and what cannot be seen from here."""
-    from onebutton_workbench.runs.doctor import examine
-
-    return examine()
-
-
-@app.command
 def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) -> None:
     """Say which requirements the models meet."""
     from onebutton_evaluation.gatekeeping import gates
@@ -249,21 +135,11 @@ def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) ->
 
 
 @app.command
-def why(
-    *, model: str = "", run: str = "", file: str = "", as_json: Annotated[bool, Parameter(name="--json")] = False
-) -> None:
+def why(*, model: str = "", run: str = "", file: str = "", json: bool = False) -> None:
     """Say what stands behind a model, a run or a file of metrics."""
     from onebutton_tracking.why import why
 
-    why(ROOT, model=model, run=run, file=file, as_json=as_json)
-
-
-@app.command
-def reproduce(*, run: str = "", model: str = "") -> int:
-    """Make a run again from its commit, and compare every output."""
-    from onebutton_tracking.reproduce import reproduce_all
-
-    return reproduce_all(ROOT, run=run, model=model)
+    why(ROOT, model=model, run=run, file=file, as_json=json)
 
 
 @app.command
@@ -282,7 +158,7 @@ def score(
     *,
     pipeline: str = "",
     env: str = "",
-    rows: Annotated[str, Parameter(name="--in")] = "",
+    in_: str = "",
     out: str = "",
     shard: str = "",
     merge: bool = False,
@@ -290,7 +166,7 @@ def score(
     """Score a table with what is in service."""
     from onebutton_release.scoring import score_table
 
-    print(f"score: {score_table(ROOT, pipeline, env, rows=rows, out=out, shard=shard, merge=merge)}")
+    print(f"score: {score_table(ROOT, pipeline, env, rows=in_, out=out, shard=shard, merge=merge)}")
 
 
 @app.command
@@ -302,76 +178,20 @@ def image(*, pipeline: str = "", env: str = "", out: Path | None = None) -> None
 
 
 @app.command
-def data_add(
-    *,
-    pipeline: str = "",
-    url: str = "",
-    file: str = "",
-    sha256: str = "",
-    license_: Annotated[str, Parameter(name="--license")] = "",
-    name: str = "",
-    limit: int = 1000,
-    again: bool = False,
-) -> None:
-    """Take a table in, or ask the query of a pipeline anew."""
-    from onebutton_workbench.data.intake import data_add, fetch_again, read_request
-
-    if again:
-        fetch_again(pipeline)
-        return
-    data_add(
-        read_request(pipeline=pipeline, url=url, file=file, sha256=sha256, license_=license_, name=name, limit=limit)
-    )
-
-
-@app.command
-def remote(*, url: str = "") -> int:
-    """Say where data is kept, or keep it somewhere else."""
-    from onebutton_workbench.data.storage import choose
-
-    return choose(url, ROOT)
-
-
-@app.command
-def push(*, pipeline: str = "") -> int:
-    """Send data and models to the remote."""
-    from onebutton_workbench.data.storage import transfer
-
-    return transfer("push", ROOT, pipeline)
-
-
-@app.command
-def pull(*, pipeline: str = "") -> int:
-    """Fetch data and models from the remote."""
-    from onebutton_workbench.data.storage import transfer
-
-    return transfer("pull", ROOT, pipeline)
-
-
-@app.command(name="try")
-def try_(*, pipeline: str = "", prompt: str = "", text: str = "") -> int:
-    """Ask a prompt about a text."""
-    from onebutton_workbench.runs.prompts import ask
-
-    return ask(pipeline, prompt, text)
-
-
-@app.command
 def new_pipeline(
     *,
     name: str = "",
     kind: Literal["binary", "multiclass", "regression", "text"] | None = None,
-    source: Annotated[str, Parameter(name="--from")] = "",
+    from_: str = "",
     answer: str = "",
     key: str = "",
     time: str = "",
     group: str = "",
     must: str = "",
-    license_: Annotated[str, Parameter(name="--license")] = "",
-    limit: int = 1000,
+    license_: str = "",
 ) -> int:
     """Write a pipeline that runs: from your own table, or from an example for you to change."""
-    if not source:
+    if not from_:
         from onebutton_workbench.members.new import new
 
         if answer or key or time or group or must or license_:
@@ -381,22 +201,7 @@ def new_pipeline(
     from onebutton_workbench.runs.own_table import new_from_table
 
     said = Said(answer, kind or "", tuple(filter(None, key.split(","))), time, group)
-    return new_from_table(ROOT, name=name, source=source, said=said, must=must, license_=license_, limit=limit)
-
-
-@app.command
-def promote(
-    *,
-    notebook: str = "",
-    name: str = "",
-    metric: str = "",
-    license_: Annotated[str, Parameter(name="--license")] = "",
-    dry: bool = False,
-) -> int:
-    """Make a tested pipeline of a notebook, or refuse and name the cell."""
-    from onebutton_workbench.promote.promote import promote
-
-    return promote(ROOT, notebook=notebook, name=name, metric=metric, license_=license_, dry=dry)
+    return new_from_table(ROOT, name=name, source=from_, said=said, must=must, license_=license_)
 
 
 @app.command
@@ -407,44 +212,11 @@ def new_package(*, name: str = "") -> int:
     return new(ROOT, kind="package", name=name)
 
 
-@app.command
-def add(*, package: str = "", member: str = "") -> int:
-    """Let a member use a package."""
-    from onebutton_workbench.members.lockfile import add
-
-    return add(package=package, member=member)
-
-
-@app.command
-def remove(*, member: str = "") -> int:
-    """Take members out that nobody needs."""
-    from onebutton_workbench.members.remove import remove
-
-    return remove(ROOT, member=member)
-
-
-@app.command
-def adopt(*, name: str = "", owner: str = "", url: str = "", samples: str = "") -> int:
-    """Turn a fresh fork into your team's."""
-    from onebutton_workbench.members.adopt import adopt
-
-    return adopt(ROOT, name=name, owner=owner, url=url, samples=samples)
-
-
-@app.command
-def upgrade(*, upstream: Annotated[str, Parameter(name="--from")] = "") -> int:
-    """Merge what upstream has done since."""
-    from onebutton_workbench.members.upgrade import upgrade
-
-    return upgrade(ROOT, source=upstream)
-
-
 def values_of(button: str) -> set[str]:
     """Name the values that a button takes, such as PIPELINE."""
-    names = [name for argument in app[button].assemble_argument_collection() for name in argument.names]
-    return {name.lstrip("-").upper() for name in names if not name.startswith("--no-")} | (
-        {"JSON"} if button in AS_JSON else set()
-    )
+    found = (one for one in app[button].assemble_argument_collection(default_parameter=TYPED) if one.parse)
+    names = {name.lstrip("-").upper() for one in found for name in one.names if not name.startswith("--no-")}
+    return names | ({"JSON"} if button in AS_JSON else set())
 
 
 def buttons() -> list[str]:
@@ -477,10 +249,10 @@ def press(words: list[str]) -> Any:
         check_values(words[0])
         if words[0] in AS_JSON and os.environ.pop(f"{PREFIX}JSON", "") not in {"", "0"}:
             return press_for_programs(words)
-    work, values, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+    work, values, untyped = app.parse_args(words, print_error=False, exit_on_error=False)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
-    return work(*values.args, **values.kwargs)
+    return work(*values.args, **values.kwargs, **dict.fromkeys(untyped, ROOT))
 
 
 def press_for_programs(words: list[str]) -> int:

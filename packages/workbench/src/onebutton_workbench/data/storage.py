@@ -22,6 +22,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
 from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
+from onebutton_workbench.workspace import ROOT
 
 NAME = "storage"
 PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the remote answers
@@ -141,6 +142,16 @@ def _has(storage: Any, digest: str) -> bool:
         return False
 
 
+def push(root: Path = ROOT, pipeline: str = "") -> int:
+    """Send data and models to the remote."""
+    return transfer("push", root, pipeline)
+
+
+def pull(root: Path = ROOT, pipeline: str = "") -> int:
+    """Fetch data and models from the remote."""
+    return transfer("pull", root, pipeline)
+
+
 def transfer(direction: str, root: Path, pipeline: str = "") -> int:
     """Send data to the remote, or fetch it: `push` or `pull`; what arrived stays, whatever happens after.
 
@@ -188,7 +199,7 @@ def _added(root: Path, pipeline: str) -> list[Tracked]:
     return [one for one in tracked(root, new=True) if one.file.startswith(folder)]
 
 
-def choose(url: str, root: Path) -> int:
+def choose(url: str = "", root: Path = ROOT) -> int:
     """Write a remote into `.dvc/config`, or say which is there when no URL was typed.
 
     Raises:

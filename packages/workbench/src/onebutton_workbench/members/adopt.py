@@ -15,7 +15,7 @@ from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.lockfile import LOCK, lock
 from onebutton_workbench.members.remove import left_over, say_removed, without
-from onebutton_workbench.workspace import members
+from onebutton_workbench.workspace import ROOT, members
 
 PYPROJECT, OWNERS = "pyproject.toml", ".github/CODEOWNERS"
 KEPT = ("LICENSE", "CHANGELOG.md", LOCK)  # law, history, and what uv writes
@@ -92,7 +92,7 @@ def clone_address(origin: str) -> str:
     return f"https://{hosted[1] or hosted[2]}/{hosted[3]}" if hosted else ""
 
 
-def adopt(root: Path, *, name: str, owner: str, url: str = "", samples: str = "") -> int:
+def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", samples: str = "") -> int:
     """Change every file that says whose repository this is, and print each line.
 
     The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well, and

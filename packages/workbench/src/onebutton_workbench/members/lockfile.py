@@ -27,7 +27,7 @@ def lock(folder: Path) -> None:
         raise InputError(message)
 
 
-def add(*, package: str, member: str, root: Path = ROOT) -> int:
+def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
     """Declare a package in the `pyproject.toml` of a member and bring the lock along, or change nothing.
 
     Args:

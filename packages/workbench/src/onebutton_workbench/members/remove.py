@@ -12,7 +12,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import check_clean, shortened
 from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.workspace import Member, distribution, members, read_toml, the_member
+from onebutton_workbench.workspace import ROOT, Member, distribution, members, read_toml, the_member
 
 README = "README.md"
 SAMPLES = re.compile(r"(?:^\n)?^<!-- samples -->\n.*?^<!-- /samples -->\n", re.DOTALL | re.MULTILINE)
@@ -68,7 +68,7 @@ def say_removed(root: Path, leaving: Sequence[Member]) -> None:
         print(f"  {one.path.as_posix()}/  removed")
 
 
-def remove(root: Path, *, member: str) -> int:
+def remove(root: Path = ROOT, *, member: str = "") -> int:
     """Remove the members of a name, or of several with commas between: all or none.
 
     Raises:

@@ -20,6 +20,7 @@ from onebutton_workbench.lineage.changes import cut_off
 from onebutton_workbench.members.adopt import OWNERS, PYPROJECT, Identity, adopted, read_identity
 from onebutton_workbench.members.lockfile import LOCK, relock
 from onebutton_workbench.members.remove import README, without_samples
+from onebutton_workbench.workspace import ROOT
 
 
 def check_ready(root: Path) -> None:
@@ -151,17 +152,17 @@ def finish(root: Path) -> tuple[list[str], list[str], str]:
     return removed, left, problem
 
 
-def upgrade(root: Path, *, source: str = "") -> int:
+def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
     """Merge upstream, and say what came, what stays removed and what is left to a person; the status is then 1.
 
-    Without a source, an address or a folder, that of `[tool.onebutton]` in pyproject.toml is fetched from.
+    Without FROM, an address or a folder, that of `[tool.onebutton]` in pyproject.toml is fetched from.
 
     Raises:
         InputError: it cannot begin, or failed on the way; nothing was changed.
     """
     check_ready(root)
     ours = _identity(root, "HEAD")
-    tip = fetch(root, source or ours.upstream)
+    tip = fetch(root, from_ or ours.upstream)
     base = find_base(root, tip, ours.upgraded_to)
     if base == tip:
         print(f"upgrade: nothing new: upstream is at {tip[:7]}, and all of it is in here")

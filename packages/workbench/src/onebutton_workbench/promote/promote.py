@@ -23,7 +23,7 @@ from onebutton_workbench.promote.headline import candidates, choose
 from onebutton_workbench.promote.plan import Plan, plan, tabled
 from onebutton_workbench.promote.run import Notebook, Seen, run
 from onebutton_workbench.promote.write import write
-from onebutton_workbench.workspace import Member
+from onebutton_workbench.workspace import ROOT, Member
 
 CLOSE = 1e-9
 SHIP = {"sklearn", "lightgbm", "xgboost"}
@@ -31,7 +31,7 @@ BOOTSTRAP = "packages/workbench/src/onebutton_workbench/bootstrap.py"
 
 
 def promote(  # noqa: PLR0913  what may be typed
-    root: Path, *, notebook: str, name: str, metric: str = "", license_: str = "", dry: bool = False
+    root: Path = ROOT, *, notebook: str = "", name: str = "", metric: str = "", license_: str = "", dry: bool = False
 ) -> int:
     """Read a notebook, run it twice, write the pipeline, run that, and compare; or say what stands in the way.
 

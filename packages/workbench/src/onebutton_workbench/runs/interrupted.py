@@ -1,15 +1,12 @@
-"""Runs that were killed, and runs at the same time: a press waits for what still runs, and mends what was left half done."""
+"""Runs that were killed, and runs at the same time: a press waits for another, and mends what was left half done."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
 
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
@@ -38,44 +35,23 @@ def only_press(root: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def wait_for_others(root: Path) -> None:
-    """Wait for a `dvc repro` that somebody typed, or that was killed and is not gone yet: DVC would refuse to start."""
-    told: set[int] = set()
-    while busy := busy_programs(root / ".dvc/tmp/rwlock"):
-        for process in busy.keys() - told:
-            print(f"run: waits for process {process}, which still runs stages here ({busy[process]})", flush=True)
-        told |= busy.keys()
-        time.sleep(0.5)
-
-
-def busy_programs(file: Path) -> dict[int, str]:
-    """Read which living processes hold files, in DVC's notes of it: their commands by their number.
-
-    Notes of a DVC that was killed while it wrote them are taken away: it would refuse to start.
-    """
-    try:
-        notes = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        file.unlink()
-        return {}
-    holders = [*notes.get("write", {}).values(), *(one for many in notes.get("read", {}).values() for one in many)]
-    return {one["pid"]: one["cmd"] for one in holders if one and psutil.pid_exists(one["pid"])}
-
-
-def mend_locks(root: Path) -> None:
+def mend(root: Path) -> None:
     """Bring the committed `dvc.lock` back where a merge left a conflict in it, or DVC was killed while it wrote it.
 
-    What runs then is what the sources need.
+    What runs then is what the sources need. DVC's own notes of who holds which file go where they are half written, too: it
+    would refuse to start.
     """
+    notes = root / ".dvc/tmp/rwlock"
+    try:
+        json.loads(notes.read_text(encoding="utf-8") if notes.is_file() else "{}")
+    except ValueError:
+        notes.unlink()
     for lock in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
         if lock.is_file() and not _is_whole(lock):
             merged = conflict_in(lock)
             name = lock.relative_to(root).as_posix()
-            committed = at_commit("HEAD", name, root)
             lock.unlink()
-            if committed is not None:
+            if (committed := at_commit("HEAD", name, root)) is not None:
                 lock.write_text(committed, encoding="utf-8")
             why = "holds the conflict of a merge" if merged else "was left half written by a press that was killed"
             print(f"run: {name} {why}; that of your last commit is back", flush=True)

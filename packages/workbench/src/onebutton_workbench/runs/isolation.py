@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
@@ -19,58 +17,44 @@ from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, Member
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """How a member did alone."""
-
-    member: Member
-    result: str  # `passed`, `failed`, or `NOT RUN` where it has no tests
-    words: str  # what was found, in a line
-    output: str = ""  # of the tools, when it did not pass
-
-
-def examine(member: Member, root: Path) -> Verdict:
+def examine(member: Member, root: Path) -> tuple[str, str]:
     """Hold a member to what it declares: its sources by reading their imports, its tests by running them.
 
     Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment, which it might call
     without declaring them, are not on PATH.
+
+    Returns:
+        `passed`, `failed`, or `NOT RUN` where it has no tests; and what its tools said, or the last line of it where it passed.
     """
-    compare = (sys.executable, "-m", "onebutton_workbench.checks.declared_imports", member.path.as_posix())
-    declared = call(*compare, folder=root)
+    folder = member.path.as_posix()
+    declared = call(sys.executable, "-m", "onebutton_workbench.checks.declared_imports", folder, folder=root)
     if declared.returncode:
-        output = declared.stdout + declared.stderr
-        return Verdict(member, "failed", "its imports and its pyproject.toml differ", output)
-    if not (root / member.path / "tests").is_dir():
-        return Verdict(member, "NOT RUN", "it has no tests")
+        return "failed", declared.stdout + declared.stderr
+    if not (root / folder / "tests").is_dir():
+        return "NOT RUN", "it has no tests"
     only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
-    command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{member.path.as_posix()}/tests"]
+    command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{folder}/tests"]
     path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
-    begun = time.monotonic()
     done = call(*command, folder=root, OMP_NUM_THREADS="1", PATH=os.pathsep.join(path))
-    seconds = f"{time.monotonic() - begun:.0f} s"
     if done.returncode:
-        return Verdict(member, "failed", f"its tests ({seconds})", done.stdout + done.stderr)
-    return Verdict(member, "passed", f"{done.stdout.strip().splitlines()[-1].split(' in ')[0]} ({seconds})")
+        return "failed", done.stdout + done.stderr
+    return "passed", done.stdout.strip().splitlines()[-1]
 
 
 def run_alone(members: Sequence[Member], root: Path = ROOT) -> None:
-    """Examine members, as many at once as there are processors, and print each verdict as it comes.
+    """Examine members, as many at once as there are processors, and print what came of each.
 
     Raises:
         InputError: one of them did not pass.
     """
-    width = max(len(str(member.path)) for member in members)
     bad: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for finished in as_completed([pool.submit(examine, member, root) for member in members]):
-            verdict = finished.result()
-            print(f"{verdict.member.path!s:<{width}}  {verdict.result:<7}  {verdict.words}", flush=True)
-            if verdict.result != "passed":
-                bad.append(str(verdict.member.path))
-                print("".join(f"    {line}\n" for line in verdict.output.strip().splitlines()), end="", flush=True)
+        for member, (result, said) in zip(members, pool.map(lambda one: examine(one, root), members), strict=True):
+            print(f"{result:<7}  {member.path}", *said.strip().splitlines(), sep="\n    ", flush=True)
+            bad += [member.path.as_posix()] if result != "passed" else []
     if bad:
         message = (
-            f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(sorted(bad))}. "
+            f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(bad)}. "
             "What one imports it declares: `make add PACKAGE=xgboost MEMBER=churn`, for one"
         )
         raise InputError(message)

@@ -87,7 +87,7 @@ def _lines(rows: Rows) -> list[str]:
     return HEAD + [f"| {' | '.join([name, *row.values()])} |" for name, row in rows.items()]
 
 
-def metrics(pipeline: str, base: str) -> None:
+def metrics(pipeline: str = "", base: str = "") -> None:
     """Print every metric of every pipeline beside that of another commit, and in a workflow write the summary.
 
     What was typed is compared with, in a workflow the branch that the commit goes into, or the last commit.

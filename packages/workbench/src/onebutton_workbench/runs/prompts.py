@@ -14,7 +14,7 @@ from onebutton_workbench.workspace import ROOT, read_toml, the_pipeline
 GROUP = "model"  # of a pipeline's dependencies: a model that pip installs, and what runs it
 
 
-def ask(pipeline: str, prompt: str, text: str) -> int:
+def ask(pipeline: str = "", prompt: str = "", text: str = "") -> int:
     """Call the module `ask` of a pipeline that has prompts; in a workflow its answer goes into the summary.
 
     Returns:

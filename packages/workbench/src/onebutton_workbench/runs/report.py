@@ -42,7 +42,7 @@ def _links(folder: Path, root: Path) -> dict[str, str]:
     return {"MLflow": server}
 
 
-def report(pipeline: str, base: str) -> int:
+def report(pipeline: str = "", base: str = "") -> int:
     """Write every page, and say where to open them.
 
     Raises:

@@ -59,7 +59,7 @@ class Old:
     in_service: bool
 
 
-def retrain(pipeline: str, until: str) -> int:
+def retrain(pipeline: str, until: str = "") -> int:
     """Retrain until a month and write what that took, or try every month of a range and write nothing.
 
     Args:

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
@@ -22,7 +23,7 @@ from onebutton_workbench.bootstrap import SetupError, refuse_conflicts
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call as git_call
-from onebutton_workbench.runs.interrupted import mend_locks, only_press, wait_for_others
+from onebutton_workbench.runs.interrupted import mend, only_press
 from onebutton_workbench.runs.summary import summarise, summarise_dummies
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 from onebutton_workbench.workspace import drafts as draft_folders
@@ -37,19 +38,6 @@ FAILED = (
     "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
     "mend it and press `make run` again: what is done stays done"
 )
-
-
-class StageError(InputError):
-    """A stage failed, or DVC did not get to one.
-
-    Attributes:
-        pipeline: whose stage it was; empty where that is not known.
-    """
-
-    def __init__(self, pipeline: str) -> None:
-        """Say what a person reads."""
-        super().__init__(FAILED)
-        self.pipeline = pipeline
 
 
 @dataclass
@@ -67,36 +55,57 @@ class Made:
         return f"{self.stage}{took}" + (f" {self.peak_mb:.0f} MB" if self.peak_mb else "")
 
 
-def run(pipeline: str) -> int:
-    """Run what is out of date, bring the results into MLflow and say how good they are; return the exit status.
-
-    A draft stops nobody unless it is named: when one fails, all others run without it, and then each draft by itself.
+def run(  # noqa: PLR0913  what can be typed after the button
+    pipeline: str = "",
+    *,
+    data: Literal["", "dummy"] = "",
+    rows: int | None = None,
+    fit: bool = False,
+    track: Literal["", "only"] = "",
+    alone: bool = False,
+) -> int:
+    """Train, evaluate and track what changed.
 
     Args:
         pipeline: its name; all of them when empty.
+        data: dummy runs copies of pipelines on dummy data.
+        rows: of each table of dummy data.
+        fit: describe the real tables anew, and judge how near dummy data comes to them.
+        track: only brings results into MLflow, and runs nothing.
+        alone: run each stage again with nothing but what it declares, and compare.
 
     Raises:
-        InputError: as `reproduce`.
+        InputError: values contradict each other, committed data is not here, or a stage failed.
+    """
+    require(rows is None or rows >= 1, f"ROWS must be a whole number from 1 on, it is {rows}")
+    require(data or not (rows or fit), "ROWS and FIT are about dummy data: type DATA=dummy, too")
+    if alone:
+        from onebutton_workbench.runs.alone import run_each_alone
+
+        run_each_alone(pipeline)
+        return 0
+    if track:
+        return run_nothing(pipeline)
+    return run_on_dummy_data(pipeline, rows, fit=fit) if data else run_stages(pipeline)
+
+
+def run_stages(pipeline: str) -> int:
+    """Run what is out of date, bring the results into MLflow and say how good they are; return the exit status.
+
+    A draft that is not named runs after all others, and stops nobody.
     """
     names = [the_pipeline(pipeline)] if pipeline else pipelines()
     drafts = [name for name in (Path(folder).name for folder in draft_folders(ROOT)) if name != pipeline]
     finished, apart = [name for name in names if name not in drafts], [name for name in names if name in drafts]
     refuse_unfinished_merge(ROOT)
-    alone = []
-    try:
-        made = reproduce(pipeline, names, drafts if pipeline else ())
-    except InputError as error:
-        if not apart or (isinstance(error, StageError) and error.pipeline in finished):
-            raise
-        alone, made = apart, reproduce("", finished, drafts)
+    made = reproduce(pipeline, finished, drafts) if finished else []
     if status := mirror(finished):
         return status
     failed = {}
     for name in apart:
+        print(f"\nrun: {name}, a draft", flush=True)
         try:
-            if name in alone:
-                print(f"\nrun: {name}, a draft", flush=True)
-                made += reproduce(name, [name], [draft for draft in drafts if draft != name])
+            made += reproduce(name, [name], [draft for draft in drafts if draft != name])
             if mirror([name]):
                 failed[name] = "its results are not whole, as said above"
         except InputError as error:
@@ -129,7 +138,7 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     return status or int(not all(good))
 
 
-def track(pipeline: str) -> int:
+def run_nothing(pipeline: str) -> int:
     """Bring results into MLflow that are not there yet, and what is in service as aliases; run no stage.
 
     Raises:
@@ -143,7 +152,7 @@ def track(pipeline: str) -> int:
     return status
 
 
-def reproduce(pipeline: str, names: Sequence[str], hidden: Sequence[str] = ()) -> list[Made]:
+def reproduce(pipeline: str, names: Sequence[str], hidden: Sequence[str]) -> list[Made]:
     """Call DVC, which prints each stage as it runs, and write down what each took.
 
     Args:
@@ -152,16 +161,14 @@ def reproduce(pipeline: str, names: Sequence[str], hidden: Sequence[str] = ()) -
         hidden: those that DVC is not to see: it reads every `dvc.yaml` first, and stops at the first that is wrong.
 
     Raises:
-        InputError: committed data is not here.
-        StageError: a stage failed.
+        InputError: committed data is not here, or a stage failed.
     """
     begun = time.monotonic()
     target = f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"
     with only_press(ROOT) as lock:
-        wait_for_others(ROOT)
-        mend_locks(ROOT)
+        mend(ROOT)
         with unseen(ROOT, hidden):
-            for name in names if hidden else [pipeline]:
+            for name in names:
                 bring(ROOT, name)
             made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT, lock)
     for name in names:
@@ -202,7 +209,7 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
         lock: an open file that DVC inherits, so that it is held while DVC runs.
 
     Raises:
-        StageError: it failed.
+        InputError: it failed.
     """
     made: list[Made] = []
     running, begun, over = None, 0.0, threading.Event()
@@ -234,8 +241,8 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
         finally:
             over.set()
             watch.join()
-    if program.returncode:  # a stage that went well was followed by a line on its lock, unless that stayed as it was
-        raise StageError(running.pipeline if running and running.stage != CODE else "")
+    if program.returncode:
+        raise InputError(FAILED)
     if running:
         running.seconds = time.monotonic() - begun
     return made

@@ -7,16 +7,20 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import UnreachableError, configured
 from onebutton_workbench.findings import TOLD, Finding, tell
+from onebutton_workbench.lineage.affected import report
 from onebutton_workbench.lineage.stages import dvc_files, read_plan
 from onebutton_workbench.lineage.stale import stale_stages
 from onebutton_workbench.workspace import ROOT, drafts
 
 
-def status(root: Path = ROOT, *, strict: bool = False) -> int:
-    """Print every stage that somebody forgot to run, and data that nobody else can have; drafts are told and stop nobody.
+def status(root: Path = ROOT, *, affected: bool = False, base: str = "", strict: bool = False) -> int:
+    """Print every stage that somebody forgot to run, and data that nobody else can have; or what a change reaches.
 
-    What the remote has is NOT RUN when it does not answer: told, and refused where it is asked strictly.
+    Drafts are told and stop nobody. What the remote has is NOT RUN when it does not answer: told, and refused where it is asked
+    strictly.
     """
+    if affected:
+        return report(root, base=base)
     folders = drafts(root)
     plans = {file.parent.relative_to(root).as_posix(): file for file in dvc_files(root)}
     findings = stale_stages([read_plan(file) for folder, file in plans.items() if folder not in folders], root)

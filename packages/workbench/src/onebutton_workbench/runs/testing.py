@@ -4,69 +4,62 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import add_groups, call, clean_environment
-from onebutton_workbench.lineage.affected import affected, table
+from onebutton_workbench.lineage import affected as lineage
 from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member
+from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member, the_pipeline
 
 SLOW_GROUPS = ("servers", "browser", "conformance", "database")  # a server of databases, a driver of the browser
 NONE_COLLECTED = 5  # pytest's status
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Whose tests to run."""
-
-    members: tuple[Path, ...]  # their folders, relative to the root
-    more: tuple[str, ...] = ()  # tests of other members to run beside theirs
-    changed: bool = False  # whether they are those that a change reaches
-
-
-def choose(member: str = "", base: str = "", *, changed: bool = False) -> Chosen | None:
-    """Find whose tests were asked for; None when nobody said whose, or when a change since BASE reaches everything.
+def run_tests(  # noqa: PLR0913  what can be typed after the button
+    pipeline: str = "",
+    *,
+    member: str = "",
+    affected: bool = False,
+    base: str = "",
+    alone: bool = False,
+    slow: bool = False,
+    coverage: bool = False,
+) -> None:
+    """Run the tests of every member, of one, or of those that a change reaches.
 
     Raises:
-        InputError: the member is unknown, or they were asked for in two ways.
+        InputError: values contradict each other, the member is unknown or has no tests, or one failed.
     """
-    if member and changed:
+    named = member or (pipeline and the_pipeline(pipeline))
+    if named and affected:
         raise InputError("AFFECTED and MEMBER each say which members to test: type one of them")
-    if member:
-        return Chosen((the_member(member).path,))
-    if not changed:
-        return None
-    found = affected(ROOT, base)
-    if found.everything:
-        print(f"test: everything: {found.words}", flush=True)
-        return None
-    print(*table(found.members), f"test: {found.words}", sep="\n", flush=True)
-    return Chosen(tuple(found.members), found.repo_tests, changed=True)
-
-
-def test(chosen: Chosen | None, *, alone: bool, slow: bool, coverage: bool) -> None:
-    """Run the tests that were asked for; all where `chosen` is None.
-
-    Raises:
-        InputError: their members have none, or one failed.
-    """
     if alone and (slow or coverage):
         message = f"ALONE=1 runs the quick tests of each member by itself: leave {'SLOW' if slow else 'COVERAGE'} out"
         raise InputError(message)
-    if chosen and not chosen.members and (alone or not chosen.more):
+    chosen, more = [the_member(named).path] if named else member_paths(), tuple[str, ...]()
+    if affected:
+        found = lineage.affected(ROOT, base)
+        if found.everything:
+            print(f"test: everything: {found.words}", flush=True)
+        else:
+            chosen, more = list(found.members), found.repo_tests
+            print(*lineage.table(found.members), f"test: {found.words}", sep="\n", flush=True)
+    if not chosen and (alone or not more):
         print("test: no member is affected, so there is no test to run. `make test` runs all")
     elif alone:
-        run_alone([member for member in members() if chosen is None or member.path in chosen.members])
+        run_alone([one for one in members() if one.path in chosen])
     else:
-        run_together(chosen, slow=slow, coverage=coverage)
+        paths = [*(f"{path.as_posix()}/tests" for path in chosen), *more]
+        run_together(paths, [] if named else drafts(ROOT), covered=chosen if coverage else (), slow=slow)
 
 
-def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = False, root: Path = ROOT) -> None:
-    """Call pytest in the environment that all members share; the values are those of `test`.
+def run_together(
+    paths: Sequence[str], told: Sequence[str], *, covered: Sequence[Path] = (), slow: bool = False, root: Path = ROOT
+) -> None:
+    """Call pytest in the environment that all members share.
 
-    The tests of drafts run after all others, and a failure there stops nobody, unless a draft is what was asked for.
+    The tests of the drafts in the folders `told` run after all others, and a failure there stops nobody.
 
     Raises:
         InputError: there are none, or one failed.
@@ -74,30 +67,19 @@ def run_together(chosen: Chosen | None, *, slow: bool = False, coverage: bool = 
     if slow and (added := add_groups(*SLOW_GROUPS, folder=root)).returncode:
         message = f"what slow tests start could not be installed: {' '.join(added.stderr.split())}"
         raise InputError(message)
-    wanted = [f"{path.as_posix()}/tests" for path in chosen.members] + list(chosen.more) if chosen else []
-    paths = [path for path in wanted if (root / path).exists()]
-    for missing in sorted({*wanted} - {*paths}):
+    for missing in (path for path in paths if not (root / path).exists()):
         print(f"test: NOT RUN: there is no {missing}", flush=True)
-    told = []
-    if chosen is None or chosen.changed:
-        tests = [f"{folder}/tests" for folder in drafts(root)]
-        told = [path for path in tests if (root / path).exists() and (chosen is None or path in paths)]
-    paths = [path for path in paths if path not in told]
-    covered = (chosen.members if chosen else member_paths(root)) if coverage else ()
-    status = NONE_COLLECTED
-    if paths or chosen is None:
-        more = [*(f"--cov={folder.as_posix()}/src" for folder in covered), *(f"--ignore={path}" for path in told)]
-        status = _call(
-            [*more, *(["--cov-report", "term-missing:skip-covered"] if covered else []), *paths], root, slow=slow
-        )
-    if told:
-        of_drafts = _call(told, root, slow=slow)
-        if of_drafts not in {0, NONE_COLLECTED}:
-            print(f"test: a test of a draft failed, which stops nobody ({', '.join(told)})", flush=True)
-        status = 0 if status == NONE_COLLECTED and of_drafts != NONE_COLLECTED else status
-    if status == NONE_COLLECTED and slow and chosen and chosen.changed:
-        print("test: no affected member has a slow test, so there is none to run")
-        return
+    paths = [path for path in paths if (root / path).exists()]
+    of_drafts = [path for path in paths if path.startswith(tuple(f"{folder}/" for folder in told))]
+    of_others = [path for path in paths if path not in of_drafts]
+    measure = [f"--cov={folder.as_posix()}/src" for folder in covered]
+    measure += ["--cov-report=term-missing:skip-covered"] if covered else []
+    status = _call([*measure, *of_others], root, slow=slow) if of_others else NONE_COLLECTED
+    if of_drafts:
+        told_status = _call(of_drafts, root, slow=slow)
+        if told_status not in {0, NONE_COLLECTED}:
+            print(f"test: a test of a draft failed, which stops nobody ({', '.join(of_drafts)})", flush=True)
+        status = 0 if status == NONE_COLLECTED != told_status else status
     if status == NONE_COLLECTED:
         raise InputError("no test was collected, so nothing was tested")
     if status:
@@ -113,18 +95,12 @@ def hold_floors(folders: Sequence[Path], root: Path) -> None:
         InputError: there are some; the message has what was reached.
     """
     below = []
-    for folder in (one for one in folders if one.as_posix() not in drafts(root)):
+    for folder in (one.as_posix() for one in folders if one.as_posix() not in drafts(root)):
         tools = read_toml(root / folder / "pyproject.toml").get("tool", {})
         floor = tools.get("coverage", {}).get("report", {}).get("fail_under", 0)
-        command = [
-            "coverage",
-            "report",
-            f"--include={folder.as_posix()}/src/*",
-            "--format=total",
-            f"--fail-under={floor}",
-        ]
-        if floor and (done := call(*command, folder=root)).returncode:
-            below.append(f"{folder.as_posix()} {(done.stdout.split() or ['nothing'])[0]} %, at least {floor} %")
+        command = f"coverage report --include={folder}/src/* --format=total --fail-under={floor}"
+        if floor and (done := call(*command.split(), folder=root)).returncode:
+            below.append(f"{folder} {(done.stdout.split() or ['nothing'])[0]} %, at least {floor} %")
     if below:
         mend = "Write tests of the lines named above; a lower `fail_under` is a pull request of its own (OB411)"
         message = f"the tests reach too little code: {'; '.join(below)}. {mend}"
