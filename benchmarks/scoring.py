@@ -92,18 +92,18 @@ from pathlib import Path
 from onebutton_release.scoring import score_file
 from onebutton_serving.loading import load_release
 
-rows, out, release, shard, merge = sys.argv[1:]
-score_file(rows, out, lambda: load_release(Path(release)), shard, merge=bool(merge))
+rows, out, release, shard = sys.argv[1:]
+score_file(rows, out, lambda: load_release(Path(release)), shard)
 """
 
 
-def button(release: Path, rows: Path, out: Path, shard: str = "", merge: str = "") -> tuple[float, float, int]:
+def button(release: Path, rows: Path, out: Path, shard: str = "") -> tuple[float, float, int]:
     """Press the button in a process of its own.
 
     Returns:
         Seconds, seconds of the processor, and the peak of resident memory in MB.
     """
-    command = [sys.executable, "-c", SCORE, str(rows), str(out), str(release), shard, merge]
+    command = [sys.executable, "-c", SCORE, str(rows), str(out), str(release), shard]
     begun = time.perf_counter()
     started = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(started.pid, 0)
@@ -144,7 +144,7 @@ def main() -> None:
             out.unlink()
         for shard in shards:
             button(*places, shard)
-        merged = button(*places, merge="1")[0] if shards else 0.0
+        merged = button(*places)[0] if shards else 0.0
         same = digest_of(out) == whole
     raw, raw_cpu = (min(one[place] for one in bare) for place in (0, 1))
     taken, cpu = (min(one[place] for one in pressed) for place in (0, 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -153,7 +152,6 @@ def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
         stream.write('input_table = "x"\n')
     with pytest.raises(InputError, match="input_table: unknown key"):
         declared(one.folder)
-    assert dataclasses.is_dataclass(one)
 
 
 def test_what_the_model_was_not_proven_to_answer_the_server_refuses_and_says_so(one: Declared) -> None:

@@ -16,11 +16,10 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_release import candidate, deploy
 from onebutton_release.aliases import promotions
-from onebutton_release.environments import FILE
 from onebutton_release.moves import been_in_service
 from onebutton_release.rollback import rollback
 from onebutton_release.status import status as status_of
-from onebutton_release.target import Target, find_target
+from onebutton_release.target import FILE, Target, find_target
 from onebutton_serving.history import Move, last_move, read_history, record
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, seal
@@ -101,7 +100,7 @@ def test_a_release_is_in_service_when_every_process_says_so(
 ) -> None:
     make_release(A)
     assert put(find(repo), A) == A
-    assert capsys.readouterr().out == f"  {fake.address}: 2 processes have {A} in service\n"
+    assert capsys.readouterr().out == f"  {fake.address} has {A} in service in 2 processes\n"
     assert [entry.after for entry in read_history(find(repo).store)] == [A]
 
 
@@ -210,7 +209,7 @@ def test_on_a_laptop_what_has_the_port_and_is_not_ours_is_named_and_not_waited_f
     said = capsys.readouterr().out
     assert said == f"  {fake.address} {words}; this deployment does not wait for it. {remedy}\n"
     assert moves(find(repo)) == [("deploy", "", A)]
-    assert f"{fake.address}: {words}: it is none of this environment's" in "\n".join(status_of(find(repo)))
+    assert f"  server     {fake.address} {words}" in "\n".join(status_of(find(repo)))
 
 
 def test_a_draft_goes_to_a_laptop_which_says_so_and_nowhere_else(repo: Path, fake: Fake, make_release: Make) -> None:
@@ -468,7 +467,7 @@ def test_the_status_says_what_one_needs_at_night(repo: Path, fake: Fake, make_re
     shown = "\n".join(status_of(find(repo)))
     assert f"flights in local: {B}, since " in shown
     assert "by ann@acme.example (git)" in shown
-    assert f"server     {fake.address}: {B}" in shown
+    assert f"server     {fake.address} has {B} in service in 2 processes" in shown
     assert f"back to    {A}" in shown
     assert "on call    you (docs/runbook.md)" in shown
     assert f"deploy   {A} -> {B}  ann@acme.example (git): better on JFK" in shown

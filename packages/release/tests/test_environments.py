@@ -5,14 +5,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import (
-    FILE,
-    Person,
-    check_allowed,
-    read_environments,
-    who,
-)
-from onebutton_release.target import find_target, port_of, release_in_service
+from onebutton_release.target import FILE, Person, find_target, port_of, read_environments, release_in_service, who
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = """
@@ -66,18 +59,18 @@ def test_a_hosted_runner_cannot_deploy_into_its_own_checkout(repo: Path, monkeyp
 
 
 def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(repo, PRODUCTION)
-    production = read_environments(repo)["production"]
+    add(repo, PRODUCTION.replace("/srv/nowhere/production", str(repo)))
+    production = find_target(repo, "flights", "production", "production")
     assert who() == Person("ann@acme.example", "git")
     monkeypatch.setenv("GITHUB_ACTOR", "bob")  # in a shell that is no CI anybody may set it: it counts for nothing
     assert who() == Person("ann@acme.example", "git")
-    check_allowed("production", production, who())
+    production.check_allowed(who())
     monkeypatch.setenv("CI", "true")
     assert who() == Person("bob", "CI")
     with pytest.raises(InputError, match=r"bob may not deploy to production: ann@acme.example may. On call: Ann"):
-        check_allowed("production", production, who())
+        production.check_allowed(who())
     monkeypatch.setenv("GITHUB_TRIGGERING_ACTOR", "ann@acme.example")  # she ran bob's workflow again
-    check_allowed("production", production, who())
+    production.check_allowed(who())
 
 
 def test_without_a_name_rollback_means_production(repo: Path) -> None:

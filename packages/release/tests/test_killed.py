@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from onebutton_release.deploy import deploy
-from onebutton_release.environments import FILE
 from onebutton_release.rollback import rollback
-from onebutton_release.target import find_target
+from onebutton_release.target import FILE, find_target
 from onebutton_serving.history import chain_fault, in_service
 from onebutton_serving.loading import load_release
 from onebutton_serving.sealed import ReleaseError

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.load import Load
-from onebutton_release.measurement import in_words, summary
+from onebutton_release.measurement import Load, in_words, summary
 
 
 def a_load(requests: int, milliseconds: float, failed: int = 0) -> Load:
-    return Load(requests, failed, 2.0, tuple([milliseconds] * requests))
+    return Load(failed, 2.0, [milliseconds] * requests)
 
 
 @pytest.fixture
@@ -33,6 +32,6 @@ def test_a_server_that_fails_requests_is_not_fit_for_service(candidate: Path) ->
 
 
 def test_a_percentile_is_the_time_within_which_so_many_were_answered() -> None:
-    one = Load(100, 0, 1.0, tuple(float(number) for number in range(1, 101)))
+    one = Load(0, 1.0, [float(number) for number in range(100, 0, -1)])
     assert (one.percentile(50), one.percentile(95), one.percentile(99), one.per_second) == (51, 96, 100, 100)
-    assert Load(0, 0, 1.0, ()).percentile(95) == float("inf")
+    assert Load(0, 1.0).percentile(95) == float("inf")

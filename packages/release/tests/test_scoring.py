@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import OnnxModel
 from onebutton_release import scoring
-from onebutton_release.scoring_batch import Job, score
+from onebutton_release.scoring import Job, score
 from onebutton_serving.loading import Loaded, Models, load_release
 from onebutton_serving.schema import Field, Schema, schema_text
 from onebutton_serving.sealed import ReleaseError, digest_of, seal
@@ -110,7 +110,6 @@ def press(folder: Path, capsys: pytest.CaptureFixture[str]) -> Press:
                 names["OUT"],
                 lambda: load_release(release),
                 names.get("SHARD", ""),
-                merge=bool(names.get("MERGE")),
             )
         except (InputError, ReleaseError) as error:
             return Pressed(1, "", str(error))
@@ -502,11 +501,11 @@ def test_eight_shards_merged_are_byte_equal_to_one_run(
     release: Loaded, whole: tuple[Path, str], order: Iterable[int]
 ) -> None:
     shutil.copy2(whole[0], "rows.parquet")
-    scored = [score(job(release, rows=61), shard=(number, 8)) for number in order]
+    scored = [score(job(release, rows=61), number, 8) for number in order]
     assert sum(scored) == 1500
     assert not Path("scored.parquet").exists()
     silent = Counting(release.model)
-    score(job(with_model(release, silent), rows=61), merge=True)
+    score(job(with_model(release, silent), rows=61))
     assert silent.calls == 0
     assert digest_of(Path("scored.parquet")) == whole[1]
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "scored.parquet"]
@@ -515,48 +514,43 @@ def test_eight_shards_merged_are_byte_equal_to_one_run(
 def test_shards_of_a_csv_are_merged(release: Loaded) -> None:
     FLIGHTS.write_csv("rows.csv")
     asked = Job(Path("rows.csv"), Path("scored.parquet"), release, rows=400)
-    assert [score(asked, shard=(number, 2)) for number in (2, 1)] == [700, 800]
-    assert score(asked, merge=True) == 1500
+    assert [score(asked, number, 2) for number in (2, 1)] == [700, 800]
+    assert score(asked) == 1500
 
 
-def test_merge_refuses_a_missing_shard_and_asks_for_it(press: Press) -> None:
-    assert "shard 1/2: 1,500 rows" in press(SHARD="1/2").out
-    shutil.rmtree("scored.parquet.parts")
-    press(SHARD="2/2")
-    words = "1 of 1 parts are not in scored.parquet.parts: part-000000 (rows 1 to 1,500 of rows.parquet) is missing, "
-    assert words in refusal(press(MERGE="1"))
-    press(SHARD="1/2")
-    assert press(MERGE="1").status == 0
+def test_a_shard_says_what_is_next(press: Press) -> None:
+    said = press(SHARD="1/2").out
+    assert "shard 1/2: 1,500 rows" in said
+    assert said.endswith("kept in scored.parquet.parts. Next: the other shards, then the same without SHARD")
+    assert press().status == 0
 
 
-@pytest.mark.parametrize("foreign", ["of another release", "damaged"])
-def test_merge_refuses_a_foreign_shard(release: Loaded, folder: Path, foreign: str) -> None:
+@pytest.mark.parametrize("foreign", ["of another release", "damaged", "missing"])
+def test_what_a_shard_did_not_keep_whole_is_scored_when_all_is_put_together(
+    release: Loaded, whole: tuple[Path, str], folder: Path, foreign: str
+) -> None:
+    shutil.copy2(whole[0], "rows.parquet")
     for number in (1, 2):
-        score(job(release), shard=(number, 2))
+        score(job(release), number, 2)
     (ours,) = Path.cwd().glob("scored.parquet.parts/part-000003-*")
     if foreign == "damaged":
         ours.write_bytes(ours.read_bytes()[:-1] + b"!")
     else:
-        other = load_release(shutil.copytree(folder, Path("20990101-00000000")))
-        score(job(other, out="other.parquet"), shard=(2, 2))
         ours.unlink()
+    if foreign == "of another release":
+        other = load_release(shutil.copytree(folder, Path("20990101-00000000")))
+        score(job(other, out="other.parquet"), 2, 2)
         (theirs,) = Path.cwd().glob("other.parquet.parts/part-000003-*")
         shutil.copy2(theirs, ours.parent)
-    before = sorted(Path("scored.parquet.parts").iterdir())
-    with pytest.raises(
-        InputError, match=r"1 of 15 parts .*part-000003 \(rows 301 to 400 .* damaged, or of another input or release"
-    ):
-        score(job(release), merge=True)
-    assert not Path("scored.parquet").exists()
-    assert sorted(Path("scored.parquet.parts").iterdir()) == before
-    score(job(release), shard=(2, 2))
-    score(job(release), merge=True)
+    asked = Counting(release.model)
+    score(job(with_model(release, asked)))
+    assert asked.rows == 100
+    assert digest_of(Path("scored.parquet")) == whole[1]
 
 
 @pytest.mark.parametrize("shard", ["0/8", "9/8", "3", "3/", "a/b", "-1/8", "1/8/9"])
 def test_a_shard_that_cannot_be_is_refused(press: Press, shard: str) -> None:
     assert f"SHARD={shard} must be as 3/64" in refusal(press(SHARD=shard))
-    assert "comes without MERGE" in refusal(press(SHARD="1/8", MERGE="1"))
 
 
 # Every task

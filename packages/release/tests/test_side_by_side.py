@@ -20,8 +20,7 @@ from packages.release.tests.conftest import write_release
 
 from onebutton_contracts.errors import InputError
 from onebutton_release import candidate, deploy
-from onebutton_release.environments import FILE
-from onebutton_release.target import find_target
+from onebutton_release.target import FILE, find_target
 from onebutton_serving.history import read_history
 
 pytestmark = pytest.mark.slow
@@ -167,7 +166,7 @@ def test_two_pipelines_are_deployed_and_served_side_by_side(repo: Path, ports: d
     for pipeline, port in ports.items():
         assert get(port, "/v1/predict", ROW)["version"] == A
         status, said = press(repo, "deploy", PIPELINE=pipeline, TO=A)
-        assert (status, f"http://127.0.0.1:{port}: 1 process has {A} in service" in said) == (0, True), said
+        assert (status, f"http://127.0.0.1:{port} has {A} in service in 1 process" in said) == (0, True), said
         assert moves(repo, pipeline) == [("deploy", "", A)]
     status, said = press(repo, "serve", PIPELINE="churn", PORT=str(ports["flights"]))
     assert status == 1

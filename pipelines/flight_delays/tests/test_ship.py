@@ -30,9 +30,9 @@ ENOUGH = 20_000  # requests in which no answer may fail
 KILLS = 30
 LOAD = """
 import json, sys
-from onebutton_release.load import load
-one = load(sys.argv[1], sys.argv[2].encode(), connections=8, seconds=2)
-print(json.dumps([one.requests, one.failed, one.versions]))
+from onebutton_release.measurement import load
+one = load(sys.argv[1], sys.argv[2].encode(), seconds=2)
+print(json.dumps([len(one.milliseconds), one.failed, one.versions]))
 """
 ANSWER = """
 import json, sys

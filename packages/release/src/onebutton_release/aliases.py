@@ -7,8 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import read_environments
-from onebutton_release.target import Target, find_target, pipelines_to_ship
+from onebutton_release.target import Target, find_target, pipelines_to_ship, read_environments
 from onebutton_serving.history import in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.release_store import ReleaseStoreError
@@ -23,11 +22,10 @@ PATIENCE = 20.0  # seconds for MLflow: a deployment does not wait for it any lon
 
 def promotions(target: Target) -> list[Promotion]:
     """List the aliases of what is in service."""
-    move = in_service(target.store)
-    if move is None:
+    if not (move := in_service(target.store)):
         return []
     folder = target.fetch(move.after)
-    words = f"{move.who}, {move.at}, {move.action} of {move.after}" + (f": {move.why}" if move.why else "")
+    words = f"{move.who}, {move.at}, {move.action} of {move.after}{move.why and ': '}{move.why}"
     names = [target.name, CHAMPION] if target.environment.champion and not is_draft(folder) else [target.name]
     return [Promotion(target.pipeline, name, read_manifest(folder)[MODEL], words) for name in names]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import SERVICE
@@ -18,20 +19,16 @@ from onebutton_models.scoring import OnnxModel
 from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.measurement import in_words, measured
-from onebutton_release.moves import say
+from onebutton_release.moves import say, whole
 from onebutton_release.pickle_scan import pickles
 from onebutton_release.provenance import provenance, version_of
 from onebutton_release.sbom import SBOM, bill_of_materials
 from onebutton_release.target import Target, pipeline_named, pipelines_to_ship
-from onebutton_serving.history import altered, read_history
-from onebutton_serving.loading import GOLDEN, MODEL, load_release, quantile_file
+from onebutton_serving.loading import GOLDEN, MODEL, quantile_file
 from onebutton_serving.schema import SCHEMA, schema_text
 from onebutton_serving.sealed import MANIFEST, digest_of, seal
 from onebutton_tracking.commit import read_commit
 from onebutton_tracking.results import produced_files
-
-VERDICTS = "verdicts.json"
-PREDICTIONS = "predictions.parquet"
 
 
 def release_of_results(target: Target, in_service: str) -> Path:
@@ -49,7 +46,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
     # the same results may have been released under the day of another commit
     again = next((one for one in target.store.releases() if one.endswith(name[8:])), "")
     if again and again == in_service:
-        return known_release(target, again)
+        return whole(target, again)
     if not target.environment.laptop:
         if read_commit(one.folder, produced_files(one.folder))[0].dirty:
             message = (
@@ -65,7 +62,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
         _check_gates(one, target, [gate for gate in gate_folder(one.folder, computed) if gate.id not in service])
     if again:
         say(f"release {again} was made of these very results before")
-        return known_release(target, again)
+        return whole(target, again)
     with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
         folder = Path(scratch) / name
         say(f"candidate {name}: model, schema, golden examples, card, provenance, bill of materials")
@@ -73,8 +70,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
         measured(one.folder, folder)
         found = gate_folder(one.folder, computed)
         _check_gates(one, target, found)
-        verdicts = json.dumps({"gates": [asdict(verdict) for verdict in found]}, indent=1)
-        (folder / VERDICTS).write_text(f"{verdicts}\n", encoding="utf-8")
+        _write(folder / "verdicts.json", {"gates": [asdict(verdict) for verdict in found]})
         shutil.copyfile(one.folder / SERVICE, folder / SERVICE)
         seal(folder)
         target.store.publish(folder)
@@ -82,48 +78,33 @@ def release_of_results(target: Target, in_service: str) -> Path:
     return target.fetch(name)
 
 
-def known_release(where: Target, version: str) -> Path:
-    """Fetch a release that was made before, load it as a server will, and refuse one that is not what was in service then."""
-    folder = load_release(where.fetch(version)).folder
-    if fault := altered(read_history(where.store), version, digest_of(folder / MANIFEST)):
-        message = f"{fault}. Remove it from {where.store.url}; then deploy it anew from a checkout that has its results"
-        raise InputError(message)
-    return folder
-
-
 def build(one: Declared, root: Path, folder: Path) -> None:
-    """Lay out a candidate in a new folder: model, schema, golden examples, card, provenance, bill of materials.
+    """Lay out a candidate in a new folder.
 
     Raises:
         InputError: a result is missing, a contract does not describe the model, or a file holds a pickle.
     """
-    files = {
-        MODEL: "model/model.onnx",
-        GOLDEN: "model/golden.json",
-        PREDICTIONS: "data/predictions.parquet",
-        "card.md": "card.md",
-        "card.html": "card.html",
-        "gates.toml": "gates.toml",
-    } | {quantile_file(name): f"model/{quantile_file(name)}" for name in one.said.judging.quantiles.values()}
-    missing = [name for name in files.values() if not (one.folder / name).is_file()]
-    if missing:
-        message = (
-            f"{one.folder.name}: {missing[0]} is not here, so there is nothing to release. `make pull` fetches it, or "
-            "`make run` makes it"
-        )
-        raise InputError(message)
+    models = [f"model/{name}" for name in (MODEL, GOLDEN, *map(quantile_file, one.said.judging.quantiles.values()))]
     folder.mkdir(parents=True)
-    for name, source in files.items():
-        shutil.copyfile(one.folder / source, folder / name)
+    for name in (*models, "data/predictions.parquet", "card.md", "card.html", "gates.toml"):
+        source = one.folder / name
+        if not source.is_file():
+            remedy = "`make pull` fetches it, or `make run` makes it"
+            message = f"{one.folder.name}: {name} is not here, so there is nothing to release. {remedy}"
+            raise InputError(message)
+        shutil.copyfile(source, folder / source.name)
     model = OnnxModel(folder / MODEL)
     schema = compile_schema(one, model.inputs, model.limits)
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
-    origin = json.dumps(provenance(one.folder, root), indent=1)
-    (folder / "provenance.json").write_text(f"{origin}\n", encoding="utf-8")
+    _write(folder / "provenance.json", provenance(one.folder, root))
     (folder / SBOM).write_text(bill_of_materials(root), encoding="utf-8")
     if found := pickles(folder):
         message = f"{one.folder.name}: {found[0]}. A model is data, not a program: nothing was released"
         raise InputError(message)
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def check_no_draft(target: Target, *, draft: bool) -> None:
@@ -160,13 +141,10 @@ def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> Non
 
 
 def measure(root: Path, pipeline: str) -> None:
-    """Measure the server on the results that are here, for the service gates; of every pipeline unless one is named.
-
-    A draft is measured where it is named.
-    """
+    """Measure the server on the results of a pipeline, for the service gates; of all that are no drafts when none is named."""
     for name in [pipeline_named(pipeline, root)] if pipeline else pipelines_to_ship(root):
         folder = root / "pipelines" / name
-        if is_draft(folder) and not pipeline:
+        if not pipeline and is_draft(folder):
             continue
         with tempfile.TemporaryDirectory(prefix="onebutton-candidate-") as scratch:
             built = Path(scratch) / version_of(folder)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_name
 from onebutton_evaluation.judgement import write_text
-from onebutton_release.environments import read_environments
-from onebutton_release.target import Target, find_target
-from onebutton_serving.history import altered, in_service, read_history
+from onebutton_release.moves import whole
+from onebutton_release.target import Target, find_target, read_environments
+from onebutton_serving.history import in_service
 from onebutton_serving.release_store import ReleaseStoreError
-from onebutton_serving.sealed import MANIFEST, ReleaseError, check, digest_of
+from onebutton_serving.sealed import ReleaseError
 from onebutton_tracking.commit import git_environment
 
 
@@ -42,48 +43,34 @@ def keep_champion(target: Target, version: str) -> str:
 
 
 def release_of_champion(root: Path, pipeline: Path) -> Path | None:
-    """Find the release of the champion that a pipeline is compared with, in the environment that keeps champions.
-
-    Returns:
-        None where there is no champion, or its release cannot be had from here.
+    """Find the release of the champion that a pipeline is compared with; None where there is none, or it is not to be had here.
 
     Raises:
         InputError: the release is not what was deployed.
     """
-    version = champion_name(pipeline / CHAMPION)
-    try:
-        if version is None or (target := _where_champions_are(root, pipeline.name)) is None:
-            return None
-        found = target.fetch(version)
-        check(found)
-        fault = altered(read_history(target.store), version, digest_of(found / MANIFEST))
-    except (InputError, ReleaseError, ReleaseStoreError):
-        return None
-    if fault:
-        raise InputError(fault)
-    return found
+    version, target = champion_name(pipeline / CHAMPION), _where_champions_are(root, pipeline.name)
+    if version and target:
+        with suppress(ReleaseError, ReleaseStoreError):
+            return whole(target, version)
+    return None
 
 
 def check_champion(root: Path, pipeline: Path) -> None:
-    """Refuse to release a model that was compared with another champion than the one in service, or with none.
-
-    Where the environment of champions cannot be read, nothing is said.
-    """
-    try:
-        target = _where_champions_are(root, pipeline.name)
-        move = in_service(target.store) if target else None
-    except (InputError, ReleaseStoreError):
-        return
-    compared = champion_name(pipeline / CHAMPION)
-    if target and move and move.after != compared:
-        message = (
-            f"{move.after} is in service in {target.name}, and this model was compared with {compared or 'no champion'}. "
-            f"`make deploy PIPELINE={pipeline.name} ENV={target.name} TO={move.after}` fetches it into champion/; then "
-            "`make run`, and commit"
-        )
-        raise InputError(message)
+    """Refuse a model that was compared with another champion than the one in service, or with none; where that can be seen."""
+    target, compared = _where_champions_are(root, pipeline.name), champion_name(pipeline / CHAMPION)
+    with suppress(ReleaseStoreError):
+        if target and (move := in_service(target.store)) and move.after != compared:
+            message = (
+                f"{move.after} is in service in {target.name}, and this model was compared with {compared or 'no champion'}. "
+                f"`make deploy PIPELINE={pipeline.name} ENV={target.name} TO={move.after}` fetches it into champion/; then "
+                "`make run`, and commit"
+            )
+            raise InputError(message)
 
 
 def _where_champions_are(root: Path, pipeline: str) -> Target | None:
-    names = [name for name, one in read_environments(root).items() if one.champion]
-    return find_target(root, pipeline, names[0], names[0]) if names else None
+    """Find the environment that keeps champions; None where none does, or it is not to be had from here."""
+    with suppress(InputError):
+        names = [name for name, one in read_environments(root).items() if one.champion]
+        return find_target(root, pipeline, names[0], names[0]) if names else None
+    return None

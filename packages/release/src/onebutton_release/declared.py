@@ -1,17 +1,13 @@
-"""What a pipeline declares of its releases, and its contracts compiled to the `schema.json` of one.
-
-`release.toml` stands beside `gates.toml` and `card.toml`. The schema is what the server checks, and what its pages show.
-"""
+"""What a pipeline declares of its releases, and its contracts compiled to `schema.json`, which the server checks and shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pydantic
-from pydantic.dataclasses import dataclass as strict_dataclass
+from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
@@ -23,40 +19,28 @@ from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_models.scoring import Limits
 from onebutton_serving.schema import Field, Schema
 
-_TYPES = ("string", "number", "integer", "boolean")  # that a field of a request can have
+# Of a column, what a field says as well.
+_SAID = ("unit", "minimum", "maximum", "pattern", "min_length", "max_length", "classification")
 
 
-@strict_dataclass(frozen=True, config=STRICT, kw_only=True)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class _File:
-    """The whole of `release.toml`.
+    """The whole of `release.toml`."""
 
-    Attributes:
-        inputs: the contract that describes what the model reads.
-        outputs: the contract that describes what it answers; its primary key names a row of the test period.
-        port: of this pipeline's server on a laptop; 0 makes one from the name. It is no part of a release.
-    """
-
-    inputs: str
-    outputs: str
-    port: Annotated[int, pydantic.Field(ge=0, le=65_535)] = 0
+    inputs: str  # the contract that describes what the model reads
+    outputs: str  # the contract that describes what it answers; its primary key names a row of the test period
+    port: Annotated[int, pydantic.Field(ge=0, le=65_535)] = 0  # of its server on a laptop; 0 makes one from the name
 
 
-@dataclass(frozen=True)
-class Declared:
-    """All that a pipeline says of its releases.
+class Declared(NamedTuple):
+    """All that a pipeline says of its releases."""
 
-    Attributes:
-        folder: of the pipeline, whose name is the pipeline's.
-        title: of the model card.
-        draft: whether it is still being tried out: its releases stay on a laptop.
-    """
-
-    folder: Path
-    title: str
+    folder: Path  # of the pipeline, whose name is the pipeline's
+    title: str  # of the model card
     said: Declarations
     inputs: Contract
     outputs: Contract
-    draft: bool = False
+    draft: bool = False  # whether it is still being tried out: its releases stay on a laptop
 
 
 def declared(folder: Path) -> Declared:
@@ -110,7 +94,7 @@ def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
         raise InputError(message)
     column = contract.column(name)
     field_type: Any = column.logical_type
-    if field_type not in _TYPES or (field_type == "string") != (kind == "string"):
+    if field_type in {"date", "timestamp"} or (field_type == "string") != (kind == "string"):
         message = f"{contract.path}: {name} is {field_type}, the model takes {kind}: it cannot be asked over HTTP"
         raise InputError(message)
     said = [column.description] if column.description else []
@@ -123,17 +107,5 @@ def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
         known = map(kinds.get(field_type, lambda value: value), limits.allowed[name])
         allowed = tuple(value for value in known if not allowed or value in allowed)
         said.append("the model takes only the values that it was trained on")
-    return Field(
-        name=name,
-        type=field_type,
-        required=required,
-        unit=column.unit,
-        description="; ".join(said),
-        minimum=column.minimum,  # type: ignore[arg-type]  # only a date has another limit than a number
-        maximum=column.maximum,  # type: ignore[arg-type]  # as above
-        allowed=allowed,
-        pattern=column.pattern,
-        min_length=column.min_length,
-        max_length=column.max_length,
-        classification=column.classification,  # type: ignore[arg-type]  # the contract's reader lets no other in
-    )
+    terms: dict[str, Any] = {term: getattr(column, term) for term in _SAID}
+    return Field(name, field_type, required, description="; ".join(said), allowed=allowed, **terms)

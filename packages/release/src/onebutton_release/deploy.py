@@ -13,13 +13,12 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.aliases import tell_mlflow
-from onebutton_release.candidate import check_no_draft, known_release, release_of_results
+from onebutton_release.candidate import check_no_draft, release_of_results
 from onebutton_release.champion import keep_champion
-from onebutton_release.environments import FILE
-from onebutton_release.moves import been_in_service, begin, rolled_back, say
+from onebutton_release.moves import been_in_service, begin, rolled_back, say, whole
 from onebutton_release.servers import ask, wait
-from onebutton_release.target import Target, find_target
-from onebutton_serving.history import Move, following, in_service, now, read_history, record
+from onebutton_release.target import FILE, Target, find_target
+from onebutton_serving.history import Move, in_service, now, read_history, record
 from onebutton_serving.loading import load_release
 from onebutton_serving.release_store import STORE_ID, ReleaseStoreError
 from onebutton_serving.schema import is_draft, read_schema
@@ -81,9 +80,7 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
     if before and before.after == folder.name:
         say(f"{folder.name} is in service in {target.name} already, since {before.at}")
         if bad := _confirmed(target, addresses, before.after):
-            message = (
-                f"{bad}. The history names {before.after} and was not moved: restart that server, then press again"
-            )
+            message = f"{bad}. The history names {folder.name} and was not moved: restart that server, then press again"
             raise InputError(message)
         return before
     if not version:
@@ -95,21 +92,31 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
     move = replace(move, at=now(), after=folder.name, digest=digest_of(folder / MANIFEST), breaking=breaking)
     record(target.store, move)
     if bad := _confirmed(target, addresses, folder.name):
-        raise InputError(_undone(target, addresses, before, replace(move, why=bad)))
+        message = f"{bad}. {_undone(target, addresses, before, replace(move, why=bad))}"
+        raise InputError(message)
     return move
 
 
 def _release(target: Target, current: str, version: str) -> Path:
-    """Find the release that was asked for, or make that of the results in this checkout."""
+    """Find the release that was asked for, or was in service in the environment before; else make that of the results here."""
     if after := target.environment.after:
-        return _from_before(find_target(target.root, target.pipeline, after, after), version)
+        earlier = find_target(target.root, target.pipeline, after, after)
+        there = in_service(earlier.store)
+        wanted = version or (there.after if there else "")
+        if wanted in been_in_service(read_history(earlier.store)):
+            return whole(earlier, wanted)
+        what = f"{wanted} was never in service in {after}" if wanted else f"nothing is in service in {after} yet"
+        message = (
+            f"{what}, and must be before it comes here. `make deploy PIPELINE={target.pipeline} ENV={after}` first"
+        )
+        raise InputError(message)
     if not version:
         return release_of_results(target, current)
     known = target.store.releases()
     if version not in known:
         message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
         raise InputError(message)
-    return known_release(target, version)
+    return whole(target, version)
 
 
 def _servers_of_ours(target: Target) -> tuple[str, ...]:
@@ -121,39 +128,18 @@ def _servers_of_ours(target: Target) -> tuple[str, ...]:
         InputError: elsewhere, when a server is off or is not ours: nobody could confirm the release.
     """
     reports = [ask(address, target.identity) for address in target.servers]
-    foreign = {report.address: report.foreign for report in reports if report.foreign}
     if target.environment.laptop:
-        for address, words in foreign.items():
-            say(
-                f"{address} {words}; this deployment does not wait for it. "
-                f"`make serve PIPELINE={target.pipeline} PORT=…` takes another port"
-            )
-        return tuple(address for address in target.servers if address not in foreign)
-    bad = [f"{address} {words}" for address, words in foreign.items()]
-    bad += [f"{report.address} does not answer ({report.silent})" for report in reports if report.off]
-    if bad:
+        remedy = f"`make serve PIPELINE={target.pipeline} PORT=…` takes another port"
+        for one in reports:
+            if one.foreign:
+                say(f"{one.address} {one.foreign}; this deployment does not wait for it. {remedy}")
+    elif bad := [f"{one.address} {one.words('')}" for one in reports if one.foreign or one.off]:
         message = (
             f"{'; '.join(bad)}, so nobody could confirm a release. Nothing was changed. Start the server of "
             f"{target.pipeline} there, or mend `servers` of {target.name} in {FILE}, then press again"
         )
         raise InputError(message)
-    return target.servers
-
-
-def _from_before(earlier: Target, version: str) -> Path:
-    """Fetch a release that was in service in the environment before this one."""
-    current = in_service(earlier.store)
-    wanted = version or (current.after if current else "")
-    known = been_in_service(read_history(earlier.store))
-    if wanted not in known:
-        what = (
-            f"{wanted} was never in service in {earlier.name}"
-            if wanted
-            else f"nothing is in service in {earlier.name} yet"
-        )
-        message = f"{what}, and must be before it comes here. `make deploy PIPELINE={earlier.pipeline} ENV={earlier.name}` first"
-        raise InputError(message)
-    return known_release(earlier, wanted)
+    return tuple(one.address for one in reports if not one.foreign)
 
 
 def _check_not_rolled_back(target: Target, version: str) -> None:
@@ -181,51 +167,29 @@ def _check_callers(current: Path, folder: Path) -> None:
 
 
 def _undone(target: Target, addresses: Sequence[str], before: Move | None, move: Move) -> str:
-    """Move back to what was in service, to nothing if nothing was, and say so; the move's `why` is what is wrong.
-
-    Raises:
-        InputError: the release store does not take the move.
-    """
-    back = before.after if before else ""
+    """Move back to what was in service, to nothing if nothing was, and say so; the move's `why` is what is wrong."""
+    back, digest = (before.after, before.digest) if before else ("", "")
+    number = move.sequence + 1  # is taken where somebody else moved meanwhile, and theirs stands
     try:
-        _, previous = following(target.store)
-        undo = replace(
-            move,
-            sequence=move.sequence + 1,  # is taken where somebody else moved meanwhile, and theirs stands
-            at=now(),
-            action="undo",
-            before=move.after,
-            after=back,
-            digest=before.digest if before else "",
-            breaking=False,
-            previous=previous,
-        )
-        record(target.store, undo)
+        undo = begin(target, "undo", move.why)
+        record(target.store, replace(undo, sequence=number, before=move.after, after=back, digest=digest))
     except ReleaseStoreError as error:
-        message = f"{move.why}. It could not be moved back ({error}). `make deploy STATUS=1` says what is in service"
-        raise InputError(message) from None
-    late = [
-        one
-        for one in wait(addresses, target.identity, back, PATIENCE)
-        if not (one.has(back) or one.silent or one.foreign)
-    ]
-    stays = f". {' and '.join(one.address for one in late)} DID NOT GO BACK: restart it" if late else ""
-    return f"{move.why}. So it was moved back: {back or 'nothing'} is in service in {target.name}{stays}"
+        return f"It could not be moved back ({error}). `make deploy STATUS=1` says what is in service"
+    reports = wait(addresses, target.identity, back, PATIENCE)
+    late = [one.address for one in reports if one.versions and not one.has(back)]
+    stays = f". {' and '.join(late)} DID NOT GO BACK: restart it" if late else ""
+    return f"So it was moved back: {back or 'nothing'} is in service in {target.name}{stays}"
 
 
 def _confirmed(target: Target, addresses: Sequence[str], version: str) -> str:
     """Wait until every server has a release in service; return what is wrong, or an empty string. A laptop's may be off."""
     bad = []
     for one in wait(addresses, target.identity, version, PATIENCE):
+        words = f"{one.address} {one.words(version)}"
         if one.has(version):
-            count = len(one.versions)
-            say(f"{one.address}: {count} {'process has' if count == 1 else 'processes have'} {version} in service")
+            say(words)
         elif one.silent and target.environment.laptop:
             say(f"no server runs at {one.address} yet")
-        elif one.silent or one.foreign:
-            bad.append(f"{one.address} {one.foreign or f'does not answer ({one.silent})'}")
-        elif why := one.refused.get(version):
-            bad.append(f"{one.address} stays on the old release: {why}")
         else:
-            bad.append(f"{one.address} did not take {version} within {PATIENCE:.0f} s")
+            bad.append(words)
     return "; ".join(bad)

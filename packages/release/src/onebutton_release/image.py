@@ -36,21 +36,13 @@ MISSING = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What the labels of an image say.
-
-    Attributes:
-        pipeline: whose release it holds.
-        version: of the release.
-        revision: the commit whose server and lock are in it, `-dirty` behind it where something was not committed.
-        source: the address of the repository, as GitHub says it to a workflow; empty elsewhere.
-        epoch: the time of that commit, in seconds since 1970; every file of the image has it.
-    """
+    """What the labels of an image say."""
 
     pipeline: str
-    version: str
-    revision: str
-    source: str
-    epoch: int
+    version: str  # of the release
+    revision: str  # the commit whose server and lock are in it, `-dirty` behind it where something was not committed
+    source: str  # the address of the repository, as GitHub says it to a workflow; empty elsewhere
+    epoch: int  # the time of that commit, in seconds since 1970; every file of the image has it
 
     @property
     def name(self) -> str:
@@ -71,7 +63,6 @@ def image(root: Path, pipeline: str, environment: str, out: Path | None = None) 
         print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
         return
     engine = find_engine()
-    print(f"image: {facts.name}, with {engine}", flush=True)
     with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
         write_context(root, release, facts, Path(scratch))
         came_out = build(engine, facts, Path(scratch))

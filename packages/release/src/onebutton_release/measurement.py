@@ -6,24 +6,27 @@ machine does can only slow it down; a loop of pure arithmetic before each round 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import math
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.judgement import write_text
-from onebutton_release.load import Load, load
 from onebutton_release.moves import say
 from onebutton_serving.openapi import example
 from onebutton_serving.schema import read_schema
@@ -64,6 +67,33 @@ def in_words(numbers: dict[str, Any]) -> str:
     return words
 
 
+@dataclass
+class Load:
+    """What a load on a server took.
+
+    Attributes:
+        failed: requests answered with anything but 200, or not at all.
+        seconds: from the first to the last.
+        milliseconds: of each request that was answered.
+        versions: the releases that answered, in the order in which each first did.
+    """
+
+    failed: int = 0
+    seconds: float = 0.0
+    milliseconds: list[float] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        """Requests a second."""
+        return len(self.milliseconds) / self.seconds
+
+    def percentile(self, percent: float) -> float:
+        """Return the time, in milliseconds, within which so many percent of the requests were answered."""
+        count = len(self.milliseconds)
+        return sorted(self.milliseconds)[min(count - 1, int(count * percent / 100))] if count else math.inf
+
+
 def measure(release: Path) -> dict[str, Any]:
     """Boot the server on a sealed release and measure it.
 
@@ -78,22 +108,22 @@ def measure(release: Path) -> dict[str, Any]:
     body = json.dumps({"rows": [example(read_schema(release), golden)]}).encode()
     rounds, calibrations = [], []
     with boot(release) as (address, pid, start_seconds):
-        load(address, body, connections=CONNECTIONS, seconds=0.3)  # caches fill
+        load(address, body, seconds=0.3)  # caches fill
         for _ in range(ROUNDS):
             begun = time.perf_counter()
             sum(number * number for number in range(300_000))
             calibrations.append(time.perf_counter() - begun)
-            rounds.append(load(address, body, connections=CONNECTIONS, seconds=SECONDS))
+            rounds.append(load(address, body, seconds=SECONDS))
         memory = _memory(pid)
     return summary(rounds, calibrations, start_seconds, memory, release)
 
 
 def summary(
-    rounds: list[Load], calibrations: list[float], start_seconds: float, memory: float, release: Path
+    rounds: Sequence[Load], calibrations: Sequence[float], start_seconds: float, memory: float, release: Path
 ) -> dict[str, Any]:
     """Take the best round, and say how noisy the machine was; a server that fails is not slow, it is broken."""
     failed = sum(one.failed for one in rounds)
-    if failed or not all(one.requests for one in rounds):
+    if failed or not all(one.milliseconds for one in rounds):
         message = f"{failed} requests to the candidate failed, so it is not fit for service"
         raise InputError(message)
     size = sum(path.stat().st_size for path in release.rglob("*") if path.is_file())
@@ -157,3 +187,41 @@ def _memory(pid: int) -> float:
     found = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=False).stdout
     rows = [tuple(int(word) for word in line.split()) for line in found.splitlines()]
     return sum(rss for own, parent, rss in rows if pid in (own, parent)) / 1000
+
+
+def load(address: str, body: bytes, *, seconds: float) -> Load:
+    """Ask a server for predictions with one body again and again over some connections, as fast as they are answered."""
+    place = urlsplit(address)
+    host, port = place.hostname or "127.0.0.1", place.port or 80
+    head = f"POST /v1/predict HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    request, found, begun = f"{head}\r\n\r\n".encode() + body, Load(), time.perf_counter()
+
+    async def ask() -> None:
+        await asyncio.gather(*(_connection(host, port, request, begun + seconds, found) for _ in range(CONNECTIONS)))
+
+    asyncio.run(ask())
+    found.seconds = time.perf_counter() - begun
+    return found
+
+
+async def _connection(host: str, port: int, request: bytes, until: float, found: Load) -> None:
+    writer: asyncio.StreamWriter | None = None
+    while (begun := time.perf_counter()) < until:
+        try:
+            if writer is None:
+                reader, writer = await asyncio.open_connection(host, port)
+            writer.write(request)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout=30)
+            fields = {key.lower(): value for key, _, value in (line.partition(b": ") for line in head.split(b"\r\n"))}
+            await reader.readexactly(int(fields.get(b"content-length", b"0")))
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            found.failed += 1
+            writer = None
+            await asyncio.sleep(0.01)
+            continue
+        found.failed += b" 200 " not in head[:16]
+        found.milliseconds.append((time.perf_counter() - begun) * 1000)
+        if (version := fields.get(b"x-model-version", b"").decode()) not in found.versions:
+            found.versions.append(version)
+    if writer is not None:
+        writer.close()

@@ -6,10 +6,12 @@ Rolling back must not wait for imports, so this needs few.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from onebutton_release.environments import check_allowed, who
-from onebutton_release.target import Target
-from onebutton_serving.history import Action, Move, following, in_service, now
+from onebutton_contracts.errors import InputError
+from onebutton_release.target import Target, who
+from onebutton_serving.history import Action, Move, altered, following, in_service, now, read_history
+from onebutton_serving.sealed import MANIFEST, check, digest_of
 
 
 def say(words: str) -> None:
@@ -20,7 +22,7 @@ def say(words: str) -> None:
 def begin(target: Target, action: Action, why: str) -> Move:
     """Begin a move of a person who may, which names no release yet. Who moves meanwhile takes its number, and turns it away."""
     person = who()
-    check_allowed(target.name, target.environment, person)
+    target.check_allowed(person)
     sequence, previous = following(target.store)  # before all else is read
     current = in_service(target.store)
     return Move(
@@ -39,8 +41,26 @@ def begin(target: Target, action: Action, why: str) -> Move:
     )
 
 
+def whole(target: Target, version: str) -> Path:
+    """Fetch a release, and refuse one that is not what was sealed, or not what was in service under its name.
+
+    Raises:
+        InputError: it was changed together with its digests.
+        ReleaseError: it is not there, or damaged.
+        ReleaseStoreError: the release store cannot be read.
+    """
+    folder = target.fetch(version)
+    check(folder)
+    if fault := altered(read_history(target.store), version, digest_of(folder / MANIFEST)):
+        message = (
+            f"{fault}. Remove it from {target.store.url}; then deploy it anew from a checkout that has its results"
+        )
+        raise InputError(message)
+    return folder
+
+
 def stood(history: Sequence[Move]) -> list[Move]:
-    """Leave out the deployments that were undone, and what undid them: together they changed nothing."""
+    """Leave out the deployments that were undone, and what undid them."""
     kept: list[Move] = []
     for move in history:
         if move.action != "undo":

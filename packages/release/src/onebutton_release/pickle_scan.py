@@ -20,11 +20,8 @@ LONGEST = 1_000_000  # bytes of one stream that are read
 def pickles(folder: Path) -> list[str]:
     """Name every file that holds a pickle, or an archive in which one could hide."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        content = path.read_bytes()
-        name = path.relative_to(folder).as_posix()
+    for path in sorted(filter(Path.is_file, folder.rglob("*"))):
+        content, name = path.read_bytes(), path.relative_to(folder).as_posix()
         if content.startswith(_ARCHIVES):
             found.append(f"{name} is an archive, in which a pickle could hide")
         elif holds_pickle(content):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import git_environment
 
 SBOM = "sbom.cdx.json"
-MEMBER = "onebutton-serving"
+SERVER = "onebutton-serving"
 
 
 def licenses(facts: metadata.PackageMetadata) -> str:
@@ -25,38 +25,25 @@ def licenses(facts: metadata.PackageMetadata) -> str:
     return stated or next(iter(free), "").removeprefix("UNKNOWN")
 
 
-def bill_of_materials(root: Path, member: str = MEMBER) -> str:
-    """List every distribution that a member is installed with, with its version, digests and licence.
+def bill_of_materials(root: Path, member: str = SERVER) -> str:
+    """List in CycloneDX, as uv exports it, every distribution that a member is installed with, and the licence of each.
 
     The serial number and the time of the export are left out, so that the same lock gives the same bytes. What is for another
-    platform, and so not installed here, has no licence in it.
-
-    Args:
-        root: of the workspace.
-        member: the server when left out; every member and tool when empty.
+    platform, and so not installed here, has no licence in it. An empty member stands for every member and tool.
     """
     which = ["--package", member, "--no-dev"] if member else ["--all-packages", "--all-groups"]
     command = ["uv", "export", "--format", "cyclonedx1.5", *which, "--frozen", "--quiet"]
     done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True, text=True, check=False)
-    try:
-        content = json.loads(done.stdout)
-    except ValueError:
-        said = done.stderr.strip().splitlines() or ["uv said nothing"]
-        message = f"uv could not list what {member or 'this repository'} is made of: {said[-1]}"
-        raise InputError(message) from None
+    if done.returncode:
+        message = f"uv could not list what {member or 'this repository'} is made of: {done.stderr.strip()[-200:]}"
+        raise InputError(message)
+    content = json.loads(done.stdout)
     content.pop("serialNumber", None)
-    content.get("metadata", {}).pop("timestamp", None)
+    content["metadata"].pop("timestamp", None)
     for component in content.get("components", []):
-        if stated := _stated(component["name"]):
-            component["licenses"] = [stated]
+        with suppress(metadata.PackageNotFoundError):
+            facts = metadata.metadata(component["name"])
+            if text := licenses(facts):  # an expression of SPDX, or whatever else a package calls it
+                spdx = "License-Expression" in facts
+                component["licenses"] = [{"expression": text} if spdx else {"license": {"name": text}}]
     return json.dumps(content, indent=1) + "\n"
-
-
-def _stated(name: str) -> dict[str, Any]:
-    """Write a licence as CycloneDX wants it: an expression of SPDX, or whatever else a package calls it."""
-    try:
-        facts = metadata.metadata(name)
-    except metadata.PackageNotFoundError:
-        return {}
-    text = licenses(facts)
-    return {"expression": text} if "License-Expression" in facts else {"license": {"name": text}} if text else {}

@@ -6,8 +6,7 @@ What the model is asked is the same as what was checked: both come from one cast
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import POLARS_TYPES
-from onebutton_contracts.rules import row_rules
+from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
 from onebutton_models.scoring import ScoringError
 from onebutton_serving.answering import labels
@@ -30,28 +29,14 @@ RELEASE = "release"  # the column that says which release answered
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
-@dataclass(frozen=True)
-class Part:
-    """Neighbouring rows that are scored in one piece."""
-
-    number: int
-    first: int
-    rows: int
-
-    @property
-    def stem(self) -> str:
-        """The name under which its answers are kept."""
-        return f"part-{self.number:06}"
-
-    @property
-    def span(self) -> str:
-        """Its rows, for people."""
-        return f"rows {self.first + 1:,} to {self.first + self.rows:,}"
-
-
 def is_text(source: Path) -> bool:
     """Whether it is a CSV; anything else is parquet."""
     return source.suffix.lower() == ".csv"
+
+
+def span(part: range) -> str:
+    """Say for people which rows a part has; here they are counted from 0."""
+    return f"rows {part.start + 1:,} to {part.stop:,}"
 
 
 def place(source: Path, row: int) -> str:
@@ -75,19 +60,20 @@ class Scorer:
         value tells. The rule on personal data in free text is not among these: it guards what is stored, and nothing is stored
         here that is not stored already.
         """
-        schema, types = release.schema, rows.collect_schema()
+        types = rows.collect_schema()
         self._source, self._rows, self._release = source, rows, release
-        self._fields = {field.name: field for field in schema.inputs}
+        self._fields = {field.name: field for field in release.schema.inputs}
         if fault := self._fault(types):
             message = f"{source}: {fault}"
             raise InputError(message)
-        self._casts = [_cast(field, types[field.name]) for field in schema.inputs]
+        self._casts = {name: _cast(field, types[name]) for name, field in self._fields.items()}
+        self._type_rules = [_type_rule(field, types[name], self._casts[name]) for name, field in self._fields.items()]
         columns = []
-        for field in schema.inputs:
+        for field in self._fields.values():
             terms = msgspec.structs.asdict(field)
             columns.append(Column(logical_type=terms.pop("type"), **terms))
-        contract = Contract(Path(), schema.input_contract, "0.0.0", "", tuple(columns))
-        self._rules = [rule for rule in row_rules(contract) if rule.name != "personal data"]
+        contract = Contract(Path(), release.schema.input_contract, "0.0.0", "", tuple(columns))
+        self._row_rules = [rule for rule in row_rules(contract) if rule.name != "personal data"]
 
     def _fault(self, columns: pl.Schema) -> str:
         """Say why a table's columns will not do, before a row is read."""
@@ -95,57 +81,45 @@ class Scorer:
         if missing := [name for name in self._fields if name not in columns]:
             words = f"missing column{'s' if missing[1:] else ''}: {', '.join(missing)}"
             return f"{words}; release {self._release.version} takes {', '.join(self._fields)}"
-        for field in schema.inputs:
-            if not is_text(self._source) and not _fits(columns[field.name], field):
-                return f"column {field.name} must be {field.type}, is {columns[field.name]} [type]"
+        for name, field in self._fields.items():
+            if not is_text(self._source) and not _fits(columns[name], field):
+                return f"column {name} must be {field.type}, is {columns[name]} [type]"
         answers = [field.name for field in schema.outputs] + [LABEL] * bool(schema.classes) + [RELEASE]
         taken = [name for name in answers if name in columns]
         return f"it has a column {taken[0]} already, where the answer would stand. Rename that column" if taken else ""
 
-    def score(self, part: Part) -> pl.DataFrame:
+    def score(self, part: range) -> pl.DataFrame:
         """Return the rows of a part with the answers beside them; columns of a CSV that the model takes get their type.
 
         Raises:
             InputError: names the first rule that is broken, how many of these rows break it, and up to five of them.
         """
-        rows = self._rows.slice(part.first, part.rows).collect()
-        typed = rows.select(self._casts)  # what has no such value becomes null, and breaks the rule `type`
+        rows = self._rows.slice(part.start, len(part)).collect()
+        typed = rows.select(**self._casts)  # what has no such value becomes null, and breaks the rule `type`
         try:
             self._check(rows, typed, part)
             answers = self._answers(typed)
         except (InputError, ScoringError) as error:
             message = f"{self._source}: {error}. Nothing was written"
             raise InputError(message) from None
-        known = rows.with_columns(typed.select(*self._fields)) if is_text(self._source) else rows
+        known = rows.with_columns(typed) if is_text(self._source) else rows
         return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))
 
-    def _check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: Part) -> None:
-        broken = [rule for rule in self._marked(rows, typed) if rule[-1].any()]
+    def _check(self, rows: pl.DataFrame, typed: pl.DataFrame, part: range) -> None:
+        found = [*_marks(self._type_rules, rows), *_marks(self._row_rules, typed)]
+        broken = [(rule, marks) for rule, marks in found if marks.any()]
         if not broken:
             return
-        column, name, words, marks = broken[0]
-        masked = self._fields[column].classification == "personal"
-        places = marks.fill_null(value=False).arg_true().head(SHOWN).to_list()
-        cells = ["***" if masked else _cell(rows[column][place]) for place in places]
-        shown = (f"{place(self._source, part.first + at)} ({cell})" for at, cell in zip(places, cells, strict=True))
-        among = f"{marks.sum():,} of {part.span} break it: {', '.join(shown)}"
-        others = ", ".join(f"{other[0]} [{other[1]}]" for other in broken[1:])
-        message = f"column {column} {words} [{name}]; {among}"
-        raise InputError(f"{message}. Broken there too: {others}" if others else message)
-
-    def _marked(self, rows: pl.DataFrame, typed: pl.DataFrame) -> Iterator[tuple[str, str, str, pl.Series]]:
-        """Say each rule by its column, name and words, and mark the rows that break it."""
-        for name, field in self._fields.items():
-            cells, values = rows[name], typed[name]
-            if cells.dtype == values.dtype:
-                continue
-            marks = values.is_null() & cells.is_not_null()
-            if field.type == "integer" and cells.dtype.is_float():
-                marks |= values.cast(pl.Float64) != cells
-            yield name, "type", f"must be a {'whole number' if field.type == 'integer' else field.type}", marks
-        marked = typed.select(rule.broken.alias(str(number)) for number, rule in enumerate(self._rules))
-        for rule, marks in zip(self._rules, marked, strict=True):
-            yield rule.column, rule.name, rule.words, marks
+        (rule, marks), *others = broken
+        masked = self._fields[rule.column].classification == "personal"
+        shown = [
+            f"{place(self._source, part.start + at)} ({'***' if masked else _cell(rows[rule.column][at])})"
+            for at in marks.fill_null(value=False).arg_true().head(SHOWN).to_list()
+        ]
+        among = f"{marks.sum():,} of {span(part)} break it: {', '.join(shown)}"
+        message = f"column {rule.column} {rule.words} [{rule.name}]; {among}"
+        more = ", ".join(f"{other.column} [{other.name}]" for other, _ in others)
+        raise InputError(f"{message}. Broken there too: {more}" if others else message)
 
     def _answers(self, typed: pl.DataFrame) -> list[pl.Series]:
         """Ask the model, a batch at a time, and lay the answers out as columns."""
@@ -174,6 +148,21 @@ def _cast(field: Field, actual: pl.DataType) -> pl.Expr:
         known = {"true": True, "false": False}
         return pl.col(field.name).str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Boolean)
     return pl.col(field.name).cast(POLARS_TYPES[field.type], strict=False)
+
+
+def _type_rule(field: Field, actual: pl.DataType, value: pl.Expr) -> Rule:
+    """Mark the cells that a cast made null or another number."""
+    cell, whole = pl.col(field.name), field.type == "integer"
+    broken = value.is_null() & cell.is_not_null()
+    if whole and actual.is_float():
+        broken |= value.cast(pl.Float64) != cell
+    return Rule("type", field.name, f"must be a {'whole number' if whole else field.type}", broken, ())
+
+
+def _marks(rules: Sequence[Rule], rows: pl.DataFrame) -> list[tuple[Rule, pl.Series]]:
+    """Mark the rows that break each rule."""
+    marked = rows.select(rule.broken.alias(str(number)) for number, rule in enumerate(rules))
+    return list(zip(rules, marked, strict=True))
 
 
 def _cell(value: object) -> str:

@@ -6,9 +6,9 @@ import http.client
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -18,23 +18,14 @@ PATIENCE = 2.0  # seconds for one answer
 ASK_AGAIN = 0.05  # seconds between two questions
 
 
-@dataclass(frozen=True)
-class Report:
-    """What one server says.
-
-    Attributes:
-        address: of the server.
-        versions: in service, one for each of its processes; empty when it does not answer or has none.
-        refused: why a process did not take a release, by that release's version.
-        silent: why there is no answer; empty when there is one.
-        foreign: what answers there instead of a server of ours, such as `serves pipeline churn from ANOTHER FOLDER`.
-    """
+class Report(NamedTuple):
+    """What one server says."""
 
     address: str
-    versions: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-    silent: str = ""
-    foreign: str = ""
+    versions: tuple[str, ...] = ()  # in service, one for each of its processes; empty when it does not answer
+    refused: Mapping[str, str] = MappingProxyType({})  # why a process did not take a release, by that release's version
+    silent: str = ""  # why there is no answer
+    foreign: str = ""  # what answers instead of a server of ours, such as `serves pipeline churn from ANOTHER FOLDER`
 
     @property
     def off(self) -> bool:
@@ -45,41 +36,45 @@ class Report:
         """Whether every process has this release in service; an empty version stands for none."""
         return bool(self.versions) and set(self.versions) == {version}
 
+    def words(self, version: str) -> str:
+        """Say how the server stands with a release that it should have in service."""
+        if self.foreign or self.silent:
+            return self.foreign or f"does not answer ({self.silent})"
+        if self.has(version):
+            count = len(self.versions)
+            return f"has {version or 'no release'} in service in {count} process{'es' if count > 1 else ''}"
+        if why := self.refused.get(version):
+            return f"stays on the old release: {why}"
+        return f"did not take {version}: it has {', '.join(sorted(set(self.versions) - {''})) or 'none'}"
+
 
 def ask(address: str, ours: Identity) -> Report:
     """Ask a server whose it is, and which release each of its processes has in service."""
+    silent = foreign = ""
     try:
-        with urlopen(f"{address}/v1/model", timeout=PATIENCE) as answer:  # noqa: S310  the address is the environment's own
-            return _report(address, json.load(answer), ours)
+        with urlopen(f"{address}/v1/model", timeout=PATIENCE) as response:  # noqa: S310  the address is the environment's own
+            answer = json.load(response)
+        found = read_identity(answer)
+        if found and not (foreign := found.instead_of(ours)):
+            versions = tuple(worker["version"] or "" for worker in answer["workers"])
+            refused = [worker["refused"] for worker in answer["workers"] if worker["refused"]]
+            return Report(address, versions, {one["version"]: one["why"] for one in refused})
+        foreign = foreign or f"serves one fixed release of {answer['pipeline']} and follows no history"
     except HTTPError as error:
         error.close()  # it holds the connection
         if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:  # a proxy before a server that is off
-            return Report(address, silent=f"it answers {error.code}")
-        return Report(address, foreign=f"is no model server: it answers {error.code}")
+            silent = f"it answers {error.code}"
+        else:
+            foreign = f"is no model server: it answers {error.code}"
     except (OSError, http.client.IncompleteRead) as error:
-        return Report(address, silent=str(getattr(error, "reason", error)) or type(error).__name__)
+        silent = str(getattr(error, "reason", error)) or type(error).__name__
     except (http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
-        return Report(address, foreign="is no model server: it answers something else")
-
-
-def _report(address: str, answer: Any, ours: Identity) -> Report:
-    found = read_identity(answer)
-    if found is None:
-        return Report(address, foreign=f"serves one fixed release of {answer['pipeline']} and follows no history")
-    if foreign := found.instead_of(ours):
-        return Report(address, foreign=foreign)
-    workers: list[dict[str, Any]] = answer["workers"]
-    versions = tuple(worker["version"] or "" for worker in workers)
-    refused = {one["refused"]["version"]: one["refused"]["why"] for one in workers if one["refused"]}
-    return Report(address, versions, refused)
+        foreign = "is no model server: it answers something else"
+    return Report(address, silent=silent, foreign=foreign)
 
 
 def wait(addresses: Sequence[str], ours: Identity, version: str, seconds: float) -> list[Report]:
-    """Ask until every server has a release in service, one refuses it or is not ours, or time is up.
-
-    Returns:
-        The last report of each.
-    """
+    """Ask until every server has a release in service, one refuses it or is not ours, or time is up; return the last reports."""
     end = time.monotonic() + seconds
     while True:
         reports = [ask(address, ours) for address in addresses]

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import read_environments
 from onebutton_release.moves import good
-from onebutton_release.servers import Report, ask
-from onebutton_release.target import Target, find_target, pipeline_named, pipelines_to_ship
+from onebutton_release.servers import ask
+from onebutton_release.target import Target, find_target, pipeline_named, pipelines_to_ship, read_environments
 from onebutton_serving.history import chain_fault, in_service, read_history
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.schema import is_draft
@@ -48,25 +47,12 @@ def status(target: Target) -> Iterator[str]:
     yield f"  on call    {target.environment.on_call} ({target.environment.runbook})"
     for address in target.servers:
         report = ask(address, target.identity)
-        yield f"  server     {address}: {_words(report, last.after)}"
+        yield f"  server     {address} {report.words(last.after)}"
         yield from (f"             refused {version}: {why}" for version, why in report.refused.items())
     before = good(history)[:-1]
     yield f"  back to    {before[-1] if before else 'nothing: it is the first'}"
     for number, move in enumerate(reversed(history[-LATEST:])):
-        versions, why = (
-            f"{move.before or '(nothing)'} -> {move.after or '(nothing)'}",
-            f": {move.why}" if move.why else "",
-        )
-        moved = f"{move.at}  {move.action:<8} {versions}  {move.who} ({move.known_by}){why}"
+        versions = f"{move.before or '(nothing)'} -> {move.after or '(nothing)'}"
+        moved = f"{move.at}  {move.action:<8} {versions}  {move.who} ({move.known_by}){move.why and ': '}{move.why}"
         yield f"  {'' if number else 'history':<10} {moved}"
-    words = f"BROKEN: {fault}" if fault else "whole: each move fits the one before"
-    yield f"  chain      {words}"
-
-
-def _words(report: Report, version: str) -> str:
-    if report.foreign:
-        return f"{report.foreign}: it is none of this environment's"
-    if report.silent:
-        return f"does not answer ({report.silent})"
-    words = ", ".join(sorted(set(report.versions))) or "no release"
-    return words if report.has(version) else f"{words} NOT what the history names"
+    yield f"  chain      {f'BROKEN: {fault}' if fault else 'whole: each move fits the one before'}"

@@ -1,40 +1,109 @@
-"""Where a model goes: a pipeline's part of an environment."""
+"""Where a model can be put into service: the environments of `deploy/environments.toml`, and a pipeline's part of one."""
 
 from __future__ import annotations
 
 import os
 import tomllib
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.environments import EVERYBODY, FILE, Environment, read_environments
+from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_serving.history import in_service
 from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.release_store import STORE_ID, ReleaseStore, is_folder
+from onebutton_tracking.commit import git
 
+FILE = Path("deploy/environments.toml")
+EVERYBODY = "*"
+ACTORS = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # where a CI says who pushed
 CACHE = Path(".releases/cache")  # copies of releases of a store that is no folder
 FIRST, COUNT = 8100, 700  # ports that are made from a name; 8000, 8080 and 8888 are what other programs take
+Text = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Target:
-    """A pipeline's part of an environment.
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Environment:
+    """One environment.
 
     Attributes:
-        name: of the environment.
-        url: where the environment's release store is: `s3://bucket/folder`, or a folder of this machine.
-        store: where the pipeline's releases and their history are.
-        root: of the repo.
-        pipeline: its name.
+        store: `s3://bucket/folder`, `gs://…`, `az://…`, or a folder; a relative one is inside this checkout.
+        on_call: whom to call when a model misbehaves.
+        runbook: the page for that moment.
+        may_deploy: names, as `git config user.email` or GitHub's name of the person who deploys; `*` is everybody.
+        servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
+        after: the environment in which a release must have been in service before it may come here; empty when none.
+        image: whether its servers run an image of the release, as on Kubernetes: none follows the history, the rollout is what
+            confirms a release.
+        champion: whether the model in service here is the one that challengers are compared with.
+        laptop: for trying things: its folder is made when it is missing, its servers may be off, and drafts and work
+            that is not committed may be released. Where it names no server, each pipeline's is on a port of its own: `port_of`.
     """
 
+    store: Text
+    on_call: Text
+    runbook: Text = "docs/runbook.md"
+    may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]
+    servers: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)
+    after: str = ""
+    image: bool = False
+    champion: bool = False
+    laptop: bool = False
+
+
+@dataclass(frozen=True, config=STRICT)
+class _File:
+    environments: Annotated[Mapping[str, Environment], Field(min_length=1)]
+
+
+def read_environments(root: Path) -> Mapping[str, Environment]:
+    """Read every environment.
+
+    Raises:
+        InputError: the file is missing or says something unknown, or two environments say champion.
+    """
+    found = load_parameters(_File, root / FILE).environments
+    champions = [name for name, one in found.items() if one.champion]
+    if len(champions) > 1:
+        message = f"{FILE}: {' and '.join(champions)} both say champion: a challenger is compared with one"
+        raise InputError(message)
+    return found
+
+
+class Person(NamedTuple):
+    """Who is at work, as `may_deploy` names them, and who says so: `CI`, `git` or `login`."""
+
     name: str
+    known_by: str
+
+
+def who() -> Person:
+    """Name the person at work: in CI who pushed or ran it again; else git's address, else the login.
+
+    It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
+    """
+    if os.environ.get("CI"):
+        actor = next((name for key in ACTORS if (name := os.environ.get(key))), "")
+        return Person(actor or "somebody", "CI")
+    if mail := git("config", "user.email", folder=Path.cwd()).strip():
+        return Person(mail, "git")
+    return Person(os.environ.get("USER") or "somebody", "login")
+
+
+class Target(NamedTuple):
+    """A pipeline's part of an environment."""
+
+    name: str  # of the environment
     environment: Environment
-    url: str
-    store: ReleaseStore
-    root: Path
+    url: str  # where the environment's release store is: `s3://bucket/folder`, or a folder of this machine
+    store: ReleaseStore  # where the pipeline's releases and their history are
+    root: Path  # of the repo
     pipeline: str
 
     @property
@@ -65,6 +134,14 @@ class Target:
         """Return a folder on this machine that holds one of the releases."""
         return self.store.fetch(version, self.root / CACHE / self.name / self.pipeline)
 
+    def check_allowed(self, person: Person) -> None:
+        """Refuse who is not on the environment's list."""
+        known = self.environment.may_deploy
+        if EVERYBODY not in known and person.name not in known:
+            on_call = self.environment.on_call
+            message = f"{person.name} may not deploy to {self.name}: {', '.join(known)} may. On call: {on_call}"
+            raise InputError(message)
+
 
 def port_of(pipeline: Path) -> int:
     """Return the port of a pipeline's server on a laptop: what its `release.toml` declares, else one made from its name."""
@@ -83,7 +160,7 @@ def pipelines_to_ship(root: Path) -> list[str]:
 def pipeline_named(name: str, root: Path) -> str:
     """Find a pipeline; without a name the only one there is."""
     there = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
-    return _chosen("pipeline", name, there[0] if len(there) == 1 else "", there)
+    return _chosen("pipeline", "PIPELINE", name, there[0] if len(there) == 1 else "", there)
 
 
 def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Target:
@@ -100,7 +177,7 @@ def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Targe
     """
     environments = read_environments(root)
     known = [*environments]
-    name = _chosen("environment", wanted, known[0] if len(known) == 1 else otherwise, known)
+    name = _chosen("environment", "ENV", wanted, known[0] if len(known) == 1 else otherwise, known)
     found = pipeline_named(pipeline, root)
     url = environments[name].store
     if is_folder(url):
@@ -108,12 +185,11 @@ def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Targe
     return Target(name, environments[name], url, ReleaseStore(url, found), root, found)
 
 
-def _chosen(what: str, typed: str, usual: str, known: list[str]) -> str:
+def _chosen(what: str, value: str, typed: str, usual: str, known: list[str]) -> str:
     """Return what was typed, or what is meant when nothing was."""
     name = typed or usual
     if name not in known:
         problem = f"there is no {what} {typed!r}" if typed else f"say which {what}"
-        value = "ENV" if what == "environment" else "PIPELINE"
         message = f"{problem}. {value} can be: {', '.join(known) or '(none yet)'}"
         raise InputError(message)
     return name
@@ -121,17 +197,15 @@ def _chosen(what: str, typed: str, usual: str, known: list[str]) -> str:
 
 def _folder_of(name: str, environment: Environment, root: Path) -> Path:
     """Return the folder that is an environment's release store, which must be there, and not go with a hosted runner."""
-    folder = root / environment.store
+    folder, fault = root / environment.store, ""
     if folder.resolve().is_relative_to(root.resolve()) and os.environ.get("GITHUB_ACTIONS") == "true":
-        message = (
-            f"{name} keeps releases in {environment.store}, inside a checkout that GitHub throws away: nothing would be "
-            f"deployed. Name a release store in {FILE} that stays, such as s3://bucket/releases"
-        )
-        raise InputError(message)
-    if environment.laptop:
+        fault = f"inside a checkout that GitHub throws away. Name a release store in {FILE} that stays: s3://bucket/releases"
+    elif environment.laptop:
         folder.mkdir(parents=True, exist_ok=True)
-    if not folder.is_dir():
-        message = f"{name} keeps releases in {folder}, which is not there, so nothing can be deployed. Mount it, or mend {FILE}"
+    elif not folder.is_dir():
+        fault = f"which is not there. Mount it, or mend {FILE}"
+    if fault:
+        message = f"{name} keeps releases in {folder}, {fault}: nothing can be deployed"
         raise InputError(message)
     return folder
 

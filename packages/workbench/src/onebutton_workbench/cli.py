@@ -161,12 +161,11 @@ def score(
     in_: str = "",
     out: str = "",
     shard: str = "",
-    merge: bool = False,
 ) -> None:
     """Score a table with what is in service."""
     from onebutton_release.scoring import score_table
 
-    print(f"score: {score_table(ROOT, pipeline, env, rows=in_, out=out, shard=shard, merge=merge)}")
+    print(f"score: {score_table(ROOT, pipeline, env, rows=in_, out=out, shard=shard)}")
 
 
 @app.command
