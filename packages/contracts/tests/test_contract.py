@@ -34,8 +34,8 @@ def refusal(folder: Path, text: str) -> str:
 
 def test_a_contract_says_what_its_file_says(contract: Contract) -> None:
     assert (contract.name, contract.version, contract.major) == ("flights", "1.2.0", 1)
-    assert (contract.owner, contract.access) == ("the flight team", "ask in the channel flights")
-    assert contract.license == "CC0-1.0"
+    assert contract.owner == "the flight team"
+    assert contract.properties["sourceLicense"] == "CC0-1.0"
     assert contract.column_names == ["carrier", "flight", "origin", "distance", "time_hour", "pilot"]
     assert contract.minimum_rows == 2
     assert contract.properties["sourceFile"] == "oldflights/data/flights.csv"
@@ -52,13 +52,10 @@ def test_the_primary_key_comes_in_the_order_of_its_positions(contract: Contract)
     assert contract.primary_key == ("flight", "carrier")
 
 
-def test_a_missing_contract_is_refused_by_its_path(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.odcs\.yaml: no such contract"):
+def test_a_missing_contract_and_a_folder_in_place_of_one_are_refused_by_the_path(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.odcs\.yaml cannot be read .*No such file"):
         load_contract(tmp_path / "nowhere.odcs.yaml")
-
-
-def test_a_folder_in_place_of_a_contract_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"cannot be read .*Is a directory"):
         load_contract(tmp_path)
 
 
@@ -69,17 +66,14 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "latin.odcs.yaml"
     file.write_bytes("team: {name: Köln}".encode("latin-1"))
-    with pytest.raises(InputError, match="not UTF-8 text"):
+    with pytest.raises(InputError, match=r"latin.odcs.yaml cannot be read .*utf-8"):
         load_contract(file)
 
 
 def test_two_tables_in_one_contract_are_refused(tmp_path: Path, contract_file: Path) -> None:
     content = yaml.safe_load(contract_file.read_text(encoding="utf-8"))
     content["schema"] *= 2
-    assert "schema must describe one table, it describes 2" in refusal(tmp_path, yaml.safe_dump(content))
-
-
-STANDARD = "breaks the Open Data Contract Standard: "
+    assert "schema: list should have at most 1 item" in refusal(tmp_path, yaml.safe_dump(content))
 
 
 @pytest.mark.parametrize(
@@ -88,23 +82,31 @@ STANDARD = "breaks the Open Data Contract Standard: "
         (
             "required: true}",
             "mandatory: true}",
-            f"{STANDARD}schema.flights.properties.time_hour: unknown key 'mandatory'",
+            "schema.flights.properties.time_hour.mandatory: would not be checked, so it may not be said",
         ),
-        ("team: {name", "teem: {name", f"{STANDARD}the contract: unknown key 'teem'"),
-        ("maximum: 12000", "largest: 12000", "distance.logicalTypeOptions: unknown key 'largest'"),
-        ("{metric: rowCount", "{metrik: rowCount", "schema.flights.quality.0: unknown key 'metrik'"),
+        ("team: {name", "teem: {name", "team: missing; teem: would not be checked"),
+        ("maximum: 12000", "largest: 12000", "distance.logicalTypeOptions.largest: would not be checked"),
+        (
+            "{metric: rowCount",
+            "{metrik: rowCount",
+            "schema.flights.quality.0.metric: missing; schema.flights.quality.0.metrik: ",
+        ),
         (
             "logicalType: timestamp",
             "logicalType: datetime",
-            f"{STANDARD}schema.flights.properties.time_hour.logicalType: ",
+            "schema.flights.properties.time_hour: input tag 'datetime' found using",
         ),
-        ("version: 1.2.0", "", f"{STANDARD}the contract: version is missing"),
-        ("id: flights\n", "", f"{STANDARD}the contract: id is missing"),
+        ("version: 1.2.0", "", "version: missing"),
+        ("id: flights\n", "", "id: missing"),
         ("required: true}", 'required: "no"}', "time_hour.required: "),
         ("minimum: 1,", "minimum: one,", "distance.logicalTypeOptions.minimum: "),
         ("primaryKeyPosition: 1", 'primaryKeyPosition: "1"', "properties.flight.primaryKeyPosition: "),
-        ("mustBeGreaterOrEqualTo: 2", "mustBeGreaterOrEqualTo: many", f"{STANDARD}schema.flights.quality.0"),
-        ("logicalType: number", "logicalType: string", "distance.logicalTypeOptions: unknown key 'minimum', 'maximum'"),
+        (
+            "mustBeGreaterOrEqualTo: 2",
+            "mustBeGreaterOrEqualTo: many",
+            "quality.0.mustBeGreaterOrEqualTo: input should be ",
+        ),
+        ("logicalType: number", "logicalType: string", "distance.logicalTypeOptions.minimum: would not be checked"),
     ],
 )
 def test_what_breaks_the_standard_is_named_with_its_place(
@@ -118,30 +120,32 @@ def test_what_breaks_the_standard_is_named_with_its_place(
 @pytest.mark.parametrize(
     ("said", "instead", "refused_with"),
     [
-        ("logicalType: timestamp", "logicalType: time", "column 'time_hour' has logicalType 'time'; known are "),
-        ("team: {name: the flight team}", "team: {}", "team.name is missing"),
-        ("version: 1.2.0", "version: 1.2", f"{STANDARD}version: "),
+        ("logicalType: timestamp", "logicalType: time", "time_hour: input tag 'time' found using"),
+        ("team: {name: the flight team}", "team: {}", "team.name: missing"),
+        ("version: 1.2.0", "version: 1.2", "version: input should be a valid string"),
         ("version: 1.2.0", "version: spring", "version must be major.minor.patch, such as 1.0.0, it is 'spring'"),
         ("name: flight,", "name: carrier,", "column 'carrier' is there twice"),
-        ("name: flight,", "name: ^f.*$,", r"column '^f.*$' would be taken for a pattern"),
-        ("minimum: 1,", "minimum: 1, minimum: 2,", "line 35: the key 'minimum' stands twice"),
-        ("minimum: 1,", "minimum: .nan,", "not a contract: Out of range float values are not JSON compliant"),
+        ("name: flight,", "name: ^f.*$,", r"column '^f.*$': its name would be taken for a pattern"),
+        ("minimum: 1,", "minimum: 1, minimum: 2,", "the key 'minimum' stands twice in"),
+        ("minimum: 1,", "minimum: .nan,", "distance.logicalTypeOptions.minimum: input should be a finite number"),
         ("minimum: 1,", "minimum: 13000,", "column 'distance': minimum 13000 is more than maximum 12000"),
         (
             "primaryKeyPosition: 1",
             "primaryKeyPosition: 2",
             "primaryKeyPosition must count the 2 columns of the key from 1",
         ),
-        ("[EWR, JFK, LGA]", "[EWR, NO]", "column 'origin': validValues must be a list"),
-        ("[EWR, JFK, LGA]", "EWR", "column 'origin': validValues must be a list"),
-        ("mustBe: 0, arguments", "mustBe: 5, arguments", "column 'origin': validValues must be a list"),
+        ("[EWR, JFK, LGA]", "[EWR, NO]", "origin.quality.0.arguments.validValues.1: input should be a valid string"),
+        ("[EWR, JFK, LGA]", "[EWR, 1]", "column 'origin': validValues must be a list of what a string may hold"),
+        ("[EWR, JFK, LGA]", "[]", "column 'origin': validValues must be a list of what a string may hold"),
+        ("[EWR, JFK, LGA]", "EWR", "origin.quality.0.arguments.validValues: input should be a valid list"),
+        ("mustBe: 0, arguments", "mustBe: 5, arguments", "origin.quality.0.mustBe: input should be 0"),
         ('"^[A-Z]"', '"[A-Z"', "column 'pilot': pattern '[A-Z' is no regular expression"),
         (
             "classification: personal",
             "classification: secret",
-            "pilot: classification must be one of public, internal,",
+            "pilot.classification: input should be 'public', 'internal' or 'personal'",
         ),
-        ("value: 2013-01-01T10:00", "value: soon", "freshness: value must be a date or time in ISO 8601"),
+        ("value: 2013-01-01T10:00", "value: soon", "slaProperties.freshness.value: must be a date or time in ISO 8601"),
         (
             "element: flights.time_hour",
             "element: flights.distance",
@@ -173,17 +177,25 @@ def test_a_mistake_in_a_contract_is_named(
 @pytest.mark.parametrize(
     ("said", "instead", "refused_with"),
     [
-        ("metric: rowCount", "metric: duplicateValues", "the table 'flights': duplicateValues would not be checked"),
-        ("metric: invalidValues", "metric: missingValues", "column 'origin': missingValues would not be checked"),
-        ("minimum: 1,", "exclusiveMinimum: 1,", "column 'distance': exclusiveMinimum of a number would not be checked"),
+        ("metric: rowCount", "metric: duplicateValues", "flights.quality.0.metric: input should be 'rowCount'"),
+        (
+            "metric: invalidValues",
+            "metric: missingValues",
+            "origin.quality.0: input tag 'missingValues' found using 'metric'",
+        ),
+        ("minimum: 1,", "exclusiveMinimum: 1,", "distance.logicalTypeOptions.exclusiveMinimum: would not be checked"),
         (
             "required: true}",
             "required: true, encryptedName: x}",
-            "column 'time_hour': encryptedName would not be checked",
+            "time_hour.encryptedName: would not be checked",
         ),
-        ("property: freshness", "property: retention", "one property, freshness, is checked here"),
-        ("value: 2013-01-01T10:00", "value: 3, unit: d", "freshness: unit would not be checked"),
-        ("mustBeGreaterOrEqualTo: 2", "mustBeGreaterOrEqualTo: 2, severity: info", "severity would not be checked"),
+        ("property: freshness", "property: retention", "property: input should be 'freshness'"),
+        ("value: 2013-01-01T10:00", "value: 3, unit: d", "slaProperties.freshness.unit: would not be checked"),
+        (
+            "mustBeGreaterOrEqualTo: 2",
+            "mustBeGreaterOrEqualTo: 2, severity: info",
+            "flights.quality.0.severity: would not be checked",
+        ),
     ],
 )
 def test_a_rule_that_would_not_be_checked_may_not_be_said(

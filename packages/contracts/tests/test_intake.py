@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from onebutton_contracts.contract import Contract, contract_of
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.frames import is_pattern
 from onebutton_contracts.intake import parsing
 from onebutton_contracts.intake.drafting import Origin, draft, outwards
 from onebutton_contracts.intake.parsing import Parsed, parse
 from onebutton_contracts.intake.sniffing import sniff
-from onebutton_contracts.reading import is_pattern
 from onebutton_contracts.validation import validate
 
 CSV = b"station,temp\nJFK,39.0\nLGA,39.9\n"
@@ -268,7 +268,7 @@ def test_the_draft_marks_its_guesses_and_holds_the_data(tmp_path: Path) -> None:
     assert (contract.column("temp").minimum, contract.column("temp").maximum) == (0, 40)
     assert contract.column("id").maximum is None, "ids go on counting"
     assert "primaryKey: true # guess" in text
-    assert (contract.license, contract.properties["sourceSha256"]) == ("CC0-1.0", "0" * 64)
+    assert (contract.properties["sourceLicense"], contract.properties["sourceSha256"]) == ("CC0-1.0", "0" * 64)
 
 
 def test_two_columns_that_name_a_row_only_together_are_the_key(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, Protocol
 
+import jsonschema_rs
 import pytest
 
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_workbench.lineage import fingerprint
 from onebutton_workbench.lineage.imports import read_imports
 
@@ -27,6 +31,19 @@ def pristine() -> dict[str, str]:
     """The environment without what a hook or a pressed button would leak into a test."""
     foreign = ("GIT_", "GITHUB_", "BUTTON_", "MAKE", "MFLAGS", "PYTEST_", "COV_", "PRE_COMMIT", "MLFLOW_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+@pytest.fixture(scope="session")
+def breaks_standard() -> Callable[[Path], list[str]]:
+    """Say what in the file of a contract breaks the JSON schema of the Open Data Contract Standard."""
+    schema = distribution("open-data-contract-standard").locate_file("open_data_contract_standard/schema.json")
+    validator = jsonschema_rs.validator_for(json.loads(Path(str(schema)).read_text(encoding="utf-8")))
+
+    def breaks(file: Path) -> list[str]:
+        as_json = json.dumps(read_yaml(file), default=str)  # of a date its text
+        return [error.message for error in validator.iter_errors(json.loads(as_json))]
+
+    return breaks
 
 
 @pytest.fixture(autouse=True)

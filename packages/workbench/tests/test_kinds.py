@@ -57,6 +57,13 @@ def test_a_new_pipeline_speaks_of_its_own_example_alone(written: tuple[str, Path
     assert ("pandas" in text) is (kind == "regression")
 
 
+def test_the_contracts_of_a_new_pipeline_keep_the_schema_of_the_standard(
+    written: tuple[str, Path], breaks_standard: Callable[[Path], list[str]]
+) -> None:
+    found = [breaks_standard(file) for file in (written[1] / "contracts").glob("*.odcs.yaml")]
+    assert found == [[], []]
+
+
 def test_the_tests_of_a_new_pipeline_name_none_of_its_columns(written: tuple[str, Path]) -> None:
     test = (written[1] / "tests/test_churn.py").read_text(encoding="utf-8")
     contract = (written[1] / "contracts/rows.odcs.yaml").read_text(encoding="utf-8")

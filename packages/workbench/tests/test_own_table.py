@@ -284,7 +284,9 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped"])
-def test_what_is_written_is_small_and_speaks_of_this_table(table: str, repo: Path) -> None:
+def test_what_is_written_is_small_and_speaks_of_this_table(
+    table: str, repo: Path, breaks_standard: Callable[[Path], list[str]]
+) -> None:
     columns, answer = TABLES[table]
     taken = read(write(columns, repo / "own.csv"), "table", "own", "CC0-1.0")
     roles = find_roles(taken.frame, Said(answer), taken.guesses)
@@ -304,6 +306,7 @@ def test_what_is_written_is_small_and_speaks_of_this_table(table: str, repo: Pat
     ]
     assert declared.judging.answer == answer
     assert load_contract(folder / "contracts/predictions.odcs.yaml").primary_key == roles.key
+    assert [breaks_standard(file) for file in (folder / "contracts").glob("*.odcs.yaml")] == [[]]
 
 
 @pytest.fixture(scope="module")

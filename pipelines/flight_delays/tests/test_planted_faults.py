@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from onebutton_contracts.contract import Contract
+from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.validation import validate
 
@@ -95,8 +96,9 @@ def test_each_contract_of_the_pipeline_is_owned_licensed_and_says_how_to_get_acc
     contracts: dict[str, Contract],
 ) -> None:
     assert sorted(contracts) == ["features", "flights", "predictions", "weather"]
-    assert all(contract.owner and contract.access and contract.primary_key for contract in contracts.values())
-    assert {contracts[name].license for name in ("flights", "weather")} == {"CC0-1.0"}
+    assert all(contract.owner and contract.primary_key for contract in contracts.values())
+    assert all(read_yaml(contract.path)["roles"][0]["description"] for contract in contracts.values())
+    assert {contracts[name].properties["sourceLicense"] for name in ("flights", "weather")} == {"CC0-1.0"}
 
 
 def test_without_its_rules_in_sql_the_time_zone_shift_would_pass(

@@ -1,26 +1,26 @@
-"""Read a data contract: what a data set must be, in the Open Data Contract Standard (ODCS v3, YAML).
-
-https://bitol-io.github.io/open-data-contract-standard/. A document is held to the JSON schema that the distribution
-`open-data-contract-standard` carries. The pydantic model beside it is not used: it accepts keys that the standard does not know,
-text in place of numbers, and a contract without id and version.
-"""
+"""Read a data contract: what a table must be, in the Open Data Contract Standard, of which `odcs` says what is checked."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from functools import cache
-from importlib import metadata
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+from pydantic import ValidationError
+
+from onebutton_contracts import odcs
+from onebutton_contracts.dvc_files import parse_yaml, read_yaml
 from onebutton_contracts.errors import InputError, require
-from onebutton_contracts.reading import read_contract
-from onebutton_contracts.terms import Column, Contract
+from onebutton_contracts.frames import is_pattern, polars_schema
+from onebutton_contracts.parameters import faults
+from onebutton_contracts.terms import CLASSIFICATIONS, Column, Contract, Freshness, RowRule
 
 __all__ = ["Column", "Contract", "contract_of", "load_contract"]
 
-SCHEMA = "open_data_contract_standard/schema.json"
+COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(?P<what>.+)", re.IGNORECASE | re.DOTALL)
+VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
 def load_contract(path: Path) -> Contract:
@@ -29,88 +29,121 @@ def load_contract(path: Path) -> Contract:
     Raises:
         InputError: the file is missing, is not YAML, breaks the standard, or says what would not be checked here.
     """
-    try:
-        return contract_of(path.read_text(encoding="utf-8"), path)
-    except FileNotFoundError:
-        message = f"{path}: no such contract"
-    except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror}"
-    except UnicodeDecodeError as error:
-        message = f"{path}: not UTF-8 text: {error}"
-    raise InputError(message)
+    return _read(read_yaml(path), path)
 
 
 def contract_of(text: str, path: Path) -> Contract:
-    """Read a contract out of the text of its file.
+    """Read a contract out of the text of its file, which messages call `path`; see `load_contract`."""
+    return _read(parse_yaml(text, str(path)), path)
 
-    Args:
-        text: YAML.
-        path: what messages call it.
 
-    Raises:
-        InputError: as `load_contract`.
-    """
-    import yaml
-
+def _read(content: Any, path: Path) -> Contract:
     try:
-        document = _plain(text)
-        faults = dict.fromkeys(_faults(document))  # each once: the standard says some things in two places
-        require(not faults, f"breaks the Open Data Contract Standard: {'; '.join(faults)}")
-        return read_contract(document, path)
+        return _contract(odcs.Document.model_validate(content), path)
+    except ValidationError as error:
+        message = f"{path}: {faults(error, content, unknown='would not be checked, so it may not be said')}"
     except InputError as error:
         message = f"{path}: {error}"
-    except yaml.YAMLError as error:
-        message = f"{path}: not YAML: {' '.join(str(error).split())}"
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        message = f"{path}: not a contract: {' '.join(str(error).split())}"
     raise InputError(message)
 
 
-def _plain(text: str) -> Any:
-    """Read YAML as what JSON can hold: a date becomes its text.
-
-    Raises:
-        yaml.YAMLError: it is not YAML.
-        InputError: a key stands twice; the later one would silently win.
-        ValueError: a list that holds itself, a key that is no text, or a number that is none.
-    """
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the same in C, ten times as fast
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  PyYAML's own
-            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-            twice = next((key for key in keys if keys.count(key) > 1), None)
-            require(twice is None, f"line {node.start_mark.line + 1}: the key {twice!r} stands twice")
-            return super().construct_mapping(node, deep)
-
-    return json.loads(json.dumps(yaml.load(text, Loader=Loader), default=str, allow_nan=False))  # noqa: S506  a safe loader
-
-
-@cache
-def _standard() -> Any:
-    from jsonschema_rs import validator_for
-
-    file = Path(str(metadata.distribution("open-data-contract-standard").locate_file(SCHEMA)))
-    return validator_for(json.loads(file.read_text(encoding="utf-8")))
-
-
-def _faults(document: Any) -> Iterator[str]:
-    """Say what breaks the standard, each fault with its place, such as `schema.flights.properties.dest`."""
-    for error in _standard().iter_errors(document):
-        node, parts = document, []
-        for key in error.instance_path:
-            node = node[key]
-            name = node.get("name", node.get("property")) if isinstance(node, dict) else None
-            parts.append(str(name) if isinstance(key, int) and isinstance(name, str) else str(key))
-        yield f"{'.'.join(parts) or 'the contract'}: {_words(error)}"
+def _contract(said: odcs.Document, path: Path) -> Contract:
+    words = f"version must be major.minor.patch, such as 1.0.0, it is {said.version!r}"
+    require(VERSION.fullmatch(said.version), words)
+    (table,) = said.tables
+    facts = _facts(table.custom_properties)
+    usual, known = facts.get("classification", "internal"), ", ".join(CLASSIFICATIONS)
+    require(usual in CLASSIFICATIONS, f"the table's classification must be one of {known}, it is {usual!r}")
+    columns = tuple(_column(column, usual) for column in table.properties)
+    names = [column.name for column in columns]
+    for name in names:
+        require(names.count(name) == 1, f"column {name!r} is there twice")
+    counts = [rule.must_be_greater_or_equal_to for rule in table.quality if isinstance(rule, odcs.RowCount)]
+    in_sql = [rule for rule in table.quality if isinstance(rule, odcs.NoRow)]
+    return Contract(
+        path=path,
+        name=table.name,
+        version=said.version,
+        owner=said.team.name,
+        columns=columns,
+        primary_key=_key(table.properties),
+        minimum_rows=max(counts, default=0),
+        row_rules=tuple(_row_rule(rule, table.name, columns) for rule in in_sql),
+        freshness=_freshness(said.sla_properties, table.name, columns),
+        properties=facts,
+    )
 
 
-def _words(error: Any) -> str:
-    """Say it shortly: the standard's own words list every alternative."""
-    kind = error.kind
-    if kind.name in {"additionalProperties", "unevaluatedProperties"}:
-        return f"unknown key {', '.join(map(repr, kind.unexpected))}"
-    if kind.name == "required":
-        return f"{kind.property} is missing"
-    words: str = error.message
-    return words if len(words) < 160 else f"{words[:160]}…"  # noqa: PLR2004  about a line of a terminal
+def _facts(said: Sequence[odcs.CustomProperty]) -> dict[str, str]:
+    return {one.property: str(one.value) for one in said}
+
+
+def _column(said: odcs.AnyColumn, usual: str) -> Column:
+    rules: dict[str, Any] = {}
+    for rule in said.quality:
+        require(rule.metric not in rules, f"column {said.name!r}: {rule.metric} stands there twice")
+        rules[rule.metric] = rule
+    values, missing = rules.get("invalidValues"), rules.get("nullValues")
+    column = Column(
+        name=said.name,
+        logical_type=said.logical_type,
+        required=said.required,
+        unit=_facts(said.custom_properties).get("unit", ""),
+        description=said.description,
+        allowed=tuple(values.arguments.get("validValues", ())) if values else (),
+        classification=said.classification or usual,
+        unique=said.unique,
+        null_percent=missing.must_be_less_or_equal_to if missing else None,
+        **(said.logical_type_options.model_dump() if said.logical_type_options else {}),
+    )
+    place, low, high = f"column {said.name!r}", column.minimum, column.maximum
+    words = "its name would be taken for a pattern: none may be * or begin with ^ and end with $"
+    require(not is_pattern(said.name), f"{place}: {words}")
+    empty = low is not None and high is not None and low > high  # type: ignore[operator]  # both of one type
+    require(not empty, f"{place}: minimum {low} is more than maximum {high}, so no value would do")
+    kind = {"string": str, "integer": int}.get(said.logical_type)
+    good = not values or (column.allowed and all(type(value) is kind for value in column.allowed))
+    require(good, f"{place}: validValues must be a list of what a {said.logical_type} may hold")
+    try:
+        pl.select(pl.lit("text").str.contains(column.pattern))
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        message = f"{place}: pattern {column.pattern!r} is no regular expression: {reason}"
+        raise InputError(message) from None
+    return column
+
+
+def _key(columns: Sequence[odcs.AnyColumn]) -> tuple[str, ...]:
+    keys = sorted((column.primary_key_position, column.name) for column in columns if column.primary_key)
+    positions = [position for position, _ in keys]
+    good = positions in (list(range(1, len(keys) + 1)), [-1])
+    require(good, f"primaryKeyPosition must count the {len(keys)} columns of the key from 1, they are {positions}")
+    return tuple(name for _, name in keys)
+
+
+def _row_rule(rule: odcs.NoRow, table: str, columns: Sequence[Column]) -> RowRule:
+    """Read a rule in SQL, after it was tried on a table without rows."""
+    match = COUNT.fullmatch(rule.query)
+    words = f"write SELECT COUNT(*) FROM {table} WHERE ..., of rows that break it"  # noqa: S608  words
+    if match is None or match["table"] != table:
+        message = f"the rule {rule.name!r}: {words}"
+        raise InputError(message)
+    condition = match["what"]
+    try:
+        expression = pl.sql_expr(condition)
+        answer = pl.DataFrame(schema=polars_schema(columns)).select(expression.alias("answer"))["answer"]
+        fits = answer.dtype == pl.Boolean and expression.meta.root_names()
+        reason = "" if fits else f"it gives {answer.dtype}, not true or false for each row"
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120] or "polars cannot read it"
+    require(not reason, f"the rule {rule.name!r}: {condition!r} cannot be used: {reason}")
+    return RowRule(rule.name, condition, rule.description)
+
+
+def _freshness(agreed: Sequence[odcs.Freshness], table: str, columns: Sequence[Column]) -> Freshness | None:
+    times = {f"{table}.{one.name}": one.name for one in columns if one.logical_type in {"date", "timestamp"}}
+    for said in agreed:
+        known = ", ".join(times) or "(no date or timestamp)"
+        require(said.element in times, f"freshness: element must be one of {known}, it is {said.element!r}")
+        return Freshness(times[said.element], said.value)
+    return None

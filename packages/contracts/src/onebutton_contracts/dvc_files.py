@@ -24,7 +24,7 @@ class Output(NamedTuple):
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a file that holds a mapping, such as `dvc.yaml`, `dvc.lock`, `params.yaml` or a workflow.
+    """Read a file that holds a mapping, such as `dvc.yaml`, `params.yaml`, a contract or a workflow.
 
     Raises:
         InputError: it cannot be read, or is not a mapping in YAML.
@@ -43,9 +43,9 @@ def parse_yaml(text: str, file: str) -> dict[str, Any]:
 
     try:
         content = yaml.load(text, Loader=_loader())  # noqa: S506  a safe loader
-    except yaml.YAMLError as error:
+    except Exception as error:  # PyYAML raises a dozen kinds, as of a date that is none
         message = f"{file}: not YAML: {' '.join(str(error).split())}"
-        raise InputError(message) from None
+        raise InputError(message) from error
     if isinstance(content, dict):
         return content
     message = f"{file}: not a mapping of names to values"
@@ -54,11 +54,17 @@ def parse_yaml(text: str, file: str) -> dict[str, Any]:
 
 @cache
 def _loader() -> Any:
-    """Read YAML as DVC does: there 1e-05 is a number, as in YAML 1.2, which PyYAML takes for text."""
+    """Read YAML as DVC does: 1e-05 is a number, which PyYAML takes for text, and a key that stands twice is an error."""
     import yaml
 
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the same in C, ten times as fast
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  PyYAML's own
+            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            if len(set(keys)) < len(keys):
+                twice = next(key for key in keys if keys.count(key) > 1)
+                message = f"the key {twice!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+            return super().construct_mapping(node, deep)
 
     exponent = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))

@@ -23,6 +23,11 @@ def polars_schema(columns: Iterable[Column]) -> dict[str, pl.DataType]:
     return {column.name: POLARS_TYPES[column.logical_type] for column in columns}
 
 
+def is_pattern(name: str) -> bool:
+    """Whether polars would take the name of a column for a pattern that many names match."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
 def plain(series: pl.Series) -> pl.Series:
     """Bring a column to the type that a contract has for it; one that no contract describes stays as it is."""
     kind = series.dtype

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, TypeAdapter, ValidationError
 
+from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_contracts.errors import InputError
 
 T = TypeVar("T")
@@ -60,34 +63,23 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     Raises:
         InputError: the file is missing, is neither YAML nor TOML, or does not match; every fault is named.
     """
-    import json
-
-    from pydantic import TypeAdapter, ValidationError
-    from ruamel.yaml.error import YAMLError
-
+    content: Any = None
     try:
-        content = _parse(path.read_text(encoding="utf-8"), toml=path.suffix == ".toml")
-        if faults := list(_dates(content)):
-            message = f"{path}: {'; '.join(faults)}. Then press `make run`"
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text) if path.suffix == ".toml" else parse_yaml(text, str(path))
+        if found := list(_dates(content)):
+            message = f"{path}: {'; '.join(found)}. Then press `make run`"
             raise InputError(message)
         # As JSON, because there a strict dataclass may be written as a mapping.
-        if path.name == "params.yaml" and isinstance(content, dict):
+        if path.name == "params.yaml":
             ours = {name: content.pop(name) for name in ButtonParams.model_fields if name in content}
             TypeAdapter(ButtonParams).validate_json(json.dumps(ours))
         return TypeAdapter(schema).validate_json(json.dumps(content))
-    except FileNotFoundError:
-        message = f"{path}: no such file: bring it back with `git checkout {path}`"
     except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror}"
-    except YAMLError as error:
-        message = f"{path}: not YAML: {' '.join(str(error).split())}"
+        message = f"{path}: cannot be read: {error.strerror}. `git checkout {path}` brings it back"
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in fault['loc']) or 'the file'}: {_plain(fault['type'], fault['msg'])}"
-            for fault in error.errors()
-        ]
-        message = f"{path}: " + "; ".join(faults) + ". Mend the file, then press `make run`"
-    except (TypeError, ValueError) as error:  # not UTF-8, a date that is none, a date as a key
+        message = f"{path}: {faults(error, content)}. Mend the file, then press `make run`"
+    except (TypeError, ValueError) as error:  # not UTF-8, a date as a key
         message = f"{path}: not a file of parameters: {error}. Mend the file, then press `make run`"
     raise InputError(message)
 
@@ -101,22 +93,29 @@ def _dates(value: Any, place: str = "") -> Iterator[str]:
         yield from _dates(item, f"{place}{key}.")
 
 
-def _parse(text: str, *, toml: bool) -> Any:
-    if toml:
-        import tomllib
+def faults(error: ValidationError, content: Any, *, unknown: str = "unknown key") -> str:
+    """Say in the words of a file what is wrong in it, each with its place, such as `schema.flights.properties.dest: missing`.
 
-        return tomllib.loads(text)
-    from ruamel.yaml import YAML
-
-    # YAML 1.2, as DVC reads it: 1e-5 is a number, and a key that stands twice is an error.
-    return YAML(typ="safe", pure=True).load(text)
-
-
-def _plain(kind: str, message: str) -> str:
-    """Say pydantic's commonest findings in the words of a YAML file."""
-    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return "unknown key"
-    if kind == "missing":
-        return "missing"
-    said = message.removeprefix("Value error, ")
-    return said[0].lower() + said[1:]
+    Args:
+        error: what pydantic found.
+        content: of the file; an item of a list is called by its name, where it has one.
+        unknown: what is said of a key that should not be there.
+    """
+    found = {}
+    for fault in error.errors():
+        node: Any = content
+        place: list[str] = []
+        for key in fault["loc"]:
+            inside = key in node if isinstance(node, dict) else isinstance(node, list) and isinstance(key, int)
+            if inside:
+                node = node[key]
+                name = node.get("name", node.get("property")) if isinstance(node, dict) else None
+                place.append(name if isinstance(key, int) and isinstance(name, str) else str(key))
+            elif (
+                fault["type"] == "missing" and key == fault["loc"][-1]
+            ):  # else it is no key, but one of the types that a value may have
+                place.append(str(key))
+        words = {"missing": "missing", "extra_forbidden": unknown, "unexpected_keyword_argument": unknown}
+        said = fault["msg"].removeprefix("Value error, ")
+        found[".".join(place) or "the file"] = words.get(fault["type"], said[0].lower() + said[1:])
+    return "; ".join(f"{place}: {words}" for place, words in found.items())

@@ -76,9 +76,8 @@ def without_broken(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
 
 def measures(contract: Contract) -> list[Measure]:
     """Compile every rule about the whole table."""
-    low, high = contract.minimum_rows, contract.maximum_rows
-    most = f" and at most {high:,}" if high is not None else ""
-    found = [Measure("row count", "table", f"rows must be at least {low:,}{most}", pl.len(), low, high)]
+    words = f"rows must be at least {contract.minimum_rows:,}"
+    found = [Measure("row count", "table", words, pl.len(), contract.minimum_rows)]
     for column in contract.columns:
         if column.null_percent is not None:
             words = f"at most {column.null_percent:g} percent may be missing"

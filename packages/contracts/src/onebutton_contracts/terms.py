@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-LOGICAL_TYPES = ("boolean", "date", "integer", "number", "string", "timestamp")
 CLASSIFICATIONS = ("public", "internal", "personal")
 
 Limit = int | float | date | datetime
@@ -17,7 +16,7 @@ class Column:
     """One column: its type, unit and the values that it may hold.
 
     Attributes:
-        logical_type: one of `LOGICAL_TYPES`; a timestamp is an instant in UTC.
+        logical_type: boolean, date, integer, number, string or timestamp, which is an instant in UTC.
         required: whether null is refused.
         unit: for people, such as `miles`.
         minimum: smallest value allowed, in `unit`; of a date or timestamp the earliest.
@@ -88,10 +87,7 @@ class Contract:
         owner: whom to ask.
         primary_key: the columns that together name a row; empty when nothing does.
         minimum_rows: fewer rows than this are refused.
-        maximum_rows: more rows than this are refused; None when any number will do.
-        access: how to ask for access.
-        license: under which the data came, as SPDX names it.
-        properties: further facts by name, such as `sourceFile` and `sourceSha256`.
+        properties: further facts by name, such as `sourceFile`, `sourceSha256` and `sourceLicense`.
     """
 
     path: Path
@@ -101,9 +97,6 @@ class Contract:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     minimum_rows: int = 0
-    maximum_rows: int | None = None
-    access: str = ""
-    license: str = ""
     row_rules: tuple[RowRule, ...] = ()
     freshness: Freshness | None = None
     properties: dict[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from onebutton_contracts.errors import InputError, require
-from onebutton_contracts.reading import is_pattern
+from onebutton_contracts.frames import is_pattern
 
 LARGEST_CELL = 10_000_000  # characters; more is a quote that was never closed
 
