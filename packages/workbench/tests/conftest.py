@@ -111,8 +111,8 @@ def forget() -> Callable[[], None]:
     """Forget what was read: sources are read once per program, and a test is many programs in one."""
 
     def clear() -> None:
-        read = (fingerprint.read_lock, fingerprint._digest_of_code, fingerprint._data_lines, fingerprint._in_git)
-        for cached in (read_imports, *read):
+        of_code = (read_imports, fingerprint._digest_of_code, fingerprint._data_lines, fingerprint._in_git)
+        for cached in (*of_code, fingerprint.read_lock, fingerprint._declared):
             cached.cache_clear()
 
     clear()

@@ -8,7 +8,7 @@ import pytest
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.dummy import drop_stage, relax
-from onebutton_workbench.lineage.stages import read_stages
+from onebutton_workbench.lineage.stages import read_plan
 from onebutton_workbench.workspace import ROOT
 
 STAGES = """\
@@ -54,7 +54,7 @@ def test_the_stage_that_takes_real_data_in_is_left_out_and_no_other(tmp_path: Pa
     file = tmp_path / "dvc.yaml"
     file.write_text(STAGES, encoding="utf-8")
     drop_stage(file, "ingest")
-    assert [stage.name for stage in read_stages(file)] == ["train"]
+    assert [stage.name for stage in read_plan(file).stages] == ["train"]
     assert ".code/ingest" not in file.read_text(encoding="utf-8")
     with pytest.raises(InputError, match="has no stage 'ingest'"):
         drop_stage(file, "ingest")

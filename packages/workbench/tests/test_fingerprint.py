@@ -12,7 +12,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage import fingerprint
-from onebutton_workbench.lineage.fingerprint import Lock, locked_versions, write_fingerprints
+from onebutton_workbench.lineage.fingerprint import locked_versions, write_fingerprints
 from onebutton_workbench.lineage.imports import read_imports
 from onebutton_workbench.workspace import ROOT
 
@@ -193,12 +193,12 @@ def test_a_package_is_locked_under_the_name_of_its_distribution(
         (site / file).touch()  # importlib_metadata, which MLflow imports, leaves out files that are not there
     monkeypatch.setattr(sys, "path", [str(site)])
     fingerprint._installed_with.cache_clear()
+    fingerprint._declared.cache_clear()
     versions = {name.replace("_", "-"): version for name, (version, _) in installed.items() if "other" not in name}
-    lock = Lock(versions | {"pyyaml": "6.0.3"}, workspace)
     table = '\n[tool.deptry.package_module_name_map]\npyyaml = "yaml"\n'
     edit(workspace, "packages/other/pyproject.toml", '"other"\n', f'"other"\n{table}')
     edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", line)
-    text = fingerprint.fingerprint(["pipe.first"], workspace, lock)
+    text = fingerprint.fingerprint(["pipe.first"], workspace, versions | {"pyyaml": "6.0.3"})
     monkeypatch.undo()
     fingerprint._installed_with.cache_clear()
     assert [line for line in text.splitlines() if "==" in line] == brought_by

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from onebutton_contracts.dvc_files import outputs, read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import LOCK_TAG, tracking_uri
 from onebutton_workbench import bootstrap
 from onebutton_workbench.git import git, names
-from onebutton_workbench.lineage.stages import dvc_files, read_stages
+from onebutton_workbench.lineage.stages import dvc_files
 from onebutton_workbench.runs.run import refuse_unfinished_merge
 from onebutton_workbench.workspace import ROOT
 
@@ -29,7 +30,9 @@ def drivers(paths: list[str]) -> dict[str, str]:
 
 def small_results(root: Path = ROOT) -> list[Path]:
     """List what the stages write into git: outputs that DVC does not cache."""
-    return [file.parent / path for file in dvc_files(root) for stage in read_stages(file) for path in stage.in_git]
+    written = [(file, out) for file in dvc_files(root) for out in outputs(read_stages(file), {})]
+    small = [file.parent / out.path for file, out in written if out.options.get("cache") is False]
+    return [path for path in small if path.parent.name != ".code"]
 
 
 def test_every_result_that_stages_write_into_git_is_made_again_after_a_merge() -> None:

@@ -124,7 +124,8 @@ def test_a_finding_says_what_it_costs_what_mends_it_and_where_it_is_explained(wo
     (finding,) = check_all(workspace)
     assert str(finding) == (
         "OB103 pipelines/pipe/dvc.yaml: stage 'second' does not depend on its fingerprint .code/second, "
-        "so an edit in lib, pipe, shared would not rerun it.\n      Mend: `make format`.   docs/checks/OB103.md"
+        "so an edit in lib, pipe, shared would not rerun it.\n      "
+        "Mend: `make format`, where its `deps` are a list.   docs/checks/OB103.md"
     )
 
 
@@ -264,18 +265,14 @@ def test_stages_of_foreach_and_matrix_are_mended_and_known_to_have_been_run(
     press_dvc(workspace, shell)
     assert forgotten(workspace) == []
     edit(workspace, PIPE, "fast: 2", "fast: 3")
-    assert forgotten(workspace) == [
-        "stage 'first@fast' was not run since its command changed, so its results are of another time"
-    ]
+    assert forgotten(workspace) == ["the command changed since 'first@fast' ran, so results are of another time"]
     edit(workspace, PIPE, "fast: 3", "fast: 2, faster: 4")
-    assert forgotten(workspace) == ["stage 'first@faster' was never run, so its results are missing"]
+    assert forgotten(workspace) == ["'first@faster' never ran, so results are missing"]
     edit(workspace, PIPE, ", faster: 4", "")
     edit(workspace, DEEP, "x + 1", "x + 2")
     forget()
     (words,) = forgotten(workspace)
-    assert words.startswith(
-        "stages 'second@1' and 'second@2' were not run since the code behind them changed, so their"
-    )
+    assert words.startswith("code changed since 'second@1', 'second@2' ran, so ")
 
 
 def test_what_nobody_can_fill_in_is_told_in_one_line(ran: Path) -> None:
@@ -330,16 +327,12 @@ def test_what_was_run_is_not_called_forgotten_and_what_changed_since_is(ran: Pat
     assert forgotten(ran) == []
     edit(ran, DEEP, "x + 1", "x + 2")
     forget()
-    assert forgotten(ran) == [
-        "stage 'second' was not run since the code behind it changed, so its results are of another time"
-    ]
+    assert forgotten(ran) == ["code changed since 'second' ran, so results are of another time"]
     edit(ran, DEEP, "x + 2", "x + 1  # as before")
     forget()
     assert forgotten(ran) == []
     edit(ran, "pipelines/pipe/params.yaml", "seed: 1", "seed: 2")
-    assert forgotten(ran) == [
-        "stage 'second' was not run since its parameters changed, so its results are of another time"
-    ]
+    assert forgotten(ran) == ["parameters changed since 'second' ran, so results are of another time"]
 
 
 def test_a_fresh_clone_in_which_nothing_was_run_is_not_called_stale(
@@ -370,7 +363,7 @@ def test_results_of_another_time_are_not_deployed(
     for pipeline in ("pipe", ""):
         with pytest.raises(InputError, match="nothing was deployed"):
             before_deployment(ran, pipeline=pipeline)
-        assert "stage 'second' was not run since its parameters changed" in capsys.readouterr().out
+        assert "parameters changed since 'second' ran" in capsys.readouterr().out
 
 
 def test_a_new_champion_alone_stops_no_deployment(
@@ -391,7 +384,7 @@ def test_a_new_champion_alone_stops_no_deployment(
     edit(ran, "pipelines/pipe/params.yaml", "seed: 1", "seed: 2")
     with pytest.raises(InputError, match="nothing was deployed"):
         before_deployment(ran)
-    assert "its parameters and champion changed" in capsys.readouterr().out
+    assert "parameters, champion changed since" in capsys.readouterr().out
 
 
 def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: Path, shell: Any) -> None:
@@ -408,17 +401,15 @@ def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: 
     assert forgotten(ran) == []
     edit(ran, "pipelines/pipe/gates.toml", "1", "2")
     edit(ran, "pipelines/pipe/rules/a/c.md", "c", "d")
-    assert forgotten(ran) == [
-        "stage 'second' was not run since gates.toml and rules changed, so its results are of another time"
-    ]
+    assert forgotten(ran) == ["gates.toml, rules changed since 'second' ran, so results are of another time"]
 
 
 def test_what_a_plan_newly_names_was_not_run_with(ran: Path) -> None:
     edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, words.csv]")
     edit(ran, PIPE, "[rate, train.seed]", "[rate, train.seed, depth]\n    metrics: [m.json]")
     edit(ran, "pipelines/pipe/params.yaml", "rate:", "depth: 3\nrate:")
-    changes = "its parameters, what it writes and words.csv changed"
-    assert forgotten(ran) == [f"stage 'second' was not run since {changes}, so its results are of another time"]
+    changes = "parameters, what is written, words.csv changed"
+    assert forgotten(ran) == [f"{changes} since 'second' ran, so results are of another time"]
 
 
 def test_what_a_plan_no_longer_names_is_no_finding_as_dvc_would_run_nothing(ran: Path) -> None:
@@ -451,16 +442,16 @@ def test_a_folder_of_which_dvc_keeps_a_part_is_compared_without_the_data(ran: Pa
     (champion / "predictions.csv").unlink()
     assert forgotten(ran) == []
     edit(ran, "pipelines/pipe/champion/champion.txt", "v1", "v2")
-    words = "so its results are of another time"
-    assert forgotten(ran) == [f"stage 'second' was not run since champion changed, {words}"]
+    words = "ran, so results are of another time"
+    assert forgotten(ran) == [f"champion changed since 'second' {words}"]
     edit(ran, "pipelines/pipe/champion/champion.txt", "v2", "v1")
     predict("2\n")
     assert forgotten(ran) == [
-        f"stage 'first' was not run since champion/predictions.csv changed, {words}",
-        f"stage 'second' was not run since champion changed, {words}",
+        f"champion/predictions.csv changed since 'first' {words}",
+        f"champion changed since 'second' {words}",
     ]
 
 
 def test_a_stage_that_was_never_run_is_named(workspace: Path) -> None:
     write_fingerprints(workspace / "pipelines/pipe", workspace)
-    assert forgotten(workspace) == ["stages 'first' and 'second' were never run, so their results are missing"]
+    assert forgotten(workspace) == ["'first', 'second' never ran, so results are missing"]

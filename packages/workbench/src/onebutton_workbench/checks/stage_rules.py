@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,71 +38,48 @@ def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
     """Hold one `dvc.yaml` to the rules."""
     place = plan.file.relative_to(root).as_posix()
     if plan.code.get("cmd") != COMMAND or plan.code.get("always_changed") is not True:
-        words = (
-            f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so edits of code would rerun nothing"
-        )
+        words = f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so edits of code rerun nothing"
         yield Finding("OB101", place, words, "`make format` writes it")
     written = paths(plan.code.get("outs"))
     for stage in (one for one in plan.stages if not one.frozen):
         fingerprint = f"{FINGERPRINTS}/{stage.name}"
-        if runs := _unfollowed(stage, imports):
-            words = f"stage {stage.name!r} runs {runs}, so nobody can say when its code has changed"
+        unknown = [name for name in stage.modules if not imports.has(name)]
+        if unknown or stage.others or not stage.modules:
+            runs = f"{unknown[0]}, no module here," if unknown else f"`{next(iter(stage.others), '')}`"
+            words = f"stage {stage.name!r} runs {runs} and nobody can say when the code behind that has changed"
             yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
-        elif stage.unlisted:
-            words = f"stage {stage.name!r} has `deps: {stage.unlisted}`, which is no list, so its fingerprint cannot stand in it"
-            yield Finding("OB103", place, words, "write its `deps` as a list, a line for each")
         elif not stage.has_fingerprint or fingerprint not in written:
             reached = sorted({name.partition(".")[0] for name in imports.reached(stage.modules)[0]})
             cost = f"so an edit in {', '.join(reached)} would not rerun it"
             words = f"stage {stage.name!r} does not depend on its fingerprint {fingerprint}, {cost}"
-            yield Finding("OB103", place, words, "`make format`")
+            yield Finding("OB103", place, words, "`make format`, where its `deps` are a list")
 
 
 def check_holdout(plan: Plan, root: Path) -> Iterator[Finding]:
     """Find training stages that the holdout reaches: a model that has seen it is judged by what it knows by heart."""
     place = plan.file.relative_to(root).as_posix()
-    for stage in plan.stages:
-        if not any(path.endswith(MODEL) for path in stage.outs):
-            continue
-        way = _way_to_holdout(stage, plan)
-        if way:
-            through = "" if len(way) == 1 else f" through {way[-1]!r}"
+    for stage in (one for one in plan.stages if any(path.endswith(MODEL) for path in one.outs)):
+        if reader := _reader_of_holdout(stage, plan):
+            through = "" if reader == stage.name else f" through {reader!r}"
             words = f"stage {stage.name!r} trains a model and reads the holdout{through}, so its score would flatter it"
             yield Finding("OB106", place, words, "let it depend on `data/train.parquet` alone")
 
 
-def _way_to_holdout(stage: Stage, plan: Plan) -> list[str]:
-    """Name the stages through which the holdout reaches one, itself first; none where it does not."""
-    ways, seen = [[stage]], {stage.name}
-    for way in ways:  # grows while it is read
-        if any(_holds_holdout(path, plan) for path in way[-1].deps):
-            return [one.name for one in way]
-        for one in plan.stages:
-            if one.name not in seen and any(_overlap(dep, out) for dep in way[-1].deps for out in one.outs):
-                seen.add(one.name)
-                ways.append([*way, one])
-    return []
+def _reader_of_holdout(stage: Stage, plan: Plan) -> str:
+    """Name the stage through which the holdout reaches one, which may be itself; empty where it does not."""
+    holdouts = [out for one in plan.stages for out in one.outs if PurePosixPath(out).name.startswith(HOLDOUT)]
+    before = [stage]
+    for one in before:  # grows while it is read
+        if any(PurePosixPath(dep).name.startswith(HOLDOUT) or _overlap([dep], holdouts) for dep in one.deps):
+            return one.name
+        before += [other for other in plan.stages if other not in before and _overlap(one.deps, other.outs)]
+    return ""
 
 
-def _holds_holdout(path: str, plan: Plan) -> bool:
-    """Whether a path is a holdout, or a folder with one."""
-    written = (out for stage in plan.stages for out in stage.outs if PurePosixPath(out).name.startswith(HOLDOUT))
-    return PurePosixPath(path).name.startswith(HOLDOUT) or any(_overlap(path, out) for out in written)
-
-
-def _overlap(one: str, other: str) -> bool:
-    first, second = PurePosixPath(one), PurePosixPath(other)
-    return first.is_relative_to(second) or second.is_relative_to(first)
-
-
-def _unfollowed(stage: Stage, imports: Imports) -> str:
-    """Say what a stage runs that nobody follows; empty when all of it is followed."""
-    for name in stage.modules:
-        if not imports.has(name):
-            return f"{name}, which {'only DVC knows once it runs' if '${' in name else 'is no module here'}"
-    if stage.others:
-        return f"`{stage.others[0]}`, which is no `python -m <module>`"
-    return "" if stage.modules else "no `python -m <module>`"
+def _overlap(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether a path is one of others, or the folder around one, or in one."""
+    pairs = [(PurePosixPath(one), PurePosixPath(other)) for one in some for other in others]
+    return any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs)
 
 
 def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
@@ -112,9 +89,7 @@ def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]
         yield from _known_only_when_it_runs(imports.files[name], root)
     for folder in sorted({imports.files[name].parent for name in reached}):
         for file in (file for file in data_files(folder) if file.suffix == ".py"):
-            words = (
-                "lies in a folder without `__init__.py`, so what it imports is not followed and would rerun no stage"
-            )
+            words = "lies in a folder without `__init__.py`, so what it imports is not followed and reruns no stage"
             yield Finding("OB104", file.relative_to(root).as_posix(), words, "write an empty `__init__.py` beside it")
 
 

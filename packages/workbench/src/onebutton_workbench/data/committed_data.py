@@ -15,7 +15,7 @@ from posixpath import join, normpath
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import MISSING, UNSAVED, call_dvc, configured, why
 from onebutton_workbench.git import holds, names, shortened
-from onebutton_workbench.lineage.stages import read_stages
+from onebutton_workbench.lineage.stages import read_plan
 from onebutton_workbench.lineage.tracked_data import Tracked, signature, tracked
 
 NOTES = ".dvc/tmp/onebutton-data.json"  # what was found right, so that DVC is not asked about it again
@@ -58,7 +58,7 @@ def bring(root: Path, pipeline: str = "") -> None:
 def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
     """Whether data belongs to a pipeline or is read by a stage of it."""
     folder = f"pipelines/{pipeline}"
-    deps = (normpath(join(folder, dep)) for stage in read_stages(root / folder / "dvc.yaml") for dep in stage.deps)
+    deps = (normpath(join(folder, dep)) for stage in read_plan(root / folder / "dvc.yaml").stages for dep in stage.deps)
     read = (f"{one.path}/".startswith(f"{dep}/") or dep.startswith(f"{one.path}/") for dep in deps)
     return one.path.startswith(f"{folder}/") or any(read)
 

@@ -54,14 +54,11 @@ def _reach(changes: Changes, root: Path) -> Affected:
     """Find what changed files reach; an InputError says why it is everything, or cannot be said."""
     workspace = members(root)
     reached = members_reached([file for file in changes.files if file != LOCK or _lock_moved(changes, root)], workspace)
-    if reached:
-        words = f"{len(reached)} of {len(workspace)} members, since {changes.since}"
-    elif changes.files:
-        words = (
-            f"no member: only documentation or results changed since {changes.since}: {shortened(changes.files, SHOWN)}"
-        )
-    else:
-        words = f"no member: nothing changed since {changes.since}"
+    words = f"{len(reached)} of {len(workspace)} members, since {changes.since}"
+    if not reached:
+        what = "only documentation or results" if changes.files else "nothing"
+        seen = f": {shortened(changes.files, SHOWN)}" if changes.files else ""
+        words = f"no member: {what} changed since {changes.since}{seen}"
     others = [member for member in workspace if changes.files and member.path not in reached]
     return Affected(reached, words, repo_tests=tuple(test for member in others for test in member.repo_tests))
 
@@ -146,8 +143,7 @@ def table(reached: Mapping[Path, str]) -> list[str]:
 def report(root: Path = ROOT, *, base: str = "") -> int:
     """Print each member reached by the change since a commit, with the reason."""
     found = affected(root, base)
-    for line in table(found.members):
-        print(line)
+    print("".join(f"{line}\n" for line in table(found.members)), end="")
     next_press = ". Next: make test AFFECTED=1" if found.members else ""
     print(f"status: {'everything: ' if found.everything else ''}{found.words}{next_press}")
     return 0

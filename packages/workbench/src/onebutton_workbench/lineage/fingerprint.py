@@ -13,8 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib import import_module
 from importlib.metadata import distributions
 from itertools import pairwise
@@ -25,7 +24,7 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.parameters import load_parameters
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
-from onebutton_workbench.lineage.stages import FINGERPRINTS, read_stages
+from onebutton_workbench.lineage.stages import FINGERPRINTS, read_plan
 from onebutton_workbench.workspace import distribution, find_root, member_paths, read_toml
 
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
@@ -119,42 +118,32 @@ def locked_versions(lock: str) -> dict[str, str]:
     return {name: "|".join(sorted(found)) for name, found in versions.items()}
 
 
-@dataclass(frozen=True)
-class Lock:
-    """What a workspace pins."""
-
-    versions: Mapping[str, str]  # of every distribution
-    root: Path  # of the workspace
-
-    def brings(self, package: str) -> list[str]:
-        """Say which locked distributions bring a package.
-
-        It is the one of its name; the one that a member names in deptry's own table; or those that are installed with it: PIL
-        comes from pillow, and several may share a name such as google.
-        """
-        for one in (package.lower().replace("_", "-"), self._declared.get(package, "")):
-            if one in self.versions:
-                return [one]
-        return sorted(_installed_with(package) & self.versions.keys())
-
-    def lines(self, package: str) -> list[str]:
-        """Describe what a package comes from as it is locked."""
-        return [f"{one}=={self.versions[one]}" for one in self.brings(package)] or [f"{package}==not locked"]
-
-    @cached_property
-    def _declared(self) -> dict[str, str]:
-        declared: dict[str, str] = {}
-        for folder in (Path(), *member_paths(self.root)):
-            tool = read_toml(self.root / folder / "pyproject.toml").get("tool", {})
-            for name, packages in tool.get("deptry", {}).get("package_module_name_map", {}).items():
-                declared |= dict.fromkeys([packages] if isinstance(packages, str) else packages, name)
-        return declared
+@cache
+def read_lock(root: Path) -> dict[str, str]:
+    """Read what a workspace pins: the version of every distribution."""
+    return locked_versions((root / "uv.lock").read_text(encoding="utf-8"))
 
 
 @cache
-def read_lock(root: Path) -> Lock:
-    """Read what a workspace pins."""
-    return Lock(locked_versions((root / "uv.lock").read_text(encoding="utf-8")), root)
+def _declared(root: Path) -> dict[str, str]:
+    """Read which distribution brings a package, as members name it in deptry's own table."""
+    declared: dict[str, str] = {}
+    for folder in (Path(), *member_paths(root)):
+        tool = read_toml(root / folder / "pyproject.toml").get("tool", {})
+        for name, packages in tool.get("deptry", {}).get("package_module_name_map", {}).items():
+            declared |= dict.fromkeys([packages] if isinstance(packages, str) else packages, name)
+    return declared
+
+
+def _brought_by(package: str, versions: Mapping[str, str], root: Path) -> list[str]:
+    """Describe which locked distributions bring a package.
+
+    It is the one of its name; the one that a member names for it; or those that are installed with it: PIL comes from pillow, and
+    several may share a name such as google.
+    """
+    named = (package.lower().replace("_", "-"), _declared(root).get(package, ""))
+    found = [one for one in named if one in versions][:1] or sorted(_installed_with(package) & versions.keys())
+    return [f"{one}=={versions[one]}" for one in found] or [f"{package}==not locked"]
 
 
 @cache
@@ -164,8 +153,8 @@ def _installed_with(package: str) -> set[str]:
     return {distribution(one.name) for one in distributions() if files.search(one.read_text("RECORD") or "")}
 
 
-def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
-    """Describe what the modules that a stage runs mean.
+def fingerprint(entries: Iterable[str], root: Path, versions: Mapping[str, str]) -> str:
+    """Describe what the modules that a stage runs mean, with the third-party versions that are locked.
 
     Returns:
         One line per module, per data file and per third-party package; equal text, equal meaning.
@@ -174,15 +163,11 @@ def fingerprint(entries: Iterable[str], root: Path, lock: Lock) -> str:
         InputError: an entry is no module of the workspace, or a module cannot be parsed.
     """
     imports = read_imports(root)
-    try:
-        modules, packages = imports.reached(entries)
-    except KeyError as unknown:
-        message = f"{unknown.args[0]} is not a module of this workspace, so nobody can say when its stage must rerun"
-        raise InputError(message) from None
+    modules, packages = imports.reached(entries)
     code = [f"{_digest_of_code(imports.files[name])}  {name}" for name in sorted(modules)]
     folders = {imports.files[name].parent for name in modules}
     data = {line for folder in folders for line in _data_lines(folder, root)}
-    third_party = {line for package in packages for line in lock.lines(package)}
+    third_party = {line for package in packages for line in _brought_by(package, versions, root)}
     return "\n".join([f"algorithm {ALGORITHM}", *code, *sorted(data), *sorted(third_party)]) + "\n"
 
 
@@ -193,14 +178,11 @@ def write_fingerprints(folder: Path, root: Path) -> None:
         InputError: as `fingerprint`, or a stage runs no module; no fingerprint is written then.
     """
     texts = {}
-    for stage in read_stages(folder / "dvc.yaml"):
-        if stage.has_fingerprint and not stage.modules:
-            message = (
-                f"{folder}/dvc.yaml: stage {stage.name!r} does not run `python -m <module>`, so its code is unknown"
-            )
+    for stage in (one for one in read_plan(folder / "dvc.yaml").stages if one.has_fingerprint):
+        if not stage.modules:
+            message = f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
             raise InputError(message)
-        if stage.has_fingerprint:
-            texts[folder / FINGERPRINTS / stage.name] = fingerprint(stage.modules, root, read_lock(root))
+        texts[folder / FINGERPRINTS / stage.name] = fingerprint(stage.modules, root, read_lock(root))
     (folder / FINGERPRINTS).mkdir(exist_ok=True)
     for file, text in texts.items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
@@ -215,7 +197,7 @@ def check_parameters(folder: Path, root: Path) -> None:
     Raises:
         InputError: a parameter is unknown, missing or not of its type.
     """
-    packages = {module.partition(".")[0] for stage in read_stages(folder / "dvc.yaml") for module in stage.modules}
+    packages = {module.partition(".")[0] for stage in read_plan(folder / "dvc.yaml").stages for module in stage.modules}
     for module in sorted(f"{package}.params" for package in packages):
         if module in read_imports(root).files:
             load_parameters(import_module(module).Params)

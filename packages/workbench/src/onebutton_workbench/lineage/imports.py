@@ -21,10 +21,6 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.workspace import member_paths
 
 
-class UnreadableModuleError(InputError):
-    """A module that Python cannot read; the message names file and line."""
-
-
 @dataclass(frozen=True)
 class Imports:
     """The imports of a workspace."""
@@ -32,7 +28,7 @@ class Imports:
     files: Mapping[str, Path]  # the file of every module whose imports are known, by its name
     graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
     third_party: frozenset[str]  # the top-level names that come from distributions
-    unreadable: Mapping[str, UnreadableModuleError]  # packages that could not be read, with the first fault in each
+    unreadable: Mapping[str, InputError]  # packages that could not be read, with the first fault in each
 
     def has(self, module: str) -> bool:
         """Whether a module is one of the workspace, as far as anybody can read."""
@@ -48,13 +44,13 @@ class Imports:
             The modules of the workspace, entries included; the top-level names of third-party packages.
 
         Raises:
-            KeyError: an entry is no module of the workspace.
-            UnreadableModuleError: one is in a package that cannot be read.
+            InputError: an entry is no module of the workspace, or one is in a package that cannot be read.
         """
         found: set[str] = set()
         for entry in entries:
             if not self.has(entry):
-                raise KeyError(entry)
+                message = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
+                raise InputError(message)
             start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
             found |= {start} | (self.graph.find_upstream_modules(start) if start in self.files else set())
         for package in sorted({name.partition(".")[0] for name in found} & self.unreadable.keys()):
@@ -78,7 +74,7 @@ def read_imports(root: Path) -> Imports:
         for file in source.glob("*/**/*.py"):
             parts = file.relative_to(source).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    unreadable: dict[str, UnreadableModuleError] = {}
+    unreadable: dict[str, InputError] = {}
     graph = None
     while graph is None:
         try:
@@ -115,12 +111,12 @@ def _build(packages: Sequence[str], sources: Sequence[str]) -> grimp.ImportGraph
         sys.modules.update(imported)
 
 
-def _faults(files: Mapping[str, Path]) -> dict[str, UnreadableModuleError]:
-    faults: dict[str, UnreadableModuleError] = {}
+def _faults(files: Mapping[str, Path]) -> dict[str, InputError]:
+    faults: dict[str, InputError] = {}
     for name, file in sorted(files.items()):
         try:
             parse(file)
-        except UnreadableModuleError as error:
+        except InputError as error:
             faults.setdefault(name.partition(".")[0], error)
     return faults
 
@@ -129,14 +125,14 @@ def parse(file: Path) -> ast.Module:
     """Parse a file.
 
     Raises:
-        UnreadableModuleError: it has a syntax error.
+        InputError: it has a syntax error.
     """
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         where, what = getattr(error, "lineno", 1), getattr(error, "msg", error)
         message = f"{file}:{where}: {what}, so nobody can say what it imports. Mend the line"
-        raise UnreadableModuleError(message) from None
+        raise InputError(message) from None
 
 
 def name_of(node: ast.AST) -> str:

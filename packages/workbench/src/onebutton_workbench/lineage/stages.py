@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.dvc_files import OUTPUTS, body_of, entries, paths, read_yaml
+from onebutton_contracts.dvc_files import OUTPUTS, body_of, paths, read_yaml
 
 FINGERPRINTS = ".code"
 _NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
@@ -27,8 +27,6 @@ class Stage:
     others: tuple[str, ...]  # the parts of its command that run something else, whose code nobody follows
     deps: tuple[str, ...]  # the paths that it depends on, relative to `wdir`
     outs: tuple[str, ...]  # the paths that it writes, metrics and plots included
-    unlisted: str  # what stands as its `deps` where that is no list, such as `${shared}`
-    in_git: tuple[str, ...]  # its outputs that DVC does not cache, fingerprints left out
     frozen: bool  # whether DVC was told to leave it as it is
     wdir: str  # the folder that it runs in, relative to its `dvc.yaml`
 
@@ -63,25 +61,16 @@ def read_plan(dvc_yaml: Path) -> Plan:
     return Plan(dvc_yaml, tuple(_stage(name, body) for name, body in bodies.items()), code)
 
 
-def read_stages(dvc_yaml: Path) -> list[Stage]:
-    """Read every stage but `code`, in the order of the file."""
-    return list(read_plan(dvc_yaml).stages)
-
-
 def _stage(name: str, body: Mapping[str, Any]) -> Stage:
-    commands, deps = body.get("cmd", []), body.get("deps") or []
+    commands = body.get("cmd", [])
     script = "\n".join(map(str, commands)) if isinstance(commands, list) else str(commands)
     parts = [part.strip() for part in _BETWEEN.split(_NO_COMMAND.sub(" ", script))]
-    outs = [entry for kind in OUTPUTS for entry in entries(body.get(kind))]
-    small = (path for path, options in outs if options.get("cache") is False)
     return Stage(
         name,
         modules=tuple(found[1] for part in parts if (found := _MODULE.search(part))),
         others=tuple(part for part in parts if not _MODULE.search(part) and not _PLAIN.match(part)),
-        deps=tuple(paths(deps)),
-        outs=tuple(path for path, _ in outs),
-        unlisted="" if isinstance(deps, list) else str(deps),
-        in_git=tuple(path for path in small if not path.startswith(f"{FINGERPRINTS}/")),
+        deps=tuple(paths(body.get("deps"))),
+        outs=tuple(path for kind in OUTPUTS for path in paths(body.get(kind))),
         frozen=body.get("frozen") is True,
         wdir=str(body.get("wdir", "")),
     )

@@ -12,8 +12,9 @@ import json
 import posixpath
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,8 @@ from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, dvc_fi
 from onebutton_workbench.lineage.tracked_data import tracked
 
 FOLDER = ".dir"  # how DVC's digest of a folder ends
+IN_GIT = "git"  # in place of a digest
 NEVER = "never"
-CODE, COMMAND, PARAMETERS, OUTPUTS = "the code behind it", "its command", "its parameters", "what it writes"
-OF_SEVERAL = {
-    CODE: "the code behind them",
-    COMMAND: "their commands",
-    PARAMETERS: "their parameters",
-    OUTPUTS: "what they write",
-}
 
 
 def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[Finding]:
@@ -55,7 +50,7 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
     for plan in ran:
         write_fingerprints(plan.file.parent, root)
     status = _dvc_status([plan.file.relative_to(root).as_posix() for plan in ran], root) if ran else {}
-    committed = Committed(root) if status else None
+    digest = partial(_digest, known=_named_in_git(root) if status else {}, root=root)
     findings = []
     for plan in plans:
         place, lock = plan.file.relative_to(root).as_posix(), locks[plan.file]
@@ -65,34 +60,22 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
         for name in facts if lock else stages:
             stage = stages.get(name.partition("@")[0])  # `code` and frozen ones are none of these
             if stage and name not in lock:
-                groups[(NEVER,)].append(name)
-            elif stage and committed:
+                groups[(NEVER,)].append(repr(name))
+            elif stage:
                 recorded = _recorded(lock[name], posixpath.join(folder, stage.wdir))
-                groups[_changes(facts[name], recorded, stage, folder, committed)].append(name)
-        mend = "`make run`, then commit the files that it names"
-        findings += [
-            Finding("OB105", place, _words(what, which), mend) for what, which in groups.items() if {*what} - {overlook}
-        ]
+                groups[_changes(facts[name], recorded, stage, folder, digest)].append(repr(name))
+        for what, which in groups.items():
+            words = f"{', '.join(what)} changed since {', '.join(which)} ran, so results are of another time"
+            if NEVER in what:
+                words = f"{', '.join(which)} never ran, so results are missing"
+            if {*what} - {overlook}:
+                findings.append(Finding("OB105", place, words, "`make run`, then commit the files that it names"))
     return findings
 
 
 def _read_lock(dvc_yaml: Path) -> dict[str, Any]:
     file = dvc_yaml.with_name("dvc.lock")
     return (read_yaml(file).get("stages") or {}) if file.is_file() else {}
-
-
-def _words(changes: Sequence[str], stages: Sequence[str]) -> str:
-    several = len(stages) > 1
-    which = f"stages {_listed([repr(stage) for stage in stages])} were" if several else f"stage {stages[0]!r} was"
-    results = "their results are" if several else "its results are"
-    if NEVER in changes:
-        return f"{which} never run, so {results} missing"
-    what = _listed([OF_SEVERAL.get(one, one) if several else one for one in changes])
-    return f"{which} not run since {what} changed, so {results} of another time"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[str, Any]]]:
@@ -110,68 +93,59 @@ def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[st
     return found
 
 
-def _recorded(locked: Mapping[str, Any], folder: str) -> dict[str, Any]:
+def _recorded(locked: Mapping[str, Any], folder: str) -> dict[str, str]:
     """Read the digest that a lock has of each file that a stage reads or writes, by its path from the root."""
     entries = [*locked.get("deps", []), *locked.get("outs", [])]
-    return {posixpath.normpath(posixpath.join(folder, one["path"])): one.get("md5") for one in entries}
+    return {posixpath.normpath(posixpath.join(folder, one["path"])): one.get("md5") or "" for one in entries}
 
 
 def _changes(
-    facts: Mapping[str, Any], recorded: Mapping[str, Any], stage: Stage, folder: str, committed: Committed
+    facts: Mapping[str, Any], recorded: Mapping[str, str], stage: Stage, folder: str, digest: Callable[[str], str]
 ) -> tuple[str, ...]:
     """Name what differs between a stage as it was run and as it stands here."""
     deps = {posixpath.normpath(path): how for path, how in facts.get("changed deps", {}).items()}
     code = f"{FINGERPRINTS}/{stage.name}"  # other files there are outputs of stages, which a fresh clone lacks
     told = {
-        CODE: any(path.endswith(code) for path in deps),
-        COMMAND: "changed command" in facts,
-        PARAMETERS: any(isinstance(how, dict) for how in deps.values()),
-        OUTPUTS: any(path not in recorded for path in facts.get("changed outs", ())),
+        "code": any(path.endswith(code) for path in deps),
+        "the command": "changed command" in facts,
+        "parameters": any(isinstance(how, dict) for how in deps.values()),
+        "what is written": any(path not in recorded for path in facts.get("changed outs", ())),
     }
     files = [
         posixpath.relpath(path, folder or ".")
         for path, how in sorted(deps.items())
         if not isinstance(how, dict) and not path.endswith(code)
-        if path not in recorded or committed.digest(path) not in {"", recorded[path]}
+        if path not in recorded or digest(path) not in {"", recorded[path]}
     ]
     return (*(what for what, changed in told.items() if changed), *files)
 
 
-class Committed:
-    """What git says of files whose data may not be here.
+def _named_in_git(root: Path) -> dict[str, str]:
+    """Map data that git only names, in `.dvc` files and as outputs in a `dvc.lock`, to its digest, and what git has to IN_GIT."""
+    data: dict[str, str] = {}
+    for file in dvc_files(root):
+        with suppress(InputError):  # of a draft: the lock of a plan that is compared was read before
+            for stage in _read_lock(file).values():
+                data |= _recorded({"outs": stage.get("outs", [])}, file.parent.relative_to(root).as_posix())
+    data |= {one.path: one.md5 for one in tracked(root, new=True)}
+    files = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=root)
+    return data | dict.fromkeys(files, IN_GIT)
 
-    Attributes:
-        root: of the checkout.
-        files: that git has or is about to have, relative to the root.
-        data: the digests of data that git only names, in `.dvc` files and as outputs in any `dvc.lock`, by its path.
-    """
 
-    def __init__(self, root: Path) -> None:
-        """Read it from the checkout."""
-        self.root = root
-        listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
-        self.files = frozenset(names(*listed, folder=root))
-        data: dict[str, str] = {}
-        for file in dvc_files(root):
-            with suppress(InputError):  # of a draft: the lock of a plan that is compared was read before
-                for stage in _read_lock(file).values():
-                    data |= _recorded({"outs": stage.get("outs", [])}, file.parent.relative_to(root).as_posix())
-        data |= {one.path: one.md5 for one in tracked(root, new=True)}
-        self.data = {path: md5 or "" for path, md5 in data.items() if path not in self.files}
+def _digest(path: str, known: Mapping[str, str], root: Path) -> str:
+    """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
 
-    def digest(self, path: str) -> str:
-        """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
-        if path in self.data or path in self.files:
-            return self._digest_of_file(path)
-        inside = [name for name in (*self.files, *self.data) if name.startswith(f"{path}/")]
-        found = {name.removeprefix(f"{path}/"): self._digest_of_file(name) for name in inside}
-        if self.files.isdisjoint(inside) or any(md5.endswith(FOLDER) or not md5 for md5 in found.values()):
-            return ""  # only a list that is with the data says what is in a folder
-        listed = [{"md5": found[name], "relpath": name} for name in sorted(found)]
-        return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324  DVC's own hash
+    def of_file(name: str) -> str:
+        if known[name] != IN_GIT:
+            return known[name]
+        file = root / name
+        return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324  DVC's own hash
 
-    def _digest_of_file(self, path: str) -> str:
-        if path in self.data:
-            return self.data[path]
-        file = self.root / path
-        return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324
+    if path in known:
+        return of_file(path)
+    inside = sorted(name for name in known if name.startswith(f"{path}/"))
+    listed = [{"md5": of_file(name), "relpath": name.removeprefix(f"{path}/")} for name in inside]
+    unsaid = any(not one["md5"] or one["md5"].endswith(FOLDER) for one in listed)
+    if unsaid or IN_GIT not in {known[name] for name in inside}:
+        return ""  # only a list that is with the data says what is in a folder
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324
