@@ -20,14 +20,12 @@ import pytest
 
 from onebutton_serving.app import App
 from onebutton_serving.history import Move, last_move, now, record
-from onebutton_serving.identity import Identity
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
 from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import MANIFEST, seal
 from onebutton_serving.service import Service
-from onebutton_serving.worker_status import WorkerStatus
 
 HERE = Path(__file__).parent
 FIRST, SECOND = "20261124-0a0a0a0a", "20261125-0b0b0b0b"
@@ -149,14 +147,12 @@ def store(tmp_path: Path) -> Path:
 class Client:
     """Asks the application without a network, as an ASGI server would."""
 
-    def __init__(self, state: Path, follows: Identity | None = None) -> None:
-        status = WorkerStatus(state / "workers")
-        self.service = Service(status, state, follows)
+    def __init__(self, state: Path) -> None:
+        self.service = Service(state / "releases")
         self.log = PredictionLog(state / "log")
-        self.metrics = Metrics(
-            status, lambda: self.service.swaps | {"written": self.log.written, "dropped": self.log.dropped}
-        )
-        self.app = App(self.service, self.log, self.metrics, Pages(self.service, self.metrics).application())
+        self.metrics = Metrics(state, self.service, self.log)
+        pages = Pages(self.service, self.log, self.metrics).application()
+        self.app = App(self.service, self.log, self.metrics, pages)
         self.runner = asyncio.Runner()
 
     def ask(
@@ -165,7 +161,7 @@ class Client:
         return self.runner.run(self.once(method, path, [body], headers))
 
     async def once(
-        self, method: str, path: str, parts: list[bytes], headers: dict[str, str] = JSON
+        self, method: str, path: str, parts: list[bytes], headers: dict[str, str] = JSON, *, ends: bool = True
     ) -> tuple[int, dict[str, str], bytes]:
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
         scope = {
@@ -180,7 +176,7 @@ class Client:
             await asyncio.sleep(0)
             if not waiting:
                 await asyncio.sleep(3600)  # a client that sends no more
-            return {"type": "http.request", "body": waiting.pop(0), "more_body": len(parts) > 1}
+            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting) or not ends}
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -195,7 +191,7 @@ class Client:
 
     def close(self) -> None:
         self.log.close()
-        self.service.status.close()
+        self.metrics.close()
         self.runner.close()
 
 

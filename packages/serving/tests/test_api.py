@@ -11,7 +11,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, JSON, SCHEMA, Client, golden_rows, make_release
 
 from onebutton_models.scoring import ScoringError
-from onebutton_serving import bodies
+from onebutton_serving import app
 from onebutton_serving.openapi import example
 from onebutton_serving.rows import MAX_ROWS
 from onebutton_serving.schema import Field, Schema
@@ -98,7 +98,7 @@ def test_every_fault_of_a_request_is_told_at_once(client: Client) -> None:
         (b'{"rows": 1}', 422, "type"),
         (b'{"rows": [{}] , "more": 1}', 422, "unknown field"),
         (json.dumps({"rows": [{}] * (MAX_ROWS + 1)}).encode(), 422, "rows"),
-        (b" " * (bodies.MAX_BYTES + 1), 413, "size"),
+        (b" " * (app.MAX_BYTES + 1), 413, "size"),
     ],
 )
 def test_a_body_that_is_no_request_is_refused_with_a_reason(
@@ -119,27 +119,17 @@ def test_a_body_of_another_or_no_kind_is_415_and_an_announced_giant_is_not_read(
 
 
 def test_a_body_that_never_ends_is_408(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MAX_SECONDS", 0.1)
-    status, _, content = client.runner.run(client.once("POST", "/v1/predict", [b'{"rows"', b": ["]))
+    monkeypatch.setattr(app, "MAX_SECONDS", 0.1)
+    status, _, content = client.runner.run(client.once("POST", "/v1/predict", [b'{"rows"', b": ["], ends=False))
     assert (status, json.loads(content)["errors"][0]["rule"]) == (408, "time")
     assert client.predict(GOOD)[0] == 200
 
 
 def test_a_body_in_many_parts_is_one_body(client: Client) -> None:
     body = json.dumps({"rows": [GOOD]}).encode()
-
-    async def receive_in_parts() -> tuple[int, dict[str, str], bytes]:
-        parts = [body[at : at + 10] for at in range(0, len(body), 10)]
-        held = client.app._bodies
-        sent = iter(parts)
-
-        async def receive() -> dict[str, Any]:
-            part = next(sent)
-            return {"type": "http.request", "body": part, "more_body": part is not parts[-1]}
-
-        return 200, {}, await held.read(receive, 0)
-
-    assert client.runner.run(receive_in_parts())[2] == body
+    parts = [body[at : at + 10] for at in range(0, len(body), 10)]
+    asked = client.once("POST", "/v1/predict", parts)
+    assert client.runner.run(asked)[2] == client.ask("POST", "/v1/predict", body)[2]
 
 
 def test_large_and_small_requests_at_once_are_each_answered_with_their_own_rows(client: Client) -> None:
@@ -248,7 +238,7 @@ def test_large_bodies_that_wait_for_an_answer_are_counted_and_too_many_are_told_
 ) -> None:
     """Else a burst of them would fill the memory while one thread computes."""
     body = json.dumps({"rows": [golden_rows()[0]["input"]] * 600}).encode()
-    monkeypatch.setattr(bodies, "MAX_HELD", 3 * len(body))
+    monkeypatch.setattr(app, "MAX_HELD", 3 * len(body))
 
     async def burst() -> list[int]:
         answers = await asyncio.gather(*[client.once("POST", "/v1/predict", [body]) for _ in range(5)])
@@ -272,7 +262,7 @@ def test_rows_that_the_model_refuses_are_named_and_cost_no_other_request(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.service.current is not None
-    model = client.service.current.loaded.model
+    model = client.service.current.model
     answer = model.answer
 
     def refuse(feed: Any) -> Any:

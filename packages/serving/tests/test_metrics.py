@@ -8,7 +8,6 @@ from packages.serving.tests.conftest import FIRST, Client, golden_rows
 from prometheus_client.parser import text_string_to_metric_families
 
 from onebutton_serving.metrics import Metrics
-from onebutton_serving.worker_status import WorkerStatus
 
 ROW = golden_rows()[0]["input"]
 
@@ -35,14 +34,12 @@ def test_answers_rows_and_refusals_are_counted_and_the_release_is_named(client: 
 
 
 def test_workers_are_added_up_and_one_that_ended_still_counts(client: Client, tmp_path: Path) -> None:
-    status = WorkerStatus(tmp_path / "state/workers")
-    other = Metrics(status, lambda: {"written": 5, "dropped": 2, "taken": 1, "refused": 0})
+    other = Metrics(tmp_path / "state", client.service, client.log)
     other.answered(200, 7, 20.0)
-    other.flush()
-    status.close()
+    other.close()
     client.predict(ROW)
     found = figures(client)
-    assert (found["onebutton_rows_total"], found["onebutton_log_rows_dropped_total"]) == (8, 2)
+    assert (found["onebutton_rows_total"], found[f"onebutton_release_info {FIRST}"]) == (8, 1)
     assert (found["onebutton_latency_seconds_bucket 10.0"], found["onebutton_latency_seconds_count"]) == (1, 2)
 
 

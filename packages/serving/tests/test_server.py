@@ -126,7 +126,7 @@ def test_a_server_that_starts_on_a_damaged_release_says_so_and_recovers(serve: S
     assert server.predict(ROW)[1]["version"] == SECOND
 
 
-def test_a_fixed_release_that_does_not_answer_as_judged_ends_the_server_with_a_reason(
+def test_a_fixed_release_that_does_not_answer_as_judged_is_not_served_and_says_why(
     serve: Serve, tmp_path: Path
 ) -> None:
     folder = make_release(tmp_path / "store")
@@ -139,9 +139,9 @@ def test_a_fixed_release_that_does_not_answer_as_judged_ends_the_server_with_a_r
 
     seal(folder)
     server = serve("--release", str(folder))
-    assert server.process.wait(30) == 1
-    last = server.said().strip().splitlines()[-1]
-    assert last.startswith(f"serving: release {FIRST}: golden example 2")
+    server.until(lambda: "golden example 2" in str(server.get("/health/ready")))
+    assert server.get("/health/ready")[0] == server.predict(ROW)[0] == 503
+    assert f"refused: release {FIRST}: golden example 2" in server.said()
 
 
 def test_a_killed_worker_comes_back_and_its_log_is_whole(serve: Serve, store: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_second_server_on_the_same_port_or_state_is_refused_in_a_line(serve: S
     assert second.said().count("\n") == 1
     third = serve(*words, "--state", str(server.state))
     assert third.process.wait(20) == 1
-    assert third.said().startswith("serving: another server uses the state folder")
+    assert third.said().startswith("serving: cannot use the state folder")
 
 
 def bodies(count: int) -> list[bytes]:

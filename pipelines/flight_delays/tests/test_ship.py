@@ -37,9 +37,9 @@ print(json.dumps([len(one.milliseconds), one.failed, one.versions]))
 ANSWER = """
 import json, sys
 from pathlib import Path
-from onebutton_serving.loading import answers_to, load_release
+from onebutton_serving.loading import load_release
 one = load_release(Path(sys.argv[1]))
-print(answers_to([json.loads(sys.argv[2])], one.model, one.schema)[0, 0])
+print(one.answers_to([json.loads(sys.argv[2])])[0][0])
 """
 PIPELINE = "pipelines/flight_delays"
 

@@ -89,7 +89,7 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
         _check_callers(target.fetch(before.after), folder)
     target.store.publish(folder)
     load_release(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
-    move = replace(move, at=now(), after=folder.name, digest=digest_of(folder / MANIFEST), breaking=breaking)
+    move = replace(move, at=now(), after=folder.name, digest=digest_of(folder / MANIFEST))
     record(target.store, move)
     if bad := _confirmed(target, addresses, folder.name):
         message = f"{bad}. {_undone(target, addresses, before, replace(move, why=bad))}"

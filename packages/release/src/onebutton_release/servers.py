@@ -12,8 +12,6 @@ from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from onebutton_serving.identity import Identity, read_identity
-
 PATIENCE = 2.0  # seconds for one answer
 ASK_AGAIN = 0.05  # seconds between two questions
 
@@ -48,18 +46,19 @@ class Report(NamedTuple):
         return f"did not take {version}: it has {', '.join(sorted(set(self.versions) - {''})) or 'none'}"
 
 
-def ask(address: str, ours: Identity) -> Report:
+def ask(address: str, ours: Mapping[str, str]) -> Report:
     """Ask a server whose it is, and which release each of its processes has in service."""
     silent = foreign = ""
     try:
         with urlopen(f"{address}/v1/model", timeout=PATIENCE) as response:  # noqa: S310  the address is the environment's own
             answer = json.load(response)
-        found = read_identity(answer)
-        if found and not (foreign := found.instead_of(ours)):
+        follows = answer["follows"]
+        if follows is None:
+            foreign = f"serves one fixed release of {answer['pipeline']} and follows no history"
+        elif not (foreign := _instead(follows, ours)):
             versions = tuple(worker["version"] or "" for worker in answer["workers"])
             refused = [worker["refused"] for worker in answer["workers"] if worker["refused"]]
             return Report(address, versions, {one["version"]: one["why"] for one in refused})
-        foreign = foreign or f"serves one fixed release of {answer['pipeline']} and follows no history"
     except HTTPError as error:
         error.close()  # it holds the connection
         if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:  # a proxy before a server that is off
@@ -73,7 +72,18 @@ def ask(address: str, ours: Identity) -> Report:
     return Report(address, silent=silent, foreign=foreign)
 
 
-def wait(addresses: Sequence[str], ours: Identity, version: str, seconds: float) -> list[Report]:
+def _instead(follows: Mapping[str, str], ours: Mapping[str, str]) -> str:
+    """Say what a server follows instead of ours; empty when it may be ours. What one of both does not know is not compared."""
+    other = [name for name, known in ours.items() if known and follows[name] and known != follows[name]]
+    words = f"serves pipeline {follows['pipeline']}"
+    if "folder" in other:
+        return f"{words} from ANOTHER FOLDER"
+    if "pipeline" in other:
+        return f"{words}, not {ours['pipeline']}"
+    return f"{words} from ANOTHER RELEASE STORE" if other else ""
+
+
+def wait(addresses: Sequence[str], ours: Mapping[str, str], version: str, seconds: float) -> list[Report]:
     """Ask until every server has a release in service, one refuses it or is not ours, or time is up; return the last reports."""
     end = time.monotonic() + seconds
     while True:

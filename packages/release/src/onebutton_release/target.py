@@ -16,8 +16,7 @@ from pydantic.dataclasses import dataclass
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_serving.history import in_service
-from onebutton_serving.identity import Identity, folder_digest
-from onebutton_serving.release_store import STORE_ID, ReleaseStore, is_folder
+from onebutton_serving.release_store import ReleaseStore, is_folder
 from onebutton_tracking.commit import git
 
 FILE = Path("deploy/environments.toml")
@@ -121,14 +120,12 @@ class Target(NamedTuple):
         return (f"http://127.0.0.1:{port_of(self.folder)}",)
 
     @property
-    def identity(self) -> Identity:
-        """What a server of ours says of itself.
+    def identity(self) -> Mapping[str, str]:
+        """What a server of ours says that it follows.
 
         On a laptop it has the same folder. Elsewhere a folder may be mounted under another path, so the store's own id counts.
         """
-        if self.environment.laptop:
-            return Identity(self.pipeline, folder=folder_digest(self.url))
-        return Identity(self.pipeline, store=(self.store.read(STORE_ID) or b"").decode(errors="replace").strip())
+        return self.store.identity() | {"store" if self.environment.laptop else "folder": ""}
 
     def fetch(self, version: str) -> Path:
         """Return a folder on this machine that holds one of the releases."""

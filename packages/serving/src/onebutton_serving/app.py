@@ -5,25 +5,49 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from itertools import count
+from typing import Any
 
 import msgspec
 
 from onebutton_models.scoring import ScoringError
-from onebutton_serving.answering import Answerer, Answers, Batcher
-from onebutton_serving.bodies import LARGE, Bodies, Receive, RefusedError, Scope, Send, refused
-from onebutton_serving.faults import MOST, Fault, Refusal, faults_in
+from onebutton_serving.batching import Batcher
+from onebutton_serving.faults import MOST, Fault, Refusal, Rule, faults_in
+from onebutton_serving.loading import Answers, Loaded
 from onebutton_serving.log import PredictionLog
-from onebutton_serving.metrics import EVERY, Metrics
+from onebutton_serving.metrics import Metrics
 from onebutton_serving.rows import Values
 from onebutton_serving.service import Service
 
 PATH = "/v1/predict"
+MAX_BYTES = 8_000_000  # of one body
+MAX_HELD = 64_000_000  # of all that one worker reads or answers at a time; their rows take some five times that
+MAX_SECONDS = 10.0  # to send a body
+LARGE = 50_000  # bytes: a smaller body is taken even when too many are held
 _LONGEST_ID = 64  # characters of an id that the client brings
-_JSON = (b"content-type", b"application/json")
+_JSON = b"application/json"
 _encode = msgspec.json.Encoder().encode
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class RefusedError(Exception):
+    """A request is not answered with a prediction."""
+
+    def __init__(self, status: int, *faults: Fault) -> None:
+        """Say why, and with which status."""
+        super().__init__(faults[0].message)
+        self.status, self.faults = status, faults
+
+
+def refused(status: int, rule: Rule, words: str) -> RefusedError:
+    """Make the refusal of a request that has one fault, of no row."""
+    return RefusedError(status, Fault(rule, words))
 
 
 class App:
@@ -38,7 +62,8 @@ class App:
     ) -> None:
         """Put the parts together; `pages` answers everything but predictions."""
         self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
-        self._bodies, self._batcher = Bodies(), Batcher()
+        self._batcher = Batcher()
+        self._held = 0  # bytes of bodies that are read or answered now
         self._one_search = asyncio.Semaphore(1)
         self._prefix, self._numbers = secrets.token_hex(5), count(1)
 
@@ -46,21 +71,21 @@ class App:
         """Answer one request."""
         if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
             await self._predict(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
         else:
             await self._pages(scope, receive, send)
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         release = self._service.current  # taken once: one release answers the whole request
-        headers = [_JSON, release.header] if release else [_JSON]
-        body = b""
+        headers = [(b"content-type", _JSON)]
+        if release:
+            headers.append((b"x-model-version", release.version.encode("ascii", "replace")))
+        body = bytearray()
         rows: list[Values] = []
         try:
             announced, request = _head(scope)
             request = request or f"{self._prefix}-{next(self._numbers)}"
-            body = await self._bodies.read(receive, announced)
+            await self._read(body, receive, announced)
             if release is None:
                 raise refused(503, "not ready", self._service.reason)
             rows, answers = await self._answered(release, body)
@@ -70,17 +95,50 @@ class App:
         except RefusedError as error:
             status, content = error.status, _encode(Refusal(error.faults))
         finally:
-            self._bodies.held -= len(body)
+            self._held -= len(body)
         self._metrics.answered(status, len(rows), time.perf_counter() - begun)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _answered(self, release: Answerer, body: bytes) -> tuple[list[Values], Answers]:
+    async def _read(self, body: bytearray, receive: Receive, announced: int) -> None:
+        """Take a body in, of which the request's head announced a size, or 0.
+
+        Raises:
+            RefusedError: it is too large (413), too slow (408), broke off (400), or there are too many large ones (429).
+        """
+        self._check(announced)
         try:
-            rows = release.read(body)
+            async with asyncio.timeout(MAX_SECONDS):
+                while await self._read_part(body, receive):
+                    pass
+        except TimeoutError:
+            raise refused(408, "time", f"the body took longer than {MAX_SECONDS:g} seconds") from None
+
+    async def _read_part(self, body: bytearray, receive: Receive) -> bool:
+        """Take a part in, and say whether more will come."""
+        message = await receive()
+        if message["type"] == "http.disconnect":  # granian says the same of malformed chunks
+            raise refused(400, "body", "the body broke off, or its chunks are malformed")
+        part = message.get("body", b"")
+        body += part
+        self._held += len(part)
+        self._check(len(body))
+        more: bool = message.get("more_body", False)
+        return more
+
+    def _check(self, size: int) -> None:
+        if size > MAX_BYTES:
+            words = f"the body is larger than {MAX_BYTES:,} bytes; send the rows in several requests"
+            raise refused(413, "size", words)
+        if size > LARGE and self._held > MAX_HELD:
+            raise refused(429, "busy", "too many large bodies at a time; send this one again in a moment")
+
+    async def _answered(self, release: Loaded, body: bytearray) -> tuple[list[Values], Answers]:
+        try:
+            rows = release.reader.read(body)
             return rows, await self._batcher.answer(release, rows)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            search = partial(faults_in, body, release.loaded.schema, str(error))
+            search = partial(faults_in, body, release.schema, str(error))
         except ScoringError as error:
             search = partial(_unscorable, release, rows, str(error))
         if len(body) > LARGE:  # one at a time: looking for what is wrong takes 25 times the body's size
@@ -89,22 +147,6 @@ class App:
         else:
             status, faults = search()
         raise RefusedError(status, *faults)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                self._flush()
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await asyncio.to_thread(self._log.close)
-                self._metrics.flush()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
-
-    def _flush(self) -> None:
-        self._metrics.flush()
-        asyncio.get_running_loop().call_later(EVERY, self._flush)
 
 
 def _head(scope: Scope) -> tuple[int, str]:
@@ -120,12 +162,12 @@ def _head(scope: Scope) -> tuple[int, str]:
                 raise refused(415, "content type", "send the body as it is, without content-encoding")
         elif name == b"x-request-id" and len(value) <= _LONGEST_ID and value.isascii():
             request = value.decode()
-    if kind != b"application/json" and kind.partition(b";")[0].strip().lower() != b"application/json":
+    if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
         raise refused(415, "content type", "send the body as content-type: application/json")
     return announced, request
 
 
-def _unscorable(release: Answerer, rows: list[Values], words: str) -> tuple[int, list[Fault]]:
+def _unscorable(release: Loaded, rows: list[Values], words: str) -> tuple[int, list[Fault]]:
     """Ask the model about each row alone; its own words where it refuses them only together."""
     found = []
     for at, row in enumerate(rows):

@@ -45,7 +45,7 @@ class Refusal(msgspec.Struct, frozen=True):
     errors: Sequence[Fault]
 
 
-def faults_in(body: bytes, schema: Schema, refusal: str) -> tuple[int, list[Fault]]:
+def faults_in(body: bytes | bytearray, schema: Schema, refusal: str) -> tuple[int, list[Fault]]:
     """Say what is wrong with a body that was refused.
 
     Args:

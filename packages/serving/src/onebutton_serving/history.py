@@ -9,13 +9,14 @@ before: a history that somebody changed betrays itself.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Literal
+
+import msgspec
 
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, check_version
@@ -39,7 +40,6 @@ class Move:
         after: the version that is; empty when the first deployment was undone.
         why: in words.
         digest: SHA-256 of the release's manifest, which holds all others.
-        breaking: whether it was deployed although its callers were written for another contract.
         previous: SHA-256 of the object of the move before; empty with the first.
     """
 
@@ -54,7 +54,6 @@ class Move:
     after: str
     why: str
     digest: str
-    breaking: bool = False
     previous: str = ""
 
 
@@ -99,7 +98,7 @@ def record(store: ReleaseStore, move: Move) -> Move:
         ReleaseStoreError: somebody else moved it meanwhile, or the release store does not take it.
     """
     name = f"{HISTORY}/{move.sequence:06d}.json"
-    if not store.create(name, json.dumps(asdict(move), indent=1).encode() + b"\n"):
+    if not store.create(name, msgspec.json.format(msgspec.json.encode(move), indent=1) + b"\n"):
         message = f"{store.url}: somebody else deployed or rolled back meanwhile, so nothing was changed. Press again"
         raise ReleaseStoreError(message)
     return move
@@ -162,9 +161,9 @@ def _digest(content: bytes) -> str:
 def _read(content: bytes) -> tuple[Move | None, str]:
     """Return a move, or None and what is wrong with it."""
     try:
-        move = Move(**json.loads(content))
+        move = msgspec.json.decode(content, type=Move)
         if move.after or move.action != "undo":
             check_version(move.after)
-    except (ValueError, TypeError, ReleaseError) as error:
-        return None, " ".join(str(error).split())
+    except (msgspec.DecodeError, UnicodeDecodeError, ReleaseError) as error:
+        return None, str(error)
     return move, ""

@@ -1,16 +1,22 @@
-"""Load a release, and refuse one that is not what was sealed or does not answer as it did when it was judged."""
+"""Load a release, refuse one that is not what was sealed or does not answer as it did when it was judged, and ask it."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from onebutton_models.scoring import OnnxModel, ScoringError
+from onebutton_serving.answering import predictions
+from onebutton_serving.rows import Reader, Values
 from onebutton_serving.schema import Schema, read_schema
 from onebutton_serving.sealed import ReleaseError, check
 
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODEL, GOLDEN = "model.onnx", "golden.json"
+Answers = list[list[float]]
 
 
 class Models:
@@ -53,7 +60,7 @@ class Models:
         return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """A release that answers as it should.
 
@@ -67,6 +74,39 @@ class Loaded:
     schema: Schema
     model: Models
     golden: Mapping[str, Any]
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads the rows of a request."""
+        return Reader(self.schema)
+
+    def answer(self, rows: Sequence[Values]) -> Answers:
+        """Ask the model about rows as the reader has them; for each it answers one number for each output.
+
+        Two arrays are made, one of texts and one of numbers; the model's inputs are views of them.
+
+        Raises:
+            ScoringError: the model refuses a value.
+        """
+        columns, texts = list(zip(*rows, strict=True)), self.reader.texts
+        shape = (-1, len(rows), 1)
+        parts: list[NDArray[Any]] = []
+        if texts:
+            parts.append(np.array(columns[:texts], dtype=object).reshape(shape))
+        if len(columns) > texts:
+            parts.append(np.array(columns[texts:], dtype=np.float32).reshape(shape))  # None becomes NaN
+        answers: Answers = self.model.answer(
+            dict(zip(self.reader.names, chain.from_iterable(parts), strict=True))
+        ).tolist()
+        return answers
+
+    def written(self, answers: Answers) -> bytes:
+        """Write the body of an answer; a number that is not finite is null."""
+        return msgspec.json.encode({"version": self.version, "predictions": predictions(self.schema, answers)})
+
+    def answers_to(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
+        """Ask the model as `answer` does about rows of values by name; a number that is missing is null or left out."""
+        return self.answer([tuple(map(row.get, self.reader.names)) for row in rows])
 
 
 def load_release(folder: Path, *, threads: int = 1) -> Loaded:
@@ -88,12 +128,13 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
             message = f"{MODEL} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
             raise ScoringError(message)
         golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
-        _check_golden(golden, model, schema)
-        return Loaded(folder, folder.name, schema, model, golden["rows"][0])
-    except (OSError, ValueError, TypeError, LookupError) as error:
+        loaded = Loaded(folder, folder.name, schema, model, golden["rows"][0])
+        _check_golden(golden, loaded)
+    except (OSError, ValueError, TypeError, LookupError, re.error) as error:
         words = str(error) if isinstance(error, ScoringError) else f"{GOLDEN} cannot be asked: {error}"
         message = f"release {folder.name}: {words}"
         raise ReleaseError(message) from None
+    return loaded
 
 
 def quantile_file(column: str) -> str:
@@ -101,11 +142,13 @@ def quantile_file(column: str) -> str:
     return f"{column}.onnx"
 
 
-def _check_golden(golden: Mapping[str, Any], model: Models, schema: Schema) -> None:
+def _check_golden(golden: Mapping[str, Any], loaded: Loaded) -> None:
     """Ask the golden examples; an answer may differ from the one that was judged by their tolerance."""
     rows = golden["rows"]
-    answers = answers_to([row["input"] for row in rows], model, schema)
-    wanted = np.array([[row["output"][field.name] for field in schema.outputs] for row in rows], dtype=np.float64)
+    answers = np.array(loaded.answers_to([row["input"] for row in rows]))
+    wanted = np.array(
+        [[row["output"][field.name] for field in loaded.schema.outputs] for row in rows], dtype=np.float64
+    )
     far = np.abs(answers - wanted).max(axis=1)
     if not far.max() <= golden["tolerance"]:
         worst = int(np.nanargmax(far))
@@ -114,24 +157,3 @@ def _check_golden(golden: Mapping[str, Any], model: Models, schema: Schema) -> N
             f"{wanted[worst].tolist()}, so it is not the model that was judged"
         )
         raise ScoringError(message)
-
-
-def answers_to(rows: Sequence[Mapping[str, Any]], model: Models, schema: Schema) -> NDArray[np.float64]:
-    """Ask a model about rows of named values.
-
-    Args:
-        rows: values by name of input, as JSON has them; a number that is missing is null or left out.
-        model: of the release.
-        schema: of the release.
-
-    Returns:
-        Shape (rows, outputs).
-
-    Raises:
-        ScoringError: the model refuses a value.
-    """
-    kinds = {
-        field.name: object if field.type == "string" else np.float32 for field in schema.inputs
-    }  # None becomes NaN
-    feed = {name: np.array([row.get(name) for row in rows], dtype=kind)[:, None] for name, kind in kinds.items()}
-    return model.answer(feed).astype(np.float64)

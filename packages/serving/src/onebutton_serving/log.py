@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from itertools import groupby, product
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from onebutton_serving.answering import Answerer
+    from onebutton_serving.loading import Answers, Loaded
+    from onebutton_serving.rows import Values
 
 EVERY = 0.2  # seconds between two visits of the disk: what a kill may lose
 QUEUE = 200_000  # rows that may wait; more are dropped
@@ -26,10 +27,11 @@ BREATH = 0.0005  # seconds between two writes, else the thread would keep Python
 ROLL_ROWS, ROLL_SECONDS = 200_000, 600.0  # a journal of so many rows, or so old, is let go of
 SILENCE = 60.0  # seconds between two lines that say the disk is full
 JOURNAL = ".jsonl"
+OWN = ("time", "version", "latency_ms", "request", "row")  # columns beside what is asked and answered
 
 logger = logging.getLogger("onebutton_serving")
 _encode = msgspec.json.Encoder().encode
-Line = tuple["Answerer", int, bytes]  # of which release, how many rows are in it
+Line = tuple["Loaded", int, bytes]  # of which release, how many rows are in it
 
 
 class PredictionLog:
@@ -45,44 +47,36 @@ class PredictionLog:
     def __init__(self, folder: Path) -> None:
         """Make the folder, which the workers of one server share, and start the thread."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.written = 0
-        self._failed = self._refused = 0  # rows
         self._folder = folder
         self._queue: deque[Line] = deque()
-        self._put = self._taken = 0  # rows; each is written by one thread alone
+        self._put = self._refused = 0  # rows; the event loop alone writes these
+        self._taken = self._failed = self.written = 0  # rows; and the thread these
         self._stop = threading.Event()
         self._journal: IO[bytes] | None = None
-        self._release: Answerer | None = None  # whose rows are in the journal
+        self._release: Loaded | None = None  # whose rows are in the journal
         self._rows, self._opened, self._number = 0, 0.0, 0
         self._said = -SILENCE
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def add(
-        self,
-        release: Answerer,
-        rows: list[Any],
-        answers: Sequence[Sequence[float]],
-        request: str,
-        seconds: float,
-    ) -> None:
+    def add(self, release: Loaded, rows: list[Values], answers: Answers, request: str, seconds: float) -> None:
         """Take one request, its answers, its id, and the seconds that it took."""
-        count = len(rows)
-        if self._put - self._taken + count > QUEUE:
-            self._refused += count
+        if self._put - self._taken + len(rows) > QUEUE:
+            self._refused += len(rows)
             return
-        self._put += count
-        if release.personal:
-            rows = [list(row) for row in rows]
-            for row, at in product(rows, release.personal):
+        self._put += len(rows)
+        logged: list[Any] = rows
+        if release.reader.personal:
+            logged = [list(row) for row in rows]
+            for row, at in product(logged, release.reader.personal):
                 row[at] = None
-        line = _encode((round(time.time() * 1e6), round(seconds * 1e3, 3), request, rows, answers))
-        self._queue.append((release, count, line))
+        line = _encode((round(time.time() * 1e6), round(seconds * 1e3, 3), request, logged, answers))
+        self._queue.append((release, len(rows), line))
 
     @property
     def dropped(self) -> int:
         """Rows, since the start, because the disk or the queue was full."""
-        return self._failed + self._refused
+        return self._refused + self._failed
 
     def close(self) -> None:
         """Write what waits, and let go of the journal; `segments` makes a segment of it."""
@@ -107,24 +101,33 @@ class PredictionLog:
         except Exception:  # the thread must go on, else the queue would fill for ever
             logger.exception("the log of predictions failed, and goes on")
 
-    def _append(self, release: Answerer, lines: Sequence[Line]) -> None:
+    def _append(self, release: Loaded, lines: Sequence[Line]) -> None:
+        """Append lines to the journal of a release, whole or not at all."""
         rows = sum(count for _, count, _ in lines)
         self._taken += rows
+        content = b"".join(line + b"\n" for _, _, line in lines)
         try:
             if self._journal is None or release is not self._release:
                 self._let_go()
                 self._journal, self._release, self._opened = self._open(), release, time.monotonic()
-            self._write(self._journal.fileno(), release, b"".join(line + b"\n" for _, _, line in lines))
+            number = self._journal.fileno()
+            before = os.lseek(number, 0, os.SEEK_END)
+            if before == 0:
+                content = _encode({"version": release.version, "columns": _columns(release)}) + b"\n" + content
+            try:
+                while content:
+                    content = content[os.write(number, content) :]
+            except OSError:
+                os.ftruncate(number, before)
+                raise
+            self._rows += rows
+            self.written += rows
         except OSError as error:
             self._failed += rows
             if time.monotonic() - self._said > SILENCE:
                 self._said = time.monotonic()
-                logger.warning(
-                    "the log of predictions cannot be written (%s): rows are dropped and counted", error.strerror
-                )
-            return
-        self._rows += rows
-        self.written += rows
+                words = "the log of predictions cannot be written (%s): rows are dropped and counted"
+                logger.warning(words, error.strerror)
 
     def _open(self) -> IO[bytes]:
         self._number += 1
@@ -133,19 +136,23 @@ class PredictionLog:
         fcntl.flock(journal, fcntl.LOCK_EX)
         return journal
 
-    def _write(self, number: int, release: Answerer, content: bytes) -> None:
-        """Append, whole or not at all."""
-        before = os.lseek(number, 0, os.SEEK_END)
-        if before == 0:
-            content = _encode({"version": release.version, "columns": release.columns}) + b"\n" + content
-        try:
-            while content:
-                content = content[os.write(number, content) :]
-        except OSError:
-            os.ftruncate(number, before)
-            raise
-
     def _let_go(self) -> None:
         if self._journal is not None:
             self._journal.close()
         self._journal, self._rows = None, 0
+
+
+def _columns(release: Loaded) -> dict[str, str]:
+    """Return the kind of each value of a row and of each number that is answered, by a name that no other column has."""
+    found: dict[str, str] = {}
+    for field in release.reader.fields:
+        found[_free(field.name, {*OWN, *found}, "_in")] = field.type
+    for field in release.schema.outputs:
+        found[_free(field.name, {*OWN, *found}, "_out")] = "number"
+    return found
+
+
+def _free(name: str, taken: Container[str], suffix: str) -> str:
+    while name in taken:
+        name += suffix
+    return name

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from onebutton_serving.loading import Loaded
-from onebutton_serving.metrics import CONTENT_TYPE, Metrics
+from onebutton_serving.log import PredictionLog
+from onebutton_serving.metrics import CONTENT_TYPE, EVERY, Metrics
 from onebutton_serving.openapi import describe
 from onebutton_serving.service import Service
 
@@ -32,14 +35,14 @@ CARD_POLICY = f"{NOWHERE}; style-src 'unsafe-inline'; sandbox"
 class Pages:
     """What is behind each path. What reads files is no coroutine: Starlette calls it in a thread."""
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
-        """Read from these."""
-        self._service, self._metrics = service, metrics
+    def __init__(self, service: Service, log: PredictionLog, metrics: Metrics) -> None:
+        """Read from these; the log is closed when the worker ends."""
+        self._service, self._log, self._metrics = service, log, metrics
 
     def application(self) -> Starlette:
         """Make the application that serves them."""
         paths: dict[str, Any] = {
-            "/": self._root, "/v1/model": self._model, "/health/live": self._live, "/health/ready": self._ready,
+            "/": self._root, "/v1/model": self._model, "/health/live": self._alive, "/health/ready": self._ready,
             "/metrics": self._figures, "/openapi.json": self._openapi, "/docs": self._docs, "/card": self._card,
         }  # fmt: skip
         routes = [
@@ -47,14 +50,30 @@ class Pages:
             Route("/v1/predict", self._root, methods=["POST"]),  # is answered before; here so that GET is 405
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
-        application = Starlette(routes=routes, exception_handlers={HTTPException: _refusal})
+        application = Starlette(
+            routes=routes, exception_handlers={HTTPException: _refusal}, lifespan=lambda _: self._live()
+        )
         application.router.redirect_slashes = False  # its redirects name this server's own address, not that of a proxy
         return application
+
+    @contextlib.asynccontextmanager
+    async def _live(self) -> AsyncIterator[None]:
+        """Let the other workers read what this one has counted, again and again, as long as it lives."""
+        loop = asyncio.get_running_loop()
+
+        def flush() -> None:
+            self._metrics.flush()
+            loop.call_later(EVERY, flush)
+
+        flush()
+        yield
+        await asyncio.to_thread(self._log.close)
+        self._metrics.flush()
 
     async def _root(self, _: Request) -> Response:
         return RedirectResponse("docs")  # relative: a proxy may put a prefix before it
 
-    async def _live(self, _: Request) -> Response:
+    async def _alive(self, _: Request) -> Response:
         return JSONResponse({"status": "live"})
 
     async def _ready(self, _: Request) -> Response:
@@ -80,18 +99,17 @@ class Pages:
 
     def _model(self, _: Request) -> Response:
         service = self._service
-        follows = asdict(service.follows) if service.follows else None
-        said: dict[str, Any] = {"follows": follows, "workers": service.status.read()}
+        follows = service.follows
         if service.current:
-            said |= _release(service.current.loaded)
+            said = _release(service.current)
         else:
-            said |= {"pipeline": follows and follows["pipeline"], "version": None, "reason": service.reason}
-        return JSONResponse(said)
+            said = {"pipeline": follows and follows["pipeline"], "version": None, "reason": service.reason}
+        return JSONResponse({"follows": follows, "workers": self._metrics.workers(), **said})
 
     def _loaded(self) -> Loaded:
         if self._service.current is None:
             raise HTTPException(503, self._service.reason, {"retry-after": "1"})
-        return self._service.current.loaded
+        return self._service.current
 
 
 async def _refusal(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class ReleaseStore:
             url: a folder, or `s3://bucket/folder`, `gs://…`, `az://…`.
             pipeline: a name that is a folder there.
         """
+        self._root, self._pipeline = url, pipeline
         self.folder = Path(url) / pipeline if is_folder(url) else None
         self.url = str(self.folder) if self.folder else f"{url.rstrip('/')}/{pipeline}"
         self._opened: ObjectStore | None = None
@@ -63,6 +65,16 @@ class ReleaseStore:
                 if "NoSuchBucket" in str(error):
                     raise
                 return None
+
+    def identity(self) -> dict[str, str]:
+        """Return whose releases these are, a short digest of where they are, and the id that the first deployment gave the store.
+
+        By these a server says which history it follows. Everybody who reaches it can read them, so no path is told.
+        """
+        where = str(Path(self._root).resolve()) if self.folder else self._root
+        digest = hashlib.sha256(where.encode()).hexdigest()[:16]
+        known = (self.read(STORE_ID) or b"").decode(errors="replace").strip()
+        return {"pipeline": self._pipeline, "folder": digest, "store": known}
 
     def create(self, name: str, content: bytes) -> bool:
         """Put a small file where there is none yet, whole and on the disk; say whether it was put."""

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -66,29 +65,14 @@ def roll(folder: Path) -> list[Path]:
     return made
 
 
-def forget(folder: Path, days: int, megabytes: int, now: datetime) -> list[Path]:
-    """Remove the oldest segments: those begun more than so many days ago, and those for which the log is too large.
-
-    Args:
-        folder: of the log.
-        days: that segments stay; 0 keeps all.
-        megabytes: that the log may have, its journals included, which stay; 0 sets no limit.
-        now: in UTC.
-
-    Returns:
-        What was removed.
-    """
-    oldest = f"{now - timedelta(days=days):%Y%m%dT%H%M%S}" if days else ""
+def forget(folder: Path, megabytes: int) -> None:
+    """Remove the oldest segments of a log that has more megabytes than it may, its journals included, which stay."""
     sizes = {path: path.stat().st_size for path in folder.glob("[!.]*")}
-    over = sum(sizes.values()) - megabytes * 1_000_000 if megabytes else 0
-    removed = []
+    over = sum(sizes.values()) - megabytes * 1_000_000
     for path in sorted(folder.glob(f"*{SEGMENT}")):
-        if over <= 0 and path.name >= oldest:
-            break
-        path.unlink()
-        over -= sizes[path]
-        removed.append(path)
-    return removed
+        if over > 0:
+            path.unlink()
+            over -= sizes[path]
 
 
 def _read(folder: Path, name: str) -> pl.LazyFrame:
@@ -123,10 +107,11 @@ def _frame_of(journal: bytes) -> pl.DataFrame:
 
 if __name__ == "__main__":
     os.nice(10)  # answers come first
-    log, days, megabytes = sys.argv[1:]
+    log, megabytes = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        roll(Path(log))
-        forget(Path(log), int(days), int(megabytes), datetime.now(UTC))
+        roll(log)
+        if megabytes:
+            forget(log, megabytes)
     except OSError as error:  # journals stay, and are read as they are; the next one tries again
         print(f"serving: no segment of the log was made: {error}", file=sys.stderr)
         sys.exit(1)

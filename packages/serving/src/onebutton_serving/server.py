@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -12,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -70,17 +68,17 @@ def _serve(settings: Settings) -> int:
     # A terminal that is closed ends the server; granian would start its workers anew.
     server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=_let_signals_end_it)
-    failed = settings.folder / "failed"
-    code = 0
-    with _segments(settings):
-        try:
-            server.serve(target_loader=partial(_worker, settings), wrap_loader=False)
-        except SystemExit as end:
-            code = 1 if end.code else 0
-    if failed.is_file():
-        print(f"serving: {failed.read_text(encoding='utf-8')}", file=sys.stderr)
-        return 1
-    return code
+    ended = threading.Event()
+    segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
+    segments.start()
+    try:
+        server.serve(target_loader=partial(_worker, settings), wrap_loader=False)
+    except SystemExit as end:
+        return 1 if end.code else 0
+    finally:
+        ended.set()
+        segments.join()
+    return 0
 
 
 def _worker(settings: Settings) -> App:
@@ -95,27 +93,14 @@ def _let_signals_end_it() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-@contextlib.contextmanager
-def _segments(settings: Settings) -> Iterator[None]:
+def _make_segments(settings: Settings, ended: threading.Event) -> None:
     """Have segments made of the journals that workers have let go of, in processes of their own: requests come first."""
-    log, ended = settings.folder / "log", threading.Event()
-    words = [str(log), str(settings.keep_days), str(settings.keep_mb)]
-    command = [sys.executable, "-m", "onebutton_serving.segments", *words]
-
-    def roll() -> None:
-        last = False
-        while not last:
-            last = ended.wait(ROLL)
-            if len(list(log.glob(f"*{JOURNAL}"))) > (0 if last else settings.workers):
-                subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True)
-
-    thread = threading.Thread(target=roll, name="segments")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    log, last = settings.folder / "log", False
+    command = [sys.executable, "-m", "onebutton_serving.segments", str(log), str(settings.keep_mb)]
+    while not last:
+        last = ended.wait(ROLL)
+        if len(list(log.glob(f"*{JOURNAL}"))) > (0 if last else settings.workers):
+            subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True)
 
 
 def _what_is_served(settings: Settings) -> str:
@@ -125,12 +110,8 @@ def _what_is_served(settings: Settings) -> str:
         ServingError: the release store is not there, or a fixed release is not what was sealed.
     """
     if settings.release:
-        folder = Path(settings.release)
-        if not folder.is_dir():
-            message = f"there is no release {folder}"
-            raise SettingsError(message)
-        check(folder)
-        return f"release {folder.name}"
+        check(Path(settings.release))
+        return f"release {Path(settings.release).name}"
     if "://" not in settings.store and not Path(settings.store).is_dir():
         message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
         raise ReleaseStoreError(message)
@@ -164,11 +145,9 @@ def _claimed(folder: Path) -> IO[str]:
         lock = (folder / ".lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder / "workers", ignore_errors=True)
-        (folder / "failed").unlink(missing_ok=True)
-    except BlockingIOError:
-        message = f"another server uses the state folder {folder}; --state takes another"
-        raise SettingsError(message) from None
     except OSError as error:
-        message = f"cannot use the state folder {folder}: {error.strerror or error}; --state takes another"
+        used = isinstance(error, BlockingIOError)
+        why = "another server uses it" if used else error.strerror or error
+        message = f"cannot use the state folder {folder}: {why}; --state takes another"
         raise SettingsError(message) from None
     return lock

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from onebutton_serving.errors import ServingError
 
@@ -18,23 +20,17 @@ class SettingsError(ServingError):
     """A setting is wrong or missing; the message says which and what would do."""
 
 
-def _option(default: str | int, words: str, least: int = 0, most: int = 10**9) -> Any:
-    return field(default=default, metadata={"help": words, "least": least, "most": most})
-
-
-@dataclass(frozen=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """How one server runs; each is an option of the command line, and an environment variable."""
 
-    store: str = _option("", "where releases are: a folder, s3://bucket/folder, gs:// or az://")
-    pipeline: str = _option("", "whose model; may be left out with --release")
-    release: str = _option("", "the folder of one release, which is served instead of what a store says")
-    host: str = _option("127.0.0.1", "address to listen on (%(default)s)")
-    port: int = _option(8000, "%(default)s", 1, 65535)
-    workers: int = _option(1, "processes (%(default)s)", 1)
-    state: str = _option("", "folder of this server alone, for its log of predictions (.serving/PIPELINE/PORT)")
-    keep_days: int = _option(0, "days that segments of the log are kept (0, which keeps them all)")
-    keep_mb: int = _option(0, "megabytes that the log may have, the oldest go first (0, which is no limit)")
+    store: Annotated[str, Meta(description="where releases are: a folder, s3://bucket/folder, gs:// or az://")] = ""
+    pipeline: Annotated[str, Meta(description="whose model; may be left out with --release")] = ""
+    release: Annotated[str, Meta(description="the folder of one release, served instead of what a store says")] = ""
+    host: Annotated[str, Meta(description="address to listen on (127.0.0.1)")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="port to listen on (8000)")] = 8000
+    workers: Annotated[int, Meta(ge=1, description="processes (1)")] = 1
+    state: Annotated[str, Meta(description="folder of this server alone, for its log (.serving/PIPELINE/PORT)")] = ""
+    keep_mb: Annotated[int, Meta(ge=0, description="megabytes of the log, the oldest go first (0: no limit)")] = 0
 
     @property
     def folder(self) -> Path:
@@ -58,15 +54,19 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
         prog="python -m onebutton_serving",
         description="Serve the release that is deployed in a release store, and change with it; or one fixed release.",
         epilog="Each option can be an environment variable instead: ONEBUTTON_STORE, ONEBUTTON_PORT and so on.",
+        argument_default=argparse.SUPPRESS,
     )
-    for one in fields(Settings):
-        default = environment.get(PREFIX + one.name.upper()) or str(one.default)
-        parser.add_argument(f"--{one.name.replace('_', '-')}", default=default, help=one.metadata["help"])
-    said: dict[str, Any] = vars(parser.parse_args(words))
-    for one in fields(Settings):
-        if isinstance(one.default, int):
-            said[one.name] = _number(one.name, one.metadata["least"], one.metadata["most"], said[one.name])
-    settings = Settings(**said)
+    said = {}
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=kind.__metadata__[0].description)
+        if text := environment.get(PREFIX + name.upper()):
+            said[name] = text
+    try:
+        settings = msgspec.convert(said | vars(parser.parse_args(words)), Settings, strict=False)
+    except msgspec.ValidationError as error:
+        words, _, name = str(error).removesuffix("`").partition(" - at `$.")
+        message = f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}): {words}"
+        raise SettingsError(message) from None
     if bool(settings.store) == bool(settings.release):
         message = "say either --store, where releases are, or --release, one release to serve"
         raise SettingsError(message)
@@ -74,11 +74,3 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
         message = "say whose model: --pipeline with a name that is a folder of the release store"
         raise SettingsError(message)
     return settings
-
-
-def _number(name: str, least: int, most: int, text: str) -> int:
-    if text.isascii() and text.isdigit() and least <= int(text) <= most:
-        return int(text)
-    option = f"--{name.replace('_', '-')} ({PREFIX}{name.upper()})"
-    message = f"{option} must be a whole number, {least} to {most}; it is {text}"
-    raise SettingsError(message)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
+import threading
 from pathlib import Path
 
 from onebutton_serving.app import App
-from onebutton_serving.identity import Identity, folder_digest
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.metrics import Metrics
 from onebutton_serving.pages import Pages
 from onebutton_serving.release_store import ReleaseStore
-from onebutton_serving.sealed import ReleaseError
-from onebutton_serving.service import Service, Watcher
+from onebutton_serving.service import Service, watch
 from onebutton_serving.settings import Settings
-from onebutton_serving.worker_status import WorkerStatus
 
 SWITCH = 0.001  # seconds that log and watcher may keep requests from running; Python's own 0.005 shows in p99
 
@@ -31,17 +28,11 @@ def make_app(settings: Settings) -> App:
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
     state = settings.folder
-    follows = Identity(settings.pipeline, folder_digest(settings.store)) if settings.store else None
-    status = WorkerStatus(state / "workers")
-    service = Service(status, state, follows)
-    if settings.release:
-        try:
-            service.fix(Path(settings.release))
-        except ReleaseError as error:
-            (state / "failed").write_text(str(error), encoding="utf-8")
-            os.kill(os.getppid(), signal.SIGTERM)  # there is nothing to wait for
-            os._exit(1)
+    store = ReleaseStore(settings.store, settings.pipeline) if settings.store else None
+    service = Service(state / "releases")
+    if store is None:
+        service.fix(Path(settings.release))
     log = PredictionLog(state / "log")
-    metrics = Metrics(status, lambda: service.swaps | {"written": log.written, "dropped": log.dropped})
-    Watcher(service, ReleaseStore(settings.store, settings.pipeline) if settings.store else None).start()
-    return App(service, log, metrics, Pages(service, metrics).application())
+    metrics = Metrics(state, service, log)
+    threading.Thread(target=watch, args=(service, store, threading.Event()), name="watcher", daemon=True).start()
+    return App(service, log, metrics, Pages(service, log, metrics).application())
