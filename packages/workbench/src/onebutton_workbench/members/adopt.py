@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
 from onebutton_workbench.members.lockfile import LOCK, lock
@@ -46,8 +46,7 @@ def read_identity(project: str, owners: str) -> Identity:
         return Identity(about["name"], reviewers["*"], url, ours["upstream"], ours["upgraded-to"])
     except KeyError as missing:
         message = (
-            f"{missing} is missing: `repository` under [project.urls], `upstream` and `upgraded-to` under [tool.onebutton] of "
-            f"{PYPROJECT} and a line `* @org/team` in {OWNERS} say whose repository this is. Nothing was changed"
+            f"{missing} is missing in {PYPROJECT} or {OWNERS}, which say whose repository this is. Nothing was changed"
         )
         raise InputError(message) from None
 
@@ -72,20 +71,6 @@ def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
     return re.sub(rf"(?<![\w.]){owner}(?![\w/-])", after.owner, text)
 
 
-def check_values(name: str, owner: str, url: str, samples: str, locked: set[str]) -> None:
-    """Refuse what cannot be the name of the root project, or could not be asked for a review."""
-    for good, words in (
-        (NAME.fullmatch(name), f"NAME={name} is no name for a project: lower-case letters, digits, dashes, as in acme"),
-        (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
-        (OWNER.fullmatch(owner), f"OWNER={owner} is no owner on GitHub: who reviews, as in @acme/data or @ann"),
-        (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
-        (samples in ("", "remove"), f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out"),
-    ):
-        if not good:
-            message = f"{words}. Nothing was changed"
-            raise InputError(message)
-
-
 def clone_address(origin: str) -> str:
     """Write a remote's address as others clone it, without the user and password in it; empty where it is none."""
     hosted = HOSTED.fullmatch(origin.strip().rstrip("/").removesuffix(".git"))
@@ -93,7 +78,7 @@ def clone_address(origin: str) -> str:
 
 
 def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", samples: str = "") -> int:
-    """Change every file that says whose repository this is, and print each line.
+    """Change every file that says whose repository this is, and name each.
 
     The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well, and
     the packages that only they need.
@@ -104,10 +89,18 @@ def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", 
     texts = read_texts(root, names("ls-files", "-z", folder=root))
     before = read_identity(texts[PYPROJECT], texts.get(OWNERS, ""))
     locked = {package["name"] for package in tomllib.loads(texts[LOCK])["package"]} - {before.name}
-    check_values(name, owner, url, samples, locked)
-    if samples and before.url != before.upstream:
-        message = f"this is {before.name}, whose pipelines may be yours: `make remove MEMBER=name` takes one out"
-        raise InputError(message)
+    for good, words in (
+        (NAME.fullmatch(name), f"NAME={name} is no name for a project: lower-case letters, digits, dashes, as in acme"),
+        (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
+        (OWNER.fullmatch(owner), f"OWNER={owner} is no owner on GitHub: who reviews, as in @acme/data or @ann"),
+        (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
+        (samples in ("", "remove"), f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out"),
+        (
+            not samples or before.url == before.upstream,
+            f"the pipelines of {before.name} may be yours: see `make remove`",
+        ),
+    ):
+        require(good, f"{words}. Nothing was changed")
     origin = clone_address(call("config", "--get", "remote.origin.url", folder=root).stdout)
     suggested = f"https://github.com/{owner[1:].partition('/')[0]}/{name}"
     # until its adoption a fork says that it is upstream
@@ -128,15 +121,12 @@ def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", 
     except BaseException:
         git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
         raise
-    for path in sorted(path for path in changed if (root / path).is_file()):
-        old = texts[path].splitlines()
-        print("".join(f"  {path}: {line.strip()}\n" for line in changed[path].splitlines() if line not in old), end="")
-    print(f"  {LOCK}")
+    print("\n".join(f"  {path}" for path in [*sorted(changed), LOCK]))
     say_removed(root, leaving)
     print(
         f"adopt: this is {name} of {owner} now, cloned from {after.url} (URL=address says another); nothing is committed.",
-        f"Next: `make check`, then `git add --all` and `git commit --message 'chore: adopt as {name}'`. `make upgrade` brings",
-        "what upstream does from now on; the libraries keep their names, so that it merges.",
+        f"Next: `git diff`, `make check`, `git add --all` and `git commit --message 'chore: adopt as {name}'`.",
+        "`make upgrade` brings what upstream does from now on; the libraries keep their names, so that it merges.",
         sep="\n",
     )
     return 0

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
-from onebutton_workbench.workspace import ROOT, Member, members, the_member
+from onebutton_workbench.workspace import ROOT, members, the_member
 
 LOCK = "uv.lock"
 
@@ -36,34 +33,18 @@ def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
         root: of the workspace.
 
     Raises:
-        InputError: either is missing or unknown, or uv cannot lock the two together.
+        InputError: the member is unknown, or uv cannot lock the two together.
     """
-    if not package or not member:
-        raise InputError("say what is imported and by whom, as in PACKAGE=xgboost MEMBER=churn; nothing was changed")
-    into, wanted = the_member(member, root), requirement(package, members(root))
-    file = into.path / "pyproject.toml"
-    before = (root / file).read_bytes()
-    done = call("uv", "add", "--quiet", "--no-sync", "--package", into.name, wanted, folder=root, UV_FROZEN="0")
+    into = the_member(member, root)
+    here = {one.path.name: one.name for one in members(root) if not one.is_pipeline}
+    folder, bracket, extras = package.partition("[")
+    wanted = f"{here.get(folder, folder)}{bracket}{extras}"
+    done = call("uv", "add", "--quiet", "--no-sync", "--package", into.name, "--", wanted, folder=root, UV_FROZEN="0")
     if done.returncode:
-        words = " ".join(done.stderr.split()).removeprefix("error: ").rstrip(".")
-        if unknown := re.search(r"(\S+) was not found in the package registry", words):
-            words = f"no index has a package {unknown[1]}"
-        message = f"{wanted} cannot be added to {into.path}: {words}. Nothing was changed"
+        message = f"{wanted} cannot be added to {into.path}: {' '.join(done.stderr.split())}. Nothing was changed"
         raise InputError(message)
-    if (root / file).read_bytes() == before:
-        print(f"add: {file} declares {wanted} already")
-    else:
-        print(f"add: {wanted} stands in {file} and in uv.lock. Next: import it, then `make check`", flush=True)
+    print(
+        f"add: {wanted} stands in {into.path}/pyproject.toml and in uv.lock. Next: import it, then `make check`",
+        flush=True,
+    )
     return 0
-
-
-def requirement(package: str, workspace: list[Member]) -> str:
-    """Turn what was typed into what is declared: the folder of a package here into its name."""
-    try:
-        typed = Requirement(package)
-    except InvalidRequirement as error:
-        message = f"PACKAGE={package} is no name of a package, with or without a version: {str(error).splitlines()[0]}"
-        raise InputError(message) from None
-    here = {member.path.name: member.name for member in workspace if not member.is_pipeline}
-    extras = f"[{','.join(sorted(typed.extras))}]" if typed.extras else ""
-    return f"{here[typed.name]}{extras}" if typed.name in here else package

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import shutil
-import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.workspace import Member, distribution, members, read_toml
+from onebutton_workbench.workspace import Member, distribution, read_toml
 
 Kind = Literal["package", "pipeline"]
 Task = Literal["binary", "multiclass", "regression", "text"]
@@ -31,35 +30,6 @@ NEXT = {
 }
 
 
-def check_name(name: str, member: Member, root: Path, locked: Collection[str]) -> None:
-    """Refuse what cannot be the name of a member, or is somebody else's, such as that of a locked distribution."""
-    said = f"NAME={name}"
-    if not name:
-        what = "NAME is missing: what it is about, as in NAME=churn"
-    elif not name.isascii() or not name.isidentifier() or name != name.lower() or name.startswith("_"):
-        what = f"{said} is no name for a folder that Python imports: lower-case letters, digits and _, a letter first"
-    elif keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        what = f"{said} is a word of Python's own"
-    elif any((root / folder / name).exists() for folder in FOLDERS.values()) or member.name in {
-        other.name for other in members(root)
-    }:
-        what = f"{said} is taken by another member, and tools tell members apart by name"
-    elif importable(member.module) or member.module in {"tests", "conftest"}:
-        what = f"`import {member.module}` finds something else already, and one would be taken for the other"
-    elif member.name in locked:
-        what = f"{said} is a package that uv.lock has, and uv would take one for the other"
-    else:
-        return
-    message = f"{what}. Nothing was written"
-    raise InputError(message)
-
-
-def importable(module: str) -> bool:
-    """Say whether Python finds a module of that name; folders without `__init__.py` do not count."""
-    found = module in sys.modules or importlib.util.find_spec(module)
-    return found is True or bool(found and found.origin)
-
-
 def render(  # noqa: PLR0913, PLR0917  a table brings two more
     kind: Kind,
     member: Member,
@@ -70,15 +40,8 @@ def render(  # noqa: PLR0913, PLR0917  a table brings two more
 ) -> None:
     """Fill the template in, order the imports and lay the code out: both depend on how long the name is.
 
-    What all pipelines have is written first, and what one kind has alone comes on top.
-
-    Args:
-        kind: package or pipeline.
-        member: what is written.
-        root: of the repository.
-        task: which pipeline.
-        table: what is known of a person's own table, where the pipeline is made of one.
-        parts: what is written of such a table, each on top of the one before.
+    What all pipelines have is written first; on top comes what one task has alone, or, where a `table` says what is known of a
+    person's own, the `parts` of such a pipeline.
     """
     from copier import run_copy
 
@@ -124,14 +87,29 @@ def named(root: Path, kind: Kind, name: str) -> Member:
     """Return a member that is to be.
 
     Raises:
-        InputError: the name is refused.
+        InputError: the name cannot be that of a member, or is somebody else's, such as that of a locked distribution.
     """
     project = read_toml(root / "pyproject.toml")["project"]["name"]
     # a package bears the project's name in front, as others may import it; a pipeline does not, as none may
     called = distribution(f"{project}-{name}" if kind == "package" else name)
-    member = Member(Path(FOLDERS[kind], name), called)
-    check_name(name, member, root, {package["name"] for package in read_toml(root / LOCK)["package"]})
-    return member
+    member, said = Member(Path(FOLDERS[kind], name), called), f"NAME={name}"
+    if not name.isascii() or not name.isidentifier() or name != name.lower() or name.startswith("_"):
+        what = f"{said} is no name for a folder that Python imports, as churn is: lower-case letters, digits and _"
+    elif keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        what = f"{said} is a word of Python's own"
+    elif any((root / folder / name).exists() for folder in FOLDERS.values()):
+        what = f"{said} is taken by another member, and tools tell members apart by name"
+    elif ((found := importlib.util.find_spec(member.module)) and found.origin) or member.module in {
+        "tests",
+        "conftest",
+    }:
+        what = f"`import {member.module}` finds something else already, and one would be taken for the other"
+    elif member.name in {package["name"] for package in read_toml(root / LOCK)["package"]}:
+        what = f"{said} is a package that uv.lock has, and uv would take one for the other"
+    else:
+        return member
+    message = f"{what}. Nothing was written"
+    raise InputError(message)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, holds, names
 from onebutton_workbench.lineage.changes import cut_off
@@ -23,26 +23,10 @@ from onebutton_workbench.members.remove import README, without_samples
 from onebutton_workbench.workspace import ROOT
 
 
-def check_ready(root: Path) -> None:
-    """Refuse to merge where it could not be finished, or not be taken back."""
-    under_way = "a merge is under way: `git commit` ends it, `git merge --abort` takes it back"
-    unknown = (
-        "" if holds("var", "GIT_COMMITTER_IDENT", folder=root) else "git does not know you: `git config user.email`"
-    )
-    if words := (under_way if _merging(root) else unknown or cut_off(root)):
-        message = f"{words}. Then press `make upgrade` again; nothing was changed"
-        raise InputError(message)
-    check_clean(root, "upgrade")
-
-
 def fetch(root: Path, source: str) -> str:
     """Bring upstream's commits here, without touching a branch, and return the newest."""
-    place = str(Path(source).expanduser()) if source.startswith("~") else source
-    done = call("fetch", "--quiet", "--no-tags", "--", place, "HEAD", folder=root)
-    if done.returncode:
-        why = next((line for line in done.stderr.splitlines() if line.strip()), "git does not say why")
-        message = f"upstream {source} cannot be reached: {why.removeprefix('fatal: ')}"
-        raise InputError(message)
+    done = call("fetch", "--quiet", "--no-tags", "--", source, "HEAD", folder=root)
+    require(not done.returncode, f"upstream {source} cannot be reached: {' '.join(done.stderr.split())}")
     return git("rev-parse", "FETCH_HEAD^{commit}", folder=root)
 
 
@@ -53,26 +37,22 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
     GitHub's "Use this template" shares nothing, but its first commit has the very content of one of upstream's.
     """
     shared = call("merge-base", "HEAD", tip, folder=root).stdout.strip()
-    if recorded:
-        known = re.fullmatch("[0-9a-f]{7,40}", recorded) is not None
-        if known and _is_in(root, tip, recorded):
-            return tip  # a mirror that lags behind
-        if not (known and _is_in(root, recorded, tip)):
-            message = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
-            raise InputError(message)
-        if not (shared and _is_in(root, recorded, shared)):
-            return git("rev-parse", f"{recorded}^{{commit}}", folder=root)
+    if recorded and shared != tip:
+        commit = f"{recorded}^{{commit}}"
+        missing = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
+        require(_is_in(root, commit, tip), missing)
+        if not (shared and _is_in(root, commit, shared)):
+            return git("rev-parse", commit, folder=root)
     if not shared:
         log = ("log", "--no-show-signature", "--format=%T %H")
         ours = {line.split()[0] for line in git(*log, "HEAD", folder=root).splitlines()}
         theirs = (line.split() for line in git(*log, tip, folder=root).splitlines())
         shared = next((commit for content, commit in theirs if content in ours), "")
-    if not shared:
-        message = (
-            "no commit here has the content of one of upstream's, so nobody knows where this repository began: write the "
-            f"upstream commit that you started from into `upgraded-to` of {PYPROJECT}, commit that, and press again"
-        )
-        raise InputError(message)
+    unknown = (
+        "no commit here has the content of one of upstream's, so nobody knows where this repository began: write the "
+        f"upstream commit that you started from into `upgraded-to` of {PYPROJECT}, commit that, and press again"
+    )
+    require(shared, unknown)
     return shared
 
 
@@ -126,9 +106,7 @@ def merge(root: Path, base: str, tip: str, title: str) -> None:
         done = call(*command, "-m", title, tip, folder=root)
     finally:
         git("update-ref", "HEAD", head, folder=root)
-    if not _merging(root):
-        message = f"git merge failed: {(done.stderr or done.stdout).strip()}"
-        raise InputError(message)
+    require(done.returncode in (0, 1), f"git merge failed: {(done.stderr or done.stdout).strip()}")  # 1: conflicts
 
 
 def finish(root: Path) -> tuple[list[str], list[str], str]:
@@ -137,16 +115,14 @@ def finish(root: Path) -> tuple[list[str], list[str], str]:
     Returns:
         The files that stay removed, those that a person must finish, and why uv could not write the lock, if so.
     """
-    stages: dict[str, set[str]] = {}
-    for entry in names("ls-files", "--unmerged", "-z", folder=root):
-        facts, _, path = entry.partition("\t")
-        stages.setdefault(path, set()).add(facts.split()[-1])
-    removed = sorted(path for path, found in stages.items() if found == {"1", "3"})
+    lines = names("status", "--porcelain", "--no-renames", "-z", folder=root)
+    removed = [line[3:] for line in lines if line[:2] == "DU"]  # deleted by us
     if removed:
         git("rm", "--quiet", "--", *removed, folder=root)
-    if LOCK in stages:
+    left = names("diff", "--name-only", "--diff-filter=U", "-z", folder=root)
+    if LOCK in left:
         git("checkout", "--quiet", "--ours", "--", LOCK, folder=root)
-    left = sorted(set(stages) - {*removed, LOCK})
+        left.remove(LOCK)
     problem = "" if any(path.rpartition("/")[2] == PYPROJECT for path in left) else relock(root)
     git("add", "--", LOCK, folder=root)
     return removed, left, problem
@@ -160,7 +136,9 @@ def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
     Raises:
         InputError: it cannot begin, or failed on the way; nothing was changed.
     """
-    check_ready(root)
+    shallow = cut_off(root)
+    require(not shallow, f"{shallow}. Then press `make upgrade` again; nothing was changed")
+    check_clean(root, "upgrade")
     ours = _identity(root, "HEAD")
     tip = fetch(root, from_ or ours.upstream)
     base = find_base(root, tip, ours.upgraded_to)
@@ -203,7 +181,3 @@ def _identity(root: Path, commit: str) -> Identity:
 
 def _is_in(root: Path, commit: str, branch: str) -> bool:
     return holds("merge-base", "--is-ancestor", commit, branch, folder=root)
-
-
-def _merging(root: Path) -> bool:
-    return holds("rev-parse", "--quiet", "--verify", "MERGE_HEAD", folder=root)
