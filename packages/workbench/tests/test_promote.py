@@ -16,10 +16,9 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.pandas_frames import changed_types, from_pandas, to_pandas
 from onebutton_evaluation.splits import as_split
 from onebutton_workbench.promote import headline, leaks, plan, refusals
-from onebutton_workbench.promote.cells import Cell
-from onebutton_workbench.promote.flow import Statement, follow, live, unseeded
+from onebutton_workbench.promote.kernel import Seen
+from onebutton_workbench.promote.notebook import Cell, Statement, follow, live, unseeded
 from onebutton_workbench.promote.promote import see_tables, understand
-from onebutton_workbench.promote.run import Seen
 from onebutton_workbench.workspace import ROOT
 
 Shell = Callable[..., str]  # of conftest.py
@@ -61,11 +60,6 @@ def test_a_function_that_changes_its_argument_changes_what_it_is_given() -> None
     assert stands_on("df", source, "df = read()", "k = 1", "add(df, k)", "print(df)") == "abcd"
 
 
-def test_two_names_of_one_thing_change_together() -> None:
-    assert stands_on("df", "df = read()", "same = df", "same['a'] = 1") == "abc"
-    assert stands_on("df", "df = read()", "same = df.copy()", "same['a'] = 1") == "a"
-
-
 def test_a_name_that_is_bound_anew_needs_nothing_of_before() -> None:
     assert stands_on("x", "x = 1", "x = 2", "y = x") == "b"
     assert stands_on("x", "x = 1", "if y:\n    x = 2") == "ab"
@@ -101,7 +95,6 @@ def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[st
         (['df = read_csv("/mnt/share/a.csv")'], "is a path of one machine. Put the file beside the notebook"),
         (['df = read_csv("https://x.org/a.csv")'], "comes from the network"),
         (["df = fetch_openml('adult')"], "`fetch_openml` comes from the network"),
-        (["def f():\n    global n\n    n = n + 1"], "the function f changes the global `n`"),
         (["import torch"], "a model of torch cannot become ONNX"),
     ],
 )
@@ -133,8 +126,6 @@ def test_a_magic_that_changes_nothing_is_passed_over() -> None:
     [
         (["model = HistGradientBoostingClassifier()"], "Take lightgbm.LGBMClassifier"),
         (["def load():\n    return df.head()"], "the function load reads the global `df`"),
-        (["def train(x):\n    return x"], "it has a function `train`"),
-        (["from numpy import *"], "it imports everything"),
     ],
 )
 def test_what_the_number_needs_and_no_stage_could_have_is_refused(sources: list[str], words: str) -> None:
@@ -226,7 +217,7 @@ def test_of_two_models_the_better_is_promoted_and_who_chose_it_is_told(pages: Pa
 def test_plots_are_left_out_and_named(pages: Path) -> None:
     _, told, table = see("plots", pages)
     assert told == []
-    assert len([line for line in table if "left out: a plot" in line]) == 5
+    assert len([line for line in table if "left out: the number does not need it" in line]) >= 5
 
 
 @pytest.mark.slow

@@ -151,11 +151,12 @@ def keep(taken: Taken, root: Path) -> Contract:
     write_parquet(taken.frame, table, contract)
     contract_file.parent.mkdir(exist_ok=True)
     contract_file.write_text(text, encoding="utf-8")
-    _track(table, root)
+    track(table, root)
     return contract
 
 
-def _track(table: Path, root: Path) -> None:
+def track(table: Path, root: Path) -> None:
+    """Let DVC track a file, or refuse in its words."""
     name = table.relative_to(root).as_posix()
     done = call_dvc("add", "--quiet", name, root=root)
     require(not done.returncode, f"DVC does not track {name}: {' '.join(done.stderr.split())}")
@@ -185,7 +186,7 @@ def fetch_again(pipeline: str, root: Path) -> None:
     there, wanted = ", ".join(taken.frame.columns), ", ".join(contract.column_names)
     require(there == wanted, f"{QUERY} answers {there}, {contract.path} has {wanted}")
     write_parquet(taken.frame.cast(pl.Schema(polars_schema(contract.columns))), folder / "data/table.parquet", contract)
-    _track(folder / "data/table.parquet", root)
+    track(folder / "data/table.parquet", root)
     for text in (folder / "contracts/table.odcs.yaml", folder / "contracts/rows.odcs.yaml"):
         now = rf"\g<1>{taken.origin.sha256}"
         known = re.sub(r"(property: sourceSha256\n\s+value: )\S+", now, text.read_text(encoding="utf-8"))

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.promote.flow import Statement, called, calls, live, names_in
-from onebutton_workbench.promote.refusals import refuse
-from onebutton_workbench.promote.run import Seen
+from onebutton_workbench.promote.kernel import Seen
+from onebutton_workbench.promote.notebook import Statement, called, calls, live, names_in, refuse
 
 METRIC = re.compile(r"(_score|_error|_loss|_auc|_deviance)$|^(score|auc|accuracy|mae|mse|rmse|auroc|acc|r2|f1)$")
 LOWER = re.compile(r"error|loss|mae|mse|deviance")  # of these, less is better
@@ -31,39 +30,37 @@ def candidates(statements: Sequence[Statement]) -> list[Candidate]:
     """Find what is printed, returned, or has a name, and mark it in the tree for `run`."""
     found: list[Candidate] = []
     for one in statements:
-        value: ast.expr | None = getattr(one.node, "value", None)
-        if isinstance(one.node, ast.Assign) and isinstance(one.node.targets[0], ast.Name):
-            label, shown, nodes = one.node.targets[0].id, False, [one.node.value]
-        elif isinstance(value, ast.Call) and called(value) == "print":
-            label = " ".join(str(part.value) for part in ast.walk(value) if isinstance(part, ast.Constant))
-            shown, nodes = True, list(_printed(value))
-        elif isinstance(one.node, ast.Expr) and one.last:
-            label, shown, nodes = "", True, [one.node.value]
-        else:
-            continue
-        for node in nodes:
-            while isinstance(node, ast.Call) and called(node) in {"round", "float"} and node.args:
-                node = node.args[0]  # noqa: PLW2901  the number itself
-            if not isinstance(node, ast.Constant):
-                node.number = len(found)  # type: ignore[attr-defined]
-                found.append(Candidate(len(found), one.index, node, label, shown))
+        match one.node:
+            case ast.Assign(targets=[ast.Name(label), *_], value=value):
+                shown = False
+            case ast.Expr(ast.Call(ast.Name("print")) as value):
+                label = " ".join(str(part.value) for part in ast.walk(value) if isinstance(part, ast.Constant))
+                shown = True
+            case ast.Expr(value) if one.last:
+                label, shown = "", True
+            case _:
+                continue
+        for node in _numbers(value):
+            node.number = len(found)  # type: ignore[attr-defined]
+            found.append(Candidate(len(found), one.index, node, label, shown))
     return found
 
 
-def _printed(node: ast.expr) -> Iterator[ast.expr]:
-    """Take what is formatted out of `print("AUC", x)`, `f"{x:.3f}"`, `"%.2f" % x` and `"{}".format(x)`."""
+def _numbers(node: ast.AST) -> Iterator[ast.expr]:
+    """Take what is formatted out of `print("AUC", round(x, 2))`, `f"{x:.3f}"`, `"%.2f" % x` and `"{}".format(x)`."""
     match node:
-        case ast.Call(func=ast.Name("print"), args=parts) | ast.Tuple(parts) | ast.JoinedStr(parts):
-            pass
-        case ast.Call(func=ast.Attribute(ast.Constant(), "format"), args=parts):
-            pass
-        case ast.FormattedValue(part) | ast.BinOp(ast.Constant(), ast.Mod(), part):
-            parts = [part]
-        case _:
+        case (
+            ast.Call(ast.Name("print" | "round" | "float" | "str"))
+            | ast.Call(ast.Attribute(ast.Constant(), "format"))
+            | ast.BinOp(ast.Constant(str()))
+            | ast.JoinedStr()
+            | ast.FormattedValue()
+            | ast.Tuple()
+        ):
+            for part in ast.iter_child_nodes(node):
+                yield from _numbers(part)
+        case ast.expr() if not isinstance(node, ast.Constant | ast.Starred):
             yield node
-            return
-    for part in parts:
-        yield from _printed(part)
 
 
 def choose(
@@ -77,26 +74,23 @@ def choose(
     fits = {one.number: fits_in(statements, live(statements, names_in(one.node), one.at)) for one in found}
     metrics = {one.number: _metric(statements, one) for one in found}
     made = [one for one in found if one.number in seen.numbers and fits[one.number]]
-    if metric:
-        low = metric.lower()
+    chosen = made
+    if low := metric.lower():
         named = [one for one in made if low in {ast.unparse(one.node).lower(), one.label.lower()}]
         named = named or [one for one in made if low in metrics[one.number]]
         chosen = named or [one for one in made if one.shown and low in one.label.lower()]
-    else:
-        chosen = made
     chosen = [one for one in chosen if one.shown] or [one for one in chosen if metric or metrics[one.number]]
     if not chosen and metric:
         message = f"METRIC={metric} names no number that a fitted model made; it can be a variable, a function or words"
         raise InputError(message)
     if not chosen:
         refuse(statements[found[-1].at if found else -1].cell, "no-number")
-    last = chosen[-1]
-    if len(fits[last.number]) > 1:  # such as `max(before, after)`, which is one of the two
-        same = [one for one in made if seen.numbers[one.number] == seen.numbers[last.number]]
-        last = next((one for one in reversed(same) if len(fits[one.number]) == 1), last)
+    last, of_one = chosen[-1], [one for one in made if len(fits[one.number]) == 1]
+    if last not in of_one:  # such as `max(before, after)`, which is one of the two
+        same = [one for one in of_one if seen.numbers[one.number] == seen.numbers[last.number]]
+        last = [last, *same][-1]
     name = metrics[last.number]
-    rivals = [one for one in made if name and metrics[one.number] == name and fits[one.number] != fits[last.number]]
-    rivals = [one for one in rivals if len(fits[one.number]) == 1]
+    rivals = [one for one in of_one if name and metrics[one.number] == name and fits[one.number] != fits[last.number]]
     best = (min if LOWER.search(name) else max)(
         [last, *(one for one in rivals if one.shown and not metric)], key=lambda one: seen.numbers[one.number]
     )

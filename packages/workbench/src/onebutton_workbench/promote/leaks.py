@@ -10,9 +10,9 @@ import polars as pl
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.tables import SPLIT
-from onebutton_workbench.promote.flow import Statement, called, called_in, calls, root
+from onebutton_workbench.promote.kernel import Seen
+from onebutton_workbench.promote.notebook import Statement, called, called_in, calls, root
 from onebutton_workbench.promote.plan import FITS, Plan
-from onebutton_workbench.promote.run import Seen
 
 LABELS = {"LabelEncoder", "LabelBinarizer", "OrdinalEncoder"}  # numbering what is there learns nothing from it
 SHARES = {"mean", "transform", "agg", "sum"}

@@ -9,16 +9,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from onebutton_workbench.promote.flow import Statement, called, called_in, calls, live, names_in, root, walk_back
 from onebutton_workbench.promote.headline import Candidate, fits_in, is_fit
-from onebutton_workbench.promote.refusals import hold_needed, refuse
-from onebutton_workbench.promote.run import Notebook, Seen
+from onebutton_workbench.promote.kernel import Notebook, Seen
+from onebutton_workbench.promote.notebook import (
+    Statement,
+    called,
+    called_in,
+    calls,
+    live,
+    names_in,
+    refuse,
+    root,
+    walk_back,
+)
+from onebutton_workbench.promote.refusals import hold_needed
 
 READS = re.compile(r"^(read_\w+|scan_\w+|load_\w+|open|loadtxt|genfromtxt)$")
 FITS = {"fit", "fit_transform", "fit_resample", "partial_fit"}
-PLOTS = re.compile(r"\b(plt|sns|px|go|ax|axes|fig)\b|\.(plot|hist|boxplot)\b")
 SIDES = ["column", "column", "table", "table"]  # answers and inputs, to train on and to judge
 STAGES = ("ingest", "features", "train", "headline")
+LEFT = "left out: the number does not need it"
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,6 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
     judge = part(wanted, border, headline.at, without=train.statements)
     if trained_on := sorted({*judge.given} & {*known}):
         refuse(statements[headline.at].cell, "of-training", names=", ".join(trained_on))
-    passed = [name for name in judge.given if name not in {model, *held_out}]
     last_read = max([at for at in behind if at < split and at in reads], default=-1)
     tables = [at for at in range(last_read + 1, split) if [*crossing(at).values()] == ["table"]]
     if not tables:
@@ -103,12 +112,26 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
     by_heading = [at for at in tables if statements[at].cell.heading != statements[at - 1].cell.heading]
     start = (by_heading or tables)[0]
     (table,) = crossing(start)
-    parts = {"ingest": part({table}, 0, start), "features": part(kinds, start, border), "train": train}
-    steps = _steps(statements, train.statements, fitted, known[0], statements[fit])
-    parts["headline"], sides = judge, [*known, *held_out]
-    number = seen.numbers[headline.number]
     return Plan(
-        notebook, headline, number, rivals, parts, table, sides, start, split, border, fit, model, steps, passed
+        notebook=notebook,
+        headline=headline,
+        number=seen.numbers[headline.number],
+        rivals=rivals,
+        parts={
+            "ingest": part({table}, 0, start),
+            "features": part(kinds, start, border),
+            "train": train,
+            "headline": judge,
+        },
+        table=table,
+        sides=[*known, *held_out],
+        features_from=start,
+        split_at=split,
+        train_from=border,
+        fit=fit,
+        model=model,
+        steps=_steps(statements, train.statements, fitted, known[0], statements[fit]),
+        passed=[name for name in judge.given if name not in {model, *held_out}],
     )
 
 
@@ -180,15 +203,11 @@ def _steps(
 
 
 def stage_of(plan: Plan, one: Statement) -> str:
-    """Say where a statement goes, or why it goes nowhere."""
+    """Say where a statement goes, or that it goes nowhere."""
     if one.is_import or one.is_function:
         return "where it is used"
     stages = [stage for stage in STAGES if one.index in plan.parts[stage].statements]
-    if stages or one.index == plan.headline.at:
-        return ", ".join(stages) or "headline"
-    if PLOTS.search(one.text):
-        return "left out: a plot; evaluate draws those of the model"
-    return "left out: the number does not need it"
+    return ", ".join(stages) or ("headline" if one.index == plan.headline.at else LEFT)
 
 
 def tabled(plan: Plan) -> list[str]:

@@ -17,16 +17,15 @@ from onebutton_models.scoring import OnnxModel
 from onebutton_workbench.data.intake import license_of
 from onebutton_workbench.environment import call
 from onebutton_workbench.members.new import named, written_whole
-from onebutton_workbench.promote import cells, flow, leaks, refusals
-from onebutton_workbench.promote.cells import Cell
+from onebutton_workbench.promote import leaks, refusals
 from onebutton_workbench.promote.headline import candidates, choose
+from onebutton_workbench.promote.kernel import Notebook, Seen, run
+from onebutton_workbench.promote.notebook import Cell, follow, read, refuse
 from onebutton_workbench.promote.plan import Plan, plan, tabled
-from onebutton_workbench.promote.run import Notebook, Seen, run
 from onebutton_workbench.promote.write import write
 from onebutton_workbench.workspace import ROOT, Member
 
 CLOSE = 1e-9
-SHIP = {"sklearn", "lightgbm", "xgboost"}
 BOOTSTRAP = "packages/workbench/src/onebutton_workbench/bootstrap.py"
 
 
@@ -59,14 +58,15 @@ def promote(  # noqa: PLR0913  what may be typed
     seen, roles = see_tables(made)
     told = list(leaks.tell(made, seen, roles))
     with written_whole(member, root):
-        write(root, member, made, seen, roles, license_=license_, told=told)
-        number = run_and_compare(root, member, made, seen)
+        write(root, member, made, seen, roles, license_, told)
+        number = run_and_compare(root, member, made)
     loose = refusals.unrepeatable(made.notebook.statements, made.needed)
     mends = "; ".join(f"{cell}, `{what}`: write random_state=0 into it" for cell, what in loose)
-    where, shown = member.path.as_posix(), made.notebook.shown
+    where = member.path.as_posix()
+    next_ = f"Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`"
     for line in (
         *(f"LIKELY A LEAK: {one}" for one in told),
-        f"wrote {where}, a draft; {shown} stays as it is. Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`",
+        f"wrote {where}, a draft; {made.notebook.shown} stays as it is. {next_}",
         f"{words}: {made.number!r} in the notebook, {number!r} in the pipeline",
         f"what nobody could have repeated: {mends or 'nothing: both runs and the pipeline agree'}",
         f"left for a person: the guesses in {where}/contracts, limits in gates.toml, the todos in card.toml",
@@ -81,16 +81,15 @@ def understand(root: Path, path: Path, metric: str = "") -> Plan:
     Raises:
         InputError: it is refused.
     """
-    page = cells.read(path)
-    refusals.before_reading(page, root)
-    statements = flow.follow(page)
+    cells = read(path)
+    refusals.before_reading(cells, root)
+    statements = follow(cells)
     refusals.before_running(statements)
     found = candidates(statements)
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    notebook = Notebook(path, shown, page, statements)
-    seen = run(notebook)
-    chosen, rivals = choose(statements, found, seen, metric)
-    return plan(notebook, chosen, rivals, seen)
+    page = Notebook(path, shown, cells, statements)
+    seen = run(page)
+    return plan(page, *choose(statements, found, seen, metric), seen)
 
 
 def see_tables(made: Plan) -> tuple[Seen, Roles]:
@@ -104,8 +103,8 @@ def see_tables(made: Plan) -> tuple[Seen, Roles]:
     if made.number != second:
         numbers = {"first": repr(made.number), "second": repr(second)}
         for cell, name in refusals.unrepeatable(statements, made.needed):
-            refusals.refuse(cell, "unseeded", name=name, **numbers)
-        refusals.refuse(statements[made.headline.at].cell, "other-number", **numbers)
+            refuse(cell, "unseeded", name=name, **numbers)
+        refuse(statements[made.headline.at].cell, "other-number", **numbers)
     return seen, find_roles(seen, statements[made.fit].cell)
 
 
@@ -113,56 +112,42 @@ def find_roles(seen: Seen, cell: Cell) -> Roles:
     """Say which column is what; `cell` fits the model.
 
     Raises:
-        InputError: no pipeline could have such a table or model.
+        InputError: a column is called as one of a stage's own.
     """
-    answer, key = seen.table["answer"], seen.table["key"]
-    if seen.model["module"] not in SHIP:
-        refusals.refuse(cell, "no-onnx", name=f"a model of {seen.model['module']}", instead=refusals.EXPORTED)
+    answer, key, values = (seen.facts[one] for one in ("answer", "key", "classes"))
     inputs = seen.features.drop(key, answer, SPLIT)
     for name in sorted({*inputs.columns, answer} & TAKEN):
-        refusals.refuse(cell, "column-taken", name=name)
-    for name in [name for name, kind in inputs.schema.items() if kind.is_temporal()]:
-        refusals.refuse(cell, "time-input", name=name)
-    values = seen.model["classes"]
+        refuse(cell, "column-taken", name=name)
     task: Task = "regression" if not values else "binary" if len(values) == 2 else "multiclass"  # noqa: PLR2004
     in_words = task == "multiclass" or (task == "binary" and isinstance(values[0], str))
     if task == "binary" and not in_words and values != [0, 1]:
-        refusals.refuse(cell, "two-numbers", name=answer, values=f"{values[0]} or {values[1]}")
+        refuse(cell, "two-numbers", name=answer, values=f"{values[0]} or {values[1]}")
     classes = tuple(f"{one:g}" if isinstance(one, float) else str(one) for one in values) if in_words else ()
     words = tuple(name for name, kind in inputs.schema.items() if kind == pl.String)
     numbers = tuple(name for name in inputs.columns if name not in words)
     return Roles(task, answer, classes, (), (key,), "", "", numbers, words, ())
 
 
-def run_and_compare(root: Path, member: Member, made: Plan, seen: Seen) -> float:
-    """Run the pipeline, hold it to the notebook's tables and number, and write down what its tests hold it to.
+def run_and_compare(root: Path, member: Member, made: Plan) -> float:
+    """Run the pipeline, hold it to the notebook's number, and write down what its tests hold it to.
 
     Raises:
-        InputError: a stage fails, or gives something else than the notebook.
+        InputError: a stage fails, or the number is another.
     """
-    folder, statements = root / member.path, made.notebook.statements
+    folder, cell = root / member.path, made.notebook.statements[made.fit].cell
     done = call("python3", BOOTSTRAP, folder=root)
     if not done.returncode:
         done = call("dvc", "repro", f"{member.path.as_posix()}/dvc.yaml", folder=root)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip() and "failed to repro" not in line]
-        refusals.refuse(statements[made.fit].cell, "does-not-run", why=" ".join(lines[-1:])[:500])
-    first, was = made.number, dict[str, Any]()
-    for name, stage, frame in (
-        ("rows", "ingest", seen.rows),
-        ("train", "features", seen.features.filter(pl.col(SPLIT) != HOLDOUT)),
-        ("holdout", "features", seen.features.filter(pl.col(SPLIT) == HOLDOUT)),
-    ):
-        was[name] = facts(frame)
-        written = pl.read_parquet(folder / f"data/{name}.parquet")
-        written = written.with_columns(pl.lit(HOLDOUT).alias(SPLIT)) if name == "holdout" else written
-        if facts(written) != was[name]:
-            numbers = sorted({statements[at].cell.number for at in made.parts[stage].statements})
-            refusals.refuse(made.notebook.cells[numbers[-1] - 1], "other-table", stage=stage, cells=numbers)
+        refuse(cell, "does-not-run", why=" ".join(lines[-1:])[:500])
     (number,) = map(float, json.loads((folder / "headline.json").read_text(encoding="utf-8")).values())
-    if abs(number - first) > CLOSE * max(1, abs(first)):
-        refusals.refuse(statements[made.fit].cell, "pipeline-differs", first=repr(first), second=repr(number))
-    answers = OnnxModel(folder / "model/model.onnx").predict(pl.read_parquet(folder / "data/holdout.parquet"))
-    was |= {"headline": first, "answers": [float(answers.mean()), float(answers.std())]}
+    if abs(number - made.number) > CLOSE * max(1, abs(made.number)):
+        refuse(cell, "pipeline-differs", first=repr(made.number), second=repr(number))
+    tables = {name: pl.read_parquet(folder / f"data/{name}.parquet") for name in ("rows", "train", "holdout")}
+    answers = OnnxModel(folder / "model/model.onnx").predict(tables["holdout"])
+    tables["holdout"] = tables["holdout"].with_columns(pl.lit(HOLDOUT).alias(SPLIT))
+    was: dict[str, Any] = {name: facts(table) for name, table in tables.items()}
+    was |= {"headline": made.number, "answers": [float(answers.mean()), float(answers.std())]}
     (folder / "tests/characterisation.json").write_text(json.dumps(was, indent=2) + "\n", encoding="utf-8")
     return number

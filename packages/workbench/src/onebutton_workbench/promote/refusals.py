@@ -1,4 +1,4 @@
-"""Refuse what cannot be promoted, by the cell and with what mends it; `refusals.toml` has the words."""
+"""Refuse what cannot be promoted, by the cell and with what mends it, as soon as the page or the source shows it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import ast
 import builtins
 import re
 import tempfile
-import tomllib
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 
-from onebutton_contracts.errors import InputError
 from onebutton_models.conversion import REPLACEMENTS
 from onebutton_workbench.environment import call
-from onebutton_workbench.promote.cells import Cell
-from onebutton_workbench.promote.flow import MAGIC, Statement, called_in, calls, unseeded, without_magics
+from onebutton_workbench.promote.notebook import (
+    MAGIC,
+    Cell,
+    Statement,
+    called_in,
+    calls,
+    refuse,
+    unseeded,
+    without_magics,
+)
 
 CALM = re.compile(r"^\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
 ABSOLUTE = re.compile(r"^(/[\w.-]+/|~[\w]*/|[A-Za-z]:[\\/])")
@@ -25,14 +30,6 @@ FETCHES = re.compile(r"^(fetch_\w+|load_dataset|urlretrieve|urlopen)$")
 PICKLES = {"pickle", "joblib", "dill", "cloudpickle", "to_pickle", "read_pickle"}
 EXPORTED = "its ONNX export, which `onebutton_models.adoption` takes; or scikit-learn, lightgbm, xgboost"
 FOREIGN = {"torch", "tensorflow", "keras"}
-OURS = re.compile("main|train|ship|sides|headline|build_features|read_rows|SOURCE|INPUTS|ANSWER|TYPES")
-
-
-def refuse(cell: Cell, which: str, **facts: object) -> NoReturn:
-    """Stop, and say where, why, and what mends it."""
-    words = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))[which]
-    message = f"{cell}: {words['what'].format(**facts)}. {words['mend'].format(**facts)}. Nothing was written"
-    raise InputError(message)
 
 
 def before_reading(cells: Sequence[Cell], root: Path) -> None:
@@ -41,8 +38,7 @@ def before_reading(cells: Sequence[Cell], root: Path) -> None:
     Raises:
         InputError: names the first cell of them.
     """
-    if secret := _secret(cells, root):
-        refuse(secret, "secret")
+    _refuse_secrets(cells, root)
     for cell in cells:
         for line in cell.source.splitlines():
             if MAGIC.match(line) and not CALM.match(line):
@@ -56,18 +52,15 @@ def before_reading(cells: Sequence[Cell], root: Path) -> None:
             refuse(other, "ran-before", above=one.number)
 
 
-def _secret(cells: Sequence[Cell], root: Path) -> Cell | None:
+def _refuse_secrets(cells: Sequence[Cell], root: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="onebutton-promote-") as folder:
         for cell in cells:
             Path(folder, f"{cell.number}.txt").write_text(f"{cell.source}\n{cell.said}\n", encoding="utf-8")
         look = ("betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--no-banner", "--redact")
-        try:
-            done = call(*look, folder, folder=root, NO_COLOR="1")
-        except FileNotFoundError:
-            message = "betterleaks is not installed, so nobody looked for secrets; `make setup` brings it"
-            raise InputError(message) from None
-    named = re.search(r"(\d+)\.txt", done.stdout)
-    return cells[int(named[1]) - 1 if named else 0] if done.returncode else None
+        done = call(*look, folder, folder=root, NO_COLOR="1")
+    if done.returncode:
+        named = re.search(r"(\d+)\.txt", done.stdout)
+        refuse(cells[int(named[1]) - 1 if named else 0], "secret")
 
 
 def before_running(statements: Sequence[Statement]) -> None:
@@ -82,18 +75,14 @@ def before_running(statements: Sequence[Statement]) -> None:
             refuse(one.cell, "pickle")
         for name in sorted(modules & FOREIGN):
             refuse(one.cell, "no-onnx", name=f"a model of {name}", instead=EXPORTED)
-        parts = list(ast.walk(one.node))
-        for part in (part for part in parts if isinstance(part, ast.Global)):
-            refuse(one.cell, "global", function=getattr(one.node, "name", ""), name=part.names[0])
-        texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        constants = (part.value for part in ast.walk(one.node) if isinstance(part, ast.Constant))
+        texts = [value for value in constants if isinstance(value, str)]
         for text in filter(ABSOLUTE.match, texts):
             refuse(one.cell, "absolute", path=text[:60])
-        hashes = [
-            word.value for part in calls(one.node) for word in part.keywords if word.arg in {"known_hash", "sha256"}
-        ]
-        for read in [*filter(NETWORK.match, texts), *filter(FETCHES.match, names)]:
-            if not any(getattr(value, "value", True) for value in hashes):
-                refuse(one.cell, "network", path=read[:60])
+        words = (word for part in calls(one.node) for word in part.keywords if word.arg in {"known_hash", "sha256"})
+        held = any(getattr(word.value, "value", True) for word in words)
+        for read in () if held else (*filter(NETWORK.match, texts), *filter(FETCHES.match, names)):
+            refuse(one.cell, "network", path=read[:60])
 
 
 def modules_of(node: ast.AST) -> set[str]:
@@ -112,16 +101,10 @@ def hold_needed(statements: Sequence[Statement], needed: Collection[int], plain:
     outer = {name for one in statements if one.is_import or one.is_function for name in one.defines}
     names = [name for one in statements for name in one.defines]
     fixed = {name for at in plain for name in statements[at].defines if names.count(name) == 1}
-    calm = {*dir(builtins), *outer, *fixed}
-    for one in statements:
-        if one.is_import and "*" in {name.name for name in getattr(one.node, "names", ())}:
-            refuse(one.cell, "star")
     for one in (statements[at] for at in needed):
         for name in sorted(called_in(one.node) & REPLACEMENTS.keys()):
             refuse(one.cell, "no-onnx", name=name, instead=REPLACEMENTS[name])
-        for name in sorted(filter(OURS.fullmatch, one.defines) if one.is_function else ()):
-            refuse(one.cell, "taken", name=name)
-        for name in sorted(one.uses - calm if one.is_function else ()):
+        for name in sorted(one.uses - {*dir(builtins)} - outer - fixed if one.is_function else ()):
             refuse(one.cell, "reads-global", function=min(one.defines), name=name)
     draws = unrepeatable(statements, needed)
     if draws and any("seed" in called_in(one.node) for one in statements):

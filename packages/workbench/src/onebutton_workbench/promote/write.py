@@ -1,79 +1,76 @@
-"""Write the pipeline that a plan describes: its code, its contracts, and a copy of what stood beside the notebook."""
+"""Write a pipeline out of the notebook's own statements: names and comments stay, literals become parameters."""
 
 from __future__ import annotations
 
 import ast
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib import metadata
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
-from onebutton_contracts.errors import InputError
 from onebutton_contracts.intake.drafting import Origin, draft
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.sources import sha256
 from onebutton_contracts.tables import SPLIT
-from onebutton_workbench.data.intake import Taken
+from onebutton_workbench.data.intake import Taken, track
 from onebutton_workbench.environment import call
-from onebutton_workbench.git import listed
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import render
-from onebutton_workbench.promote import code
-from onebutton_workbench.promote.plan import STAGES, Plan, stage_of
-from onebutton_workbench.promote.refusals import refuse
-from onebutton_workbench.promote.run import Seen
+from onebutton_workbench.promote.kernel import Seen
+from onebutton_workbench.promote.notebook import Statement, called, calls, refuse
+from onebutton_workbench.promote.plan import LEFT, STAGES, Plan, stage_of
+from onebutton_workbench.promote.refusals import modules_of
 from onebutton_workbench.runs.own_table import describe, quoted
 from onebutton_workbench.workspace import Member, distribution
 
-SMALL = 500_000  # bytes of a file that git may hold
+Span = tuple[int, int, str]  # first byte, the byte behind the last, and what stands there instead
+LONG = 200  # letters: no file is called so
+BROUGHT = {"onebutton_contracts", "onebutton_evaluation", "onebutton_models", "pandas", "polars"}  # by the template
 INSTALLED = "site-packages"
 
 
-def write(  # noqa: PLR0913  a pipeline is made of so much
-    root: Path,
-    member: Member,
-    plan: Plan,
-    seen: Seen,
-    roles: Roles,
-    *,
-    license_: str,
-    told: Sequence[str],
-) -> None:
+@dataclass
+class Code:
+    """What a template puts into the module of a stage."""
+
+    imports: str = ""
+    functions: str = ""
+    body: str = ""
+    cells: str = ""
+    params: dict[str, float] = field(default_factory=dict)
+    params_name: str = "params"
+
+
+def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, license_: str, told: Sequence[str]) -> None:  # noqa: PLR0913, PLR0917
     """Write the pipeline, `told` being the likely leaks; the caller takes back what a failure leaves.
 
     Raises:
         InputError: a file that the notebook reads cannot be followed, or uv cannot lock the member.
     """
     folder, statements = plan.notebook.path.parent, plan.notebook.statements
-    codes = {
-        stage: code.write(
-            statements,
-            plan.parts[stage],
-            folder,
-            plan.headline if stage == "headline" else None,
-            literals=stage in {"features", "train"},
-        )
-        for stage in STAGES
-    }
-    beside = code.files(statements, plan.needed, folder)
-    distributed, origin = _origin(plan, seen, beside, license_, member.path.name)
+    codes = {stage: _code(plan, stage) for stage in STAGES}
+    parts = (part for at in plan.needed for part in ast.walk(statements[at].node))
+    beside = list(dict.fromkeys(name for part in parts if (name := _file(part, folder))))
+    origin = _origin(plan, seen, beside, license_, member.path.name)
     features, number = seen.features.drop(SPLIT), ast.unparse(plan.headline.node)
-    left = [(one, goes) for one in statements if (goes := stage_of(plan, one)).startswith("left")]
-    notes = [f"likely a leak: {one}" for one in told]
-    notes += [f"cell {one.cell.number} (`{one}`): {goes}" for one, goes in left]
+    left = [one for one in statements if stage_of(plan, one) == LEFT]
     facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
     facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
         "notebook": plan.notebook.shown,
         "expression": number,
         "quoted_label": quoted(number),
         "files": [f"source/{Path(one).name}" for one in beside],
-        "distributed": distributed,
-        **{name: repr(seen.table[name]) if seen.table[name] else "" for name in ("types", "input_types")},
+        **{name: repr(seen.facts[name]) if seen.facts[name] else "" for name in ("types", "input_types")},
         "inputs": [quoted(one) for one in features.columns if one not in {*roles.key, roles.answer}],
         "key": quoted(roles.key[0]),
-        "packages": code.packages(list(codes.values()), metadata.packages_distributions()),
-        "notes": notes,
+        "packages": _packages(codes),
+        "notes": [f"likely a leak: {one}" for one in told]
+        + [f"cell {one.cell.number} (`{one}`): {LEFT}" for one in left],
         **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
     }
     render("pipeline", member, root, roles.task, facts | {"split": {}, "musts": []}, ("table", "promoted"))
@@ -81,40 +78,108 @@ def write(  # noqa: PLR0913  a pipeline is made of so much
     call("ruff", "format", "--quiet", str(member.path), folder=root)
     for name, frame, key in (("rows", seen.rows, None), ("features", features, roles.key)):
         text = draft(frame, replace(origin, name=name), {}, key).replace("make data-add", "make promote")
-        text = text.replace("property: source\n", "property: sourceDistribution\n") if distributed else text
+        text = text if beside else text.replace("property: source\n", "property: sourceDistribution\n")
         (root / member.path / f"contracts/{name}.odcs.yaml").write_text(text, encoding="utf-8")
-    if beside:
-        _copy(root, root / member.path / "source", [folder / one for one in beside])
+    for one in beside:
+        copy = root / member.path / "source" / Path(one).name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / one, copy)
+        track(copy, root)
     lock(root)
 
 
-def _origin(plan: Plan, seen: Seen, beside: Sequence[str], license_: str, name: str) -> tuple[bool, Origin]:
-    """Say whether the rows are of an installed distribution, and of which file: the first that was read."""
-    folder = plan.notebook.path.parent
+def _code(plan: Plan, stage: str) -> Code:
+    """Write a stage; of features and training numbers become parameters."""
+    statements, part, folder = plan.notebook.statements, plan.parts[stage], plan.notebook.path.parent
+    chosen = [statements[at] for at in part.statements]
+    needs, outer = {name for one in chosen if one.is_function for name in one.uses}, list[Statement]()
+    for one in reversed(chosen):  # functions, and what they read
+        if one.is_function or (one.defines & needs and not one.is_import):
+            outer.insert(0, one)
+            needs |= one.uses
+    body = [one for one in chosen if not one.is_import and one not in outer]
+    code = Code(params_name="settings" if any("params" in one.uses | one.defines for one in chosen) else "params")
+    code.imports = "\n".join(ast.unparse(one.node) for one in chosen if one.is_import)
+    code.functions = "\n\n\n".join(_replaced(one, folder, None) for one in outer)
+    lines = [f"{name} = {value!r}  # as the notebook made it" for name, value in part.carried.items()]
+    lines += [_replaced(one, folder, code if stage in {"features", "train"} else None) for one in body]
+    code.body = textwrap.indent("\n".join(lines), "    ")
+    shown = [statements[plan.headline.at]] if stage == "headline" else []
+    numbers = sorted({one.cell.number for one in [*body, *shown]})
+    code.cells = f"cell{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    return code
+
+
+def _file(node: ast.AST, folder: Path) -> str:
+    """Return the name of a file beside the notebook where a text is one."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    fits = isinstance(text, str) and 0 < len(text) < LONG and text.isprintable() and (folder / text).is_file()
+    return str(text) if fits else ""
+
+
+def _replaced(one: Statement, folder: Path, code: Code | None) -> str:
+    """Write a statement with its files in `source/`, and with its numbers as parameters where there is code to collect them."""
+    text = textwrap.dedent(one.text)
+    tree = ast.parse(text)
+    named = ((node, Path(name).name) for node in ast.walk(tree) if (name := _file(node, folder)))
+    spans = [(*_place(node, text), f'SOURCE / "{name}"') for node, name in named]
+    spans += _numbers(tree, text, code) if code else ()
+    content = text.encode()
+    for first, last, words in sorted(spans, reverse=True):
+        content = content[:first] + words.encode() + content[last:]
+    written = content.decode()
+    whole = ast.unparse(ast.parse(written))
+    with suppress(SyntaxError):  # a text over several lines would change with its indentation
+        if ast.unparse(ast.parse(f"if 1:\n{textwrap.indent(written, '    ')}").body[0].body) == whole:  # type: ignore[attr-defined]
+            return written
+    return whole
+
+
+def _numbers(tree: ast.Module, text: str, code: Code) -> Iterator[Span]:
+    """Find numbers that are given by name to an estimator or to the split, or have a name of their own."""
+    named: list[tuple[str, str, ast.expr]] = []
+    match tree.body[0]:
+        case ast.Assign(targets=[ast.Name(name)], value=given):
+            named.append((name.lower(), "", given))
+    for call_ in calls(tree):
+        if called(call_)[:1].isupper() or called(call_) == "train_test_split":
+            named += [(word.arg or "", called(call_).lower(), word.value) for word in call_.keywords]
+    for name, owner, node in named:
+        value: Any = getattr(node, "value", None)
+        if type(value) not in {int, float} or not name.isidentifier() or name.startswith("_"):
+            continue
+        free = name if code.params.get(name, value) == value else f"{owner}_{name}".lstrip("_")
+        if code.params.setdefault(free, value) == value:
+            yield (*_place(node, text), f"{code.params_name}.{free}")
+
+
+def _place(node: Any, text: str) -> tuple[int, int]:
+    """Return where an expression begins and ends, in bytes, as Python counts columns."""
+    starts = [0, *accumulate(len(line.encode()) for line in text.splitlines(keepends=True))]
+    return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
+
+
+def _packages(codes: Mapping[str, Code]) -> list[str]:
+    """Name the distributions that the written modules import, and the template does not declare."""
+    modules = {name for code in codes.values() for node in ast.parse(code.imports).body for name in modules_of(node)}
+    given = metadata.packages_distributions()
+    return sorted({given[name][0] for name in modules - BROUGHT if name in given})
+
+
+def _origin(plan: Plan, seen: Seen, beside: Sequence[str], license_: str, name: str) -> Origin:
+    """Say of which file the rows are: the first that was read, beside the notebook or of an installed distribution."""
+    folder, statements = plan.notebook.path.parent, plan.notebook.statements
     known = {(folder / other).resolve() for other in beside}
-    found = {folder / file: plan.notebook.statements[at].cell for file, at in seen.files.items() if at in plan.needed}
+    found = {folder / file: statements[at].cell for file, at in seen.files.items() if at in plan.needed}
     for one, cell in found.items():
         if INSTALLED not in one.parts and one.resolve() not in known:
             refuse(cell, "path-put-together", file=one.name)
-    if beside:
-        file = folder / beside[0]
-        return False, Origin("rows", name, file.name, file.name, sha256(file), license_)
-    for file in found:
-        inside = file.parts[file.parts.index(INSTALLED) + 1 :]
-        brought = distribution(metadata.packages_distributions().get(inside[0], [inside[0]])[0])
-        return True, Origin("rows", name, brought, "/".join(inside), sha256(file), license_)
-    return refuse(plan.notebook.cells[0], "no-file")
-
-
-def _copy(root: Path, target: Path, sources: Sequence[Path]) -> None:
-    """Bring what stood beside the notebook: into git where git has it already and it is small, else DVC tracks it."""
-    target.mkdir()
-    for file in sources:
-        shutil.copyfile(file, target / file.name)
-        in_git = file.is_relative_to(root) and listed(root, file.relative_to(root).as_posix())
-        if in_git and file.stat().st_size <= SMALL:
-            continue
-        done = call("dvc", "add", "--quiet", str(target / file.name), folder=root)
-        if done.returncode:
-            message = f"DVC does not track {file.name}: {' '.join(done.stderr.split())}"
-            raise InputError(message)
+    if not beside and not found:
+        refuse(plan.notebook.cells[0], "no-file")
+    file = folder / beside[0] if beside else next(iter(found))
+    source = inside = file.name
+    if not beside:
+        package, *within = file.parts[file.parts.index(INSTALLED) + 1 :]
+        source = distribution(metadata.packages_distributions().get(package, [package])[0])
+        inside = "/".join((package, *within))
+    return Origin("rows", name, source, inside, sha256(file), license_)

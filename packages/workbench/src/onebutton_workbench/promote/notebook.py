@@ -1,28 +1,47 @@
-"""Follow what each statement of a notebook defines, changes and uses; an assignment to a column counts as a new definition."""
+"""Read a notebook, and follow what each statement defines, changes and uses; a column that is set defines its table anew."""
 
 from __future__ import annotations
 
 import ast
 import re
 import symtable
+import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
 
-from onebutton_workbench.promote.cells import Cell
+from onebutton_contracts.errors import InputError
 
 CHANGES = re.compile(  # methods that change what they are called on
     "append|extend|insert|remove|pop|popitem|clear|update|setdefault|add|discard|sort|reverse"
     "|fit|fit_transform|fit_predict|fit_resample|partial_fit|set_params|set_output"
 )
 CHANGE_ARGUMENTS = {"shuffle", "setattr", "insort"}  # functions that change what they are given
-DRAWS = {"train_test_split", "sample", "shuffle", "permutation", "resample", "KFold", "StratifiedKFold", "ShuffleSplit"}
-GLOBAL_DRAWS = ("np.random.", "numpy.random.", "random.")
-ESTIMATORS = re.compile(  # those that draw when they are fitted
-    r"(RandomForest|ExtraTrees|DecisionTree|GradientBoosting|MLP|SGD|Bagging)(Classifier|Regressor)|KMeans"
+DRAWS = re.compile(  # what draws, unless it is given a seed; a generator was given one when it was made
+    r"((np|numpy)\.)?random\.(?!(seed|default_rng|RandomState|Generator)$)\w+"
+    r"|(?!(rng|generator|random_state)\.)(.*\.)?(train_test_split|sample|shuffle|permutation|resample|ShuffleSplit"
+    r"|(Stratified)?KFold|KMeans|(RandomForest|ExtraTrees|DecisionTree|GradientBoosting|MLP|SGD|Bagging)(Classifier|Regressor))"
 )
-CALM = {"seed", "default_rng", "RandomState", "Generator"}
 MAGIC = re.compile(r"^\s*(%|!|\w[\w, ]*=\s*[%!])")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of code."""
+
+    number: int  # among the cells of code, from 1 on, in the order of the page
+    source: str
+    heading: str = ""  # the last one above it
+    said: str = ""  # all that its outputs show as text
+    ran: int | None = None  # its place in the order in which cells ran; nothing where outputs were taken out
+
+    def __str__(self) -> str:
+        """Name it so that a person finds it: by its number and how it begins."""
+        lines = [line.strip() for line in self.source.splitlines()]
+        first = next((line for line in lines if line and not line.startswith("#")), "")
+        return f"cell {self.number} (`{first[:60]}`)"
 
 
 @dataclass(frozen=True)
@@ -53,13 +72,41 @@ class Statement:
         return ast.unparse(self.node).splitlines()[0][:60]
 
 
-@dataclass
-class _Known:
-    """What is known of a notebook so far."""
+def refuse(cell: Cell, which: str, **facts: object) -> NoReturn:
+    """Stop, and say where, why, and what mends it; `refusals.toml` has the words."""
+    words = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8"))[which]
+    message = f"{cell}: {words['what'].format(**facts)}. {words['mend'].format(**facts)}. Nothing was written"
+    raise InputError(message)
 
-    reads: dict[str, frozenset[str]] = field(default_factory=dict)  # by function, the names that it takes from outside
-    changing: set[str] = field(default_factory=lambda: {*CHANGE_ARGUMENTS})  # functions that change what they are given
-    alike: dict[str, set[str]] = field(default_factory=dict)  # by name, those that stand for the same thing
+
+def read(path: Path) -> list[Cell]:
+    """Read the cells of code.
+
+    Raises:
+        InputError: it is no notebook.
+    """
+    import nbformat
+
+    try:
+        page: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as error:  # nbformat raises what its JSON and schema libraries do
+        message = f"NOTEBOOK={path} is no notebook that can be read: {str(error).splitlines()[0]}"
+        raise InputError(message) from error
+    cells, heading = list[Cell](), ""
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            titles = [line.lstrip("# ").strip() for line in cell.source.splitlines() if line.startswith("#")]
+            heading = titles[-1] if titles else heading
+        elif cell.cell_type == "code" and cell.source.strip():
+            said = "\n".join(_texts(cell.get("outputs", [])))
+            cells.append(Cell(len(cells) + 1, cell.source, heading, said, cell.get("execution_count")))
+    return cells
+
+
+def _texts(outputs: Any) -> Iterator[str]:
+    for one in outputs:
+        yield from (one.get("text", ""), "\n".join(one.get("traceback", [])))
+        yield from (str(text) for kind, text in one.get("data", {}).items() if not kind.startswith("image/"))
 
 
 def without_magics(source: str) -> str:
@@ -69,12 +116,16 @@ def without_magics(source: str) -> str:
 
 def follow(cells: Sequence[Cell]) -> list[Statement]:
     """Split cells, all of them Python, into statements, and say of each what it defines and uses."""
-    found, known = list[Statement](), _Known()
-    for cell in cells:
+    found = list[Statement]()
+    reads, changing = (
+        dict[str, frozenset[str]](),
+        {*CHANGE_ARGUMENTS},
+    )  # of functions: what they take from outside, which
+    for cell in cells:  # change what they are given
         source, end = without_magics(cell.source), 0
         nodes = ast.parse(source).body
         for node in nodes:
-            names = _names(node, known)
+            names = _names(node, reads, changing)
             found.append(Statement(len(found), cell, node, _text(source, node, end), *names, last=node is nodes[-1]))
             end = node.end_lineno or end
     return found
@@ -88,27 +139,22 @@ def _text(source: str, node: ast.stmt, after: int) -> str:
     return text
 
 
-def _names(node: ast.stmt, known: _Known) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Name what a statement defines, what it changes, and what it uses; remember its functions and second names."""
+def _names(
+    node: ast.stmt, reads: dict[str, frozenset[str]], changing: set[str]
+) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Name what a statement defines, what it changes, and what it uses; remember its functions."""
     table = symtable.symtable(ast.unparse(node), "cell", "exec")
     symbols = table.get_symbols()
     binds = {one.get_name() for one in symbols if one.is_assigned() or one.is_imported()}
     uses = {one.get_name() for one in symbols if one.is_referenced()} | {*_of_inner(table)}
     uses -= {one.get_name() for one in symbols if one.is_imported()}
-    changes = {name for part in ast.walk(node) for name in _changed(part, known)} - {""}
+    changes = {name for part in ast.walk(node) for name in _changed(part, changing)} - {""}
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         arguments = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
-        known.changing |= {node.name} if changes & arguments else set()
-        known.reads[node.name] = frozenset(uses - binds)
-        return frozenset({node.name}), frozenset(), frozenset(uses - binds)
-    uses |= {name for function in uses & known.reads.keys() for name in known.reads[function]}
-    changes |= {one for name in changes for one in known.alike.get(name, ())}
-    for name in binds - changes:
-        known.alike.pop(name, set()).discard(name)
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
-        group = known.alike.setdefault(node.value.id, {node.value.id})
-        group |= binds
-        known.alike |= dict.fromkeys(binds, group)
+        changing |= {node.name} if changes & arguments else set()
+        reads[node.name] = frozenset(uses - binds)
+        return frozenset({node.name}), frozenset(), reads[node.name]
+    uses |= {name for function in uses & reads.keys() for name in reads[function]}
     if isinstance(node, ast.If | ast.For | ast.While | ast.Try | ast.With):
         changes |= binds  # perhaps, and perhaps not
     return frozenset(binds | changes), frozenset(changes), frozenset(uses | changes)
@@ -121,7 +167,7 @@ def _of_inner(table: symtable.SymbolTable) -> Iterator[str]:
         yield from _of_inner(child)
 
 
-def _changed(node: ast.AST, known: _Known) -> Iterator[str]:
+def _changed(node: ast.AST, changing: Collection[str]) -> Iterator[str]:
     """Name what one node changes: the table of a column, the owner of a method that changes it, an argument."""
     match node:
         case ast.Assign(targets=targets) | ast.Delete(targets=targets):
@@ -133,7 +179,7 @@ def _changed(node: ast.AST, known: _Known) -> Iterator[str]:
             in_place = any(word.arg == "inplace" and getattr(word.value, "value", True) for word in words)
             if isinstance(function, ast.Attribute) and (CHANGES.fullmatch(function.attr) or in_place):
                 yield root(function.value)
-            if called(node) in known.changing:
+            if called(node) in changing:
                 yield from (root(one) for one in (*args, *(word.value for word in words)))
 
 
@@ -169,13 +215,10 @@ def unseeded(node: ast.AST) -> list[str]:
     found = []
     for one in calls(node):
         name, words = called(one), {word.arg: getattr(word.value, "value", 1) for word in one.keywords}
-        whole = ast.unparse(one.func)
-        draws = name in DRAWS or ESTIMATORS.fullmatch(name) or whole.startswith(GLOBAL_DRAWS)
         in_order = name.endswith(("Fold", "split")) and not words.get("shuffle", name == "train_test_split")
-        of_own = whole.partition(".")[0] in {"rng", "generator", "random_state"}
         seed = words.get("random_state", words.get("seed"))
-        if draws and seed is None and not (name in CALM or in_order or of_own):
-            found.append(whole)
+        if DRAWS.fullmatch(ast.unparse(one.func)) and seed is None and not in_order:
+            found.append(ast.unparse(one.func))
     return found
 
 
