@@ -15,8 +15,7 @@ from packages.evaluation.tests.test_evaluate import TASKS, write
 from onebutton_evaluation import evaluate
 from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.influence import Rows
-from onebutton_evaluation.report_data import Around, read_results
-from onebutton_evaluation.report_page import page
+from onebutton_evaluation.report import Around, page, read_results
 from onebutton_evaluation.robustness import MOST_ROWS, Asked, importance
 
 CARD = 'title = "A model"\npredicts = "P"\nowner = "O"\ndata = "D"\nintended = "I"\nforbidden = "F"\nlimits = "L"\npeople = "P"\n'

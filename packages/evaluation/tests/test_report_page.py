@@ -8,8 +8,7 @@ import pytest
 
 from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.declarations import CardGate, Declarations, Judging, SliceRule
-from onebutton_evaluation.report_data import Around, Results
-from onebutton_evaluation.report_page import page
+from onebutton_evaluation.report import Around, Results, page
 from onebutton_evaluation.slices import find_slices, judge
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, 
         comparison={"champion": {"name": None, "in_words": "first release"}},
         robustness={"label_noise": 0.1, "perturbed": {}},
         curves={},
+        axes={},
         around=Around(other=other),
     )
 
@@ -54,11 +54,8 @@ def test_a_page_is_written_whatever_training_is_called_in_the_metrics(
     assert "in training" not in text
 
 
-def test_metrics_that_are_no_numbers_are_not_compared_with_those_of_before(
-    days: pl.DataFrame, judging: Judging
-) -> None:
-    before = {"rmse": 1.5, "note": "old", "model": {"auc": 0.7}}
-    text = page(results({"rmse": 1.25, "note": "new", "model": {"auc": None}}, before, days, judging))
-    assert "-0.25" in text
-    assert "note" not in text
-    assert "none" in text
+def test_a_metric_that_is_no_number_is_not_compared_with_that_of_before(days: pl.DataFrame, judging: Judging) -> None:
+    for before, now in ((0.7, None), ("old", 0.7)):
+        text = page(results({"model": {"auc": now}}, {"model": {"auc": before}}, days, judging))
+        assert "not known: metrics.json has no number model.auc" in text
+    assert "-0.05, was 0.750" in page(results({"model": {"auc": 0.7}}, {"model": {"auc": 0.75}}, days, judging))

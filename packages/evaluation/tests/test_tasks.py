@@ -19,8 +19,7 @@ from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.influence import Rows, smooth
 from onebutton_evaluation.judgement import judgement, write_judgement
 from onebutton_evaluation.pages import render
-from onebutton_evaluation.report_data import Around, read_results
-from onebutton_evaluation.report_page import page
+from onebutton_evaluation.report import Around, page, read_results
 from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.verdicts import verdicts
 
@@ -97,7 +96,7 @@ class Pipeline:
         asked = Asked(self.frame.select("seen"), predict)
         files = judgement(self.frame, said, load_contract(self.folder / "contract.yaml"), asked, named)
         write_judgement(files, self.folder)
-        return {one.id: (one.result, one.words) for one in verdicts(self.folder, said.gates)}
+        return {one.id: (one.result, one.words) for one in verdicts(self.folder, said)}
 
     def slices(self) -> dict[str, dict[str, dict[str, float]]]:
         content = json.loads((self.folder / "slices.json").read_text(encoding="utf-8"))

@@ -128,7 +128,7 @@ def judged(pipeline: Path) -> Path:
     }
     (pipeline / "gates.toml").write_text('[judging]\nchampion = "auc"\n', encoding="utf-8")
     (pipeline / "verdicts.json").write_text(json.dumps(verdicts), encoding="utf-8")
-    (pipeline / "card.html").write_text("<h1>Demo, the report</h1>\n", encoding="utf-8")
+    (pipeline / "card.md").write_text("# Demo, the card\n", encoding="utf-8")
     return pipeline
 
 

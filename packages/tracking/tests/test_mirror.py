@@ -60,14 +60,13 @@ def test_one_run_holds_all_that_dvc_holds(pipeline: Path, uri: str) -> None:
     assert run.data.tags["onebutton.dirty"] == "false"
 
 
-def test_a_run_tells_metric_gates_and_commit_in_its_name_and_links_to_its_report(judged: Path, uri: str) -> None:
+def test_a_run_tells_metric_gates_and_commit_in_its_name_and_shows_its_card(judged: Path, uri: str) -> None:
     mirror(judged, uri)
     (run,) = runs(uri)
     assert run.info.run_name == "uncommitted auc 0.75 gates failed: log-loss"
     assert run.data.tags["onebutton.gates"] == "failed: log-loss"
-    place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/card.html"
-    assert run.data.tags["mlflow.note.content"] == f"[report]({place})"
-    assert "card.html" in {file.path for file in client(uri).list_artifacts(run.info.run_id)}
+    assert run.data.tags["mlflow.note.content"] == "# Demo, the card\n"
+    assert "card.md" in {file.path for file in client(uri).list_artifacts(run.info.run_id)}
 
 
 def test_pressing_again_adds_neither_run_nor_version(pipeline: Path, uri: str) -> None:

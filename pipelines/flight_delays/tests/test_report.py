@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_evaluation.gatekeeping import gates
-from onebutton_evaluation.report_data import Around
-from onebutton_evaluation.report_page import write_site
+from onebutton_evaluation.report import Around, write_site
 
 FLIGHTS = Path(__file__).parents[1]
 
@@ -130,10 +129,9 @@ def test_slices_stand_worst_first_with_the_numbers_of_the_results(page: Reader, 
     assert "Not enough data: to Honolulu (341 rows)." in part
 
 
-def test_the_page_compares_with_champion_baseline_and_main(page: Reader) -> None:
+def test_the_page_compares_with_champion_and_baseline(page: Reader) -> None:
     assert "Compared with the champion first release: there is no champion yet." in page.words
     assert "Compared with logistic regression" in page.words
-    assert re.search(r"Compared with main .* model\.auc 0\.7000 0\.7\d{3} \+0\.01", page.words)
 
 
 def test_every_page_is_whole_in_itself_and_every_link_leads_somewhere(site: Path) -> None:

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onebutton_evaluation.report_data import Around
-from onebutton_evaluation.report_page import write_site
+from onebutton_evaluation.report import Around, write_site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 FLIGHTS = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PAGES = ("index", "flight_delays", "flight_delays.card")
+PAGES = ("index", "flight_delays")
 pytestmark = pytest.mark.slow
 
 

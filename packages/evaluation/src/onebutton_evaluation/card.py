@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -17,11 +17,12 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
-from onebutton_evaluation.declarations import Declarations, Gate, ServiceGate, load_declarations
+from onebutton_evaluation.checks import SERVICE
+from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ranked
-from onebutton_evaluation.verdicts import Verdict, standing, verdicts
+from onebutton_evaluation.verdicts import standing, verdicts
 from onebutton_evaluation.wording import compared_heading
 
 WORST = 3
@@ -36,31 +37,22 @@ def read_card(folder: Path, said: Declarations) -> dict[str, Any]:
     Raises:
         InputError: a file is missing or malformed.
     """
-    text, results, against = (
-        CardText.load(folder / "card.toml"),
-        read_json(folder / SLICES),
-        read_json(folder / COMPARISON),
-    )
-    known, slices, found = said.judging.known(), results["slices"], _verdicts(folder, said.gates)
+    text, results = CardText.load(folder / "card.toml"), read_json(folder / SLICES)
+    known, slices = said.judging.known(), results["slices"]
+    found = verdicts(folder, said, {SERVICE: {}})  # as if nothing was measured: the same results make the same card
     return {
         "heading": text.title,
-        "questions": {question: getattr(text, name).strip() for name, question in QUESTIONS.items()},
+        "questions": QUESTIONS,
+        "text": text,
         "label": results["answer_label"],
         "metrics": [named(known, name) for name in slices["all"]["metrics"]],
         "slices": {name: slices[name] for name in ("all", *ranked(slices, known[said.judging.champion])[:WORST])},
         "worst": WORST,
-        "compared": {compared_heading(name): one["in_words"] for name, one in against.items()},
+        "compared": {compared_heading(name): one["in_words"] for name, one in read_json(folder / COMPARISON).items()},
         "verdicts": found,
         "standing": standing(found),
         "facts": _facts(folder, text, results),
     }
-
-
-def _verdicts(folder: Path, gates: Sequence[Gate]) -> list[Verdict]:
-    """Hold the results to the gates, whatever was measured of a server before: the same results always make the same card."""
-    settled = {one.id: one for one in verdicts(folder, [gate for gate in gates if not isinstance(gate, ServiceGate)])}
-    later = "measured on a running server: `make deploy` does it"
-    return [settled.get(gate.id) or Verdict(gate.id, "NOT RUN", later, gate.why, gate.check) for gate in gates]
 
 
 def _facts(folder: Path, text: CardText, results: Mapping[str, Any]) -> dict[str, str]:
@@ -78,12 +70,11 @@ def _facts(folder: Path, text: CardText, results: Mapping[str, Any]) -> dict[str
 
 
 def main() -> None:
-    """Write `card.md`, `card.html` and `verdicts.json` of the pipeline in the current folder."""
+    """Write `card.md` and `verdicts.json` of the pipeline in the current folder."""
     card = read_card(Path(), load_declarations())
-    for kind in ("md", "html"):
-        write_text(Path(f"card.{kind}"), render(f"card.{kind}", **card))
-    settled = [one for one in card["verdicts"] if one.check != "service"]  # the rest is not known yet
-    found = {one.id: {name: value for name, value in asdict(one).items() if name != "id"} for one in settled}
+    write_text(Path("card.md"), render("card.md", **card))
+    settled = [asdict(one) for one in card["verdicts"] if one.check != "service"]  # the rest is not known yet
+    found = {one.pop("id"): one for one in settled}
     write_text(Path(VERDICTS), json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 

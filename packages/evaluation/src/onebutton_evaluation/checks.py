@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.sources import sha256
@@ -25,11 +24,10 @@ from onebutton_evaluation.declarations import (
     NumberGate,
     PerturbedGate,
     ServiceGate,
-    load_declarations,
 )
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.intervals import LEVEL, needs
-from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, read_json
+from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json
 from onebutton_evaluation.slices import ALL
 from onebutton_evaluation.wording import limit_words, percent, service_words, with_interval
 
@@ -38,13 +36,8 @@ SERVICE = "service.json"
 MEASURES = "`make deploy` measures it, and so does `make gates MEASURE=1`"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one gate's check found.
-
-    Attributes:
-        room: from the worse end of an interval to the nearest limit, in the number's own unit; negative beyond it.
-    """
+class Finding(NamedTuple):
+    """What one gate's check found, and the room that is left between its number and the limit; negative beyond it."""
 
     result: Result
     words: str
@@ -56,22 +49,15 @@ class Evidence:
     """A pipeline's results, read when a gate first asks for them."""
 
     folder: Path
-    _read: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known: Mapping[str, Metric]
+    read: dict[str, Any]
 
     def file(self, name: str) -> dict[str, Any]:
-        """Return the content of a results file.
-
-        Raises:
-            InputError: it is not there.
-        """
-        if name not in self._read:
-            self._read[name] = read_json(self.folder / name)
-        return self._read[name]
-
-    @cached_property
-    def known(self) -> Mapping[str, Metric]:
-        """The metrics of the pipeline's task, by name."""
-        return load_declarations(self.folder / "gates.toml").judging.known()
+        """Return the content of a results file; raise an `InputError` where it is not there."""
+        if name not in self.read:
+            self.read[name] = read_json(self.folder / name)
+        found: dict[str, Any] = self.read[name]
+        return found
 
 
 def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
@@ -146,7 +132,7 @@ def _held(number: Mapping[str, Any], gate: LimitedGate, what: str) -> Finding:
 
 
 def _number(gate: NumberGate, evidence: Evidence) -> Finding:
-    number = _found(gate.number, evidence.file("metrics.json"))
+    number = number_at(gate.number, evidence.file("metrics.json"))
     if number is None:
         return Finding("failed", f"metrics.json has no number {gate.number}")
     name = gate.number.removeprefix("model.").replace("_", " ")
@@ -162,22 +148,16 @@ def _plain(value: float, gate: LimitedGate | NoiseGate, words: str, limits: str)
 
 
 def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
-    if not (evidence.folder / SERVICE).is_file():
+    measured = evidence.file(SERVICE) if (evidence.folder / SERVICE).is_file() else {}
+    if not measured:
         return Finding("NOT RUN", f"needs a running server: {MEASURES}")
     model = evidence.folder / CardText.load(evidence.folder / "card.toml").model
-    if not model.is_file() or sha256(model) != evidence.file(SERVICE).get("model_sha256"):
+    if not model.is_file() or sha256(model) != measured.get("model_sha256"):
         return Finding("NOT RUN", f"the server was measured with another model; with this one {MEASURES}")
-    value = _found(gate.number, evidence.file(SERVICE))
+    value = number_at(gate.number, measured)
     if value is None:
         return Finding("failed", f"{SERVICE} has no number {gate.number}")
     return _plain(value, gate, *service_words(gate.number, value, gate))
-
-
-def _found(name: str, numbers: Any) -> float | None:
-    """Look up a number by its dotted name."""
-    for part in name.split("."):
-        numbers = numbers.get(part) if isinstance(numbers, Mapping) else None
-    return None if isinstance(numbers, bool) or not isinstance(numbers, int | float) else numbers
 
 
 def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:

@@ -38,7 +38,7 @@ def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]
     except InputError as error:
         return [Verdict("gates-toml", "failed", str(error), "Nothing else says what this model must be.", "gates.toml")]
     computed = computed or Computed()
-    return [*_before(folder, computed), *verdicts(folder, said.gates, computed.results)]
+    return [*_before(folder, computed), *verdicts(folder, said, computed.results)]
 
 
 def _before(folder: Path, computed: Computed) -> Iterator[Verdict]:

@@ -80,6 +80,15 @@ def write_text(file: Path, text: str) -> None:
     draft.replace(file)
 
 
+def number_at(name: str, numbers: Any) -> float | None:
+    """Look up a number by its dotted name, such as `model.auc`; None where there is none."""
+    while isinstance(numbers, Mapping) and name not in numbers and "." in name:
+        first, _, name = name.partition(".")
+        numbers = numbers.get(first)
+    found = numbers.get(name) if isinstance(numbers, Mapping) else None
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """Read one of the files.
 

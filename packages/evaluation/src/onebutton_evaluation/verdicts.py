@@ -9,7 +9,7 @@ from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import CHECKS, Evidence, Finding, Result
-from onebutton_evaluation.declarations import Gate
+from onebutton_evaluation.declarations import Declarations
 from onebutton_evaluation.judgement import AGAIN
 
 
@@ -29,14 +29,14 @@ class Verdict:
     check: str
 
 
-def verdicts(folder: Path, gates: Sequence[Gate], results: Mapping[str, Any] | None = None) -> list[Verdict]:
+def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None = None) -> list[Verdict]:
     """Hold results to gates, in their order; a result that cannot be read makes a gate NOT RUN.
 
     `results` is by file the content that was computed just now; a file that is not named there is read in the folder.
     """
-    evidence = Evidence(folder, dict(results or {}))
+    evidence = Evidence(folder, said.judging.known(), dict(results or {}))
     found = []
-    for gate in gates:
+    for gate in said.gates:
         try:
             finding = CHECKS[type(gate)](gate, evidence)
         except InputError as error:

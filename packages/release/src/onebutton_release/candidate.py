@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.card import read_card
 from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.gatekeeping import RESULTS, gate_folder, is_draft, table
+from onebutton_evaluation.pages import render
 from onebutton_evaluation.recompute import compute
 from onebutton_evaluation.verdicts import Verdict
 from onebutton_models.scoring import OnnxModel
@@ -86,13 +88,14 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     """
     models = [f"model/{name}" for name in (MODEL, GOLDEN, *map(quantile_file, one.said.judging.quantiles.values()))]
     folder.mkdir(parents=True)
-    for name in (*models, "data/predictions.parquet", "card.md", "card.html", "gates.toml"):
+    for name in (*models, "data/predictions.parquet", "card.md", "gates.toml"):
         source = one.folder / name
         if not source.is_file():
             remedy = "`make pull` fetches it, or `make run` makes it"
             message = f"{one.folder.name}: {name} is not here, so there is nothing to release. {remedy}"
             raise InputError(message)
         shutil.copyfile(source, folder / source.name)
+    (folder / "card.html").write_text(render("card.html", **read_card(one.folder, one.said)), encoding="utf-8")
     model = OnnxModel(folder / MODEL)
     schema = compile_schema(one, model.inputs, model.limits)
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")

@@ -37,7 +37,8 @@ COMMIT_TAG = "mlflow.source.git.commit"
 BRANCH_TAG = "mlflow.source.git.branch"
 GATES_TAG = "onebutton.gates"
 PATCH = "sources/patch.diff"
-CARD = "card.html"
+CARD = "card.md"
+NOTE = 5000  # characters that MLflow takes of a run's description
 COPIED = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 
@@ -93,7 +94,7 @@ def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> s
     run_id = str(run.info.run_id)
     points = [(name, value, 0) for name, value in results.metrics.items()]
     points += [(name, value, step) for name, curve in results.curves.items() for step, value in curve]
-    log_values(client, run, results.params, points, _tags(run, results, origin))
+    log_values(client, run, results.params, points, _tags(results, origin))
     _log_inputs(client, run_id, results)
     _log_files(client, run_id, results, origin)
     words = ""
@@ -139,13 +140,13 @@ def _commit_tags(commit: Commit) -> dict[str, str]:
     return {COMMIT_TAG: commit.sha, BRANCH_TAG: commit.branch, SOURCES_TAG: commit.sources, DIRTY_TAG: dirty}
 
 
-def _tags(run: Run, results: Results, origin: Origin) -> dict[str, str]:
+def _tags(results: Results, origin: Origin) -> dict[str, str]:
     folder, root = results.folder, results.folder.parents[1]
-    card = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{CARD}"
+    card = folder / CARD
     tags = {
         "onebutton.data": "dummy" if results.pipeline.endswith(DUMMY) else "real",
         GATES_TAG: results.gates,
-        "mlflow.note.content": f"[report]({card})" if (folder / CARD).is_file() else "",
+        "mlflow.note.content": card.read_text(encoding="utf-8")[:NOTE] if card.is_file() else "",
         "mlflow.source.name": f"pipelines/{results.pipeline}",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": os.environ.get("LOGNAME") or os.environ.get("USER") or str(os.getuid()),

@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.report_data import INDEX, Around
-from onebutton_evaluation.report_page import write_site
+from onebutton_evaluation.report import INDEX, Around, write_site
 from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import is_server, tracking_uri

@@ -90,9 +90,9 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
     for name in names:
         print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
         if name in made:
-            from onebutton_evaluation.report_data import summary
+            from onebutton_evaluation.report import summary_line
 
-            words = summary(ROOT / "pipelines" / name)
+            words = summary_line(ROOT / "pipelines" / name)
             print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
     changed = [path for path in (f"pipelines/{name}" for name in names) if _is_uncommitted(path)]
     new = [path for path in changed if not holds("cat-file", "-e", f"HEAD:./{path}/dvc.yaml", folder=ROOT)]
