@@ -151,7 +151,7 @@ class Client:
         self.service = Service(state / "releases")
         self.log = PredictionLog(state / "log")
         self.metrics = Metrics(state, self.service, self.log)
-        pages = Pages(self.service, self.log, self.metrics).application()
+        pages = Pages(self.service, self.log, self.metrics)
         self.app = App(self.service, self.log, self.metrics, pages)
         self.runner = asyncio.Runner()
 

@@ -22,7 +22,7 @@ from packages.serving.tests.conftest import (
 )
 
 from onebutton_models.scoring import OnnxModel
-from onebutton_serving.answering import labels, predictions
+from onebutton_serving.loading import labels, predictions
 from onebutton_serving.schema import read_schema, schema_text
 from onebutton_serving.sealed import ReleaseError
 from onebutton_serving.segments import read_log

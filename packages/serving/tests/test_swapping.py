@@ -70,9 +70,7 @@ def test_a_model_that_answers_otherwise_than_it_was_judged_is_refused(service: S
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../etc"}', b'{"version": 7}'])
 def test_a_damaged_history_is_told_and_the_model_stays(service: Service, store: Path, content: bytes) -> None:
     (store / "flights/history/000002.json").write_bytes(content)
-    with pytest.raises(
-        ReleaseStoreError, match=r"history/000002\.json is damaged .* remove it: then what the move before"
-    ):
+    with pytest.raises(ReleaseStoreError, match=r"history/000002\.json is damaged .* remove it: then the move before"):
         service.follow(ReleaseStore(str(store), "flights"))
     assert in_service(service) == FIRST
     (store / "flights/history/000002.json").unlink()

@@ -19,8 +19,7 @@ from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
 from onebutton_models.scoring import ScoringError
-from onebutton_serving.answering import labels
-from onebutton_serving.loading import Loaded
+from onebutton_serving.loading import Loaded, labels
 from onebutton_serving.schema import LABEL, Field
 
 BATCH = 16_384  # rows of one call of the model: what it computes on the way stays in the processor's cache

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -21,6 +20,9 @@ from onebutton_serving.metrics import Metrics
 from onebutton_serving.rows import Values
 from onebutton_serving.service import Service
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
 PATH = "/v1/predict"
 MAX_BYTES = 8_000_000  # of one body
 MAX_HELD = 64_000_000  # of all that one worker reads or answers at a time; their rows take some five times that
@@ -29,11 +31,6 @@ LARGE = 50_000  # bytes: a smaller body is taken even when too many are held
 _LONGEST_ID = 64  # characters of an id that the client brings
 _JSON = b"application/json"
 _encode = msgspec.json.Encoder().encode
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class RefusedError(Exception):
@@ -45,21 +42,15 @@ class RefusedError(Exception):
         self.status, self.faults = status, faults
 
 
-def refused(status: int, rule: Rule, words: str) -> RefusedError:
-    """Make the refusal of a request that has one fault, of no row."""
-    return RefusedError(status, Fault(rule, words))
+def _refuse(status: int, rule: Rule, words: str) -> NoReturn:
+    """Refuse a request for one fault, of no row."""
+    raise RefusedError(status, Fault(rule, words))
 
 
 class App:
     """Answers requests with what is in service when they come."""
 
-    def __init__(
-        self,
-        service: Service,
-        log: PredictionLog,
-        metrics: Metrics,
-        pages: Callable[[Scope, Receive, Send], Awaitable[None]],
-    ) -> None:
+    def __init__(self, service: Service, log: PredictionLog, metrics: Metrics, pages: ASGIApp) -> None:
         """Put the parts together; `pages` answers everything but predictions."""
         self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
         self._batcher = Batcher()
@@ -87,7 +78,7 @@ class App:
             request = request or f"{self._prefix}-{next(self._numbers)}"
             await self._read(body, receive, announced)
             if release is None:
-                raise refused(503, "not ready", self._service.reason)
+                _refuse(503, "not ready", self._service.reason)
             rows, answers = await self._answered(release, body)
             status, content = 200, release.written(answers)
             headers.append((b"x-request-id", request.encode()))
@@ -112,13 +103,13 @@ class App:
                 while await self._read_part(body, receive):
                     pass
         except TimeoutError:
-            raise refused(408, "time", f"the body took longer than {MAX_SECONDS:g} seconds") from None
+            _refuse(408, "time", f"the body took longer than {MAX_SECONDS:g} seconds")
 
     async def _read_part(self, body: bytearray, receive: Receive) -> bool:
         """Take a part in, and say whether more will come."""
         message = await receive()
         if message["type"] == "http.disconnect":  # granian says the same of malformed chunks
-            raise refused(400, "body", "the body broke off, or its chunks are malformed")
+            _refuse(400, "body", "the body broke off, or its chunks are malformed")
         part = message.get("body", b"")
         body += part
         self._held += len(part)
@@ -128,10 +119,9 @@ class App:
 
     def _check(self, size: int) -> None:
         if size > MAX_BYTES:
-            words = f"the body is larger than {MAX_BYTES:,} bytes; send the rows in several requests"
-            raise refused(413, "size", words)
+            _refuse(413, "size", f"the body is larger than {MAX_BYTES:,} bytes; send the rows in several requests")
         if size > LARGE and self._held > MAX_HELD:
-            raise refused(429, "busy", "too many large bodies at a time; send this one again in a moment")
+            _refuse(429, "busy", "too many large bodies at a time; send this one again in a moment")
 
     async def _answered(self, release: Loaded, body: bytearray) -> tuple[list[Values], Answers]:
         try:
@@ -159,11 +149,11 @@ def _head(scope: Scope) -> tuple[int, str]:
             announced = int(value) if value.isdigit() and len(value) < 20 else 0  # noqa: PLR2004
         elif name == b"content-encoding":
             if value != b"identity":
-                raise refused(415, "content type", "send the body as it is, without content-encoding")
+                _refuse(415, "content type", "send the body as it is, without content-encoding")
         elif name == b"x-request-id" and len(value) <= _LONGEST_ID and value.isascii():
             request = value.decode()
     if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
-        raise refused(415, "content type", "send the body as content-type: application/json")
+        _refuse(415, "content type", "send the body as content-type: application/json")
     return announced, request
 
 

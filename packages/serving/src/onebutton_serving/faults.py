@@ -24,19 +24,12 @@ Rule = Literal[
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What one rule says.
-
-    Attributes:
-        row: counted from 0; null when it is not about one row.
-        field: null when it is not about one field.
-        rule: the name of what is broken.
-        message: for people.
-    """
+    """What one rule says."""
 
     rule: Rule
-    message: str
-    row: int | None = None
-    field: str | None = None
+    message: str  # for people
+    row: int | None = None  # counted from 0; null when it is not about one row
+    field: str | None = None  # null when it is not about one field
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -46,15 +39,9 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 def faults_in(body: bytes | bytearray, schema: Schema, refusal: str) -> tuple[int, list[Fault]]:
-    """Say what is wrong with a body that was refused.
+    """Say what is wrong with a body that was refused: the status to answer with, and the first `MOST` faults.
 
-    Args:
-        body: of the request.
-        schema: of the release.
-        refusal: the words of the fast way, for what is not found here.
-
-    Returns:
-        The status to answer with, and the first `MOST` faults.
+    What is not found here is told in the words of the refusal.
     """
     try:
         content = msgspec.json.decode(body)

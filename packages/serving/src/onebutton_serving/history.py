@@ -28,33 +28,20 @@ Action = Literal["deploy", "rollback", "undo"]
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """One change of what is in service.
+    """One change of what is in service."""
 
-    Attributes:
-        sequence: counts the moves of one pipeline's releases in one environment from 1.
-        at: when, in UTC.
-        who: moved it.
-        known_by: who says so: `CI`, `git` or `login`.
-        action: `undo` is a deployment that the servers refused, taken back.
-        before: the version that was in service; empty when none was.
-        after: the version that is; empty when the first deployment was undone.
-        why: in words.
-        digest: SHA-256 of the release's manifest, which holds all others.
-        previous: SHA-256 of the object of the move before; empty with the first.
-    """
-
-    sequence: int
-    at: str
+    sequence: int  # counts the moves of one pipeline's releases in one environment from 1
+    at: str  # in UTC
     who: str
-    known_by: str
+    known_by: str  # who says so: `CI`, `git` or `login`
     environment: str
     pipeline: str
-    action: Action
-    before: str
-    after: str
+    action: Action  # `undo` is a deployment that the servers refused, taken back
+    before: str  # the version that was in service; empty when none was
+    after: str  # the version that is; empty when the first deployment was undone
     why: str
-    digest: str
-    previous: str = ""
+    digest: str  # SHA-256 of the release's manifest, which holds all others
+    previous: str = ""  # SHA-256 of the object of the move before; empty with the first
 
 
 def now() -> str:
@@ -68,17 +55,15 @@ def last_move(store: ReleaseStore) -> Move | None:
     Raises:
         ReleaseStoreError: it is damaged, or the release store cannot be read.
     """
-    names = _names(store)
-    if not names:
-        return None
-    move, fault = _read(store.read(names[-1]) or b"")
-    if move is None:
+    for name in _names(store)[-1:]:
+        move, fault = _read(store.read(name) or b"")
+        if move:
+            return move
         message = (
-            f"{store.url}: {names[-1]} is damaged ({fault}). Put it back from a copy, or remove it: then what the move before it "
-            "names is in service"
+            f"{store.url}: {name} is damaged ({fault}). Put back a copy, or remove it: then the move before it counts"
         )
         raise ReleaseStoreError(message)
-    return move
+    return None
 
 
 def in_service(store: ReleaseStore) -> Move | None:
@@ -107,7 +92,9 @@ def record(store: ReleaseStore, move: Move) -> Move:
 def following(store: ReleaseStore) -> tuple[int, str]:
     """Return the number of the next move, and the digest of the last one, which the next carries."""
     names = _names(store)
-    return (_number(names[-1]) + 1, _digest(store.read(names[-1]) or b"")) if names else (1, "")
+    if not names:
+        return 1, ""
+    return int(PurePosixPath(names[-1]).stem) + 1, _digest(store.read(names[-1]) or b"")
 
 
 def read_history(store: ReleaseStore) -> list[Move]:
@@ -124,7 +111,7 @@ def chain_fault(store: ReleaseStore) -> str:
         move, fault = _read(content)
         if move is None:
             return f"{name} is damaged ({fault})"
-        if move.sequence != number or _number(name) != number:
+        if move.sequence != number:
             return f"move {number} is missing"
         if move.previous != before:
             return f"move {number - 1} was changed after move {number} was made"
@@ -135,10 +122,7 @@ def chain_fault(store: ReleaseStore) -> str:
 def altered(history: Sequence[Move], version: str, digest: str) -> str:
     """Say that a release is no longer what was in service under its name; empty when it is, or never was.
 
-    Args:
-        history: of the release store.
-        version: of the release.
-        digest: of its manifest, as it is now. A release whose files were changed with their digests betrays itself here alone.
+    One whose files were changed together with their digests betrays itself here alone, by the digest that its manifest has now.
     """
     move = next((move for move in reversed(history) if move.after == version), None)
     if move is None or move.digest == digest:
@@ -148,10 +132,6 @@ def altered(history: Sequence[Move], version: str, digest: str) -> str:
 
 def _names(store: ReleaseStore) -> list[str]:
     return [name for name in store.names(HISTORY) if _NAME.fullmatch(name)]
-
-
-def _number(name: str) -> int:
-    return int(PurePosixPath(name).stem)
 
 
 def _digest(content: bytes) -> str:

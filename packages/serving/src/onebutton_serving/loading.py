@@ -15,9 +15,8 @@ import msgspec
 import numpy as np
 
 from onebutton_models.scoring import OnnxModel, ScoringError
-from onebutton_serving.answering import predictions
 from onebutton_serving.rows import Reader, Values
-from onebutton_serving.schema import Schema, read_schema
+from onebutton_serving.schema import LABEL, Schema, read_schema
 from onebutton_serving.sealed import ReleaseError, check
 
 if TYPE_CHECKING:
@@ -25,6 +24,31 @@ if TYPE_CHECKING:
 
 MODEL, GOLDEN = "model.onnx", "golden.json"
 Answers = list[list[float]]
+
+
+def labels(schema: Schema, numbers: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
+    """Name the class that each row is called, of answers of shape (rows, outputs): the likeliest, or of two by the threshold."""
+    called: NDArray[np.int64]
+    if schema.by_class:
+        called = numbers[:, : len(schema.classes)].argmax(axis=1)
+    else:  # in 64 bits, as it was judged: a probability of exactly the threshold must not be called otherwise here
+        called = (numbers[:, 0].astype(np.float64) >= schema.threshold).astype(np.int64)
+    return np.array(schema.classes)[called]
+
+
+def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """Lay answers out as JSON has them: numbers by their names; of classes the label, and each probability by its class."""
+    if schema.by_class:
+        found: list[dict[str, Any]] = [
+            {schema.prediction: dict(zip(schema.classes, each, strict=True))} for each in answers
+        ]
+    else:
+        names = [field.name for field in schema.outputs]
+        found = [dict(zip(names, answer, strict=True)) for answer in answers]
+    if not schema.classes:
+        return found
+    called = labels(schema, np.array(answers)).tolist()
+    return [{LABEL: label} | answer for label, answer in zip(called, found, strict=True)]
 
 
 class Models:

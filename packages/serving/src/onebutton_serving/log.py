@@ -27,7 +27,8 @@ BREATH = 0.0005  # seconds between two writes, else the thread would keep Python
 ROLL_ROWS, ROLL_SECONDS = 200_000, 600.0  # a journal of so many rows, or so old, is let go of
 SILENCE = 60.0  # seconds between two lines that say the disk is full
 JOURNAL = ".jsonl"
-OWN = ("time", "version", "latency_ms", "request", "row")  # columns beside what is asked and answered
+# Columns beside what is asked and answered, with the kind of each.
+OWN = {"time": "integer", "version": "string", "latency_ms": "number", "request": "string", "row": "integer"}
 
 logger = logging.getLogger("onebutton_serving")
 _encode = msgspec.json.Encoder().encode

@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from onebutton_serving.answering import predictions
 from onebutton_serving.faults import Refusal
-from onebutton_serving.loading import Loaded
+from onebutton_serving.loading import Loaded, predictions
 from onebutton_serving.rows import MAX_ROWS, bounds, needed
 from onebutton_serving.schema import LABEL, Field, Schema
 

@@ -32,15 +32,12 @@ DOCS_POLICY = f"{NOWHERE}; style-src 'self'; script-src 'self'; connect-src 'sel
 CARD_POLICY = f"{NOWHERE}; style-src 'unsafe-inline'; sandbox"
 
 
-class Pages:
+class Pages(Starlette):
     """What is behind each path. What reads files is no coroutine: Starlette calls it in a thread."""
 
     def __init__(self, service: Service, log: PredictionLog, metrics: Metrics) -> None:
         """Read from these; the log is closed when the worker ends."""
         self._service, self._log, self._metrics = service, log, metrics
-
-    def application(self) -> Starlette:
-        """Make the application that serves them."""
         paths: dict[str, Any] = {
             "/": self._root, "/v1/model": self._model, "/health/live": self._alive, "/health/ready": self._ready,
             "/metrics": self._figures, "/openapi.json": self._openapi, "/docs": self._docs, "/card": self._card,
@@ -50,14 +47,11 @@ class Pages:
             Route("/v1/predict", self._root, methods=["POST"]),  # is answered before; here so that GET is 405
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
-        application = Starlette(
-            routes=routes, exception_handlers={HTTPException: _refusal}, lifespan=lambda _: self._live()
-        )
-        application.router.redirect_slashes = False  # its redirects name this server's own address, not that of a proxy
-        return application
+        super().__init__(routes=routes, exception_handlers={HTTPException: _refusal}, lifespan=self._live)
+        self.router.redirect_slashes = False  # its redirects name this server's own address, not that of a proxy
 
     @contextlib.asynccontextmanager
-    async def _live(self) -> AsyncIterator[None]:
+    async def _live(self, _: Starlette) -> AsyncIterator[None]:
         """Let the other workers read what this one has counted, again and again, as long as it lives."""
         loop = asyncio.get_running_loop()
 

@@ -45,12 +45,7 @@ class ReleaseStore:
     """
 
     def __init__(self, url: str, pipeline: str) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            url: a folder, or `s3://bucket/folder`, `gs://…`, `az://…`.
-            pipeline: a name that is a folder there.
-        """
+        """Connect to nothing yet; the store is a folder, or `s3://bucket/folder`, `gs://…`, `az://…`."""
         self._root, self._pipeline = url, pipeline
         self.folder = Path(url) / pipeline if is_folder(url) else None
         self.url = str(self.folder) if self.folder else f"{url.rstrip('/')}/{pipeline}"

@@ -19,62 +19,37 @@ LABEL = "label"  # what the class that a row is called stands under in an answer
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One input or output of a model.
+    """One input or output of a model."""
 
-    Attributes:
-        name: of the column.
-        type: `string`, `number` (any float), `integer` (a whole number), or `boolean`.
-        required: whether null, or leaving it out, is refused.
-        unit: for people, such as `miles`.
-        minimum: smallest number allowed, in `unit`.
-        maximum: largest number allowed, in `unit`.
-        allowed: the values allowed; empty when any is.
-        pattern: regular expression that a text must match; empty when any will do.
-        min_length: fewest characters of a text.
-        max_length: most characters of a text.
-        classification: `public`, `internal` or `personal`; a personal value is never logged as it is.
-    """
-
-    name: str
-    type: Literal["string", "number", "integer", "boolean"]
-    required: bool = True
-    unit: str = ""
+    name: str  # of the column
+    type: Literal["string", "number", "integer", "boolean"]  # an integer is a whole number, 3.0 too
+    required: bool = True  # whether null, or leaving it out, is refused
+    unit: str = ""  # for people, such as `miles`; of `minimum` and `maximum`, too
     description: str = ""
     minimum: float | None = None
     maximum: float | None = None
-    allowed: tuple[str | bool | int | float, ...] = ()
-    pattern: str = ""
-    min_length: int | None = None
+    allowed: tuple[str | bool | int | float, ...] = ()  # empty when any value is
+    pattern: str = ""  # regular expression that a text must match
+    min_length: int | None = None  # characters of a text
     max_length: int | None = None
-    classification: Literal["public", "internal", "personal"] = "internal"
+    classification: Literal["public", "internal", "personal"] = "internal"  # a personal value is never logged
 
 
 class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The whole of `schema.json`.
+    """The whole of `schema.json`."""
 
-    Attributes:
-        pipeline: which made the release.
-        title: what it predicts, in a line.
-        input_contract: name and version of the contract of the inputs, such as `features 1.0.0`.
-        output_contract: the same of the outputs.
-        inputs: in the order of the model.
-        outputs: one for each number that the model answers per row; of several classes the probability of each.
-        classes: their names, in the order of the probabilities; of two, the second is the one whose probability is answered.
-        threshold: the probability from which the second of two classes is called.
-        quantiles: the last outputs, each of which a file of its own answers.
-        draft: whether the pipeline was still being tried out.
-    """
-
-    pipeline: str
-    title: str
-    input_contract: str
+    pipeline: str  # which made the release
+    title: str  # what it predicts, in a line
+    input_contract: str  # name and version, such as `features 1.0.0`
     output_contract: str
-    inputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]
-    outputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]
-    classes: tuple[str, ...] = ()
-    threshold: float = 0.5
-    quantiles: tuple[str, ...] = ()
-    draft: bool = False
+    inputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]  # in the order of the model
+    outputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]  # one for each number that it answers per row
+    classes: tuple[
+        str, ...
+    ] = ()  # in the order of the probabilities; of two, the probability of the second is answered
+    threshold: float = 0.5  # the probability from which the second of two classes is called
+    quantiles: tuple[str, ...] = ()  # the last outputs, each of which a file of its own answers
+    draft: bool = False  # whether the pipeline was still being tried out
 
     @property
     def callers_contract(self) -> tuple[str, str]:

@@ -15,16 +15,9 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from onebutton_serving.log import JOURNAL
+from onebutton_serving.log import JOURNAL, OWN
 
 SEGMENT = ".parquet"
-OWN = {
-    "time": pl.Int64(),
-    "version": pl.String(),
-    "latency_ms": pl.Float64(),
-    "request": pl.String(),
-    "row": pl.Int64(),
-}
 KINDS = {"string": pl.String(), "integer": pl.Int64(), "number": pl.Float64(), "boolean": pl.Boolean()}
 
 
@@ -45,11 +38,7 @@ def read_log(folder: Path) -> pl.LazyFrame:
 
 
 def roll(folder: Path) -> list[Path]:
-    """Make a segment of every journal that nobody writes any more.
-
-    Returns:
-        The new segments. Each is there whole or not at all, whenever this is killed.
-    """
+    """Make a segment of every journal that nobody writes any more: there whole or not at all, whenever this is killed."""
     made = []
     for journal in sorted(folder.glob(f"*{JOURNAL}")):
         segment = journal.with_suffix(SEGMENT)
@@ -59,8 +48,11 @@ def roll(folder: Path) -> list[Path]:
             if not content:  # its writer has just opened it
                 continue
             if not segment.is_file():
-                _write(_frame_of(content), segment)
-                made.append(segment)
+                draft = segment.with_name(f".{segment.stem}.draft")
+                _frame_of(content).write_parquet(draft)
+                with draft.open("rb") as written:
+                    os.fsync(written.fileno())
+                made.append(draft.replace(segment))
             journal.unlink()
     return made
 
@@ -83,14 +75,6 @@ def _read(folder: Path, name: str) -> pl.LazyFrame:
     return pl.scan_parquet(segment)
 
 
-def _write(frame: pl.DataFrame, segment: Path) -> None:
-    draft = segment.with_name(f".{segment.stem}.draft")
-    frame.write_parquet(draft)
-    with draft.open("rb") as stream:
-        os.fsync(stream.fileno())
-    draft.replace(segment)
-
-
 def _frame_of(journal: bytes) -> pl.DataFrame:
     """Read the content of a journal; its last line may have been torn by a kill."""
     lines = iter(journal[: journal.rfind(b"\n") + 1].splitlines() or [b'{"columns":{}}'])
@@ -100,7 +84,7 @@ def _frame_of(journal: bytes) -> pl.DataFrame:
         for time, latency, request, values, answers in map(msgspec.json.decode, lines)
         for number, (row, answer) in enumerate(zip(values, answers, strict=True))
     ]
-    schema = OWN | {name: KINDS[kind] for name, kind in header["columns"].items()}
+    schema = {name: KINDS[kind] for name, kind in (OWN | header["columns"]).items()}
     time = pl.col("time").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     return pl.DataFrame(rows, schema=schema, orient="row", strict=False).with_columns(time)
 

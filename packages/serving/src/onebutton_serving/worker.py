@@ -35,4 +35,4 @@ def make_app(settings: Settings) -> App:
     log = PredictionLog(state / "log")
     metrics = Metrics(state, service, log)
     threading.Thread(target=watch, args=(service, store, threading.Event()), name="watcher", daemon=True).start()
-    return App(service, log, metrics, Pages(service, log, metrics).application())
+    return App(service, log, metrics, Pages(service, log, metrics))
