@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,16 @@ import pytest
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.lint import CHECKS
-from onebutton_workbench.checks.selftest import CLEAN, Violation, plant, prove, read_violations
+from onebutton_workbench.checks.selftest import (
+    CLEAN,
+    Clones,
+    Violation,
+    batches,
+    plant,
+    prove,
+    read_violations,
+    try_together,
+)
 from onebutton_workbench.findings import PAGES
 from onebutton_workbench.workspace import ROOT, read_toml
 
@@ -93,3 +104,24 @@ def test_a_gate_that_is_red_for_another_reason_is_reported(clone: Path) -> None:
 def test_a_button_that_is_red_on_a_clean_tree_is_reported(clone: Path) -> None:
     assert prove(Violation("nothing", (CLEAN,), "make gate"), clone) == ""
     assert prove(Violation("nothing", (CLEAN,), "make missing"), clone).startswith("red without any violation")
+
+
+def fault(name: str, gate: str, reason: str) -> Violation:
+    return Violation(name, (gate,), "make gates", (reason,), ({"file": name, "write": f"{name} is there\n"},))
+
+
+def test_only_violations_of_other_gates_and_other_files_are_planted_together() -> None:
+    a, b, other_gate = fault("a", "one", "a"), fault("a", "two", "b"), fault("b", "two", "c")
+    assert batches([a, b, other_gate]) == [[a, other_gate], [b]]
+
+
+def test_what_does_not_show_in_a_batch_or_shows_elsewhere_is_planted_alone(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clone / "Makefile").write_text("gates:\n\tcat a b c 2> /dev/null; echo red; exit 1\n", encoding="utf-8")
+    for words in ("add --all", "commit --quiet --message second", "tag --force selftest-start"):
+        subprocess.run(["git", *words.split()], cwd=clone, check=True, capture_output=True)
+    shows, silent, vague = fault("a", "one", "a is there"), fault("b", "two", "nothing"), fault("c", "one", "red")
+    with ThreadPoolExecutor(1) as pool:
+        assert try_together(pool, Clones([clone]), [shows, silent, vague]) == [silent, vague]
+    assert capsys.readouterr().out.startswith("caught  one ")

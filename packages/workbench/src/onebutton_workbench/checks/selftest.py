@@ -1,6 +1,8 @@
 """Prove that every gate can fail: plant one violation per gate in a temporary clone, and see the right button turn red.
 
-The violations are data: `violations.toml` of the workbench and of any other member. The work of `make selftest`.
+The violations are data: `violations.toml` of the workbench and of any other member. Those of `make lint`, which takes longest,
+are planted several at a time; whichever does not show, or shows where it was not planted, is planted alone. The work of
+`make selftest`.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from onebutton_contracts.errors import InputError
@@ -27,6 +32,7 @@ from onebutton_workbench.workspace import ROOT, members, read_toml
 CUT = "<cut>"
 CLEAN = "(clean tree)"
 START = "selftest-start"  # what a clone goes back to
+TOGETHER = "make lint"
 WARM = (".mypy_cache", ".ruff_cache", ".dvc/cache")  # what a person's clone would have, too
 SHOWN = 2000  # characters of an output that was not what it should be
 PRESSES = {  # what proves hooks and jobs
@@ -45,6 +51,7 @@ class Violation:
     press: str  # the command that must turn red; of `PRESSES`, or as a person types it
     reasons: tuple[str, ...] = ()  # patterns that its output must hold, so that it is red for this and nothing else
     edits: tuple[dict[str, Any], ...] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
+    alone: bool = False  # whether it keeps a button from finding anything else
 
 
 def read_violations(root: Path = ROOT) -> list[Violation]:
@@ -56,7 +63,7 @@ def read_violations(root: Path = ROOT) -> list[Violation]:
 def _violation(item: dict[str, Any]) -> Violation:
     gates, reasons = (item[key] if isinstance(item[key], list) else [item[key]] for key in ("gate", "reason"))
     whole = tuple(reason.replace(CUT, "") for reason in reasons)
-    return Violation(item["what"], tuple(gates), item["press"], whole, tuple(item["edits"]))
+    return Violation(item["what"], tuple(gates), item["press"], whole, tuple(item["edits"]), item.get("alone", False))
 
 
 def plant(violation: Violation, clone: Path) -> None:
@@ -84,6 +91,7 @@ def plant(violation: Violation, clone: Path) -> None:
 
 def make_clone(folder: Path) -> Path:
     """Clone this repo with an environment of its own, results and warm caches, and a remote to push to."""
+    folder.mkdir()
     clone = folder / "clone"
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
     git("init", "--quiet", "--bare", "remote.git", folder=folder)
@@ -134,24 +142,105 @@ def reset(clone: Path) -> None:
     git("clean", "--quiet", "-d", "--force", "-x", "--", "pipelines/*/champion/*", folder=clone)
 
 
-def prove(violation: Violation, clone: Path) -> str:
-    """Plant a violation, press its button, and say what was not as it must be; empty where all was.
+def batches(violations: Sequence[Violation]) -> list[list[Violation]]:
+    """Put violations together that change other files and prove other gates."""
+    found: list[list[Violation]] = []
+    for one in violations:
+        touched = {*one.gates, *(edit["file"] for edit in one.edits)}
+        for batch in found:
+            if touched.isdisjoint(
+                name for other in batch for name in (*other.gates, *(edit["file"] for edit in other.edits))
+            ):
+                batch.append(one)
+                break
+        else:
+            found.append([one])
+    return found
 
-    It must turn red, and for the right reason; on a clean tree green, or its red proves nothing.
-    """
+
+def press(violations: Sequence[Violation], clone: Path) -> subprocess.CompletedProcess[str]:
+    """Plant violations, press their button, and take them out again."""
     try:
-        plant(violation, clone)
-        done = call(violation.press, clone)
+        for violation in violations:
+            plant(violation, clone)
+        return call(violations[0].press, clone)
     finally:
         reset(clone)
-    missing = [reason for reason in violation.reasons if not re.search(reason, done.stdout)]
+
+
+def missing(violation: Violation, output: str) -> list[str]:
+    """List the reasons of a violation that an output does not hold."""
+    return [reason for reason in violation.reasons if not re.search(reason, output)]
+
+
+def prove(violation: Violation, clone: Path) -> str:
+    """Plant a violation alone, and say what was not as it must be; empty where all was.
+
+    Its button must turn red, and for the right reason; on a clean tree green, or its red proves nothing.
+    """
+    done = press([violation], clone)
+    absent = missing(violation, done.stdout)
     if violation.gates == (CLEAN,):
         problem = "red without any violation" if done.returncode else ""
     elif done.returncode == 0:
         problem = "stayed green"
     else:
-        problem = f"red, but without {missing[0]!r}" if missing else ""
+        problem = f"red, but without {absent[0]!r}" if absent else ""
     return f"{problem}\n{done.stdout[-SHOWN:]}" if problem else ""
+
+
+def shown_alone(violation: Violation, own: str, others: Iterable[str]) -> bool:
+    """Whether a violation that was planted with others shows, and nowhere where it was not planted."""
+    return not missing(violation, own) and all(missing(violation, output) for output in others)
+
+
+def told(one: Violation, state: str, seconds: float, problem: str = "") -> dict[str, str]:
+    """Print a row for each gate of a violation; return what was not as it must be, by row."""
+    rows = [f"{state:<7} {gate:<38} {one.what:<62} {one.press} ({seconds:.0f} s)" for gate in one.gates]
+    print(*rows, sep="\n", flush=True)
+    return dict.fromkeys(rows, problem) if problem else {}
+
+
+def try_alone(one: Violation, clone: Path) -> dict[str, str]:
+    """Prove one violation, and tell what came of it."""
+    start = time.monotonic()
+    problem = prove(one, clone)
+    state = "FAILED" if problem else "green" if one.gates == (CLEAN,) else "caught"
+    return told(one, state, time.monotonic() - start, problem)
+
+
+class Clones:
+    """Clones that wait for the next violation."""
+
+    def __init__(self, clones: Iterable[Path]) -> None:
+        """Take clones that nobody uses."""
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        for clone in clones:
+            self._free.put(clone)
+
+    def lend(self, work: Callable[[Path], Any]) -> Any:
+        """Do something in a clone that nobody else uses."""
+        clone = self._free.get()
+        try:
+            return work(clone)
+        finally:
+            self._free.put(clone)
+
+
+def try_together(pool: Executor, free: Clones, violations: Sequence[Violation]) -> list[Violation]:
+    """Plant batches of violations, and tell which were caught; return those that must be planted alone."""
+    start = time.monotonic()
+    groups = batches(violations)
+    outputs = list(pool.map(lambda batch: free.lend(lambda clone: press(batch, clone).stdout), groups))
+    seconds = (time.monotonic() - start) / len(violations)
+    left = []
+    for at, batch in enumerate(groups):
+        for one in batch:
+            if shown_alone(one, outputs[at], [*outputs[:at], *outputs[at + 1 :]]):
+                told(one, "caught", seconds)
+            else:
+                left.append(one)
+    return left
 
 
 def selftest() -> int:
@@ -164,27 +253,16 @@ def selftest() -> int:
     begun = time.monotonic()
     violations = read_violations()
     pressed = sorted({one.press for one in violations if one.press.startswith("make")})
-    clean = [Violation("nothing", (CLEAN,), press) for press in pressed]
-    slow_first = sorted(violations, key=lambda one: (one.press == "make lint", one.press))
-    waiting = iter([*clean, *slow_first])  # each clone takes the next from it
+    clean = [Violation("nothing", (CLEAN,), button) for button in pressed]
+    alone = sorted((one for one in violations if one.press != TOGETHER or one.alone), key=lambda one: one.press)
     bad: dict[str, str] = {}
-
-    def work(place: Path) -> None:
-        place.mkdir()
-        clone = make_clone(place)
-        for one in waiting:
-            start = time.monotonic()
-            problem = prove(one, clone)
-            state = "FAILED" if problem else "green" if one.gates == (CLEAN,) else "caught"
-            for gate in one.gates:
-                row = f"{state:<7} {gate:<38} {one.what:<62} {one.press} ({time.monotonic() - start:.0f} s)"
-                print(row, flush=True)
-                bad.update({row: problem} if problem else {})
-
     with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:
         places = [Path(folder, str(number)) for number in range(min(2, os.cpu_count() or 1))]
         with ThreadPoolExecutor(len(places)) as pool:
-            list(pool.map(work, places))
+            free = Clones(pool.map(make_clone, places))
+            left = try_together(pool, free, [one for one in violations if one not in alone])
+            for found in pool.map(lambda one: free.lend(partial(try_alone, one)), [*alone, *left, *clean]):
+                bad |= found
     print(*(f"\n{row}: {problem}" for row, problem in bad.items()), file=sys.stderr)
     minutes, seconds = divmod(int(time.monotonic() - begun), 60)
     if bad:
