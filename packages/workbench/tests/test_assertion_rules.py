@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from onebutton_workbench.checks.assertion_rules import check
+from onebutton_workbench.workspace import ROOT
 
 FILE = "packages/lib/tests/test_lib.py"
 ASSERTING = {
@@ -99,4 +100,4 @@ def test_a_file_that_is_no_python_is_left_to_ruff(found: Any) -> None:
 
 
 def test_every_test_of_this_repository_keeps_the_rules() -> None:
-    assert list(map(str, check())) == []
+    assert list(map(str, check(ROOT))) == []

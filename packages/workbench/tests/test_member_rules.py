@@ -142,9 +142,3 @@ def test_imports_go_down_the_layers(importer: str, imported: str, modules: Say, 
     files |= {"pyproject.toml": LAYERS, f"src/NAME/{importer}.py": f"from NAME import {imported}\n"}
     words = f"OB405 packages/NAME/pyproject.toml: NAME.{importer} -> NAME.{imported} goes up or across the layers"
     assert modules(files) == ([] if allowed else [words])
-
-
-def test_a_syntax_error_is_told_with_its_line(modules: Say) -> None:
-    assert modules({"src/NAME/broken.py": "x = 1\ny = = 2\n"}) == [
-        "OB404 packages/NAME/src/NAME/broken.py:2: a syntax error"
-    ]

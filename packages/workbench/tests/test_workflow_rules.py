@@ -45,7 +45,7 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_workflows_and_the_makefile_of_this_repo_keep_the_rules() -> None:
-    assert [str(finding) for finding in check_all()] == []
+    assert [str(finding) for finding in check_all(ROOT)] == []
 
 
 def test_a_workflow_that_presses_buttons_keeps_the_rules(tmp_path: Path) -> None:

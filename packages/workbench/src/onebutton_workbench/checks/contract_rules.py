@@ -1,9 +1,6 @@
 """Hold every data contract to the standard, and every change of one to its readers.
 
-| id | rule |
-|---|---|
-| OB301 | what breaks readers of a contract comes with a new major version |
-| OB303 | a contract keeps the standard, and says nothing that would not be checked |
+OB301 and OB303: `docs/checks/` has a page for each.
 
 Where the history is cut off there is nothing to compare with: OB301 is then NOT RUN, and on GitHub that is red.
 """

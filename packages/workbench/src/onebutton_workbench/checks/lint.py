@@ -34,10 +34,11 @@ class Check:
     finds: str  # what it looks for, in the words of the person who reads its finding
     command: str  # the call that only reads, and ends with another status than 0 on a finding
     mend: str  # what to press or do about a finding
-    files: tuple[str, ...] = ()  # git's patterns for files to add to the command; without a match it passes
+    files: tuple[
+        str, ...
+    ] = ()  # git's patterns for files to add to the command; a commit is held to those that it changes
     without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
-    changed: tuple[str, ...] = ()  # the same for a commit, which is held to changed files; without any it waits
-    compares: bool = False  # whether it takes another commit to compare with
+    itself: bool = False  # whether it finds all files by itself, and is told only those that a commit changes
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Verdict:
 
 
 OURS = "python -m onebutton_workbench.checks."
+RULES = f"{OURS}rules"
 AS_IT_SAYS = "as it says"
 FORMAT = "make format"
 LINE = f"{FORMAT}, or the line"
@@ -57,39 +59,36 @@ WORD = "the word, or [tool.typos] in pyproject.toml"
 REPO = f"{AS_IT_SAYS}; [tool.repo-review.ignore] with the reason"
 REVOKE = "take it out, and revoke it: what was committed is known"
 LARGE = "keep data in DVC: an output of a stage, or `dvc add`"
-CODE = ("*.py", "*.pyi")
-YAML = ("*.yml", "*.yaml")
+CODE, YAML, TOML, IPYNB, ALL = ("*.py", "*.pyi"), ("*.yml", "*.yaml"), ("*.toml",), ("*.ipynb",), (".",)
+SCRIPTS = ("*.sh", ".ci/run")
 TEXT = (":!uv.lock", ":!*.csv", ":!*.png", ":!*/dummy.json")  # no tables, pictures and figures
-WRITTEN = (":!pipelines/*/card.md", ":!pipelines/*/summary.md")  # by stages
-PAGES = ("*.md", *WRITTEN, ":!*.prompt.md")  # a prompt is laid out for a model
-READABLE = ("*.py", "*.toml", "*.lock", *YAML)
-ALL = (".",)
-IPYNB = ("*.ipynb",)
+# not those that stages write; a prompt is laid out for a model
+PAGES = ("*.md", ":!pipelines/*/card.md", ":!pipelines/*/summary.md", ":!*.prompt.md")
+READABLE = ("*.py", *TOML, "*.lock", *YAML)
 DATA = (":!uv.lock",)
 ZIZMOR = "zizmor --offline --persona auditor --strict-collection --no-progress -q --config .github/zizmor.yml .github"
-RUFF = "--quiet --force-exclude"
 SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baseline"
+LEAKS = "betterleaks fs --config .github/betterleaks.toml --no-banner --redact"
+LAYOUT, MISTAKES = "ruff format --check --diff --quiet --force-exclude", "ruff check --quiet --force-exclude"
 CHECKS = (
-    Check("what rules of this repository refuse", f"{OURS}rules", AS_IT_SAYS, compares=True),
-    Check("layout of code", f"ruff format --check --diff {RUFF}", FORMAT, without="--extend-exclude", changed=CODE),
-    Check("mistakes in code", f"ruff check {RUFF}", LINE, without="--extend-exclude", changed=CODE),
-    Check("pickles in notebooks", "ruff check --quiet --select TID251,S301,S302", "the cell", IPYNB, changed=IPYNB),
+    Check("what rules of this repository refuse", RULES, AS_IT_SAYS),
+    Check("layout of code", LAYOUT, FORMAT, CODE, "--extend-exclude", itself=True),
+    Check("mistakes in code", MISTAKES, LINE, CODE, "--extend-exclude", itself=True),
+    Check("pickles in notebooks", "ruff check --quiet --select TID251,S301,S302", "the cell", IPYNB),
     Check("undeclared imports", f"{OURS}declared_imports", "the member's pyproject.toml: `make add` writes a line"),
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
     Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),
-    Check("mistakes in shell scripts", "shellcheck", "the script", ("*.sh", ".ci/run"), without=":!"),
-    Check("mistakes in YAML", "yamllint --strict", "the file", YAML, without=":!", changed=YAML),
-    Check("mistakes in TOML", "check-toml", "the file", ("*.toml",), without=":!", changed=("*.toml",)),
-    Check("spelling", "typos --format brief --force-exclude", WORD, without="--exclude", changed=ALL),
-    Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, without=":!", changed=PAGES),
-    Check(
-        "keys and tokens", "betterleaks fs --config .github/betterleaks.toml --no-banner --redact", REVOKE, changed=ALL
-    ),
-    Check("passwords in addresses", SECRETS, REVOKE, TEXT, changed=TEXT),
-    Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA, changed=DATA),
-    Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE, changed=READABLE),
-    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, IPYNB, changed=IPYNB),
+    Check("mistakes in shell scripts", "shellcheck", "the script", SCRIPTS, ":!"),
+    Check("mistakes in YAML", "yamllint --strict", "the file", YAML, ":!"),
+    Check("mistakes in TOML", "check-toml", "the file", TOML, ":!"),
+    Check("spelling", "typos --format brief --force-exclude", WORD, ALL, "--exclude", itself=True),
+    Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, ":!"),
+    Check("keys and tokens", LEAKS, REVOKE, ALL, itself=True),
+    Check("passwords in addresses", SECRETS, REVOKE, TEXT),
+    Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA),
+    Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE),
+    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, IPYNB),
     Check("what a good repo has", "sp-repo-review --show err .", REPO),
 )
 
@@ -100,34 +99,27 @@ def run(check: Check, root: Path, drafts: Sequence[str] = (), *, changed: bool =
     if shutil.which(program) is None:
         return Verdict(check, "NOT RUN", f"{program} is not installed; `make setup` brings it\n")
     status, output = call(check, root, changed=changed)
-    if not status:
-        return Verdict(check, "passed", output)
     told = status == TOLD and check.command.startswith(OURS)
-    if drafts and check.without:
+    if status and drafts and check.without:
         told = call(check, root, drafts, changed=changed)[0] == 0
-    return Verdict(check, "told" if told else "failed", output)
+    return Verdict(check, "told" if told else "failed" if status else "passed", output)
 
 
 def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: bool) -> tuple[int, str]:
     """Call a check's program without some folders; return its status and what it says, 0 where there is no file to read."""
     command = shlex.split(check.command)
-    if patterns := check.changed if changed else check.files:
+    if check.files and (changed or not check.itself):
         find = changed_files if changed else listed
-        files = find(root, *patterns, *(f":!{folder}" for folder in left_out))
+        files = find(root, *check.files, *(f":!{folder}" for folder in left_out))
         if not files:
             return 0, ""
         command += files
     else:
         command += [word for folder in left_out for word in (check.without, folder)]
-        command += ["."] if check.changed else []
+        command += ["."] if check.itself else []
     # what tools say is indented here, and may end in a log
     done = call_program(*command, folder=root, NO_COLOR="1")
     return done.returncode, done.stdout + done.stderr
-
-
-def untold(verdict: Verdict) -> list[str]:
-    """List what a check could not look into, or tells and stops nobody with; neither must look like nothing."""
-    return [line for line in verdict.output.splitlines() if line.startswith(("NOT RUN", "TOLD"))]
 
 
 def changed_files(root: Path, *patterns: str) -> list[str]:
@@ -149,8 +141,9 @@ def lint(root: Path = ROOT, *, changed: bool = False, base: str = "") -> int:
     """
     check_base(base, root)
     begun = time.monotonic()
-    checks = [check for check in CHECKS if check.changed or not changed]
-    checks = [replace(one, command=f"{one.command} {shlex.quote(base)}") if one.compares else one for one in checks]
+    against = f"{RULES} {shlex.quote(base)}"
+    checks = [replace(one, command=against) if one.command == RULES else one for one in CHECKS]
+    checks = [one for one in checks if one.files or not changed]
     folders = drafts(root)
     counts = Counter[str]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -170,11 +163,11 @@ def lint(root: Path = ROOT, *, changed: bool = False, base: str = "") -> int:
 
 
 def report(verdict: Verdict, button: str = "lint") -> None:
-    """Print what a check found; of one that passed, the rules that it could not look into."""
+    """Print what a check found; of one that passed, what it could not look into or tells: neither must look like nothing."""
+    lines = verdict.output.strip().splitlines()
     if verdict.result == "passed":
-        print("".join(f"{button}: {line}\n" for line in untold(verdict)), end="", flush=True)
+        print("".join(f"{button}: {line}\n" for line in lines if line.startswith(("NOT RUN", "TOLD"))), end="")
         return
     result = "mistakes in drafts" if verdict.result == "told" else verdict.result
     print(f"{button}: {result}: {verdict.check.finds} ({shlex.split(verdict.check.command)[0]})")
-    print("".join(f"    {line}\n" for line in verdict.output.strip().splitlines()), end="")
-    print(f"    mend: {verdict.check.mend}\n", flush=True)
+    print("".join(f"    {line}\n" for line in lines), f"    mend: {verdict.check.mend}\n", sep="", flush=True)

@@ -1,9 +1,6 @@
 """Refuse packages that a company which forks this could not build on, or that come from elsewhere.
 
-| id | rule |
-|---|---|
-| OB302 | every package of `uv.lock` that is installed is under a licence that binds nobody |
-| OB421 | every package of `uv.lock` is a member, or comes with a hash from a host that `package-hosts` lists |
+OB302 and OB421: `docs/checks/` has a page for each.
 
 What says nothing of its licence, or is allowed in spite of it, stands with the reason under `[tool.onebutton.licenses]` in the
 root's pyproject.toml.

@@ -2,13 +2,7 @@
 
 That a member imports nothing but what it declares is deptry's work; these rules say what it may declare.
 
-| id | rule |
-|---|---|
-| OB401 | nobody declares a pipeline or the workbench, and those at the bottom declare no more than they may |
-| OB402 | no two members need each other, directly or through others |
-| OB403 | no pipeline reaches MLflow through what it declares |
-| OB404 | no two modules of a member import each other, directly or through others |
-| OB405 | imports within a member go down the layers that it declares |
+OB401, OB402, OB403, OB404 and OB405: `docs/checks/` has a page for each.
 """
 
 from __future__ import annotations
@@ -20,7 +14,7 @@ import grimp
 from grimp.exceptions import SourceSyntaxError
 
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.workspace import ROOT, Member, members, read_toml
+from onebutton_workbench.workspace import Member, members, read_toml
 
 # Contracts and models stand alone; a server needs models and nothing else, which keeps its image small.
 BOTTOM: Mapping[str, frozenset[str]] = {
@@ -28,8 +22,7 @@ BOTTOM: Mapping[str, frozenset[str]] = {
     "onebutton-models": frozenset(),
     "onebutton-serving": frozenset({"onebutton-models"}),
 }
-TOOLS = "onebutton-workbench"
-MLFLOW = "mlflow"
+TOOLS, MLFLOW = "onebutton-workbench", "mlflow"
 CACHE = ".grimp_cache"
 MEND = "take it out of `dependencies`, or move what both need into a package that both declare"
 
@@ -80,31 +73,28 @@ def check_modules(member: Member, root: Path) -> Iterator[Finding]:
         return
     try:
         graph = grimp.build_graph(member.module, cache_dir=str(root / CACHE))
-    except SourceSyntaxError as error:
-        place = f"{Path(error.filename).relative_to(root).as_posix()}:{error.lineno}"
-        yield Finding("OB404", place, "a syntax error, so nobody can say what its member imports", "the line")
-        return
+    except SourceSyntaxError:
+        return  # ruff names it
     packages = [name for name in graph.modules if len(graph.find_children(name)) > 1]
     for importer, imported in sorted({pair for package in packages for pair in graph.nominate_cycle_breakers(package)}):
         path = source / importer.replace(".", "/")
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         words = f"{importer} imports {imported}, which needs it in turn, so neither can be read or tested alone"
-        mend = "move what both need into a module below them"
-        yield Finding("OB404", file.relative_to(root).as_posix(), words, mend)
+        yield Finding("OB404", file.relative_to(root).as_posix(), words, "move what both need into a module below them")
 
     declared = read_toml(root / member.path / "pyproject.toml").get("tool", {}).get("onebutton", {}).get("layers", [])
     rest = {name.rpartition(".")[2] for name in graph.find_children(member.module)}.difference(*declared)
     layers = [grimp.Layer(*layer, independent=True) for layer in declared]
     layers += [grimp.Layer(*rest, independent=False)] if rest else []
     illegal = graph.find_illegal_dependencies_for_layers(layers, containers={member.module}) if declared else ()
+    place = f"{member.path.as_posix()}/pyproject.toml"
     routes = (route for one in illegal for route in one.routes)
     for chain in sorted(" -> ".join((min(route.heads), *route.middle, min(route.tails))) for route in routes):
         words = f"{chain} goes up or across the layers, so the one below can no longer be changed without the one above"
-        place = f"{member.path.as_posix()}/pyproject.toml"
         yield Finding("OB405", place, words, "move what both need below them, or pass it in")
 
 
-def check_all(root: Path = ROOT) -> Iterator[Finding]:
+def check_all(root: Path) -> Iterator[Finding]:
     """Hold every member to every rule."""
     workspace = members(root)
     yield from check_needs(workspace)

@@ -1,9 +1,6 @@
 """Refuse a branch that makes a ruler weaker and changes what it measures: nobody could tell which of the two made it pass.
 
-| id | rule |
-|---|---|
-| OB411 | a member's limits, contracts, own metrics and settings do not get weaker beside its model, data, parameters or code |
-| OB412 | the repository's workflows, hooks, buttons and settings do not get weaker beside a pipeline's results |
+OB411 and OB412: `docs/checks/` has a page for each.
 
 Compared is with where this branch left the one that it will go into. Where there is no such branch both are NOT RUN.
 """

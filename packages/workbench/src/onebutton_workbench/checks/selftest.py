@@ -57,13 +57,13 @@ class Violation:
 def read_violations(root: Path = ROOT) -> list[Violation]:
     """Read the violations of every member."""
     files = [root / member.path / "violations.toml" for member in members(root)]
-    return [_violation(item) for file in files if file.is_file() for item in read_toml(file)["violation"]]
-
-
-def _violation(item: dict[str, Any]) -> Violation:
-    gates, reasons = (item[key] if isinstance(item[key], list) else [item[key]] for key in ("gate", "reason"))
-    whole = tuple(reason.replace(CUT, "") for reason in reasons)
-    return Violation(item["what"], tuple(gates), item["press"], whole, tuple(item["edits"]), item.get("alone", False))
+    found = []
+    for item in (item for file in files if file.is_file() for item in read_toml(file)["violation"]):
+        gates, reasons = (item[key] if isinstance(item[key], list) else [item[key]] for key in ("gate", "reason"))
+        whole = tuple(reason.replace(CUT, "") for reason in reasons)
+        facts = (item["press"], whole, tuple(item["edits"]), item.get("alone", False))
+        found.append(Violation(item["what"], tuple(gates), *facts))
+    return found
 
 
 def plant(violation: Violation, clone: Path) -> None:
@@ -129,10 +129,8 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
         git("add", "--all", folder=clone)
     if command in {"git push", "act push"}:
         git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "planted", folder=clone)
-    words, both = shlex.split(PRESSES.get(command, command)), subprocess.STDOUT
-    return subprocess.run(
-        words, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=both, text=True, check=False
-    )
+    words, out, both = shlex.split(PRESSES.get(command, command)), subprocess.PIPE, subprocess.STDOUT
+    return subprocess.run(words, cwd=clone, env=environment, stdout=out, stderr=both, text=True, check=False)
 
 
 def reset(clone: Path) -> None:
@@ -264,9 +262,9 @@ def selftest() -> int:
             for found in pool.map(lambda one: free.lend(partial(try_alone, one)), [*alone, *left, *clean]):
                 bad |= found
     print(*(f"\n{row}: {problem}" for row, problem in bad.items()), file=sys.stderr)
-    minutes, seconds = divmod(int(time.monotonic() - begun), 60)
+    took = f"{(time.monotonic() - begun) / 60:.0f} min"
     if bad:
-        message = f"{len(bad)} gates did not do their work ({minutes} min {seconds} s)"
+        message = f"{len(bad)} gates did not do their work ({took})"
         raise InputError(message)
-    print(f"selftest: {len(violations)} violations, every one caught where it should be ({minutes} min {seconds} s)")
+    print(f"selftest: {len(violations)} violations, every one caught where it should be ({took})")
     return 0

@@ -1,13 +1,6 @@
 """Hold every `dvc.yaml` to the rules that keep results fresh, and mend the files that break them.
 
-| id | rule |
-|---|---|
-| OB101 | a `dvc.yaml` has the stage `code`, which always runs and writes the fingerprints |
-| OB102 | a stage runs modules of the workspace, so that its code is known |
-| OB103 | a stage depends on its fingerprint, and `code` writes it |
-| OB104 | every import behind a stage can be read |
-| OB106 | a stage that trains a model sees nothing of the holdout, not through another stage either |
-| OB108 | the code behind a stage names no file by a path that only one machine has |
+OB101, OB102, OB103, OB104, OB106 and OB108: `docs/checks/` has a page for each.
 """
 
 from __future__ import annotations
@@ -110,7 +103,7 @@ def _known_only_when_it_runs(file: Path, root: Path) -> Iterator[Finding]:
             yield Finding("OB108", place, words, mend)
 
 
-def check_all(root: Path = ROOT) -> list[Finding]:
+def check_all(root: Path) -> list[Finding]:
     """Hold every `dvc.yaml`, and the code behind its stages, to the rules; what cannot be read is found, too."""
     imports = read_imports(root)
     findings: list[Finding] = []
@@ -135,12 +128,11 @@ def mend(dvc_yaml: Path) -> bool:
 
 def _complete(content: Any) -> None:
     """Add what the rules ask for; what is no list is left to a person."""
-    if not content.get("stages"):
-        content["stages"] = {}
-    stages = content["stages"]
+    from ruamel.yaml.comments import CommentedMap
+
+    stages = content["stages"] = content.get("stages") or CommentedMap()
     if "code" not in stages:
-        code: dict[str, Any] = {}
-        stages.insert(0, "code", code) if hasattr(stages, "insert") else stages.update(code=code)
+        stages.insert(0, "code", CommentedMap())
     code = stages["code"]
     code.update(cmd=COMMAND, always_changed=True)
     outs = code.setdefault("outs", [])

@@ -1,10 +1,6 @@
 """Refuse what cards, pages and code say that misleads a reader, breaks with a removal, or opens a pickle.
 
-| id | rule |
-|---|---|
-| OB107 | the card of a pipeline that is no draft answers every question, and none as the template does for its example |
-| OB305 | no page links into a pipeline from outside of it, as a team may remove that |
-| OB422 | no library is told to read or write a pickle, in code or in a notebook; ruff refuses the imports |
+OB107, OB305 and OB422: `docs/checks/` has a page for each.
 """
 
 from __future__ import annotations

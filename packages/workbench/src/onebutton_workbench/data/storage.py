@@ -196,7 +196,7 @@ def targets(root: Path, pipeline: str) -> list[str]:
 
 def _added(root: Path, pipeline: str) -> list[Tracked]:
     folder = f"pipelines/{pipeline}/" if pipeline else ""
-    return [one for one in tracked(root, new=True) if one.file.startswith(folder)]
+    return [one for one in tracked(root) if one.file.startswith(folder)]
 
 
 def choose(url: str = "", root: Path = ROOT) -> int:

@@ -68,22 +68,15 @@ def _lock_moved(changes: Changes, root: Path) -> bool:
 
     What came is used by those alone who ask for it, and what went by nobody.
     """
-    file = root / LOCK
-    before = at_commit(changes.commit, LOCK, root)
+    before, file = at_commit(changes.commit, LOCK, root), root / LOCK
     if not before or not file.is_file():
         return True
-    (old_head, old), (new_head, new) = _read_lock(before), _read_lock(file.read_text(encoding="utf-8"))
-    return old_head != new_head or any(new.get(name, blocks) != blocks for name, blocks in old.items())
-
-
-def _read_lock(lock: str) -> tuple[list[str], Mapping[str, list[str]]]:
-    """Split a lock into its settings, without the list of members, and what it locks from an index, by name."""
-    head, *blocks = lock.split("[[package]]\n")
-    locked: dict[str, list[str]] = defaultdict(list)
-    for block in blocks:
-        if not any(folder in block for folder in OURS):
-            locked[block.partition("\n")[0]].append(block.strip())
-    return head.partition("[manifest]")[0].split(), locked
+    old, new = (text.split("[[package]]\n") for text in (before, file.read_text(encoding="utf-8")))
+    heads = [blocks.pop(0).partition("[manifest]")[0].split() for blocks in (old, new)]  # without the list of members
+    locked = [{block.strip() for block in blocks if not any(one in block for one in OURS)} for blocks in (old, new)]
+    known = [{block.partition("\n")[0] for block in blocks} for blocks in locked]
+    moved = {block.partition("\n")[0] for block in locked[0] ^ locked[1]}
+    return heads[0] != heads[1] or bool(moved & known[0] & known[1])
 
 
 def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[Path, str]:

@@ -127,7 +127,7 @@ def _named_in_git(root: Path) -> dict[str, str]:
         with suppress(InputError):  # of a draft: the lock of a plan that is compared was read before
             for stage in _read_lock(file).values():
                 data |= _recorded({"outs": stage.get("outs", [])}, file.parent.relative_to(root).as_posix())
-    data |= {one.path: one.md5 for one in tracked(root, new=True)}
+    data |= {one.path: one.md5 for one in tracked(root)}
     files = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=root)
     return data | dict.fromkeys(files, IN_GIT)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.dvc_files import read_yaml
-from onebutton_workbench.git import names
+from onebutton_workbench.git import listed
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,14 @@ class Tracked:
     md5: str  # DVC's digest of it; empty where the `.dvc` is of a time in which DVC computed another
 
 
-def tracked(root: Path, *, new: bool = False) -> list[Tracked]:
-    """Read every `.dvc` file in git, with `new` also those not added yet; what they name outside the checkout is left out.
+def tracked(root: Path) -> list[Tracked]:
+    """Read every `.dvc` file that git has or is about to have; what they name outside the checkout is left out.
 
     Raises:
         InputError: one cannot be read, or this is no checkout.
     """
-    which = ("--cached", "--others", "--exclude-standard") if new else ("--cached",)
-    listed = names("ls-files", "-z", *which, "--deduplicate", "--", "*.dvc", folder=root)
     found = []
-    for file in (name for name in listed if (root / name).is_file()):
+    for file in listed(root, "*.dvc"):
         content = read_yaml(root / file)
         for out in content.get("outs") or []:
             path = posixpath.normpath(posixpath.join(posixpath.dirname(file), content.get("wdir") or "", out["path"]))
