@@ -12,7 +12,7 @@ import yaml
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import check_clean
-from onebutton_workbench.runs.ci import WORKFLOW, minutes, shown
+from onebutton_workbench.runs.ci import WORKFLOW
 from onebutton_workbench.workspace import ROOT
 
 ON = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
@@ -96,13 +96,3 @@ def test_every_branch_is_run_when_it_is_pushed() -> None:
     events = content[ON]
     assert events["push"] == {"branches": ["**", "!gh-readonly-queue/**"]}
     assert {"pull_request", "merge_group"} <= set(events)
-
-
-def test_how_long_each_job_took_and_which_failed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    spans: dict[str, tuple[float, float]] = {}
-    lines = ["[ci/lint] Start\n", "no job\n", "[ci/lint] 🏁  Job failed\n", "\x1b[33m[ci/types     ] \x1b[0mStart\n"]
-    assert list(shown(lines, spans)) == ["lint"]
-    assert capsys.readouterr().out == "".join(lines)
-    assert list(spans) == ["lint", "types"]
-    assert spans["lint"][0] <= spans["lint"][1] <= spans["types"][0]
-    assert minutes({"lint": (0, 90), "types": (90, 120)}) == "minutes: lint 1.5, types 0.5; in all 2.0"

@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_mounted_gives_no_answer(repo: Path, tmp_path: Path
     assert remote
     with pytest.raises(UnreachableError, match="is not there"):
         absent(remote, {"0" * 32}, repo)
-    assert [one.state for one in storage(repo)] == ["missing"]
+    assert [state for _, state, _ in storage(repo)] == ["missing"]
 
 
 def test_a_reason_that_nobody_knows_is_told_in_the_last_words_of_the_program() -> None:
