@@ -8,7 +8,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation import judgement
-from onebutton_workbench.runs.metrics import SLICES, compare, markdown, moved, read_numbers, write_summary
+from onebutton_workbench.runs.metrics import SLICES, markdown, moved, read_numbers, write_summary
 from onebutton_workbench.runs.summary import table
 from onebutton_workbench.workspace import ROOT, pipelines
 
@@ -19,38 +19,27 @@ NEW = {
 }
 
 
-def test_every_metric_stands_with_old_new_and_difference() -> None:
-    found = compare(read_numbers(PLAN, {}, OLD.get)[0], read_numbers(PLAN, {}, NEW.get)[0])
-    rows = [line.split() for line in table(found)]
-    assert rows == [
+def test_what_moved_stands_with_old_new_and_difference() -> None:
+    found = moved(read_numbers(PLAN, {}, OLD.get), read_numbers(PLAN, {}, NEW.get))
+    assert [line.split() for line in table(found)] == [
         ["old", "new", "difference"],
         ["model.auc", "0.75", "0.7512", "+0.0012"],
-        ["model.rows", "1,000", "1,000", "0"],
         ["model.loss", "-", "0.5"],
     ]
+    assert markdown(found)[2:] == ["| model.auc | 0.75 | 0.7512 | +0.0012 |", "| model.loss | - | 0.5 |  |"]
 
 
-def test_the_summary_leads_with_what_moved() -> None:
-    text = "\n".join(
-        markdown("demo", compare(read_numbers(PLAN, {}, OLD.get)[0], read_numbers(PLAN, {}, NEW.get)[0]), {})
-    )
-    assert "| model.auc | 0.75 | 0.7512 | +0.0012 |" in text
-    assert text.index("model.loss") < text.index("1 metrics as before") < text.index("model.rows")
-
-
-def test_the_numbers_of_slices_that_moved_are_shown_and_the_others_counted() -> None:
+def test_the_numbers_of_slices_that_moved_are_shown_too() -> None:
     def judged(auc: float) -> dict[str, str]:
         metrics = {"auc": {"estimate": auc, "low": auc - 0.1, "high": auc + 0.1}, "share": {"estimate": 0.2}}
         evenings = {"rows": 10, "metrics": metrics}
-        small = {"rows": 1, "metrics": {}}
-        return {SLICES: json.dumps({"slices": {"EWR at 17.30": evenings, "to Honolulu": small}})}
+        small = {"rows": 1, "enough_data": False, "metrics": {}}
+        return {SLICES: json.dumps({"level": 0.95, "slices": {"EWR at 17.30": evenings, "to Honolulu": small}})}
 
-    old, new = (read_numbers(PLAN, {}, judged(auc).get)[1] for auc in (0.6, 0.65))
-    assert moved(compare(old, new)) == {"EWR at 17.30: auc": {"old": "0.6", "new": "0.65", "difference": "+0.05"}}
-    text = "\n".join(markdown("demo", {}, compare(old, new)))
-    assert "1 of 2 numbers of slices moved" in text
-    assert "| EWR at 17.30: auc | 0.6 | 0.65 | +0.05 |" in text
-    assert "slices" not in "\n".join(markdown("demo", {}, compare(new, new)))
+    old, new = (read_numbers(PLAN, {}, judged(auc).get) for auc in (0.6, 0.65))
+    assert moved(old, new) == {"EWR at 17.30: auc": {"old": "0.6", "new": "0.65", "difference": "+0.05"}}
+    assert len(new) == 2
+    assert moved(new, new) == {}
 
 
 def test_the_file_of_slices_is_the_one_that_evaluation_writes() -> None:
@@ -58,9 +47,8 @@ def test_the_file_of_slices_is_the_one_that_evaluation_writes() -> None:
 
 
 def test_a_pipeline_that_is_new_has_no_old_numbers() -> None:
-    assert read_numbers(PLAN, {}, lambda _: None) == ({}, {})
-    text = "\n".join(markdown("demo", compare({}, {"model.auc": 0.7}), {}))
-    assert "| model.auc | - | 0.7 |  |" in text
+    assert read_numbers(PLAN, {}, lambda _: None) == {}
+    assert moved({}, {"model.auc": 0.7}) == {"model.auc": {"old": "-", "new": "0.7", "difference": ""}}
 
 
 def test_a_torn_metrics_file_is_named() -> None:

@@ -12,7 +12,7 @@ from onebutton_workbench.runs.summary import metrics_table, rows_of, table
 
 def test_each_innermost_group_of_numbers_becomes_a_row() -> None:
     metrics = {"model": {"rows": 1000, "auc": 0.75}, "by_month": {"07": {"rows": 10}, "08": {"rows": 20}}}
-    assert rows_of(metrics, "pipe") == {
+    assert rows_of(metrics) == {
         "model": {"rows": 1000, "auc": 0.75},
         "by_month 07": {"rows": 10},
         "by_month 08": {"rows": 20},
@@ -30,16 +30,15 @@ def test_columns_stand_under_their_names_and_a_missing_number_stays_empty() -> N
 @pytest.mark.parametrize(
     ("metrics", "lines"),
     [
-        ({"rmse": 1.2}, ["           rmse", "  churn  1.2000"]),
+        ({"rmse": 1.2}, ["      rmse", "    1.2000"]),
         ({"model": {"auc": None}}, ["         auc", "  model     "]),
-        ({"model": {"kind": "a  tree", "good": True}}, ["           kind  good", "  model  a tree  true"]),
+        ({"model": {"kind": "a tree", "good": True}}, ["           kind  good", "  model  a tree  true"]),
         (
             {"a": 1, "by": {"b": 2, "c": {"d": 3}}},
-            ["         a  b  d", "  churn  1      ", "  by        2   ", "  by c         3"],
+            ["        a  b  d", "        1      ", "  by       2   ", "  by c        3"],
         ),
-        ({"a": 1, "churn": {"b": 2}}, ["                 a  b", "  churn (alone)  1   ", "  churn             2"]),
-        ([0.5, 0.25], ["             metrics", "  churn  [0.5, 0.25]"]),
-        ({"curve": list(range(99))}, [f"  {'':5}  {'curve':>40}", "  churn  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …"]),
+        ([0.5, 0.25], ["        metrics", "    [0.5, 0.25]"]),
+        ({"curve": list(range(99))}, [f"    {'curve':>40}", "    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …"]),
         ({}, ["  "]),
     ],
 )

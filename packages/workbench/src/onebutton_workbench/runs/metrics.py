@@ -25,10 +25,8 @@ SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose impo
 HEAD = ["| metric | old | new | difference |", "|---|--:|--:|--:|"]
 
 
-def read_numbers(
-    plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callable[[str], str | None]
-) -> tuple[Numbers, Numbers]:
-    """Read the metrics of a pipeline, and those of its slices.
+def read_numbers(plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callable[[str], str | None]) -> Numbers:
+    """Read the metrics of a pipeline, then those of its slices.
 
     Args:
         plan: the stages of its `dvc.yaml`, which name their files.
@@ -38,24 +36,24 @@ def read_numbers(
     Raises:
         InputError: a metrics file is no JSON.
     """
-    metrics: Numbers = {}
+    numbers: Numbers = {}
     for one in outputs(plan, lock, "metrics"):
-        metrics |= read_metrics(read(one.path) or "{}", one)
-    slices = {}
+        numbers |= read_metrics(read(one.path) or "{}", one)
     for key, number in read_metrics(read(SLICES) or "{}", Output("", SLICES, {})).items():
         if key.endswith(".estimate"):
             part, _, metric, _ = key.removeprefix("slices.").rsplit(".", 3)
-            slices[f"{part}: {metric}"] = number
-    return metrics, slices
+            numbers[f"{part}: {metric}"] = number
+    return numbers
 
 
-def compare(old: Numbers, new: Numbers) -> Rows:
-    """Lay the metrics of two states side by side, in the order of the new one."""
+def moved(old: Numbers, new: Numbers) -> Rows:
+    """Lay the metrics of two states side by side of which they differ, in the order of the new one."""
     rows = {}
     for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name), new.get(name)
-        step = "" if before is None or after is None else f"{after - before:+.6g}" if after != before else "0"
-        rows[name] = {"old": _number(before), "new": _number(after), "difference": step}
+        if before != after:
+            step = "" if before is None or after is None else f"{after - before:+.6g}"
+            rows[name] = {"old": _number(before), "new": _number(after), "difference": step}
     return rows
 
 
@@ -65,30 +63,8 @@ def _number(metric: float | None) -> str:
     return f"{metric:,d}" if isinstance(metric, int) else f"{metric:.6g}"
 
 
-def moved(rows: Rows) -> Rows:
-    """Take those of which the two sides differ."""
-    return {name: row for name, row in rows.items() if row["difference"] != "0"}
-
-
-def markdown(pipeline: str, metrics: Rows, slices: Rows) -> list[str]:
-    """Write what moved for GitHub; what did not, and what moved in slices, is folded away."""
-    changed, changed_slices = moved(metrics), moved(slices)
-    still = {name: row for name, row in metrics.items() if name not in changed}
-    lines = [f"### {pipeline}", "", *(_lines(changed) if changed else ["No metric moved."]), ""]
-    for title, rows in (
-        (f"{len(still)} metrics as before", still),
-        (f"{len(changed_slices)} of {len(slices)} numbers of slices moved", changed_slices),
-    ):
-        lines += [f"<details><summary>{title}</summary>", "", *_lines(rows), "", "</details>", ""] if rows else []
-    return lines
-
-
-def _lines(rows: Rows) -> list[str]:
-    return HEAD + [f"| {' | '.join([name, *row.values()])} |" for name, row in rows.items()]
-
-
 def metrics(pipeline: str = "", base: str = "") -> None:
-    """Print every metric of every pipeline beside that of another commit, and in a workflow write the summary.
+    """Print every metric that moved, beside that of another commit, and in a workflow write the summary.
 
     What was typed is compared with, in a workflow the branch that the commit goes into, or the last commit.
 
@@ -117,7 +93,7 @@ def metrics(pipeline: str = "", base: str = "") -> None:
 
 
 def _of_pipeline(name: str, commit: str) -> list[str]:
-    """Print every metric of one pipeline beside that of a commit; return the lines for the summary."""
+    """Print what moved in one pipeline since a commit; return the lines for the summary."""
     folder = ROOT / "pipelines" / name
     plan, file = read_stages(folder / "dvc.yaml"), folder / "dvc.lock"
     lock = read_stages(file) if file.is_file() else {}
@@ -126,12 +102,15 @@ def _of_pipeline(name: str, commit: str) -> list[str]:
         return (folder / file).read_text(encoding="utf-8") if (folder / file).is_file() else None
 
     old, new = read_numbers(plan, lock, lambda file: at_commit(commit, file, folder)), read_numbers(plan, lock, here)
-    found, slices = map(compare, old, new)
-    print("", f"{name}:", *table(found), sep="\n")
-    if slices:
-        changed = moved(slices)
-        print("", f"  {len(changed)} of {len(slices)} numbers of slices moved", *table(changed), sep="\n")
-    return [*markdown(name, found, slices), *(here(SUMMARY) or "").splitlines(), ""]
+    rows = moved(old, new)
+    words = f"{len(rows)} of {len(old | new)} metrics moved, slices included"
+    print("", f"{name}: {words}", *(table(rows) if rows else ()), sep="\n")
+    return [f"### {name}: {words}", "", *markdown(rows), "", *(here(SUMMARY) or "").splitlines(), ""]
+
+
+def markdown(rows: Rows) -> list[str]:
+    """Write a table for GitHub."""
+    return [*HEAD, *(f"| {' | '.join([name, *row.values()])} |" for name, row in rows.items())] if rows else []
 
 
 def write_summary(lines: Iterable[str]) -> None:

@@ -31,25 +31,18 @@ def _cell(content: object) -> str:
     if content is None:
         return ""
     if isinstance(content, bool) or not isinstance(content, int | float):
-        text = " ".join((content if isinstance(content, str) else json.dumps(content)).split())
+        text = content if isinstance(content, str) else json.dumps(content)
         return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
     return f"{content:,d}" if isinstance(content, int) else f"{content:.4f}"
 
 
-def rows_of(metrics: object, name: str) -> dict[str, dict[str, Any]]:
-    """Make a row of each innermost mapping of a metrics file: `model`, `by_month 07`.
-
-    Args:
-        metrics: all that the file holds; a team may write into it what it likes.
-        name: of the row of the values that stand in no mapping.
-    """
-    content = metrics if isinstance(metrics, Mapping) else {"metrics": metrics}
-    alone = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
-    parts = {key: value for key, value in content.items() if isinstance(value, Mapping)}
-    rows = {f"{name} (alone)" if name in parts else name: alone} if alone else {}
-    for key, part in parts.items():
-        named = rows_of(part, key)
-        rows |= {row if row == key else f"{key} {row}": cells for row, cells in named.items()}
+def rows_of(metrics: Mapping[str, Any], name: str = "") -> dict[str, dict[str, Any]]:
+    """Make a row of the values of each mapping in a metrics file: `model`, `by_month 07`; a team may nest what it likes."""
+    values = {key: value for key, value in metrics.items() if not isinstance(value, Mapping)}
+    rows = {name: values} if values else {}
+    for key, part in metrics.items():
+        if isinstance(part, Mapping):
+            rows |= rows_of(part, f"{name} {key}".strip())
     return rows
 
 
@@ -66,7 +59,7 @@ def metrics_table(title: str, file: Path) -> list[str]:
     except ValueError as error:
         message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
         raise InputError(message) from None
-    rows = rows_of(metrics, file.parent.name)
+    rows = rows_of(metrics if isinstance(metrics, Mapping) else {"metrics": metrics})
     lines = table(rows)
     if max(map(len, lines)) > WIDTH:
         lines = [line for part in apart(rows) for line in table(part)]
@@ -100,18 +93,15 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
     if changed:
         print("", "Commit results with the code that made them:", f"  {add}", sep="\n")
     first = f"`{add}`, then `git commit`; " if new else ""
-    if len(names) == 1 and _is_draft_to_serve(folder := ROOT / "pipelines" / names[0]):
-        button = "serve" if waits_for_deploy(ROOT, names[0], "") else "deploy"
+    folder = ROOT / "pipelines" / names[0] if len(names) == 1 else ROOT
+    if (folder / "release.toml").is_file() and is_draft(folder):
+        button = "serve" if waits_for_deploy(ROOT, folder.name, "") else "deploy"
         first = f"`make {button} PIPELINE={folder.name}`, which puts it into service on this machine; "
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
 
 
 def _is_uncommitted(path: str) -> bool:
     return bool(call("status", "--porcelain", "--", path, folder=ROOT).stdout)
-
-
-def _is_draft_to_serve(folder: Path) -> bool:
-    return is_draft(folder) and (folder / "release.toml").is_file()
 
 
 def summarise_dummies(folders: Mapping[str, Path]) -> None:
