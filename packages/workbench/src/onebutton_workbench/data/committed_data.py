@@ -7,7 +7,6 @@ DVC's cache does not hold is never touched, its author says which is meant.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from posixpath import join, normpath
@@ -16,13 +15,11 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import MISSING, UNSAVED, call_dvc, configured, why
 from onebutton_workbench.git import holds, names, shortened
 from onebutton_workbench.lineage.stages import read_plan
-from onebutton_workbench.lineage.tracked_data import Tracked, signature, tracked
-
-NOTES = ".dvc/tmp/onebutton-data.json"  # what was found right, so that DVC is not asked about it again
+from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 
 
-def bring(root: Path, pipeline: str = "") -> None:
-    """Put the committed data of a pipeline, or of all, in place where that of an earlier commit lies, or none.
+def bring(root: Path, pipelines: Collection[str]) -> None:
+    """Put the committed data that pipelines have or read in place where that of an earlier commit lies, or none.
 
     Raises:
         InputError: it is not here, or your own data, which stays, lies in its place.
@@ -30,29 +27,24 @@ def bring(root: Path, pipeline: str = "") -> None:
     if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
         return  # nothing is committed yet, or this is no checkout
     edited = names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root)
-    notes = _read_notes(root)
-    unsure = [
+    wanted = [
         one
         for one in tracked(root)
         if one.md5
         and (one.file not in edited or not (root / one.path).exists())
-        and (not pipeline or _concerns(one, pipeline, root))
-        and notes.get(one.path) != _note(one, root)
+        and any(_concerns(one, name, root) for name in pipelines)
     ]
-    if not unsure:
+    if not wanted:
         return
-    here = {one.path for one in unsure if (root / one.path).exists()}
-    done = call_dvc("checkout", *[one.file for one in unsure], root=root)
+    here = {one.path for one in wanted if (root / one.path).exists()}
+    done = call_dvc("checkout", *[one.file for one in wanted], root=root)
     said = (done.stdout + done.stderr).splitlines()
-    named = [one for one in unsure if any(one.path in line for line in said)]
+    named = [one for one in wanted if any(one.path in line for line in said)]
     if done.returncode:
-        message = f"{_in_the_way(named or unsure, here, done.stderr, root)}. No stage was run"
+        message = f"{_in_the_way(named or wanted, here, done.stderr, root)}. No stage was run"
         raise InputError(message)
     for one in named:
         print(f"run: {one.path} is now the one that {one.file} names", flush=True)
-    notes |= {one.path: _note(one, root) for one in unsure}
-    (root / NOTES).parent.mkdir(parents=True, exist_ok=True)
-    (root / NOTES).write_text(json.dumps(notes), encoding="utf-8")
 
 
 def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
@@ -79,14 +71,3 @@ def _in_the_way(some: Sequence[Tracked], here: Collection[str], said: str, root:
     what = "is another than the committed one, which is not here" if first.path in here else "is not here"
     paths = shortened([one.path for one in some])
     return f"{paths}, which {first.file} names, {what}: {ask}`make pull` fetches it"
-
-
-def _note(one: Tracked, root: Path) -> str:
-    return f"{one.md5} {signature(root / one.path)}" if (root / one.path).exists() else ""
-
-
-def _read_notes(root: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads((root / NOTES).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}  # none yet, or half of them: DVC is asked once

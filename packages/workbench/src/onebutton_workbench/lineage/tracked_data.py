@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +33,3 @@ def tracked(root: Path) -> list[Tracked]:
             if not path.startswith(("/", "../")) and "://" not in out["path"]:
                 found.append(Tracked(file, path, str(out.get("md5", "")) if out.get("hash") == "md5" else ""))
     return found
-
-
-def signature(path: Path) -> str:
-    """Write down, without reading what is in it, what of a file or a folder changes when its content does."""
-    found = [file for file in path.rglob("*") if not file.is_dir()] if path.is_dir() else [path]
-    facts = [(file.relative_to(path).as_posix(), file.stat()) for file in sorted(found)]
-    lines = [f"{name} {fact.st_mtime_ns} {fact.st_size} {fact.st_ino}" for name, fact in facts]
-    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]

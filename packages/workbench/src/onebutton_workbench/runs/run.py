@@ -168,8 +168,7 @@ def reproduce(pipeline: str, names: Sequence[str], hidden: Sequence[str]) -> lis
     with only_press(ROOT) as lock:
         mend(ROOT)
         with unseen(ROOT, hidden):
-            for name in names:
-                bring(ROOT, name)
+            bring(ROOT, names)
             made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT, lock)
     for name in names:
         ran = [one for one in made if one.pipeline == name and one.seconds]
