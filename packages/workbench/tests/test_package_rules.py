@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from onebutton_workbench.bootstrap import SetupError, from_elsewhere, locked_hashes, sync
+from onebutton_workbench.bootstrap import SetupError, from_elsewhere, locked, sync
 from onebutton_workbench.workspace import ROOT
 
 SETTINGS = 'package-hosts = ["pypi.org", "files.pythonhosted.org"]\n'
@@ -64,6 +64,6 @@ def test_uv_is_not_even_called_while_the_lock_leads_elsewhere(monkeypatch: pytes
 
 def test_uv_is_held_to_the_hashes_of_all_its_own_files() -> None:
     lock = (ROOT / "uv.lock").read_text(encoding="utf-8")
-    hashes = locked_hashes(lock, "uv")
+    _, hashes = locked(lock, "uv")
     assert 10 < len(hashes) < 30
     assert all(lock.index('\nname = "uv"\n') < lock.index(one) for one in hashes)

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,7 +25,6 @@ DRIVERS = {
     # A text merge where it is clean, else our side: `make lock` brings what is lacking.
     "merge.lock.driver": "cp %A %A~ && { git merge-file -q %A %O %B || cp %A~ %A; }; rm -f %A~",
 }
-BOTH_SIDES = re.compile(r"^<{7} .*\n((?:.*\n)*?)(?:\|{7}.*\n(?:.*\n)*?)?={7}\n(?:.*\n)*?>{7} .*\n", re.MULTILINE)
 OTHER_HOOKS = "git's core.hooksPath is {}, so the hooks of this repo are not installed; CI checks all the same"
 LAGS = (
     "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
@@ -49,20 +47,13 @@ class SetupError(Exception):
     """Something that a person can mend; the message is what they read."""
 
 
-def locked_version(lock: str, package: str) -> str:
-    """Read the version of one package from the text of a `uv.lock`, without a TOML parser (Python 3.10 has none)."""
-    lines = lock.splitlines()
-    for name, version in zip(lines, lines[1:]):  # noqa: B905, RUF007  both came with Python 3.10
-        if name == f'name = "{package}"':
-            return version.removeprefix('version = "').removesuffix('"')
-    message = f"uv.lock does not name {package}: restore it with `git checkout uv.lock`"
-    raise SetupError(message)
-
-
-def locked_hashes(lock: str, package: str) -> list[str]:
-    """Read the hashes of every file of one package from the text of a `uv.lock`."""
-    about = lock.partition(f'\nname = "{package}"\n')[2].partition("\n[[package]]")[0]
-    return HASH.findall(about)
+def locked(lock: str, package: str) -> tuple[str, list[str]]:
+    """Read one package from the text of a `uv.lock`, as Python 3.10 reads no TOML: its version, and the hashes of its files."""
+    about = lock.partition(f'\nname = "{package}"\nversion = "')[2].partition("\n[[package]]")[0]
+    if not about:
+        message = f"uv.lock does not name {package}: restore it with `git checkout uv.lock`"
+        raise SetupError(message)
+    return about.partition('"')[0], HASH.findall(about)
 
 
 def from_elsewhere(lock: str, settings: str) -> list[str]:
@@ -98,19 +89,12 @@ def refuse_conflicts(files: Iterable[Path], root: Path) -> None:
             raise SetupError(message)
 
 
-def version_of(uv: str) -> str:
-    """Ask a uv program for its version; an empty string when it does not answer."""
+def fits(uv: str) -> bool:
+    """Say whether a uv is of a version that pyproject.toml requires: any other refuses to start here."""
     try:
-        answer = call(uv, "--version")
+        return call(uv, "python", "dir").returncode == 0
     except OSError:
-        return ""
-    words = answer.stdout.split()
-    return words[1] if answer.returncode == 0 and len(words) > 1 else ""
-
-
-def same_minor(one: str, other: str) -> bool:
-    """Two versions that `required-version` in pyproject.toml treats alike, such as 0.13.2 and 0.13.9."""
-    return bool(one) and one.split(".")[:2] == other.split(".")[:2]
+        return False
 
 
 def without_tools(root: Path, path: str) -> str:
@@ -120,44 +104,34 @@ def without_tools(root: Path, path: str) -> str:
 
 
 def find_uv() -> str:
-    """Return a good uv: one on PATH, the one fetched before, or the pinned one fetched now into `.tools/`.
+    """Make `.tools/bin/uv` a good uv: the one on PATH, the one fetched before, or the pinned one fetched now."""
+    here, there = TOOLS / "bin/uv", shutil.which("uv", path=without_tools(ROOT, os.environ.get("PATH", os.defpath)))
+    if there and fits(there):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.unlink(missing_ok=True)
+        here.symlink_to(there)
+    elif not fits(str(here)):
+        fetch_uv()
+    return str(here)
 
-    This checkout's own programs, which may be of an earlier day, are first on PATH: the search goes on behind them.
-    """
-    lock = (ROOT / "uv.lock").read_text(encoding="utf-8")
-    pinned = locked_version(lock, "uv")
-    foreign = without_tools(ROOT, os.environ.get("PATH", os.defpath))
-    here = str(TOOLS / "bin" / "uv")
-    for candidate in (shutil.which("uv"), shutil.which("uv", path=foreign), here):
-        if candidate and same_minor(version_of(candidate), pinned):
-            return candidate
-    say(f"uv {pinned} -> .tools/")
+
+def fetch_uv() -> None:
+    """Let pip install the pinned uv into `.tools/`, by the hashes in the lock."""
+    version, hashes = locked((ROOT / "uv.lock").read_text(encoding="utf-8"), "uv")
+    say(f"uv {version} -> .tools/")
     # the Python of `.venv`, which is first on PATH once it is there, has no pip: that which it was made of does
     python = getattr(sys, "_base_executable", None) or sys.executable
+    TOOLS.mkdir(exist_ok=True)
+    wanted = TOOLS / "uv.txt"  # pip takes hashes from a file alone
+    wanted.write_text(" ".join([f"uv=={version}", *(f"--hash={one}" for one in hashes)]), encoding="utf-8")
     quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
-    pip = [python, "-m", "pip", "install", *quiet, "--upgrade", "--target", str(TOOLS), "--require-hashes", "--no-deps"]
-    with tempfile.NamedTemporaryFile(
-        "w", suffix=".txt", encoding="utf-8"
-    ) as wanted:  # pip takes hashes from a file alone
-        wanted.write(" ".join([f"uv=={pinned}", *(f"--hash={one}" for one in locked_hashes(lock, "uv"))]))
-        wanted.flush()
-        done = subprocess.run([*pip, "--requirement", wanted.name], check=False)
-    if done.returncode:
+    how = ["--upgrade", "--target", str(TOOLS), "--require-hashes", "--no-deps", "--requirement", str(wanted)]
+    if subprocess.run([python, "-m", "pip", "install", *quiet, *how], check=False).returncode:
         message = (
-            f"uv {pinned} could not be fetched: pip, called as `{python} -m pip`, says why above. "
+            f"uv {version} could not be fetched: pip, called as `{python} -m pip`, says why above. "
             "Without a network or without pip, put a uv of that version on PATH, then press the button again."
         )
         raise SetupError(message)
-    return here
-
-
-def link_uv(uv: str) -> None:
-    """Let `.tools/bin/uv` be the uv in use, so that the buttons that change the lock call the same one."""
-    here = TOOLS / "bin" / "uv"
-    if Path(uv) != here:
-        here.parent.mkdir(parents=True, exist_ok=True)
-        here.unlink(missing_ok=True)
-        here.symlink_to(uv)
 
 
 def python_arguments(uv: str) -> list[str]:
@@ -178,25 +152,15 @@ def sync(uv: str) -> None:
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
     if not call(uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv), keep=False).returncode:
         return
-    asked = call(uv, "lock", "--check", "--offline")
-    if asked.returncode == 1:  # 2 is for what uv cannot even read
-        raise SetupError(LAGS)
-    folders = [path for path in sorted(ROOT.glob("p*/*")) if path.is_dir() and not (path / "pyproject.toml").is_file()]
-    left = [folder.relative_to(ROOT).as_posix() for folder in folders]
-    if asked.returncode and left:
-        message = (
-            f"{', '.join(left)}: files without a pyproject.toml, left by another branch. Commit there what you want to keep, "
-            f"then `git clean -xd --force {' '.join(left)}` takes them away"
-        )
-        raise SetupError(message)
-    raise SetupError(INCOMPLETE)
+    lags = call(uv, "lock", "--check", "--offline").returncode == 1  # 2 is for what uv cannot even read
+    raise SetupError(LAGS if lags else INCOMPLETE)
 
 
 def lock(uv: str) -> None:
     """Bring uv.lock in line with what every pyproject.toml declares; of a conflict in it, uv starts from our side."""
     before = LOCK.read_text(encoding="utf-8")
     if conflict_in(LOCK):
-        LOCK.write_text(BOTH_SIDES.sub(r"\1", before), encoding="utf-8")
+        call("git", "checkout", "--ours", "--", LOCK.name)
     done = call(uv, "lock", *python_arguments(uv))
     if done.returncode:
         LOCK.write_text(before, encoding="utf-8")
@@ -213,8 +177,7 @@ def lock(uv: str) -> None:
 def tell_git_how_to_merge() -> None:
     """Let git know the drivers that .gitattributes names."""
     for key, command in DRIVERS.items():
-        done = call("git", "config", key, command)
-        if done.returncode:
+        if (done := call("git", "config", key, command)).returncode:
             raise SetupError("git could not be told how results merge: " + done.stderr.strip())
 
 
@@ -227,8 +190,7 @@ def install_hooks() -> None:
         say("not a git checkout, so no hooks")
         return
     tell_git_how_to_merge()
-    other_hooks = call("git", "config", "--get", "core.hooksPath").stdout.strip()
-    if other_hooks:
+    if other_hooks := call("git", "config", "--get", "core.hooksPath").stdout.strip():
         say(OTHER_HOOKS.format(other_hooks))
         return
     done = call(str(ROOT / ".venv/bin/pre-commit"), "install")
@@ -261,9 +223,7 @@ def main() -> int:
             lock(find_uv())
             return 0
         say("installing what uv.lock pins into .venv (first time: about 1.3 GB)")
-        uv = find_uv()
-        link_uv(uv)
-        sync(uv)
+        sync(find_uv())
         install_hooks()
     except SetupError as error:
         print(f"{button}: {error}", file=sys.stderr)
