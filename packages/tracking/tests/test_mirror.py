@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +188,17 @@ def test_a_frame_with_text_is_answered_by_the_registered_model(pipeline: Path, u
     model = mlflow.pyfunc.load_model("models:/demo/1")
     flights = pd.DataFrame({"origin": ["JFK", "EWR"], "x": [1.5, 4.0]})  # as JSON or a csv file gives them
     assert model.predict(flights)["y"].tolist() == [[11.5], [24.0]]
+
+
+def test_each_text_of_a_prompt_is_one_version_and_knows_its_runs(pipeline: Path, uri: str) -> None:
+    file = pipeline / "prompts/short.prompt.md"
+    file.parent.mkdir()
+    for rate, text in enumerate(["Mood of {text}?\n", "Mood of {text}?\n", "What mood? {text}\n"]):
+        file.write_text(text, encoding="utf-8")
+        lock = (pipeline / "dvc.lock").read_text(encoding="utf-8")
+        (pipeline / "dvc.lock").write_text(re.sub(r"rate: [\d.]+", f"rate: 0.{rate + 1}", lock), encoding="utf-8")
+        mirror(pipeline, uri)
+    versions = client(uri).search_prompt_versions("demo.short")
+    assert {one.version: one.template for one in versions} == {1: "Mood of {{text}}?\n", 2: "What mood? {{text}}\n"}
+    linked = [run.data.tags["mlflow.linkedPrompts"] for run in runs(uri)]
+    assert sorted(text.count('"version": "1"') for text in linked) == [0, 1, 1]

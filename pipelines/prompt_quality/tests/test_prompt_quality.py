@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,16 +17,27 @@ import pytest
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
+from onebutton_contracts.tables import write_parquet
 from onebutton_contracts.validation import validate
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.slices import find_slices
 from prompt_quality import answer, ask
-from prompt_quality.evaluate import LEXICON, compare_all, examples, lexicon_labels, put_together, spent, verdict
-from prompt_quality.ingest import describe
+from prompt_quality.evaluate import (
+    LEXICON,
+    compare_all,
+    examples,
+    lexicon_labels,
+    put_together,
+    side_by_side,
+    spent,
+    verdict,
+)
+from prompt_quality.ingest import describe, read_sample
 from prompt_quality.model import LABELS, Endpoint, label_of
 from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import about, champion, read_prompt, read_prompts
+from prompt_quality.summary import page
 
 PIPELINE = Path(__file__).parents[1]
 PARAMS = Params.load(PIPELINE / "params.yaml")
@@ -33,7 +47,7 @@ KEY = "sk-" + "never-to-be-seen"
 
 @pytest.fixture(scope="module")
 def sentences() -> pl.DataFrame:
-    rows = pl.read_csv(PIPELINE / "sample/sentences.csv", schema_overrides={"ordered": pl.Boolean})
+    rows = read_sample(PIPELINE / "sample")
     return describe(rows, PARAMS.sentences)
 
 
@@ -172,7 +186,7 @@ def test_what_fails_for_good_is_an_error_and_never_an_answer(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentences: pl.DataFrame) -> Path:
-    """The pipeline's folder before its stage `answer`, with 30 sentences and nothing recorded."""
+    """The pipeline's folder before its stage `answer`, with 30 sentences, three of them in other words, too, and nothing recorded."""
     (tmp_path / "prompts").symlink_to(PIPELINE / "prompts")
     (tmp_path / "data").mkdir()
     text = (PIPELINE / "params.yaml").read_text(encoding="utf-8")
@@ -208,14 +222,49 @@ def test_nothing_is_asked_twice_and_a_run_that_was_cut_off_goes_on(
     before = len(server.asked)
     answer.main()
     found = pl.read_parquet(folder / "data/answers.parquet")
-    assert found.height == 60
+    assert found.height == 66
     assert set(written) <= set(found["key"])
-    assert len(server.asked) - before <= 60 - 34
+    assert len(server.asked) - before <= 66 - 34
     asked = len(server.asked)
     answer.main()  # and once more
     assert len(server.asked) == asked
     assert KEY not in capsys.readouterr().out
     assert all(KEY.encode() not in file.read_bytes() for file in (folder / "data").iterdir())
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments_nothing_is_asked_twice_and_nothing_is_lost(
+    folder: Path, serve: Callable[[Behave], Server], sentences: pl.DataFrame
+) -> None:
+    (folder / "recorded").mkdir()
+    contract = load_contract(PIPELINE / "contracts/sentences.odcs.yaml")
+    write_parquet(sentences, folder / "data/sentences.parquet", contract)
+
+    def takes_a_while(nth: int) -> tuple[int, bytes]:
+        time.sleep(0.02)
+        return 200, said("positive")
+
+    server, journal = serve(takes_a_while), folder / "data/answers.jsonl"
+    asks = Params.load(folder / "params.yaml").answer
+    wanted = answer.questions(read_prompts(PIPELINE / "prompts"), sentences, asks)
+    kept: list[int] = []
+    for moment in range(1, 21):
+        stage = subprocess.Popen([sys.executable, "-m", "prompt_quality.answer"], cwd=folder, stdout=subprocess.DEVNULL)
+        while len(server.asked) < moment * len(wanted) // 25 + moment % 3 and stage.poll() is None:
+            time.sleep(0.003)
+        stage.kill()
+        stage.wait()
+        lines = journal.read_text(encoding="utf-8").split("\n")[:-1] if journal.is_file() else []
+        kept.append(len(lines))
+        # what was on its way when the stage was killed is asked again: at most as many as it asks at a time
+        assert len(server.asked) - len(lines) <= moment * asks.connections
+    subprocess.run([sys.executable, "-m", "prompt_quality.answer"], cwd=folder, check=True)
+    assert kept == sorted(kept)
+    assert kept[-1] > len(wanted) / 2
+    found = pl.read_parquet(folder / "data/answers.parquet")
+    assert sorted(found["key"]) == sorted(one.key for one in wanted)
+    written = [json.loads(line)[0] for line in journal.read_text(encoding="utf-8").splitlines()]
+    assert len(written) == len(set(written)), "an answer that was written down was asked for again"
 
 
 def test_only_what_another_prompt_asks_is_asked(folder: Path, serve: Callable[[Behave], Server]) -> None:
@@ -229,7 +278,7 @@ def test_only_what_another_prompt_asks_is_asked(folder: Path, serve: Callable[[B
     (folder / "prompts/short.prompt.md").write_text("{text} Mood:\n", encoding="utf-8")
     asked = len(server.asked)
     answer.main()
-    assert len(server.asked) - asked == 30
+    assert len(server.asked) - asked == 33
 
 
 def test_one_prompt_is_asked_about_one_text(
@@ -255,7 +304,7 @@ def test_a_model_elsewhere_without_a_key_is_one_line(monkeypatch: pytest.MonkeyP
 
 def test_without_the_model_what_is_not_recorded_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "is_there", lambda _: False)
-    with pytest.raises(InputError, match=r"60 of 60 answers are not recorded \(examples, plain\).*brings it"):
+    with pytest.raises(InputError, match=r"66 of 66 answers are not recorded \(examples, plain\).*brings it"):
         answer.main()
 
 
@@ -299,10 +348,37 @@ def test_an_answer_that_is_no_label_is_a_wrong_answer(sentences: pl.DataFrame) -
     assert found["consistent"] == 1.0
 
 
+def test_answers_to_the_same_in_other_words_are_held_against_each_other(sentences: pl.DataFrame) -> None:
+    answers = made_up(sentences, {"plain": 1.0}).sort("id")
+    other = answers.head(4).with_columns(pl.col("id") + answer.PARAPHRASED)
+    changed = other.with_columns(label=pl.when(pl.int_range(4) == 0).then(pl.lit("")).otherwise("label"))
+    assert spent(pl.concat([answers, changed]), 1.0)["consistent_in_other_words"] == 0.75
+
+
+def test_other_words_for_a_sentence_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "sentences.csv").write_text(
+        "source,id,rating,text,ordered\nnews,news-1,0,Snow.,false\n", encoding="utf-8"
+    )
+    (tmp_path / "paraphrases.csv").write_text("id,text\nnews-2,It snows.\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"paraphrases\.csv: no sentence is called news-2"):
+        read_sample(tmp_path)
+
+
+def test_prompts_stand_side_by_side_on_a_page(sentences: pl.DataFrame) -> None:
+    answers = made_up(sentences, {"plain": 0.5, "examples": 0.8})
+    frame, prompts = put_together(sentences, answers, SAID.judging, "examples"), read_prompts(PIPELINE / "prompts")
+    (one,) = compare_all(frame, find_slices(frame, SAID.slices), SAID, list(prompts), "plain").values()
+    told = {"examples": one | {"in_words": verdict("examples", one, "accuracy")}}
+    html = page("plain", prompts, told, side_by_side(sentences, answers).to_dicts())
+    assert html.count("<pre") == 2
+    assert "with an order to the model" in html
+    assert html.count('<td class="better">') == round(0.5 * 480) + round(0.8 * 480)
+    assert html.index("✗&nbsp;no label") < html.index("</tbody>", html.index("Every sentence"))
+
+
 def test_examples_show_what_each_prompt_gets_right_alone(sentences: pl.DataFrame) -> None:
     answers = made_up(sentences, {"plain": 0.5, "examples": 0.8})
-    frame = put_together(sentences, answers, SAID.judging, "examples")
-    found = examples(frame, "examples", "plain", answers)
+    found = examples(side_by_side(sentences, answers), "examples", "plain")
     assert len(found["better"]) == 5
     assert found["worse"] == []
     assert all(one["examples"] == one["sentiment"] != one["plain"] for one in found["better"])

@@ -124,7 +124,11 @@ def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
             refused[folder.name] = str(error)
             continue
         write_text(target / f"{folder.name}.html", page(results))
-        links = {"Gates, slices and curves": f"{folder.name}.html", **around.links}
+        links = {"Gates, slices and curves": f"{folder.name}.html"}
+        for own in sorted(folder.glob("data/*.html")):  # what a stage of its own wrote
+            links[capital(own.stem)] = f"{folder.name}.{own.name}"
+            write_text(target / f"{folder.name}.{own.name}", own.read_text(encoding="utf-8"))
+        links |= around.links
         summaries.append({**summary(results), "links_to": links})
     write_text(target / INDEX, render("index.html", heading="Report", summaries=summaries, refused=refused))
     return [f"{name}: {why}" for name, why in refused.items()]

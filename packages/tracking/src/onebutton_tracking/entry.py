@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from onebutton_tracking.commit import Commit
 from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
 from onebutton_tracking.origin import Origin
+from onebutton_tracking.prompts import register_prompts
 from onebutton_tracking.results import DUMMY, Results, file_digest
 from onebutton_tracking.store import (
     DIRTY_TAG,
@@ -97,6 +98,7 @@ def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> s
     log_values(client, run, results.params, points, _tags(results, origin))
     _log_inputs(client, run_id, results)
     _log_files(client, run_id, results, origin)
+    register_prompts(client, run, results.folder)
     words = ""
     if results.model:
         version, new = register(client, run, results.pipeline, results.model)

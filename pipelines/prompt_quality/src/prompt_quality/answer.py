@@ -25,6 +25,7 @@ from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import about, read_prompts
 
 RECORDED, ANSWERS, JOURNAL = Path("recorded/answers.csv"), Path("data/answers.parquet"), Path("data/answers.jsonl")
+PARAPHRASED = "-paraphrased"  # ends the `id` of an answer about a sentence in other words
 SCHEMA = {
     "key": pl.String, "prompt": pl.String, "id": pl.String, "repetition": pl.Int64, "model": pl.String, "answer": pl.String,
     "label": pl.String, "tokens": pl.Int64, "seconds": pl.Float64, "error": pl.String,
@@ -42,10 +43,12 @@ class Question(NamedTuple):
 
 
 def questions(prompts: Mapping[str, str], sentences: pl.DataFrame, params: AnswerParams) -> list[Question]:
-    """List every question, prompt by prompt."""
+    """List every question, prompt by prompt: about each sentence, then about the same in other words."""
+    other = sentences.drop_nulls("paraphrase").select(pl.col("id") + PARAPHRASED, text="paraphrase")
+    both = pl.concat([sentences.select("id", "text"), other])
     found = []
     for prompt, words in prompts.items():
-        for name, sentence in sentences.select("id", "text").iter_rows():
+        for name, sentence in both.iter_rows():
             text = about(words, sentence)
             for repetition in range(params.repetitions):
                 parts = [text, params.model, params.temperature, params.max_tokens, repetition]

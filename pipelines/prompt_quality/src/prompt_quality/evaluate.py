@@ -26,10 +26,11 @@ from onebutton_evaluation.judgement import COMPARISON, judgement, write_judgemen
 from onebutton_evaluation.metrics import metrics, metrics_by
 from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.slices import ALL, Slice, find_slices
+from prompt_quality.answer import PARAPHRASED
 from prompt_quality.model import LABELS
 from prompt_quality.params import Params
 from prompt_quality.prompts import champion, read_prompts
-from prompt_quality.summary import summary
+from prompt_quality.summary import page, summary
 
 LEXICON, BY = "lexicon", "source"
 CLEAR = 0.05  # of the lexicon's score from -1 to 1: its authors call a sentence neutral in between
@@ -74,7 +75,11 @@ def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judgin
 
 
 def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
-    """Sum up how long answers took, what they cost, how many are none of the labels, and how often repetitions agree."""
+    """Sum up how long answers took, what they cost, how many are none of the labels, and how often two of the same agree.
+
+    Returns:
+        By name; `consistent` is about the same words asked again, `consistent_in_other_words` about paraphrases.
+    """
     label, error = pl.col("label"), pl.col("error")
     agree = answers.group_by("id").agg(label.n_unique() == 1).select(pl.col("label").mean().alias("consistent"))
     found = answers.select(
@@ -83,9 +88,13 @@ def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
         malformed=((label == "") & (error == "")).mean(),
         errors=(error != "").mean(),
     )
-    return {
-        name: round(float(value), 6) for name, value in (found.row(0, named=True) | agree.row(0, named=True)).items()
-    }
+    first = answers.filter(repetition=0).select("id", "label")
+    other = first.filter(pl.col("id").str.ends_with(PARAPHRASED)).with_columns(
+        pl.col("id").str.strip_suffix(PARAPHRASED)
+    )
+    alike = other.join(first, on="id").select(consistent_in_other_words=(label == pl.col("label_right")).mean())
+    numbers = pl.concat([found, agree, alike], how="horizontal").row(0, named=True)
+    return {name: round(float(value), 6) for name, value in numbers.items() if value is not None}
 
 
 def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
@@ -112,17 +121,19 @@ def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
     return f"{name} beside {than}: cannot tell{need}{elsewhere}"
 
 
-def examples(frame: pl.DataFrame, ours: str, theirs: str, answers: pl.DataFrame) -> dict[str, list[dict[str, str]]]:
-    """Choose sentences that one prompt gets right and the other does not, the strongest felt first."""
-    both = frame.select("id", "text", "sentiment", "rating")
-    for name in (ours, theirs):
-        labels = answers.filter(prompt=name, repetition=0).select("id", pl.col("label").alias(name))
-        both = both.join(labels, on="id", how="left")
+def side_by_side(sentences: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Put the label that each prompt gave, in a column of its name, beside each sentence, the strongest felt first."""
+    first = answers.filter(repetition=0).pivot("prompt", index="id", values="label")
+    beside = sentences.select("id", "source", "text", "sentiment", "rating").join(first, on="id", how="left")
+    return beside.sort(pl.col("rating").abs(), "id", descending=[True, False])
+
+
+def examples(beside: pl.DataFrame, ours: str, theirs: str) -> dict[str, list[dict[str, str]]]:
+    """Choose sentences that one prompt gets right and the other does not."""
     right = {name: pl.col(name) == pl.col("sentiment") for name in (ours, theirs)}
     sides = {"better": right[ours] & ~right[theirs], "worse": right[theirs] & ~right[ours]}
-    strongest = both.sort(pl.col("rating").abs(), "id", descending=[True, False])
     kept = ["text", "sentiment", ours, theirs]
-    return {side: strongest.filter(mask).head(EXAMPLES).select(kept).to_dicts() for side, mask in sides.items()}
+    return {side: beside.filter(mask).head(EXAMPLES).select(kept).to_dicts() for side, mask in sides.items()}
 
 
 def compare_all(
@@ -172,25 +183,24 @@ def main() -> None:
         frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), Champion(than, theirs)
     )
     files[COMPARISON][LEXICON] = compare(frame, parts, said.judging, LEXICON)
-    compared, decides = (
-        compare_all(frame, parts, said, list(prompts), than),
-        said.judging.known()[said.judging.champion],
-    )
-    words = {name: verdict(name, one, decides.words) for name, one in compared.items()}
+    compared = compare_all(frame, parts, said, list(prompts), than)
+    decides, beside = said.judging.known()[said.judging.champion], side_by_side(sentences, answers)
     told = {
-        name: one | {"in_words": words[name]} | examples(frame, name, than, answers) for name, one in compared.items()
+        name: one | {"in_words": verdict(name, one, decides.words)} | examples(beside, name, than)
+        for name, one in compared.items()
     }
     write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
     write_judgement(files)
     numbers = numbers_of(frame, answers, said, list(prompts), params.prompt, params.dollars_per_million_tokens)
     write_text(Path("metrics.json"), json.dumps(numbers, indent=2) + "\n")
     write_text(Path("summary.md"), summary(than, told, numbers, params.prompt))
+    write_text(Path("data/prompts.html"), page(than, prompts, told, beside.to_dicts()))
     write_text(Path(TOLD), json.dumps({"champion": than, "prompts": told}, indent=2, ensure_ascii=False) + "\n")
     Path("plots").mkdir(exist_ok=True)
     drawn = curves(read_rows(frame, said.judging), 1, parts)
     for name in ("confusion", "classes"):
         drawn[name].write_csv(f"plots/{name}.csv")
-    print(*words.values(), sep="\n")
+    print(*(one["in_words"] for one in told.values()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.errors import run_stage
+from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import write_parquet
 from prompt_quality.params import Params, SentenceParams
 
@@ -15,11 +15,26 @@ NEGATION = r"(?i)\b(not|no|never|nothing|nobody|without|hardly|\w+n't)\b"
 CAPITALS = r"\b[A-Z]{3,}\b|!"
 
 
+def read_sample(folder: Path = Path("sample")) -> pl.DataFrame:
+    """Read the sentences, each with the same in other words where somebody wrote that down.
+
+    Raises:
+        InputError: other words for a sentence that is not there.
+    """
+    sentences = pl.read_csv(folder / "sentences.csv", schema_overrides={"ordered": pl.Boolean})
+    other = pl.read_csv(folder / "paraphrases.csv").rename({"text": "paraphrase"})
+    if lost := other.join(sentences, on="id", how="anti")["id"].to_list():
+        message = f"{folder}/paraphrases.csv: no sentence is called {', '.join(lost)}"
+        raise InputError(message)
+    return sentences.join(other, on="id", how="left")
+
+
 def describe(sentences: pl.DataFrame, params: SentenceParams) -> pl.DataFrame:
     """Add the answer and the columns that slices are cut by.
 
     Args:
-        sentences: `id`, `source`, `rating` from -4 to 4, `text`, and `ordered`: whether it orders the model to say something.
+        sentences: `id`, `source`, `rating` from -4 to 4, `text`, `ordered`: whether it orders the model to say something, and
+            `paraphrase`: the same in other words, or null.
         params: which rating is called what.
 
     Returns:
@@ -43,9 +58,8 @@ def describe(sentences: pl.DataFrame, params: SentenceParams) -> pl.DataFrame:
 
 def main() -> None:
     """Write `data/sentences.parquet`, held to its contract."""
-    rows = pl.read_csv("sample/sentences.csv", schema_overrides={"ordered": pl.Boolean})
     contract = load_contract(Path("contracts/sentences.odcs.yaml"))
-    write_parquet(describe(rows, Params.load().sentences), Path("data/sentences.parquet"), contract)
+    write_parquet(describe(read_sample(), Params.load().sentences), Path("data/sentences.parquet"), contract)
 
 
 if __name__ == "__main__":

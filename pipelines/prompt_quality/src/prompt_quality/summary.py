@@ -1,9 +1,12 @@
-"""Say what prompts do, for those who edit them: `summary.md`, which a pull request shows as well."""
+"""Say what prompts do, for those who edit them: `summary.md`, which a pull request shows as well, and `data/prompts.html`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from onebutton_evaluation.pages import render_text
 
 CELL = str.maketrans({"|": "\\|", "\n": " ", "<": "&lt;"})
 
@@ -18,6 +21,23 @@ def summary(than: str, told: Mapping[str, Mapping[str, Any]], numbers: Mapping[s
         judged: the prompt that is called `model` there.
     """
     return "\n".join(_lines(than, told, numbers, judged)) + "\n"
+
+
+def page(
+    than: str, prompts: Mapping[str, str], told: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> str:
+    """Write the page that shows prompts side by side: their texts, what differs on which slice, every sentence.
+
+    Args:
+        than: the prompt in use.
+        prompts: the text of each.
+        told: as in `summary`.
+        rows: of each sentence `source`, `text`, `sentiment`, and what each prompt called it.
+    """
+    names = [than, *told]
+    differ = sorted(rows, key=lambda row: len({row[name] for name in names}) == 1)  # where they differ first
+    template = Path(__file__).with_name("prompts.html.jinja").read_text(encoding="utf-8")
+    return render_text(template, heading="Prompts side by side", names=names, prompts=prompts, told=told, rows=differ)
 
 
 def _lines(than: str, told: Mapping[str, Mapping[str, Any]], numbers: Mapping[str, Any], judged: str) -> Iterator[str]:

@@ -14,11 +14,16 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(f"{template}.jinja").render(values)
 
 
+def render_text(template: str, **values: object) -> str:
+    """Fill the text of an HTML template that stands elsewhere; it may extend those beside this file."""
+    return _environment().from_string(template).render(values)
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("onebutton_evaluation", "pages"),
-        autoescape=select_autoescape(["html.jinja"]),
+        autoescape=select_autoescape(["html.jinja"], default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
