@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from onebutton_workbench import findings
 from onebutton_workbench.findings import Finding, document
 from onebutton_workbench.workspace import ROOT
 
@@ -79,14 +77,6 @@ def test_what_lint_says_is_one_finding_a_line_with_its_place_and_mend() -> None:
 )
 def test_every_button_has_findings_of_one_form(button: str, said: str, found: tuple[Any, ...]) -> None:
     assert [one[:4] for one in told(button, 1, said)] == [found]
-
-
-def test_a_gate_is_found_in_the_line_of_its_file_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findings, "ROOT", tmp_path)
-    (tmp_path / "pipelines/churn").mkdir(parents=True)
-    (tmp_path / "pipelines/churn/gates.toml").write_text('[judging]\n[[gates]]\nname = "auc"\n', encoding="utf-8")
-    said = "churn.\n  failed   auc   too low\n  NOT RUN  results   no model\n"
-    assert [one[:3:2] for one in told("gates", 1, said)] == [("auc", 3), ("results", 1)]
 
 
 def test_what_stops_nobody_is_told_and_what_did_not_run_says_so() -> None:

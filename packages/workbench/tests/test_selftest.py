@@ -4,6 +4,7 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.lint import CHECKS
 from onebutton_workbench.checks.selftest import (
     CLEAN,
-    Clones,
     Violation,
     batches,
     plant,
@@ -122,6 +122,8 @@ def test_what_does_not_show_in_a_batch_or_shows_elsewhere_is_planted_alone(
     for words in ("add --all", "commit --quiet --message second", "tag --force selftest-start"):
         subprocess.run(["git", *words.split()], cwd=clone, check=True, capture_output=True)
     shows, silent, vague = fault("a", "one", "a is there"), fault("b", "two", "nothing"), fault("c", "one", "red")
+    free: SimpleQueue[Path] = SimpleQueue()
+    free.put(clone)
     with ThreadPoolExecutor(1) as pool:
-        assert try_together(pool, Clones([clone]), [shows, silent, vague]) == [silent, vague]
+        assert try_together(pool, free, [shows, silent, vague]) == [silent, vague]
     assert capsys.readouterr().out.startswith("caught  one ")

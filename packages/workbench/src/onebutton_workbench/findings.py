@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_workbench.workspace import ROOT
-
 PAGES = Path("docs/checks")
 AT = r"(?P<place>[\w.-][\w./-]*(:\d+)?)"
 LINES = tuple(  # how a finding is told: by a check of ours, ruff, the other tools, pytest, `make ruler`, and the gates
@@ -89,13 +87,5 @@ def _told(said: str, mend: str) -> Iterator[dict[str, str | int]]:
             file, _, number = facts["place"].partition(":")
             of_ours = re.search(r"Mend: (.*?)\.   docs/checks", line, re.DOTALL)
             words = " ".join(facts["words"].split())
-            at = int(number or 0) or _line_of(file, facts["check"])
-            where = {"file": file, "line": at, "words": words, "mend": of_ours[1] if of_ours else mend}
+            where = {"file": file, "line": int(number or 0), "words": words, "mend": of_ours[1] if of_ours else mend}
             yield {"id": facts["check"], **where, "result": facts["result"]}
-
-
-def _line_of(file: str, gate: str) -> int:
-    """Find the line of a file of gates that names one; the first where it is one that every pipeline has."""
-    there = file.endswith("gates.toml") and (ROOT / file).is_file()
-    lines = (ROOT / file).read_text(encoding="utf-8").splitlines() if there else []
-    return next((number for number, line in enumerate(lines, 1) if f'"{gate}"' in line), int(there))

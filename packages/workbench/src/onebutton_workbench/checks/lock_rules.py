@@ -51,7 +51,7 @@ def denied(names: Iterable[str]) -> Iterator[Finding]:
 def check_licenses(root: Path) -> Iterator[Finding]:
     """Hold every package of the lock to the rule on licences; a member is nobody else's, and may say nothing."""
     reasons = read_toml(root / "pyproject.toml")["tool"].get("onebutton", {}).get("licenses", {})
-    locked = locked_versions((root / "uv.lock").read_text(encoding="utf-8"))
+    locked = locked_versions(root)
     yield from denied(locked.keys() - {member.name for member in members(root)} - reasons.keys())
 
 

@@ -53,6 +53,11 @@ class Violation:
     edits: tuple[dict[str, Any], ...] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
     alone: bool = False  # whether it keeps a button from finding anything else
 
+    @property
+    def touches(self) -> set[str]:
+        """The gates that it proves, and the files that it changes."""
+        return {*self.gates, *(edit["file"] for edit in self.edits)}
+
 
 def read_violations(root: Path = ROOT) -> list[Violation]:
     """Read the violations of every member."""
@@ -140,19 +145,14 @@ def reset(clone: Path) -> None:
     git("clean", "--quiet", "-d", "--force", "-x", "--", "pipelines/*/champion/*", folder=clone)
 
 
-def batches(violations: Sequence[Violation]) -> list[list[Violation]]:
+def batches(violations: Iterable[Violation]) -> list[list[Violation]]:
     """Put violations together that change other files and prove other gates."""
     found: list[list[Violation]] = []
     for one in violations:
-        touched = {*one.gates, *(edit["file"] for edit in one.edits)}
-        for batch in found:
-            if touched.isdisjoint(
-                name for other in batch for name in (*other.gates, *(edit["file"] for edit in other.edits))
-            ):
-                batch.append(one)
-                break
-        else:
-            found.append([one])
+        batch = next((batch for batch in found if all(one.touches.isdisjoint(other.touches) for other in batch)), None)
+        if batch is None:
+            found.append(batch := [])
+        batch.append(one)
     return found
 
 
@@ -187,11 +187,6 @@ def prove(violation: Violation, clone: Path) -> str:
     return f"{problem}\n{done.stdout[-SHOWN:]}" if problem else ""
 
 
-def shown_alone(violation: Violation, own: str, others: Iterable[str]) -> bool:
-    """Whether a violation that was planted with others shows, and nowhere where it was not planted."""
-    return not missing(violation, own) and all(missing(violation, output) for output in others)
-
-
 def told(one: Violation, state: str, seconds: float, problem: str = "") -> dict[str, str]:
     """Print a row for each gate of a violation; return what was not as it must be, by row."""
     rows = [f"{state:<7} {gate:<38} {one.what:<62} {one.press} ({seconds:.0f} s)" for gate in one.gates]
@@ -207,37 +202,27 @@ def try_alone(one: Violation, clone: Path) -> dict[str, str]:
     return told(one, state, time.monotonic() - start, problem)
 
 
-class Clones:
-    """Clones that wait for the next violation."""
-
-    def __init__(self, clones: Iterable[Path]) -> None:
-        """Take clones that nobody uses."""
-        self._free: SimpleQueue[Path] = SimpleQueue()
-        for clone in clones:
-            self._free.put(clone)
-
-    def lend(self, work: Callable[[Path], Any]) -> Any:
-        """Do something in a clone that nobody else uses."""
-        clone = self._free.get()
-        try:
-            return work(clone)
-        finally:
-            self._free.put(clone)
+def lend(free: SimpleQueue[Path], work: Callable[[Path], Any]) -> Any:
+    """Do something in a clone that nobody else uses."""
+    clone = free.get()
+    try:
+        return work(clone)
+    finally:
+        free.put(clone)
 
 
-def try_together(pool: Executor, free: Clones, violations: Sequence[Violation]) -> list[Violation]:
-    """Plant batches of violations, and tell which were caught; return those that must be planted alone."""
+def try_together(pool: Executor, free: SimpleQueue[Path], violations: Sequence[Violation]) -> list[Violation]:
+    """Plant batches of violations, and tell which show, each where it was planted; return the rest, to be planted alone."""
     start = time.monotonic()
     groups = batches(violations)
-    outputs = list(pool.map(lambda batch: free.lend(lambda clone: press(batch, clone).stdout), groups))
+    outputs = list(pool.map(lambda batch: lend(free, lambda clone: press(batch, clone).stdout), groups))
     seconds = (time.monotonic() - start) / len(violations)
     left = []
-    for at, batch in enumerate(groups):
-        for one in batch:
-            if shown_alone(one, outputs[at], [*outputs[:at], *outputs[at + 1 :]]):
-                told(one, "caught", seconds)
-            else:
-                left.append(one)
+    for one, own in [(one, own) for batch, own in zip(groups, outputs, strict=True) for one in batch]:
+        if missing(one, own) or not all(missing(one, other) for other in outputs if other is not own):
+            left.append(one)
+        else:
+            told(one, "caught", seconds)
     return left
 
 
@@ -257,9 +242,11 @@ def selftest() -> int:
     with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:
         places = [Path(folder, str(number)) for number in range(min(2, os.cpu_count() or 1))]
         with ThreadPoolExecutor(len(places)) as pool:
-            free = Clones(pool.map(make_clone, places))
-            left = try_together(pool, free, [one for one in violations if one not in alone])
-            for found in pool.map(lambda one: free.lend(partial(try_alone, one)), [*alone, *left, *clean]):
+            free: SimpleQueue[Path] = SimpleQueue()
+            for clone in pool.map(make_clone, places):
+                free.put(clone)
+            alone += try_together(pool, free, [one for one in violations if one not in alone])
+            for found in pool.map(lambda one: lend(free, partial(try_alone, one)), [*alone, *clean]):
                 bad |= found
     print(*(f"\n{row}: {problem}" for row, problem in bad.items()), file=sys.stderr)
     took = f"{(time.monotonic() - begun) / 60:.0f} min"

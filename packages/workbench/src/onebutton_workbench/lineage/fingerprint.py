@@ -105,23 +105,17 @@ def _in_git(root: Path) -> frozenset[str] | None:
         return None
 
 
-def locked_versions(lock: str) -> dict[str, str]:
-    """Read from the text of a `uv.lock` each distribution's version, all of them where the platforms differ.
+@cache
+def locked_versions(root: Path) -> dict[str, str]:
+    """Read from `uv.lock` each distribution's version, all of them where the platforms differ.
 
     A TOML parser takes a second for a lock of this size; uv writes the two lines that matter in a fixed order.
     """
     versions: dict[str, set[str]] = {}
-    lines = lock.splitlines()
-    for name, version in pairwise(lines):
+    for name, version in pairwise((root / "uv.lock").read_text(encoding="utf-8").splitlines()):
         if name.startswith('name = "') and version.startswith('version = "'):
             versions.setdefault(name[8:-1], set()).add(version[11:-1])
     return {name: "|".join(sorted(found)) for name, found in versions.items()}
-
-
-@cache
-def read_lock(root: Path) -> dict[str, str]:
-    """Read what a workspace pins: the version of every distribution."""
-    return locked_versions((root / "uv.lock").read_text(encoding="utf-8"))
 
 
 @cache
@@ -182,7 +176,7 @@ def write_fingerprints(folder: Path, root: Path) -> None:
         if not stage.modules:
             message = f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
             raise InputError(message)
-        texts[folder / FINGERPRINTS / stage.name] = fingerprint(stage.modules, root, read_lock(root))
+        texts[folder / FINGERPRINTS / stage.name] = fingerprint(stage.modules, root, locked_versions(root))
     (folder / FINGERPRINTS).mkdir(exist_ok=True)
     for file, text in texts.items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
@@ -205,8 +199,7 @@ def check_parameters(folder: Path, root: Path) -> None:
 
 def main() -> None:
     """Do what the stage `code` does in the current folder."""
-    folder = Path.cwd()
-    root = find_root(folder)
+    folder, root = Path.cwd(), find_root(Path.cwd())
     check_parameters(folder, root)
     write_fingerprints(folder, root)
 
