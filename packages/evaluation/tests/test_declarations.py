@@ -104,7 +104,7 @@ def test_a_regression_has_its_own_metrics_and_those_of_its_quantiles(tmp_path: P
         ('metric = "mae"', 'metric = "rmse"', "gate 'auc-overall' is about rmse: its interval does not hold"),
         ('champion = "mae"', 'champion = "rmse"', "judging.champion is rmse: its interval does not hold"),
         ('champion = "mae"', 'champion = "coverage[0.1,0.9]"', "neither more nor less is better"),
-        ('"0.1"', '"10"', "judging.quantiles.10.[key]: input should be less than 1"),
+        ('"0.1"', '"10"', "judging.quantiles.10: input should be less than 1"),
     ],
 )
 def test_a_regression_that_cannot_be_judged_as_it_says_is_refused(
@@ -123,5 +123,5 @@ def test_a_gate_on_a_perturbation_that_nobody_declared_is_refused(tmp_path: Path
 
 
 def test_a_missing_file_is_told_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="cannot be read"):
         load_declarations(tmp_path / "gates.toml")

@@ -337,7 +337,7 @@ def test_classes_in_another_order_than_the_model_has_them_are_refused(
 
 OF_THREE = 'metrics = ["log_loss"]\ntask = "multiclass"\nclasses = ["0", "1", "2"]'
 REFUSED: dict[str, tuple[Callable[[Folder], object], str]] = {
-    "a model that is not here": (lambda _: Path("model/simple.onnx").unlink(), "simple.onnx is not here"),
+    "a model that is not here": (lambda _: Path("model/simple.onnx").unlink(), "simple.onnx: not a model"),
     "a file that is no model": (lambda _: Path("model/simple.onnx").write_bytes(b"x"), "simple.onnx: not a model"),
     "a column that is not there": (
         lambda one: one.held_out.drop("second").write_parquet("data/holdout.parquet"),

@@ -64,7 +64,6 @@ KINDS = {
     "few": ("limit", 'metric = "auc"\nslices = ["one day"]\nat_least = 0.5'),
     "calibration": ("number", 'number = "model.calibration_error"\nat_most = 0.1'),
     "champion": ("no-worse", 'than = "champion"\nprotected = ["part"]'),
-    "noise": ("label-noise", "at_most = 0.4"),
     "blind": ("perturbed", 'perturbation = "nothing known"\nmetric = "auc"\nat_least = 0.4'),
     "fast": ("service", 'number = "p95_ms"\nat_most = 50'),
     "card": ("card", 'required = ["owner", "limits"]'),
@@ -193,10 +192,10 @@ def test_what_is_not_run_stops_only_those_who_ask_strictly(pipeline: Pipeline) -
     assert not plain.refused
     assert "NOT RUN  few" in plain.printed
     assert "not enough data on one day" in plain.printed
-    summary = "7 of 10 gates passed; 2 could not be judged: results, few; 1 needs a running server"
+    summary = "6 of 9 gates passed; 2 could not be judged: results, few; 1 needs a running server"
     assert summary in " ".join(plain.printed.split())
     assert strict.refused
-    assert "7 passed, 0 failed, 3 NOT RUN" in strict.refused
+    assert "6 passed, 0 failed, 3 NOT RUN" in strict.refused
 
 
 def test_too_few_of_one_answer_are_not_run_wherever_an_auc_decides(pipeline: Pipeline) -> None:
@@ -281,7 +280,6 @@ def say_the_same_of_all(pipeline: Pipeline) -> None:
             lambda one: one.edit("metrics.json", "calibration", "celebration"),
             "metrics.json has no number model.calibration_error",
         ),
-        ("noise", mix_up_answers, "of the answers look wrong, must be at most 40.0 %"),
         (
             "blind",
             lambda one: one.edit("gates.toml", "at_least = 0.4\n", "at_least = 0.6\n"),
@@ -500,7 +498,7 @@ def test_after_a_failed_stage_what_cannot_be_read_is_not_run_and_the_press_says_
     assert found["auc-by-slice"][0] == found["champion"][0] == "NOT RUN"
     assert "slices.json is not here. `make run` writes it again" in found["auc-by-slice"][1]
     pressed = pipeline.press()
-    assert pressed.refused.startswith("4 passed, 0 failed, 6 NOT RUN, of which 4 found no result to read")
+    assert pressed.refused.startswith("3 passed, 0 failed, 6 NOT RUN, of which 4 found no result to read")
     assert pressed.refused.endswith("Press `make run`: it says which stage failed and why. Then `make gates`")
 
 
@@ -510,7 +508,7 @@ def test_a_pipeline_that_was_never_run_or_declares_nothing_does_not_pass(pipelin
     (pipeline.folder / "gates.toml").unlink()
     pressed = pipeline.press()
     assert pressed.refused
-    assert "no such file" in " ".join(pressed.printed.split())  # the table breaks its lines
+    assert "failed   gates-toml" in pressed.printed
 
 
 def test_a_pipeline_that_does_not_exist_is_refused_with_those_that_do(pipeline: Pipeline) -> None:
@@ -563,7 +561,7 @@ def test_the_card_holds_the_numbers_of_the_results_and_the_words_of_people(
     page = render("card.html", **card.read_card(pipeline.folder, load_declarations()))
     auc = json.loads(Path("slices.json").read_text(encoding="utf-8"))["slices"]["all"]["metrics"]["auc"]
     shown = f"{auc['estimate']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
-    judged = ("7 of 9 gates passed", "needs a running server", "answer, %")
+    judged = ("6 of 8 gates passed", "needs a running server", "answer, %")
     for written in (text, page):
         assert shown in written
         assert all(words in written for words in judged)

@@ -6,23 +6,9 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
-from onebutton_evaluation.robustness import Asked, judge_perturbed, label_noise, perturb
+from onebutton_evaluation.robustness import Asked, judge_perturbed, perturb
 
 INPUTS = pl.DataFrame({"temp": np.arange(1000, dtype=np.float32), "origin": ["JFK", "EWR"] * 500})
-
-
-def test_answers_that_were_mixed_up_are_found_in_about_their_number() -> None:
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 2, 20_000)
-    sure = np.where(truth == 1, random.beta(12, 2, 20_000), random.beta(2, 12, 20_000))
-    for share in (0.0, 0.05, 0.2):
-        flipped = np.where(random.random(20_000) < share, 1 - truth, truth)
-        assert label_noise(flipped, sure) == pytest.approx(share, abs=0.02)
-
-
-@pytest.mark.parametrize("answer", [0, 1])
-def test_one_answer_alone_is_not_noise(answer: int) -> None:
-    assert label_noise(np.full(10, answer), np.linspace(0, 1, 10)) == 0.0
 
 
 def test_values_go_missing_in_the_declared_share_of_rows_and_the_same_ones_each_time() -> None:

@@ -290,7 +290,7 @@ HONEST: dict[str, Edits] = {
     "a gate more": {
         G: (
             '[[gates]]\nid = "auc"',
-            '[[gates]]\nid = "more"\ncheck = "label-noise"\nat_most = 1\n[[gates]]\nid = "auc"',
+            '[[gates]]\nid = "more"\ncheck = "card"\nrequired = ["owner"]\n[[gates]]\nid = "auc"',
         )
     },
     "a slice more": {G: ("[[slices]]\nby", '[[slices]]\nby = ["origin"]\n[[slices]]\nby')},

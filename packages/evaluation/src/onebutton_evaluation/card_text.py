@@ -8,19 +8,9 @@ PLACEHOLDERS = ("todo", "tbd", "fixme", "...", "…")
 
 
 class CardText(Parameters):
-    """The written part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting").
+    """The written part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting"), by `QUESTIONS`.
 
     Attributes:
-        title: what the model is called.
-        predicts: what it predicts, for whom, when.
-        owner: who answers for it, and how they are reached.
-        data: where the data comes from, its period and licence.
-        intended: uses it is made for.
-        forbidden: uses it must not be put to.
-        limits: where it is weak or was never tried.
-        people: who is affected by its errors, and how.
-        chosen_because: why this model ships, and not a simpler or a better one.
-        also_tried: what else was tried, and what it reached.
         model: file that ships.
         packages: distributions whose versions the card lists.
     """

@@ -148,14 +148,7 @@ def _mean(of: OfCells, size: int, cells: Any) -> Any:
 
 @cache
 def known_metrics(task: Task, classes: tuple[str, ...] = (), quantiles: tuple[float, ...] = ()) -> dict[str, Metric]:
-    """List the metrics of a task by name; classes in the order of their probabilities, levels of quantiles rising.
-
-    Raises:
-        InputError: a class has a reserved name.
-    """
-    if taken := [name for name in classes if name in RESERVED]:
-        message = f"no class can be called {taken[0]!r}: f1[{taken[0]}] is the mean over classes"
-        raise InputError(message)
+    """List the metrics of a task by name; classes in the order of their probabilities, levels of quantiles rising."""
     if task == "regression":
         spans = [(low, high) for low in quantiles for high in quantiles if low < high]
         found = [*_REGRESSION, *map(_pinball, quantiles), *(_coverage(*span) for span in spans)]

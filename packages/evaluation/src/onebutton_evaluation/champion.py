@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,14 +15,8 @@ PREDICTIONS = "predictions.parquet"
 NAME = "champion.txt"
 
 
-@dataclass(frozen=True)
-class Champion:
-    """A model in service.
-
-    Attributes:
-        name: of its release.
-        predictions: one row per judged row: the key, and its prediction.
-    """
+class Champion(NamedTuple):
+    """A model in service: the name of its release, and one row per judged row, the key and its prediction."""
 
     name: str
     predictions: pl.DataFrame
@@ -42,10 +36,7 @@ def champion_name(folder: Path) -> str | None:
 
 
 def read_champion(folder: Path) -> Champion | None:
-    """Read a champion from its folder: `predictions.parquet`, and its name in `champion.txt`.
-
-    Returns:
-        None where there is no champion: then this is the first release.
+    """Read a champion from its folder; None where there is none: then this is the first release.
 
     Raises:
         InputError: the predictions cannot be read, or there is a champion and they are not here: that is no first release.
@@ -65,13 +56,13 @@ def read_champion(folder: Path) -> Champion | None:
 
 
 def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predictions: Mapping[str, str]) -> pl.DataFrame:
-    """Put the champion's predictions beside the challenger's.
+    """Put the champion's predictions beside the challenger's rows.
 
     Args:
         frame: the challenger's rows.
         champion: whose predictions to take.
         key: the columns that together name a row.
-        predictions: the champion's columns of predictions, and what each is called beside the challenger's.
+        predictions: the champion's columns of predictions, and what each is called then.
 
     Raises:
         InputError: the champion lacks a column, names a row twice, or has no prediction for one of the rows: a comparison on the

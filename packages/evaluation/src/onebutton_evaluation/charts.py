@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from onebutton_evaluation.influence import Metric
@@ -32,10 +31,6 @@ class Axis:
         """Place a value: 0 is the low end, 1 the high one."""
         return (value - self.low) / (self.high - self.low)
 
-    def share(self, value: float, *, from_right: bool = False) -> str:
-        """Place a value in percent of the width."""
-        return f"{100 * (1 - self.at(value) if from_right else self.at(value)):.1f}%"
-
 
 def axis(label: str, values: Sequence[float], write: Write = figure) -> Axis:
     """Make a scale of round ticks that holds some values (Heckbert 1990, "Nice Numbers for Graph Labels")."""
@@ -58,12 +53,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True)
 class Plot:
-    """Series on two scales.
-
-    Attributes:
-        words: what it shows, for readers who cannot see it too.
-        reference: the ends of a dashed line.
-    """
+    """Series on two scales; its words say what it shows to readers who cannot see it, too; the reference is a dashed line."""
 
     title: str
     words: str
@@ -74,41 +64,28 @@ class Plot:
     width: int = 360
     height: int = 300
 
-    left, top = 58, 12
-
     @property
-    def right(self) -> int:
-        """Where the plotted area ends."""
-        return self.width - 24
-
-    @property
-    def bottom(self) -> int:
-        """Where the plotted area ends."""
-        return self.height - (42 if self.x.label else 26)
+    def frame(self) -> tuple[int, int, int, int]:
+        """Where the plotted area ends: left, right, top and bottom."""
+        return 58, self.width - 24, 12, self.height - (42 if self.x.label else 26)
 
     def across(self, value: float) -> float:
         """Place a value on the picture, from the left."""
-        return round(self.left + self.x.at(value) * (self.right - self.left), 1)
+        left, right, _, _ = self.frame
+        return round(left + self.x.at(value) * (right - left), 1)
 
     def up(self, value: float) -> float:
         """Place a value on the picture, from the top."""
-        return round(self.bottom - self.y.at(value) * (self.bottom - self.top), 1)
-
-    def path(self, points: Sequence[Point]) -> str:
-        """Write a line through points; those that fall together are written once."""
-        placed = [(self.across(x), self.up(y)) for x, y in points]
-        kept = [placed[0], *(here for before, here in pairwise(placed) if here != before)]
-        return " ".join(f"{x},{y}" for x, y in kept)
+        _, _, top, bottom = self.frame
+        return round(bottom - self.y.at(value) * (bottom - top), 1)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How the rows of a plot's file are drawn.
+    """How the rows of a plot's file are drawn: the column across, and those upwards with the kind of each.
 
     Attributes:
-        x: the column across.
-        y: the columns upwards, and the kind of each.
-        up: what they are called together, where not by the name of the only one.
+        up: what these are called together, where not by the name of the only one.
         write: lays out the numbers of both scales.
         diagonal: whether both scales are one, with a dashed line where both columns are equal.
         level: a number, or the column of one, at which a dashed line stands.
@@ -147,6 +124,7 @@ class Shape:
 
 
 BESIDE = "Means of what was predicted and of what happened, in bins of equal count; on the diagonal they are equal."
+OBSERVED: dict[str, Kind] = {"observed": "line dotted"}
 OF_TASK = {
     "roc": Shape(
         "ROC",
@@ -155,9 +133,7 @@ OF_TASK = {
         {"true_positive_rate": "line"},
         diagonal=True,
     ),
-    "calibration": Shape(
-        "Calibration", BESIDE, "predicted", {"observed": "line dotted"}, write=(tick, tick), diagonal=True
-    ),
+    "calibration": Shape("Calibration", BESIDE, "predicted", OBSERVED, write=(tick, tick), diagonal=True),
     "thresholds": Shape(
         "Thresholds",
         "How many of the rows called are right (precision, the line), and how many of all cases are found (recall, dashed).",
@@ -166,7 +142,7 @@ OF_TASK = {
         "share",
         (tick, tick),
     ),
-    "predicted": Shape("Predicted against observed", BESIDE, "predicted", {"observed": "line dotted"}, diagonal=True),
+    "predicted": Shape("Predicted against observed", BESIDE, "predicted", OBSERVED, diagonal=True),
     "residuals": Shape(
         "Errors by prediction",
         "Predicted minus observed in bins of equal count: the median, and where eight of ten lie. Above 0 is too much.",
@@ -216,14 +192,7 @@ class Dot(NamedTuple):
 
 @dataclass(frozen=True)
 class Dots:
-    """Dots with their intervals, one below the other.
-
-    Attributes:
-        what: the head of the numbers.
-        write: lays out a number.
-        reference: where a dotted line stands through all rows.
-        of: the head of the names.
-    """
+    """Dots with their intervals, one below the other, under the heads `of` and `what`; a dotted line stands at the reference."""
 
     caption: str
     what: str

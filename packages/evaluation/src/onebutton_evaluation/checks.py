@@ -19,7 +19,6 @@ from onebutton_evaluation.declarations import (
     HoldoutGate,
     LimitedGate,
     LimitGate,
-    NoiseGate,
     NoWorseGate,
     NumberGate,
     PerturbedGate,
@@ -29,7 +28,7 @@ from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.intervals import LEVEL, needs
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json
 from onebutton_evaluation.slices import ALL
-from onebutton_evaluation.wording import limit_words, percent, service_words, with_interval
+from onebutton_evaluation.wording import limit_words, service_words, with_interval
 
 Result = Literal["passed", "failed", "NOT RUN"]
 SERVICE = "service.json"
@@ -68,20 +67,20 @@ def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[s
 
 
 def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
-    contract = load_contract(evidence.folder / gate.contract)
+    pins = load_contract(evidence.folder / gate.contract).properties
     judged = evidence.file(SLICES)["holdout"]
-    pinned = {name: contract.properties.get(name) for name in ("holdoutRows", "holdoutSha256")}
-    right = f"If they are right, pin holdoutRows: {judged['rows']}, holdoutSha256: {judged['digest']}"
-    if None in pinned.values():
-        return Finding("failed", f"{gate.contract} pins no holdout; {judged['rows']:,} rows were judged. {right}")
-    if str(judged["rows"]) != pinned["holdoutRows"]:
-        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned['holdoutRows'])):,}"
-        return Finding("failed", f"{words}. {right}")
-    if judged["digest"] != pinned["holdoutSha256"]:
-        return Finding("failed", f"as many rows as the contract pins, but other keys or answers. {right}")
-    words = f"{judged['rows']:,} rows, keys and answers as the contract pins them"
-    leaks = judged.get("likely_leaks", [])
-    return Finding("passed", f"{words}. Likely a leak: {'; '.join(leaks)}" if leaks else words)
+    rows, pinned = str(judged["rows"]), (pins.get("holdoutRows"), pins.get("holdoutSha256"))
+    if pinned == (rows, judged["digest"]):
+        words = f"{judged['rows']:,} rows, keys and answers as the contract pins them"
+        leaks = judged.get("likely_leaks", [])
+        return Finding("passed", f"{words}. Likely a leak: {'; '.join(leaks)}" if leaks else words)
+    words = "as many rows as the contract pins, but other keys or answers"
+    if None in pinned:
+        words = f"{gate.contract} pins no holdout; {judged['rows']:,} rows were judged"
+    elif pinned[0] != rows:
+        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned[0])):,}"
+    right = f"If they are right, pin holdoutRows: {rows}, holdoutSha256: {judged['digest']}"
+    return Finding("failed", f"{words}. {right}")
 
 
 def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
@@ -95,16 +94,15 @@ def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
     unsure = [one.words for one in found.values() if one.result == "NOT RUN"]
     if unsure and not failed:
         return Finding("NOT RUN", "; ".join(unsure))
-    held = {name: one for name, one in found.items() if one.room < math.inf}
-    name = min(held, key=lambda name: held[name].room)
-    words = held[name].words
-    if len(held) > 1:
-        words = f"worst of {len(held)} slices: {name}, {words}"
+    name = min(found, key=lambda name: found[name].room)
+    words = found[name].words
+    if len(found) > 1:
+        words = f"worst of {len(found)} slices: {name}, {words}"
     elif name != ALL:
         words = f"{name}: {words}"
     if len(failed) > 1:
         words += f". {len(failed)} slices failed: {', '.join(failed)}"
-    return Finding(held[name].result, words)
+    return Finding(found[name].result, words)
 
 
 def _unknown(name: str) -> Finding:
@@ -139,10 +137,9 @@ def _number(gate: NumberGate, evidence: Evidence) -> Finding:
     return _plain(number, gate, f"{name} {with_interval({'estimate': number}, gate)}", limit_words(gate))
 
 
-def _plain(value: float, gate: LimitedGate | NoiseGate, words: str, limits: str) -> Finding:
+def _plain(value: float, gate: LimitedGate, words: str, limits: str) -> Finding:
     """Hold a number without an interval to its limits."""
-    low = gate.at_least if isinstance(gate, LimitedGate) else None
-    if (low is None or value >= low) and (gate.at_most is None or value <= gate.at_most):
+    if (gate.at_least is None or value >= gate.at_least) and (gate.at_most is None or value <= gate.at_most):
         return Finding("passed", f"{words}, {limits}")
     return Finding("failed", f"{words}, must be {limits}")
 
@@ -234,13 +231,6 @@ def _not_worse(
     return Finding("NOT RUN", f"cannot tell on {place}: {words} with a tolerance of {tolerance:g}; {tail}")
 
 
-def _noise(gate: NoiseGate, evidence: Evidence) -> Finding:
-    noise = evidence.file(ROBUSTNESS)["label_noise"]
-    if noise is None:
-        return Finding("failed", "only of a binary task is it known how many answers look wrong")
-    return _plain(noise, gate, f"{percent(noise)} of the answers look wrong", f"at most {percent(gate.at_most)}")
-
-
 def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
     numbers = evidence.file(ROBUSTNESS)["perturbed"].get(gate.perturbation)
     if numbers is None:
@@ -265,7 +255,6 @@ CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
     LimitGate: _limit,
     NumberGate: _number,
     NoWorseGate: _no_worse,
-    NoiseGate: _noise,
     PerturbedGate: _perturbed,
     ServiceGate: _service,
     CardGate: _card,

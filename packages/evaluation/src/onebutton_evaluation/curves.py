@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TINY = 1e-12  # no log loss at all
-
-
 _PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
 
 
@@ -46,11 +44,9 @@ def curves(rows: Rows, bins: int, parts: Sequence[Slice] = ()) -> dict[str, pl.D
 
 
 def confusion(rows: Rows) -> pl.DataFrame:
-    """Count how often each class was called so, and how often another.
+    """Count how often each class was called so, and how often another, with their `share` of the class that it was.
 
-    Returns:
-        One row per pair: the class that it was, the one that it was `called`, how many `rows`, their `share` of the class, and of
-        the `log_loss` of all rows, so that a confusion of which the model was sure weighs more.
+    Beside it stands the part of the log loss of all rows: a confusion of which the model was sure weighs more.
     """
     size, names = len(rows.classes), np.array(rows.classes)
     cell, losses = rows.codes * size + rows.called, log_losses(rows)
@@ -76,11 +72,7 @@ def by_class(rows: Rows) -> pl.DataFrame:
 
 
 def thresholds(answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> pl.DataFrame:
-    """Show what calling the answer 1 from a probability on would mean, for thresholds that call 95 % of the rows to 5 %.
-
-    Returns:
-        One row per `threshold`: the share of rows `called`, the `precision` and the `recall` of these calls.
-    """
+    """Show what calling the answer 1 from a probability on would mean, for thresholds that call 95 % of the rows to 5 %."""
     order = np.argsort(probabilities, kind="stable")
     rising, below = probabilities[order], np.concatenate(([0], np.cumsum(np.asarray(answers)[order])))
     marks = np.unique(np.quantile(rising, np.arange(1, 20) / 20, method="higher"))
@@ -91,11 +83,7 @@ def thresholds(answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floa
 
 
 def coverage(rows: Rows, bins: int) -> pl.DataFrame:
-    """Show how often what happened lies between the lowest and the highest predicted quantile, low predictions to high ones.
-
-    Returns:
-        One row per bin: the mean that was `predicted`, the share `covered`, what is `expected` of it, and `rows`.
-    """
+    """Show how often what happened lies between the lowest and the highest predicted quantile: a row per bin."""
     low, high = min(rows.quantiles), max(rows.quantiles)
     inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
     frame = pl.DataFrame({"predicted": rows.predictions, "covered": inside.astype(np.float64)})
@@ -104,23 +92,16 @@ def coverage(rows: Rows, bins: int) -> pl.DataFrame:
 
 
 def residuals(rows: Rows, bins: int) -> pl.DataFrame:
-    """Show how far predictions are from what happened, low ones to high ones.
-
-    Returns:
-        One row per bin: the mean that was `predicted`, and the `p10`, `p50` and `p90` of predicted minus observed.
-    """
+    """Show the percentiles of predicted minus observed, low predictions to high ones: a row per bin."""
     frame = pl.DataFrame({"predicted": rows.predictions, "error": rows.predictions - rows.answers})
     return _binned(frame, bins, pl.col("predicted").mean(), *_PERCENTILES)
 
 
 def residuals_by_slice(rows: Rows, parts: Sequence[Slice]) -> pl.DataFrame:
-    """Show how far predictions are from what happened on each slice, as `residuals` does."""
+    """Show the percentiles of predicted minus observed on each slice."""
     frame = pl.DataFrame({"error": rows.predictions - rows.answers})
-    table = [
-        frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *_PERCENTILES, pl.len().alias("rows"))
-        for part in parts
-    ]
-    return pl.concat(table)
+    numbers = *_PERCENTILES, pl.len().alias("rows")
+    return pl.concat(frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *numbers) for part in parts)
 
 
 def _binned(rows: pl.DataFrame, bins: int, *numbers: pl.Expr) -> pl.DataFrame:
@@ -131,11 +112,7 @@ def _binned(rows: pl.DataFrame, bins: int, *numbers: pl.Expr) -> pl.DataFrame:
 
 
 def calibration_curve(answers: NDArray[Any], probabilities: NDArray[np.floating[Any]], bins: int) -> pl.DataFrame:
-    """Compare what was predicted and observed on average, in bins of equal count.
-
-    Returns:
-        One row per bin, by rising probability: the means `predicted` and `observed`, of probabilities as shares, and `rows`.
-    """
+    """Compare what was predicted and observed on average, in bins of equal count: a row per bin, by rising prediction."""
     rows = pl.DataFrame({"predicted": probabilities.astype(np.float64), "observed": answers.astype(np.float64)})
     return _binned(rows, bins, pl.col("predicted", "observed").mean())
 
@@ -143,11 +120,7 @@ def calibration_curve(answers: NDArray[Any], probabilities: NDArray[np.floating[
 def roc_points(
     answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], points: int = 200
 ) -> pl.DataFrame:
-    """Draw the ROC curve with few points, from the highest probability to the lowest.
-
-    Returns:
-        `false_positive_rate` and `true_positive_rate`, both in 0 to 1, from (0, 0) to (1, 1).
-    """
+    """Draw the ROC curve with few points, from (0, 0) at the highest probability to (1, 1) at the lowest."""
     order = np.argsort(probabilities, kind="stable")[::-1]
     happened, falling = np.asarray(answers)[order], np.asarray(probabilities, dtype=np.float64)[order]
     ends = np.append(np.flatnonzero(np.diff(falling)), len(happened) - 1)  # equal probabilities are one step

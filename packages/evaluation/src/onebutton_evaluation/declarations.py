@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.parameters import STRICT, Parameters, load_parameters
-from onebutton_evaluation.catalogue import Task, known_metrics, own_metric
+from onebutton_evaluation.catalogue import RESERVED, Task, known_metrics, own_metric
 from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
@@ -34,26 +34,7 @@ UNSURE = (
 
 @dataclass(frozen=True, config=STRICT)
 class Judging:
-    """How rows are judged.
-
-    Attributes:
-        owner: who is asked about every gate of this file.
-        answer: the column of what happened.
-        prediction: the column of what the model said; of several classes its beginning, as in `probability[gentoo]`.
-        metrics: the numbers that every slice gets.
-        unit: the column whose values are independent of each other while rows that share one are not, such as a day; empty
-            where every row is independent.
-        answer_label: what rows with the answer 1 are called on pages, such as "late flights"; left out, the column's name.
-        minimum_rows: a slice with fewer has not enough data.
-        minimum_units: the same in independent units.
-        champion: the metric by which challenger and champion are compared.
-        tolerance: the smallest difference in that metric that matters to anybody, in its own unit: 0.01 is one point of AUC.
-        task: what is predicted: a probability, one of several classes, or a number.
-        classes: names of the classes, in the order of the model's probabilities.
-        quantiles: the columns of predicted quantiles by their level, such as `"0.1" = "p10"`.
-        threshold: the probability from which a binary model is held to call the answer 1.
-        own: the team's own metrics, which its stage registers, with the side that is better: `{ cost = "lower" }`.
-    """
+    """How rows are judged."""
 
     owner: Text
     answer: Text
@@ -72,11 +53,7 @@ class Judging:
     own: dict[str, Better] = field(default_factory=dict)
 
     def known(self) -> dict[str, Metric]:
-        """List the metrics that there are for this task, by name.
-
-        Raises:
-            InputError: a class has a reserved name.
-        """
+        """List the metrics that there are for this task, by name."""
         standard = known_metrics(self.task, self.classes, tuple(sorted(self.quantiles)))
         return standard | {name: own_metric(name, better) for name, better in self.own.items()}
 
@@ -85,24 +62,13 @@ class Judging:
         return rows >= self.minimum_rows and units >= self.minimum_units
 
     def predicted(self, prediction: str = "") -> list[str]:
-        """Name the columns of a model's predictions; of several classes one each.
-
-        Args:
-            prediction: what the columns are called; as `prediction` says where empty.
-        """
+        """Name the columns of a model's predictions, or of those that are called `prediction`; of several classes one each."""
         name = prediction or self.prediction
         return [f"{name}[{label}]" for label in self.classes] if self.task == "multiclass" else [name]
 
 
 class SliceRule(Parameters):
-    """A cut of the rows: `by` columns (one slice per combination of values), `by` one column in `quantiles`, or `where`.
-
-    Attributes:
-        by: columns.
-        quantiles: number of bins of about equal count, for one column of numbers.
-        where: a condition in SQL, such as `origin = 'EWR' AND hour >= 17`; it needs a `name`.
-        labels: words for values, such as `9 = "September"`.
-    """
+    """A cut of the rows: `by` columns (one slice per combination of values), one column in `quantiles`, or `where` in SQL."""
 
     by: tuple[Text, ...] = ()
     quantiles: Annotated[int, Field(ge=2, le=20)] | None = None
@@ -112,12 +78,7 @@ class SliceRule(Parameters):
 
 
 class Perturbation(Parameters):
-    """A fault of the inputs that the model may meet: `columns` go missing, or carry noise, in a share of the rows.
-
-    Attributes:
-        share: of the rows, drawn at random.
-        noise: standard deviations of the column to add; 0 turns the values into missing ones.
-    """
+    """A fault of the inputs that the model may meet: `columns` go missing, or carry noise, in a share of the rows."""
 
     name: Text
     columns: Annotated[tuple[Text, ...], Field(min_length=1)]
@@ -165,25 +126,12 @@ class NumberGate(LimitedGate):
 
 
 class NoWorseGate(_Gate):
-    """Not worse than the champion, or than a baseline, by the declared tolerance, overall and where protected.
-
-    Attributes:
-        than: `champion`, or a baseline's name.
-        better: on all rows it must be better: the lower end of the difference is above 0.
-        protected: slices, or groups of slices, on which it must hold as it must overall.
-    """
+    """Not worse than the champion, or than a baseline, by the declared tolerance, overall and where protected."""
 
     check: Literal["no-worse"]
     than: Text
     better: bool = False
     protected: tuple[Text, ...] = ()
-
-
-class NoiseGate(_Gate):
-    """The share of answers that look wrong, by confident learning, stays under a limit."""
-
-    check: Literal["label-noise"]
-    at_most: float
 
 
 class PerturbedGate(LimitedGate):
@@ -209,18 +157,14 @@ class CardGate(_Gate):
 
 
 Gate = Annotated[
-    HoldoutGate | LimitGate | NumberGate | NoWorseGate | NoiseGate | PerturbedGate | ServiceGate | CardGate,
+    HoldoutGate | LimitGate | NumberGate | NoWorseGate | PerturbedGate | ServiceGate | CardGate,
     Field(discriminator="check"),
 ]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Declarations:
-    """The whole of `gates.toml`.
-
-    Attributes:
-        baselines: simpler answers to every row of the holdout, by name: what they always say, or the ONNX file of a model.
-    """
+    """The whole of `gates.toml`; a baseline is what it always says, or the ONNX file of a model."""
 
     judging: Judging
     gates: Annotated[tuple[Gate, ...], Field(min_length=1)]
@@ -241,9 +185,8 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
         InputError: it is missing, no TOML, or says something that no check would hold; every fault is named.
     """
     said = load_parameters(Declarations, file)
-    unread = [*_judging_faults(said.judging)]
-    faults = [*unread, *([] if unread else _gate_faults(said)), *_slice_faults(said), *_baseline_faults(said)]
-    if faults:
+    faults = [*_judging_faults(said.judging), *_slice_faults(said), *_baseline_faults(said)]
+    if faults := faults or [*_gate_faults(said)]:
         message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"
         raise InputError(message)
     return said
@@ -251,26 +194,23 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
 
 def _judging_faults(judging: Judging) -> Iterator[str]:
     """Name the first fault: what follows from it would be one, too."""
-    needed = {"binary": "two or none", "multiclass": "at least three", "regression": "none"}[judging.task]
     count = len(judging.classes)
-    if not {"binary": count in {0, 2}, "multiclass": count > 2, "regression": count == 0}[judging.task]:  # noqa: PLR2004
+    good, needed = {
+        "binary": (count in {0, 2}, "two or none"),
+        "multiclass": (count > 2, "at least three"),  # noqa: PLR2004
+        "regression": (count == 0, "none"),
+    }[judging.task]
+    if not good:
         yield f"judging.classes names {count}, and a task {judging.task} has {needed}"
-        return
-    if judging.quantiles and judging.task != "regression":
+    elif taken := [name for name in judging.classes if name in RESERVED]:
+        yield f"no class can be called {taken[0]!r}: f1[{taken[0]}] is the mean over classes"
+    elif judging.quantiles and judging.task != "regression":
         yield f"judging.quantiles: a task {judging.task} predicts no quantiles"
-        return
-    try:
-        known = judging.known()
-    except InputError as error:
-        yield str(error)
-        return
-    unknown = [name for name in (*judging.metrics, judging.champion) if name not in known]
-    champion = known.get(judging.champion)
-    if unknown:
-        yield f"no metric of a task {judging.task} is called {unknown[0]}; there are {', '.join(known)}"
-    elif champion and champion.better not in {"higher", "lower"}:
+    elif unknown := [name for name in (*judging.metrics, judging.champion) if name not in judging.known()]:
+        yield f"no metric of a task {judging.task} is called {unknown[0]}; there are {', '.join(judging.known())}"
+    elif (champion := judging.known()[judging.champion]).better not in {"higher", "lower"}:
         yield f"judging.champion is {champion.name}, of which neither more nor less is better"
-    elif champion and not champion.decides:
+    elif not champion.decides:
         yield f"judging.champion is {champion.name}: {UNSURE}"
 
 
@@ -283,10 +223,11 @@ def _gate_faults(said: Declarations) -> Iterator[str]:
             yield f"gate {gate.id!r} has no limit, so it could not fail: say at_least or at_most"
         if isinstance(gate, PerturbedGate) and gate.perturbation not in perturbations:
             yield f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared"
-        if isinstance(gate, LimitGate | PerturbedGate) and gate.metric not in said.judging.metrics:
-            yield f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure"
-        elif isinstance(gate, LimitGate | PerturbedGate) and not known[gate.metric].decides:
-            yield f"gate {gate.id!r} is about {gate.metric}: {UNSURE}"
+        if isinstance(gate, LimitGate | PerturbedGate):
+            if gate.metric not in said.judging.metrics:
+                yield f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure"
+            elif not known[gate.metric].decides:
+                yield f"gate {gate.id!r} is about {gate.metric}: {UNSURE}"
         if isinstance(gate, NoWorseGate) and gate.than in said.baselines and gate.than not in said.compared():
             by = said.judging.champion
             yield f"gate {gate.id!r} compares with {gate.than}, which ranks nothing: by {by} a limit says as much"

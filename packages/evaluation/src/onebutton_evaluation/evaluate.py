@@ -43,13 +43,9 @@ IMPORTANCE = PLOTS / "importance.csv"
 
 
 class EvaluateParams(Parameters, extra="ignore"):
-    """The section `evaluate` of `params.yaml`; what else stands there is for the pipeline's own stages.
+    """The section `evaluate` of `params.yaml`; what else stands there is for the pipeline's own stages."""
 
-    Attributes:
-        calibration_bins: bins of equal count, of the calibration error and of curves.
-    """
-
-    calibration_bins: Annotated[int, Field(ge=1)] = 10
+    calibration_bins: Annotated[int, Field(ge=1)] = 10  # of equal count, of the calibration error and of curves
 
 
 class Params(Parameters, extra="ignore"):
@@ -77,21 +73,18 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
     Raises:
         InputError: one is not here, is no model, or has the classes in another order than `gates.toml`.
     """
-    found, classes = {}, list(said.judging.classes)
+    found, classes = {}, said.judging.classes
     for file in answered(said):
-        if not Path(file).is_file():
-            message = f"{file} is not here, so nothing can be scored. `make run` makes it"
-            raise InputError(message)
         try:
             found[file] = OnnxModel(Path(file))
         except (ScoringError, KeyError) as error:
-            message = f"{file}: {error}"
+            message = f"{file}: {error}. `make run` makes it"
             raise InputError(message) from None
         theirs = found[file].classes
-        if theirs and classes and list(theirs) != classes:
+        if theirs and classes and theirs != classes:
             message = (
                 f"{file} answers with the classes {', '.join(theirs)}, in this order, and gates.toml says classes = "
-                f"{classes}. Write them there as the model has them, then press `make run`"
+                f"{[*classes]}. Write them there as the model has them, then press `make run`"
             )
             raise InputError(message)
     return found

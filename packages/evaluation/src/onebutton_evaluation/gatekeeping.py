@@ -22,11 +22,7 @@ DIGESTS, RESULTS = "digests", "results"  # before all others; they are listed wh
 
 
 def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]:
-    """Hold one pipeline to its gates.
-
-    Args:
-        folder: of the pipeline.
-        computed: what its model says now; None believes the results files, which is enough for a page.
+    """Hold one pipeline to its gates, by what its model says now; None believes the results files, enough for a page.
 
     Returns:
         A verdict for each gate of its `gates.toml`. Before them stands `digests` where a file is not as its stage left it, and

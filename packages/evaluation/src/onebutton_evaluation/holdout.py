@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -26,14 +25,8 @@ TOLERANCE = 1e-5  # processors differ in the last digits of a float32; of answer
 MOST = 100  # examples: asking them must take no time at a server's start
 
 
-@dataclass(frozen=True)
-class Holdout:
-    """The rows of a holdout.
-
-    Attributes:
-        rows: how many.
-        digest: SHA-256 over every row's key and answer, in the order of the keys.
-    """
+class Holdout(NamedTuple):
+    """How many rows a holdout has, and the SHA-256 over every row's key and answer, in the order of the keys."""
 
     rows: int
     digest: str
@@ -74,15 +67,11 @@ def golden_examples(
                 answers = first[rows]
                 for row in {int(rows[answers.argmin()]), int(rows[answers.argmax()])}:
                     chosen.setdefault(row, []).append(part.name)
-    examples: list[dict[str, Any]] = [
-        {
-            "slices": names,
-            "input": inputs.row(row, named=True),
-            "output": {name: float(values[row]) for name, values in outputs.items()},
-        }
-        for row, names in sorted(chosen.items())[:MOST]
-    ]
-    largest = max([1.0, *(abs(answer) for example in examples for answer in example["output"].values())])
+    examples, largest = [], 1.0
+    for row, names in sorted(chosen.items())[:MOST]:
+        output = {name: float(values[row]) for name, values in outputs.items()}
+        largest = max(largest, *map(abs, output.values()))
+        examples.append({"slices": names, "input": inputs.row(row, named=True), "output": output})
     return {"tolerance": TOLERANCE * largest, "rows": examples}
 
 

@@ -35,7 +35,6 @@ class Rows:
         answers: what happened: a number, 0 or 1, or the number of a class; shape (rows,).
         predictions: a number or a probability, shape (rows,); for classes a probability of each, shape (rows, classes).
         units: for each row the number of the independent unit that it belongs to, such as its day; None where each row is one.
-        classes: their names; empty for numbers.
         threshold: a probability from which the answer 1 is called.
         quantiles: predicted quantiles by their level, each of shape (rows,).
     """
@@ -95,11 +94,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Metric:
-    """How to judge rows by one number.
+    """How to judge rows by one number, called by its name in files, such as `recall[gentoo]`, and by its words on pages.
 
     Attributes:
-        name: as files and gates call it, such as `recall[gentoo]`.
-        words: for a reader, without a unit.
         better: which way is better; "zero" for a bias, "" for what is not good or bad, such as the share of late flights.
         kind: how its interval is made.
         measure: returns None where the rows cannot be judged.
@@ -272,8 +269,7 @@ def _scarcest(codes: Codes, rows: Rows) -> Mask:
 def auc_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
     """Area under the ROC curve, ties counted half, with placement values as influence (DeLong et al. 1988).
 
-    Returns:
-        None where one of the answers does not occur.
+    It is None where one of the answers does not occur.
     """
     order = np.argsort(scores, kind="stable")
     answers, count = happened[order].astype(np.float64), len(scores)
@@ -295,8 +291,7 @@ def auc_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
 def average_precision_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
     """Mean over the positives of the precision at their score; influence by its functional derivative (Hampel 1974).
 
-    Returns:
-        None where the answer 1 does not occur.
+    It is None where the answer 1 does not occur.
     """
     order = np.argsort(-scores, kind="stable")
     answers, count = happened[order].astype(np.float64), len(scores)

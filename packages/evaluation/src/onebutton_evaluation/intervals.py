@@ -33,12 +33,9 @@ class Interval:
 
     Attributes:
         low: lower end at 95 %; NaN where the rows do not differ, so that nothing is known of the spread.
-        high: upper end at 95 %.
         error: standard error.
         p: probability of an estimate this far from 0, were the truth 0; two-sided. Of a difference; NaN else.
-        method: how the ends were found.
-        rows: judged.
-        units: independent ones among them, such as days.
+        units: independent ones among the rows, such as days.
         basis: units that the number stands on, such as those with the rarer answer.
     """
 
@@ -67,7 +64,7 @@ def short(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale on which an estimate is nearer to normal: the way there, its slope, the way back, and the method's name."""
+    """A scale on which an estimate is nearer to normal: the way there, its slope, and the way back."""
 
     there: Callable[[float], float] = lambda x: x
     slope: Callable[[float], float] = lambda _: 1.0
@@ -94,13 +91,9 @@ FISHER = Scale(
 
 @dataclass(frozen=True)
 class Declared:
-    """What is declared of a kind of metric before any row is seen.
+    """What is declared of a kind of metric before any row is seen: its scale, and what is not enough data.
 
-    Attributes:
-        least: units of the basis under which there is not enough data; from simulations, see docs/evaluation.md.
-        of: which units these are, in words.
-        scale: of the delta method, where that is used.
-        rows: under which there is not enough data either, however many units they are.
+    That is under `least` units of the basis, which `of` says in words, or under so many `rows`; from simulations.
     """
 
     least: int

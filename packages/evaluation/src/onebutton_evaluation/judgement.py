@@ -15,10 +15,8 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import Champion, beside
 from onebutton_evaluation.comparison import compare
 from onebutton_evaluation.declarations import Declarations
-from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_evaluation.intervals import short
-from onebutton_evaluation.robustness import Asked, judge_perturbed, label_noise
+from onebutton_evaluation.robustness import Asked, judge_perturbed
 from onebutton_evaluation.slices import find_slices, judge
 
 if TYPE_CHECKING:
@@ -52,18 +50,15 @@ def judgement(
         both = beside(frame, champion, contract.primary_key, names)
         against["champion"] = compare(both, parts, judging, "champion", champion.name)
     against |= {name: compare(frame, parts, judging, name) for name in said.compared()}
-    rows = read_rows(frame, judging)
-    noise = short(label_noise(rows.answers, rows.predictions)) if judging.task == "binary" else None
-    perturbed = judge_perturbed(frame, model, said.perturbations, judging)
     return {
         SLICES: {
             "answer_label": judging.answer_label or judging.answer,
             "unit": judging.unit or "row",
-            "holdout": {"rows": holdout.rows, "digest": holdout.digest},
+            "holdout": holdout._asdict(),
             "slices": judge(frame, parts, judging),
         },
         COMPARISON: against,
-        ROBUSTNESS: {"label_noise": noise, "perturbed": perturbed},
+        ROBUSTNESS: {"perturbed": judge_perturbed(frame, model, said.perturbations, judging)},
     }
 
 

@@ -1,10 +1,10 @@
-"""Measure how a model copes with wrong answers and with failing inputs, and how much it leans on each of its inputs."""
+"""Measure how a model copes with failing inputs, and how much it leans on each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,49 +17,18 @@ from onebutton_evaluation.intervals import interval, standard_error, student
 from onebutton_evaluation.metrics import OF_QUANTILES
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 SEED, SHUFFLING = 20_130_101, 20_130_201
 REPEATS = 3  # shuffles of each input, of which the mean is taken
 MOST_ROWS = 20_000  # drawn at random of more, so that a large holdout costs no minutes
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A model that can be asked again.
-
-    Attributes:
-        inputs: what it sees of each judged row.
-        predict: returns its predictions, shape (rows,) or (rows, classes).
-    """
+class Asked(NamedTuple):
+    """A model that can be asked again: what it sees of each row, and what predicts, shape (rows,) or (rows, classes)."""
 
     inputs: pl.DataFrame
     predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
-
-
-def label_noise(answers: ArrayLike, probabilities: ArrayLike) -> float:
-    """Estimate the share of wrong answers by confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning").
-
-    A row looks wrong when the probability of the other answer is at least as high as it is on average where that other answer
-    stands, and its own is not. Where the model cannot tell, as with chance by nature, the share is far above 0: it is read beside
-    what it was before, and a jump says that answers were mixed up.
-
-    Args:
-        answers: 0 or 1, shape (rows,).
-        probabilities: of the answer 1, from a model that never saw these rows.
-    """
-    happened = np.asarray(answers) > 0
-    likely = np.asarray(probabilities, dtype=np.float64)
-    if happened.all() or not happened.any():
-        return 0.0
-    one, zero = likely[happened].mean(), 1 - likely[~happened].mean()
-    confident_one, confident_zero = likely >= one, 1 - likely >= zero
-    says_one = confident_one & (~confident_zero | (likely >= 1 - likely))
-    says_zero = confident_zero & ~says_one
-    counted = np.array([[(given & says).sum() for says in (says_zero, says_one)] for given in (~happened, happened)])
-    given = np.array([(~happened).sum(), happened.sum()])
-    joint = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1) * given[:, None]
-    return float((joint[0, 1] + joint[1, 0]) / joint.sum())
 
 
 def perturb(inputs: pl.DataFrame, how: Perturbation, file: str = "gates.toml") -> pl.DataFrame:

@@ -22,13 +22,7 @@ MOST = 500  # slices; more is a key by mistake, and nobody would read them
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of the rows.
-
-    Attributes:
-        name: such as `month September`.
-        group: what it is one of, such as `month`.
-        mask: which rows are in it, in the order of the frame.
-    """
+    """A part of the rows, such as `month September` of the group `month`; the mask marks its rows."""
 
     name: str
     group: str

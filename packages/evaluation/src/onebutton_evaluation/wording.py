@@ -44,9 +44,9 @@ def alike(values: Sequence[float], least: int = 3, sign: str = "") -> Callable[[
     return lambda value: f"{value:{sign},.{digits}f}"
 
 
-def number(value: float | None) -> str:
-    """Write a number of `metrics.json`."""
-    return "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+def number(value: int) -> str:
+    """Write a count."""
+    return f"{value:,}"
 
 
 def capital(words: str) -> str:
@@ -73,11 +73,10 @@ def number_words(metric: Metric, number: Mapping[str, Any] | None) -> str:
     """Write a metric with its 95 % interval, as in `0.714 (0.694 to 0.734)`; a share of answers in percent."""
     if number is None:
         return "not enough data"
-    ends = [number["estimate"], number["low"], number["high"]]
-    share = metric.name.startswith("share")
-    scale, digits = (100, 1) if share else (1, places(end for end in ends if end is not None))
-    estimate, low, high = ("" if end is None else f"{scale * end:,.{digits}f}" for end in ends)
-    return f"{estimate} ({low} to {high})" if low else estimate
+    ends = [number[end] for end in ("estimate", "low", "high") if number[end] is not None]
+    scale, digits = (100, 1) if metric.name.startswith("share") else (1, places(ends))
+    estimate, *rest = (f"{scale * end:,.{digits}f}" for end in ends)
+    return f"{estimate} ({rest[0]} to {rest[1]})" if rest else estimate
 
 
 def with_interval(number: Mapping[str, Any], limits: LimitedGate | None = None, *, sign: bool = False) -> str:
