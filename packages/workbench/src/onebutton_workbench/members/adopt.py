@@ -45,9 +45,7 @@ def read_identity(project: str, owners: str) -> Identity:
         url = about["urls"]["repository"]
         return Identity(about["name"], reviewers["*"], url, ours["upstream"], ours["upgraded-to"])
     except KeyError as missing:
-        message = (
-            f"{missing} is missing in {PYPROJECT} or {OWNERS}, which say whose repository this is. Nothing was changed"
-        )
+        message = f"{missing} is missing in {PYPROJECT} or {OWNERS}, which say whose repository this is"
         raise InputError(message) from None
 
 
@@ -97,7 +95,7 @@ def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", 
         (samples in ("", "remove"), f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out"),
         (
             not samples or before.url == before.upstream,
-            f"the pipelines of {before.name} may be yours: see `make remove`",
+            "this is adopted, and pipelines may be yours: see `make remove`",
         ),
     ):
         require(good, f"{words}. Nothing was changed")

@@ -43,8 +43,6 @@ def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
     if done.returncode:
         message = f"{wanted} cannot be added to {into.path}: {' '.join(done.stderr.split())}. Nothing was changed"
         raise InputError(message)
-    print(
-        f"add: {wanted} stands in {into.path}/pyproject.toml and in uv.lock. Next: import it, then `make check`",
-        flush=True,
-    )
+    where = f"{into.path}/pyproject.toml and in uv.lock"
+    print(f"add: {wanted} stands in {where}. Next: import it, then `make check`", flush=True)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,10 +24,7 @@ NEXT = {
     "package": "Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
     "Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`",
     "pipeline": "It is a draft: its mistakes stop nobody, and it stays on your machine until `draft` leaves its pyproject.toml.\n"
-    "Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; "
-    "then the six steps of {path}/README.md",
-    "table": "It is a draft: its mistakes stop nobody. {path}/README.md says what was decided, and what "
-    "comes next.\nNext: `make run PIPELINE={name}`, which trains and judges it",
+    "Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; then {path}/README.md",
 }
 
 
@@ -93,16 +91,11 @@ def named(root: Path, kind: Kind, name: str) -> Member:
     # a package bears the project's name in front, as others may import it; a pipeline does not, as none may
     called = distribution(f"{project}-{name}" if kind == "package" else name)
     member, said = Member(Path(FOLDERS[kind], name), called), f"NAME={name}"
-    if not name.isascii() or not name.isidentifier() or name != name.lower() or name.startswith("_"):
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
         what = f"{said} is no name for a folder that Python imports, as churn is: lower-case letters, digits and _"
-    elif keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        what = f"{said} is a word of Python's own"
     elif any((root / folder / name).exists() for folder in FOLDERS.values()):
         what = f"{said} is taken by another member, and tools tell members apart by name"
-    elif ((found := importlib.util.find_spec(member.module)) and found.origin) or member.module in {
-        "tests",
-        "conftest",
-    }:
+    elif getattr(importlib.util.find_spec(member.module), "origin", None) or name in {"tests", "conftest"}:
         what = f"`import {member.module}` finds something else already, and one would be taken for the other"
     elif member.name in {package["name"] for package in read_toml(root / LOCK)["package"]}:
         what = f"{said} is a package that uv.lock has, and uv would take one for the other"
@@ -124,8 +117,8 @@ def written_whole(member: Member, root: Path) -> Iterator[None]:
         raise
 
 
-def say_next(kind: Kind, member: Member, *, own: bool = False) -> None:
-    """Say what was written, and what to press next; `own` of a person's own table."""
+def say_next(kind: Kind, member: Member) -> None:
+    """Say what was written, and what to press next."""
     path = member.path.as_posix()
     print(f"new-{kind}: wrote {path}, and it is in uv.lock.")
-    print(NEXT["table" if own else kind].format(name=member.path.name, path=path))
+    print(NEXT[kind].format(name=member.path.name, path=path))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.promote.kernel import Seen
 from onebutton_workbench.promote.notebook import Statement, called, calls, live, names_in, refuse
 
@@ -74,16 +74,15 @@ def choose(
     fits = {one.number: fits_in(statements, live(statements, names_in(one.node), one.at)) for one in found}
     metrics = {one.number: _metric(statements, one) for one in found}
     made = [one for one in found if one.number in seen.numbers and fits[one.number]]
-    chosen = made
-    if low := metric.lower():
-        named = [one for one in made if low in {ast.unparse(one.node).lower(), one.label.lower()}]
-        named = named or [one for one in made if low in metrics[one.number]]
-        chosen = named or [one for one in made if one.shown and low in one.label.lower()]
-    chosen = [one for one in chosen if one.shown] or [one for one in chosen if metric or metrics[one.number]]
-    if not chosen and metric:
-        message = f"METRIC={metric} names no number that a fitted model made; it can be a variable, a function or words"
-        raise InputError(message)
+    low = metric.lower()
+    named = (one for one in made if low in f"{ast.unparse(one.node)} {one.label} {metrics[one.number]}".lower())
+    chosen = [one for one in named if one.shown or metric or metrics[one.number]]
+    chosen = [one for one in chosen if one.shown] or chosen
     if not chosen:
+        require(
+            not metric,
+            f"METRIC={metric} names no number that a fitted model made; it can be a variable, a function or words",
+        )
         refuse(statements[found[-1].at if found else -1].cell, "no-number")
     last, of_one = chosen[-1], [one for one in made if len(fits[one.number]) == 1]
     if last not in of_one:  # such as `max(before, after)`, which is one of the two

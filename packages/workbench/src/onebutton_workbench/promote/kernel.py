@@ -53,7 +53,7 @@ def run(notebook: Notebook, tables: Mapping[int, str | Sequence[str]] | None = N
     Args:
         notebook: what is run.
         tables: before which statement which is kept: the name of the rows; those of inputs and answers, by the split.
-        model: a name, of which is noted what it is.
+        model: the name of what is noted which classes it calls.
 
     Raises:
         InputError: a cell fails.
@@ -144,11 +144,6 @@ class Recorder:
             del types[answer]
         self.notes["facts"] |= {"answer": answer, "key": key, "input_types": types}
 
-    def about(self, model: Any) -> None:
-        """Note whose class the model is, and which classes it calls."""
-        classes = [one.item() if hasattr(one, "item") else one for one in getattr(model, "classes_", ())]
-        self.notes["facts"] |= {"module": type(model).__module__.split(".")[0], "classes": classes}
-
 
 def kind(value: Any) -> str:
     """Name what a value is, in the few words that a plan needs, else by its class."""
@@ -187,7 +182,9 @@ def main(folder: Path) -> None:
         recorder.notes |= {"failed": recorder.now, "why": why}
     else:
         if model:
-            recorder.about(module.__dict__[model])
+            fitted = module.__dict__[model]
+            classes = [one.item() if hasattr(one, "item") else one for one in getattr(fitted, "classes_", ())]
+            recorder.notes["facts"]["classes"] = classes
     (folder / "notes.json").write_text(json.dumps(recorder.notes), encoding="utf-8")
 
 

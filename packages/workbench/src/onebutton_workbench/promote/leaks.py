@@ -15,6 +15,7 @@ from onebutton_workbench.promote.notebook import Statement, called, called_in, c
 from onebutton_workbench.promote.plan import FITS, Plan
 
 LABELS = {"LabelEncoder", "LabelBinarizer", "OrdinalEncoder"}  # numbering what is there learns nothing from it
+DRAWN = {"train_test_split", "sample"}
 SHARES = {"mean", "transform", "agg", "sum"}
 TRIES = (ast.For, ast.While, ast.GeneratorExp, ast.ListComp, ast.Lambda)  # what does something several times over
 DATE = r"^(\d{4}-\d\d(-\d\d)?|\d{1,2}[./]\d{1,2}[./]\d{2,4})"
@@ -33,18 +34,13 @@ def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
         others = ", ".join(str(number) for number in sorted({statements[one.at].cell.number for one in plan.rivals}))
         same = f"test rows chose the model, as cell {others} shows the same number of another"
         yield f"{statements[plan.headline.at].cell}: {same}; choose on part of training"
-    drawn = [one for one in needed if any(_shuffles(call) for call in calls(one.node))]
+    drawn = [one for one in needed if DRAWN & called_in(one.node) and "shuffle=False" not in ast.unparse(one.node)]
     if drawn and (times := ", ".join(_times(seen.rows))):
         cost = "training sees some that come after those that judge; split by it"
         yield f"{drawn[0].cell}: time is shuffled: rows have {times}, and {cost}"
     for name in knowing_columns(seen.features, roles):
         yield f"the input `{name}` alone tells `{answer}` almost wholly: is it there by mistake, or known only later?"
     yield from likely_leaks(seen.features.drop(SPLIT), seen.features, roles)
-
-
-def _shuffles(call: ast.Call) -> bool:
-    in_order = any(word.arg == "shuffle" and getattr(word.value, "value", True) is False for word in call.keywords)
-    return called(call) in {"train_test_split", "sample"} and not in_order
 
 
 def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:

@@ -98,15 +98,14 @@ def read(path: Path) -> list[Cell]:
             titles = [line.lstrip("# ").strip() for line in cell.source.splitlines() if line.startswith("#")]
             heading = titles[-1] if titles else heading
         elif cell.cell_type == "code" and cell.source.strip():
-            said = "\n".join(_texts(cell.get("outputs", [])))
+            said = "\n".join(map(_said, cell.get("outputs", [])))
             cells.append(Cell(len(cells) + 1, cell.source, heading, said, cell.get("execution_count")))
     return cells
 
 
-def _texts(outputs: Any) -> Iterator[str]:
-    for one in outputs:
-        yield from (one.get("text", ""), "\n".join(one.get("traceback", [])))
-        yield from (str(text) for kind, text in one.get("data", {}).items() if not kind.startswith("image/"))
+def _said(output: Any) -> str:
+    shown = (str(text) for kind, text in output.get("data", {}).items() if not kind.startswith("image/"))
+    return "\n".join([output.get("text", ""), *output.get("traceback", []), *shown])
 
 
 def without_magics(source: str) -> str:

@@ -20,7 +20,7 @@ from onebutton_workbench.members.new import named, written_whole
 from onebutton_workbench.promote import leaks, refusals
 from onebutton_workbench.promote.headline import candidates, choose
 from onebutton_workbench.promote.kernel import Notebook, Seen, run
-from onebutton_workbench.promote.notebook import Cell, follow, read, refuse
+from onebutton_workbench.promote.notebook import follow, read, refuse
 from onebutton_workbench.promote.plan import Plan, plan, tabled
 from onebutton_workbench.promote.write import write
 from onebutton_workbench.workspace import ROOT, Member
@@ -93,39 +93,28 @@ def understand(root: Path, path: Path, metric: str = "") -> Plan:
 
 
 def see_tables(made: Plan) -> tuple[Seen, Roles]:
-    """Run the notebook once more, and keep the tables that go from stage to stage.
+    """Run the notebook once more, keep the tables that go from stage to stage, and say which column is what.
 
     Raises:
-        InputError: the number is another now, or a table or the model is none that a pipeline can have.
+        InputError: the number is another now, or a column is called as one of a stage's own.
     """
     seen = run(made.notebook, {made.features_from: made.table, made.train_from: made.sides}, made.model)
     second, statements = seen.numbers[made.headline.number], made.notebook.statements
     if made.number != second:
-        numbers = {"first": repr(made.number), "second": repr(second)}
+        both = {"first": repr(made.number), "second": repr(second)}
         for cell, name in refusals.unrepeatable(statements, made.needed):
-            refuse(cell, "unseeded", name=name, **numbers)
-        refuse(statements[made.headline.at].cell, "other-number", **numbers)
-    return seen, find_roles(seen, statements[made.fit].cell)
-
-
-def find_roles(seen: Seen, cell: Cell) -> Roles:
-    """Say which column is what; `cell` fits the model.
-
-    Raises:
-        InputError: a column is called as one of a stage's own.
-    """
+            refuse(cell, "unseeded", name=name, **both)
+        refuse(statements[made.headline.at].cell, "other-number", **both)
     answer, key, values = (seen.facts[one] for one in ("answer", "key", "classes"))
     inputs = seen.features.drop(key, answer, SPLIT)
     for name in sorted({*inputs.columns, answer} & TAKEN):
-        refuse(cell, "column-taken", name=name)
+        refuse(statements[made.fit].cell, "column-taken", name=name)
     task: Task = "regression" if not values else "binary" if len(values) == 2 else "multiclass"  # noqa: PLR2004
-    in_words = task == "multiclass" or (task == "binary" and isinstance(values[0], str))
-    if task == "binary" and not in_words and values != [0, 1]:
-        refuse(cell, "two-numbers", name=answer, values=f"{values[0]} or {values[1]}")
+    in_words = task == "multiclass" or (task == "binary" and values != [0, 1])
     classes = tuple(f"{one:g}" if isinstance(one, float) else str(one) for one in values) if in_words else ()
     words = tuple(name for name, kind in inputs.schema.items() if kind == pl.String)
     numbers = tuple(name for name in inputs.columns if name not in words)
-    return Roles(task, answer, classes, (), (key,), "", "", numbers, words, ())
+    return seen, Roles(task, answer, classes, (), (key,), "", "", numbers, words, ())
 
 
 def run_and_compare(root: Path, member: Member, made: Plan) -> float:

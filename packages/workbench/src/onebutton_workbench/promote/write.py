@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -58,6 +58,8 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
     beside = list(dict.fromkeys(name for part in parts if (name := _file(part, folder))))
     origin = _origin(plan, seen, beside, license_, member.path.name)
     features, number = seen.features.drop(SPLIT), ast.unparse(plan.headline.node)
+    modules = {name for code in codes.values() for node in ast.parse(code.imports).body for name in modules_of(node)}
+    given = metadata.packages_distributions()
     left = [one for one in statements if stage_of(plan, one) == LEFT]
     facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
     facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
@@ -68,7 +70,7 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         **{name: repr(seen.facts[name]) if seen.facts[name] else "" for name in ("types", "input_types")},
         "inputs": [quoted(one) for one in features.columns if one not in {*roles.key, roles.answer}],
         "key": quoted(roles.key[0]),
-        "packages": _packages(codes),
+        "packages": sorted({given[name][0] for name in modules - BROUGHT if name in given}),
         "notes": [f"likely a leak: {one}" for one in told]
         + [f"cell {one.cell.number} (`{one}`): {LEFT}" for one in left],
         **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
@@ -157,13 +159,6 @@ def _place(node: Any, text: str) -> tuple[int, int]:
     """Return where an expression begins and ends, in bytes, as Python counts columns."""
     starts = [0, *accumulate(len(line.encode()) for line in text.splitlines(keepends=True))]
     return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
-
-
-def _packages(codes: Mapping[str, Code]) -> list[str]:
-    """Name the distributions that the written modules import, and the template does not declare."""
-    modules = {name for code in codes.values() for node in ast.parse(code.imports).body for name in modules_of(node)}
-    given = metadata.packages_distributions()
-    return sorted({given[name][0] for name in modules - BROUGHT if name in given})
 
 
 def _origin(plan: Plan, seen: Seen, beside: Sequence[str], license_: str, name: str) -> Origin:

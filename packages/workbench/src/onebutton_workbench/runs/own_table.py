@@ -88,7 +88,7 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
     found += likely_leaks(taken.frame, rows, roles)
     for note in (*taken.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
         print(f"new-pipeline: {note}")
-    say_next("pipeline", member, own=True)
+    say_next("pipeline", member)
     return 0
 
 
