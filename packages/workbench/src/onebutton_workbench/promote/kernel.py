@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from onebutton_workbench.environment import call
-from onebutton_workbench.promote.notebook import Cell, Statement, refuse
+from onebutton_workbench.promote.notebook import Statement, refuse
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".feather", ".xlsx", ".arff", ".arff.gz")
 MOST = 300  # texts of a list that is written down
@@ -30,7 +30,6 @@ class Notebook:
 
     path: Path
     shown: str
-    cells: Sequence[Cell]
     statements: Sequence[Statement]
 
 
@@ -65,9 +64,7 @@ def run(notebook: Notebook, tables: Mapping[int, str | Sequence[str]] | None = N
         # plots open no window
         done = call(sys.executable, "-m", __name__, folder, folder=notebook.path.parent, MPLBACKEND="Agg")
         if not Path(folder, "notes.json").is_file():
-            refuse(
-                notebook.cells[-1], "fails", why=" ".join(done.stderr.splitlines()[-1:]) or f"status {done.returncode}"
-            )
+            refuse(notebook.statements[-1].cell, "fails", why=f"it ended with status {done.returncode}")
         notes = json.loads(Path(folder, "notes.json").read_text(encoding="utf-8"))
         if "failed" in notes:
             refuse(notebook.statements[notes["failed"]].cell, "fails", why=notes["why"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_contracts.intake.roles import TAKEN, Roles, Task
 from onebutton_contracts.pandas_frames import facts
 from onebutton_contracts.tables import HOLDOUT, SPLIT
@@ -46,9 +46,7 @@ def promote(  # noqa: PLR0913  what may be typed
         InputError: it cannot be promoted; names the cell and what mends it. Nothing was written.
     """
     path = Path(notebook).expanduser().resolve()
-    if not notebook or not path.is_file():
-        message = f"NOTEBOOK={notebook} is no file here; say which, as in NOTEBOOK=notebooks/churn.ipynb"
-        raise InputError(message)
+    require(path.is_file(), f"NOTEBOOK={notebook} is no file here; say which, as in NOTEBOOK=notebooks/churn.ipynb")
     member, license_ = named(root, "pipeline", name), license_of(license_ or "LicenseRef-internal")
     made = understand(root, path, metric)
     words = ast.unparse(made.headline.node)
@@ -84,10 +82,11 @@ def understand(root: Path, path: Path, metric: str = "") -> Plan:
     cells = read(path)
     refusals.before_reading(cells, root)
     statements = follow(cells)
+    require(statements, f"{path} has no cell of code")
     refusals.before_running(statements)
     found = candidates(statements)
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    page = Notebook(path, shown, cells, statements)
+    page = Notebook(path, shown, statements)
     seen = run(page)
     return plan(page, *choose(statements, found, seen, metric), seen)
 

@@ -60,7 +60,7 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
     features, number = seen.features.drop(SPLIT), ast.unparse(plan.headline.node)
     modules = {name for code in codes.values() for node in ast.parse(code.imports).body for name in modules_of(node)}
     given = metadata.packages_distributions()
-    left = [one for one in statements if stage_of(plan, one) == LEFT]
+    left = (f"cell {one.cell.number} (`{one}`): {LEFT}" for one in statements if stage_of(plan, one) == LEFT)
     facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
     facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
         "notebook": plan.notebook.shown,
@@ -71,8 +71,7 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         "inputs": [quoted(one) for one in features.columns if one not in {*roles.key, roles.answer}],
         "key": quoted(roles.key[0]),
         "packages": sorted({given[name][0] for name in modules - BROUGHT if name in given}),
-        "notes": [f"likely a leak: {one}" for one in told]
-        + [f"cell {one.cell.number} (`{one}`): {LEFT}" for one in left],
+        "notes": [*(f"likely a leak: {one}" for one in told), *left],
         **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
     }
     render("pipeline", member, root, roles.task, facts | {"split": {}, "musts": []}, ("table", "promoted"))
@@ -170,7 +169,7 @@ def _origin(plan: Plan, seen: Seen, beside: Sequence[str], license_: str, name: 
         if INSTALLED not in one.parts and one.resolve() not in known:
             refuse(cell, "path-put-together", file=one.name)
     if not beside and not found:
-        refuse(plan.notebook.cells[0], "no-file")
+        refuse(statements[0].cell, "no-file")
     file = folder / beside[0] if beside else next(iter(found))
     source = inside = file.name
     if not beside:
