@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from packages.tracking.tests.conftest import client, runs
 
+from onebutton_tracking.commit import RECORD, record
 from onebutton_tracking.mirror import mirror
-from onebutton_tracking.origin import RECORD, record
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

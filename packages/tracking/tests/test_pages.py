@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror
-from onebutton_tracking.origin import record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

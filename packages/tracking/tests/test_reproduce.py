@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror
-from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 
 pytestmark = pytest.mark.slow

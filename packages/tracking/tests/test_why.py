@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror
-from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 from onebutton_tracking.why import why
 

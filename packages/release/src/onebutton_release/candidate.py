@@ -30,7 +30,6 @@ from onebutton_serving.loading import GOLDEN, MODEL, quantile_file
 from onebutton_serving.schema import SCHEMA, schema_text
 from onebutton_serving.sealed import MANIFEST, digest_of, seal
 from onebutton_tracking.commit import read_commit
-from onebutton_tracking.results import produced_files
 
 
 def release_of_results(target: Target, in_service: str) -> Path:
@@ -50,7 +49,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
     if again and again == in_service:
         return whole(target, again)
     if not target.environment.laptop:
-        if read_commit(one.folder, produced_files(one.folder))[0].dirty:
+        if read_commit(one.folder)[0].dirty:
             message = (
                 "something that makes this model is not committed, so nobody else could make it again. Commit it, then press "
                 "again; an environment that says `laptop = true` takes it as it is"

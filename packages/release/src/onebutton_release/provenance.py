@@ -15,7 +15,7 @@ from onebutton_release.target import who
 from onebutton_serving.history import now
 from onebutton_tracking.commit import git, read_commit
 from onebutton_tracking.lookup import run_of_lock
-from onebutton_tracking.results import file_digest, lock_digest, locked_code, locked_digests, produced_files
+from onebutton_tracking.results import file_digest, lock_digest, locked_digests
 from onebutton_tracking.store import tracking_uri
 
 FORMAT = b"release 1"
@@ -39,8 +39,9 @@ def version_of(folder: Path) -> str:
 
 def provenance(folder: Path, root: Path) -> dict[str, Any]:
     """Write down what made the release of the results in a pipeline's folder."""
-    lock, digest, run = read_stages(folder / "dvc.lock"), lock_digest(folder), ""
-    commit, _ = read_commit(folder, produced_files(folder))
+    data, code = locked_digests(read_stages(folder / "dvc.lock"))
+    digest, run = lock_digest(folder), ""
+    commit, _ = read_commit(folder)
     with suppress(Exception):  # MLflow is away, which must not stop a release
         run = run_of_lock(tracking_uri(root), folder.name, digest)
     return {
@@ -56,7 +57,7 @@ def provenance(folder: Path, root: Path) -> dict[str, Any]:
         "dvc.lock": digest,
         "uv.lock": file_digest(root / "uv.lock"),
         "params.yaml": file_digest(folder / "params.yaml"),
-        "data": locked_digests(lock),
-        "code": locked_code(lock),
+        "data": data,
+        "code": code,
         "mlflow_run": run,
     }

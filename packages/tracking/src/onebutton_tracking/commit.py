@@ -1,21 +1,29 @@
-"""What git says of the sources behind a run: the commit, and how the working tree differs from it.
+"""What git says of the sources behind a `dvc.lock`: their commit, and how the working tree differs from it.
 
 Sources are what can change a result: the pipeline's folder, the shared packages, the lock. What a run itself writes does not
 count, and neither does a page of documentation or another pipeline.
+
+`make run` writes it down beside the fingerprints as soon as DVC is done, with the machine and what each stage took: MLflow may be
+down then, and the sources edited before it is back. Where nothing was written down, git tells which commit brought the `dvc.lock`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from onebutton_tracking.results import lock_digest, produced_files
+
 SHARED = ("packages/*/src/**", "packages/*/pyproject.toml", "pyproject.toml", "uv.lock", ".python-version")
+RECORD = Path(".code/origin.json")  # ignored by git: it is about this machine
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,19 @@ class Commit:
     branch: str  # empty when detached
     dirty: bool  # whether a source differs from that commit
     sources: str = ""  # SHA-256 over the names and contents of all sources, equal exactly where they are
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a `dvc.lock`."""
+
+    lock_digest: str
+    commit: Commit
+    patch: str = ""  # from the commit to the sources, where they differed
+    machine: str = ""  # host, system, processors and Python; empty where nobody wrote it down
+    seconds: dict[str, float] = field(default_factory=dict)  # of each stage that ran then; the others were up to date
+    peak_mb: dict[str, float] = field(default_factory=dict)  # the memory that each of these needed at its peak
+    finished: float = 0.0  # seconds since 1970
 
 
 def git_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -47,94 +68,110 @@ def git(*arguments: str, folder: Path, text: str = "", more: Mapping[str, str] |
     return answer.stdout.decode("utf-8", "surrogateescape") if answer.returncode == 0 else ""
 
 
-class _Sources:
-    """The sources of a pipeline in a git index of their own: the person's is not touched."""
+def _compare(folder: Path) -> tuple[str, str, str]:
+    """Digest a pipeline's sources in the last commit, and those in the folder; write the patch that leads to these.
 
-    def __init__(self, folder: Path, produced: Sequence[Path], scratch: str) -> None:
-        self.root, self.index = folder.parents[1], {"GIT_INDEX_FILE": f"{scratch}/index"}
-        prefix = git("rev-parse", "--show-prefix", folder=folder).strip()
-        results = [os.path.normpath(os.path.join(prefix, path)) for path in produced]  # noqa: PTH118  git's path, not a file's
-        wanted = (*SHARED, f"{folder.relative_to(self.root).as_posix()}/**")
-        # Results are named from the top: git takes no `..` in an exclusion.
-        self.patterns = [*(f":(glob){path}" for path in wanted), *(f":(exclude,top){path}" for path in results)]
+    It is done in a git index of its own: the person's is not touched.
+    """
+    root = folder.parents[1]
+    prefix = git("rev-parse", "--show-prefix", folder=folder).strip()
+    results = [os.path.normpath(os.path.join(prefix, path)) for path in produced_files(folder)]  # noqa: PTH118  git's path
+    wanted = (*SHARED, f"{folder.relative_to(root).as_posix()}/**")
+    # Results are named from the top: git takes no `..` in an exclusion.
+    patterns = ("--", *(f":(glob){path}" for path in wanted), *(f":(exclude,top){path}" for path in results))
+    with tempfile.TemporaryDirectory(prefix="onebutton-index-") as scratch:
 
-    def _git(self, *arguments: str, text: str = "") -> str:
-        return git(*arguments, folder=self.root, text=text, more=self.index)
+        def call(*arguments: str, text: str = "") -> str:
+            return git(*arguments, folder=root, text=text, more={"GIT_INDEX_FILE": f"{scratch}/index"})
 
-    def digest(self, commit: str) -> str:
-        """Digest the sources of a commit; they stay in the index."""
-        self._git("read-tree", commit)
-        return self._digest()
-
-    def digest_working_tree(self) -> str:
-        """Bring in the sources as they stand in the folder, new ones included, and digest them."""
-        names = self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *self.patterns)
-        self._git("update-index", "--add", "--remove", "-z", "--stdin", text=names)
-        return self._digest()
-
-    def patch(self, commit: str) -> str:
-        """Write what leads from a commit to the index, as `git apply` reads it."""
+        call("read-tree", "HEAD")
+        committed = call("ls-files", "--stage", "-z", *patterns)
+        names = call("ls-files", "-z", "--cached", "--others", "--exclude-standard", *patterns)  # new ones included
+        call("update-index", "--add", "--remove", "-z", "--stdin", text=names)
+        here = call("ls-files", "--stage", "-z", *patterns)
         exact = ("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-renames")
-        return self._git("diff", "--cached", *exact, commit, "--", *self.patterns)
-
-    def _digest(self) -> str:
-        return _sha256(self._git("ls-files", "--stage", "-z", "--", *self.patterns))
+        patch = call("diff", "--cached", *exact, "HEAD", *patterns) if committed != here else ""
+        return _sha256(committed), _sha256(here), patch
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-@contextmanager
-def _sources(folder: Path, produced: Sequence[Path]) -> Iterator[_Sources]:
-    with tempfile.TemporaryDirectory(prefix="onebutton-index-") as scratch:
-        yield _Sources(folder, produced, scratch)
+def _branch(folder: Path) -> str:
+    return git("branch", "--show-current", folder=folder).strip()
 
 
-def read_commit(folder: Path, produced: Sequence[Path] = ()) -> tuple[Commit, str]:
-    """Read the state of a pipeline's sources.
+def read_commit(folder: Path) -> tuple[Commit, str]:
+    """Read the state of a pipeline's sources: the commit, and where it is dirty the patch from it to the working tree.
 
-    Args:
-        folder: of the pipeline, two levels below the root of the repo.
-        produced: paths, relative to `folder`, that a run writes: they are results, not sources.
-
-    Returns:
-        The commit, and where it is dirty the patch that leads from it to the working tree.
+    Raises:
+        InputError: the pipeline has no readable `dvc.yaml`.
     """
     sha = git("rev-parse", "--verify", "--quiet", "HEAD", folder=folder).strip()
-    branch = git("branch", "--show-current", folder=folder).strip()
     if not sha:
-        return Commit("", branch, dirty=False), ""
-    with _sources(folder, produced) as sources:
-        dirty = sources.digest(sha) != (here := sources.digest_working_tree())
-        return Commit(sha, branch, dirty, here), sources.patch(sha) if dirty else ""
+        return Commit("", _branch(folder), dirty=False), ""
+    committed, here, patch = _compare(folder)
+    return Commit(sha, _branch(folder), committed != here, here), patch
 
 
-def brought_lock(folder: Path, lock_digest: str) -> Commit | None:
-    """Return the commit that brought a pipeline's `dvc.lock`; None when it is in none."""
-    sha = git("log", "-1", "--format=%H", "--", "dvc.lock", folder=folder).strip()
-    if not sha or _sha256(git("show", f"{sha}:./dvc.lock", folder=folder)) != lock_digest:
-        return None
-    return Commit(sha, git("branch", "--show-current", folder=folder).strip(), dirty=False)
-
-
-def holding_commit(
-    folder: Path, lock_digest: str, sources: str, produced: Sequence[Path], *, just_run: bool
-) -> Commit | None:
+def holding_commit(folder: Path, digest: str, sources: str, *, just_run: bool) -> Commit | None:
     """Return the last commit when it holds a `dvc.lock` and the sources that made it; None when it does not.
 
     Args:
         folder: of the pipeline.
-        lock_digest: of the `dvc.lock`.
-        sources: their digest, as `Commit.sources`.
-        produced: as for `read_commit`.
+        digest: of the `dvc.lock`.
+        sources: their digest, as `Commit.sources`; empty when it is not known.
         just_run: DVC has just found sources and lock to agree, so a clean tree is proof enough: a formatter may have changed
             the text of the sources since, and not their meaning.
     """
-    if not sources or _sha256(git("show", "HEAD:./dvc.lock", folder=folder)) != lock_digest:
+    if not sources or _sha256(git("show", "HEAD:./dvc.lock", folder=folder)) != digest:
         return None
-    here, _ = read_commit(folder, produced)
-    with _sources(folder, produced) as known:
-        held = known.digest("HEAD")
-    agree = held == sources or (just_run and not here.dirty)
-    return Commit(here.sha, here.branch, dirty=False, sources=held) if agree else None
+    committed, here, _ = _compare(folder)
+    if committed != sources and not (just_run and committed == here):
+        return None
+    return Commit(git("rev-parse", "HEAD", folder=folder).strip(), _branch(folder), dirty=False, sources=committed)
+
+
+def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, float] | None = None) -> None:
+    """Write down where a pipeline's `dvc.lock` comes from, unless that was done before.
+
+    Args:
+        folder: of the pipeline.
+        seconds: that each stage took which has just run.
+        peak_mb: the memory that each of these needed at its peak.
+
+    Raises:
+        InputError: the pipeline has no `dvc.lock`.
+    """
+    digest = lock_digest(folder)
+    if _recorded(folder, digest):
+        return
+    system = f"{platform.node()}, {platform.system()} {platform.machine()}"
+    machine = f"{system}, {os.cpu_count()} processors, Python {platform.python_version()}"
+    origin = Origin(digest, *read_commit(folder), machine, dict(seconds), dict(peak_mb or {}), time.time())
+    path = folder / RECORD
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(asdict(origin), indent=1), encoding="utf-8")
+
+
+def _recorded(folder: Path, digest: str) -> Origin | None:
+    """Return what was written down about a `dvc.lock`; None when it was about another, or cannot be read."""
+    try:
+        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        origin = Origin(**content | {"commit": Commit(**content["commit"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return origin if origin.lock_digest == digest else None
+
+
+def find_origin(folder: Path, digest: str, *, just_run: bool) -> Origin:
+    """Tell where a pipeline's `dvc.lock` comes from; `just_run` as for `holding_commit`."""
+    if origin := _recorded(folder, digest):
+        sources = origin.commit.sources if origin.commit.dirty else ""
+        held = holding_commit(folder, digest, sources, just_run=just_run)
+        return replace(origin, commit=held, patch="") if held else origin
+    sha = git("log", "-1", "--format=%H", "--", "dvc.lock", folder=folder).strip()
+    if sha and _sha256(git("show", f"{sha}:./dvc.lock", folder=folder)) == digest:
+        return Origin(digest, Commit(sha, _branch(folder), dirty=False))
+    return Origin(digest, *read_commit(folder))

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onebutton_tracking.commit import Commit
+from onebutton_contracts.errors import InputError
+from onebutton_tracking.commit import Commit, Origin
 from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
-from onebutton_tracking.origin import Origin
 from onebutton_tracking.prompts import register_prompts
 from onebutton_tracking.results import DUMMY, Results, file_digest
 from onebutton_tracking.store import (
@@ -24,6 +24,7 @@ from onebutton_tracking.store import (
     SOURCES_TAG,
     VIEW,
     find_experiment,
+    find_runs,
     is_finished,
     sqlite_file,
 )
@@ -63,8 +64,8 @@ def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
             if found is None:
                 raise
     identity = str(found.experiment_id)
-    columns = [f"metrics.`{results.headline}`"] if results.headline else []
-    columns += [f"tags.`{GATES_TAG}`", "attributes.`Version`", f"tags.`{DIRTY_TAG}`"]
+    headline = [f"metrics.`{results.headline}`"] * bool(results.headline)
+    columns = [*headline, f"tags.`{GATES_TAG}`", "attributes.`Version`", f"tags.`{DIRTY_TAG}`"]
     words = "The runs with metric, gates, commit and whether it was dirty"
     tags = {
         "mlflow.note.content": f"[{words}](#/experiments/{identity}/runs?viewStateShareKey={VIEW})",
@@ -78,19 +79,36 @@ def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
     return identity
 
 
-def create(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run:
+def bring(client: MlflowClient, results: Results, origin: Origin, uri: str, runs: Sequence[Run]) -> str:
+    """Write a run, or go on with the first of those that were begun; return the line that says so.
+
+    Raises:
+        InputError: the model's file is not here.
+        DeletedError: the experiment was deleted.
+    """
+    if results.model and not results.model.is_file():
+        message = f"{results.model} is not here. `make run` or `make pull` brings it"
+        raise InputError(message)
+    experiment = experiment_id(client, results, uri)
+    run = runs[0] if runs else _create(client, experiment, results, origin)
+    model = _write(client, run, results, origin)
+    settle(client, find_runs(client, results.pipeline, results.lock_digest))
+    return f"{results.pipeline} -> MLflow run {run.info.run_id[:8]}{model}"
+
+
+def _create(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run:
     """Begin a run, with the tags by which the next press finds it; its time is the pipeline's, not that of the mirror."""
     finished = origin.finished or time.time()
     started = int((finished - sum(origin.seconds.values())) * 1000)
-    words = [_commit_words(origin.commit)]
-    if name := results.headline:
-        words.append(f"{name.rpartition('.')[2]} {results.metrics[name]:.4g}")
-    words += [f"gates {results.gates}"] if results.gates else []
+    name = _commit_words(origin.commit)
+    if headline := results.headline:
+        name += f" {headline.rpartition('.')[2]} {results.metrics[headline]:.4g}"
+    name += f" gates {results.gates}" if results.gates else ""
     tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.pipeline}
-    return client.create_run(experiment, started, tags, " ".join(words))
+    return client.create_run(experiment, started, tags, name)
 
 
-def write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> str:
+def _write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> str:
     """Write a run, new or left unfinished, to its end; return in words which version of the registered model it is."""
     run_id = str(run.info.run_id)
     points = [(name, value, 0) for name, value in results.metrics.items()]
@@ -196,17 +214,19 @@ def _log_inputs(client: MlflowClient, run_id: str, results: Results) -> None:
     from onebutton_contracts.contract import load_contract
 
     inputs = []
+
+    def add(name: str, digest: str, kind: str, source: Mapping[str, str], reader: str) -> None:
+        data = Dataset(name, digest[:LONGEST_DIGEST], kind, json.dumps(source, sort_keys=True))
+        inputs.append(DatasetInput(data, [InputTag("mlflow.data.context", reader)]))
+
     for contract in map(load_contract, sorted(results.folder.glob("contracts/*.odcs.yaml"))):
         facts = {key: text for key, text in contract.properties.items() if key.startswith("source")}
         if digest := facts.get("sourceSha256"):
-            source = json.dumps(facts, sort_keys=True)
-            inputs.append((Dataset(contract.name, digest[:LONGEST_DIGEST], "distribution", source), "source"))
+            add(contract.name, digest, "distribution", facts, "source")
     for path, stages in results.inputs.items():
-        source = json.dumps({"path": path})
-        inputs.append((Dataset(path, results.data[path][:LONGEST_DIGEST], "dvc", source), ", ".join(stages)))
+        add(path, results.data[path], "dvc", {"path": path}, ", ".join(stages))
     if inputs:
-        read = [DatasetInput(data, [InputTag("mlflow.data.context", reader)]) for data, reader in inputs]
-        client.log_inputs(run_id, read)
+        client.log_inputs(run_id, inputs)
 
 
 def _log_files(client: MlflowClient, run_id: str, results: Results, origin: Origin) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +20,6 @@ CHAMPION = "champion"
 _MODEL = re.compile(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))?")
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is asked about: a run, and the version of the registered model that it made, if any."""
-
-    run: Run
-    version: ModelVersion | None = None
-
-
 def search(client: MlflowClient, wanted: str = "") -> list[Run]:
     """List the finished runs of all pipelines for which a condition of MLflow's holds, the latest first."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -36,8 +27,8 @@ def search(client: MlflowClient, wanted: str = "") -> list[Run]:
     return list(client.search_runs(experiments, condition, order_by=["start_time DESC"])) if experiments else []
 
 
-def find_model(client: MlflowClient, text: str) -> Subject:
-    """Find a version of a registered model: `name@alias`, `name/3`, or `name` for the champion, without one the newest."""
+def find_model(client: MlflowClient, text: str) -> tuple[Run, ModelVersion]:
+    """Find a registered model and its run: `name@alias`, `name/3`, or `name` for the champion, without one the newest."""
     match = _MODEL.fullmatch(text)
     if match is None:
         message = f"MODEL={text} is not understood: it can be name, name@alias or name/3"
@@ -63,7 +54,7 @@ def find_model(client: MlflowClient, text: str) -> Subject:
     if run is None:
         message = f"no run is known that made {name}/{wanted}: it was registered by hand, or its run was deleted"
         raise InputError(message)
-    return Subject(run, version)
+    return run, version
 
 
 def _maker(client: MlflowClient, version: ModelVersion) -> Run | None:

@@ -12,14 +12,11 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.commit import Commit, holding_commit
-from onebutton_tracking.origin import find_origin
-from onebutton_tracking.results import collect, lock_digest, produced_files
+from onebutton_tracking.commit import Commit, find_origin, holding_commit
+from onebutton_tracking.results import collect, lock_digest
 from onebutton_tracking.store import (
     DIRTY_TAG,
     SOURCES_TAG,
@@ -27,28 +24,14 @@ from onebutton_tracking.store import (
     StoreError,
     alone,
     at_most,
-    check_writable,
+    check_there,
     connect,
     find_runs,
     is_finished,
     shown,
 )
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
 PATIENCE = 60  # seconds that `make run` waits for MLflow
-
-
-@dataclass(frozen=True)
-class Marker:
-    """A run that MLflow was seen to hold, whole and once: of which `dvc.lock`, and of a dirty run the digest of its sources."""
-
-    lock_digest: str
-    run_id: str
-    experiment_id: str
-    dirty_sources: str
 
 
 def markers(root: Path, uri: str) -> Path:
@@ -56,12 +39,16 @@ def markers(root: Path, uri: str) -> Path:
     return root / ".dvc/tmp/onebutton-mlflow" / hashlib.sha256(shown(uri).encode()).hexdigest()[:12]
 
 
-def read_marker(file: Path) -> Marker | None:
-    """Read a marker; None where there is none, or none that can be read."""
+def read_marker(file: Path) -> dict[str, str]:
+    """Read which run MLflow was seen to hold, whole and once; empty where nothing can be read.
+
+    It has `lock`, the digest of the `dvc.lock`; `run` and `experiment`, their ids; and of a dirty run `sources`, their digest.
+    """
     try:
-        return Marker(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if {"lock", "run", "experiment", "sources"} == set(found) else {}
 
 
 def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
@@ -84,52 +71,37 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
     """
     digest, file = lock_digest(folder), markers(folder.parents[1], uri) / f"{folder.name}.json"
 
-    def gained(seen: Marker) -> Commit | None:
+    def gained(sources: str) -> Commit | None:
         """Find the commit that has come to hold the sources of a dirty run."""
-        sources = seen.dirty_sources
-        return holding_commit(folder, digest, sources, produced_files(folder), just_run=just_run) if sources else None
+        return holding_commit(folder, digest, sources, just_run=just_run)
 
-    seen = read_marker(file) if just_run else None
-    if seen and seen.lock_digest == digest and not gained(seen):
+    seen = read_marker(file) if just_run else {}
+    if seen.get("lock") == digest and not gained(seen["sources"]):
         return _already(folder, seen)
-    check_writable(uri)
+    check_there(uri, to_write=True)
     with alone(uri), connect(uri) as client:
         from onebutton_tracking import entry
 
         runs = find_runs(client, folder.name, digest)
-        if not runs or not is_finished(runs[0]):
-            return _bring(client, folder, uri, runs, just_run=just_run)
+        if not runs or not is_finished(runs[0]):  # none, or one that a killed mirror left
+            results = collect(folder)
+            origin = find_origin(folder, digest, just_run=just_run)
+            return entry.bring(client, results, origin, uri, runs)
         entry.settle(client, runs)
         info, tags = runs[0].info, runs[0].data.tags
-        dirty_sources = tags.get(SOURCES_TAG, "") if tags.get(DIRTY_TAG) == "true" else ""
-        seen = Marker(digest, str(info.run_id), str(info.experiment_id), dirty_sources)
-        if commit := gained(seen):
+        sources = tags.get(SOURCES_TAG, "") if tags.get(DIRTY_TAG) == "true" else ""
+        seen = {"lock": digest, "run": info.run_id, "experiment": info.experiment_id, "sources": sources}
+        if commit := gained(sources):
             entry.gain_commit(client, runs[0], commit)
-            return f"{folder.name} is in MLflow already, run {seen.run_id[:8]}; its sources are now commit {commit.sha[:8]}"
+            return f"{folder.name} is in MLflow already, run {info.run_id[:8]}; its sources are now commit {commit.sha[:8]}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(seen)), encoding="utf-8")
+        file.write_text(json.dumps(seen), encoding="utf-8")
         return _already(folder, seen)
 
 
-def _already(folder: Path, seen: Marker) -> str:
-    kept = "; its sources are in no commit yet, MLflow keeps the patch" if seen.dirty_sources else ""
-    return f"{folder.name} is in MLflow already, run {seen.run_id[:8]}{kept}"
-
-
-def _bring(client: MlflowClient, folder: Path, uri: str, runs: Sequence[Run], *, just_run: bool) -> str:
-    """Write a run, or go on with the one that a killed mirror left."""
-    from onebutton_tracking import entry
-
-    results = collect(folder)
-    if results.model and not results.model.is_file():
-        message = f"{results.model} is not here. `make run` or `make pull` brings it"
-        raise InputError(message)
-    origin = find_origin(folder, results.lock_digest, just_run=just_run)
-    experiment = entry.experiment_id(client, results, uri)
-    run = runs[0] if runs else entry.create(client, experiment, results, origin)
-    model = entry.write(client, run, results, origin)
-    entry.settle(client, find_runs(client, results.pipeline, results.lock_digest))
-    return f"{results.pipeline} -> MLflow run {run.info.run_id[:8]}{model}"
+def _already(folder: Path, seen: dict[str, str]) -> str:
+    kept = "; its sources are in no commit yet, MLflow keeps the patch" if seen["sources"] else ""
+    return f"{folder.name} is in MLflow already, run {seen['run'][:8]}{kept}"
 
 
 def mirror_all(folders: Sequence[Path], uri: str, *, after_run: bool = False) -> int:

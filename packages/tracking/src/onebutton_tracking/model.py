@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from onebutton_tracking.store import at_most, check_there, connect
 
@@ -111,31 +110,24 @@ def signature(model: Any) -> Any:
     Inputs are tensors of shape (rows, 1), as the file has them. Told so, MLflow takes a frame apart into them; told that they are
     columns, it would hand the file one-dimensional arrays, which it refuses.
     """
+    import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
-
-    inputs, outputs = (
-        Schema([TensorSpec(_numpy_type(item), (-1, *_widths(item)), item.name) for item in items])
-        for items in (model.graph.input, model.graph.output)
-    )
-    return ModelSignature(inputs=inputs, outputs=outputs)
-
-
-def _numpy_type(item: Any) -> Any:
-    import numpy as np
     from onnx import TensorProto
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    kind = item.type.tensor_type.elem_type
-    return np.dtype(str) if kind == TensorProto.STRING else tensor_dtype_to_np_dtype(kind)
+    def spec(item: Any) -> TensorSpec:
+        tensor = item.type.tensor_type
+        text = tensor.elem_type == TensorProto.STRING
+        kind = np.dtype(str) if text else tensor_dtype_to_np_dtype(tensor.elem_type)
+        return TensorSpec(kind, (-1, *(dimension.dim_value for dimension in tensor.shape.dim[1:])), item.name)
+
+    return ModelSignature(
+        *(Schema([spec(item) for item in items]) for items in (model.graph.input, model.graph.output))
+    )
 
 
-def _widths(item: Any) -> list[int]:
-    return [dimension.dim_value for dimension in item.type.tensor_type.shape.dim[1:]]
-
-
-@dataclass(frozen=True)
-class Promotion:
+class Promotion(NamedTuple):
     """An alias of a pipeline's registered model, the SHA-256 of the bytes that it shall point at; who, when and why in words."""
 
     pipeline: str
@@ -145,32 +137,25 @@ class Promotion:
 
 
 def promote(promotions: Sequence[Promotion], uri: str, seconds: float) -> list[str]:
-    """Move aliases that do not point where they should.
+    """Move aliases that do not point where they should; return one line for each that moved, or cannot.
 
-    Args:
-        promotions: what is in service.
-        uri: of MLflow's store.
-        seconds: after which MLflow counts as away; 0 for as long as it takes.
-
-    Returns:
-        One line for each that moved, or cannot.
+    After some seconds MLflow counts as away; 0 for as long as it takes.
 
     Raises:
         StoreError: MLflow is away, or refuses.
     """
     check_there(uri)
     with at_most(seconds, uri), connect(uri) as client:
-        return [words for one in promotions if (words := _promote(client, one))]
+        return [words for one in promotions if (words := _promote(client, *one))]
 
 
-def _promote(client: MlflowClient, one: Promotion) -> str:
-    name, alias = one.pipeline, one.alias
-    known = versions_of(client, name, one.digest)
+def _promote(client: MlflowClient, name: str, alias: str, digest: str, words: str) -> str:
+    known = versions_of(client, name, digest)
     if not known:
         return f"{name}@{alias}: MLflow does not know this model yet; `make run` where it was made brings it"
     version = str(known[0].version)
     if str(client.get_registered_model(name).aliases.get(alias)) == version:
         return ""
-    client.set_model_version_tag(name, version, f"{PROMOTED}{alias}", one.words)
+    client.set_model_version_tag(name, version, f"{PROMOTED}{alias}", words)
     client.set_registered_model_alias(name, alias, version)
     return f"{name}@{alias} is version {version} in MLflow"

@@ -7,7 +7,8 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,6 @@ CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no
 NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
 
-Curves = dict[str, list[tuple[int, float]]]
-
 
 @dataclass(frozen=True)
 class Results:
@@ -35,7 +34,7 @@ class Results:
     metrics: dict[str, float]  # every number of the metrics files, by dotted name
     headline: str  # the metric that `gates.toml` lets decide; empty where it names none
     gates: str  # `passed`, or which failed or could not be judged; empty without verdicts
-    curves: Curves  # for each metric with steps its points, such as `curves/by_month.auc` -> [(7, 0.75), ...]
+    curves: dict[str, list[tuple[int, float]]]  # points by step, such as `curves/by_month.auc` -> [(7, 0.75), ...]
     plots: list[Path]  # files with the data of plots
     data: dict[str, str]  # the MD5 of every file or folder that a stage reads or writes, fingerprints left out
     code: dict[str, str]  # the MD5 of each stage's fingerprint
@@ -69,21 +68,21 @@ def collect(folder: Path) -> Results:
     """
     digest = lock_digest(folder)
     plan, lock = read_yaml(folder / "dvc.yaml"), read_stages(folder / "dvc.lock")
+    data, code = locked_digests(lock)
     params: dict[str, Any] = {}
     inputs: dict[str, list[str]] = {}
     for name, stage in lock.items():
         for file, values in stage.get("params", {}).items():
             params |= flatten(values) if file != GATES else {}  # how a model is judged is nothing to turn
-        for path in [entry["path"] for entry in stage.get("deps", []) if "md5" in entry]:
-            if not path.startswith(FINGERPRINTS) and not path.endswith(NOT_DATA):
+        for path in [entry["path"] for entry in stage.get("deps", [])]:
+            if path in data and not path.endswith(NOT_DATA):
                 inputs.setdefault(path, []).append(name)
     metrics: dict[str, float] = {}
     for one in outputs(plan.get("stages") or {}, lock, "metrics"):
         metrics |= read_metrics(_text(folder / one.path), one)
-    plots = declared_plots(plan, lock)
-    texts = {name: _text(folder / name) for name in plots}
     judging = tomllib.loads(_text(folder / GATES)).get("judging", {}) if (folder / GATES).is_file() else {}
     headline = f"model.{judging.get('champion')}"
+    plots = declared_plots(plan, lock)
     written = [out["path"] for stage in lock.values() for out in stage.get("outs", [])]
     return Results(
         pipeline=folder.name,
@@ -93,10 +92,10 @@ def collect(folder: Path) -> Results:
         metrics=metrics,
         headline=headline if headline in metrics else "",
         gates=_gates(folder / VERDICTS),
-        curves=read_curves(plots, texts),
+        curves={name: points for plot, how in plots.items() for name, points in _curves(folder / plot, how.get("x"))},
         plots=[folder / name for name in plots],
-        data=locked_digests(lock),
-        code=locked_code(lock),
+        data=data,
+        code=code,
         inputs=inputs,
         model=next((folder / path for path in written if path.endswith("model.onnx")), None),
     )
@@ -145,20 +144,12 @@ def produced_files(folder: Path) -> list[Path]:
     return [Path("dvc.lock"), *(Path(path) for path in kept if not path.startswith(FINGERPRINTS))]
 
 
-def locked_digests(lock: Mapping[str, Any]) -> dict[str, str]:
-    """Take the MD5 of all that stages read or wrote out of those of a `dvc.lock`, fingerprints left out."""
-    return {path: digest for path, digest in _digests(lock) if not path.startswith(FINGERPRINTS)}
-
-
-def locked_code(lock: Mapping[str, Any]) -> dict[str, str]:
-    """Take the MD5 of each stage's fingerprint out of the stages of a `dvc.lock`, by stage."""
-    names = {name.partition("@")[0] for name in lock}
-    return {name: digest for path, digest in _digests(lock) if (name := path.removeprefix(FINGERPRINTS)) in names}
-
-
-def _digests(lock: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def locked_digests(lock: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Take the MD5s out of the stages of a `dvc.lock`: of all that they read or wrote, and by stage of their fingerprints."""
     entries = [entry for stage in lock.values() for side in ("deps", "outs") for entry in stage.get(side, [])]
-    return [(entry["path"], entry["md5"]) for entry in entries if "md5" in entry]
+    found = {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
+    code = {path.removeprefix(FINGERPRINTS): found.pop(path) for path in [*found] if path.startswith(FINGERPRINTS)}
+    return found, code
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -178,24 +169,12 @@ def _text(path: Path) -> str:
         raise InputError(message) from None
 
 
-def read_curves(plots: Mapping[str, Mapping[str, Any]], texts: Mapping[str, str]) -> Curves:
-    """Take plots over a whole number as curves: one for every other column of numbers, named `curves/<plot>.<column>`.
-
-    Args:
-        plots: the options of each plot; `x` is the column that counts.
-        texts: of those plots that are there.
-    """
-    curves: Curves = {}
-    for plot, options in plots.items():
-        rows = list(csv.DictReader(texts.get(plot, "").splitlines())) if plot.endswith(".csv") else []
-        step = str(options.get("x"))
-        if not rows or not all((row.get(step) or "").lstrip("-").isdigit() for row in rows):
-            continue
-        for column in [name for name in rows[0] if name != step]:
-            try:
-                points = [(int(row[step]), float(row[column])) for row in rows if row[column]]
-            except ValueError:  # a column of words
-                continue
-            if points:
-                curves[f"{CURVES}{Path(plot).stem}.{column}"] = points
-    return curves
+def _curves(plot: Path, x: Any) -> Iterator[tuple[str, list[tuple[int, float]]]]:
+    """Take a plot over a whole number as curves: one for every other column of numbers, named `curves/<plot>.<column>`."""
+    rows = list(csv.DictReader(_text(plot).splitlines())) if plot.suffix == ".csv" else []
+    if not rows or not all((row.get(x) or "").lstrip("-").isdigit() for row in rows):
+        return
+    for column in [name for name in rows[0] if name != x]:
+        with suppress(ValueError):  # a column of words
+            if points := [(int(row[x]), float(row[column])) for row in rows if row[column]]:
+                yield f"{CURVES}{plot.stem}.{column}", points

@@ -70,15 +70,21 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def check_writable(uri: str) -> None:
-    """Refuse a store that cannot be written, before MLflow is imported and anything is begun.
+def check_there(uri: str, *, to_write: bool = False) -> None:
+    """Refuse a store that is not there or cannot be written, before MLflow is imported: it would make one, or wait for minutes.
 
     Raises:
-        StoreError: the SQLite file or its folder is read-only, missing or locked, or the file is no database; or nothing answers.
+        StoreError: the SQLite file is missing; to write, it is no database, or its folder is missing, locked or read-only; or
+            nothing answers.
     """
     file = sqlite_file(uri)
     if file is None:
         _knock(uri)
+        return
+    if not to_write:
+        if not _has_tables(file):
+            message = f"there is no {file.name} yet, so nothing is known of any run. `make run` makes it"
+            raise StoreError(message)
         return
     import sqlite3
 
@@ -87,25 +93,9 @@ def check_writable(uri: str) -> None:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
     except sqlite3.Error as error:
-        message = (
-            f"MLflow's database {file} cannot be written ({error}). "
-            "Make the file writable, or name another store in MLFLOW_TRACKING_URI"
-        )
+        mend = "Make the file writable, or name another store in MLFLOW_TRACKING_URI"
+        message = f"MLflow's database {file} cannot be written ({error}). {mend}"
         raise StoreError(message) from None
-
-
-def check_there(uri: str) -> None:
-    """Refuse to read from a store that is not there: MLflow would make an empty one, or wait for minutes.
-
-    Raises:
-        StoreError: there is no such file, or nothing answers.
-    """
-    file = sqlite_file(uri)
-    if file is None:
-        _knock(uri)
-    elif not _has_tables(file):
-        message = f"there is no {file.name} yet, so nothing is known of any run. `make run` makes it"
-        raise StoreError(message)
 
 
 def _has_tables(file: Path) -> bool:

@@ -44,5 +44,5 @@ def _say_tables(root: Path, uri: str, server: str) -> None:
     """Say where the table of each pipeline's runs is that shows metric, gates, commit and whether it was dirty."""
     for file in sorted(markers(root, uri).glob("*.json")):
         if seen := read_marker(file):
-            table = f"{server}/#/experiments/{seen.experiment_id}/runs?viewStateShareKey={VIEW}"
+            table = f"{server}/#/experiments/{seen['experiment']}/runs?viewStateShareKey={VIEW}"
             print(f"ui: {file.stem}: {table}", flush=True)

@@ -6,19 +6,22 @@ import hashlib
 import json
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git
 from onebutton_tracking.entry import BRANCH_TAG, COMMIT_TAG, GATES_TAG
-from onebutton_tracking.lookup import Subject
 from onebutton_tracking.model import PROMOTED
 from onebutton_tracking.results import CURVES
 from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, check_there, connect, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 CARD = "card.toml"
 CHOSEN = {"chosen_because": "chosen", "also_tried": "also tried"}
@@ -27,13 +30,18 @@ SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
 
-def trace(subject: Subject, root: Path) -> dict[str, Any]:
+def trace(run: Run, version: ModelVersion | None, root: Path) -> dict[str, Any]:
     """Collect the lineage of a run, from its tags and from git: what `make why JSON=1` prints."""
-    run, version, tags = subject.run, subject.version, subject.run.data.tags
+    tags = run.data.tags
     inputs = run.inputs.dataset_inputs if run.inputs else []
     sha = tags.get(COMMIT_TAG, "")
     shown = git("show", "--no-patch", "--format=%an <%ae>%x00%cI%x00%s", sha, folder=root) if sha else ""
     author, date, words = shown.strip().split("\0") if shown else ("", "", "")
+
+    def under(kind: str) -> dict[str, str]:
+        prefix = f"onebutton.{kind}."
+        return {key.removeprefix(prefix): text for key, text in sorted(tags.items()) if key.startswith(prefix)}
+
     return {
         "run_id": run.info.run_id,
         "pipeline": tags[PIPELINE_TAG],
@@ -56,15 +64,11 @@ def trace(subject: Subject, root: Path) -> dict[str, Any]:
         "params": dict(run.data.params),
         "metrics": dict(run.data.metrics),
         "environment": {name: tags.get(f"onebutton.{name.replace('.', '_')}", "") for name in ("uv.lock", "machine")},
-        "seconds": {name: float(text) for name, text in _under("onebutton.seconds.", tags).items()},
-        "peak_mb": {name: float(text) for name, text in _under("onebutton.peak_mb.", tags).items()},
-        "code": _under("onebutton.code.", tags),
-        "outputs": _under("onebutton.md5.", tags),
+        "seconds": {name: float(text) for name, text in under("seconds").items()},
+        "peak_mb": {name: float(text) for name, text in under("peak_mb").items()},
+        "code": under("code"),
+        "outputs": under("md5"),
     }
-
-
-def _under(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
-    return {key.removeprefix(prefix): text for key, text in sorted(tags.items()) if key.startswith(prefix)}
 
 
 def _chosen(tags: Mapping[str, str], root: Path) -> dict[str, str]:
@@ -83,27 +87,25 @@ def page(found: Mapping[str, Any]) -> str:
     aliases = f" (@{', @'.join(found['promoted'])})" if found["promoted"] else ""
     when = datetime.fromtimestamp(found["finished"] / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     shown = [f"{found['model'] or found['pipeline']}{aliases}: run {found['run_id'][:8]} of {when}"]
-    for label, lines in _parts(found):
+    metrics, environment = found["metrics"].items(), found["environment"]
+    took = [
+        f"{name} {taken:.1f} s" + (f", {found['peak_mb'][name]:.0f} MB" if name in found["peak_mb"] else "")
+        for name, taken in found["seconds"].items()
+    ]
+    points = [f"@{alias} points here{words and ': '}{words}" for alias, words in found["promoted"].items()]
+    parts = {CHOSEN[name]: textwrap.wrap(words, WIDTH) for name, words in found["chosen"].items()} | {
+        "gates": [found["gates"]],
+        "commit": _commit_words(found),
+        "data": [f"{name}  {entry['digest'][:SHORT]}  {_source(entry)}" for name, entry in found["data"].items()],
+        "params": [f"{name} = {text}" for name, text in found["params"].items()],
+        "metrics": [f"{name} = {n:.6g}" for name, n in metrics if name.count(".") < SLICE and CURVES not in name],
+        "environment": [f"uv.lock {environment['uv.lock'][:SHORT]}", environment["machine"]],
+        "took": ["; ".join(took)],
+        "promoted": points or ["no alias points here"] * bool(found["model"]),
+    }
+    for label, lines in parts.items():
         shown += [f"  {'' if number else label:<11} {words}" for number, words in enumerate(filter(None, lines))]
     return "\n".join(shown)
-
-
-def _parts(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    for name, words in found["chosen"].items():
-        yield CHOSEN[name], textwrap.wrap(words, WIDTH)
-    yield "gates", [found["gates"]]
-    yield "commit", _commit_words(found)
-    yield "data", [f"{name}  {entry['digest'][:SHORT]}  {_source(entry)}" for name, entry in found["data"].items()]
-    yield "params", [f"{name} = {text}" for name, text in found["params"].items()]
-    metrics = found["metrics"].items()
-    wanted = [f"{name} = {number:.6g}" for name, number in metrics if name.count(".") < SLICE and CURVES not in name]
-    yield "metrics", wanted
-    yield "environment", [f"uv.lock {found['environment']['uv.lock'][:SHORT]}", found["environment"]["machine"]]
-    peaks = {stage: f", {peak:.0f} MB" for stage, peak in found["peak_mb"].items()}
-    yield "took", ["; ".join(f"{name} {taken:.1f} s{peaks.get(name, '')}" for name, taken in found["seconds"].items())]
-    if found["model"]:
-        points = [f"@{alias} points here{words and ': '}{words}" for alias, words in found["promoted"].items()]
-        yield "promoted", points or ["no alias points here"]
 
 
 def _commit_words(found: Mapping[str, Any]) -> list[str]:
@@ -115,9 +117,7 @@ def _commit_words(found: Mapping[str, Any]) -> list[str]:
         lines += [commit["subject"], f"{commit['author']}, {commit['date']}"]
     else:
         lines.append("it is not in this clone: `git fetch --all` may bring it, or it was made in another repository")
-    if found["dirty"]:
-        lines.append("and sources that are in no commit: MLflow keeps them as sources/patch.diff")
-    return lines
+    return [*lines, *["and sources that are in no commit: MLflow keeps them as sources/patch.diff"] * found["dirty"]]
 
 
 def _source(entry: Mapping[str, str]) -> str:
@@ -135,16 +135,14 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
         StoreError: MLflow cannot be asked.
     """
     if sum(map(bool, (model, run, file))) != 1:  # before MLflow is imported, which takes seconds
-        message = (
-            "one of MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json says what to look at"
-        )
+        example = "MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json"
+        message = f"one of {example} says what to look at"
         raise InputError(message)
     uri = tracking_uri(root)
     check_there(uri)
     with connect(uri) as client:
         if model:
-            subject = lookup.find_model(client, model)
+            found = trace(*lookup.find_model(client, model), root)
         else:
-            subject = Subject(lookup.find_run(client, run) if run else lookup.find_file(client, root / file))
-        found = trace(subject, root)
+            found = trace(lookup.find_run(client, run) if run else lookup.find_file(client, root / file), None, root)
     print(json.dumps(found, indent=1) if as_json else page(found))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from onebutton_tracking.store import StoreError, check_writable, shown, sqlite_file, tracking_uri
+from onebutton_tracking.store import StoreError, check_there, shown, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
 from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, absent, configured
 from onebutton_workbench.git import call
@@ -77,7 +77,7 @@ def tracking() -> Iterator[Line]:
         yield "MLflow", "ok", f"{file.name} will be made by the first `make run`"
         return
     try:
-        check_writable(uri)
+        check_there(uri, to_write=True)
         yield "MLflow", "ok", shown(uri)
     except StoreError as error:
         yield "MLflow", "missing", str(error)

@@ -16,8 +16,8 @@ from typing import Literal
 import psutil
 
 from onebutton_contracts.errors import InputError, require
+from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror_all
-from onebutton_tracking.origin import record
 from onebutton_tracking.store import tracking_uri
 from onebutton_workbench.bootstrap import SetupError, refuse_conflicts
 from onebutton_workbench.data.committed_data import bring
