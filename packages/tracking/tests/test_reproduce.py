@@ -160,11 +160,6 @@ def test_a_commit_that_is_gone_and_a_lock_that_is_another_are_named(repo: Path, 
     uri = tracking_uri(repo)
     client = MlflowClient(uri, uri)
     (whole,) = client.search_runs([client.get_experiment_by_name("demo").experiment_id])  # type: ignore[union-attr]
-    client.set_tag(whole.info.run_id, "onebutton.uv_lock", "0" * 64)
-    status, shown = press(repo, run=first)
-    assert status == 1
-    assert "uv.lock of commit" in shown.splitlines()[-1]
-
     client.set_tag(whole.info.run_id, "onebutton.dvc_lock", "0" * 64)
     status, shown = press(repo, run=first)
     assert status == 1

@@ -4,7 +4,7 @@ Sources are what can change a result: the pipeline's folder, the shared packages
 count, and neither does a page of documentation or another pipeline.
 
 `make run` writes it down beside the fingerprints as soon as DVC is done, with the machine and what each stage took: MLflow may be
-down then, and the sources edited before it is back. Where nothing was written down, git tells which commit brought the `dvc.lock`.
+down then, and the sources edited before it is back. Where nothing was written down, git tells what brought the `dvc.lock`.
 """
 
 from __future__ import annotations
@@ -103,11 +103,7 @@ def _branch(folder: Path) -> str:
 
 
 def read_commit(folder: Path) -> tuple[Commit, str]:
-    """Read the state of a pipeline's sources: the commit, and where it is dirty the patch from it to the working tree.
-
-    Raises:
-        InputError: the pipeline has no readable `dvc.yaml`.
-    """
+    """Read the state of a pipeline's sources: the commit, and where it is dirty the patch from it to the working tree."""
     sha = git("rev-parse", "--verify", "--quiet", "HEAD", folder=folder).strip()
     if not sha:
         return Commit("", _branch(folder), dirty=False), ""
@@ -116,14 +112,10 @@ def read_commit(folder: Path) -> tuple[Commit, str]:
 
 
 def holding_commit(folder: Path, digest: str, sources: str, *, just_run: bool) -> Commit | None:
-    """Return the last commit when it holds a `dvc.lock` and the sources that made it; None when it does not.
+    """Return the last commit when it holds a `dvc.lock` and the sources that made it, by their digests; None when it does not.
 
-    Args:
-        folder: of the pipeline.
-        digest: of the `dvc.lock`.
-        sources: their digest, as `Commit.sources`; empty when it is not known.
-        just_run: DVC has just found sources and lock to agree, so a clean tree is proof enough: a formatter may have changed
-            the text of the sources since, and not their meaning.
+    Where DVC has `just_run` and found sources and lock to agree, a clean tree is proof enough: a formatter may have changed the
+    text of the sources since, and not their meaning.
     """
     if not sources or _sha256(git("show", "HEAD:./dvc.lock", folder=folder)) != digest:
         return None
@@ -134,12 +126,7 @@ def holding_commit(folder: Path, digest: str, sources: str, *, just_run: bool) -
 
 
 def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, float] | None = None) -> None:
-    """Write down where a pipeline's `dvc.lock` comes from, unless that was done before.
-
-    Args:
-        folder: of the pipeline.
-        seconds: that each stage took which has just run.
-        peak_mb: the memory that each of these needed at its peak.
+    """Write down where a pipeline's `dvc.lock` comes from, unless that was done, with seconds and megabytes of each stage.
 
     Raises:
         InputError: the pipeline has no `dvc.lock`.

@@ -44,9 +44,7 @@ def compare(
     inputs = list(_files(read_by(then), read_by(now)))
     outputs = list(_files(_digests(then, "outs"), _digests(now, "outs")))
     same = all(row.verdict == IDENTICAL for row in outputs)
-    metrics = (
-        [] if same else list(_metrics(metrics_then, metrics_now, tolerance))
-    )  # the same bytes hold the same metrics
+    metrics = [] if same else list(_metrics(metrics_then, metrics_now, tolerance))
     reasons = [f"the input {row.name} is another" for row in inputs if row.verdict != IDENTICAL]
     reasons += [f"{row.name} was not written" for row in outputs if not row.now]
     reasons += [f"{row.name} was not there before" for row in outputs if not row.then]

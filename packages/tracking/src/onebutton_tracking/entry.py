@@ -45,24 +45,12 @@ COPIED = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 
 def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
-    """Return the experiment of a pipeline, made where it is missing, with the columns that its table of runs shows first.
-
-    Raises:
-        DeletedError: somebody deleted it.
-    """
-    from mlflow.exceptions import MlflowException
-
-    name = results.pipeline
-    found = find_experiment(client, name)
-    if found is None:
+    """Return the experiment of a pipeline, made where it is missing, with the columns that its table of runs shows first."""
+    found = find_experiment(client, results.pipeline)
+    if found is None:  # where a mirror on another machine is quicker now, MLflow refuses, and the next press finds it
         file = sqlite_file(uri)  # a server knows where its artifacts go; a file does not
-        place = (file.parent / "mlartifacts" / name).as_uri() if file else None
-        try:
-            found = client.get_experiment(client.create_experiment(name, artifact_location=place))
-        except MlflowException:  # a mirror on another machine was quicker
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
+        place = (file.parent / "mlartifacts" / results.pipeline).as_uri() if file else None
+        found = client.get_experiment(client.create_experiment(results.pipeline, artifact_location=place))
     identity = str(found.experiment_id)
     headline = [f"metrics.`{results.headline}`"] * bool(results.headline)
     columns = [*headline, f"tags.`{GATES_TAG}`", "attributes.`Version`", f"tags.`{DIRTY_TAG}`"]
@@ -83,8 +71,7 @@ def bring(client: MlflowClient, results: Results, origin: Origin, uri: str, runs
     """Write a run, or go on with the first of those that were begun; return the line that says so.
 
     Raises:
-        InputError: the model's file is not here.
-        DeletedError: the experiment was deleted.
+        InputError: the model's file is not here, or the experiment was deleted.
     """
     if results.model and not results.model.is_file():
         message = f"{results.model} is not here. `make run` or `make pull` brings it"
@@ -129,8 +116,7 @@ def _write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> 
 def settle(client: MlflowClient, runs: Sequence[Run]) -> None:
     """Leave of the runs of one `dvc.lock` the oldest, and one version of its model: mirrors on other machines may write the same.
 
-    Everybody finds the same one to be the oldest, and nobody deletes it. A mirror that still writes what is deleted here is
-    refused, and finds on its next try what stayed.
+    A mirror that still writes what is deleted here is refused, and finds on its next try what stayed.
     """
     if not runs or not is_finished(runs[0]):
         return
@@ -193,10 +179,7 @@ def log_values(
     points: Sequence[tuple[str, float, int]],
     tags: Mapping[str, str],
 ) -> None:
-    """Log all in one call, or as few as MLflow allows: one call each takes ten times as long.
-
-    A point is name, value and step of a metric. All carry the run's own time, so that one written twice is one.
-    """
+    """Log all in as few calls as MLflow allows; a metric's name, value and step carry the run's time, so that twice is once."""
     from mlflow.entities import Metric, Param, RunTag
 
     left = [Metric(_name(name), value, run.info.start_time, step) for name, value, step in points]

@@ -73,9 +73,7 @@ def find_run(client: MlflowClient, text: str) -> Run:
         message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
         raise InputError(message)
     if LOCK_TAG not in found[0].data.tags:
-        message = (
-            f"run {text} was written by another program and not by `make run`: nothing leads from it to code and data"
-        )
+        message = f"run {text} was written by another program: nothing leads from it to code and data"
         raise InputError(message)
     return found[0]
 
@@ -102,5 +100,4 @@ def run_of_lock(uri: str, pipeline: str, digest: str) -> str:
     """
     check_there(uri)
     with connect(uri) as client:
-        runs = filter(is_finished, find_runs(client, pipeline, digest))
-        return next((str(run.info.run_id) for run in runs), "")
+        return next((str(run.info.run_id) for run in find_runs(client, pipeline, digest) if is_finished(run)), "")

@@ -52,7 +52,7 @@ def read_marker(file: Path) -> dict[str, str]:
 
 
 def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
-    """Bring one pipeline's results into MLflow, unless they are there.
+    """Bring one pipeline's results into MLflow, unless they are there; return the line that says what happened.
 
     Of several runs of one `dvc.lock`, which mirrors on different machines may write at once, the oldest is completed and stays.
 
@@ -61,13 +61,8 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
         uri: of MLflow's store.
         just_run: whether DVC has just found sources and results to agree; then the marker is enough.
 
-    Returns:
-        One line that says what happened.
-
     Raises:
-        InputError: the results are not complete.
-        DeletedError: the pipeline's experiment was deleted in MLflow.
-        StoreError: the store cannot be used.
+        InputError: the results are not complete, the experiment was deleted in MLflow, or the store cannot be used.
     """
     digest, file = lock_digest(folder), markers(folder.parents[1], uri) / f"{folder.name}.json"
 
@@ -108,11 +103,6 @@ def mirror_all(folders: Sequence[Path], uri: str, *, after_run: bool = False) ->
     """Mirror pipelines and say one line for each; return the exit status.
 
     After `make run` the results are what counts, and they are safe: MLflow's troubles are told and fail nothing.
-
-    Args:
-        folders: of the pipelines.
-        uri: of MLflow's store.
-        after_run: whether DVC has just found sources and results to agree.
     """
     status = 0
     try:

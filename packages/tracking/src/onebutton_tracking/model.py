@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,13 +36,10 @@ def register(client: MlflowClient, run: Run, name: str, file: Path) -> tuple[str
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
         return str(known[0].version), False
     model_id = _logged(client, run, content, digest)
-    try:
+    with suppress(MlflowException):  # it is there already; whatever else is wrong, the next line says
         client.create_registered_model(name)
-    except MlflowException:
-        client.get_registered_model(name)  # it is there already; whatever else is wrong, this says
-    made = client.create_model_version(
-        name, f"{MODEL_URI}{model_id}", run.info.run_id, tags={MODEL_TAG: digest}, model_id=model_id
-    )
+    source, tags = f"{MODEL_URI}{model_id}", {MODEL_TAG: digest}
+    made = client.create_model_version(name, source, run.info.run_id, tags=tags, model_id=model_id)
     return str(made.version), True
 
 
@@ -105,10 +103,10 @@ def _logged(client: MlflowClient, run: Run, content: bytes, digest: str) -> str:
 
 
 def signature(model: Any) -> Any:
-    """Say what the model takes and gives, read off the file itself: the contract's logical types are wider than the file's.
+    """Say what the model takes and gives, read off the file itself.
 
-    Inputs are tensors of shape (rows, 1), as the file has them. Told so, MLflow takes a frame apart into them; told that they are
-    columns, it would hand the file one-dimensional arrays, which it refuses.
+    Inputs are tensors of shape (rows, 1). Told so, MLflow takes a frame apart into them; told that they are columns, it would
+    hand the file one-dimensional arrays, which it refuses.
     """
     import numpy as np
     from mlflow.models import ModelSignature
@@ -122,9 +120,8 @@ def signature(model: Any) -> Any:
         kind = np.dtype(str) if text else tensor_dtype_to_np_dtype(tensor.elem_type)
         return TensorSpec(kind, (-1, *(dimension.dim_value for dimension in tensor.shape.dim[1:])), item.name)
 
-    return ModelSignature(
-        *(Schema([spec(item) for item in items]) for items in (model.graph.input, model.graph.output))
-    )
+    inputs, outputs = (Schema([spec(item) for item in items]) for items in (model.graph.input, model.graph.output))
+    return ModelSignature(inputs=inputs, outputs=outputs)
 
 
 class Promotion(NamedTuple):

@@ -46,18 +46,14 @@ class Record:
     dirty: bool = False  # whether its sources were in no commit
     lock: str = ""  # the text of its `dvc.lock`; empty for a commit, and where nobody kept it
     lock_digest: str = ""  # of that text; empty for a commit
-    uv_lock: str = ""  # digest of its `uv.lock`; empty where nobody wrote it down
     metrics: dict[str, float] | None = None  # by dotted name; None for those of the commit
 
 
 def records(root: Path, *, run: str = "", model: str = "") -> list[Record]:
-    """Find what was asked for: a run, a model, or when nothing was typed every pipeline's champion.
-
-    Where MLflow knows none, it is what the last commit holds: a clone without MLflow can be held to its results as well.
+    """Find what was asked for: a run, a model, or else each pipeline's champion; what the last commit holds where there is none.
 
     Raises:
-        InputError: it is not there.
-        StoreError: MLflow does not answer.
+        InputError: it is not there, or MLflow does not answer.
     """
     if run and model:
         raise InputError("RUN and MODEL each say what to make again: type one of them")
@@ -95,7 +91,6 @@ def _record(client: MlflowClient, run: Run, name: str) -> Record:
         dirty=dirty,
         lock=_artifact(client, run, "sources/dvc.lock"),
         lock_digest=tags[LOCK_TAG],
-        uv_lock=tags.get("onebutton.uv_lock", ""),
         metrics={name: number for name, number in run.data.metrics.items() if not name.startswith(CURVES)},
     )
 
@@ -112,18 +107,15 @@ def _artifact(client: MlflowClient, run: Run, path: str) -> str:
 
 def check_possible(record: Record, root: Path) -> None:
     """Refuse what cannot be gone back to."""
+    fault = ""
     if not record.sha:
-        message = f"{record.name} was made outside git: there is no commit to go back to"
+        fault = f"{record.name} was made outside git: there is no commit to go back to"
     elif not git("cat-file", "-t", f"{record.sha}^{{commit}}", folder=root):
-        message = (
-            f"commit {record.sha[:12]} of {record.name} is not in this clone. `git fetch --all` may bring it; "
-            "if it was never pushed, only the machine that made the run has it"
-        )
+        fault = f"commit {record.sha[:12]} of {record.name} is not in this clone. `git fetch --all` may bring it"
     elif record.dirty and not record.patch:
-        message = f"{record.name} was made from sources that are in no commit, and MLflow holds no patch of it"
-    else:
-        return
-    raise InputError(message)
+        fault = f"{record.name} was made from sources that are in no commit, and MLflow holds no patch of it"
+    if fault:
+        raise InputError(fault)
 
 
 @contextmanager
@@ -151,18 +143,17 @@ def _call(command: list[str], folder: Path, trouble: str) -> None:
 
 def prepare(record: Record, tree: Path, root: Path) -> list[str]:
     """Bring sources, environment and data of a record into a worktree; return in words what is not as it was recorded."""
-    notes, folder, commit = [], tree / "pipelines" / record.pipeline, f"commit {record.sha[:12]}"
+    notes, lock = [], tree / "pipelines" / record.pipeline / "dvc.lock"
     if record.patch:
         file = tree.parent / "patch.diff"
         file.write_text(record.patch, encoding="utf-8", errors="surrogateescape")
         _call(["git", "apply", "--whitespace=nowarn", str(file)], tree, "the patch does not fit its commit")
-    lock = folder / "dvc.lock"
     if record.lock:  # the commit's own is older where code was committed first and run then
         lock.write_bytes(record.lock.encode("utf-8", "surrogateescape"))
     if record.lock_digest and file_digest(lock) != record.lock_digest:
-        notes.append(f"dvc.lock of {commit} is another than that of {record.name}, which MLflow does not hold")
-    if record.uv_lock and file_digest(tree / "uv.lock") != record.uv_lock:
-        notes.append(f"uv.lock of {commit} is another than that of {record.name}")
+        notes.append(
+            f"dvc.lock of commit {record.sha[:12]} is another than that of {record.name}, which MLflow does not hold"
+        )
     _call(["uv", "sync", "--frozen", "--all-packages", "--quiet"], tree, "uv did not make the environment")
     settings = root / ".dvc/config.local"
     if settings.is_file():
@@ -233,11 +224,7 @@ def tolerance(folder: Path) -> float:
 
 
 def reproduce_all(root: Path, *, run: str = "", model: str = "") -> int:
-    """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status.
-
-    Raises:
-        InputError: the run or the model is not there, or one could not be made again.
-    """
+    """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status."""
     status = 0
     for record in records(root, run=run, model=model):
         found = reproduce(record, root)

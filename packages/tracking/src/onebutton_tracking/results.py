@@ -48,11 +48,7 @@ def file_digest(file: Path) -> str:
 
 
 def lock_digest(folder: Path) -> str:
-    """Hash a pipeline's `dvc.lock` (SHA-256).
-
-    Raises:
-        InputError: the pipeline was never run.
-    """
+    """Hash a pipeline's `dvc.lock` (SHA-256); refuse a pipeline that was never run."""
     lock = folder / "dvc.lock"
     if not (digest := file_digest(lock)):
         message = f"{lock} is missing: the pipeline was never run to its end. `make run` does it"
@@ -102,11 +98,7 @@ def collect(folder: Path) -> Results:
 
 
 def read_metrics(text: str, file: Output) -> dict[str, float]:
-    """Read the numbers of a metrics file by dotted name, under `foreach` and `matrix` below the key of the stage.
-
-    Raises:
-        InputError: it is no JSON.
-    """
+    """Read the numbers of a metrics file by dotted name, under `foreach` and `matrix` below the key of the stage."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -133,11 +125,7 @@ def _gates(verdicts: Path) -> str:
 
 
 def produced_files(folder: Path) -> list[Path]:
-    """List the files in git that a run of a pipeline may change, relative to its folder; fingerprints left out.
-
-    Raises:
-        InputError: there is no readable `dvc.yaml`.
-    """
+    """List the files in git that a run of a pipeline may change, relative to its folder; fingerprints left out."""
     lock = folder / "dvc.lock"
     written = outputs(read_stages(folder / "dvc.yaml"), read_stages(lock) if lock.is_file() else {})
     kept = [one.path for one in written if one.options.get("cache") is False]

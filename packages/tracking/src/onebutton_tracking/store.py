@@ -126,11 +126,7 @@ def _knock(uri: str) -> None:
 
 @contextmanager
 def connect(uri: str) -> Iterator[MlflowClient]:
-    """Open a store, and turn whatever MLflow, its database or its disk refuses into one line.
-
-    Raises:
-        StoreError: something was refused.
-    """
+    """Open a store, and turn whatever MLflow, its database or its disk refuses into one line, a StoreError."""
     from importlib import metadata
 
     from alembic.util import CommandError
@@ -143,20 +139,15 @@ def connect(uri: str) -> Iterator[MlflowClient]:
         reason = " ".join(str(error).split())
         message = f"MLflow at {shown(uri)} refused: {reason[:300]}"
         if "database schema" in reason or isinstance(error, CommandError):
-            message = (
-                f"the database {shown(uri)} was made by another version of MLflow than the {metadata.version('mlflow')} here. "
-                "A newer one wants `git pull` and `make setup`; an older one a backup and `mlflow db upgrade`"
-            )
+            mend = "A newer one wants `git pull` and `make setup`; an older one a backup and `mlflow db upgrade`"
+            version = metadata.version("mlflow")
+            message = f"the database {shown(uri)} was made by another version of MLflow than the {version} here. {mend}"
         raise StoreError(message) from None
 
 
 @contextmanager
 def at_most(seconds: float, uri: str) -> Iterator[None]:
-    """Stop waiting for a store after some seconds; 0 for as long as it takes.
-
-    Raises:
-        StoreError: it took longer.
-    """
+    """Stop waiting for a store after some seconds, with a StoreError; 0 for as long as it takes."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise _TooSlow
@@ -210,30 +201,19 @@ def open_store(uri: str) -> MlflowClient:
 
 
 def find_experiment(client: MlflowClient, pipeline: str) -> Experiment | None:
-    """Return the experiment of a pipeline; None before its first run.
-
-    Raises:
-        DeletedError: somebody deleted it in MLflow, which then takes no run of that name.
-    """
+    """Return the experiment of a pipeline; None before its first run; refuse one that was deleted, which takes no run."""
     found = client.get_experiment_by_name(pipeline)
     if found and found.lifecycle_stage == "deleted":
         uri = client.tracking_uri
         where = f"MLFLOW_TRACKING_URI={quote(uri)} " if sqlite_file(uri) else ""  # others are in the shell
-        message = (
-            f"somebody deleted the experiment {pipeline} in MLflow, so its runs can be neither read nor written. "
-            f"`{where}.venv/bin/mlflow experiments restore --experiment-id {found.experiment_id}` brings it back "
-            "with its runs; then `make run TRACK=only`"
-        )
+        restore = f"{where}.venv/bin/mlflow experiments restore --experiment-id {found.experiment_id}"
+        message = f"somebody deleted the experiment {pipeline} in MLflow. `{restore}` brings it back; then `make run TRACK=only`"
         raise DeletedError(message)
     return found
 
 
 def find_runs(client: MlflowClient, pipeline: str, lock_digest: str) -> list[Run]:
-    """List the runs of a pipeline's `dvc.lock`, finished or not, the oldest first.
-
-    Raises:
-        DeletedError: its experiment was deleted.
-    """
+    """List the runs of a pipeline's `dvc.lock`, finished or not, the oldest first."""
     experiment = find_experiment(client, pipeline)
     wanted = f"tags.`{LOCK_TAG}` = '{lock_digest}' AND tags.`{PIPELINE_TAG}` = '{pipeline}'"
     runs = client.search_runs([experiment.experiment_id], wanted) if experiment else []

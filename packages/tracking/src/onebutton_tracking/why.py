@@ -128,12 +128,7 @@ def _source(entry: Mapping[str, str]) -> str:
 
 
 def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: bool = False) -> None:
-    """Print what stands behind one model, run or file; the work of `make why`.
-
-    Raises:
-        InputError: it is not there, or it was asked about in no or in several ways.
-        StoreError: MLflow cannot be asked.
-    """
+    """Print what stands behind one model, run or file; refuse to say it of none or of several."""
     if sum(map(bool, (model, run, file))) != 1:  # before MLflow is imported, which takes seconds
         example = "MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json"
         message = f"one of {example} says what to look at"
