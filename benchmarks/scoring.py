@@ -90,10 +90,9 @@ SCORE = """
 import sys
 from pathlib import Path
 from onebutton_release.scoring import score_file
-from onebutton_serving.loading import load_release
 
 rows, out, release, shard = sys.argv[1:]
-score_file(rows, out, lambda: load_release(Path(release)), shard)
+score_file(rows, out, lambda: Path(release), shard)
 """
 
 

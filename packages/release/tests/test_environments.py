@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.target import FILE, Person, find_target, port_of, read_environments, release_in_service, who
+from onebutton_release.target import FILE, find_target, port_of, read_environments, release_in_service, who
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = """
@@ -61,16 +61,16 @@ def test_a_hosted_runner_cannot_deploy_into_its_own_checkout(repo: Path, monkeyp
 def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(repo, PRODUCTION.replace("/srv/nowhere/production", str(repo)))
     production = find_target(repo, "flights", "production", "production")
-    assert who() == Person("ann@acme.example", "git")
+    assert who() == ("ann@acme.example", "git")
     monkeypatch.setenv("GITHUB_ACTOR", "bob")  # in a shell that is no CI anybody may set it: it counts for nothing
-    assert who() == Person("ann@acme.example", "git")
-    production.check_allowed(who())
+    assert who() == ("ann@acme.example", "git")
+    production.check_allowed(who()[0])
     monkeypatch.setenv("CI", "true")
-    assert who() == Person("bob", "CI")
+    assert who() == ("bob", "CI")
     with pytest.raises(InputError, match=r"bob may not deploy to production: ann@acme.example may. On call: Ann"):
-        production.check_allowed(who())
+        production.check_allowed(who()[0])
     monkeypatch.setenv("GITHUB_TRIGGERING_ACTOR", "ann@acme.example")  # she ran bob's workflow again
-    production.check_allowed(who())
+    production.check_allowed(who()[0])
 
 
 def test_without_a_name_rollback_means_production(repo: Path) -> None:

@@ -108,7 +108,7 @@ def press(folder: Path, capsys: pytest.CaptureFixture[str]) -> Press:
             out = scoring.score_file(
                 names["IN"],
                 names["OUT"],
-                lambda: load_release(release),
+                lambda: release,
                 names.get("SHARD", ""),
             )
         except (InputError, ReleaseError) as error:
@@ -630,11 +630,10 @@ SCORE = """
 import sys
 from pathlib import Path
 from onebutton_contracts.errors import run_stage
-from onebutton_release.scoring import interruptible, score_file
-from onebutton_serving.loading import load_release
+from onebutton_release.scoring import score_table
 
 rows, scored, release = sys.argv[1:]
-run_stage(lambda: print(interruptible(lambda: score_file(rows, scored, lambda: load_release(Path(release))))))
+run_stage(lambda: print(score_table(rows, scored, lambda: Path(release))))
 """
 
 

@@ -50,10 +50,8 @@ def release_of_results(target: Target, in_service: str) -> Path:
         return whole(target, again)
     if not target.environment.laptop:
         if read_commit(one.folder)[0].dirty:
-            message = (
-                "something that makes this model is not committed, so nobody else could make it again. Commit it, then press "
-                "again; an environment that says `laptop = true` takes it as it is"
-            )
+            why = "something that makes this model is not committed, so nobody else could make it again"
+            message = f"{why}. Commit it, then press again; an environment that says `laptop = true` takes it as it is"
             raise InputError(message)
         check_champion(target.root, one.folder)
     say("computing every judged number again, from the model and the holdout")
@@ -113,18 +111,14 @@ def check_no_draft(target: Target, *, draft: bool) -> None:
     """Keep what is still being tried out on a laptop."""
     if draft and not target.environment.laptop:
         message = (
-            f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone, and {target.name} is none. "
-            f"When the model is meant for others, answer what card.toml asks, take `draft = true` out of "
-            f"pipelines/{target.pipeline}/pyproject.toml, and press `make run PIPELINE={target.pipeline}`, then `make check`"
+            f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone. When it is meant for others "
+            f"answer what card.toml asks, take `draft = true` out of pipelines/{target.pipeline}/pyproject.toml, then `make run`"
         )
         raise InputError(message)
 
 
 def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> None:
-    """Refuse a model of which one gate is not passed; what could not be judged does not ship. Of a draft, say so.
-
-    On a laptop numbers that could not be computed again are believed.
-    """
+    """Refuse a model of which a gate is not passed, and say so of a draft; a laptop believes what cannot be computed again."""
     bad = [verdict for verdict in found if verdict.result != "passed"]
     if target.environment.laptop:
         bad = [verdict for verdict in bad if (verdict.check, verdict.result) != (RESULTS, "NOT RUN")]
@@ -135,10 +129,8 @@ def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> Non
         say(f"not passed, which stops nobody while it is a draft:\n{lines}")
         return
     names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
-    message = (
-        f"{one.folder.name} may not be released: {names}\n{lines}\nNothing was changed. Ask: {one.said.judging.owner}. "
-        "`make report` shows it all"
-    )
+    last = f"Nothing was changed. Ask: {one.said.judging.owner}. `make report` shows it all"
+    message = f"{one.folder.name} may not be released: {names}\n{lines}\n{last}"
     raise InputError(message)
 
 

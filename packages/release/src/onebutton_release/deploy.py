@@ -120,12 +120,9 @@ def _release(target: Target, current: str, version: str) -> Path:
 
 
 def _servers_of_ours(target: Target) -> tuple[str, ...]:
-    """Return the addresses at which a server of ours is waited for.
+    """Return the addresses at which a server is waited for; refuse one that is off or not ours: it could confirm no release.
 
-    On a laptop its server may be off, and another program may have its port: that is told and not waited for.
-
-    Raises:
-        InputError: elsewhere, when a server is off or is not ours: nobody could confirm the release.
+    A laptop's server may be off, and another program may have its port: that is told and not waited for.
     """
     reports = [ask(address, target.identity) for address in target.servers]
     if target.environment.laptop:

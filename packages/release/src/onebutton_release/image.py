@@ -1,8 +1,7 @@
 """Build a container image of the release that is in service. The work of `make image`.
 
-It is built from one small folder: the lock, the members that the server consists of, and one release. The folder says all that a
-builder must know, so `docker build` in it makes the same image without one argument. Docker, podman or buildah builds it,
-whichever is there: the Dockerfile needs nothing that one of them lacks.
+It is built from one small folder: the lock, the members that the server consists of, and one release. `docker build` in it makes
+the same image without one argument.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ ARGUMENTS = "ARG PIPELINE VERSION REVISION SOURCE"  # of the Dockerfile; they ge
 PARTS = ("pyproject.toml", "README.md", "src")  # of a member
 ENGINES = ("docker", "podman", "buildah")  # in the order of how well people know them
 MISSING = (
-    "NOT RUN: no engine that builds images is here: {}. `sudo apt-get install buildah` brings the smallest on Debian and "
-    "Ubuntu; on a Mac take Docker Desktop or podman. `OUT=folder` writes what it is built from, for an engine elsewhere"
+    "NOT RUN: none of docker, podman and buildah is here. `sudo apt-get install buildah` brings the smallest on Debian, Ubuntu; "
+    "on a Mac take Docker Desktop or podman. `OUT=folder` writes what the image is built from, for an engine elsewhere"
 )
 
 
@@ -62,25 +61,13 @@ def image(root: Path, pipeline: str, environment: str, out: Path | None = None) 
                 outputs.write(f"image={name}\nversion={facts.version}\nepoch={facts.epoch}\n")
         print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
         return
-    engine = find_engine()
+    if not (engine := next(filter(shutil.which, ENGINES), "")):
+        raise InputError(MISSING)
     with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
         write_context(root, release, facts, Path(scratch))
         came_out = build(engine, facts, Path(scratch))
     run = f"{engine} run --read-only --tmpfs /tmp --publish 127.0.0.1:8000:8000 {facts.name}, or "
     print(f"image: {facts.name}: {came_out}. Next: {run if engine != 'buildah' else ''}docs/kubernetes.md")
-
-
-def find_engine() -> str:
-    """Return the first engine that can build; docker without its engine running cannot."""
-    said = []
-    for engine in ENGINES:
-        if not shutil.which(engine):
-            said.append(f"no {engine}")
-        elif engine == "docker" and subprocess.run([engine, "info"], capture_output=True, check=False).returncode:
-            said.append("docker, but its engine does not answer")
-        else:
-            return engine
-    raise InputError(MISSING.format(", ".join(said)))
 
 
 def build(engine: str, facts: Facts, folder: Path, more: Sequence[str] = ()) -> str:

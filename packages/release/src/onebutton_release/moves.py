@@ -21,15 +21,15 @@ def say(words: str) -> None:
 
 def begin(target: Target, action: Action, why: str) -> Move:
     """Begin a move of a person who may, which names no release yet. Who moves meanwhile takes its number, and turns it away."""
-    person = who()
+    person, known_by = who()
     target.check_allowed(person)
     sequence, previous = following(target.store)  # before all else is read
     current = in_service(target.store)
     return Move(
         sequence=sequence,
         at=now(),
-        who=person.name,
-        known_by=person.known_by,
+        who=person,
+        known_by=known_by,
         environment=target.name,
         pipeline=target.pipeline,
         action=action,
@@ -42,19 +42,11 @@ def begin(target: Target, action: Action, why: str) -> Move:
 
 
 def whole(target: Target, version: str) -> Path:
-    """Fetch a release, and refuse one that is not what was sealed, or not what was in service under its name.
-
-    Raises:
-        InputError: it was changed together with its digests.
-        ReleaseError: it is not there, or damaged.
-        ReleaseStoreError: the release store cannot be read.
-    """
+    """Fetch a release; refuse one that is damaged (ReleaseError), or was in service as another (InputError)."""
     folder = target.fetch(version)
     check(folder)
     if fault := altered(read_history(target.store), version, digest_of(folder / MANIFEST)):
-        message = (
-            f"{fault}. Remove it from {target.store.url}; then deploy it anew from a checkout that has its results"
-        )
+        message = f"{fault}. Remove it from {target.store.url}; then deploy it anew from a checkout with its results"
         raise InputError(message)
     return folder
 

@@ -51,7 +51,7 @@ def provenance(folder: Path, root: Path) -> dict[str, Any]:
         "dirty": commit.dirty,
         "sources": commit.sources,
         "built_at": now(),
-        "built_by": who().name,
+        "built_by": who()[0],
         "python": platform.python_version(),
         "machine": platform.machine(),
         "dvc.lock": digest,

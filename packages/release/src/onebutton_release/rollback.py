@@ -19,12 +19,7 @@ PATIENCE = 10.0  # seconds until the servers must have it
 
 
 def rollback(target: Target, *, version: str = "", why: str) -> Move:
-    """Go back.
-
-    Args:
-        target: where.
-        version: to which release; empty for the one before.
-        why: in words, for the history; it must not be empty.
+    """Go back to a release, the one before when none is named; `why` stands in the history and must not be empty.
 
     Raises:
         InputError: nothing was in service before, or what was is damaged; the message names the next that is whole.

@@ -32,7 +32,6 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.scoring_rows import Scorer, is_text
-from onebutton_release.target import release_in_service
 from onebutton_serving.loading import Loaded, load_release
 from onebutton_serving.sealed import MANIFEST, digest_of
 
@@ -44,24 +43,25 @@ CLEAR = "\r\x1b[K"  # a terminal's line
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
 
 
-def score_table(  # noqa: PLR0913  what can be typed after the button
-    root: Path, pipeline: str, environment: str, *, rows: str, out: str, shard: str
-) -> str:
-    """Score a table with what is in service, and return the line that tells what was done."""
+def score_table(rows: str, scored: str, find_release: Callable[[], Path], shard: str = "") -> str:
+    """Score as `score_file` does, in another thread, so that Ctrl-C ends the program whatever polars is in the middle of."""
+    # Python's own answer, instead of the one that polars put there: a panic in one of its threads
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+    doing = ThreadPoolExecutor(1).submit(score_file, rows, scored, find_release, shard)
+    try:
+        return doing.result()
+    except KeyboardInterrupt:
+        print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr, flush=True)
+        os._exit(130)
 
-    def in_service() -> Loaded:
-        return load_release(release_in_service(root, pipeline, environment))
 
-    return interruptible(lambda: score_file(rows, out, in_service, shard))
-
-
-def score_file(rows: str, scored: str, find_release: Callable[[], Loaded], shard: str = "") -> str:
+def score_file(rows: str, scored: str, find_release: Callable[[], Path], shard: str = "") -> str:
     """Score one file, and return the line that tells what was done.
 
     Args:
         rows: the path that IN names.
         scored: the path that OUT names.
-        find_release: loads the release; called when both paths are good.
+        find_release: finds the release's folder; called when both paths are good.
         shard: such as `3/64`, to score one share and keep it beside OUT; empty for all.
 
     Raises:
@@ -83,7 +83,7 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Loaded], shard
     if not os.access(out.parent, os.W_OK):
         message = f"OUT={out}: {out.parent} is no folder that can be written to"
         raise InputError(message)
-    release = find_release()
+    release = load_release(find_release())
     job = Job(source, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1))
     if out.exists():
         if job.is_done():
@@ -101,18 +101,6 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Loaded], shard
     if int(share[2]) > 1:
         return f"shard {shard}: {done}, kept in {job.folder}. Next: the other shards, then the same without SHARD"
     return f"{done}: {out}. {NEXT}"
-
-
-def interruptible(work: Callable[[], str]) -> str:
-    """Work in another thread, so that Ctrl-C ends the program at once, whatever polars is in the middle of."""
-    # Python's own answer, instead of the one that polars put there: a panic in one of its threads
-    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
-    doing = ThreadPoolExecutor(1).submit(work)
-    try:
-        return doing.result()
-    except KeyboardInterrupt:
-        print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr, flush=True)
-        os._exit(130)
 
 
 class Job:

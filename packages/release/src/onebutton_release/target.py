@@ -29,31 +29,21 @@ Text = Annotated[str, Field(min_length=1)]
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Environment:
-    """One environment.
+    """One environment; docs/deploy.md says more of each key."""
 
-    Attributes:
-        store: `s3://bucket/folder`, `gs://…`, `az://…`, or a folder; a relative one is inside this checkout.
-        on_call: whom to call when a model misbehaves.
-        runbook: the page for that moment.
-        may_deploy: names, as `git config user.email` or GitHub's name of the person who deploys; `*` is everybody.
-        servers: for each pipeline the addresses of the servers that must report a new release; `*` is for those not named.
-        after: the environment in which a release must have been in service before it may come here; empty when none.
-        image: whether its servers run an image of the release, as on Kubernetes: none follows the history, the rollout is what
-            confirms a release.
-        champion: whether the model in service here is the one that challengers are compared with.
-        laptop: for trying things: its folder is made when it is missing, its servers may be off, and drafts and work
-            that is not committed may be released. Where it names no server, each pipeline's is on a port of its own: `port_of`.
-    """
-
-    store: Text
-    on_call: Text
-    runbook: Text = "docs/runbook.md"
-    may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]
-    servers: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)
-    after: str = ""
-    image: bool = False
-    champion: bool = False
-    laptop: bool = False
+    store: Text  # `s3://bucket/folder`, `gs://…`, `az://…`, or a folder; a relative one is inside this checkout
+    on_call: Text  # whom to call when a model misbehaves
+    runbook: Text = "docs/runbook.md"  # the page for that moment
+    may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]  # as `who` names people; `*` is everybody
+    servers: Mapping[str, tuple[Text, ...]] = field(
+        default_factory=dict
+    )  # of each pipeline; `*` is for those not named
+    after: str = ""  # the environment in which a release must have been in service before it may come here
+    image: bool = (
+        False  # its servers run an image of the release: none follows the history, the rollout confirms a release
+    )
+    champion: bool = False  # challengers are compared with the model in service here
+    laptop: bool = False  # for trying things: servers may be off, drafts and work that is not committed may be released
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -75,24 +65,17 @@ def read_environments(root: Path) -> Mapping[str, Environment]:
     return found
 
 
-class Person(NamedTuple):
-    """Who is at work, as `may_deploy` names them, and who says so: `CI`, `git` or `login`."""
-
-    name: str
-    known_by: str
-
-
-def who() -> Person:
-    """Name the person at work: in CI who pushed or ran it again; else git's address, else the login.
+def who() -> tuple[str, str]:
+    """Name the person at work, as `may_deploy` does, and who says so: `CI`, `git` or `login`.
 
     It is what the history shows, and no lock: what keeps others out is who has the keys to the release store.
     """
     if os.environ.get("CI"):
         actor = next((name for key in ACTORS if (name := os.environ.get(key))), "")
-        return Person(actor or "somebody", "CI")
+        return actor or "somebody", "CI"
     if mail := git("config", "user.email", folder=Path.cwd()).strip():
-        return Person(mail, "git")
-    return Person(os.environ.get("USER") or "somebody", "login")
+        return mail, "git"
+    return os.environ.get("USER") or "somebody", "login"
 
 
 class Target(NamedTuple):
@@ -131,12 +114,12 @@ class Target(NamedTuple):
         """Return a folder on this machine that holds one of the releases."""
         return self.store.fetch(version, self.root / CACHE / self.name / self.pipeline)
 
-    def check_allowed(self, person: Person) -> None:
+    def check_allowed(self, person: str) -> None:
         """Refuse who is not on the environment's list."""
         known = self.environment.may_deploy
-        if EVERYBODY not in known and person.name not in known:
+        if EVERYBODY not in known and person not in known:
             on_call = self.environment.on_call
-            message = f"{person.name} may not deploy to {self.name}: {', '.join(known)} may. On call: {on_call}"
+            message = f"{person} may not deploy to {self.name}: {', '.join(known)} may. On call: {on_call}"
             raise InputError(message)
 
 
@@ -166,8 +149,8 @@ def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Targe
     Args:
         root: of the repo.
         pipeline: as typed; empty for the only one there is.
-        wanted: the environment as typed; may be empty.
-        otherwise: the environment to take then; where it does not exist, the only one there is.
+        wanted: the environment as typed; empty for the only one there is, or else for `otherwise`.
+        otherwise: as above.
 
     Raises:
         InputError: there is no such pipeline or environment, or its release store is not there.

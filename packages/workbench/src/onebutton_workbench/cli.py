@@ -164,8 +164,9 @@ def score(
 ) -> None:
     """Score a table with what is in service."""
     from onebutton_release.scoring import score_table
+    from onebutton_release.target import release_in_service
 
-    print(f"score: {score_table(ROOT, pipeline, env, rows=in_, out=out, shard=shard)}")
+    print(f"score: {score_table(in_, out, lambda: release_in_service(ROOT, pipeline, env), shard)}")
 
 
 @app.command
