@@ -44,15 +44,9 @@ class Declared(NamedTuple):
 
 
 def declared(folder: Path) -> Declared:
-    """Read what a pipeline declares.
-
-    Raises:
-        InputError: one of the files is missing or wrong.
-    """
+    """Read what a pipeline declares; refuse it where one of the files is missing or wrong."""
     if not (folder / "release.toml").is_file():
-        message = (
-            f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its two lines"
-        )
+        message = f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its lines"
         raise InputError(message)
     file = load_parameters(_File, folder / "release.toml")
     said, title = load_declarations(folder / "gates.toml"), CardText.load(folder / "card.toml").title

@@ -48,7 +48,7 @@ def deploy_and_report(target: Target, *, version: str, why: str, breaking: bool)
 
 
 def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool = False) -> Move:
-    """Deploy a release.
+    """Deploy a release, and return the move that put into service what is.
 
     Args:
         target: where to.
@@ -56,9 +56,6 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
             results in this checkout.
         why: in words, for the history.
         breaking: take it although its callers were written for another contract.
-
-    Returns:
-        The move that put into service what is.
 
     Raises:
         InputError: a gate or a server refuses; the message says which, and what is in service.

@@ -69,19 +69,12 @@ def in_words(numbers: dict[str, Any]) -> str:
 
 @dataclass
 class Load:
-    """What a load on a server took.
+    """What a load on a server took."""
 
-    Attributes:
-        failed: requests answered with anything but 200, or not at all.
-        seconds: from the first to the last.
-        milliseconds: of each request that was answered.
-        versions: the releases that answered, in the order in which each first did.
-    """
-
-    failed: int = 0
-    seconds: float = 0.0
-    milliseconds: list[float] = field(default_factory=list)
-    versions: list[str] = field(default_factory=list)
+    failed: int = 0  # requests answered with anything but 200, or not at all
+    seconds: float = 0.0  # from the first to the last
+    milliseconds: list[float] = field(default_factory=list)  # of each request that was answered
+    versions: list[str] = field(default_factory=list)  # that answered, in the order in which each first did
 
     @property
     def per_second(self) -> float:
@@ -95,11 +88,7 @@ class Load:
 
 
 def measure(release: Path) -> dict[str, Any]:
-    """Boot the server on a sealed release and measure it.
-
-    Returns:
-        The content of `service.json`: `requests_per_second`, `p50_ms`, `p95_ms`, `p99_ms`, `start_seconds`, `memory_mb`,
-        `size_mb`, and `noise`, the spread of the calibrations.
+    """Boot the server on a sealed release and measure it: the content of `service.json`.
 
     Raises:
         InputError: the server does not start, or fails to answer.
@@ -142,11 +131,7 @@ def summary(
 
 @contextlib.contextmanager
 def boot(release: Path) -> Iterator[tuple[str, int, float]]:
-    """Start the server on a release, on a free port, and end it afterwards.
-
-    Returns:
-        Its address, its process, and the seconds from its command to its being ready.
-    """
+    """Serve a release on a free port; give the address, the process, and the seconds from its command to its being ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"

@@ -151,15 +151,9 @@ class Job:
 
 
 def score(job: Job, shard: int = 1, shards: int = 1) -> int:
-    """Score the rows, and put OUT in its place when all are done.
+    """Score the rows, put OUT in its place when all are done, and return how many they are.
 
-    Args:
-        job: what is asked for.
-        shard: which share, from 1 on: of 64 the third is every 64th part from the third on, kept beside OUT.
-        shards: how many there are, which may run side by side; one puts together whatever is kept already.
-
-    Returns:
-        How many rows.
+    A shard, of 64 the third, is every 64th part from the third on, kept beside OUT; shards may run side by side.
 
     Raises:
         InputError: the input is not what the release takes, and nothing is left of it.
