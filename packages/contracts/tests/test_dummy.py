@@ -9,7 +9,7 @@ import pytest
 
 from onebutton_contracts.contract import Contract, contract_of
 from onebutton_contracts.dummy.copula import ENOUGH, fit_copula, fit_spread
-from onebutton_contracts.dummy.plan import Plan, load_plan
+from onebutton_contracts.dummy.plan import Plan
 from onebutton_contracts.dummy.tables import Description, describe, generate, read_description, write_description
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.validation import validate
@@ -54,8 +54,6 @@ tables:
     categories: [place, line]
     target: delay >= 10
     modelled: {train: train, delay: delay}
-fidelity:
-  {stage: s, files: [f], contract: c, target: t, inputs: [x], split: m, train: [1], test: [2]}
 """
 
 
@@ -63,7 +61,7 @@ fidelity:
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     folder = tmp_path_factory.mktemp("plan")
     (folder / "dummy.yaml").write_text(PLAN, encoding="utf-8")
-    return load_plan(folder)
+    return Plan.load(folder / "dummy.yaml")
 
 
 @pytest.fixture(scope="module")

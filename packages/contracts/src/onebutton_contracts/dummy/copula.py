@@ -30,14 +30,12 @@ class Spread:
         values: rising; each is shared by `ENOUGH` rows, or the mean of as many.
         shares: of the rows with a value, those of each.
         steps: whether there is nothing between the values.
-        whole: whether values are whole numbers.
     """
 
     nulls: float
     values: list[float]
     shares: list[float]
     steps: bool
-    whole: bool
 
     def score(self, column: Floats) -> Floats:
         """Return the normal score of each value: of the share of rows below it, half of those equal to it included."""
@@ -56,7 +54,6 @@ class Spread:
             found = known[np.minimum(np.searchsorted(np.cumsum(self.shares), chance), len(known) - 1)]
         else:
             found = np.interp(chance, self._middles(), known)
-            found = np.round(found) if self.whole else found
         return np.where(chance > 1, np.nan, found)
 
     def attenuation(self) -> float:
@@ -72,7 +69,7 @@ def fit_spread(column: Floats) -> Spread:
     """Describe a column; NaN is a null."""
     known = np.sort(column[~np.isnan(column)])
     if len(known) < ENOUGH:
-        return Spread(1.0, [], [], steps=True, whole=True)
+        return Spread(1.0, [], [], steps=True)
     values, counts = np.unique(known, return_counts=True)
     common = counts >= ENOUGH
     steps = bool(counts[common].sum() > COMMON * len(known))
@@ -83,8 +80,7 @@ def fit_spread(column: Floats) -> Spread:
         values, at = np.unique([float(f"{part.mean():.6g}") for part in parts], return_inverse=True)
         counts = np.bincount(at, [len(part) for part in parts])
     shares = (counts / counts.sum()).round(5)
-    whole = bool(np.all(known == np.round(known)))
-    return Spread(round(1 - len(known) / len(column), 5), values.tolist(), shares.tolist(), steps, whole)
+    return Spread(round(1 - len(known) / len(column), 5), values.tolist(), shares.tolist(), steps)
 
 
 @dataclass(frozen=True)
@@ -102,14 +98,7 @@ class Copula:
     def draw(
         self, names: Sequence[str], given: Mapping[str, Floats], rows: int, chance: np.random.Generator
     ) -> dict[str, Floats]:
-        """Draw columns, each row given what is known of it.
-
-        Args:
-            names: of the columns to draw.
-            given: columns that are known, by name; all of as many rows.
-            rows: how many.
-            chance: of what is not known.
-        """
+        """Draw columns of so many rows, each row given what is known of it."""
         order = list(self.spreads)
         known, drawn = [order.index(name) for name in given], [order.index(name) for name in names]
         whole = np.asarray(self.correlation)
@@ -124,7 +113,7 @@ class Copula:
             found = self.spreads[name].score(column)
             scores += np.outer(found - found.mean(), weights[at])
         rest = own - weights.T @ whole[np.ix_(known, known)] @ weights
-        scores += chance.standard_normal(scores.shape) @ root(rest).T
+        scores += chance.multivariate_normal(np.zeros(len(names)), rest, rows, check_valid="ignore", method="eigh")
         return {name: self.spreads[name].value(scores[:, at]) for at, name in enumerate(names)}
 
 
@@ -133,12 +122,3 @@ def fit_copula(columns: Mapping[str, Floats]) -> Copula:
     spreads = {name: fit_spread(column) for name, column in columns.items()}
     scores = np.array([spreads[name].score(column) for name, column in columns.items()])
     return Copula(spreads, np.atleast_2d(np.cov(scores)).round(4).tolist())
-
-
-def root(matrix: Floats) -> Floats:
-    """Return a root of the covariance matrix of the same diagonal nearest to one that rounding may have made none."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    found = vectors * np.sqrt(np.clip(values, 0, None))
-    lengths = np.maximum(np.sqrt((found**2).sum(axis=1)), 1e-9)
-    scaled: Floats = found * (np.sqrt(np.clip(np.diag(matrix), 0, None)) / lengths)[:, None]
-    return scaled

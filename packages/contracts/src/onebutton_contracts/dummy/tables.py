@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from onebutton_contracts.dummy.copula import ENOUGH, Copula, Floats, fit_copula
 from onebutton_contracts.dummy.plan import Plan, TablePlan
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import polars_schema
 from onebutton_contracts.rules import without_broken
 from onebutton_contracts.terms import Contract
@@ -25,7 +25,6 @@ from onebutton_contracts.terms import Contract
 KIND, SEPARATOR = "local_kind", "|"  # a row's categories as one text
 CLOCK = ("local_month", "local_weekday", "local_hour")
 ANSWER, PARENT = "answer", "parent."
-ROUNDS = 8  # of drawing more where rows broke a rule or a key repeated
 AGAIN = "who has access to the data fits it with `make run DATA=dummy FIT=1` and commits it"
 
 
@@ -34,18 +33,16 @@ class Description:
     """What is told of one table; made of numbers and names that many rows share.
 
     Attributes:
-        first: its first day, in ISO 8601.
+        first: its first day.
         last: its last day.
-        levels: what a row can be and when, each in an order; the copula knows the places in these lists.
-        lookups: number -> a row's categories -> value.
+        levels: what a row can be and when, each in an order; the copulas know the places in these lists.
         answers: the levels, the parent's numbers, and the target: 0, 1, or 2 where it is not known.
         copulas: of the rows of each answer, the same with the numbers to draw in place of the target.
     """
 
-    first: str
-    last: str
+    first: date
+    last: date
     levels: dict[str, list[str]]
-    lookups: dict[str, dict[str, float]]
     answers: Copula
     copulas: dict[int, Copula]
 
@@ -56,30 +53,25 @@ STORED = TypeAdapter(dict[str, Description])
 def describe(
     plan: Plan, tables: Mapping[str, pl.DataFrame], contracts: Mapping[str, Contract]
 ) -> dict[str, Description]:
-    """Fit every table of a plan.
-
-    Args:
-        plan: what is worth resembling.
-        tables: the real ones, by name.
-        contracts: theirs.
+    """Fit every table of a plan: what is worth resembling, the real tables and their contracts, by name.
 
     Raises:
-        InputError: the plan names a column that is not there.
+        InputError: the plan names a table or a column that is not there.
     """
     try:
         return {
             name: _describe(table, tables[name], _beside(table, plan, tables, contracts))
             for name, table in plan.tables.items()
         }
-    except pl.exceptions.PolarsError as error:
+    except (LookupError, pl.exceptions.PolarsError) as error:
         message = f"dummy.yaml does not fit the tables: {str(error).splitlines()[0]}"
         raise InputError(message) from None
 
 
 def _describe(table: TablePlan, rows: pl.DataFrame, beside: pl.DataFrame) -> Description:
-    target = pl.sql_expr(table.target).cast(pl.Float64) if table.target else pl.lit(0.0)
+    target = pl.sql_expr(table.target or "NULL").cast(pl.Float64)
     rows = rows.with_columns(
-        pl.concat_str(table.categories or [pl.lit("all")], separator=SEPARATOR).alias(KIND),
+        pl.concat_str(table.categories, separator=SEPARATOR).alias(KIND),
         pl.col(table.instant).dt.convert_time_zone(table.zone).alias("local"),
         target.fill_null(2).alias(ANSWER),
         (target if table.target else _modelled(table)[0]).alias("rank"),
@@ -87,15 +79,13 @@ def _describe(table: TablePlan, rows: pl.DataFrame, beside: pl.DataFrame) -> Des
     rows = rows.with_columns(_clock())
     levels = {level: _levels(rows, level) for level in (KIND, *CLOCK)}
     rows = rows.filter(pl.all_horizontal(pl.col(level).is_in(known) for level, known in levels.items()))
-    looked = rows.group_by(KIND).agg(pl.col(table.lookups).cast(pl.Float64).median()).sort(KIND)
     known, answers = _known(rows, levels, beside), rows[ANSWER].to_numpy()
     answer_copula = fit_copula(known | {ANSWER: answers})
-    columns = known | _numbers(rows.select(_modelled(table)))
+    columns, days = known | _numbers(rows.select(_modelled(table))), rows["local"].dt.date().sort()
     return Description(
-        first=str(rows["local"].min())[:10],
-        last=str(rows["local"].max())[:10],
+        first=days[0],
+        last=days[-1],
         levels=levels,
-        lookups={name: dict(looked.select(KIND, name).iter_rows()) for name in table.lookups},
         answers=answer_copula,
         copulas={
             int(answer): fit_copula({name: column[answers == answer] for name, column in columns.items()})
@@ -151,13 +141,7 @@ def _numbers(frame: pl.DataFrame) -> dict[str, Floats]:
 def generate(
     plan: Plan, described: Mapping[str, Description], contracts: Mapping[str, Contract], rows: int
 ) -> dict[str, pl.DataFrame]:
-    """Draw every table of a plan.
-
-    Args:
-        plan: what is resembled.
-        described: what is told of each table.
-        contracts: of each table; what breaks a rule about rows is drawn again.
-        rows: of each table that is no series.
+    """Draw every table of a plan, of so many rows where it is no series; what breaks a rule about rows is drawn again.
 
     Raises:
         InputError: the description does not fit the plan, or its rows do not keep the contracts.
@@ -166,82 +150,58 @@ def generate(
     tables: dict[str, pl.DataFrame] = {}
     try:
         for name, table in plan.tables.items():
-            beside = _beside(table, plan, tables, contracts)
-            tables[name] = _table(table, described[name], contracts[name], beside, rows, chance)
+            contract, beside = contracts[name], _beside(table, plan, tables, contracts)
+            for more in (1.1, 2, 8):
+                laid = _laid(table, described[name], int(more * rows) + 10, chance)
+                drawn = _finish(_numbered(table, described[name], laid, beside, chance), table, contract)
+                kept = drawn.unique(contract.primary_key or None, keep="first", maintain_order=True)
+                if table.series or kept.height >= rows:
+                    break
+            words = f"only {kept.height:,} of {rows:,} rows of {name} keep {contract.path}: see dummy.yaml"
+            require(table.series or kept.height >= rows, words)
+            tables[name] = (kept if table.series else kept.head(rows)).sort(table.instant, *contract.primary_key)
     except (LookupError, ValueError, pl.exceptions.PolarsError) as error:
         message = f"the description does not fit dummy.yaml: {str(error).splitlines()[0]}; {AGAIN}"
         raise InputError(message) from None
     return tables
 
 
-def _table(  # noqa: PLR0913, PLR0917  what is told of a table, and what is asked of it
-    table: TablePlan,
-    told: Description,
-    contract: Contract,
-    beside: pl.DataFrame,
-    rows: int,
-    chance: np.random.Generator,
-) -> pl.DataFrame:
-    """Draw until enough rows keep the contract; of a series once."""
-    kept = pl.DataFrame(schema=polars_schema(contract.columns))
-    for _ in range(ROUNDS):
-        missing = int((rows - kept.height) * 1.05) + 10
-        laid = _every_hour(table, told) if table.series else _some_hours(table, told, missing, chance)
-        drawn = _drawn(laid, list(table.modelled), _known(laid, told.levels, beside), told, chance)
-        found = pl.concat([kept, _finish(drawn, table, told, contract)])
-        kept = found.unique(contract.primary_key or None, keep="first", maintain_order=True)
-        if table.series or kept.height >= rows:
-            return (kept if table.series else kept.head(rows)).sort(table.instant, *contract.primary_key)
-    message = f"only {kept.height:,} of {rows:,} rows of {contract.name} keep {contract.path}: see dummy.yaml"
-    raise InputError(message)
-
-
-def _every_hour(table: TablePlan, told: Description) -> pl.DataFrame:
-    """Lay out one row for each hour and what rows of this table are."""
-    first, end = date.fromisoformat(told.first), date.fromisoformat(told.last) + timedelta(days=1)
-    local = pl.datetime_range(first, end, "1h", closed="left", time_zone=table.zone, eager=True)
-    return _laid(pl.DataFrame({KIND: told.levels[KIND]}).join(local.to_frame("local"), how="cross"), table)
-
-
-def _some_hours(table: TablePlan, told: Description, rows: int, chance: np.random.Generator) -> pl.DataFrame:
-    """Draw what rows are and at which hour, each on any of the days."""
-    places = told.answers.draw([KIND, CLOCK[2]], {}, rows, chance)
-    kinds, hours = (np.array(told.levels[name])[place.astype(int)] for name, place in places.items())
-    first, last = date.fromisoformat(told.first), date.fromisoformat(told.last)
-    days = chance.integers(0, (last - first).days + 1, rows)
-    drawn = pl.DataFrame({KIND: kinds, "day": days, "hour": hours.astype(int)})
-    local = pl.lit(first).cast(pl.Datetime("us")) + pl.duration(days="day", hours="hour")
-    zoned = local.dt.replace_time_zone(table.zone, ambiguous="earliest", non_existent="null")
-    return _laid(drawn.select(KIND, local=zoned).drop_nulls("local"), table)
-
-
-def _laid(rows: pl.DataFrame, table: TablePlan) -> pl.DataFrame:
-    """Add what follows from a row's kind and local hour."""
+def _laid(table: TablePlan, told: Description, rows: int, chance: np.random.Generator) -> pl.DataFrame:
+    """Lay out a row of a series for each hour and what rows are; else draw what they are and when, each on any of the days."""
+    days = (told.last - told.first).days + 1
+    if table.series:
+        end = told.first + timedelta(days=days)
+        local = pl.datetime_range(told.first, end, "1h", closed="left", time_zone=table.zone, eager=True)
+        drawn = pl.DataFrame({KIND: told.levels[KIND]}).join(local.to_frame("local"), how="cross")
+    else:
+        places = told.answers.draw([KIND, CLOCK[2]], {}, rows, chance)
+        kinds, hours = (np.array(told.levels[name])[place.astype(int)] for name, place in places.items())
+        drawn = pl.DataFrame({KIND: kinds, "day": chance.integers(0, days, rows), "hour": hours.astype(int)})
+        local_hour = pl.lit(told.first).cast(pl.Datetime("us")) + pl.duration(days="day", hours="hour")
+        zoned = local_hour.dt.replace_time_zone(table.zone, ambiguous="earliest", non_existent="null")
+        drawn = drawn.select(KIND, local=zoned).drop_nulls("local")
     split = pl.col(KIND).str.split(SEPARATOR).list
     categories = [split.get(at).alias(name) for at, name in enumerate(table.categories)]
-    return rows.with_columns(*categories, pl.col("local").dt.convert_time_zone("UTC").alias(table.instant), *_clock())
+    return drawn.with_columns(*categories, pl.col("local").dt.convert_time_zone("UTC").alias(table.instant), *_clock())
 
 
-def _drawn(
-    rows: pl.DataFrame, names: list[str], known: Mapping[str, Floats], told: Description, chance: np.random.Generator
+def _numbered(
+    table: TablePlan, told: Description, laid: pl.DataFrame, beside: pl.DataFrame, chance: np.random.Generator
 ) -> pl.DataFrame:
     """Draw the answer of each row, then its numbers for that answer."""
-    answers = told.answers.draw([ANSWER], known, rows.height, chance)[ANSWER]
-    numbers = {name: np.empty(rows.height) for name in names}
+    known = _known(laid, told.levels, beside)
+    answers = told.answers.draw([ANSWER], known, laid.height, chance)[ANSWER]
+    numbers = {name: np.empty(laid.height) for name in table.modelled}
     for answer, copula in told.copulas.items():
         those = answers == answer
         given = {name: column[those] for name, column in known.items()}
-        for name, column in copula.draw(names, given, int(those.sum()), chance).items():
+        for name, column in copula.draw(list(numbers), given, int(those.sum()), chance).items():
             numbers[name][those] = column
-    return rows.with_columns(pl.Series(*one) for one in numbers.items())
+    return laid.with_columns(pl.Series(*one) for one in numbers.items()).fill_nan(None)
 
 
-def _finish(rows: pl.DataFrame, table: TablePlan, told: Description, contract: Contract) -> pl.DataFrame:
+def _finish(rows: pl.DataFrame, table: TablePlan, contract: Contract) -> pl.DataFrame:
     """Add what follows from what was drawn, and keep the rows that keep the contract."""
-    rows = rows.fill_nan(None).with_columns(
-        pl.col(KIND).replace_strict(by_kind, return_dtype=pl.Float64).alias(name)
-        for name, by_kind in told.lookups.items()
-    )
     for name, sql in table.derived.items():
         rows = rows.with_columns(pl.sql_expr(sql).alias(name))
         rows = rows.cast({pl.selectors.integer(): pl.Int64})  # SQL's parts of a time are so small that they overflow
@@ -249,9 +209,9 @@ def _finish(rows: pl.DataFrame, table: TablePlan, told: Description, contract: C
     return without_broken(rows, contract)
 
 
-def write_description(described: dict[str, Description], path: Path) -> None:
+def write_description(described: Mapping[str, Description], path: Path) -> None:
     """Write a description as JSON."""
-    path.write_bytes(STORED.dump_json(described) + b"\n")
+    path.write_bytes(STORED.dump_json(dict(described)) + b"\n")
 
 
 def read_description(path: Path) -> dict[str, Description]:
