@@ -79,9 +79,7 @@ def members(root: Path = ROOT) -> list[Member]:
 
 def drafts(root: Path = ROOT) -> list[str]:
     """List the folders of the pipelines that are drafts, relative to the root: `pipelines/churn`."""
-    files = sorted(root.glob("pipelines/*/pyproject.toml"))
-    said = {file.parent: read_toml(file).get("tool", {}).get("onebutton", {}) for file in files}
-    return [folder.relative_to(root).as_posix() for folder, ours in said.items() if ours.get("draft") is True]
+    return [member.path.as_posix() for member in members(root) if member.draft and member.is_pipeline]
 
 
 def read_member(root: Path, path: Path) -> Member:

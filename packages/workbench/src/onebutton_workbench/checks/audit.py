@@ -46,9 +46,8 @@ def vulnerabilities(root: Path, *service: str) -> Verdict:
 
 def of_the_index(root: Path) -> Verdict:
     """Lock the same versions anew, without what the lock says of files, and compare: uv takes a lock's own hashes on trust."""
-    check = Check(
-        "files that are not those of the index", "uv lock", "`git checkout main -- uv.lock`, then `make lock`"
-    )
+    mend = "`git checkout main -- uv.lock`, then `make lock`"
+    check = Check("files that are not those of the index", "uv lock", mend)
     lock = (root / LOCK).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="onebutton-audit-") as folder:
         for name in listed(root, "*pyproject.toml", ".python-version", "*README.md"):
@@ -88,9 +87,8 @@ def audit(base: str = "", root: Path = ROOT) -> int:
     for verdict in found:
         report(verdict, "audit")
     results = [verdict.result for verdict in found]
-    print(
-        f"audit: {', '.join(f'{results.count(one)} {one}' for one in ('passed', 'failed', 'NOT RUN'))}; {BILL} lists all packages"
-    )
+    counts = ", ".join(f"{results.count(one)} {one}" for one in ("passed", "failed", "NOT RUN"))
+    print(f"audit: {counts}; {BILL} lists all packages")
     on_github = os.environ.get("CI") == "true" and not os.environ.get("ACT")
     return int("failed" in results or ("NOT RUN" in results and on_github))
 

@@ -34,12 +34,9 @@ def is_commit(name: str, root: Path) -> bool:
 
 def cut_off(root: Path) -> str:
     """Say of a shallow clone that it is one, and what brings the rest; empty of a whole one."""
-    if git("rev-parse", "--is-shallow-repository", folder=root) != "true":
-        return ""
-    return (
-        "this clone is shallow: `git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'` brings the rest, "
-        "in a workflow `fetch-depth: 0`"
-    )
+    rest = "`git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'` brings the rest"
+    shallow = git("rev-parse", "--is-shallow-repository", folder=root) == "true"
+    return f"this clone is shallow: {rest}, in a workflow `fetch-depth: 0`" if shallow else ""
 
 
 def check_base(base: str, root: Path) -> None:
@@ -49,8 +46,7 @@ def check_base(base: str, root: Path) -> None:
         InputError: it names none.
     """
     if base and not is_commit(base, root):
-        remedy = cut_off(root) or "BASE takes a branch, a tag or a commit, such as BASE=main"
-        message = f"{base!r} is no commit here. {remedy}"
+        message = f"{base!r} is no commit here. {cut_off(root) or 'BASE takes a branch, a tag or a commit, such as BASE=main'}"
         raise InputError(message)
 
 
@@ -98,11 +94,10 @@ def parted(base: str, root: Path) -> str:
     Raises:
         NothingToCompareError: the two have no commit in common.
     """
-    found = call("merge-base", base, "HEAD", folder=root).stdout.strip()
-    if not found:
-        message = f"{base} and this branch have no commit in common here"
-        raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)])))
-    return found
+    if found := call("merge-base", base, "HEAD", folder=root).stdout.strip():
+        return found
+    message = f"{base} and this branch have no commit in common here"
+    raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)])))
 
 
 def changes_since(base: str, root: Path) -> Changes:

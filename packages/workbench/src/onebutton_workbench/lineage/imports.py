@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import invalidate_caches
 from pathlib import Path
 
@@ -74,17 +74,15 @@ def read_imports(root: Path) -> Imports:
         for file in source.glob("*/**/*.py"):
             parts = file.relative_to(source).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    packages = {name.partition(".")[0] for name in found}
     unreadable: dict[str, InputError] = {}
-    graph = None
-    while graph is None:
-        try:
-            packages = {name.partition(".")[0] for name in found} - unreadable.keys()
-            graph = _build(sorted(packages), list(map(str, sources)))
-        except (SourceSyntaxError, UnicodeError) as error:
-            faults = {name: fault for name, fault in _faults(found).items() if name not in unreadable}
-            if not faults:
-                raise InputError(" ".join(str(error).split())) from None
-            unreadable |= faults
+    try:
+        graph = _build(packages, sources)
+    except (SourceSyntaxError, UnicodeError) as error:
+        unreadable = _faults(found)
+        if not unreadable:
+            raise InputError(" ".join(str(error).split())) from None
+        graph = _build(packages - unreadable.keys(), sources)
     modules = graph.modules
     files = {name: file for name, file in found.items() if name in modules}
     for name in files:
@@ -95,23 +93,23 @@ def read_imports(root: Path) -> Imports:
     return Imports(files, graph, frozenset(outside), unreadable)
 
 
-def _build(packages: Sequence[str], sources: Sequence[str]) -> grimp.ImportGraph:
+def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGraph:
     """Let grimp read the packages of this workspace, even while one of that name from another place is imported."""
     if not packages:
         return grimp.ImportGraph()
     imported = {name: sys.modules.pop(name) for name in packages if name in sys.modules}
-    sys.path[:0] = sources
+    sys.path[:0] = map(str, sources)
     invalidate_caches()
+    build = partial(grimp.build_graph, include_external_packages=True, exclude_type_checking_imports=True)
     try:
-        return grimp.build_graph(
-            *packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
-        )
+        return build(*sorted(packages), cache_dir=None)
     finally:
         del sys.path[: len(sources)]
         sys.modules.update(imported)
 
 
 def _faults(files: Mapping[str, Path]) -> dict[str, InputError]:
+    """Find the first fault in each package that Python cannot read."""
     faults: dict[str, InputError] = {}
     for name, file in sorted(files.items()):
         try:
