@@ -10,7 +10,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.committed_data import bring
-from onebutton_workbench.data.storage import choose, configured, targets, transfer
+from onebutton_workbench.data.storage import choose, configured, pull, push, targets
 from onebutton_workbench.data.storage_rules import check
 
 pytestmark = pytest.mark.slow  # each calls DVC a dozen times
@@ -73,7 +73,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory, shell: Any) -> Path:
     (folder / "team").mkdir()
     choose(str(folder / "team"), root)
     person.add("1\n")
-    transfer("push", root)
+    push(root)
     return folder
 
 
@@ -92,9 +92,9 @@ def colleague(me: Person, tmp_path: Path, shell: Any) -> Person:
     """Somebody who cloned, and then committed another file of data."""
     shell("git", "clone", "--quiet", str(me.root), str(tmp_path / "colleague"), folder=tmp_path)
     person = Person(tmp_path / "colleague", shell)
-    transfer("pull", person.root)
+    pull(person.root)
     person.add("1\n2\n")
-    transfer("push", person.root)
+    push(person.root)
     return person
 
 
@@ -113,7 +113,7 @@ def test_data_that_a_colleague_committed_is_what_is_trained_on_once_it_is_fetche
         f"{DATA}, which {DATA}.dvc names, is another than the committed one, which is not here: "
         "`make pull` fetches it. No stage was run"
     )
-    transfer("pull", me.root)
+    pull(me.root)
     assert me.count == "2"
     assert me.call("git", "status", "--porcelain", "--", "*.dvc") == ""
 
@@ -137,7 +137,7 @@ def test_data_that_nobody_else_has_is_never_touched(me: Person) -> None:
     assert "`make pull`" in str(refused.value)
     assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="Move it away, or `dvc add` it, and press again"):
-        transfer("pull", me.root)
+        pull(me.root)
     assert me.data == "mine\nand mine\n"
     me.call("dvc", "add", "--quiet", DATA)  # on purpose: the `.dvc` file now differs from the commit
     assert me.count == "2"
@@ -149,7 +149,7 @@ def test_a_fresh_clone_names_the_button_that_fetches_what_is_missing(me: Person)
         bring(me.root, ["toy"])
     said = f"{DATA}, which {DATA}.dvc names, is not here: `make pull` fetches it. No stage was run"
     assert str(refused.value) == said
-    transfer("pull", me.root, "toy")
+    pull(me.root, "toy")
     assert me.count == "1"
 
 
@@ -208,9 +208,9 @@ def test_a_pipeline_is_sent_and_fetched_with_the_data_that_no_stage_of_it_makes(
     me.call("dvc", "add", "--quiet", "pipelines/toy/new.csv")  # not in git yet, and sent all the same
     assert targets(me.root, "toy") == ["pipelines/toy/dvc.yaml", f"{DATA}.dvc", "pipelines/toy/new.csv.dvc"]
     assert me.count == "1"
-    transfer("push", me.root, "toy")
+    push(me.root, "toy")
     me.lose()
-    transfer("pull", me.root, "toy")
+    pull(me.root, "toy")
     assert me.data == "1\n"
 
 
@@ -222,13 +222,13 @@ def test_data_that_was_committed_and_not_pushed_is_told_until_it_is(me: Person) 
     (found,) = check(me.root, remote)
     assert (found.check, found.place) == ("OB304", f"{DATA}.dvc")
     assert found.words.startswith(f"{DATA} is not on {remote.url}, so it is lost with the machine")
-    transfer("push", me.root, "toy")
+    push(me.root, "toy")
     assert list(check(me.root, remote)) == []
 
 
 def test_pull_without_a_remote_says_so_and_is_green(me: Person, capsys: pytest.CaptureFixture[str]) -> None:
     (me.root / ".dvc/config").write_text("", encoding="utf-8")
-    assert transfer("pull", me.root) == 0
+    pull(me.root)
     assert "nothing to fetch, no remote is set. `make remote URL=" in capsys.readouterr().out
 
 
@@ -240,11 +240,11 @@ def test_what_the_remote_lacks_is_red_only_when_no_stage_makes_it(
     me.call("git", "commit", "--quiet", "--message", "results that were not pushed")
     me.lose()
     (me.root / "pipelines/toy/count.txt").unlink()
-    assert transfer("pull", me.root) == 0
+    pull(me.root)
     assert "It does not have all that dvc.lock names: `make run` makes the rest" in capsys.readouterr().out
     assert me.count == "1"
     me.lose()
     shutil.rmtree(tmp_path / "team")
     (tmp_path / "team").mkdir()
     with pytest.raises(InputError, match=f"does not have {DATA}, and no stage makes that.*`make push`"):
-        transfer("pull", me.root)
+        pull(me.root)

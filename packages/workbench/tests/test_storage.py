@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer, why
+from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, push, why
 from onebutton_workbench.data.storage_rules import check
 from onebutton_workbench.runs.doctor import storage
 
@@ -76,12 +76,12 @@ def test_a_remote_whose_package_is_missing_names_the_button_that_brings_it(
     brings = "DVC needs dvc-gs for it. `make add PACKAGE=dvc-gs MEMBER=workbench` brings it"
     assert f"NOT RUN, it was not asked: {brings}" in capsys.readouterr().out
     with pytest.raises(InputError, match="DVC needs dvc-gs"):
-        transfer("push", repo)
+        push(repo)
 
 
 def test_without_a_remote_push_names_the_button_that_sets_one(repo: Path) -> None:
     with pytest.raises(InputError, match="make remote URL="):
-        transfer("push", repo)
+        push(repo)
 
 
 def test_a_folder_that_is_not_mounted_gives_no_answer(repo: Path, tmp_path: Path) -> None:

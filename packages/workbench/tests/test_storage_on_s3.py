@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, transfer
+from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, pull, push
 from onebutton_workbench.data.storage_rules import check
 from onebutton_workbench.runs.doctor import storage
 
@@ -142,14 +142,14 @@ def held(root: Path) -> dict[str, bytes]:
 
 
 def test_what_was_pushed_comes_back_byte_for_byte_when_the_cache_is_lost(repo: Path) -> None:
-    transfer("push", repo)
+    push(repo)
     lose_everything(repo)
-    transfer("pull", repo, "toy")
+    pull(repo, "toy")
     assert held(repo) == DATA
 
 
 def test_no_key_is_ever_written_to_a_file(repo: Path) -> None:
-    transfer("push", repo)
+    push(repo)
     written = [file.read_bytes() for file in repo.rglob("*") if file.is_file()]
     assert written
     assert not any(KEY.encode() in content or SECRET.encode() in content for content in written)
@@ -160,17 +160,17 @@ def test_a_wrong_key_is_refused_in_one_line_and_nothing_is_lost(
 ) -> None:
     use(monkeypatch, server, WRONG)
     with pytest.raises(InputError, match="it refuses the key that is set") as refused:
-        transfer("push", repo)
+        push(repo)
     assert "\n" not in str(refused.value)
     assert held(repo) == DATA
     use(monkeypatch, server)
-    transfer("push", repo)
+    push(repo)
     lose_everything(repo)
     use(monkeypatch, server, WRONG)
     with pytest.raises(InputError, match="it refuses the key that is set"):
-        transfer("pull", repo)
+        pull(repo)
     use(monkeypatch, server)
-    transfer("pull", repo)
+    pull(repo)
     assert held(repo) == DATA
 
 
@@ -179,27 +179,27 @@ def test_a_push_over_a_cut_connection_says_so_and_the_next_one_completes_it(
 ) -> None:
     use(monkeypatch, Wire(server, 300_000).port)
     with pytest.raises(InputError, match="the connection was cut") as cut:
-        transfer("push", repo)
+        push(repo)
     assert "\n" not in str(cut.value)
     assert held(repo) == DATA
     use(monkeypatch, server)
-    transfer("push", repo)
+    push(repo)
     lose_everything(repo)
-    transfer("pull", repo)
+    pull(repo)
     assert held(repo) == DATA
 
 
 def test_a_pull_over_a_cut_connection_leaves_no_half_file_and_the_next_one_completes_it(
     repo: Path, server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    transfer("push", repo)
+    push(repo)
     lose_everything(repo)
     use(monkeypatch, Wire(server, 300_000).port)
     with pytest.raises(InputError, match="the connection was cut"):
-        transfer("pull", repo)
+        pull(repo)
     assert held(repo).items() <= DATA.items()
     use(monkeypatch, server)
-    transfer("pull", repo)
+    pull(repo)
     assert held(repo) == DATA
 
 
@@ -211,7 +211,7 @@ def test_a_commit_whose_data_was_never_pushed_is_found_until_it_is(repo: Path) -
         ("OB304", "pipelines/toy/raw"),
         ("OB304", "pipelines/toy/table.bin"),
     ]
-    transfer("push", repo)
+    push(repo)
     assert list(check(repo, remote)) == []
 
 

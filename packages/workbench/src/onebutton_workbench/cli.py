@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
@@ -59,6 +59,7 @@ BUTTONS = {
     "push": "onebutton_workbench.data.storage:push",
     "pull": "onebutton_workbench.data.storage:pull",
     "try": "onebutton_workbench.runs.prompts:ask",
+    "new-pipeline": "onebutton_workbench.runs.own_table:new_pipeline",
     "promote": "onebutton_workbench.promote.promote:promote",
     "add": "onebutton_workbench.members.lockfile:add",
     "remove": "onebutton_workbench.members.remove:remove",
@@ -154,14 +155,7 @@ def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None
 
 
 @app.command
-def score(
-    *,
-    pipeline: str = "",
-    env: str = "",
-    in_: str = "",
-    out: str = "",
-    shard: str = "",
-) -> None:
+def score(*, pipeline: str = "", env: str = "", in_: str = "", out: str = "", shard: str = "") -> None:
     """Score a table with what is in service."""
     from onebutton_release.scoring import score_table
     from onebutton_release.target import release_in_service
@@ -175,33 +169,6 @@ def image(*, pipeline: str = "", env: str = "", out: Path | None = None) -> None
     from onebutton_release.image import image
 
     image(ROOT, pipeline, env, out)
-
-
-@app.command
-def new_pipeline(
-    *,
-    name: str = "",
-    kind: Literal["binary", "multiclass", "regression", "text"] | None = None,
-    from_: str = "",
-    answer: str = "",
-    key: str = "",
-    time: str = "",
-    group: str = "",
-    must: str = "",
-    license_: str = "",
-) -> int:
-    """Write a pipeline that runs: from your own table, or from an example for you to change."""
-    if not from_:
-        from onebutton_workbench.members.new import new
-
-        if answer or key or time or group or must or license_:
-            raise InputError("FROM= says of which file: ANSWER, KEY, TIME, GROUP, MUST and LICENSE are about its table")
-        return new(ROOT, kind="pipeline", name=name, task=kind or "binary")
-    from onebutton_contracts.intake.roles import Said
-    from onebutton_workbench.runs.own_table import new_from_table
-
-    said = Said(answer, kind or "", tuple(filter(None, key.split(","))), time, group)
-    return new_from_table(ROOT, name=name, source=from_, said=said, must=must, license_=license_)
 
 
 @app.command

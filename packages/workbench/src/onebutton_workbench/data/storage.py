@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call
 from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
@@ -142,50 +142,48 @@ def _has(storage: Any, digest: str) -> bool:
         return False
 
 
-def push(root: Path = ROOT, pipeline: str = "") -> int:
-    """Send data and models to the remote."""
-    return transfer("push", root, pipeline)
-
-
-def pull(root: Path = ROOT, pipeline: str = "") -> int:
-    """Fetch data and models from the remote."""
-    return transfer("pull", root, pipeline)
-
-
-def transfer(direction: str, root: Path, pipeline: str = "") -> int:
-    """Send data to the remote, or fetch it: `push` or `pull`; what arrived stays, whatever happens after.
+def push(root: Path = ROOT, pipeline: str = "") -> None:
+    """Send data and models to the remote; what arrived stays, whatever happens after.
 
     Raises:
-        InputError: there is nothing to send to, it refuses, or it lacks what no stage makes.
+        InputError: there is no remote, it refuses, or some of the data is not here.
     """
     remote = configured(root)
     if remote is None:
-        if direction == "push":
-            raise InputError(UNSET)
+        raise InputError(UNSET)
+    unsent = _transfer("push", remote, root, pipeline)  # DVC only warns of what it cannot send
+    words = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
+    require(not unsent, words)
+
+
+def pull(root: Path = ROOT, pipeline: str = "") -> None:
+    """Fetch data and models from the remote; what arrived stays, whatever happens after.
+
+    Raises:
+        InputError: the remote refuses, or lacks what no stage makes.
+    """
+    remote = configured(root)
+    if remote is None:
         print(f"pull: nothing to fetch, {UNSET}")
-        return 0
-    print(f"{direction}: {'to' if direction == 'push' else 'from'} {remote}", flush=True)
-    done = call_dvc(direction, *targets(root, pipeline), root=root)
+    elif lacking := _transfer("pull", remote, root, pipeline):
+        named = {line.strip().rstrip("/") for line in lacking.splitlines()}  # each on a line of its own
+        gone = shortened([one.path for one in _added(root, pipeline) if one.path in named])
+        sends = "what it has is here now. `make push` where it was added sends it"
+        require(not gone, f"{remote.url} does not have {gone}, and no stage makes that; {sends}")
+        print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
+
+
+def _transfer(button: str, remote: Remote, root: Path, pipeline: str) -> str:
+    """Press DVC's button of the same name; return what it says where something is neither here nor there."""
+    print(f"{button}: {'to' if button == 'push' else 'from'} {remote}", flush=True)
+    done = call_dvc(button, *targets(root, pipeline), root=root)
     said = done.stdout + done.stderr
     missing = any(words in said for words in MISSING)
-    if done.returncode and (not missing or why(said) in REASONS.values()):
-        message = f"{remote.url}: {why(said)}"
-        raise InputError(message)
+    refused = done.returncode and (not missing or why(said) in REASONS.values())
+    require(not refused, f"{remote.url}: {why(said)}")
     if not missing:
-        print(f"{direction}: done. {' '.join(done.stdout.split())}")
-        return 0
-    if direction == "push":  # DVC only warns of what it cannot send
-        message = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
-        raise InputError(message)
-    failed = {line.strip().rstrip("/") for line in said.splitlines()}  # DVC lists them, each on a line of its own
-    if gone := [one.path for one in _added(root, pipeline) if one.path in failed]:
-        message = (
-            f"{remote.url} does not have {shortened(gone)}, and no stage makes that; what it has is here now. "
-            "`make push` where it was added sends it"
-        )
-        raise InputError(message)
-    print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
-    return 0
+        print(f"{button}: done. {' '.join(done.stdout.split())}")
+    return said if missing else ""
 
 
 def targets(root: Path, pipeline: str) -> list[str]:
@@ -199,7 +197,7 @@ def _added(root: Path, pipeline: str) -> list[Tracked]:
     return [one for one in tracked(root) if one.file.startswith(folder)]
 
 
-def choose(url: str = "", root: Path = ROOT) -> int:
+def choose(url: str = "", root: Path = ROOT) -> None:
     """Write a remote into `.dvc/config`, or say which is there when no URL was typed.
 
     Raises:
@@ -207,19 +205,12 @@ def choose(url: str = "", root: Path = ROOT) -> int:
     """
     if url:
         parts = urlsplit(url)
-        if parts.password or parts.query:
-            message = f"a URL with a key in it would be committed. Keys stay in the environment: {KEYS}"
-            raise InputError(message)
-        if not URL.fullmatch(url):
-            others = ", ".join(SCHEMES[1:])
-            message = (
-                f"URL can be s3://bucket/folder (or {others}) or an absolute folder, not {url!r}. Nothing was changed"
-            )
-            raise InputError(message)
+        keyless = not (parts.password or parts.query)
+        require(keyless, f"a URL with a key in it would be committed. Keys stay in the environment: {KEYS}")
+        known = f"s3://bucket/folder (or {', '.join(SCHEMES[1:])}) or an absolute folder"
+        require(URL.fullmatch(url), f"URL can be {known}, not {url!r}. Nothing was changed")
         done = call_dvc("remote", "add", "--quiet", "--force", "--default", NAME, url, root=root)
-        if done.returncode:
-            message = f"nothing was changed: {why(done.stdout + done.stderr)}"
-            raise InputError(message)
+        require(not done.returncode, f"nothing was changed: {why(done.stdout + done.stderr)}")
     remote = configured(root)
     if remote is None:
         raise InputError(UNSET)
@@ -232,4 +223,3 @@ def choose(url: str = "", root: Path = ROOT) -> int:
             print(f"remote: NOT RUN, it was not asked: {reason}")
     if url:
         print("remote: Next: make push, then commit .dvc/config")
-    return 0

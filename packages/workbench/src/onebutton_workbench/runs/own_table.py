@@ -1,4 +1,4 @@
-"""Write a pipeline from a person's own table: a draft that `make run` trains and judges. The work of `make new-pipeline`."""
+"""Write a pipeline: a draft that `make run` trains and judges. The work of `make new-pipeline`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.intake.drafting import draft, logical_type
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
@@ -26,7 +26,8 @@ from onebutton_evaluation.holdout import read_holdout
 from onebutton_workbench.data.database import snapshot
 from onebutton_workbench.data.intake import QUERY, Taken, keep, license_of, read
 from onebutton_workbench.members.lockfile import lock
-from onebutton_workbench.members.new import named, render, say_next, written_whole
+from onebutton_workbench.members.new import Task, named, new, render, say_next, written_whole
+from onebutton_workbench.workspace import ROOT
 
 SEED = 2024
 SMALL, HALF, SHARE = 700, 0.5, 0.3  # of fewer rows half are held out, as an interval needs some
@@ -34,29 +35,32 @@ LIMIT = re.compile(r"\s*([^<>=]+?)\s*(<=|>=)\s*(-?\d+(?:\.\d+)?)\s*")
 MOST_PARTS, ROWS_A_PART = 8, 50  # values of a column by which the model is shown part by part, and rows of each
 
 
-def new_from_table(  # noqa: PLR0913  a table has as many facts
-    root: Path, *, name: str, source: str, said: Said, must: str, license_: str
+def new_pipeline(  # noqa: PLR0913  a table has as many facts
+    root: Path = ROOT,
+    *,
+    name: str = "",
+    kind: Task | None = None,
+    from_: str = "",
+    answer: str = "",
+    key: str = "",
+    time: str = "",
+    group: str = "",
+    must: str = "",
+    license_: str = "",
 ) -> int:
-    """Take a table in, decide what its columns are, and write a pipeline around it, whole or not at all.
-
-    Args:
-        root: of the repository.
-        name: of the pipeline.
-        source: the file of the table, or of a query of it in SQL.
-        said: what a person typed of the table.
-        must: limits of metrics, such as `mae<=300`, with commas between.
-        license_: of the table, as SPDX names it.
+    """Write a pipeline that runs, whole or not at all: around your own table, or an example for you to change.
 
     Raises:
         InputError: something that was typed will not do, or no model can be made of the table; nothing was written.
     """
-    member = named(root, "pipeline", name)
-    file = Path(source).expanduser()
-    if not file.is_file():
-        message = (
-            f"FROM={source} is no file here; FROM= names a file of yours: {SUPPORTED}; or a query in a file query.sql"
-        )
-        raise InputError(message)
+    said = Said(answer, kind or "", tuple(filter(None, key.split(","))), time, group)
+    if not from_:
+        words = "FROM= says of which file: ANSWER, KEY, TIME, GROUP, MUST and LICENSE are about its table"
+        require(not (answer or key or time or group or must or license_), words)
+        return new(root, kind="pipeline", name=name, task=kind or "binary")
+    member, file = named(root, "pipeline", name), Path(from_).expanduser()
+    known = f"FROM= names a file of yours: {SUPPORTED}; or a query in a file query.sql"
+    require(file.is_file(), f"FROM={from_} is no file here; {known}")
     license_ = license_of(license_)
     with TemporaryDirectory(prefix="onebutton-") as folder:
         table = file
@@ -68,11 +72,9 @@ def new_from_table(  # noqa: PLR0913  a table has as many facts
     musts = read_must(must, roles)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
     leaks = knowing_columns(rows, roles)
-    if len(leaks) == len(roles.numbers) + len(roles.words):
-        message = (
-            f"{', '.join(leaks)} alone tells {roles.answer} almost wholly, and no other column is left to learn from"
-        )
-        raise InputError(message)
+    tell = f"{', '.join(leaks)} alone tells {roles.answer} almost wholly"
+    more = len(leaks) < len(roles.numbers) + len(roles.words)
+    require(more, f"{tell}, and no other column is left to learn from")
     facts = describe(taken, roles, rows, leaks) | {"split": split, "musts": musts}
     with written_whole(member, root):
         render("pipeline", member, root, roles.task, facts)

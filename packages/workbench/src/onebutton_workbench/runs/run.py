@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -64,15 +64,7 @@ def run(  # noqa: PLR0913  what can be typed after the button
     track: Literal["", "only"] = "",
     alone: bool = False,
 ) -> int:
-    """Train, evaluate and track what changed.
-
-    Args:
-        pipeline: its name; all of them when empty.
-        data: dummy runs copies of pipelines on dummy data.
-        rows: of each table of dummy data.
-        fit: describe the real tables anew, and run nothing.
-        track: only brings results into MLflow, and runs nothing.
-        alone: run each stage again with nothing but what it declares, and compare.
+    """Train, evaluate and track what changed; or copies on dummy data, or each stage alone, or only track.
 
     Raises:
         InputError: values contradict each other, committed data is not here, or a stage failed.
@@ -217,7 +209,7 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
         InputError: it failed.
     """
     made: list[Made] = []
-    running, begun, over = None, 0.0, threading.Event()
+    running, begun = None, 0.0
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
     with subprocess.Popen(
         command,
@@ -229,39 +221,32 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
         bufsize=1,
         pass_fds=(lock,),
     ) as program:
-        watch = threading.Thread(target=_watch_memory, args=(program.pid, made, over), daemon=True)
-        watch.start()
-        try:
-            for line in program.stdout or ():
-                print(line, end="", flush=True)
-                if not (said := SAID.match(line)):
-                    continue
-                if running:
-                    running.seconds = time.monotonic() - begun
-                running = None
-                if said["what"] == "Running stage" or said["more"].startswith(" is cached"):
-                    made.append(Made(Path(said["file"] or "dvc.yaml").parent.name, said["stage"]))
-                if said["what"] == "Running stage":
-                    running, begun = made[-1], time.monotonic()
-        finally:
-            over.set()
-            watch.join()
-    if program.returncode:
-        raise InputError(FAILED)
+        threading.Thread(target=_watch_memory, args=(program, made), daemon=True).start()
+        for line in program.stdout or ():
+            print(line, end="", flush=True)
+            if not (said := SAID.match(line)):
+                continue
+            if running:
+                running.seconds = time.monotonic() - begun
+            running = None
+            if said["what"] == "Running stage" or said["more"].startswith(" is cached"):
+                made.append(Made(Path(said["file"] or "dvc.yaml").parent.name, said["stage"]))
+            if said["what"] == "Running stage":
+                running, begun = made[-1], time.monotonic()
+    require(not program.returncode, FAILED)
     if running:
         running.seconds = time.monotonic() - begun
     return made
 
 
-def _watch_memory(number: int, made: Sequence[Made], over: threading.Event) -> None:
+def _watch_memory(program: subprocess.Popen[str], made: Sequence[Made]) -> None:
     """Note the memory that all processes of DVC hold together, for the stage that runs."""
-    while not over.wait(PAUSE):
-        try:
-            used = sum(child.memory_info().rss for child in psutil.Process(number).children(recursive=True))
-        except psutil.Error:  # one of them has just ended
-            continue
-        if made:
-            made[-1].peak_mb = max(made[-1].peak_mb, used / 1e6)
+    while program.poll() is None:
+        for one in made[-1:]:
+            with suppress(psutil.Error):  # one of them has just ended
+                used = sum(child.memory_info().rss for child in psutil.Process(program.pid).children(recursive=True))
+                one.peak_mb = max(one.peak_mb, used / 1e6)
+        time.sleep(PAUSE)
 
 
 def refuse_unfinished_merge(root: Path) -> None:
