@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, read_yaml
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_evaluation.recompute import rerun
 from onebutton_evaluation.stage_alone import read_stages
 from onebutton_workbench.environment import call
@@ -39,11 +39,8 @@ def run_each_alone(pipeline: str) -> None:
         for line in _pipeline(ROOT / "pipelines" / name, inside):
             print(f"  {name}: {line}", flush=True)
             bad += line.startswith("failed") and name not in told
-    if bad:
-        message = (
-            f"{bad} of the lines above failed: name in dvc.yaml what the stage reads, then `make run ALONE=1` again"
-        )
-        raise InputError(message)
+    mend = "name in dvc.yaml what the stage reads, then `make run ALONE=1` again"
+    require(not bad, f"{bad} of the lines above failed: {mend}")
     print("run: every stage needs nothing but what dvc.yaml names, and writes what stands here. Next: make gates")
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.environment import add_groups
 from onebutton_workbench.workspace import ROOT, read_toml, the_pipeline
 
@@ -28,12 +28,8 @@ def ask(pipeline: str = "", prompt: str = "", text: str = "") -> int:
         print("try: no pipeline has prompts, so there is nothing to ask. docs/prompts.md shows one that has")
         return 0
     name = the_pipeline(pipeline) if pipeline else there[0] if len(there) == 1 else ""
-    if name not in there:
-        message = f"PIPELINE can be: {', '.join(there) or '(no pipeline has prompts)'}"
-        raise InputError(message)
-    if not text:
-        message = 'TEXT says what to ask about: make try TEXT="I love it"'
-        raise InputError(message)
+    require(name in there, f"PIPELINE can be: {', '.join(there) or '(no pipeline has prompts)'}")
+    require(text, 'TEXT says what to ask about: make try TEXT="I love it"')
     folder = ROOT / "pipelines" / name
     if GROUP in read_toml(folder / "pyproject.toml").get("dependency-groups", {}):
         add_groups(GROUP, folder=ROOT)  # what it lacks without a network, the pipeline says itself
