@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -76,17 +75,6 @@ def conflict_in(file: Path) -> int:
     """Return the line where git marks a conflict in a file; 0 when there is none."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     return next((number for number, line in enumerate(lines, 1) if line.startswith("<<<<<<< ")), 0)
-
-
-def refuse_conflicts(files: Iterable[Path], root: Path) -> None:
-    """Stop with the line where a file holds both sides of a conflict: a merge waits for a person."""
-    for file in files:
-        if line := conflict_in(file):
-            message = (
-                f"a merge is not finished: {file.relative_to(root).as_posix()} line {line} holds what both sides wrote. "
-                "Keep the lines that are right, take the marks out, `git add` it, and press the button again"
-            )
-            raise SetupError(message)
 
 
 def fits(uv: str) -> bool:
@@ -218,7 +206,6 @@ def main() -> int:
     """Do it all, and leave a stamp that tells make when it was done."""
     button = "lock" if sys.argv[1:] == ["lock"] else "setup"
     try:
-        refuse_conflicts([ROOT / "pyproject.toml", *sorted(ROOT.glob("p*/*/pyproject.toml"))], ROOT)
         if button == "lock":
             lock(find_uv())
             return 0

@@ -19,7 +19,6 @@ from onebutton_contracts.errors import InputError, require
 from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.store import tracking_uri
-from onebutton_workbench.bootstrap import SetupError, refuse_conflicts
 from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call as git_call
@@ -256,8 +255,11 @@ def refuse_unfinished_merge(root: Path) -> None:
         InputError: code, parameters or settings hold both sides of a conflict; the message names file and line.
     """
     written = ("*.py", "*.toml", "*.yaml", "*.yml")
-    marked = git_call("grep", "-lzIE", "--untracked", "^<{7} ", "--", *written, folder=root).stdout
-    try:
-        refuse_conflicts((root / name for name in marked.split("\0") if name), root)
-    except SetupError as error:
-        raise InputError(str(error)) from None
+    found = git_call("grep", "-nIE", "--untracked", "^<{7} ", "--", *written, folder=root).stdout
+    if found:
+        file, line = found.split(":", 2)[:2]
+        message = (
+            f"a merge is not finished: {file} line {line} holds what both sides wrote. Keep the lines that are right, take "
+            "the marks out, `git add` it, and press the button again"
+        )
+        raise InputError(message)
