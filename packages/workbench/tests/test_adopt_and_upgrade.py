@@ -478,7 +478,7 @@ def test_a_weaker_ruler_beside_results_is_upstreams_own_and_what_the_team_adds_i
     assert upgrade(either.folder) == 0
     assert list(check(either.folder, before)) == []
     either.edit("Makefile", "\tpytest\n", "\t@true\n")
-    assert [one.place for one in check(either.folder, before) if isinstance(one, Finding)] == ["Makefile:6"]
+    assert [one.place for one in check(either.folder, before) if isinstance(one, Finding)] == ["Makefile:7"]
 
 
 def test_an_upgrade_that_was_squashed_on_its_way_to_main_is_not_merged_twice(upstream: Repo, either: Repo) -> None:

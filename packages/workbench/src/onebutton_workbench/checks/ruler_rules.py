@@ -71,8 +71,8 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
         held = differences(path, old, new)
         for tip in merged:  # what is weaker than both were is this branch's own
             theirs = differences(path, at_commit(tip, path, root) or "", new)
-            weaker = {one.path for one in theirs if one.kind == "weaker"}
-            held = [one if one.path in weaker else replace(one, kind="upgrade") for one in held]
+            own = {(one.path, one.kind): one for one in theirs if one.kind == "weaker"}
+            held = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in held]
         found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
     return found
 

@@ -11,7 +11,6 @@ import hashlib
 import math
 import re
 import tomllib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,7 +40,6 @@ MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
 OWN_METRICS = re.compile(
     r"onebutton_evaluation.*\bregister\b", re.DOTALL
 )  # a pipeline's module that says what is measured
-TARGET = re.compile(r"([\w./-]+):(?!=)([^#]*)")
 WORD = r"(?<![\w-]){}(?![\w-])"
 YAML = (".yaml", ".yml", ".lock", ".baseline", ".dvc", "ruleset.json")
 
@@ -95,46 +93,10 @@ def parse(file: str, text: str) -> dict[str, Any]:
     except (ValueError, SyntaxError) as error:
         message = f"{file} cannot be read: {error}"
         raise InputError(message) from None
-    if name == "Makefile":
-        return _buttons(text)
     if not name.endswith(YAML) or name.startswith(".yamllint."):
         lines = [line for line in (whole.partition("#")[0].strip() for whole in text.splitlines()) if line]
         return {"ignore" if name.endswith("ignore") else "settings": lines} if lines else {}
-    content = {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
-    for job in (content.get("jobs") or {}).values() if "/workflows/" in file else ():
-        _read_steps(job)
-    return content
-
-
-def _buttons(text: str) -> dict[str, Any]:
-    """Read each target of a Makefile with what it needs and runs; any other line is a setting."""
-    buttons: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    settings, target = [], ""
-    for line in text.splitlines():
-        found = TARGET.match(line)
-        if found and found[1] == ".PHONY":
-            for name in found[2].split():
-                buttons[name]["phony"] = ["yes"]
-        elif found:
-            target = found[1]
-            buttons[target]["needs"] += found[2].split()
-        elif line.startswith("\t"):
-            buttons[target]["recipe"].append(line.strip())
-        elif line.strip() and not line.startswith("#"):
-            settings.append(line)
-    return {"buttons": buttons, "settings": settings}
-
-
-def _read_steps(job: dict[str, Any]) -> None:
-    """Tell the buttons that a job presses apart, each with its values, so that one more is no other step."""
-    steps = job.get("steps") or []
-    job["steps"] = [step for step in steps if not str(step.get("run", "")).startswith("make ")]
-    for step in (step for step in steps if step not in job["steps"]):
-        words = step["run"].split()[1:]
-        values = [word for word in words if "=" in word]
-        rest = {key: part for key, part in step.items() if key != "run"}
-        buttons = (word for word in words if word not in values)
-        job.setdefault("pressed", {}).update({" ".join([button, *values]): rest for button in buttons})
+    return {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
 
 
 def differences(file: str, old: str, new: str, read: Callable[[str, str], dict[str, Any]] = parse) -> list[Change]:
@@ -215,7 +177,7 @@ def _shown(old: Any, new: Any) -> str:
 
 def _line(old: str, new: str, path: tuple[str, ...]) -> int:
     """Find where a difference stands: its key, in the newer text or else the older, or else the first line that differs."""
-    keys = [re.escape(key.partition(" ")[0]) for key in path if key not in KEYS["ours"]]
+    keys = [re.escape(re.sub(r" \d+$", "", key)) for key in path if key not in KEYS["ours"]]
     found = (line_of(text, keys, last) for last in (r'^[ \t-]*\[*"?{}"?\]* *[:=]', WORD) for text in (new, old))
     before, after = old.splitlines(), new.splitlines()
     same = (number for number, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
