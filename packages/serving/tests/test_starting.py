@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from packages.serving.tests.conftest import damage, make_release
 
+from onebutton_serving.errors import ServingError
 from onebutton_serving.server import main
-from onebutton_serving.settings import SettingsError, read_settings
+from onebutton_serving.settings import read_settings
 
 
 def line(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -75,5 +76,5 @@ def test_a_container_is_told_by_its_environment(monkeypatch: pytest.MonkeyPatch)
     assert (settings.store, settings.pipeline, settings.host) == ("s3://bucket/folder", "flights", "10.0.0.1")
     assert (settings.port, settings.workers, settings.state, settings.keep_mb) == (9001, 2, "/state", 500)
     monkeypatch.setenv("ONEBUTTON_PORT", "many")
-    with pytest.raises(SettingsError, match=r"ONEBUTTON_PORT\): Expected `int`"):
+    with pytest.raises(ServingError, match=r"ONEBUTTON_PORT\): Expected `int`"):
         read_settings([])

@@ -34,17 +34,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RefusedError(Exception):
-    """A request is not answered with a prediction."""
-
-    def __init__(self, status: int, *faults: Fault) -> None:
-        """Say why, and with which status."""
-        super().__init__(faults[0].message)
-        self.status, self.faults = status, faults
+    """A request is not answered with a prediction: the status of the answer, and the faults that it tells."""
 
 
 def _refuse(status: int, rule: Rule, words: str) -> NoReturn:
     """Refuse a request for one fault, of no row."""
-    raise RefusedError(status, Fault(rule, words))
+    raise RefusedError(status, [Fault(rule, words)])
 
 
 class App:
@@ -84,7 +79,8 @@ class App:
             headers.append((b"x-request-id", request.encode()))
             self._log.add(release, rows, answers, request, time.perf_counter() - begun)
         except RefusedError as error:
-            status, content = error.status, _encode(Refusal(error.faults))
+            status, faults = error.args
+            content = _encode(Refusal(faults))
         finally:
             self._held -= len(body)
         self._metrics.answered(status, len(rows), time.perf_counter() - begun)
@@ -136,7 +132,7 @@ class App:
                 status, faults = await asyncio.to_thread(search)
         else:
             status, faults = search()
-        raise RefusedError(status, *faults)
+        raise RefusedError(status, faults)
 
 
 def _head(scope: Scope) -> tuple[int, str]:

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from onebutton_serving.errors import ReleaseStoreError, ServingError
+from onebutton_serving.errors import ServingError
 from onebutton_serving.log import JOURNAL
 from onebutton_serving.sealed import check
-from onebutton_serving.settings import Settings, SettingsError, read_settings
+from onebutton_serving.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from onebutton_serving.app import App
@@ -104,17 +104,13 @@ def _make_segments(settings: Settings, ended: threading.Event) -> None:
 
 
 def _what_is_served(settings: Settings) -> str:
-    """Say what will be in service, in words.
-
-    Raises:
-        ServingError: the release store is not there, or a fixed release is not what was sealed.
-    """
+    """Say what will be in service, in words; refuse a release store that is not there, and a damaged release."""
     if settings.release:
         check(Path(settings.release))
         return f"release {Path(settings.release).name}"
     if "://" not in settings.store and not Path(settings.store).is_dir():
         message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
-        raise ReleaseStoreError(message)
+        raise ServingError(message)
     return settings.pipeline
 
 
@@ -131,15 +127,11 @@ def _check_port(settings: Settings) -> None:
         taken = error.errno == errno.EADDRINUSE
         why = "something listens there already; PORT= (--port) takes another" if taken else error.strerror
         message = f"cannot listen on {settings.host}:{settings.port}: {why}"
-        raise SettingsError(message) from None
+        raise ServingError(message) from None
 
 
 def _claimed(folder: Path) -> IO[str]:
-    """Lock the state folder for this server alone; what tells of an earlier life of it is removed.
-
-    Raises:
-        SettingsError: another server has it, or it cannot be written.
-    """
+    """Lock the state folder for this server alone; what tells of an earlier life of it is removed."""
     try:
         (folder / "log").mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -149,5 +141,5 @@ def _claimed(folder: Path) -> IO[str]:
         used = isinstance(error, BlockingIOError)
         why = "another server uses it" if used else error.strerror or error
         message = f"cannot use the state folder {folder}: {why}; --state takes another"
-        raise SettingsError(message) from None
+        raise ServingError(message) from None
     return lock

@@ -16,10 +16,6 @@ from onebutton_serving.errors import ServingError
 PREFIX = "ONEBUTTON_"
 
 
-class SettingsError(ServingError):
-    """A setting is wrong or missing; the message says which and what would do."""
-
-
 class Settings(msgspec.Struct, frozen=True):
     """How one server runs; each is an option of the command line, and an environment variable."""
 
@@ -48,7 +44,7 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
     """Read the command line; what it leaves out, environment variables say; empty ones count as left out.
 
     Raises:
-        SettingsError: something is wrong or missing.
+        ServingError: something is wrong or missing.
     """
     parser = argparse.ArgumentParser(
         prog="python -m onebutton_serving",
@@ -66,11 +62,11 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
     except msgspec.ValidationError as error:
         words, _, name = str(error).removesuffix("`").partition(" - at `$.")
         message = f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}): {words}"
-        raise SettingsError(message) from None
+        raise ServingError(message) from None
     if bool(settings.store) == bool(settings.release):
         message = "say either --store, where releases are, or --release, one release to serve"
-        raise SettingsError(message)
+        raise ServingError(message)
     if settings.store and (not settings.pipeline or Path(settings.pipeline).name != settings.pipeline):
         message = "say whose model: --pipeline with a name that is a folder of the release store"
-        raise SettingsError(message)
+        raise ServingError(message)
     return settings
