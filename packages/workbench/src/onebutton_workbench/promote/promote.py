@@ -38,7 +38,7 @@ def promote(  # noqa: PLR0913  what may be typed
         root: of the repository.
         notebook: its file.
         name: of the pipeline.
-        metric: which number is the headline; where it is left out the last that is printed.
+        metric: which number counts, as docs/promote.md has it; the last that is printed where it is left out.
         license_: of the data, as SPDX names it.
         dry: print the plan alone.
 
@@ -95,7 +95,7 @@ def see_tables(made: Plan) -> tuple[Seen, Roles]:
     """Run the notebook once more, keep the tables that go from stage to stage, and say which column is what.
 
     Raises:
-        InputError: the number is another now, or a column is called as one of a stage's own.
+        InputError: the number is another now, or a column is none that a stage could have.
     """
     seen = run(made.notebook, {made.features_from: made.table, made.train_from: made.sides}, made.model)
     second, statements = seen.numbers[made.headline.number], made.notebook.statements
@@ -109,7 +109,9 @@ def see_tables(made: Plan) -> tuple[Seen, Roles]:
     for name in sorted({*inputs.columns, answer} & TAKEN):
         refuse(statements[made.fit].cell, "column-taken", name=name)
     task: Task = "regression" if not values else "binary" if len(values) == 2 else "multiclass"  # noqa: PLR2004
-    in_words = task == "multiclass" or (task == "binary" and values != [0, 1])
+    in_words = task == "multiclass" or (task == "binary" and isinstance(values[0], str))
+    if task == "binary" and not in_words and values != [0, 1]:
+        refuse(statements[made.fit].cell, "two-numbers", name=answer, values=f"{values[0]} or {values[1]}")
     classes = tuple(f"{one:g}" if isinstance(one, float) else str(one) for one in values) if in_words else ()
     words = tuple(name for name, kind in inputs.schema.items() if kind == pl.String)
     numbers = tuple(name for name in inputs.columns if name not in words)
