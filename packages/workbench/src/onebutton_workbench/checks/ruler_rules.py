@@ -69,9 +69,9 @@ def ruler_changes(changes: Changes, root: Path) -> list[Change]:
         if not is_ruler(path, old + new):
             continue
         held = differences(path, old, new)
-        for tip in merged:  # what is weaker than both were is this branch's own
+        for tip in merged:  # what differs from both in the same way is this branch's own
             theirs = differences(path, at_commit(tip, path, root) or "", new)
-            own = {(one.path, one.kind): one for one in theirs if one.kind == "weaker"}
+            own = {(one.path, one.kind): one for one in theirs}
             held = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in held]
         found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
     return found
