@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import stat
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -52,11 +52,13 @@ def release(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH on which nothing is but git and what a test puts there."""
+    """A PATH on which nothing is but git, uv and what a test puts there."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    git = subprocess.run(["which", "git"], capture_output=True, text=True, check=True).stdout.strip()
-    (folder / "git").symlink_to(git)
+    for name in ("git", "uv"):
+        found = shutil.which(name)
+        assert found
+        (folder / name).symlink_to(found)
     monkeypatch.setenv("PATH", str(folder))
     return folder
 
@@ -120,7 +122,7 @@ def test_the_server_is_no_root_and_its_state_is_a_volume() -> None:
 
 
 def test_the_server_is_two_members_and_no_more() -> None:
-    assert members_of_the_server(ROOT / "uv.lock") == [Path("packages/models"), Path("packages/serving")]
+    assert members_of_the_server(ROOT) == [Path("packages/models"), Path("packages/serving")]
 
 
 def test_the_context_holds_what_the_image_is_built_from_and_nothing_else(release: Path, tmp_path: Path) -> None:

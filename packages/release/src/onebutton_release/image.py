@@ -10,11 +10,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_release.target import release_in_service
@@ -23,7 +21,6 @@ from onebutton_serving.sealed import check
 from onebutton_tracking.commit import git, git_environment
 
 DOCKERFILE = Path("deploy/serving/Dockerfile")
-SERVER = "onebutton-serving"
 ARGUMENTS = "ARG PIPELINE VERSION REVISION SOURCE"  # of the Dockerfile; they get their values here
 PARTS = ("pyproject.toml", "README.md", "src")  # of a member
 ENGINES = ("docker", "podman", "buildah")  # in the order of how well people know them
@@ -98,17 +95,11 @@ def read_facts(root: Path, release: Path) -> Facts:
     return Facts(read_schema(release).pipeline, release.name, revision, source, int(seconds or 0))
 
 
-def members_of_the_server(lock: Path) -> list[Path]:
-    """List the folders of the workspace members that the server needs, as the lock says."""
-    packages: dict[str, Any] = {one["name"]: one for one in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]}
-    wanted, folders = [SERVER], {}
-    while wanted:
-        package = packages[wanted.pop()]
-        folder = package["source"].get("editable")
-        if folder and folder not in folders:
-            folders[folder] = Path(folder)
-            wanted += [one["name"] for one in package.get("dependencies", ()) if one["name"] in packages]
-    return sorted(folders.values())
+def members_of_the_server(root: Path) -> list[Path]:
+    """List the folders of the workspace members that the server needs, as uv reads them off the lock."""
+    command = ["uv", "export", "--package", "onebutton-serving", "--no-dev", "--frozen", "--no-hashes", "--quiet"]
+    said = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True, text=True, check=True).stdout
+    return sorted(Path(line.split()[1]) for line in said.splitlines() if line.startswith("-e "))
 
 
 def write_context(root: Path, release: Path, facts: Facts, folder: Path) -> None:
@@ -119,7 +110,7 @@ def write_context(root: Path, release: Path, facts: Facts, folder: Path) -> None
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("pyproject.toml", "uv.lock"):
         shutil.copyfile(root / name, folder / name)
-    for member in members_of_the_server(root / "uv.lock"):
+    for member in members_of_the_server(root):
         (folder / member).mkdir(parents=True)
         for part in PARTS:
             source, target = root / member / part, folder / member / part

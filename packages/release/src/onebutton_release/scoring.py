@@ -74,15 +74,15 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Path], shard: 
     if not share or not 1 <= int(share[1]) <= int(share[2]):
         message = f"SHARD={shard} must be as 3/64: the third of sixty-four"
         raise InputError(message)
+    fault = ""
     if not rows or out.suffix != ".parquet":
-        message = f"say IN= and OUT=, which must end in .parquet, as in: {USE}"
-        raise InputError(message)
-    if not source.is_file() or not os.access(source, os.R_OK):
-        message = f"IN={source} is not here, or cannot be read: name one parquet or CSV file"
-        raise InputError(message)
-    if not os.access(out.parent, os.W_OK):
-        message = f"OUT={out}: {out.parent} is no folder that can be written to"
-        raise InputError(message)
+        fault = f"say IN= and OUT=, which must end in .parquet, as in: {USE}"
+    elif not source.is_file() or not os.access(source, os.R_OK):
+        fault = f"IN={source} is not here, or cannot be read: name one parquet or CSV file"
+    elif not os.access(out.parent, os.W_OK):
+        fault = f"OUT={out}: {out.parent} is no folder that can be written to"
+    if fault:
+        raise InputError(fault)
     release = load_release(find_release())
     job = Job(source, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1))
     if out.exists():

@@ -43,8 +43,7 @@ class Record:
     pipeline: str
     sha: str  # of the commit
     patch: str = ""  # from the commit to the sources; empty unless the run was dirty
-    dirty: bool = False  # whether its sources were in no commit
-    lock: str = ""  # the text of its `dvc.lock`; empty for a commit, and where nobody kept it
+    lock: str = ""  # the text of its `dvc.lock`; empty for a commit
     lock_digest: str = ""  # of that text; empty for a commit
     metrics: dict[str, float] | None = None  # by dotted name; None for those of the commit
 
@@ -82,13 +81,11 @@ def _champion(client: MlflowClient, text: str) -> Record:
 
 def _record(client: MlflowClient, run: Run, name: str) -> Record:
     tags = run.data.tags
-    dirty = tags.get(DIRTY_TAG) == "true"
     return Record(
         name=name,
         pipeline=tags[PIPELINE_TAG],
         sha=tags.get(COMMIT_TAG, ""),
-        patch=_artifact(client, run, PATCH) if dirty else "",
-        dirty=dirty,
+        patch=_artifact(client, run, PATCH) if tags.get(DIRTY_TAG) == "true" else "",
         lock=_artifact(client, run, "sources/dvc.lock"),
         lock_digest=tags[LOCK_TAG],
         metrics={name: number for name, number in run.data.metrics.items() if not name.startswith(CURVES)},
@@ -96,10 +93,7 @@ def _record(client: MlflowClient, run: Run, name: str) -> Record:
 
 
 def _artifact(client: MlflowClient, run: Run, path: str) -> str:
-    """Return the text of a file that the mirror kept; empty when it kept none."""
-    folder, _, _ = path.rpartition("/")
-    if path not in {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}:
-        return ""
+    """Return the text of a file that the mirror kept."""
     with tempfile.TemporaryDirectory(prefix="onebutton-artifact-") as scratch:
         file = Path(client.download_artifacts(run.info.run_id, path, scratch))
         return file.read_bytes().decode("utf-8", "surrogateescape")
@@ -112,8 +106,6 @@ def check_possible(record: Record, root: Path) -> None:
         fault = f"{record.name} was made outside git: there is no commit to go back to"
     elif not git("cat-file", "-t", f"{record.sha}^{{commit}}", folder=root):
         fault = f"commit {record.sha[:12]} of {record.name} is not in this clone. `git fetch --all` may bring it"
-    elif record.dirty and not record.patch:
-        fault = f"{record.name} was made from sources that are in no commit, and MLflow holds no patch of it"
     if fault:
         raise InputError(fault)
 
