@@ -42,7 +42,6 @@ def test_a_champion_stands_beside_the_challenger_row_by_row_in_any_order(tmp_pat
     [
         (ROWS.head(2), "no prediction for 1 of 3 rows"),
         (ROWS.with_columns(probability=pl.lit(float("nan"))), "no prediction for 3 of 3 rows"),
-        (pl.concat([ROWS, ROWS]), "a row has two predictions"),
         (ROWS.drop("probability"), "no column 'probability'"),
     ],
 )

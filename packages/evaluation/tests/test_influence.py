@@ -228,8 +228,3 @@ def test_a_metric_of_one_s_own_whose_slope_would_be_wrong_is_refused(value: Call
     own = smooth("worst", "lower", lambda rows: np.column_stack([-rows.answers, rows.predictions]), value)
     with pytest.raises(InputError, match=r"metric worst: .* It may use no abs, max, min or comparison"):
         own.measure(regression())
-
-
-def test_no_class_may_have_the_name_of_a_mean_over_classes() -> None:
-    with pytest.raises(InputError, match="no class can be called 'macro'"):
-        known_metrics("multiclass", ("a", "b", "macro"))

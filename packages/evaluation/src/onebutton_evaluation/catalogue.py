@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -61,25 +60,29 @@ def _brier(rows: Rows) -> Floats:
     return sums
 
 
-_WORDS = {"mae": "MAE", "rmse": "RMSE", "r2": "R2", "brier": "Brier score"}
 _REGRESSION = (  # of squared errors no interval holds with heavy tails, which cannot be seen: these decide nothing
-    smooth("mae", "lower", lambda rows: np.abs(_errors(rows)), kind="loss"),
-    replace(
-        smooth("rmse", "lower", lambda rows: _errors(rows)[:, None] ** 2, lambda m: np.sqrt(m[0]), "loss"),
+    smooth("mae", "lower", lambda rows: np.abs(_errors(rows)), kind="loss", words="MAE"),
+    smooth(
+        "rmse",
+        "lower",
+        lambda rows: _errors(rows)[:, None] ** 2,
+        lambda m: np.sqrt(m[0]),
+        "loss",
+        words="RMSE",
         decides=False,
     ),
-    replace(smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2"), decides=False),
+    smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2", words="R2", decides=False),
     smooth("bias", "zero", _errors),
     median("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
 )
 _PROBABILITIES = (
-    replace(smooth("log_loss", "lower", log_losses, kind="loss"), least_rows=100),
-    replace(smooth("brier", "lower", _brier, kind="loss"), least_rows=100),
+    smooth("log_loss", "lower", log_losses, kind="loss", least_rows=100),
+    smooth("brier", "lower", _brier, kind="loss", least_rows=100, words="Brier score"),
     ranked("auc", "AUC", "rank", auc_of, either=True),
     ranked("average_precision", "average precision", "precision", average_precision_of, either=False),
 )
 _SHARE = smooth("share", "", lambda rows: rows.answers, kind="share")
-_PREDICTED = replace(smooth("bias", "zero", _errors), words="predicted minus observed share", least_rows=100)
+_PREDICTED = smooth("bias", "zero", _errors, words="predicted minus observed share", least_rows=100)
 
 
 def _pinball(level: float) -> Metric:
@@ -87,7 +90,7 @@ def _pinball(level: float) -> Metric:
         gap = rows.answers - rows.quantiles[level]
         return np.maximum(level * gap, (level - 1) * gap)
 
-    return replace(smooth(f"pinball[{level:g}]", "lower", losses, kind="loss"), least_rows=500)
+    return smooth(f"pinball[{level:g}]", "lower", losses, kind="loss", least_rows=500)
 
 
 def _coverage(low: float, high: float) -> Metric:
@@ -106,23 +109,23 @@ def _ratio(part: Any, whole: Any) -> Any:
     return part / whole if whole != 0 else 0 * part  # nothing called so is no success, as in scikit-learn
 
 
-def _precision(code: int, cells: Any) -> Any:
-    return _ratio(cells[code, code], cells[:, code].sum())
-
-
-def _recall(code: int, cells: Any) -> Any:
-    return _ratio(cells[code, code], cells[code].sum())
-
-
-def _f1(code: int, cells: Any) -> Any:
-    return _ratio(2 * cells[code, code], cells[code].sum() + cells[:, code].sum())
-
-
-_PER_CLASS: tuple[tuple[str, OfCells, Kind, Basis], ...] = (
-    ("precision", _precision, "share", lambda code, rows: rows.called == code),
-    ("recall", _recall, "share", lambda code, rows: rows.codes == code),
-    ("f1", _f1, "f1", lambda code, rows: (rows.codes == code) | (rows.called == code)),
-)
+_PER_CLASS: dict[str, tuple[OfCells, Kind, Basis]] = {
+    "precision": (
+        lambda code, cells: _ratio(cells[code, code], cells[:, code].sum()),
+        "share",
+        lambda code, rows: rows.called == code,
+    ),
+    "recall": (
+        lambda code, cells: _ratio(cells[code, code], cells[code].sum()),
+        "share",
+        lambda code, rows: rows.codes == code,
+    ),
+    "F1": (
+        lambda code, cells: _ratio(2 * cells[code, code], cells[code].sum() + cells[:, code].sum()),
+        "f1",
+        lambda code, rows: (rows.codes == code) | (rows.called == code),
+    ),
+}
 
 
 def _of_classes(classes: Sequence[str]) -> list[Metric]:
@@ -131,12 +134,12 @@ def _of_classes(classes: Sequence[str]) -> list[Metric]:
         counted("accuracy", "accuracy", np.trace, "share"),
         counted("kappa", "kappa", _kappa, "agreement", rarest_called),
     ]
-    for name, of, kind, basis in _PER_CLASS:
-        words = "F1" if name == "f1" else name
-        for code, label in enumerate(classes):
-            found.append(
-                counted(f"{name}[{label}]", f"{words} of {label}", partial(of, code), kind, partial(basis, code))
-            )
+    for words, (of, kind, basis) in _PER_CLASS.items():
+        name = words.lower()
+        found += [
+            counted(f"{name}[{label}]", f"{words} of {label}", partial(of, code), kind, partial(basis, code))
+            for code, label in enumerate(classes)
+        ]
         mean = partial(_mean, of, len(classes))
         found.append(counted(f"{name}[macro]", f"mean {words} of the classes", mean, "average", rarest_called))
     return found
@@ -160,7 +163,6 @@ def known_metrics(task: Task, classes: tuple[str, ...] = (), quantiles: tuple[fl
             for code, label in enumerate(classes)
         ]
         found = [*shares, *_PROBABILITIES, *_of_classes(classes)]
-    found = [replace(metric, words=_WORDS.get(metric.name, metric.words)) for metric in found]
     return {metric.name: metric for metric in found}
 
 

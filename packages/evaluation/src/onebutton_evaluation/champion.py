@@ -73,8 +73,6 @@ def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predicti
         raise InputError(refused + f"its predictions have no column {missing[0]!r}, so nothing can be compared")
     renamed = (pl.col(name).cast(pl.Float64).alias(new) for name, new in predictions.items())
     theirs = champion.predictions.select(*key, *renamed)
-    if theirs.select(key).is_duplicated().any():
-        raise InputError(refused + f"a row has two predictions; {', '.join(key)} must name it")
     others = frame.drop(*predictions.values(), strict=False)
     joined = others.join(theirs, on=list(key), how="left", maintain_order="left")
     unknown = pl.any_horizontal(*(pl.col(name).is_null() | pl.col(name).is_nan() for name in predictions.values()))

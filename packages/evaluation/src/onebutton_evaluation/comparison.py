@@ -44,9 +44,9 @@ def compare(
     Args:
         frame: one row per prediction, with both columns.
         slices: as `find_slices` gives them, all rows first.
-        judging: names columns, unit, metric and tolerance.
+        judging: names column, unit, metric and tolerance.
         column: of the other predictions.
-        name: what to call them, where not as the column.
+        name: what to call these, where not as the column.
 
     Returns:
         What `comparison.json` says of it. The verdict of a slice is at 95 % after Holm's correction for all slices;

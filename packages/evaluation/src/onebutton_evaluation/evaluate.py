@@ -54,16 +54,11 @@ class Params(Parameters, extra="ignore"):
     evaluate: EvaluateParams = EvaluateParams()
 
 
-def quantile_file(column: str) -> str:
-    """Name the file of the model that predicts a quantile."""
-    return f"model/{column}.onnx"
-
-
 def answered(said: Declarations) -> dict[str, list[str]]:
     """List the columns of predictions that each model answers with, by its file."""
     judging = said.judging
     files = {MODEL: judging.predicted()}
-    files |= {quantile_file(column): [column] for column in judging.quantiles.values()}
+    files |= {f"model/{column}.onnx": [column] for column in judging.quantiles.values()}
     return files | {kind: judging.predicted(name) for name, kind in said.baselines.items() if kind.endswith(ONNX)}
 
 

@@ -54,16 +54,7 @@ def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
 
 
 def constant(kind: str, answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
-    """Find what a baseline that always says the same says, by the answers of training.
-
-    Args:
-        kind: as `[baselines]` of gates.toml names it.
-        answers: of the rows that the model was trained on.
-        judging: says what kind of answers they are.
-
-    Returns:
-        One value per column of predictions: a number, a probability, or a probability for each class.
-    """
+    """Find what a baseline that always says the same says, by the answers of training; one value per column of predictions."""
     values: Any = answer_values(answers, judging)
     if judging.task == "regression":
         return np.array([np.median(values) if kind == MEDIAN else values.mean()])

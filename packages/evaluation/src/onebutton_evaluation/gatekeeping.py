@@ -104,7 +104,7 @@ def gates(
         root: of the repo.
         pipeline: its name; all of them when empty.
         strict: whether a gate that is NOT RUN is refused, too.
-        champion: finds the release of a pipeline's champion; None where it is not to be had here.
+        champion: finds the release of a pipeline's champion, or None.
 
     Raises:
         InputError: there is no such pipeline, a gate failed, or found no result to read.

@@ -124,6 +124,7 @@ def smooth(
     statistics: Callable[[Rows], Any],
     value: Callable[[Any], Any] | None = None,
     kind: Kind = "mean",
+    **facts: Any,
 ) -> Metric:
     """Make a metric of means, by the delta method.
 
@@ -134,6 +135,7 @@ def smooth(
         value: a smooth function of the k means; the mean itself where it is left out. It is differentiated by a complex step, so
             it must not use `abs`, `max` or a comparison.
         kind: how its interval is made.
+        facts: other fields of a `Metric`, such as its `words`.
     """
 
     def measure(rows: Rows) -> Measured | None:
@@ -150,7 +152,7 @@ def smooth(
             _check_slope(name, value, mean, slope, each.std(axis=0))
         return Measured(estimate, (each - mean) @ slope)
 
-    return Metric(name, name.replace("_", " "), better, kind, measure)
+    return Metric(name, facts.pop("words", name.replace("_", " ")), better, kind, measure, **facts)
 
 
 def gradient(value: Callable[[Any], Any], means: Floats) -> Floats:

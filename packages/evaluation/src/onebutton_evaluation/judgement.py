@@ -30,14 +30,14 @@ FIRST = "first release: there is no champion yet"
 def judgement(
     frame: pl.DataFrame, said: Declarations, contract: Contract, model: Asked, champion: Champion | None
 ) -> dict[str, dict[str, Any]]:
-    """Judge a model by all that its `gates.toml` declares.
+    """Judge a model by all that its `gates.toml` declares, beside the champion, if there is one, and every baseline.
 
     Args:
         frame: one row per prediction, with all columns that slices and `judging` name.
         said: the declarations.
         contract: of the predictions; its primary key names a row.
         model: to ask again.
-        champion: the model in service; None at the first release. Beside it the model is compared with every declared baseline.
+        champion: the model in service; None at the first release.
 
     Returns:
         The content of each file, by its name.

@@ -1,4 +1,4 @@
-"""Compute every judged number again, from the model and the holdout, and hold the results files to it.
+"""Run stages again, with nothing but what `dvc.yaml` says that they read, and hold the results files to what comes out.
 
 A number in a file is for reading: a person who can write the file can write its digest into `dvc.lock` as well. So gates and
 deployments believe the model alone.
@@ -10,7 +10,9 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +23,14 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from onebutton_contracts.dvc_files import parse_yaml, read_yaml
+from onebutton_contracts import dvc_files
+from onebutton_contracts.dvc_files import FINGERPRINTS, OUTPUTS, entries, parse_yaml, paths, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.evaluate import IMPORTANCE, ask
 from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES
-from onebutton_evaluation.stage_alone import Stage, read_stages, run_alone
 from onebutton_models.scoring import OnnxModel
 
 NUMBER = re.compile(r"[+-]?\d[\d,]*\.?\d*(e[+-]?\d+)?")
@@ -36,14 +38,81 @@ MOST = 3  # differences told of a file
 
 
 @dataclass(frozen=True)
-class Computed:
-    """What the model itself says.
+class Stage:
+    """A stage as `dvc.yaml` declares it."""
 
-    Attributes:
-        results: by file the content that it must have.
-        wrong: one line for each results file that says otherwise.
-        unknown: why nothing, or not all, was computed; empty otherwise.
+    name: str
+    body: Mapping[str, Any]
+
+    @property
+    def reads(self) -> list[str]:
+        """The files and folders that it depends on, the ones of its parameters included."""
+        parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in self.body.get("params", []))
+        deps = (path for path in paths(self.body.get("deps")) if not path.startswith(FINGERPRINTS))
+        return list(dict.fromkeys([*deps, *parameters]))
+
+    @property
+    def writes(self) -> list[str]:
+        """Its outputs, metrics and plots."""
+        return [path for kind in OUTPUTS for path in paths(self.body.get(kind))]
+
+    def lacking(self, folder: Path) -> list[str]:
+        """Name what it reads and is not here."""
+        return [path for path in self.reads if not (folder / path).exists()]
+
+
+def read_stages(folder: Path) -> dict[str, Stage]:
+    """Read the stages of a pipeline, in the order of its `dvc.yaml`; those that DVC fills in (`${…}`, `foreach`) are left out.
+
+    Raises:
+        InputError: there is no `dvc.yaml` that can be read.
     """
+    declared = dvc_files.read_stages(folder / "dvc.yaml")
+    return {name: Stage(name, body) for name, body in declared.items() if "cmd" in body and "${" not in str(body)}
+
+
+def run_alone(
+    folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = (), inside: Sequence[str] = ()
+) -> None:
+    """Run a stage in a folder of its own: what it reads is linked there, unless it is there already.
+
+    Args:
+        folder: of the pipeline.
+        stage: to run.
+        scratch: an empty folder, or one with what the stage is to read instead.
+        without: outputs that nobody asks for this time; the `dvc.yaml` there does not name them.
+        inside: a command that runs another, such as one that takes the network away.
+
+    Raises:
+        InputError: the stage failed; the message is its last line.
+    """
+    for path in stage.reads:
+        here = scratch / path
+        if not here.exists() and (folder / path).exists():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.symlink_to((folder / path).resolve())
+    for path in stage.writes:
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+    for path, options in entries(stage.body.get("outs")):
+        if options.get("persist") and (folder / path).is_file():  # the next run is given it again
+            shutil.copyfile(folder / path, scratch / path)
+    kept = {kind: [one for one in stage.body.get(kind, []) if not {*paths([one])} & {*without}] for kind in OUTPUTS}
+    plan = json.dumps({"stages": {stage.name: {**stage.body, **kept}}})  # JSON is YAML
+    (scratch / "dvc.yaml").write_text(plan, encoding="utf-8")
+    said = stage.body["cmd"]
+    command = [*inside, "sh", "-c", said if isinstance(said, str) else " && ".join(said)]  # as DVC runs them
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": search}
+    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+        message = f"the stage {stage.name} failed when it was run with nothing but what dvc.yaml names: {last[-1]}"
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What the model itself says: what each results file must have, what is wrong in them, or why nothing was computed."""
 
     results: Mapping[str, Any] = field(default_factory=dict)
     wrong: Sequence[str] = ()
@@ -53,9 +122,7 @@ class Computed:
 def compute(folder: Path, champion: Path | None = None) -> Computed:
     """Judge a pipeline's model again, and compare with the results files in the working tree and in the last commit.
 
-    Args:
-        folder: of the pipeline.
-        champion: the release of the champion; its model answers the holdout again. None takes the predictions in `champion/`.
+    The model in the champion's release answers the holdout again; where there is none, the predictions in `champion/` are taken.
     """
     try:
         stages = read_stages(folder).values()
@@ -98,17 +165,10 @@ def rescore(folder: Path, release: Path, into: Path) -> list[str]:
 
 
 def answers_of(model: Path, name: str, rows: pl.DataFrame, key: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
-    """Have another model answer rows, as `champion/` keeps predictions.
-
-    Args:
-        model: its ONNX file.
-        name: for people.
-        rows: to answer.
-        key: the columns that together name a row.
-        columns: what its answers are called.
+    """Have an ONNX file answer rows, as `champion/` keeps predictions: their key, and its answers in the columns.
 
     Raises:
-        InputError: it cannot answer these rows.
+        InputError: it cannot answer these rows; the message names it.
     """
     return rows.select(key).with_columns(**ask(OnnxModel(model), rows, name, columns))
 

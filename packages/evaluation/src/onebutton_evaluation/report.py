@@ -33,30 +33,17 @@ WORST = 6  # slices in the small picture, and confusions
 
 @dataclass(frozen=True)
 class Around:
-    """What a pipeline's folder does not know of itself.
-
-    Attributes:
-        base: what `other` was read from, such as `main`.
-        other: the content of its `metrics.json` there; None where there is none.
-        links: addresses by what they lead to, such as its MLflow run.
-        made: the commit and the date of its results, in words.
-    """
+    """What a pipeline's folder does not know of itself."""
 
     base: str = "main"
-    other: Mapping[str, Any] | None = None
-    links: Mapping[str, str] = field(default_factory=dict)
-    made: str = ""
+    other: Mapping[str, Any] | None = None  # what `metrics.json` has there
+    links: Mapping[str, str] = field(default_factory=dict)  # addresses by what they lead to
+    made: str = ""  # the commit and the date of its results, in words
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that a pipeline's page shows.
-
-    Attributes:
-        text: of its model card.
-        curves: the rows of each plot that `dvc.yaml` declares, by the name of its file.
-        axes: what `dvc.yaml` says of each plot: its `title`, `x` and `y`.
-    """
+    """All that a pipeline's page shows; of each plot, by the name of its file, the rows, and what `dvc.yaml` says of it."""
 
     name: str
     said: Declarations

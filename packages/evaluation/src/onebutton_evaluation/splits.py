@@ -107,14 +107,6 @@ def likely_leaks(known: pl.DataFrame, held_out: pl.DataFrame, unit: str = "") ->
     """Say where training may know the answers of the holdout: rows that belong together stand on both sides, or time runs back.
 
     Where a `unit` is declared and none is on both sides, times may overlap: the rows were drawn by it.
-
-    Args:
-        known: what training sees.
-        held_out: what it does not.
-        unit: the column whose values are independent of each other; empty where each row is.
-
-    Returns:
-        A sentence for each likely leak.
     """
     leaks = []
     if unit and unit in known.columns and unit in held_out.columns:

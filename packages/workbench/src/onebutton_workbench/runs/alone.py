@@ -15,8 +15,7 @@ from pathlib import Path
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, read_yaml
 from onebutton_contracts.errors import require
-from onebutton_evaluation.recompute import rerun
-from onebutton_evaluation.stage_alone import read_stages
+from onebutton_evaluation.recompute import read_stages, rerun
 from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 

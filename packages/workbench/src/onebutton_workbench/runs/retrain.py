@@ -26,8 +26,7 @@ from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.judgement import write_text
-from onebutton_evaluation.recompute import answers_of
-from onebutton_evaluation.stage_alone import read_stages, run_alone
+from onebutton_evaluation.recompute import answers_of, read_stages, run_alone
 from onebutton_evaluation.wording import with_interval
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import edit_yaml, write_texts
