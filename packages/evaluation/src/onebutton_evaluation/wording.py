@@ -44,6 +44,11 @@ def alike(values: Sequence[float], least: int = 3, sign: str = "") -> Callable[[
     return lambda value: f"{value:{sign},.{digits}f}"
 
 
+def number(value: int) -> str:
+    """Write a count."""
+    return f"{value:,}"
+
+
 def capital(words: str) -> str:
     """Begin words with a capital letter."""
     return words[:1].upper() + words[1:]

@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from onebutton_evaluation.wording import capital, figure, metric_label, number_words, percent
+from onebutton_evaluation.wording import capital, figure, metric_label, number, number_words, percent
 
 
 def render(template: str, **values: object) -> str:
@@ -29,5 +29,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {one.__name__: one for one in (percent, figure, number_words, metric_label, capital)}
+    made.filters |= {one.__name__: one for one in (percent, figure, number_words, metric_label, capital, number)}
     return made
