@@ -17,12 +17,8 @@ ADDRESS = "DATABASE_URL"  # the variable that many programs read
 GROUP = "database"  # of the root's pyproject.toml
 
 
-def snapshot(query: Path, file: Path) -> None:
-    """Ask a database, and write its answer as Parquet.
-
-    Args:
-        query: a file of SQL.
-        file: to write.
+def snapshot(query: Path, folder: Path) -> Path:
+    """Ask a database what a file of SQL asks, and write its answer into a folder as Parquet.
 
     Raises:
         InputError: no address is set, or the database refuses; no message holds the address.
@@ -38,6 +34,7 @@ def snapshot(query: Path, file: Path) -> None:
         print(f"new-pipeline: installing the group {GROUP} (60 MB)", flush=True)
         add_groups(GROUP, folder=ROOT)
         importlib.invalidate_caches()
+    file = folder / f"{query.stem}.parquet"
     os.environ.setdefault("RUST_LOG", "off")  # it would log each try
     try:
         pl.read_database_uri(query.read_text(encoding="utf-8"), address, engine="connectorx").write_parquet(file)
@@ -46,6 +43,7 @@ def snapshot(query: Path, file: Path) -> None:
     except BaseException as error:  # noqa: BLE001  a driver's panic is no Exception
         message = f"{query.name}: the database that {ADDRESS} names does not answer it: {without_address(str(error), address)}"
         raise InputError(message) from None
+    return file
 
 
 def without_address(words: str, address: str) -> str:

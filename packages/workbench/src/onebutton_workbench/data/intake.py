@@ -112,7 +112,7 @@ def written(folder: Path, name: str) -> tuple[Path, Path, Path]:
 
 
 def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") -> Taken:
-    """Hold a file to its hash, where one is known, and parse its table.
+    """Hold a file to its hash, where one is known, and parse its table; of a query in SQL the answer of the database.
 
     Raises:
         InputError: the file cannot be had, or it or its table is not what can be taken in.
@@ -120,16 +120,22 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
     from onebutton_contracts.intake.drafting import Origin
     from onebutton_contracts.intake.parsing import parse
     from onebutton_contracts.intake.sniffing import sniff
+    from onebutton_workbench.data.database import snapshot
 
-    path = path.expanduser()
-    try:
-        found = hash_of(path)
-    except OSError as error:
-        message = f"{path.name} cannot be read: {error.strerror}; nothing was taken in. {NO_FILE}"
-        raise InputError(message) from None
-    another = f"{path.name} has the SHA-256 {found}, not {digest[:12]}… as you said: it is another file, so it was not taken in"
-    require(digest in {"", found}, f"{another}. Ask the publisher of the data which is right")
-    parsed = parse(path, sniff(path, path.name), path.name)
+    with tempfile.TemporaryDirectory(prefix="onebutton-") as scratch:
+        path = path.expanduser()
+        if path.suffix == ".sql":
+            path = snapshot(path, Path(scratch))
+        try:
+            found = hash_of(path)
+        except OSError as error:
+            message = f"{path.name} cannot be read: {error.strerror}; nothing was taken in. {NO_FILE}"
+            raise InputError(message) from None
+        another = f"{path.name} has the SHA-256 {found}, not {digest[:12]}… as you said: it is another file"
+        require(
+            digest in {"", found}, f"{another}, so it was not taken in. Ask the publisher of the data which is right"
+        )
+        parsed = parse(path, sniff(path, path.name), path.name)
     size = f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {path.name}"
     origin = Origin(name, pipeline, path.name, path.name, found, license_)
     return Taken(parsed.frame, parsed.guesses, (size, *parsed.notes), origin)
@@ -173,16 +179,12 @@ def fetch_again(pipeline: str, root: Path) -> None:
     from onebutton_contracts.contract import load_contract
     from onebutton_contracts.frames import polars_schema
     from onebutton_contracts.tables import write_parquet
-    from onebutton_workbench.data.database import snapshot
 
     folder = root / "pipelines" / the_pipeline(pipeline, root)
     no_query = f"{pipeline} has no {QUERY}: AGAIN=1 is for a pipeline that `make new-pipeline FROM=query.sql` wrote"
     require((folder / QUERY).is_file(), no_query)
     contract = load_contract(folder / "contracts/table.odcs.yaml")
-    with tempfile.TemporaryDirectory(prefix="onebutton-") as scratch:
-        file = Path(scratch) / "table.parquet"
-        snapshot(folder / QUERY, file)
-        taken = read(file, "table", pipeline, "")
+    taken = read(folder / QUERY, "table", pipeline, "")
     there, wanted = ", ".join(taken.frame.columns), ", ".join(contract.column_names)
     require(there == wanted, f"{QUERY} answers {there}, {contract.path} has {wanted}")
     write_parquet(taken.frame.cast(pl.Schema(polars_schema(contract.columns))), folder / "data/table.parquet", contract)

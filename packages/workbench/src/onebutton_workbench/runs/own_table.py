@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -23,7 +22,6 @@ from onebutton_evaluation import splits
 from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.declarations import UNSURE
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_workbench.data.database import snapshot
 from onebutton_workbench.data.intake import QUERY, Taken, keep, license_of, read
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import Task, named, new, render, say_next, written_whole
@@ -62,12 +60,7 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     known = f"FROM= names a file of yours: {SUPPORTED}; or a query in a file query.sql"
     require(file.is_file(), f"FROM={from_} is no file here; {known}")
     license_ = license_of(license_)
-    with TemporaryDirectory(prefix="onebutton-") as folder:
-        table = file
-        if query := file.suffix == ".sql":
-            table = Path(folder, f"{file.stem}.parquet")
-            snapshot(file, table)
-        taken = read(table, "table", name, license_)
+    taken = read(file, "table", name, license_)
     roles = find_roles(taken.frame, said, taken.guesses)
     musts = read_must(must, roles)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
@@ -82,7 +75,7 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
         origin = replace(taken.origin, name="rows")
         text = draft(rows.drop(SPLIT), origin, taken.guesses, roles.key)
         (root / member.path / "contracts/rows.odcs.yaml").write_text(text, encoding="utf-8")
-        if query:
+        if file.suffix == ".sql":
             shutil.copyfile(file, root / member.path / QUERY)
         lock(root)
     advice = "left out until you say that it is known before the answer: then add it to train.py"
