@@ -185,7 +185,7 @@ def test_the_labels_name_the_commit_and_its_time(release: Path) -> None:
 @pytest.mark.usefixtures("pressed", "programs")
 def test_without_an_engine_it_did_not_run_and_says_how_to_get_one() -> None:
     with pytest.raises(InputError) as refused:
-        image.image(ROOT, "", "")
+        image.image(root=ROOT)
     told = str(refused.value)
     assert told.startswith("NOT RUN: ")
     assert "none of docker, podman and buildah is here" in told
@@ -199,7 +199,7 @@ def test_each_engine_builds_the_context_and_the_person_is_told_what_came_out(
     engine: str, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(programs, engine, said="412 MB sha256:0123")
-    image.image(ROOT, "", "")
+    image.image(root=ROOT)
     asked = (programs / f"{engine}.args").read_text(encoding="utf-8").splitlines()
     (build,) = (line for line in asked if line.startswith("build"))
     assert "--tag onebutton-small:20260102-0123abcd" in build
@@ -213,14 +213,14 @@ def test_each_engine_builds_the_context_and_the_person_is_told_what_came_out(
 def test_an_engine_that_fails_fails_the_button(programs: Path) -> None:
     put(programs, "buildah", status=125)
     with pytest.raises(InputError, match=r"^buildah failed, and says why above$"):
-        image.image(ROOT, "", "")
+        image.image(root=ROOT)
 
 
 @pytest.mark.usefixtures("pressed", "programs")
 def test_a_workflow_gets_the_context_and_what_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
     monkeypatch.setenv("GITHUB_REPOSITORY", "Acme/House")
-    image.image(ROOT, "", "", tmp_path / "context")  # no engine is needed
+    image.image(root=ROOT, out=tmp_path / "context")  # no engine is needed
     assert (tmp_path / "context/Dockerfile").is_file()
     outputs = dict(line.split("=", 1) for line in (tmp_path / "outputs").read_text(encoding="utf-8").splitlines())
     assert outputs["image"] == "acme/house/small"

@@ -83,7 +83,7 @@ def press(pipeline: Path, server: str, rate: str) -> None:
 def why(pipeline: Path, server: str) -> str:
     """Press `make why MODEL=demo`, as the page asks once a quarter."""
     told = os.environ | {"MLFLOW_TRACKING_URI": server}
-    program = "from pathlib import Path; from onebutton_tracking.why import why; why(Path.cwd(), model='demo')"
+    program = "from pathlib import Path; from onebutton_tracking.why import why; why(root=Path.cwd(), model='demo')"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, cwd=pipeline.parents[1], env=told, check=True, capture_output=True, text=True).stdout
 

@@ -33,7 +33,7 @@ def press(root: Path, button: str, *words: str, **asked: str) -> tuple[int, str]
                 folders = sorted((root / "pipelines").iterdir())
                 status = mirror_all(folders, tracking_uri(root), after_run="after-run" in words)
             else:
-                why(root, model=asked.get("model", ""), file=asked.get("file", ""))
+                why(root=root, model=asked.get("model", ""), file=asked.get("file", ""))
     except InputError as error:
         return 1, f"{button}: {error}\n"
     return status, printed.getvalue()

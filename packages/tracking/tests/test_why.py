@@ -29,7 +29,7 @@ from pathlib import Path
 from onebutton_contracts.errors import run_stage
 from onebutton_tracking.why import why
 
-run_stage(lambda: why(Path.cwd(), **json.loads(sys.argv[1])))
+run_stage(lambda: why(root=Path.cwd(), **json.loads(sys.argv[1])))
 """
 
 
@@ -46,7 +46,7 @@ def press(root: Path, **asked: str | bool) -> tuple[int, str]:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            why(root, **asked)  # type: ignore[arg-type]  # a value of each kind stands in one dictionary
+            why(root=root, **asked)  # type: ignore[arg-type]  # a value of each kind stands in one dictionary
     except InputError as error:
         return 1, str(error)
     return 0, printed.getvalue()
@@ -106,7 +106,7 @@ def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Pat
     assert "train.rate = 0.2" in shown
     assert "model.auc = 0.76" in shown
 
-    _, of_file = press(two_versions, file="pipelines/demo/metrics.json", as_json=True)
+    _, of_file = press(two_versions, file="pipelines/demo/metrics.json", json_=True)
     lineage = json.loads(of_file)
     assert lineage["commit"]["sha"] == git(two_versions, "rev-parse", "HEAD")
     assert lineage["params"]["train.rate"] == "0.2"

@@ -46,9 +46,9 @@ class Facts:
         return f"onebutton-{self.pipeline}:{self.version}".lower()
 
 
-def image(root: Path, pipeline: str, environment: str, out: Path | None = None) -> None:
+def image(*, root: Path, pipeline: str = "", env: str = "", out: Path | None = None) -> None:
     """Build the image of what is in service, or only lay out in the folder `out` what it is built from."""
-    release = release_in_service(root, pipeline, environment)
+    release = release_in_service(root, pipeline, env)
     facts = read_facts(root, release)
     if out:
         write_context(root, release, facts, out)

@@ -127,7 +127,7 @@ def _source(entry: Mapping[str, str]) -> str:
     return f"read by {entry['read_by']}"
 
 
-def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: bool = False) -> None:
+def why(*, root: Path, model: str = "", run: str = "", file: str = "", json_: bool = False) -> None:
     """Print what stands behind one model, run or file; refuse to say it of none or of several."""
     if sum(map(bool, (model, run, file))) != 1:  # before MLflow is imported, which takes seconds
         example = "MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json"
@@ -140,4 +140,4 @@ def why(root: Path, *, model: str = "", run: str = "", file: str = "", as_json: 
             found = trace(*lookup.find_model(client, model), root)
         else:
             found = trace(lookup.find_run(client, run) if run else lookup.find_file(client, root / file), None, root)
-    print(json.dumps(found, indent=1) if as_json else page(found))
+    print(json.dumps(found, indent=1) if json_ else page(found))

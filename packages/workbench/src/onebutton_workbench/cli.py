@@ -12,7 +12,6 @@ import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter
@@ -53,7 +52,9 @@ BUTTONS = {
     "ruler": "onebutton_workbench.runs.ruler:ruler",
     "selftest": "onebutton_workbench.checks.selftest:selftest",
     "doctor": "onebutton_workbench.runs.doctor:examine",
+    "why": "onebutton_tracking.why:why",
     "reproduce": "onebutton_tracking.reproduce:reproduce_all",
+    "image": "onebutton_release.image:image",
     "data-add": "onebutton_workbench.data.intake:data_add",
     "remote": "onebutton_workbench.data.storage:choose",
     "push": "onebutton_workbench.data.storage:push",
@@ -136,14 +137,6 @@ def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) ->
 
 
 @app.command
-def why(*, model: str = "", run: str = "", file: str = "", json: bool = False) -> None:
-    """Say what stands behind a model, a run or a file of metrics."""
-    from onebutton_tracking.why import why
-
-    why(ROOT, model=model, run=run, file=file, as_json=json)
-
-
-@app.command
 def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None:
     """Run the server on what is in service."""
     from onebutton_release.serve import serve, waits_for_deploy
@@ -161,14 +154,6 @@ def score(*, pipeline: str = "", env: str = "", in_: str = "", out: str = "", sh
     from onebutton_release.target import release_in_service
 
     print(f"score: {score_table(in_, out, lambda: release_in_service(ROOT, pipeline, env), shard)}")
-
-
-@app.command
-def image(*, pipeline: str = "", env: str = "", out: Path | None = None) -> None:
-    """Build the container image of the release in service."""
-    from onebutton_release.image import image
-
-    image(ROOT, pipeline, env, out)
 
 
 @app.command
