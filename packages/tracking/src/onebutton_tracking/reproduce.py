@@ -215,7 +215,7 @@ def tolerance(folder: Path) -> float:
     return float(section["tolerance"]) if isinstance(section, dict) and "tolerance" in section else 0.0
 
 
-def reproduce_all(root: Path, *, run: str = "", model: str = "") -> int:
+def reproduce_all(*, root: Path, run: str = "", model: str = "") -> int:
     """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status."""
     status = 0
     for record in records(root, run=run, model=model):
