@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -21,13 +21,12 @@ import polars as pl
 from scipy.stats import ks_2samp
 
 from onebutton_evaluation.evaluate import ask
-from onebutton_evaluation.slices import ALL
+from onebutton_evaluation.slices import ALL, find_slices
 from onebutton_monitoring import alarms
 from onebutton_monitoring.declaration import Harm, Monitor
 from onebutton_monitoring.drift import domain_auc, psi
-from onebutton_monitoring.joining import DAY, WEEK, Joined, join
-from onebutton_monitoring.replay import Replay, score
-from onebutton_monitoring.seen import look
+from onebutton_monitoring.joining import DAY, WEEK, Joined, join, outcome
+from onebutton_monitoring.seen import Replay, look, score
 from onebutton_monitoring.watch import Watch, watch
 from onebutton_monitoring.weeks import by_week
 
@@ -37,7 +36,7 @@ FOLDER = ROOT / "pipelines/flight_delays"
 LABELS, DRAWS = (50, 200, 1000), 10  # a week; draws of these labels
 WEEKS_OF_JUNE, SAMPLE = 100, 2000
 CERTAIN, LARGE = 0.05, 0.2  # a p-value and a PSI, as textbooks have them
-SHIFTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # log odds
+SHIFTS, HALF_YEARS = (0.3, 0.5, 0.7, 1.0, 1.5), 1000  # log odds; drawn from June
 MEGA = 2**20
 
 
@@ -115,7 +114,7 @@ def cost_alarms(one: Watch, days: pl.DataFrame) -> list[alarms.Alarm]:
     labelled = {name: float(np.median([week.labelled for week in weeks[name]])) for name in usual}
     threshold = alarms.threshold_of(usual, labelled, one.said.false_alarms_per_half_year)
     costs = [found for name in usual for found in alarms.of_cost(name, weeks[name], usual[name], threshold)]
-    return costs + [found for name in usual for found in alarms.of_relation(name, weeks[name], usual[name])]
+    return costs + alarms.of_relation(weeks[ALL], usual[ALL])
 
 
 def drift_alarms(one: Watch, full: Joined) -> dict[str, list[alarms.Alarm]]:
@@ -165,42 +164,89 @@ def fold(weeks: list[tuple[object, bool]]) -> list[alarms.Alarm]:
 
 
 def power(one: Watch) -> None:
-    """Draw 1,000 half-years of June; and such with harm planted, in all flights or those of one airport."""
-    rows, usual = pl.read_parquet(FOLDER / "data/train.parquet").filter(split="tune"), one.usual
-    chance = ask(one.model, rows, "the model", ["probability"])["probability"]
-    lines = []
+    """Draw rows of half-years of June: as it was, at the limit of harm, and with more flights late; count calls."""
+    rows = pl.read_parquet(FOLDER / "data/train.parquet").filter(split="tune").sort("day")
+    scored = rows.with_columns(probability=pl.Series(ask(one.model, rows, "", ["probability"])["probability"]))
+    as_it_was, lines, costs = cost_of(one, scored), [], []
+    later = {
+        (where, shift): cost_of(one, with_harm(scored, shift, where))
+        for where in (ALL, "origin JFK")
+        for shift in SHIFTS
+    }
     for count in (*LABELS, 0):
         labelled = {
-            name: (count or 1e9) * known.costs[1].sum() / usual[ALL].costs[1].sum() for name, known in usual.items()
+            name: (count or 6000) * len(known.costs) / len(one.usual[ALL].costs) for name, known in one.usual.items()
         }
-        threshold = alarms.threshold_of(usual, labelled, one.said.false_alarms_per_half_year)
-        calls = alarms.calls(alarms.climb(alarms.drawn(usual, labelled, 1000, seed=1), threshold)[1])
-        words = f"{calls.mean():.2f} ± {2 * calls.std() / np.sqrt(len(calls)):.2f}"
-        shares = []
-        for where in ("origin JFK", ALL):
-            for shift in SHIFTS if where == ALL or count in {200, 0} else ():
-                planted = with_harm(one, rows, chance, shift, where)
-                standing = alarms.climb(alarms.drawn(planted, labelled, 1000, seed=2)[:4], threshold)[1]
-                at = list(usual).index(where)
-                shares.append((where, f"{standing[:, :, at].any(axis=0).mean():.0%}"))
-        for where in dict.fromkeys(name for name, _ in shares):
-            told = [share for name, share in shares if name == where]
-            lines.append([f"{count:,}" if count else "all", where, words, *told])
-    head = ["labels a week", "harm in", "false calls in a half-year", *(f"{shift:+.1f}" for shift in SHIFTS)]
-    write("power", table(head, lines))
+        threshold = alarms.threshold_of(one.usual, labelled, one.said.false_alarms_per_half_year)
+        told = []
+        for cost in (as_it_was, at_the_limit(one, scored, as_it_was)):
+            seen, harmful = evidence(one, scored, cost, count, 26)
+            standing = alarms.climb(seen, threshold)[1]
+            false, quiet = (alarms.begins(standing) & ~harmful).sum(axis=0), (~harmful).mean()
+            told.append(f"{false.mean():.2f} ± {2 * false.std() / np.sqrt(len(false)):.2f} in {26 * quiet:.0f} weeks")
+        for where in (ALL, "origin JFK") if count in {200, 0} else (ALL,):
+            at, shares = list(one.usual).index(where), []
+            for shift in SHIFTS:
+                standing = alarms.climb(evidence(one, scored, later[where, shift], count, 4)[0], threshold)[1]
+                shares.append(f"{standing[:, :, at].any(axis=0).mean():.0%}")
+            lines.append([f"{count:,}" if count else "all", where, *(told if where == ALL else ["", ""]), *shares])
+    costs = [f"{shift:+.1f}: {later[ALL, shift].mean():.2f}" for shift in SHIFTS]
+    write("power", table(["labels a week", "harm in", "false calls, June", "false calls, at the limit", *costs], lines))
 
 
-def with_harm(
-    one: Watch, rows: pl.DataFrame, chance: np.ndarray, shift: float, where: str
-) -> Mapping[str, alarms.Usual]:
-    """Make more flights late as if the log odds were larger, and return the costs of these days."""
+def cost_of(one: Watch, scored: pl.DataFrame) -> np.ndarray:
+    """Return what each row costs."""
+    return outcome(scored, one.judging, one.said.harm)["cost"].to_numpy()
+
+
+def at_the_limit(one: Watch, scored: pl.DataFrame, cost: np.ndarray) -> np.ndarray:
+    """Turn rows that cost nothing into misses, until each airport costs its limit."""
+    lifted, drawn = cost.copy(), np.random.default_rng(1).random(len(cost))
+    for part in find_slices(scored, one.said.slices)[1:]:
+        known, free = one.usual[part.name], part.mask & (cost == 0)
+        share = (known.limit - known.cost) / one.said.harm.miss * part.mask.sum() / free.sum()
+        lifted[free & (drawn < share)] = one.said.harm.miss
+    return lifted
+
+
+def with_harm(scored: pl.DataFrame, shift: float, where: str) -> pl.DataFrame:
+    """Make more flights late as if the log odds were larger."""
+    chance = scored["probability"].to_numpy()
     moved = 1 / (1 + np.exp(-np.log(chance / (1 - chance)) - shift))
-    late = np.random.default_rng(3).random(rows.height) < (moved - chance) / (1 - chance)
-    here = np.full(rows.height, fill_value=True) if where == ALL else (rows["origin"] == where[-3:]).to_numpy()
-    planted = rows.with_columns(late=pl.Series(np.where(late & here, 1, rows["late"].to_numpy())))
-    days = one.as_logged(planted).days
-    costs = {name: days.filter(slice=name).select("cost", "labelled").to_numpy().T for name in one.usual}
-    return {name: replace(known, costs=costs[name]) for name, known in one.usual.items()}
+    late = np.random.default_rng(3).random(scored.height) < (moved - chance) / (1 - chance)
+    here = np.full(scored.height, fill_value=True) if where == ALL else (scored["origin"] == where[-3:]).to_numpy()
+    return scored.with_columns(late=pl.Series(np.where(late & here, 1, scored["late"].to_numpy())))
+
+
+def evidence(
+    one: Watch, scored: pl.DataFrame, cost: np.ndarray, count: int, weeks: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw so many labelled rows of seven days in a row for each week, or all of them.
+
+    Returns:
+        Evidence, shape (weeks, half-years, slices), and whether all rows of a week are beyond the limit of any slice.
+    """
+    rng, parts = np.random.default_rng(4), find_slices(scored, one.said.slices)
+    begins = np.append(np.flatnonzero(np.diff(scored["day"].to_physical().to_numpy(), prepend=0)), scored.height)
+    begins = np.append(begins, begins[1:8] + scored.height)  # after the last day comes the first
+    totals = [np.append(0, np.cumsum(np.tile(value, 2))) for part in parts for value in (cost * part.mask, part.mask)]
+    found, harmful = [], []
+    for _ in range(weeks):
+        start = rng.integers(len(begins) - 8, size=HALF_YEARS)
+        first, last = begins[start], begins[start + 7]
+        both = [total[last] - total[first] for total in totals]
+        whole = list(zip(both[::2], both[1::2], strict=True))
+        sums = whole
+        if count:
+            drawn = (first[:, None] + rng.random((HALF_YEARS, count)) * (last - first)[:, None]).astype(int) % len(cost)
+            sums = [((cost * part.mask)[drawn].sum(axis=1), part.mask[drawn].sum(axis=1)) for part in parts]
+        usual = [one.usual[part.name] for part in parts]
+        means = [total / np.maximum(number, 1) for total, number in sums]
+        found.append([known.beyond(mean, n.mean()) for known, mean, (_, n) in zip(usual, means, sums, strict=True)])
+        harmful.append(
+            np.any([total / n > known.limit for known, (total, n) in zip(usual, whole, strict=True)], axis=0)
+        )
+    return np.moveaxis(np.array(found), 1, 2), np.array(harmful)
 
 
 def faults(one: Watch) -> None:

@@ -83,10 +83,10 @@ def test_values_that_the_contract_forbids_and_training_never_saw_are_named(
 
 
 def test_poisoned_labels_raise_the_cost(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """One of ten that stayed is said to have left."""
+    """One of five that stayed is said to have left: a tenth would cost less than what the shops call harm."""
     world.write(world.rows(QUIET, 70))
     later = world.rows(QUIET, 98)
-    poison = pl.when((pl.col("visit") % 10 == 0) & (pl.col("left") == 0)).then(1).otherwise("left").alias("left")
+    poison = pl.when((pl.col("visit") % 5 == 0) & (pl.col("left") == 0)).then(1).otherwise("left").alias("left")
     world.write(later, later.with_columns(poison))
     assert "cost / all" in said(world, 127, capsys)
 
@@ -154,19 +154,17 @@ def test_a_log_that_is_joined_in_parts_says_the_same(world: Any, monkeypatch: py
     assert "labels that were corrected" in whole
 
 
-def test_what_is_personal_is_hashed_in_the_log_and_is_no_fault(world: Any) -> None:
-    contract = world.root / "pipelines/shops/contracts/inputs.odcs.yaml"
-    text = contract.read_text(encoding="utf-8")
-    contract.write_text(text.replace("{name: town,", "{name: town, classification: personal,"), encoding="utf-8")
-    week = world.rows(7, 70)
-    world.write(week.with_columns(town=pl.col("town").replace({"Alba": "6f1", "Bern": "a02", "Cork": "77e"})), week)
+def test_an_input_that_is_not_logged_is_no_fault(world: Any) -> None:
+    """What is personal is left out of a log."""
+    world.write(world.rows(7, 70))
+    (file,) = world.logs.iterdir()
+    pl.read_parquet(file).drop("warm").write_parquet(file)
     assert press(world, 77) == 0
 
 
 def test_replay_says_what_the_rules_would_have_done(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert replay_history(repo, "shops") == 0
     assert "monitor: 8 weeks, 0 harmful" in capsys.readouterr().out
-    assert (repo / ".monitoring/shops.replay.json").is_file()
 
 
 def test_without_monitor_toml_one_line_says_how_to_begin(repo: Path) -> None:

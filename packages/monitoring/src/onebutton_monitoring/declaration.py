@@ -1,6 +1,6 @@
 """Read what a pipeline declares in `monitor.toml`: which labels come late, what a wrong call costs, and when that is harm.
 
-docs/monitoring.md explains every key.
+docs/monitoring.md says what each key means.
 """
 
 from __future__ import annotations
@@ -21,15 +21,7 @@ FILE = "monitor.toml"
 
 @dataclass(frozen=True, config=STRICT)
 class Harm:
-    """What wrong calls cost, and from when on a week is harmful.
-
-    Attributes:
-        limit: the mean cost of a row above which a week is harmful.
-        false_alarm: what calling the answer 1 costs where it was 0.
-        miss: what calling it 0 costs where it was 1.
-        wrong: for several classes what a wrong one costs, for a number what one unit of error does.
-        why: for who is called at night.
-    """
+    """What wrong calls cost, and from which mean cost of a row on a week is harmful."""
 
     limit: PositiveFloat
     false_alarm: NonNegativeFloat = 1.0
@@ -40,22 +32,7 @@ class Harm:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Monitor:
-    """The whole of `monitor.toml`.
-
-    Attributes:
-        key: columns that name a row in the log and in the labels; `request` and `row` are what a server logs.
-        time: the column of `data/*.parquet` that says when a row would have been predicted; the log has its own.
-        label_delay_days: after so many days a label must be there.
-        harm: what is watched.
-        labels: a file of labels, or a pattern; relative to the pipeline. LABELS= says another.
-        known_at: the column of labels that says when each became known; left out, a later row counts more.
-        log: folders of the log by environment, or patterns; relative to the repository. Left out, where `make serve` keeps it.
-        slices: parts that are watched beside all rows, as in gates.toml; by values or by a condition.
-        tuning: which rows of `data/train.parquet` say what is usual, in SQL. Never rows of the holdout.
-        false_alarms_per_half_year: how many false alarms are bearable.
-        silence_days: without a prediction or a due label for so long is an alarm.
-        watched_rows: of each week that are looked at one by one: inputs and the metric with its interval. Sums are of all rows.
-    """
+    """The whole of `monitor.toml`, key by key."""
 
     key: Annotated[tuple[Text, ...], Field(min_length=1)]
     time: Text

@@ -26,6 +26,7 @@ FEWER = 0.25  # of the fewest values that a week of training had: the source sta
 BEYOND = 6.0  # standard deviations between weeks of training, from their mean: another unit
 FLOOR = 0.1  # of the spread between rows, by which weeks are held to differ at least
 MOST_VALUES = 1000  # of a text that names kinds; more is a key or a free text
+PLACES = {"low": 0.1, "middle": 0.5, "high": 0.9}
 BINS = 10
 
 
@@ -39,22 +40,18 @@ def of_inputs(one: Watch, joined: Joined, last: date) -> list[Alarm]:
     """
     seen, training = joined.watched, one.training.watched
     inputs = one.inputs(seen)
-    hits: dict[tuple[str, str, str], dict[Any, str]] = {}
+    hits: dict[tuple[str, str, str], dict[date, str]] = {}
     for week, column, words in _forbidden(one, seen, inputs):
         hits.setdefault(("contract", ALL, column), {})[week] = words
     known = {part.name: training.filter(part.mask) for part in find_slices(training, one.said.slices, FILE)}
     for part in find_slices(seen, one.said.slices, FILE):
-        usual = known.get(part.name, training.clear())
-        weeks = _facts(usual, usual, inputs)
-        for facts in _facts(seen.filter(part.mask), usual, inputs).iter_rows(named=True) if weeks.height else ():
-            monday = facts[WEEK]
-            whole = monday + timedelta(DAYS - 1) <= last and 2 * facts["rows"] >= weeks["rows"].median()
-            for kind, column, words in _strange(facts, weeks, inputs, whole=whole):
-                if not hits.get((kind, ALL, column), {}).get(monday):  # what holds of all rows is told once
-                    hits.setdefault((kind, part.name, column), {})[monday] = words
-    mondays = seen[WEEK].unique().sort().to_list()
+        for name in inputs if part.name in known else ():
+            for kind, week, words in _strange(seen.filter(part.mask), known[part.name], name, last):
+                if week not in hits.get((kind, ALL, name), {}):  # what holds of all rows is told once
+                    hits.setdefault((kind, part.name, name), {})[week] = words
+    weeks = seen[WEEK].unique().sort().to_list()
     return [
-        one for key, said in hits.items() for one in spells(*key, ((day, said.get(day, ""), day) for day in mondays))
+        one for key, said in hits.items() for one in spells(*key, ((week, said.get(week, ""), week) for week in weeks))
     ]
 
 
@@ -66,57 +63,46 @@ def _forbidden(one: Watch, seen: pl.DataFrame, inputs: list[str]) -> Iterator[tu
                 yield week, rule.column, f"{count:,} rows of those watched: {rule.words} [{rule.name}]"
 
 
-def _facts(rows: pl.DataFrame, usual: pl.DataFrame, inputs: list[str]) -> pl.DataFrame:
-    """Say of each input in each week how much is missing or new, how many values it has, and where they lie."""
-    found = [pl.len().alias("rows")]
-    for name in inputs:
-        cell = pl.col(name)
-        found += [cell.is_null().mean().alias(f"{name} nulls"), cell.drop_nulls().n_unique().alias(f"{name} values")]
-        if rows[name].dtype.is_numeric():
-            found += [cell.quantile(at / 10).cast(pl.Float64).alias(f"{name} {at}") for at in (1, 5, 9)]
-            found.append(pl.lit(usual[name].std() or 0.0).alias(f"{name} spread"))
-        elif 0 < usual[name].n_unique() <= MOST_VALUES:
-            new = ~cell.is_in(usual[name].unique().implode()) & cell.is_not_null()
-            found += [new.mean().alias(f"{name} new"), cell.filter(new).first().alias(f"{name} newest")]
-    return rows.group_by(WEEK).agg(found).filter(pl.col("rows") >= LEAST_ROWS).sort(WEEK)
+def _facts(rows: pl.DataFrame, usual: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Say of an input in each week how much is missing or new, how many values it has, and where they lie."""
+    cell = pl.col(name)
+    found = {"rows": pl.len(), "nulls": cell.is_null().mean(), "values": cell.drop_nulls().n_unique()}
+    if rows[name].dtype.is_numeric():
+        found |= {place: cell.quantile(share).cast(pl.Float64) for place, share in PLACES.items()}
+    elif 0 < usual[name].n_unique() <= MOST_VALUES:
+        new = ~cell.is_in(usual[name].unique().implode()) & cell.is_not_null()
+        found |= {"new": new.mean(), "newest": cell.filter(new).first()}
+    return rows.group_by(WEEK).agg(**found).filter(pl.col("rows") >= LEAST_ROWS).sort(WEEK)
 
 
-def _strange(
-    week: Mapping[str, Any], usual: pl.DataFrame, inputs: list[str], *, whole: bool
-) -> Iterator[tuple[str, str, str]]:
-    for name in inputs:
-        nulls, values = week[f"{name} nulls"], week[f"{name} values"]
-        most, fewest = (float(usual[f"{name} {what}"].max() or 0) for what in ("nulls", "values"))  # type: ignore[arg-type]
+def _strange(rows: pl.DataFrame, usual: pl.DataFrame, name: str, last: date) -> Iterator[tuple[str, date, str]]:
+    before = _facts(usual, usual, name)
+    if before.is_empty():
+        return
+    most, fewest, half = before.select(pl.max("nulls"), pl.min("values"), pl.median("rows") / 2).row(0)
+    for week in _facts(rows, usual, name).iter_rows(named=True):
+        monday, nulls, new = week[WEEK], week["nulls"], week.get("new") or 0
         if nulls > most + MORE_NULLS:
-            yield "nulls", name, f"{nulls:.0%} are missing; in training at most {most:.0%} of a week"
-        if week.get(f"{name} new") is not None and week[f"{name} new"] > UNSEEN:
-            words = f"{week[f'{name} new']:.0%} have values that training never saw, such as {week[f'{name} newest']}"
-            yield "unseen", name, words
+            yield "nulls", monday, f"{nulls:.0%} are missing; in training at most {most:.0%} of a week"
+        if new > UNSEEN:
+            yield "unseen", monday, f"{new:.0%} have values that training never saw, such as {week['newest']}"
+        whole = monday + timedelta(DAYS - 1) <= last and week["rows"] >= half
         if not whole or (1 - nulls) * week["rows"] < LEAST_ROWS:
             continue
-        fewest = float(usual[f"{name} values"].min() or 0)  # type: ignore[arg-type]
-        if values < FEWER * fewest:
-            yield (
-                "stale",
-                name,
-                f"{values} values in a week; in training at least {fewest:.0f}. Does the source stand still?",
-            )
-        elif f"{name} 5" in week:
-            lies, before = (
-                frame.select(f"{name} 1", f"{name} 5", f"{name} 9") for frame in (pl.DataFrame(week), usual)
-            )
-            least = max(FLOOR * week[f"{name} spread"], 1e-12)
-            far = (lies.to_numpy()[0] - before.mean().to_numpy()[0]) / np.fmax(before.std().to_numpy()[0], least)
-            if np.median(np.abs(far)) > BEYOND:
-                low, high = np.sort(before[f"{name} 5"].to_numpy())[[0, -1]]
-                yield (
-                    "moved",
-                    name,
-                    (
-                        f"its median is {week[f'{name} 5']:.4g}; in the weeks of training {low:.4g} to {high:.4g}. "
-                        "Has its unit changed?"
-                    ),
-                )
+        if week["values"] < FEWER * fewest:
+            words = f"{week['values']} values in a week; in training at least {fewest}. Does the source stand still?"
+            yield "stale", monday, words
+        elif "middle" in week and _far(week, before, usual[name]) > BEYOND:
+            low, high = np.sort(before["middle"].to_numpy())[[0, -1]]
+            words = f"its median is {week['middle']:.4g}; in the weeks of training {low:.4g} to {high:.4g}"
+            yield "moved", monday, f"{words}. Has its unit changed?"
+
+
+def _far(week: Mapping[str, Any], before: pl.DataFrame, usual: pl.Series) -> float:
+    """Say how many standard deviations between weeks of training lie between them and a week."""
+    lies, weeks = np.array([week[place] for place in PLACES]), before.select(*PLACES).to_numpy()
+    least = max(FLOOR * float(np.nanstd(usual.cast(pl.Float64).to_numpy())), 1e-12)
+    return float(np.median(np.abs(lies - weeks.mean(axis=0)) / np.fmax(weeks.std(axis=0, ddof=1), least)))
 
 
 def explain(one: Watch, alarm: Alarm, joined: Joined) -> list[str]:

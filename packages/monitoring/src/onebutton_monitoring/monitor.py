@@ -3,15 +3,12 @@
 .monitoring/production/flight_delays/page.html      weeks, slices, alarms, what to do
                                      monitor.prom   for Prometheus; the server's own /metrics shows it too
                                      told.json      what was told already
-.monitoring/flight_delays.replay.json               what the rules would have done on history
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +21,7 @@ from onebutton_monitoring.drift import explain
 from onebutton_monitoring.joining import join, scan
 from onebutton_monitoring.notify import tell
 from onebutton_monitoring.page import page
-from onebutton_monitoring.replay import replay, score
-from onebutton_monitoring.seen import Seen, look
+from onebutton_monitoring.seen import Seen, look, replay, score
 from onebutton_monitoring.watch import watch
 from onebutton_release.target import Target, find_target, pipeline_named
 from onebutton_serving.history import in_service
@@ -72,8 +68,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     details = {alarm.name: explain(one, alarm, seen.joined) for alarm in seen.standing if alarm.kind == "cost"}
     todo = _to_do(target, seen, root)
     state.mkdir(parents=True, exist_ok=True)
-    told = {"details": details, "todo": todo, "replayed": _replayed(root, target.pipeline)}
-    write_text(state / "page.html", page(one, seen, name, **told))
+    write_text(state / "page.html", page(one, seen, name, details=details, todo=todo))
     for folder in (state, *(folder.parent for folder in folders)):
         with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
             write_text(folder / "monitor.prom", figures(seen, moment, target.pipeline))
@@ -97,20 +92,8 @@ def replay_history(root: Path, pipeline: str) -> int:
     for alarm in seen.alarms:
         over = f" until {alarm.until}" if alarm.until else ""
         print(f"  {alarm.seen}: {alarm.name}, since {alarm.since}{over}: {alarm.words}")
-    (root / STATE).mkdir(exist_ok=True)
-    write_text(
-        root / STATE / f"{name}.replay.json", json.dumps(asdict(found) | {"words": found.words}, indent=1) + "\n"
-    )
     print(*(f"monitor: {line}" for line in found.words), sep="\n")
     return 0
-
-
-def _replayed(root: Path, pipeline: str) -> list[str]:
-    file = root / STATE / f"{pipeline}.replay.json"
-    if not file.is_file():
-        return [f"not replayed here yet: `make monitor PIPELINE={pipeline} REPLAY=1`"]
-    words: list[str] = json.loads(file.read_text(encoding="utf-8"))["words"]
-    return words
 
 
 def _to_do(target: Target, seen: Seen, root: Path) -> list[str]:

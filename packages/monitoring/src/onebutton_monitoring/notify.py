@@ -21,17 +21,7 @@ URLS = "ONEBUTTON_ALARM_URLS"  # as https://github.com/caronc/apprise/wiki write
 def tell(
     name: str, standing: Sequence[Alarm], details: dict[str, list[str]], footer: Sequence[str], state: Path
 ) -> str:
-    """Send what is new and what is over since the last time.
-
-    Args:
-        name: of the pipeline and its environment.
-        standing: every alarm that is not over.
-        details: what explains an alarm, by its name.
-        footer: who is on call, and what to do.
-        state: folder where it is remembered.
-
-    Returns:
-        What was done, in words.
+    """Send what is new and what is over since the last time, with details by alarm; say in words what was done.
 
     Raises:
         InputError: it could not be sent; the next press tries again.

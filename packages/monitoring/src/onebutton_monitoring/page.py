@@ -17,7 +17,7 @@ def page(one: Watch, seen: Seen, name: str, **told: object) -> str:
         one: what is watched.
         seen: what was seen.
         name: of the pipeline and its environment.
-        told: `details`, what explains an alarm by its name; `todo`, whom to call and what to press; `replayed`, lines on history.
+        told: `details`, what explains an alarm by its name; `todo`, whom to call and what to press.
     """
     return render(
         "monitor.html",
@@ -46,14 +46,5 @@ def _costs(one: Watch, seen: Seen) -> Plot | None:
         "cost of a row", [0.0, limit, *(end for reach in reaches for end in reach[1:]), *(one for _, one in points)]
     )
     words = f"The dashed line is the limit of harm, {limit:g}"
-    series = (Series(points, "dot", reaches),)
-    return Plot(
-        "Cost of a row by week",
-        words,
-        Axis("week", -0.5, last + 0.5, marks),
-        y,
-        series,
-        ((-0.5, limit), (last + 0.5, limit)),
-        720,
-        300,
-    )
+    x, line = Axis("week", -0.5, last + 0.5, marks), ((-0.5, limit), (last + 0.5, limit))
+    return Plot("Cost of a row by week", words, x, y, (Series(points, "dot", reaches),), line, 720, 300)

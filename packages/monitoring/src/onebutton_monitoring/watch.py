@@ -56,9 +56,8 @@ class Watch:
         return join(scored.lazy(), known.lazy(), replace(self.said, key=key, known_at=""), self.judging)
 
     def inputs(self, logged: pl.DataFrame) -> list[str]:
-        """Name the inputs that are logged as they were: what is personal is hashed there, or left out."""
-        personal = {column.name for column in self.declared.inputs.columns if column.classification == "personal"}
-        return [name for name in self.model.inputs if name in logged.columns and name not in personal]
+        """Name the inputs that are logged: personal ones are not."""
+        return [name for name in self.model.inputs if name in logged.columns]
 
     @cached_property
     def training(self) -> Joined:
@@ -73,7 +72,7 @@ class Watch:
     @cached_property
     def usual(self) -> dict[str, Usual]:
         """What the tuning months lead to expect, by slice."""
-        return usual(self.tuning.days, self.said)
+        return usual(self.tuning, self.said, self.judging)
 
 
 def watch(folder: Path, model: Path) -> Watch:

@@ -59,7 +59,7 @@ def figures(days: pl.DataFrame, start: date = date.min) -> Week:
     rows, known = int(days["rows"].sum()), days.filter(pl.col("labelled") > 0)
     if known.is_empty():
         return Week(start, rows, 0)
-    predicted, answered, both, squared, cost, _ = (known[name].to_numpy() for name in SUMS)
+    predicted, answered, both, squared, cost = (known[name].to_numpy() for name in SUMS)
     count = known["labelled"].to_numpy().astype(np.float64)
     middle, share = predicted.sum() / count.sum(), answered.sum() / count.sum()
     spread = squared - 2 * middle * predicted + count * middle**2
