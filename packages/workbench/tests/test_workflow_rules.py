@@ -157,6 +157,7 @@ def test_keys_of_a_run_that_any_branch_starts_are_not_those_of_a_deployment() ->
         "production": "production",
         "by-hand": "${{ inputs.environment }}",
         "image": "staging",
+        "retrain": "retrain",
     }
 
 
