@@ -140,7 +140,7 @@ reproduce: .venv/.synced ## Make RUN=id or MODEL=name again from its commit, and
 	@onebutton reproduce
 
 .PHONY: retrain
-retrain: .venv/.synced ## Train on newer months, and say whether it helps: PIPELINE=name UNTIL=2013-09
+retrain: .venv/.synced ## Train on newer months, and say whether it helps: PIPELINE=name UNTIL=2013-09; PR=1
 	@onebutton retrain
 
 .PHONY: notebook

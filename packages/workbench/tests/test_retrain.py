@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.runs.retrain import moved, sentence
+from onebutton_workbench.lineage.months import moved
+from onebutton_workbench.runs.retrain import sentence
 
 UNTIL = 2013 * 12 + 8  # September 2013
 BY_NUMBER = {
@@ -32,18 +33,19 @@ def test_months_move_on_by_the_rule_and_never_meet() -> None:
         "train.fit_months": [1, 2, 3, 4, 5, 6, 7],
         "train.tune_months": [8],
         "evaluate.test_months": [9],
+        "retrained_until": "2013-09",
     }
 
 
 def test_months_that_name_their_year_cross_it() -> None:
     params = {"train": {"months": ["2012-11"]}, "retrain": {"train.months": ["first", 8]}}
-    assert moved(params, UNTIL) == {"train.months": ["2012-11", "2012-12", "2013-01"]}
+    assert moved(params, UNTIL)["train.months"] == ["2012-11", "2012-12", "2013-01"]
 
 
 def test_a_day_that_begins_the_holdout_becomes_the_first_of_a_month() -> None:
     params = {"split": {"holdout_from": "2013-07-01"}, "retrain": {"split.holdout_from": [2, 0]}}
-    assert moved(params, UNTIL) == {"split.holdout_from": "2013-07-01"}
-    assert moved(params, UNTIL + 3) == {"split.holdout_from": "2013-10-01"}
+    assert moved(params, UNTIL)["split.holdout_from"] == "2013-07-01"
+    assert moved(params, UNTIL + 3)["split.holdout_from"] == "2013-10-01"
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,10 @@ FILES = {
     f"{P}pyproject.toml": PROJECT,
     f"{P}gates.toml": GATES,
     f"{P}contracts/predictions.odcs.yaml": CONTRACT,
-    f"{P}params.yaml": "train:\n  trees: 400\nevaluate:\n  test_months: [7]\nreproduce:\n  tolerance: 0.001\n",
+    f"{P}params.yaml": "train:\n  trees: 400\nevaluate:\n  test_months: [7]\nreproduce:\n  tolerance: 0.001\n"
+    "retrain:\n  evaluate.test_months: [0, 0]\n",
+    f"{P}champion/champion.txt": "20260601-0123abcd\n",
+    f"{P}champion/predictions.parquet.dvc": "outs:\n- md5: c1\n  path: predictions.parquet\n",
     f"{P}dvc.yaml": "stages:\n  train:\n    cmd: python -m pipe.train\n",
     f"{P}dvc.lock": LOCK,
     f"{P}metrics.json": '{"auc": 0.7}\n',
@@ -464,6 +467,42 @@ def test_a_holdout_that_parameters_move_on_is_green_while_the_model_is_the_same(
     assert found(repo) == set()
     edit(repo, MODEL)
     assert found(repo) == {("OB411", f"{C}:8")}
+
+
+PINNED = "holdoutRows, value: 100}\n      - {property: holdoutSha256, value: aaaa"
+COMPARED = '{"champion": {"name": "20260601-0123abcd", "slices": {"all": {"rows": 70}}}}'
+RETRAINED: Edits = {
+    f"{P}params.yaml": ("test_months: [7]", "test_months: [8]\nretrained_until: 2013-08"),
+    C: (PINNED, PINNED.replace("100", "70").replace("aaaa", "bbbb")),
+    f"{P}dvc.lock": (LOCK, LOCK.replace("md5: d1", "md5: d2").replace("md5: m1", "md5: m2")),
+    f"{P}comparison.json": ("", COMPARED),
+    f"{P}champion/predictions.parquet.dvc": ("md5: c1", "md5: c2"),
+}  # fmt: skip
+DISHONEST: dict[str, Edits] = {
+    "another holdout than the rule's": {f"{P}params.yaml": ("test_months: [8]", "test_months: [9]")},
+    "no month said": {f"{P}params.yaml": ("retrained_until: 2013-08\n", "")},
+    "another rule": {f"{P}params.yaml": ("[0, 0]", "[0, 0]\n  train.tune_months: [1, 1]")},
+    "other parameters as well": {f"{P}params.yaml": ("trees: 400", "trees: 500")},
+    "other code as well": BETTER_CODE,
+    "another champion": {f"{P}champion/champion.txt": ("20260601", "20260501")},
+    "a comparison with another": {f"{P}comparison.json": ("20260601", "20260501")},
+    "a comparison on other rows": {f"{P}comparison.json": ("70", "100")},
+    "no comparison": {f"{P}comparison.json": (COMPARED, "{}")},
+    "a limit loosened as well": WEAKER_MEMBER["limit lowered"][0],
+    "fewer rows allowed as well": {C: ("OrEqualTo: 90", "OrEqualTo: 9")},
+}
+
+
+def test_a_holdout_that_the_rule_moves_on_is_green_beside_a_model_compared_with_the_champion(repo: Path) -> None:
+    edit(repo, RETRAINED)
+    findings, alone = check(repo, "main")
+    assert (findings, alone) == ([], [f"{C}:7", f"{C}:8"])
+
+
+@pytest.mark.parametrize("name", DISHONEST)
+def test_a_retraining_that_does_something_else_as_well_is_red(repo: Path, name: str) -> None:
+    edit(repo, RETRAINED, DISHONEST[name])
+    assert {check for check, _ in found(repo)} == {"OB411"}
 
 
 def test_what_an_upgrade_brings_is_green_and_what_is_added_to_it_is_not(repo: Path, shell: Any) -> None:

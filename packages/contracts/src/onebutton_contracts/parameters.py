@@ -46,18 +46,20 @@ class ButtonParams(Parameters):
 
     Attributes:
         retrain: by dotted key the months from and to, counted back from UNTIL; `first` is the first month that stands there now.
+        retrained_until: the month that `make retrain` moved them on to.
     """
 
     reproduce: ReproduceParams = ReproduceParams()
     retrain: dict[str, tuple[NonNegativeInt | Literal["first"], NonNegativeInt]] = {}
+    retrained_until: str = ""
 
 
 def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     """Read the whole file as one object, so that a typing mistake anywhere in it is found by every stage.
 
     Args:
-        schema: `Parameters`, or a frozen pydantic dataclass, with one field per top-level key of the file, but `reproduce` and
-            `retrain`, which buttons read.
+        schema: `Parameters`, or a frozen pydantic dataclass, with one field per top-level key of the file, but those of
+            `ButtonParams`.
         path: the file, YAML or TOML by its name.
 
     Raises:
