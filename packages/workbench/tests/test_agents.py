@@ -73,7 +73,7 @@ TRUE: dict[str, Callable[[str], bool]] = {
     "`make new-pipeline NAME=churn`": lambda _: takes("new-pipeline", "NAME") and takes("new-package", "NAME"),
     "`make` lists the buttons": lambda _: ".DEFAULT_GOAL := help" in MAKEFILE and "ALL=1" in MAKEFILE,
     "Members are the folders": lambda _: members_are_as_said(),
-    "A member imports what it declares.": lambda _: {"undeclared imports", "OB401", "OB404"} <= PROVEN,
+    "A member imports what it declares.": lambda _: {"OB401", "OB404", "OB406"} <= PROVEN,
     "Python from 3.11 on": lambda _: (
         SETTINGS["project"]["requires-python"] == ">=3.11"
         and TOOL["ruff"]["line-length"] == 120

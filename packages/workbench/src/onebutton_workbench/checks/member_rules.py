@@ -1,14 +1,16 @@
 """Hold members to who may need whom, by what their own `pyproject.toml` declares, and their modules to one direction.
 
-That a member imports nothing but what it declares is deptry's work; these rules say what it may declare.
-
-OB401, OB402, OB403, OB404 and OB405: `docs/checks/` has a page for each.
+OB401, OB402, OB403, OB404, OB405 and OB406: `docs/checks/` has a page for each.
 """
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import grimp
 from grimp.exceptions import SourceSyntaxError
@@ -94,9 +96,29 @@ def check_modules(member: Member, root: Path) -> Iterator[Finding]:
         yield Finding("OB405", place, words, "move what both need below them, or pass it in")
 
 
+def check_imports(member: Member, root: Path) -> Iterator[Finding]:
+    """Hold the imports of a member to what it declares, and that to its imports: deptry compares them, within this process."""
+    from deptry.cli import cli  # type: ignore[import-untyped]
+
+    folder = root / member.path
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        options = ["--config", f"{folder / 'pyproject.toml'}", "--json-output", file.name]
+        with suppress(SystemExit):  # deptry ends so, whatever it found
+            cli.main([f"{folder / 'src'}", *options], standalone_mode=False)
+        found: list[dict[str, Any]] = json.loads(Path(file.name).read_bytes())
+    for one in found:
+        where, error = one["location"], one["error"]
+        line = f":{where['line']}" if where["line"] else ""
+        place = f"{Path(where['file']).relative_to(root).as_posix()}{line}"
+        yield Finding(
+            "OB406", place, f"{error['message']} ({error['code']})", "its pyproject.toml: `make add` writes a line"
+        )
+
+
 def check_all(root: Path) -> Iterator[Finding]:
     """Hold every member to every rule."""
     workspace = members(root)
     yield from check_needs(workspace)
-    for member in workspace:
+    for member in (one for one in workspace if (root / one.path / "src").is_dir()):
         yield from check_modules(member, root)
+        yield from check_imports(member, root)

@@ -5,6 +5,7 @@ A rule yields findings, and lines that stop nobody: `TOLD …`, or `NOT RUN …`
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -67,5 +68,6 @@ def hold(root: Path, rules: Sequence[Rule]) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable()  # deptry's own report, which says nothing of which member it is about
     compared = (partial(rule, base="".join(sys.argv[1:2])) for rule in COMPARING)
     run_stage(lambda: sys.exit(hold(ROOT, [*RULES, *compared])))
