@@ -19,7 +19,6 @@ from onebutton_contracts.frames import is_pattern
 from onebutton_contracts.intake import parsing
 from onebutton_contracts.intake.drafting import Origin, draft, outwards
 from onebutton_contracts.intake.parsing import Parsed, parse
-from onebutton_contracts.intake.sniffing import sniff
 from onebutton_contracts.validation import validate
 
 CSV = b"station,temp\nJFK,39.0\nLGA,39.9\n"
@@ -40,7 +39,7 @@ def zipped(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def table(path: Path) -> Parsed:
-    return parse(path, sniff(path, path.name), path.name)
+    return parse(path)
 
 
 def drafted(parsed: Parsed) -> tuple[str, Contract]:
@@ -48,19 +47,9 @@ def drafted(parsed: Parsed) -> tuple[str, Contract]:
     return text, contract_of(text, Path("weather.odcs.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "delimiter"),
-    [
-        (CSV, "csv", ","),
-        (b"a;b\n1,5;2\n", "csv", ";"),
-        ("\ufeffa\tb\n1\t2\n".encode(), "csv", "\t"),
-    ],
-)
-def test_a_file_is_what_its_bytes_say_whatever_its_name(
-    tmp_path: Path, content: bytes, kind: str, delimiter: str
-) -> None:
-    found = sniff(put(tmp_path / "data.bin", content), "data.bin")
-    assert (found.name, found.delimiter) == (kind, delimiter)
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"a;b\n1;2\n", "\ufeffa\tb\n1\t2\n".encode(), b"a|b\n1|2\n"])
+def test_a_text_is_a_csv_whatever_its_name_and_its_delimiter(tmp_path: Path, content: bytes) -> None:
+    assert table(put(tmp_path / "data.bin", content)).frame.rows(named=True) == [{"a": 1, "b": 2}]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +67,7 @@ def test_a_file_is_what_its_bytes_say_whatever_its_name(
 )
 def test_what_is_no_table_is_refused_by_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        sniff(put(tmp_path / "data.csv", content), "data.csv")
+        parse(put(tmp_path / "data.csv", content))
 
 
 def test_the_first_sheet_of_a_workbook_is_read_as_a_csv_would_be() -> None:
@@ -103,7 +92,7 @@ def test_the_first_sheet_of_a_workbook_is_read_as_a_csv_would_be() -> None:
 def test_a_damaged_workbook_and_one_without_a_table_are_refused_in_a_line(tmp_path: Path) -> None:
     damaged = zipped(tmp_path / "book.xlsx", {"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"})
     with pytest.raises(InputError, match=r"book.xlsx cannot be read: ") as refused:
-        parse(damaged, sniff(damaged, "book.xlsx"), "book.xlsx")
+        parse(damaged)
     assert "\n" not in str(refused.value)
 
 

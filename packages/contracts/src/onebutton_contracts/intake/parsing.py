@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import POLARS_TYPES, plain
 from onebutton_contracts.intake.csv_files import check_names, read_csv
 from onebutton_contracts.intake.near_misses import BOOLEAN, DATE, INSTANT, INTEGER, MISSING, NUMBER, PHONE, doubt
-from onebutton_contracts.intake.sniffing import Kind
+from onebutton_contracts.intake.sniffing import sniff
 
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
 NO_ZONE = "the file names no time zone: is it UTC?"
@@ -36,41 +35,34 @@ class Parsed:
     notes: tuple[str, ...] = ()
 
 
-def parse(path: Path, kind: Kind, called: str) -> Parsed:
+def parse(path: Path) -> Parsed:
     """Read a table.
 
     Raises:
-        InputError: it is damaged, has no rows, or has columns that no contract can describe.
+        InputError: it is no table, is damaged, has no rows, or has columns that no contract can describe.
     """
+    kind = sniff(path)
     notes: tuple[str, ...] = ()
     try:
-        match kind.name:
-            case "csv":
-                frame, notes = read_csv(path, kind.delimiter, called)
-            case "xlsx":
-                frame, notes = _read_book(path)
-            case _:
-                frame = _read_parquet(path, called)
-    except (
-        pl.exceptions.PolarsError,
-        FastExcelError,
-        OSError,
-        UnicodeDecodeError,
-        csv.Error,
-        zipfile.BadZipFile,
-    ) as error:
-        message = f"{called} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        if kind == "csv":
+            frame, notes = read_csv(path)
+        elif kind == "xlsx":
+            frame, notes = _read_book(path)
+        else:
+            frame = _read_parquet(path)
+    except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
+        message = f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise InputError(message) from None
-    check_names(frame.columns, called)
-    require(frame.height, f"{called} has no rows")
+    check_names(frame.columns, path)
+    require(frame.height, f"{path.name} has no rows")
     guesses: dict[str, str] = {}
     columns, told = [], list(notes)
     for series in frame:
         words = f"column {series.name!r} is {series.dtype}, which no contract describes; make plain columns of it"
-        require((known := plain(series)).dtype in POLARS_TYPES.values(), f"{called}: {words}")
+        require((known := plain(series)).dtype in POLARS_TYPES.values(), f"{path.name}: {words}")
         if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
             guesses[series.name] = NO_ZONE
-        column, note = _typed(known, kind.name, guesses)
+        column, note = _typed(known, kind, guesses)
         columns.append(column)
         told += [note] if note else []
     return Parsed(pl.DataFrame(columns), guesses, tuple(told))
@@ -87,10 +79,12 @@ def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     return frame, (f"the sheet {first} was read{more if others else ''}",)
 
 
-def _read_parquet(path: Path, called: str) -> pl.DataFrame:
+def _read_parquet(path: Path) -> pl.DataFrame:
     scan = pl.scan_parquet(path)
     cells = scan.select(pl.len()).collect().item() * len(scan.collect_schema())
-    require(cells <= MOST_CELLS, f"{called} has {cells:,} cells, which this machine may not hold; take in a part of it")
+    require(
+        cells <= MOST_CELLS, f"{path.name} has {cells:,} cells, which this machine may not hold; take in a part of it"
+    )
     return scan.collect()
 
 

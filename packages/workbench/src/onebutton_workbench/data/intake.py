@@ -119,7 +119,6 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
     """
     from onebutton_contracts.intake.drafting import Origin
     from onebutton_contracts.intake.parsing import parse
-    from onebutton_contracts.intake.sniffing import sniff
     from onebutton_workbench.data.database import snapshot
 
     with tempfile.TemporaryDirectory(prefix="onebutton-") as scratch:
@@ -135,7 +134,7 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
         require(
             digest in {"", found}, f"{another}, so it was not taken in. Ask the publisher of the data which is right"
         )
-        parsed = parse(path, sniff(path, path.name), path.name)
+        parsed = parse(path)
     size = f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {path.name}"
     origin = Origin(name, pipeline, path.name, path.name, found, license_)
     return Taken(parsed.frame, parsed.guesses, (size, *parsed.notes), origin)
