@@ -15,11 +15,12 @@ from onebutton_contracts.dvc_files import parse_yaml, read_yaml
 from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import is_pattern, polars_schema
 from onebutton_contracts.parameters import faults
-from onebutton_contracts.terms import CLASSIFICATIONS, Column, Contract, Freshness, RowRule
+from onebutton_contracts.terms import Column, Contract, Freshness, RowRule
 
 __all__ = ["Column", "Contract", "contract_of", "load_contract"]
 
 COUNT = re.compile(r"\s*SELECT\s+COUNT\(\*\)\s+FROM\s+(?P<table>\w+)\s+WHERE\s+(?P<what>.+)", re.IGNORECASE | re.DOTALL)
+CLASSIFICATIONS = ("public", "internal", "personal")
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import polars as pl
 
@@ -35,20 +35,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Measure:
-    """A rule about one number of the whole table.
-
-    Attributes:
-        value: what is measured.
-        low: the least that it may be; None when any will do.
-        high: the most that it may be; None when any will do.
-    """
+    """A rule about one number of the whole table; `good` says of its value whether it is kept."""
 
     name: str
     column: str
     words: str
     value: pl.Expr
-    low: float | datetime | None = None
-    high: float | None = None
+    good: pl.Expr
 
 
 def row_rules(contract: Contract) -> list[Rule]:
@@ -77,19 +70,18 @@ def without_broken(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
 def measures(contract: Contract) -> list[Measure]:
     """Compile every rule about the whole table."""
     words = f"rows must be at least {contract.minimum_rows:,}"
-    found = [Measure("row count", "table", words, pl.len(), contract.minimum_rows)]
+    found = [Measure("row count", "table", words, pl.len(), pl.len() >= contract.minimum_rows)]
     for column in contract.columns:
         if column.null_percent is not None:
             words = f"at most {column.null_percent:g} percent may be missing"
             share = pl.col(column.name).is_null().mean() * 100
-            found.append(Measure("missing share", column.name, words, share, high=column.null_percent))
-    if contract.freshness:
-        fresh = contract.freshness
+            found.append(Measure("missing share", column.name, words, share, share <= column.null_percent))
+    if fresh := contract.freshness:
         words = f"the newest must be of {fresh.until:%Y-%m-%d %H:%M} UTC or later"
         newest = pl.col(fresh.column).max()
         if contract.column(fresh.column).logical_type == "date":
             newest = newest.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        found.append(Measure("freshness", fresh.column, words, newest, fresh.until))
+        found.append(Measure("freshness", fresh.column, words, newest, newest >= fresh.until))
     return found
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-CLASSIFICATIONS = ("public", "internal", "personal")
-
 Limit = int | float | date | datetime
 
 
@@ -17,16 +15,11 @@ class Column:
 
     Attributes:
         logical_type: boolean, date, integer, number, string or timestamp, which is an instant in UTC.
-        required: whether null is refused.
-        unit: for people, such as `miles`.
-        minimum: smallest value allowed, in `unit`; of a date or timestamp the earliest.
-        maximum: largest value allowed, in `unit`; of a date or timestamp the latest.
+        unit: for people, such as `miles`; of the limits, too.
         allowed: the values allowed; empty when any is.
-        classification: one of `CLASSIFICATIONS`; values of a personal column are never shown.
-        unique: whether a value may stand in one row only.
+        classification: public, internal or personal; values of a personal column are never shown.
         pattern: regular expression that a text must match; empty when any will do.
         min_length: fewest characters of a text.
-        max_length: most characters of a text.
         null_percent: largest share of nulls, in percent; None when any share will do.
     """
 
@@ -67,12 +60,7 @@ class RowRule:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How new the newest row must be.
-
-    Attributes:
-        column: a date or a timestamp.
-        until: the instant that the newest value must reach. An age in days would hold today and not tomorrow, of the same table.
-    """
+    """The instant that the newest value of a date or timestamp must reach: an age in days would not hold tomorrow."""
 
     column: str
     until: datetime

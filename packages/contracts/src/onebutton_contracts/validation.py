@@ -10,7 +10,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import polars_schema
-from onebutton_contracts.rules import Measure, Rule, measures, row_rules
+from onebutton_contracts.rules import Rule, measures, row_rules
 from onebutton_contracts.terms import Contract
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
@@ -54,15 +54,14 @@ def _broken(frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
     """Count, in one pass, the rows that break each rule, and measure the whole table."""
     rules, wholes = row_rules(contract), measures(contract)
     counts = [(rule.broken.sum() if rule.suspected is None else rule.suspected) for rule in rules]
-    numbered = [
-        expression.alias(str(at)) for at, expression in enumerate([*counts, *(whole.value for whole in wholes)])
-    ]
-    found = frame.select(numbered).collect().row(0)
+    asked = [*counts, *(whole.value for whole in wholes), *(whole.good for whole in wholes)]
+    found = frame.select(one.alias(str(at)) for at, one in enumerate(asked)).collect().row(0)
     for rule, count in zip(rules, found, strict=False):
         if count:
             yield from _rows(rule, frame, contract)
-    for whole, value in zip(wholes, found[len(rules) :], strict=True):
-        if not _within(value, whole):
+    values, goods = found[len(rules) : -len(wholes)], found[-len(wholes) :]
+    for whole, value, good in zip(wholes, values, goods, strict=True):
+        if not good:
             yield f"{whole.column}: {whole.words}, is {_value(value)} [{whole.name}]"
 
 
@@ -78,12 +77,6 @@ def _rows(rule: Rule, frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
     for row in rows.iter_rows(named=True):
         cells = (f"{name}={MASK if name in masked else _value(value)}" for name, value in row.items())
         yield f"    {' '.join(cells)}"
-
-
-def _within(value: float | datetime | None, whole: Measure) -> bool:
-    if value is None or value != value:  # nothing to measure, or not a number  # noqa: PLR0124
-        return whole.low is None and whole.high is None
-    return (whole.low is None or value >= whole.low) and (whole.high is None or value <= whole.high)  # type: ignore[operator]
 
 
 def _value(value: object) -> str:
