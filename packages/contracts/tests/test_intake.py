@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from onebutton_contracts.contract import Contract, contract_of
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import is_pattern
-from onebutton_contracts.intake import parsing
 from onebutton_contracts.intake.drafting import Origin, draft, outwards
 from onebutton_contracts.intake.parsing import Parsed, parse
 from onebutton_contracts.validation import validate
@@ -94,15 +93,6 @@ def test_a_damaged_workbook_and_one_without_a_table_are_refused_in_a_line(tmp_pa
     with pytest.raises(InputError, match=r"book.xlsx cannot be read: ") as refused:
         parse(damaged)
     assert "\n" not in str(refused.value)
-
-
-def test_a_small_workbook_that_unpacks_to_a_large_one_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parsing, "LARGEST_BOOK", 10**6)
-    book = zipped(tmp_path / "book.xlsx", {"xl/workbook.xml": b"0" * 2 * 10**6})
-    with pytest.raises(InputError, match=r"book\.xlsx unpacks to 2 MB; save its table as CSV or Parquet"):
-        table(book)
 
 
 def test_an_archive_is_refused_with_what_to_do(tmp_path: Path) -> None:

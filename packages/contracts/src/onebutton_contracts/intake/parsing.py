@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,6 @@ from onebutton_contracts.intake.sniffing import sniff
 
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
 NO_ZONE = "the file names no time zone: is it UTC?"
-MOST_CELLS = 500_000_000  # some 4 GB of numbers: a small Parquet file can hold any number of equal ones
-LARGEST_BOOK = 10**9  # bytes that a workbook unpacks to
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def parse(path: Path) -> Parsed:
         elif kind == "xlsx":
             frame, notes = _read_book(path)
         else:
-            frame = _read_parquet(path)
+            frame = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
         message = f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise InputError(message) from None
@@ -70,22 +67,10 @@ def parse(path: Path) -> Parsed:
 
 def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Read the first sheet of a workbook, and say which others there are."""
-    with zipfile.ZipFile(path) as book:  # its reader unpacks it in memory
-        size = sum(info.file_size for info in book.infolist())
-    require(size <= LARGEST_BOOK, f"{path.name} unpacks to {size / 1e6:,.0f} MB; save its table as CSV or Parquet")
     first, *others = read_excel(path).sheet_names
     frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
     more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
     return frame, (f"the sheet {first} was read{more if others else ''}",)
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    scan = pl.scan_parquet(path)
-    cells = scan.select(pl.len()).collect().item() * len(scan.collect_schema())
-    require(
-        cells <= MOST_CELLS, f"{path.name} has {cells:,} cells, which this machine may not hold; take in a part of it"
-    )
-    return scan.collect()
 
 
 def _typed(series: pl.Series, kind: str, guesses: dict[str, str]) -> tuple[pl.Series, str]:

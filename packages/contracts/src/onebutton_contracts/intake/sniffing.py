@@ -10,11 +10,10 @@ from onebutton_contracts.errors import InputError
 HEAD = 65_536  # bytes that are looked at
 SUPPORTED = "CSV, Excel (.xlsx) or Parquet"
 BOOK = "xl/workbook.xml"  # in each Excel workbook, which is a zip
-PICKLE_SUFFIXES = {".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # protocols 0 and 1 are text and have no mark
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ARCHIVE = "an archive: take the table out, and take that in with its own SHA256"
 JSON = "JSON: write its table as CSV or Parquet"
+PICKLE = "a pickle, and reading a pickle runs the code in it"
 FOREIGN = {
     b"PK\x03\x04": ARCHIVE,
     b"\x1f\x8b": ARCHIVE,
@@ -23,6 +22,7 @@ FOREIGN = {
     b"%PDF": "a PDF",
     b"{": JSON,
     b"[": JSON,
+    **{bytes([0x80, protocol]): PICKLE for protocol in range(2, 6)},  # protocols 0 and 1 are text and have no mark
     b"<": "a web page or XML, and not the data that it is about",
 }
 
@@ -36,13 +36,11 @@ def sniff(path: Path) -> str:
     with path.open("rb") as stream:
         head = stream.read(HEAD)
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith(PICKLES) or path.suffix.lower() in PICKLE_SUFFIXES:
-        found = "a pickle, and reading a pickle runs the code in it"
-    elif head.startswith(b"PAR1"):
+    if head.startswith(b"PAR1"):
         return "parquet"
-    elif head.startswith(b"PK\x03\x04") and _is_book(path):
+    if head.startswith(b"PK\x03\x04") and _is_book(path):
         return "xlsx"
-    elif head[257:262] == b"ustar":
+    if head[257:262] == b"ustar":
         found = ARCHIVE
     elif mark := next((mark for mark in FOREIGN if first.startswith(mark)), b""):
         found = FOREIGN[mark]
