@@ -65,20 +65,18 @@ def _shared(rows: pl.DataFrame, alike: list[str]) -> int:
 def tells(column: pl.Series, answers: Floats, task: str) -> float:
     """Measure how much of an answer a column alone tells on rows that it was not looked up in, from 0 for nothing to 1 for all.
 
-    Of a number the share of its variance, or the rank correlation where that is more; of two classes how far the AUC is from one
-    half, doubled; of more the share of the errors of always saying the commonest that go. A missing value is a value.
+    Of a number the share of the variance of its rank; of two classes how far the AUC is from one half, doubled; of more the share
+    of the errors of always saying the commonest that go. A missing value is a value, and is left out where most are known.
     """
     known = column.is_not_null().to_numpy()
     found = _by_lookup(column, answers, task)
-    if known.mean() > 0.5 and column.dtype != pl.String and task != "multiclass":  # noqa: PLR2004
-        values = column.drop_nulls().cast(pl.Float64).to_numpy()
-        found = max(found, _by_rank(values, answers[known], task))
-    return found
+    return max(found, _by_lookup(column.drop_nulls(), answers[known], task)) if 0.5 < known.mean() < 1 else found  # noqa: PLR2004
 
 
 def _answers(rows: pl.DataFrame, roles: Roles) -> Floats:
-    answers = rows[roles.answer]
-    return (answers if roles.task == "regression" else answers.rank("dense") - 1).cast(pl.Float64).to_numpy()
+    return (
+        (rows[roles.answer].rank("average" if roles.task == "regression" else "dense") - 1).cast(pl.Float64).to_numpy()
+    )
 
 
 def _by_lookup(column: pl.Series, answers: Floats, task: str) -> float:
@@ -93,9 +91,12 @@ def _by_lookup(column: pl.Series, answers: Floats, task: str) -> float:
     if task == "multiclass":
         guessed = (happened == always).mean()
         return float(((said == happened).mean() - guessed) / (1 - guessed)) if guessed < 1 else 0.0
-    if task == "binary":
-        return _by_rank(said, happened, task)
-    return float(1 - ((said - happened) ** 2).sum() / max(((happened - happened.mean()) ** 2).sum(), 1e-300))
+    if task == "regression":
+        return float(1 - ((said - happened) ** 2).sum() / max(((happened - happened.mean()) ** 2).sum(), 1e-300))
+    ones = int((happened > 0).sum())
+    pairs = ones * (len(happened) - ones)
+    ranks = pl.Series(said).rank("average").to_numpy()[happened > 0].sum()
+    return float(abs(2 * (ranks - ones * (ones + 1) / 2) / pairs - 1)) if pairs else 0.0
 
 
 def _codes(column: pl.Series, fit: Any) -> Any:
@@ -106,13 +107,3 @@ def _codes(column: pl.Series, fit: Any) -> Any:
     values = column.cast(pl.Float64).to_numpy()
     edges = np.unique(np.nanquantile(values[fit], np.linspace(0, 1, bins + 1)[1:-1]))
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
-
-
-def _by_rank(values: Floats, answers: Floats, task: str) -> float:
-    if task == "regression":
-        found = pl.select(pl.corr(pl.Series(values), pl.Series(answers), method="spearman")).item()
-        return 0.0 if found is None or np.isnan(found) else float(abs(found))
-    ones = int((answers > 0).sum())
-    pairs = ones * (len(answers) - ones)
-    ranks = pl.Series(values).rank("average").to_numpy()[answers > 0].sum()
-    return float(abs(2 * (ranks - ones * (ones + 1) / 2) / pairs - 1)) if pairs else 0.0
