@@ -40,7 +40,7 @@ def _of_column(old: Column, contract: Contract) -> Iterator[str]:
         yield f"column {old.name} was in {old.unit or 'no unit'}, it is in {new.unit or 'no unit'}"
     looser = {
         "may now be missing": old.required and not new.required,
-        "may now be missing more often": not new.required and _looser(old.null_percent, new.null_percent),
+        "may now be missing more often": not new.required and _wider(None, old.null_percent, None, new.null_percent),
         "may now repeat": old.unique and not new.unique,
         "may now lie outside its old range": _wider(old.minimum, old.maximum, new.minimum, new.maximum),
         "may now be longer or shorter than before": _wider(
@@ -53,10 +53,6 @@ def _of_column(old: Column, contract: Contract) -> Iterator[str]:
     added = sorted(map(str, set(new.allowed) - set(old.allowed)))
     if old.allowed and (added or not new.allowed):
         yield f"column {old.name} may now hold {', '.join(added) or 'anything'}"
-
-
-def _looser(old: float | None, new: float | None) -> bool:
-    return old is not None and (new is None or new > old)
 
 
 def _wider(old_low: Limit | None, old_high: Limit | None, low: Limit | None, high: Limit | None) -> bool:
