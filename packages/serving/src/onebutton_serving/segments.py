@@ -37,9 +37,8 @@ def read_log(folder: Path) -> pl.LazyFrame:
     return pl.concat([_frame_of(b"").lazy(), *frames], how="diagonal_relaxed")
 
 
-def roll(folder: Path) -> list[Path]:
+def roll(folder: Path) -> None:
     """Make a segment of every journal that nobody writes any more: there whole or not at all, whenever this is killed."""
-    made = []
     for journal in sorted(folder.glob(f"*{JOURNAL}")):
         segment = journal.with_suffix(SEGMENT)
         with journal.open("rb") as stream, contextlib.suppress(BlockingIOError):
@@ -52,9 +51,8 @@ def roll(folder: Path) -> list[Path]:
                 _frame_of(content).write_parquet(draft)
                 with draft.open("rb") as written:
                     os.fsync(written.fileno())
-                made.append(draft.replace(segment))
+                draft.replace(segment)
             journal.unlink()
-    return made
 
 
 def forget(folder: Path, megabytes: int) -> None:
