@@ -134,7 +134,7 @@ def test_what_breaks_the_standard_is_named_with_its_place(
             "primaryKeyPosition: 2",
             "primaryKeyPosition must count the 2 columns of the key from 1",
         ),
-        ("[EWR, JFK, LGA]", "[EWR, NO]", "origin.quality.0.arguments.validValues.1: input should be a valid string"),
+        ("[EWR, JFK, LGA]", "[EWR, true]", "origin.quality.0.arguments.validValues.1: input should be a valid string"),
         ("[EWR, JFK, LGA]", "[EWR, 1]", "column 'origin': validValues must be a list of what a string may hold"),
         ("[EWR, JFK, LGA]", "[]", "column 'origin': validValues must be a list of what a string may hold"),
         ("[EWR, JFK, LGA]", "EWR", "origin.quality.0.arguments.validValues: input should be a valid list"),

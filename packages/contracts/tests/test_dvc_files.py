@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,8 +45,30 @@ def test_entries_are_paths_with_their_options() -> None:
     assert body_of(None) == {}
 
 
-def test_a_number_with_an_exponent_is_read_as_dvc_reads_it() -> None:
-    assert parse_yaml("rate: 1e-05", "params.yaml") == {"rate": 1e-05}
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-05", 1e-05),
+        ("1e5", 1e5),
+        (".5", 0.5),
+        ("2.", 2.0),
+        ("-.inf", float("-inf")),
+        ("0x1F", 31),
+        ("-7", -7),
+        ("1_000", 1000),
+        ("12:30", "12:30"),
+        ("no", "no"),
+        ("on", "on"),
+        ("True", True),
+        ("~", None),
+        ("2013-07-01", date(2013, 7, 1)),
+        ("v1.2", "v1.2"),
+        ("1.2.3", "1.2.3"),
+    ],
+)
+def test_a_value_is_read_as_dvc_reads_it(text: str, value: Any) -> None:
+    found = parse_yaml(f"key: {text}", "params.yaml")["key"]
+    assert (type(found), found) == (type(value), value)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,6 @@ from onebutton_workbench.git import check_clean
 from onebutton_workbench.runs.ci import WORKFLOW
 from onebutton_workbench.workspace import ROOT
 
-ON = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
-
 
 @pytest.fixture
 def checkout(tmp_path: Path, shell: Any) -> Path:
@@ -39,7 +37,6 @@ def test_what_is_not_committed_is_refused_by_name(checkout: Path) -> None:
 def succeeded(tmp_path: Path, shell: Any) -> Callable[..., set[str]]:
     """Has act run this repo's workflow with its own conditions and names, in which every job does nothing."""
     content: dict[Any, Any] = read_yaml(ROOT / WORKFLOW)
-    content["on"] = content.pop(ON)
     for job in content["jobs"].values():
         job["steps"] = [{"run": "true"}]
     (tmp_path / WORKFLOW).parent.mkdir(parents=True)
@@ -93,6 +90,6 @@ def test_where_every_job_is_skipped_none_is_called_all_green() -> None:
 
 def test_every_branch_is_run_when_it_is_pushed() -> None:
     content: dict[Any, Any] = read_yaml(ROOT / WORKFLOW)
-    events = content[ON]
+    events = content["on"]
     assert events["push"] == {"branches": ["**", "!gh-readonly-queue/**"]}
     assert {"pull_request", "merge_group"} <= set(events)

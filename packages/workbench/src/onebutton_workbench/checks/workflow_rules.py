@@ -18,14 +18,13 @@ PRESS = re.compile(r"make( [a-z][a-z-]*| [A-Z]+=[\w.,-]+| ([A-Z]+)=\"\$\2\")+")
 HANDED_OVER = re.compile(r'="\$([A-Z]+)"')
 WEAK = re.compile(r"^-|\|\||;|\||\\$|&&")
 TARGET = re.compile(r"^(?P<name>[a-z][\w-]*):(?!=)(?P<rest>.*)$")
-IN_YAML_ON_IS_TRUE = True  # YAML 1.1 reads the key `on` of a workflow as a truth value
 SETUP = "./.github/actions/setup"
 
 
 def check_workflow(path: Path, place: str) -> Iterator[Finding]:
     """Hold one workflow to the rules."""
     content: dict[Any, Any] = read_yaml(path)
-    triggers = content.get(IN_YAML_ON_IS_TRUE) or content.get("on") or {}
+    triggers = content.get("on") or {}
     for name, options in triggers.items() if isinstance(triggers, dict) else ():
         if isinstance(options, dict) and {"paths", "paths-ignore"} & options.keys():  # `schedule` has a list
             words = (
