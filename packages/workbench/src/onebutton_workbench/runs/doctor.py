@@ -5,11 +5,14 @@ Every line is `ok`, `missing` with what to do, or `NOT RUN` with why it could no
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from onebutton_tracking.store import StoreError, check_there, shown, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
@@ -22,8 +25,8 @@ Line = tuple[
 ]  # what was looked at; `ok`, `missing` or `NOT RUN`; what was seen, and for anything but ok what to do
 ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
 RULESET = ".github/ruleset.json"
+IMPORT = f"Settings, Rules, Rulesets, Import a ruleset: {RULESET}"
 ON_GITHUB = {
-    "protection of main": f"Settings, Rules, Rulesets, Import a ruleset: {RULESET}; `gh ruleset check main` shows what holds",
     "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
     "secret scanning": "Settings, Code security: switch on secret scanning, push protection and the dependency graph",
 }
@@ -83,10 +86,36 @@ def tracking() -> Iterator[Line]:
         yield "MLflow", "missing", str(error)
 
 
+def protection(root: Path = ROOT) -> Line:
+    """Ask GitHub, where `gh` is signed in, whether main has the rules of the ruleset."""
+    subject, path = "protection of main", "repos/{owner}/{repo}/rules/branches/main"
+    try:
+        said = subprocess.run(["gh", "api", path], cwd=root, capture_output=True, check=True, timeout=10).stdout
+        active, wanted = json.loads(said), json.loads((root / RULESET).read_text(encoding="utf-8"))["rules"]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return subject, "NOT RUN", f"{IMPORT}; where `gh auth status` is well, this asks GitHub"
+    lacking = ", ".join(lacks(wanted, active))
+    return (subject, "missing", f"GitHub lacks {lacking}. {IMPORT}") if lacking else (subject, "ok", f"as {RULESET}")
+
+
+def lacks(wanted: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name what the rules of a ruleset ask for and none of those that hold does; more than is asked for is fine."""
+    for rule in wanted:
+        given = [one.get("parameters") or {} for one in active if one["type"] == rule["type"]]
+        if not given:
+            yield rule["type"]
+        for key, value in rule.get("parameters", {}).items() if given else ():
+            if isinstance(value, list):
+                held = {check["context"] for one in given for check in one.get(key, [])}
+                yield from (f"the required check {check['context']}" for check in value if check["context"] not in held)
+            elif value > max(one.get(key, 0) for one in given) and key != "do_not_enforce_on_create":
+                yield key
+
+
 def examine() -> int:
     """Say what is there, what is missing, and what nobody can see from here; fail when something is missing."""
     lines = [line for look in (environment, repository, storage, tracking) for line in look()]
-    lines += [(subject, "NOT RUN", words) for subject, words in ON_GITHUB.items()]
+    lines += [protection(), *((subject, "NOT RUN", words) for subject, words in ON_GITHUB.items())]
     width = max(len(subject) for subject, _, _ in lines)
     for subject, state, words in lines:
         print(f"  {state:<8} {subject:<{width}}  {words}")
