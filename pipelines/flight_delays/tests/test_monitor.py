@@ -13,10 +13,7 @@ PIPELINE = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_december_is_caught_and_quiet_weeks_call_nobody_more_than_the_budget_says(finished: Path) -> None:
-    from onebutton_monitoring.replay import (
-        replay,
-        score,
-    )  # the pipeline does not need it, and slow tests have everything
+    from onebutton_monitoring.seen import replay, score  # the pipeline does not need it, and slow tests have everything
     from onebutton_monitoring.watch import watch
 
     shutil.copy(PIPELINE / "release.toml", finished)
