@@ -103,6 +103,7 @@ def test_status_says_not_run_when_the_remote_does_not_answer_and_strict_refuses_
 ) -> None:
     from onebutton_workbench.runs.status import status
 
+    (repo / "pyproject.toml").write_text('[tool.uv.workspace]\nmembers = ["pipelines/*"]\n', encoding="utf-8")
     choose(str(tmp_path / "not-mounted"), repo)
     shell("git", "commit", "--quiet", "--allow-empty", "--message", "first", folder=repo)
     assert status(repo) == 0
