@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -116,11 +115,11 @@ def test_only_violations_of_other_gates_and_other_files_are_planted_together() -
 
 
 def test_what_does_not_show_in_a_batch_or_shows_elsewhere_is_planted_alone(
-    clone: Path, capsys: pytest.CaptureFixture[str]
+    clone: Path, shell: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (clone / "Makefile").write_text("gates:\n\tcat a b c 2> /dev/null; echo red; exit 1\n", encoding="utf-8")
     for words in ("add --all", "commit --quiet --message second", "tag --force selftest-start"):
-        subprocess.run(["git", *words.split()], cwd=clone, check=True, capture_output=True)
+        shell("git", *words.split(), folder=clone)
     shows, silent, vague = fault("a", "one", "a is there"), fault("b", "two", "nothing"), fault("c", "one", "red")
     free: SimpleQueue[Path] = SimpleQueue()
     free.put(clone)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import check_clean
 from onebutton_workbench.members.lockfile import LOCK, lock
@@ -62,9 +63,16 @@ def remove(root: Path = ROOT, *, member: str = "") -> int:
     """Remove the members of a name, or of several with commas between: all or none.
 
     Raises:
-        InputError: one is unknown, something is not committed, or uv says that others need one; nothing was changed.
+        InputError: one is unknown, something is not committed, or others need one; nothing was changed.
     """
     leaving = [the_member(name.strip(), root) for name in member.split(",")]
+    for one in leaving:
+        needing = [
+            other.path.as_posix() for other in members(root) if other not in leaving and one.name in other.requires
+        ]
+        if needing := needing + ["the buttons"] * (one.module == __name__.partition(".")[0]):
+            message = f"{one.path.as_posix()} is needed by {', '.join(needing)}. Nothing was changed"
+            raise InputError(message)
     unused = left_over(leaving, root)
     check_clean(root, "remove", *(one.path.as_posix() for one in leaving), README, LOCK)
     with without(root, leaving):
