@@ -164,7 +164,12 @@ TIDY = [  # what a template leaves for its own tools to mend
     "test -f .isort.cfg && uvx black@25.1.0 . && uvx isort@5.13.2 .",
     "test -f .isort.cfg && git add --all && git ls-files -z | xargs -0 uvx --from pre-commit-hooks@4.6.0 end-of-file-fixer",
 ]
-ONLY = {"check-ast": ".py", "debug-statement-hook": ".py", "check-json": ".json", "check-yaml": (".yml", ".yaml")}
+ONLY = {
+    "check-ast": (".py",),
+    "debug-statement-hook": (".py",),
+    "check-json": (".json",),
+    "check-yaml": (".yml", ".yaml"),
+}
 
 
 def call(command: str, folder: Path) -> int:
@@ -174,7 +179,7 @@ def call(command: str, folder: Path) -> int:
             ["git", "ls-files"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout.split("\n")
         hook = command.split()[3]
-        files = [name for name in listed if name and name.endswith(ONLY.get(hook, ""))]
+        files = [name for name in listed if name and name.endswith(ONLY.get(hook, ("",)))]
         if not files:
             return 0
         command = command.replace("{files}", " ".join(f"'{name}'" for name in files))
