@@ -33,6 +33,7 @@ CUT = "<cut>"
 CLEAN = "(clean tree)"
 START = "selftest-start"  # what a clone goes back to
 TOGETHER = "make lint"
+MOST = 6  # planted together: one that hides the others costs as many presses more
 WARM = (".mypy_cache", ".ruff_cache", ".dvc/cache")  # what a person's clone would have, too
 SHOWN = 2000  # characters of an output that was not what it should be
 PRESSES = {  # what proves hooks and jobs
@@ -149,7 +150,8 @@ def batches(violations: Iterable[Violation]) -> list[list[Violation]]:
     """Put violations together that change other files and prove other gates."""
     found: list[list[Violation]] = []
     for one in violations:
-        batch = next((batch for batch in found if all(one.touches.isdisjoint(other.touches) for other in batch)), None)
+        free = (batch for batch in found if len(batch) < MOST)
+        batch = next((batch for batch in free if all(one.touches.isdisjoint(other.touches) for other in batch)), None)
         if batch is None:
             found.append(batch := [])
         batch.append(one)
@@ -246,7 +248,7 @@ def selftest() -> int:
             for clone in pool.map(make_clone, places):
                 free.put(clone)
             alone += try_together(pool, free, [one for one in violations if one not in alone])
-            for found in pool.map(lambda one: lend(free, partial(try_alone, one)), [*alone, *clean]):
+            for found in pool.map(lambda one: lend(free, partial(try_alone, one)), [*clean, *alone]):
                 bad |= found
     print(*(f"\n{row}: {problem}" for row, problem in bad.items()), file=sys.stderr)
     took = f"{(time.monotonic() - begun) / 60:.0f} min"
