@@ -34,9 +34,8 @@ class Check:
     finds: str  # what it looks for, in the words of the person who reads its finding
     command: str  # the call that only reads, and ends with another status than 0 on a finding
     mend: str  # what to press or do about a finding
-    files: tuple[
-        str, ...
-    ] = ()  # git's patterns for files to add to the command; a commit is held to those that it changes
+    # git's patterns for files to add to the command; a commit is held to those that it changes
+    files: tuple[str, ...] = ()
     without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
     itself: bool = False  # whether it finds all files by itself, and is told only those that a commit changes
 

@@ -20,9 +20,8 @@ from onebutton_workbench.data.storage import PROBE, UNSET, UnreachableError, abs
 from onebutton_workbench.git import call
 from onebutton_workbench.workspace import ROOT, pipelines
 
-Line = tuple[
-    str, str, str
-]  # what was looked at; `ok`, `missing` or `NOT RUN`; what was seen, and for anything but ok what to do
+# What was looked at; `ok`, `missing` or `NOT RUN`; what was seen, and for anything but ok what to do.
+Line = tuple[str, str, str]
 ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
 RULESET = ".github/ruleset.json"
 IMPORT = f"Settings, Rules, Rulesets, Import a ruleset: {RULESET}"
