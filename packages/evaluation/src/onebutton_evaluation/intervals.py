@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows
+from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows, gradient
 
 LEVEL = 0.95
 DIGITS = 6  # of a number in a file
@@ -51,10 +51,8 @@ class Interval:
 
     def mapping(self) -> dict[str, Any]:
         """Lay out what files have of it; null where there is no end."""
-        ends = {
-            name: short(value) for name, value in (("estimate", self.estimate), ("low", self.low), ("high", self.high))
-        }
-        return ends | {"method": self.method}
+        ends = {name: short(getattr(self, name)) for name in ("estimate", "low", "high")}
+        return {**ends, "method": self.method}
 
 
 def short(value: float) -> float | None:
@@ -62,31 +60,20 @@ def short(value: float) -> float | None:
     return None if math.isnan(value) else round(value, DIGITS)
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A scale on which an estimate is nearer to normal: the way there, its slope, and the way back."""
+class Scale(NamedTuple):
+    """A scale on which an estimate is nearer to normal: the way there, smooth as `gradient` asks, and the way back."""
 
-    there: Callable[[float], float] = lambda x: x
-    slope: Callable[[float], float] = lambda _: 1.0
-    back: Callable[[float], float] = lambda z: z
-    name: str = "delta method"
+    name: str
+    there: Callable[[Any], Any]
+    back: Callable[[Any], Any]
 
 
-PLAIN = Scale()
-LOG = Scale(lambda x: float(np.log(x)), lambda x: 1 / x, lambda z: float(np.exp(z)), "delta method, log scale")
-LOGIT = Scale(
-    lambda x: float(np.log(x / (1 - x))),
-    lambda x: 1 / (x * (1 - x)),
-    lambda z: float(1 / (1 + np.exp(-z))),
-    "delta method, logit scale",
-)
-DELONG = replace(LOGIT, name="DeLong, logit scale")
-UNEXPLAINED = Scale(
-    lambda x: float(-np.log1p(-x)), lambda x: 1 / (1 - x), lambda z: float(-np.expm1(-z)), "delta method, log(1 - R2)"
-)
-FISHER = Scale(
-    lambda x: float(np.arctanh(x)), lambda x: 1 / (1 - x * x), lambda z: float(np.tanh(z)), "delta method, Fisher's z"
-)
+PLAIN = Scale("delta method", lambda x: x, lambda z: z)
+LOG = Scale("delta method, log scale", np.log, np.exp)
+LOGIT = Scale("delta method, logit scale", lambda x: np.log(x / (1 - x)), lambda z: 1 / (1 + np.exp(-z)))
+DELONG = LOGIT._replace(name="DeLong, logit scale")
+UNEXPLAINED = Scale("delta method, log(1 - R2)", lambda x: -np.log1p(-x), lambda z: -np.expm1(-z))
+FISHER = Scale("delta method, Fisher's z", np.arctanh, np.tanh)
 
 
 @dataclass(frozen=True)
@@ -161,8 +148,8 @@ def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis:
     if not error > ROUNDING:
         return float("nan"), float("nan"), NO_SPREAD
     scale = KINDS[kind].scale
-    middle, reach = scale.there(estimate), quantile * error * scale.slope(estimate)
-    return scale.back(middle - reach), scale.back(middle + reach), scale.name
+    middle, reach = scale.there(estimate), quantile * error * float(gradient(scale.there, np.array(estimate))[0])
+    return float(scale.back(middle - reach)), float(scale.back(middle + reach)), scale.name
 
 
 def _of_few_errors(found: Measured, kind: Kind, units: Codes | None, basis: int) -> tuple[float, float, str] | None:
