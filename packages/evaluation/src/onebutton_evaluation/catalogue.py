@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from onebutton_evaluation.influence import (
     auc_of,
     average_precision_of,
     counted,
-    median,
+    median_of,
     ranked,
     rarest_called,
     smooth,
@@ -26,13 +26,15 @@ from onebutton_evaluation.influence import (
 
 Task = Literal["binary", "multiclass", "regression"]
 BINARY = ("0", "1")  # classes where gates.toml names none
-OfCells = Callable[[int, Any], Any]  # of a class and a confusion matrix
-Basis = Callable[[int, Rows], Any]  # which rows a number of a class stands on
 RESERVED = ("macro", "weighted")  # no class may be called so: `f1[macro]` is the mean over classes
 
 
 def _errors(rows: Rows) -> Floats:
     return rows.predictions - rows.answers
+
+
+def _distances(rows: Rows) -> Floats:
+    return np.abs(_errors(rows))
 
 
 def _squares(rows: Rows) -> Floats:
@@ -61,25 +63,17 @@ def _brier(rows: Rows) -> Floats:
 
 
 _REGRESSION = (  # of squared errors no interval holds with heavy tails, which cannot be seen: these decide nothing
-    smooth("mae", "lower", lambda rows: np.abs(_errors(rows)), kind="loss", words="MAE"),
-    smooth(
-        "rmse",
-        "lower",
-        lambda rows: _errors(rows)[:, None] ** 2,
-        lambda m: np.sqrt(m[0]),
-        "loss",
-        words="RMSE",
-        decides=False,
-    ),
-    smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), "r2", words="R2", decides=False),
+    smooth("mae", "lower", _distances, kind="loss", words="MAE"),
+    smooth("rmse", "lower", _squares, lambda m: np.sqrt(m[0]), kind="loss", words="RMSE", decides=False),
+    smooth("r2", "higher", _squares, lambda m: 1 - m[0] / (m[2] - m[1] ** 2), kind="r2", words="R2", decides=False),
     smooth("bias", "zero", _errors),
-    median("median_ae", "median absolute error", lambda rows: np.abs(_errors(rows))),
+    Metric("median_ae", "median absolute error", "lower", "quantile", lambda rows: median_of(_distances(rows))),
 )
 _PROBABILITIES = (
     smooth("log_loss", "lower", log_losses, kind="loss", least_rows=100),
     smooth("brier", "lower", _brier, kind="loss", least_rows=100, words="Brier score"),
-    ranked("auc", "AUC", "rank", auc_of, either=True),
-    ranked("average_precision", "average precision", "precision", average_precision_of, either=False),
+    ranked("auc", "AUC", "rank", auc_of),
+    ranked("average_precision", "average precision", "precision", average_precision_of),
 )
 _SHARE = smooth("share", "", lambda rows: rows.answers, kind="share")
 _PREDICTED = smooth("bias", "zero", _errors, words="predicted minus observed share", least_rows=100)
@@ -105,27 +99,22 @@ def _kappa(cells: Any) -> Any:
     return (np.trace(cells) - chance) / (1 - chance)
 
 
-def _ratio(part: Any, whole: Any) -> Any:
+PER_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1"}  # what is measured of each class, in words
+
+
+def _of_class(name: str, code: int, cells: Any) -> Any:
+    hit, answered, called = cells[code, code], cells[code].sum(), cells[:, code].sum()
+    part, whole = {"precision": (hit, called), "recall": (hit, answered), "f1": (2 * hit, answered + called)}[name]
     return part / whole if whole != 0 else 0 * part  # nothing called so is no success, as in scikit-learn
 
 
-_PER_CLASS: dict[str, tuple[OfCells, Kind, Basis]] = {
-    "precision": (
-        lambda code, cells: _ratio(cells[code, code], cells[:, code].sum()),
-        "share",
-        lambda code, rows: rows.called == code,
-    ),
-    "recall": (
-        lambda code, cells: _ratio(cells[code, code], cells[code].sum()),
-        "share",
-        lambda code, rows: rows.codes == code,
-    ),
-    "F1": (
-        lambda code, cells: _ratio(2 * cells[code, code], cells[code].sum() + cells[:, code].sum()),
-        "f1",
-        lambda code, rows: (rows.codes == code) | (rows.called == code),
-    ),
-}
+def _rows_of_class(name: str, code: int, rows: Rows) -> Any:
+    answered, called = rows.codes == code, rows.called == code
+    return {"precision": called, "recall": answered, "f1": answered | called}[name]
+
+
+def _mean_of_classes(name: str, cells: Any) -> Any:
+    return sum(_of_class(name, code, cells) for code in range(len(cells))) / len(cells)
 
 
 def _of_classes(classes: Sequence[str]) -> list[Metric]:
@@ -134,19 +123,14 @@ def _of_classes(classes: Sequence[str]) -> list[Metric]:
         counted("accuracy", "accuracy", np.trace, "share"),
         counted("kappa", "kappa", _kappa, "agreement", rarest_called),
     ]
-    for words, (of, kind, basis) in _PER_CLASS.items():
-        name = words.lower()
-        found += [
-            counted(f"{name}[{label}]", f"{words} of {label}", partial(of, code), kind, partial(basis, code))
-            for code, label in enumerate(classes)
-        ]
-        mean = partial(_mean, of, len(classes))
+    for name, words in PER_CLASS.items():
+        for code, label in enumerate(classes):
+            value, basis = partial(_of_class, name, code), partial(_rows_of_class, name, code)
+            kind: Kind = "f1" if name == "f1" else "share"
+            found.append(counted(f"{name}[{label}]", f"{words} of {label}", value, kind, basis))
+        mean = partial(_mean_of_classes, name)
         found.append(counted(f"{name}[macro]", f"mean {words} of the classes", mean, "average", rarest_called))
     return found
-
-
-def _mean(of: OfCells, size: int, cells: Any) -> Any:
-    return sum(of(code, cells) for code in range(size)) / size
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from onebutton_contracts.dvc_files import entries, read_stages
-from onebutton_evaluation.catalogue import known_metrics, log_losses
+from onebutton_evaluation.catalogue import PER_CLASS, known_metrics, log_losses
 from onebutton_evaluation.influence import Rows
 from onebutton_evaluation.intervals import DIGITS, interval
 from onebutton_evaluation.slices import Slice
@@ -63,7 +63,7 @@ def by_class(rows: Rows) -> pl.DataFrame:
     table = []
     for code, label in enumerate(rows.classes):
         line: dict[str, object] = {"class": label, "rows": int(np.count_nonzero(rows.codes == code))}
-        for name in ("precision", "recall", "f1"):
+        for name in PER_CLASS:
             one = interval(rows, known[f"{name}[{label}]"])
             ends = (None, None, None) if one is None else (one.estimate, one.low, one.high)
             line |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))

@@ -210,26 +210,13 @@ def counted(
     return Metric(name, words, "higher", kind, measure)
 
 
-Ranking = Callable[[Mask, Floats], tuple[float, Floats] | None]
-
-
-def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> Metric:
-    """Make a metric of the order of probabilities; over several classes the mean of each against the rest.
-
-    It stands on the answer 1 or, if `either`, on the rarer answer.
-    """
-
-    def measure_one(happened: Mask, scores: Floats) -> Measured | None:
-        found = of(happened, scores)
-        if found is None:
-            return None
-        rare = ~happened if either and 2 * np.count_nonzero(happened) > len(scores) else happened
-        return Measured(*found, basis=rare)
+def ranked(name: str, words: str, kind: Kind, of: Callable[[Mask, Floats], Measured | None]) -> Metric:
+    """Make a metric of the order of probabilities; over several classes the mean of each against the rest."""
 
     def measure(rows: Rows) -> Measured | None:
         if rows.predictions.ndim == 1:
-            return measure_one(rows.answers > 0, rows.predictions)
-        each = [measure_one(rows.codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
+            return of(rows.answers > 0, rows.predictions)
+        each = [of(rows.codes == code, rows.predictions[:, code]) for code in range(len(rows.classes))]
         parts = tuple(one for one in each if one is not None)
         if len(parts) < len(each):
             return None
@@ -240,26 +227,20 @@ def ranked(name: str, words: str, kind: Kind, of: Ranking, *, either: bool) -> M
     return Metric(name, words, "higher", kind, measure)
 
 
-def median(name: str, words: str, values: Callable[[Rows], Floats]) -> Metric:
-    """Make a metric that is the median of a value per row; its influence has the density of Woodruff's interval (1952)."""
-
-    def measure(rows: Rows) -> Measured | None:
-        if not len(rows):
-            return None
-        each = values(rows)
-        here = float(np.quantile(each, 0.5))
-        below = (each <= here).astype(np.float64)
-        half = 1.96 * np.sqrt(0.25 / len(each))
-        low, high = np.quantile(each, np.clip([0.5 - half, 0.5 + half], 0, 1))
-        return Measured(here, -(below - below.mean()) * float(high - low) / (2 * half), values=each)
-
-    return Metric(name, words, "lower", "quantile", measure)
+def median_of(values: Floats) -> Measured | None:
+    """Median; its influence has the density of Woodruff's interval (1952). It is None where there are no values."""
+    if not len(values):
+        return None
+    here = float(np.quantile(values, 0.5))
+    below = (values <= here).astype(np.float64)
+    half = 1.96 * np.sqrt(0.25 / len(values))
+    low, high = np.quantile(values, np.clip([0.5 - half, 0.5 + half], 0, 1))
+    return Measured(here, -(below - below.mean()) * float(high - low) / (2 * half), values=values)
 
 
 def rarest_called(rows: Rows) -> Mask:
     """Mark the rows of the class that is rarest, among the answers or among what they are called."""
-    answered, called = _scarcest(rows.codes, rows), _scarcest(rows.called, rows)
-    return called if np.count_nonzero(called) < np.count_nonzero(answered) else answered
+    return min(_scarcest(rows.codes, rows), _scarcest(rows.called, rows), key=np.count_nonzero)
 
 
 def _scarcest(codes: Codes, rows: Rows) -> Mask:
@@ -268,10 +249,10 @@ def _scarcest(codes: Codes, rows: Rows) -> Mask:
     return marked
 
 
-def auc_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
+def auc_of(happened: Mask, scores: Floats) -> Measured | None:
     """Area under the ROC curve, ties counted half, with placement values as influence (DeLong et al. 1988).
 
-    It is None where one of the answers does not occur.
+    It stands on the rarer answer, and is None where one of them does not occur.
     """
     order = np.argsort(scores, kind="stable")
     answers, count = happened[order].astype(np.float64), len(scores)
@@ -287,13 +268,13 @@ def auc_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
     area = float(placement @ answers) / positives
     influence = np.empty(count)
     influence[order] = (placement - area) * np.where(answers > 0, count / positives, count / negatives)
-    return area, influence
+    return Measured(area, influence, basis=happened if positives <= negatives else ~happened)
 
 
-def average_precision_of(happened: Mask, scores: Floats) -> tuple[float, Floats] | None:
+def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     """Mean over the positives of the precision at their score; influence by its functional derivative (Hampel 1974).
 
-    It is None where the answer 1 does not occur.
+    It stands on the answer 1, and is None where that does not occur.
     """
     order = np.argsort(-scores, kind="stable")
     answers, count = happened[order].astype(np.float64), len(scores)
@@ -311,7 +292,7 @@ def average_precision_of(happened: Mask, scores: Floats) -> tuple[float, Floats]
     others = answers * from_here(answers / ends) - from_here(answers * precision / ends)
     influence = np.empty(count)
     influence[order] = (own + others) * count / positives
-    return estimate, influence
+    return Measured(estimate, influence, basis=happened)
 
 
 def _runs(ordered: Floats) -> tuple[Codes, Codes]:
