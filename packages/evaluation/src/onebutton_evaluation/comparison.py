@@ -165,10 +165,8 @@ def overall(verdicts: set[str]) -> str:
     """Sum up: mixed when something got better and something worse."""
     if {"better", "worse"} <= verdicts:
         return "mixed"
-    for verdict, words in (("better", "better"), ("worse", "worse"), ("no difference", "same")):
-        if verdict in verdicts:
-            return words
-    return NONE
+    words = {"better": "better", "worse": "worse", "no difference": "same"}
+    return next((said for verdict, said in words.items() if verdict in verdicts), NONE)
 
 
 def in_words(parts: Mapping[str, Mapping[str, Any]], verdict: str, metric: Metric) -> str:

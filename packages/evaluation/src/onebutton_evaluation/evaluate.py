@@ -6,7 +6,6 @@ predictions says which columns are kept. A pipeline with metrics of its own regi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,9 +24,9 @@ from onebutton_evaluation.champion import read_champion
 from onebutton_evaluation.curves import curves, declared_plots
 from onebutton_evaluation.declarations import BASE_RATE, MEAN, MEDIAN, ONNX, Declarations, load_declarations
 from onebutton_evaluation.frames import constant, read_rows
-from onebutton_evaluation.holdout import GOLDEN, golden_examples, golden_text
+from onebutton_evaluation.holdout import golden_examples
 from onebutton_evaluation.intervals import DIGITS
-from onebutton_evaluation.judgement import SLICES, judgement, write_judgement, write_text
+from onebutton_evaluation.judgement import SLICES, judgement, write_judgement
 from onebutton_evaluation.metrics import metrics, metrics_by
 from onebutton_evaluation.robustness import Asked, importance
 from onebutton_evaluation.slices import find_slices
@@ -167,8 +166,9 @@ def main() -> None:
     files = judgement(frame, said, contract, asked, read_champion(Path("champion")))
     files[SLICES]["holdout"]["likely_leaks"] = likely_leaks(known, rows, judging.unit)
     answers = {name: frame[name].to_numpy() for name in (*judging.predicted(), *judging.quantiles.values())}
-    golden = golden_text(golden_examples(inputs, parts, answers))
-    found, judged = summary(frame, known, said, bins), read_rows(frame, judging)
+    files["model/golden.json"] = golden_examples(inputs, parts, answers)
+    files["metrics.json"] = found = summary(frame, known, said, bins)
+    judged = read_rows(frame, judging)
     drawn = curves(judged, bins, parts)
     for name in (name for name in found if name.startswith("by_")):
         values = frame[name.removeprefix("by_")].unique().sort()
@@ -180,8 +180,6 @@ def main() -> None:
     kept = frame.select(name for name in contract.column_names if name in frame.columns)
     write_parquet(kept, Path("data/predictions.parquet"), contract)
     write_judgement(files)
-    write_text(Path("model") / GOLDEN, golden)
-    write_text(Path("metrics.json"), json.dumps(found, indent=2) + "\n")
     PLOTS.mkdir(exist_ok=True)
     for path in declared.keys() & {PLOTS / f"{name}.csv" for name in drawn}:
         drawn[path.stem].with_columns(selectors.float().round(DIGITS)).write_csv(path)

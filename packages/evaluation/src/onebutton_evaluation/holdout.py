@@ -7,7 +7,6 @@ server asks them first, so that a damaged model, or a machine that computes othe
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +19,6 @@ from onebutton_evaluation.slices import Slice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GOLDEN = "golden.json"
 TOLERANCE = 1e-5  # processors differ in the last digits of a float32; of answers larger than 1, a share of the largest
 MOST = 100  # examples: asking them must take no time at a server's start
 
@@ -73,9 +71,3 @@ def golden_examples(
         largest = max(largest, *map(abs, output.values()))
         examples.append({"slices": names, "input": inputs.row(row, named=True), "output": output})
     return {"tolerance": TOLERANCE * largest, "rows": examples}
-
-
-def golden_text(examples: Mapping[str, Any]) -> str:
-    """Write `golden.json`: one example a line."""
-    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in examples["rows"])
-    return f'{{"tolerance": {examples["tolerance"]!r}, "rows": [\n{rows}\n]}}\n'

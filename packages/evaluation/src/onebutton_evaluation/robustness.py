@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
 
 
-def perturb(inputs: pl.DataFrame, how: Perturbation, file: str = "gates.toml") -> pl.DataFrame:
+def perturb(inputs: pl.DataFrame, how: Perturbation) -> pl.DataFrame:
     """Change some inputs as a fault would; the same rows and values each time.
 
     Raises:
@@ -42,11 +42,13 @@ def perturb(inputs: pl.DataFrame, how: Perturbation, file: str = "gates.toml") -
     changed = []
     for name in how.columns:
         if name not in inputs.columns:
-            message = f"{file}: perturbation {how.name!r}: no column {name!r}; there are {', '.join(inputs.columns)}"
+            message = (
+                f"gates.toml: perturbation {how.name!r}: no column {name!r}; there are {', '.join(inputs.columns)}"
+            )
             raise InputError(message)
         column = inputs[name]
         if how.noise and not column.dtype.is_float():
-            message = f"{file}: perturbation {how.name!r}: {name} is {column.dtype}; noise is added to floats only"
+            message = f"gates.toml: perturbation {how.name!r}: {name} is {column.dtype}; noise is added to floats only"
             raise InputError(message)
         worse = pl.lit(None, dtype=column.dtype)
         if how.noise:
