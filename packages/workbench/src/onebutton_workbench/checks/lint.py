@@ -65,7 +65,7 @@ PAGES = ("*.md", ":!pipelines/*/card.md", ":!pipelines/*/summary.md", ":!*.promp
 READABLE = ("*.py", *TOML, "*.lock", *YAML)
 DATA = (":!uv.lock",)
 ZIZMOR = "zizmor --offline --persona auditor --strict-collection --no-progress -q --config .github/zizmor.yml .github"
-SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .secrets.baseline"
+SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .github/secrets.baseline"
 LEAKS = "betterleaks fs --config .github/betterleaks.toml --no-banner --redact"
 LAYOUT, MISTAKES = "ruff format --check --diff --quiet --force-exclude", "ruff check --quiet --force-exclude"
 CHECKS = (
@@ -77,7 +77,7 @@ CHECKS = (
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
     Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),
     Check("mistakes in shell scripts", "shellcheck", "the script", SCRIPTS, ":!"),
-    Check("mistakes in YAML", "yamllint --strict", "the file", YAML, ":!"),
+    Check("mistakes in YAML", "yamllint --strict --config-file .github/yamllint.yaml", "the file", YAML, ":!"),
     Check("mistakes in TOML", "check-toml", "the file", TOML, ":!"),
     Check("spelling", "typos --format brief --force-exclude", WORD, ALL, "--exclude", itself=True),
     Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, ":!"),

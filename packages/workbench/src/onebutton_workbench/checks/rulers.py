@@ -93,7 +93,7 @@ def parse(file: str, text: str) -> dict[str, Any]:
     except (ValueError, SyntaxError) as error:
         message = f"{file} cannot be read: {error}"
         raise InputError(message) from None
-    if not name.endswith(YAML) or name.startswith(".yamllint."):
+    if not name.endswith(YAML):
         lines = [line for line in (whole.partition("#")[0].strip() for whole in text.splitlines()) if line]
         return {"ignore" if name.endswith("ignore") else "settings": lines} if lines else {}
     return {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
