@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.contract import load_contract
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.dummy import drop_stage, relax
-from onebutton_workbench.lineage.stages import read_plan
 from onebutton_workbench.workspace import ROOT
 
 STAGES = """\

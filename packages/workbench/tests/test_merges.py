@@ -14,9 +14,8 @@ from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import LOCK_TAG, tracking_uri
 from onebutton_workbench import bootstrap
 from onebutton_workbench.git import git, names
-from onebutton_workbench.lineage.stages import dvc_files
 from onebutton_workbench.runs.run import refuse_unfinished_merge
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, dvc_files
 
 Shell = Callable[..., str]  # of conftest.py
 TEMPLATE = "templates/pipeline/member/dvc.yaml.jinja"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.checks.stage_rules import check_all, mend
 from onebutton_workbench.lineage.fingerprint import write_fingerprints
-from onebutton_workbench.lineage.stages import read_plan
 from onebutton_workbench.lineage.stale import stale_stages
 from onebutton_workbench.runs.status import before_deployment
 from onebutton_workbench.workspace import ROOT
@@ -248,7 +248,7 @@ def test_a_long_list_in_brackets_is_mended_on_several_lines(workspace: Path) -> 
     assert max(map(len, text.splitlines())) <= 120
     assert text == "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
     (stage,) = (one for one in read_plan(workspace / PIPE).stages if one.name == "second")
-    assert stage.deps == (".code/second", *many.split(", "))
+    assert stage.deps == [".code/second", *many.split(", ")]
     assert not mend(workspace / PIPE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,79 @@ from onebutton_contracts.errors import InputError
 OUTPUTS = ("outs", "metrics", "plots")
 FINGERPRINTS = ".code/"  # where the stage `code` writes what the code behind each stage means
 _FILLED_IN = re.compile(r"\\\$\\\{.*?\\\}")  # a `${…}` in a pattern that was escaped
+_NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
+_BETWEEN = re.compile(r"[;&|\n]+")  # what stands between the commands of a shell line
+_MODULE = re.compile(r"\bpython[\d.]*(?:\s+-(?:[WX]\s+\S+|(?!m\s)\S+))*\s+-m\s+(\S+)")
+# Commands that mean all that they say, with no code behind them that could change.
+_PLAIN = re.compile(r"(\w+=\S*(\s+|$))*((cat|cd|cp|echo|export|ln|mkdir|mv|rm|set|tee|touch|true)\b|$)")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as a `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`."""
+
+    name: str
+    body: Mapping[str, Any]  # what it does
+
+    @property
+    def deps(self) -> list[str]:
+        """The paths that it depends on, its fingerprint included, relative to its `wdir`."""
+        return paths(self.body.get("deps"))
+
+    @property
+    def outs(self) -> list[str]:
+        """The paths that it writes, metrics and plots included."""
+        return [path for kind in OUTPUTS for path in paths(self.body.get(kind))]
+
+    @property
+    def reads(self) -> list[str]:
+        """The files and folders that it reads, the ones of its parameters included."""
+        parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in self.body.get("params", []))
+        return list(dict.fromkeys([*(path for path in self.deps if not path.startswith(FINGERPRINTS)), *parameters]))
+
+    def lacking(self, folder: Path) -> list[str]:
+        """Name what it reads and is not here."""
+        return [path for path in self.reads if not (folder / path).exists()]
+
+    @property
+    def commands(self) -> list[str]:
+        """The parts of its command, as a shell parts them."""
+        said = self.body.get("cmd", [])
+        script = "\n".join(map(str, said)) if isinstance(said, list) else str(said)
+        return [part.strip() for part in _BETWEEN.split(_NO_COMMAND.sub(" ", script))]
+
+    @property
+    def modules(self) -> list[str]:
+        """What its command runs with `python -m`."""
+        return [found[1] for part in self.commands if (found := _MODULE.search(part))]
+
+    @property
+    def others(self) -> list[str]:
+        """The parts of its command that run something else, whose code nobody follows."""
+        return [part for part in self.commands if not _MODULE.search(part) and not _PLAIN.match(part)]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether DVC was told to leave it as it is."""
+        return self.body.get("frozen") is True
+
+    @property
+    def filled_in(self) -> bool:
+        """Whether only DVC knows what it becomes."""
+        return "${" in str(self.body)
+
+    @property
+    def fingerprint(self) -> str:
+        """The file with which DVC compares what the code behind it means."""
+        return f"{FINGERPRINTS}{self.name}"
+
+
+class Plan(NamedTuple):
+    """One `dvc.yaml`."""
+
+    file: Path
+    stages: list[Stage]  # every stage but `code`, in the order of the file
+    code: Mapping[str, Any]  # what the stage `code` does; empty where there is none
 
 
 class Output(NamedTuple):
@@ -80,6 +154,17 @@ def _loader() -> Any:
             f"tag:yaml.org,2002:{kind}", re.compile(f"({pattern})$"), list("-+.0123456789tTfF")
         )
     return Loader
+
+
+def read_plan(dvc_yaml: Path) -> Plan:
+    """Read a `dvc.yaml`, which may have no stage yet.
+
+    Raises:
+        InputError: it cannot be read, or is not a mapping in YAML.
+    """
+    bodies = {name: body_of(stage) for name, stage in (read_yaml(dvc_yaml).get("stages") or {}).items()}
+    code = bodies.pop("code", {})
+    return Plan(dvc_yaml, [Stage(name, body) for name, body in bodies.items()], code)
 
 
 def read_stages(file: Path) -> dict[str, Any]:

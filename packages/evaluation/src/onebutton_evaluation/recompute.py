@@ -23,8 +23,7 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from onebutton_contracts import dvc_files
-from onebutton_contracts.dvc_files import FINGERPRINTS, OUTPUTS, entries, parse_yaml, paths, read_yaml
+from onebutton_contracts.dvc_files import OUTPUTS, Stage, entries, parse_yaml, paths, read_plan, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
 from onebutton_evaluation.declarations import load_declarations
@@ -35,40 +34,6 @@ from onebutton_models.scoring import OnnxModel
 
 NUMBER = re.compile(r"[+-]?\d[\d,]*\.?\d*(e[+-]?\d+)?")
 MOST = 3  # differences told of a file
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage as `dvc.yaml` declares it."""
-
-    name: str
-    body: Mapping[str, Any]
-
-    @property
-    def reads(self) -> list[str]:
-        """The files and folders that it depends on, the ones of its parameters included."""
-        parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in self.body.get("params", []))
-        deps = (path for path in paths(self.body.get("deps")) if not path.startswith(FINGERPRINTS))
-        return list(dict.fromkeys([*deps, *parameters]))
-
-    @property
-    def writes(self) -> list[str]:
-        """Its outputs, metrics and plots."""
-        return [path for kind in OUTPUTS for path in paths(self.body.get(kind))]
-
-    def lacking(self, folder: Path) -> list[str]:
-        """Name what it reads and is not here."""
-        return [path for path in self.reads if not (folder / path).exists()]
-
-
-def read_stages(folder: Path) -> dict[str, Stage]:
-    """Read the stages of a pipeline, in the order of its `dvc.yaml`; those that DVC fills in (`${…}`, `foreach`) are left out.
-
-    Raises:
-        InputError: there is no `dvc.yaml` that can be read.
-    """
-    declared = dvc_files.read_stages(folder / "dvc.yaml")
-    return {name: Stage(name, body) for name, body in declared.items() if "cmd" in body and "${" not in str(body)}
 
 
 def run_alone(
@@ -91,7 +56,7 @@ def run_alone(
         if not here.exists() and (folder / path).exists():
             here.parent.mkdir(parents=True, exist_ok=True)
             here.symlink_to((folder / path).resolve())
-    for path in stage.writes:
+    for path in stage.outs:
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
     for path, options in entries(stage.body.get("outs")):
         if options.get("persist") and (folder / path).is_file():  # the next run is given it again
@@ -125,10 +90,10 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
     The model in the champion's release answers the holdout again; where there is none, the predictions in `champion/` are taken.
     """
     try:
-        stages = read_stages(folder).values()
+        stages = [stage for stage in read_plan(folder / "dvc.yaml").stages if not stage.filled_in]
     except InputError as error:
         return Computed(unknown=str(error))
-    judging = next((stage for stage in stages if SLICES in stage.writes), None)
+    judging = next((stage for stage in stages if SLICES in stage.outs), None)
     if judging is None:
         return Computed(unknown=f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
     if missing := judging.lacking(folder):
@@ -139,10 +104,10 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         wrong = rescore(folder, champion, scratch / CHAMPION) if champion else []
         # the importance asks the model three times for every input, and decides nothing
         wrong += rerun(folder, judging, scratch, without=[IMPORTANCE.as_posix()])
-        card = next((stage for stage in stages if "card.md" in stage.writes and not stage.lacking(folder)), None)
+        card = next((stage for stage in stages if "card.md" in stage.outs and not stage.lacking(folder)), None)
         if card and not wrong:  # the card is made of the results files; one of wrong results is wrong by them
             wrong = rerun(folder, card, Path(other))
-        results = [file for file in judging.writes if file.endswith(".json") and (scratch / file).is_file()]
+        results = [file for file in judging.outs if file.endswith(".json") and (scratch / file).is_file()]
         return Computed({file: _content(file, (scratch / file).read_bytes()) for file in results}, wrong)
 
 
@@ -190,7 +155,7 @@ def rerun(
 def _compared(folder: Path, stage: Stage, scratch: Path) -> Iterator[str]:
     near = tolerance(folder)
     same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_here(folder / "dvc.lock"), stage)
-    inside = (path for one in stage.writes for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
+    inside = (path for one in stage.outs for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
     for file in (path.relative_to(scratch).as_posix() for path in inside if path.is_file() and path.suffix != ".onnx"):
         sides = {"": _here(folder / file), " at HEAD": _at_head(folder, file) if same_inputs else None}
         if sides[""] is None:

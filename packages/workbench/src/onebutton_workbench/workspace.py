@@ -126,6 +126,11 @@ def pipelines(root: Path = ROOT) -> list[str]:
     return sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
 
 
+def dvc_files(root: Path = ROOT) -> list[Path]:
+    """List every `dvc.yaml`: those of the pipelines, and one in the root, should a team have written one."""
+    return [path for path in (root / "dvc.yaml", *sorted(root.glob("pipelines/*/dvc.yaml"))) if path.is_file()]
+
+
 def the_pipeline(name: str, root: Path = ROOT) -> str:
     """Return the name when it is a pipeline.
 

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from onebutton_contracts.dvc_files import body_of, paths
+from onebutton_contracts.dvc_files import FINGERPRINTS, Plan, Stage, body_of, paths, read_plan
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.lineage.fingerprint import data_files
 from onebutton_workbench.lineage.imports import Imports, name_of, parse, read_imports
-from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, dvc_files, read_plan
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, dvc_files
 
 COMMAND = "python -m onebutton_workbench.lineage.fingerprint"
 MODEL, HOLDOUT = ".onnx", "holdout"  # how the file of a model ends, and how that of a holdout begins
@@ -35,16 +34,15 @@ def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
         yield Finding("OB101", place, words, "`make format` writes it")
     written = paths(plan.code.get("outs"))
     for stage in (one for one in plan.stages if not one.frozen):
-        fingerprint = f"{FINGERPRINTS}/{stage.name}"
         unknown = [name for name in stage.modules if not imports.has(name)]
         if unknown or stage.others or not stage.modules:
             runs = f"{unknown[0]}, no module here," if unknown else f"`{next(iter(stage.others), '')}`"
             words = f"stage {stage.name!r} runs {runs} and nobody can say when the code behind that has changed"
             yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
-        elif not stage.has_fingerprint or fingerprint not in written:
+        elif stage.fingerprint not in stage.deps or stage.fingerprint not in written:
             reached = sorted({name.partition(".")[0] for name in imports.reached(stage.modules)[0]})
             cost = f"so an edit in {', '.join(reached)} would not rerun it"
-            words = f"stage {stage.name!r} does not depend on its fingerprint {fingerprint}, {cost}"
+            words = f"stage {stage.name!r} does not depend on its fingerprint {stage.fingerprint}, {cost}"
             yield Finding("OB103", place, words, "`make format`, where its `deps` are a list")
 
 
@@ -137,7 +135,7 @@ def _complete(content: Any) -> None:
     code.update(cmd=COMMAND, always_changed=True)
     outs = code.setdefault("outs", [])
     for name, stage in stages.items():
-        body, fingerprint = body_of(stage), f"{FINGERPRINTS}/{name}"
+        body, fingerprint = body_of(stage), f"{FINGERPRINTS}{name}"
         if name == "code" or "cmd" not in body or body.get("frozen") or not isinstance(body.get("deps") or [], list):
             continue
         if fingerprint not in paths(outs):

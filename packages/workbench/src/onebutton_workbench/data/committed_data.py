@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from posixpath import join, normpath
 
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import MISSING, UNSAVED, call_dvc, configured, why
 from onebutton_workbench.git import holds, names, shortened
-from onebutton_workbench.lineage.stages import read_plan
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 
 

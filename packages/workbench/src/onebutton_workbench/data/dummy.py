@@ -13,13 +13,12 @@ from pathlib import Path
 
 from onebutton_contracts.dummy.plan import Plan
 from onebutton_contracts.dummy.tables import describe, generate, read_description, write_description
-from onebutton_contracts.dvc_files import paths, read_yaml
+from onebutton_contracts.dvc_files import FINGERPRINTS, paths, read_yaml
 from onebutton_contracts.errors import require
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_tracking.results import produced_files
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import listed
-from onebutton_workbench.lineage.stages import FINGERPRINTS
 from onebutton_workbench.workspace import ROOT
 
 PLACE = ROOT / ".dummy"
@@ -93,7 +92,7 @@ def drop_stage(dvc_yaml: Path, stage: str) -> None:
     require(stage in content["stages"], f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced")
     del content["stages"][stage]
     code = content["stages"]["code"]
-    code["outs"] = [out for out in code["outs"] if paths([out]) != [f"{FINGERPRINTS}/{stage}"]]
+    code["outs"] = [out for out in code["outs"] if paths([out]) != [f"{FINGERPRINTS}{stage}"]]
     dvc_yaml.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML, too
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
-from onebutton_contracts.dvc_files import parse_yaml
+from onebutton_contracts.dvc_files import FINGERPRINTS, parse_yaml
 from onebutton_workbench.data.storage import Remote, absent
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, names
-from onebutton_workbench.lineage.stages import FINGERPRINTS, dvc_files
 from onebutton_workbench.lineage.tracked_data import tracked
+from onebutton_workbench.workspace import dvc_files
 
 MEND = "`make push` on the machine that has it; what no stage makes needs `dvc add` first"
 
@@ -32,7 +32,7 @@ def check(root: Path, remote: Remote) -> Iterator[Finding]:
         stages = parse_yaml(at_commit("HEAD", lock, root) or "{}", lock).get("stages") or {}
         for entry in (one for stage in stages.values() for one in [*stage.get("outs", []), *stage.get("deps", [])]):
             path = normpath(join(dirname(lock), entry["path"]))
-            if path not in in_git and FINGERPRINTS not in path.split("/"):
+            if path not in in_git and f"/{FINGERPRINTS}" not in f"/{path}":
                 held.setdefault(path, (str(entry.get("md5", "")), lock))
     gone = absent(remote, {digest for digest, _ in held.values()}, root)
     for path, (digest, file) in held.items():

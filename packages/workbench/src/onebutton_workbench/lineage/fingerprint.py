@@ -20,11 +20,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import FINGERPRINTS, read_plan
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.parameters import load_parameters
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
-from onebutton_workbench.lineage.stages import FINGERPRINTS, read_plan
 from onebutton_workbench.workspace import distribution, find_root, member_paths, read_toml
 
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
@@ -172,11 +172,11 @@ def write_fingerprints(folder: Path, root: Path) -> None:
         InputError: as `fingerprint`, or a stage runs no module; no fingerprint is written then.
     """
     texts = {}
-    for stage in (one for one in read_plan(folder / "dvc.yaml").stages if one.has_fingerprint):
+    for stage in (one for one in read_plan(folder / "dvc.yaml").stages if one.fingerprint in one.deps):
         if not stage.modules:
             message = f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
             raise InputError(message)
-        texts[folder / FINGERPRINTS / stage.name] = fingerprint(stage.modules, root, locked_versions(root))
+        texts[folder / stage.fingerprint] = fingerprint(stage.modules, root, locked_versions(root))
     (folder / FINGERPRINTS).mkdir(exist_ok=True)
     for file, text in texts.items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:

@@ -18,14 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.dvc_files import read_yaml
+from onebutton_contracts.dvc_files import Plan, Stage, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import names
 from onebutton_workbench.lineage.fingerprint import write_fingerprints
-from onebutton_workbench.lineage.stages import FINGERPRINTS, Plan, Stage, dvc_files
 from onebutton_workbench.lineage.tracked_data import tracked
+from onebutton_workbench.workspace import dvc_files
 
 FOLDER = ".dir"  # how DVC's digest of a folder ends
 IN_GIT = "git"  # in place of a digest
@@ -62,7 +62,7 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
             if stage and name not in lock:
                 groups[(NEVER,)].append(repr(name))
             elif stage:
-                recorded = _recorded(lock[name], posixpath.join(folder, stage.wdir))
+                recorded = _recorded(lock[name], posixpath.join(folder, str(stage.body.get("wdir", ""))))
                 groups[_changes(facts[name], recorded, stage, folder, digest)].append(repr(name))
         for what, which in groups.items():
             words = f"{', '.join(what)} changed since {', '.join(which)} ran, so results are of another time"
@@ -104,9 +104,8 @@ def _changes(
 ) -> tuple[str, ...]:
     """Name what differs between a stage as it was run and as it stands here."""
     deps = {posixpath.normpath(path): how for path, how in facts.get("changed deps", {}).items()}
-    code = f"{FINGERPRINTS}/{stage.name}"  # other files there are outputs of stages, which a fresh clone lacks
     told = {
-        "code": any(path.endswith(code) for path in deps),
+        "code": any(path.endswith(stage.fingerprint) for path in deps),
         "the command": "changed command" in facts,
         "parameters": any(isinstance(how, dict) for how in deps.values()),
         "what is written": any(path not in recorded for path in facts.get("changed outs", ())),
@@ -114,7 +113,7 @@ def _changes(
     files = [
         posixpath.relpath(path, folder or ".")
         for path, how in sorted(deps.items())
-        if not isinstance(how, dict) and not path.endswith(code)
+        if not isinstance(how, dict) and not path.endswith(stage.fingerprint)
         if path not in recorded or digest(path) not in {"", recorded[path]}
     ]
     return (*(what for what, changed in told.items() if changed), *files)

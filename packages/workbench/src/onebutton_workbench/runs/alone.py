@@ -10,12 +10,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from onebutton_contracts.dvc_files import FINGERPRINTS, read_yaml
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import require
-from onebutton_evaluation.recompute import read_stages, rerun
+from onebutton_evaluation.recompute import rerun
 from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
 
@@ -44,13 +44,12 @@ def run_each_alone(pipeline: str) -> None:
 
 
 def _pipeline(folder: Path, inside: Sequence[str]) -> Iterator[str]:
-    stages = read_stages(folder)
-    declared: Mapping[str, object] = read_yaml(folder / "dvc.yaml")["stages"]
-    yield from (f"NOT RUN {name}: only DVC knows what it becomes" for name in declared if name not in stages)
-    written = {path for stage in stages.values() for path in stage.writes}
-    for stage in stages.values():
-        if any(path.startswith(FINGERPRINTS) for path in stage.writes):
-            continue  # it reads the code of the whole repository, which is what it is for
+    stages = read_plan(folder / "dvc.yaml").stages
+    written = {path for stage in stages for path in stage.outs}
+    for stage in stages:
+        if stage.filled_in:
+            yield f"NOT RUN {stage.name}: only DVC knows what it becomes"
+            continue
         if missing := stage.lacking(folder):
             yield f"failed {stage.name}: {missing[0]} is not here. `make run` makes it"
             continue

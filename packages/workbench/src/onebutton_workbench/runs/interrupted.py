@@ -12,7 +12,7 @@ from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.bootstrap import conflict_in
 from onebutton_workbench.git import at_commit
-from onebutton_workbench.lineage.stages import dvc_files
+from onebutton_workbench.workspace import dvc_files
 
 
 @contextmanager

@@ -17,13 +17,13 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import read_yaml
+from onebutton_contracts.dvc_files import read_plan, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_name
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.judgement import write_text
-from onebutton_evaluation.recompute import answers_of, read_stages, run_alone
+from onebutton_evaluation.recompute import answers_of, run_alone
 from onebutton_evaluation.wording import with_interval
 from onebutton_workbench.data.storage import push
 from onebutton_workbench.environment import call
@@ -145,17 +145,17 @@ def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> 
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     (scratch / "params.yaml").write_text(edit_yaml(text, lambda params: put(params, values)), encoding="utf-8")
     made: set[str] = set()
-    for stage in read_stages(folder).values():
-        if "params.yaml" not in stage.reads and not made & {*stage.reads}:
+    for stage in read_plan(folder / "dvc.yaml").stages:
+        if stage.filled_in or not ({"params.yaml"} | made) & {*stage.reads}:
             continue
         if missing := [path for path in stage.lacking(folder) if path not in made]:
             message = f"{missing[0]} is not here, and the stage {stage.name} reads it. `make run` makes it"
             raise InputError(message)
         run_alone(folder, stage, scratch)
-        made |= {*stage.writes}
-        if HOLDOUT in stage.writes:
+        made |= {*stage.outs}
+        if HOLDOUT in stage.outs:
             _answer(folder, old, model, scratch)
-        if COMPARISON in stage.writes:
+        if COMPARISON in stage.outs:
             found: dict[str, Any] = json.loads((scratch / COMPARISON).read_text(encoding="utf-8"))[CHAMPION]
             return found
     message = f"no stage of {folder.name} that params.yaml reaches writes {COMPARISON}, so nothing can be compared"

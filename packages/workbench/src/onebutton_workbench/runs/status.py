@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.storage import UnreachableError, configured
 from onebutton_workbench.findings import TOLD, Finding, tell
 from onebutton_workbench.lineage.affected import report
-from onebutton_workbench.lineage.stages import dvc_files, read_plan
 from onebutton_workbench.lineage.stale import stale_stages
-from onebutton_workbench.workspace import ROOT, drafts
+from onebutton_workbench.workspace import ROOT, drafts, dvc_files
 
 
 def status(root: Path = ROOT, *, affected: bool = False, base: str = "", strict: bool = False) -> int:
