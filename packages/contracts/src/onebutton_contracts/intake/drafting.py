@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import combinations
 from typing import Any
 
 import polars as pl
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.personal import personal_columns
@@ -40,7 +42,7 @@ class Origin:
 
 
 def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: tuple[str, ...] | None = None) -> str:
-    """Write a contract that the table keeps, as YAML in the Open Data Contract Standard.
+    """Write a contract that the table keeps, as YAML in the Open Data Contract Standard; the template beside this file says how.
 
     Limits are rounded outwards and rare values left out, so the text, which goes into git, tells of no single row. Of columns
     with personal data it tells the type alone.
@@ -53,37 +55,28 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: 
     """
     personal = personal_columns(frame)
     key = guess_key(frame.drop(list(personal))) if key is None else key
-    lines = [
-        "# Drafted from the data by `make data-add`. Where it says guess, a person who knows the data decides.",
-        "# https://bitol-io.github.io/open-data-contract-standard/; what each key holds: docs/contracts.md",
-        "apiVersion: v3.1.0",
-        "kind: DataContract",
-        f"id: {origin.pipeline}-{origin.name}",
-        "version: 1.0.0",
-        "status: draft",
-        "team:",
-        f"  name: the team that owns pipelines/{origin.pipeline} (see .github/CODEOWNERS)",
-        "roles:",
-        "  - role: reader",
-        "    access: read",
-        "    description: ask the team that owns the pipeline # guess: say where access is asked for",
-        "schema:",
-        f"  - name: {origin.name}",
-        "    logicalType: object",
-        "    customProperties:",
-        "      - {property: classification, value: internal} # guess: public, internal or personal",
-        *_property("source", origin.source),
-        *_property("sourceFile", origin.file),
-        *_property("sourceSha256", origin.sha256),
-        *_property("sourceLicense", origin.license),
-        "    quality:",
-        f"      # guess: half of the {frame.height:,} rows that came first",
-        f"      - {{metric: rowCount, mustBeGreaterOrEqualTo: {max(1, frame.height // 2)}}}",
-        "    properties:",
+    columns = [
+        {
+            "name": series.name,
+            "type": logical_type(series),
+            "guess": guesses.get(series.name, ""),
+            "required": not series.null_count(),
+            "personal": personal.get(series.name, ""),
+            "limits": {} if series.name in personal else limits(series, is_key=series.name in key),
+            "allowed": [] if series.name in personal or series.name in key else allowed(series),
+        }
+        for series in frame
     ]
-    for series in frame:
-        lines += _column(series, key, personal.get(series.name, ""), guesses.get(series.name, ""))
-    return "\n".join(lines) + "\n"
+    environment = Environment(
+        loader=PackageLoader("onebutton_contracts", "intake"),
+        autoescape=select_autoescape(),  # of HTML, and this is none
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["scalar"] = scalar
+    template = environment.get_template("contract.odcs.yaml.jinja")
+    return template.render(origin=origin, rows=frame.height, key=key, columns=columns)
 
 
 def guess_key(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -102,32 +95,6 @@ def guess_key(frame: pl.DataFrame) -> tuple[str, ...]:
 def logical_type(series: pl.Series) -> str:
     """Return what the standard calls a column's type."""
     return next(name for name, kind in POLARS_TYPES.items() if kind == series.dtype)
-
-
-def _column(series: pl.Series, key: tuple[str, ...], personal: str, guess: str) -> Iterator[str]:
-    yield f"      - name: {scalar(series.name)}"
-    yield f"        logicalType: {logical_type(series)}" + (f" # guess: {guess}" if guess else "")
-    if not series.null_count():
-        yield "        required: true # guess: none is missing"
-    if series.name in key:
-        yield "        primaryKey: true # guess: no two rows are alike in it" + (" together" if len(key) > 1 else "")
-        yield f"        primaryKeyPosition: {key.index(series.name) + 1}"
-    if personal:
-        yield f"        classification: personal # found: {personal}"
-        return
-    options = ", ".join(f"{name}: {limit}" for name, limit in limits(series, is_key=series.name in key).items())
-    if options:
-        yield "        # guess: what was seen, rounded outwards"
-        yield f"        logicalTypeOptions: {{{options}}}"
-    values = allowed(series) if series.name not in key else []
-    if values:
-        yield "        # guess: the values that were seen"
-        yield "        quality:"
-        yield "          - metric: invalidValues"
-        yield "            mustBe: 0"
-        yield "            arguments:"
-        yield "              validValues:"
-        yield from (f"                - {scalar(value)}" for value in values)
 
 
 def limits(series: pl.Series, *, is_key: bool) -> dict[str, Any]:
@@ -162,14 +129,8 @@ def allowed(series: pl.Series) -> list[str]:
     return sorted(counts["value"]) if few else []
 
 
-def _property(name: str, value: str) -> list[str]:
-    return [f"      - property: {name}", f"        value: {scalar(value)}"]
-
-
 def scalar(value: str) -> str:
     """Write a text as YAML that reads back as the same text, on one line."""
-    import yaml
-
     style = None if value.isprintable() else '"'  # escapes what would break the line
     dumped: str = yaml.safe_dump(value, width=math.inf, allow_unicode=True, default_style=style)
     return dumped.removesuffix("\n").removesuffix("\n...")

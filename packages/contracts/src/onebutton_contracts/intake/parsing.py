@@ -6,16 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from fastexcel import FastExcelError, read_excel
 
-from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.errors import require
 from onebutton_contracts.frames import POLARS_TYPES, plain
-from onebutton_contracts.intake.csv_files import check_names, read_csv
-from onebutton_contracts.intake.near_misses import BOOLEAN, DATE, INSTANT, INTEGER, MISSING, NUMBER, PHONE, doubt
-from onebutton_contracts.intake.sniffing import sniff
+from onebutton_contracts.intake.files import read_table, sniff
+from onebutton_contracts.personal import kinds
 
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # missing where all else is a number, date or boolean
+BOOLEAN = r"^(?i:true|false)$"
+INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"  # 007 is a code, and what has more digits does not fit
+NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
+PHONE = r"^\+\d{8,15}$"  # +4930123456 calls somebody; a measurement so large bears no plus
+DATE = r"^\d{4}-\d{2}-\d{2}$"
+INSTANT = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)(Z|[+-]\d{2}:?\d{2})?$"
 NO_ZONE = "the file names no time zone: is it UTC?"
+FOREIGN = {  # how other countries and programs write what would be a number or a date here
+    "numbers with commas between thousands (or decimal commas)": r"^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$",
+    "numbers with a decimal comma": r"^[+-]?\d{1,3}(?:\.\d{3})*,\d+$|^[+-]?\d+,\d+$",
+    "shares with a percent sign": r"^[+-]?\d+(?:[.,]\d+)?\s?%$",
+    "dates written as day.month.year": r"^\d{1,2}\.\d{1,2}\.\d{2,4}$",
+    "dates with slashes, of which day and month cannot be told": r"^\d{1,2}/\d{1,2}/\d{2,4}$",
+}
+KEPT = "a word that may mean missing and is kept"
+MOST = 0.9  # of the values: then the others look like mistakes
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class Parsed:
     """A table in the types of a contract.
 
     Attributes:
-        guesses: by column, what had to be assumed to give it its type.
+        guesses: by column, what had to be assumed to give it its type, or why it stays text.
         notes: what a person should know of how it was read, a sentence each.
     """
 
@@ -39,66 +53,36 @@ def parse(path: Path) -> Parsed:
         InputError: it is no table, is damaged, has no rows, or has columns that no contract can describe.
     """
     kind = sniff(path)
-    notes: tuple[str, ...] = ()
-    try:
-        if kind == "csv":
-            frame, notes = read_csv(path)
-        elif kind == "xlsx":
-            frame, notes = _read_book(path)
-        else:
-            frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
-        message = f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        raise InputError(message) from None
-    check_names(frame.columns, path)
-    require(frame.height, f"{path.name} has no rows")
+    frame, notes = read_table(path, kind)
     guesses: dict[str, str] = {}
-    columns, told = [], list(notes)
+    columns = []
     for series in frame:
+        column = plain(series)
         words = f"column {series.name!r} is {series.dtype}, which no contract describes; make plain columns of it"
-        require((known := plain(series)).dtype in POLARS_TYPES.values(), f"{path.name}: {words}")
-        if isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None:
+        require(column.dtype in POLARS_TYPES.values(), f"{path.name}: {words}")
+        if column.dtype == pl.String and kind != "parquet":  # which has types of its own
+            texts, column = column, _typed(column)
+            if column.dtype == pl.String and (doubt := _doubt(texts)):
+                guesses[series.name], example = doubt
+                notes.append(f"column {series.name!r} stays text: {guesses[series.name]}{example}")
+            zone_missing = (
+                column.dtype == pl.Datetime and texts.str.extract(INSTANT, 3).null_count() > column.null_count()
+            )
+        else:
+            zone_missing = isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None
+        if zone_missing:
             guesses[series.name] = NO_ZONE
-        column, note = _typed(known, kind, guesses)
         columns.append(column)
-        told += [note] if note else []
-    return Parsed(pl.DataFrame(columns), guesses, tuple(told))
+    return Parsed(pl.DataFrame(columns), guesses, tuple(notes))
 
 
-def _read_book(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Read the first sheet of a workbook, and say which others there are."""
-    first, *others = read_excel(path).sheet_names
-    frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
-    more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
-    return frame, (f"the sheet {first} was read{more if others else ''}",)
-
-
-def _typed(series: pl.Series, kind: str, guesses: dict[str, str]) -> tuple[pl.Series, str]:
-    """Give a column of text the narrowest type that all of its values have, and say why where it nearly has one.
-
-    Parquet has types of its own: there a text is one.
-    """
-    if series.dtype != pl.String or kind == "parquet":
-        return series, ""
-    made = _from_text(series)
-    if made is not None:
-        if made.dtype == pl.Datetime and series.str.extract(INSTANT, 3).null_count() > made.null_count():
-            guesses[series.name] = NO_ZONE
-        return made, ""
-    words, example = doubt(series)
-    if not words:
-        return series, ""
-    guesses[series.name] = words
-    return series, f"column {series.name!r} stays text: {words}{example}"
-
-
-def _from_text(texts: pl.Series) -> pl.Series | None:
-    """Return the values that texts stand for; None when they are text."""
+def _typed(texts: pl.Series) -> pl.Series:
+    """Give a column of text the narrowest type that all of its values have."""
     bare = texts.str.strip_chars()
     present = bare.set(bare.is_in(MISSING), None)
     known = present.drop_nulls()
     if not len(known) or known.str.contains(PHONE).any():
-        return None
+        return texts
 
     def all_are(pattern: str) -> bool:
         return bool(known.str.contains(pattern).all())
@@ -115,8 +99,8 @@ def _from_text(texts: pl.Series) -> pl.Series | None:
         made = present.str.strip_prefix("+").cast(pl.Float64, strict=False)
         made = made.set(made.is_infinite(), None)  # 1e999 is no number that fits
     else:
-        return None
-    return made if made.null_count() == present.null_count() else None
+        return texts
+    return made if made.null_count() == present.null_count() else texts
 
 
 def _instants(texts: pl.Series) -> pl.Series:
@@ -124,3 +108,31 @@ def _instants(texts: pl.Series) -> pl.Series:
     whole = texts.str.replace(" ", "T", literal=True).str.replace(r"(T\d{2}:\d{2})($|Z|[+-])", "${1}:00${2}")
     zoned = whole.str.replace(r"(T[\d:.]+)$", "${1}Z")
     return zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
+
+
+def _doubt(texts: pl.Series) -> tuple[str, str] | None:
+    """Say why a column of text that nearly has another type is none, and show a value with its row; of plain text nothing.
+
+    The reason may stand in git, so it holds no value. The value is for the person who has the file; a personal one is left out.
+    """
+    rows = pl.DataFrame({"text": texts.str.strip_chars()}).with_row_index("row", offset=1).drop_nulls()
+    known = rows.filter(~pl.col("text").is_in(MISSING))
+    for words, pattern in FOREIGN.items():
+        fitting = known.filter(pl.col("text").str.contains(pattern))
+        if fitting.height > MOST * known.height:
+            return f"{words}; a stage can turn them, or write the file anew", _example(fitting)
+    if known["text"].str.contains(PHONE).any():
+        return None
+    for kind, pattern in {"number": NUMBER, "date": DATE, "time": INSTANT}.items():
+        others = known.filter(~pl.col("text").str.contains(pattern))
+        if 0 < others.height < (1 - MOST) * known.height:
+            verb = "is" if others.height == 1 else "are"
+            return f"{others.height:,} of {known.height:,} values {verb} no {kind}", _example(others)
+    missing = rows.filter(pl.col("text").is_in(MISSING) & (pl.col("text") != ""))
+    verb = "holds" if missing.height == 1 else "hold"
+    return (f"{missing.height:,} of {texts.len():,} rows {verb} {KEPT}", _example(missing)) if missing.height else None
+
+
+def _example(rows: pl.DataFrame) -> str:
+    row, text = rows.row(0)
+    return "" if kinds(text) else f", the first {text[:40]!r} in row {row:,}"

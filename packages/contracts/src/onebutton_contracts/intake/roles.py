@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from onebutton_contracts.errors import require
-from onebutton_contracts.intake.near_misses import KEPT, MISSING
+from onebutton_contracts.intake.parsing import KEPT, MISSING
 from onebutton_contracts.personal import personal_columns
 
 Task = Literal["binary", "multiclass", "regression"]

@@ -14,9 +14,9 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.intake.drafting import draft, logical_type
+from onebutton_contracts.intake.files import SUPPORTED
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
-from onebutton_contracts.intake.sniffing import SUPPORTED
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 from onebutton_evaluation import splits
 from onebutton_evaluation.catalogue import known_metrics

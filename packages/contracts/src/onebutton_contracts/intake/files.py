@@ -1,0 +1,168 @@
+"""Read the table of a file as it stands there: Parquet, Excel or CSV, which its first bytes say; its name promises nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+from typing import TextIO
+
+import polars as pl
+from fastexcel import FastExcelError, read_excel
+
+from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.frames import is_pattern
+
+SUPPORTED = "CSV, Excel (.xlsx) or Parquet"
+HEAD = 65_536  # bytes, or characters, by which a file and its delimiter are known
+BOOK = "xl/workbook.xml"  # in each Excel workbook, which is a zip
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+ARCHIVE = "an archive: take the table out, and take that in with its own SHA256"
+JSON = "JSON: write its table as CSV or Parquet"
+PICKLE = "a pickle, and reading a pickle runs the code in it"
+FOREIGN = {
+    b"PK\x03\x04": ARCHIVE,
+    b"\x1f\x8b": ARCHIVE,
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as .xlsx",
+    b"SQLite format 3": "an SQLite database: export the table as CSV",
+    b"%PDF": "a PDF",
+    b"{": JSON,
+    b"[": JSON,
+    **{bytes([0x80, protocol]): PICKLE for protocol in range(2, 6)},  # protocols 0 and 1 are text and have no mark
+    b"<": "a web page or XML, and not the data that it is about",
+}
+DELIMITERS = ",;\t|"
+LARGEST_CELL = 10_000_000  # characters; more is a quote that was never closed
+
+
+def sniff(path: Path) -> str:
+    """Say what a file is: `parquet`, `xlsx`, or `csv` for any text that has no mark of something else.
+
+    Raises:
+        InputError: nothing that can be taken in; the message says what it is instead, where that shows.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if BOOK in archive.namelist():
+                return "xlsx"
+    if head[257:262] == b"ustar":
+        found = ARCHIVE
+    elif mark := next((mark for mark in FOREIGN if first.startswith(mark)), b""):
+        found = FOREIGN[mark]
+    elif not first:
+        found = "empty"
+    elif b"\0" in head and not head.startswith(UTF_16):
+        found = "binary, of no known format"
+    else:
+        return "csv"
+    message = f"{path.name} is {found}. Taken in are {SUPPORTED}"
+    raise InputError(message)
+
+
+def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
+    """Read a file of a kind that `sniff` knows, every cell of a CSV as text, and say what a person should know of it.
+
+    Raises:
+        InputError: it is damaged, no table or not UTF-8, has no rows or names of columns that will not do; or a line of a CSV
+            is not as the others.
+    """
+    readers = {"parquet": _read_parquet, "xlsx": _read_book, "csv": _read_csv}
+    try:
+        frame, notes = readers[kind](path)
+    except UnicodeDecodeError:
+        raise InputError(_not_utf8(path)) from None
+    except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
+        message = f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        raise InputError(message) from None
+    _check_names(frame.columns, path)
+    require(frame.height, f"{path.name} has no rows")
+    return frame, notes
+
+
+def _read_parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    return pl.read_parquet(path), []
+
+
+def _read_book(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Read the first sheet of a workbook, and say which others there are."""
+    first, *others = read_excel(path).sheet_names
+    frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
+    more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
+    return frame, [f"the sheet {first} was read{more if others else ''}"]
+
+
+def _read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Read every cell as text, after a look at each line: polars alone would fill or drop cells silently."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        start = stream.read(HEAD)
+        marked = start.startswith("sep=") and start[5:6] in {"\r", "\n"}  # what Excel writes first: sep=;
+        delimiter = start[4] if marked else max(DELIMITERS, key=lambda one: _cuts(start, one))
+        words = "is text, but no table: no line of names with commas, semicolons, tabs or bars between"
+        require(marked or _cuts(start, delimiter), f"{path.name} {words}")
+        stream.seek(0)
+        _check_lines(stream, path, delimiter, skipped=int(marked))
+    frame = pl.read_csv(path, separator=delimiter, infer_schema=False, skip_lines=int(marked))
+    kept = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    blank = frame.height - kept.height
+    return kept, [f"{blank:,} blank lines were left out"] if blank else []
+
+
+def _cuts(text: str, delimiter: str) -> int:
+    """Count the cuts that a delimiter makes in the first line; none where it does not cut the next one alike."""
+    lines = csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter)
+    try:
+        first, second = next(lines, []), next(lines, None)
+    except csv.Error:
+        return 0
+    return len(first) - 1 if second is None or len(second) == len(first) else 0
+
+
+def _check_lines(stream: TextIO, path: Path, delimiter: str, *, skipped: int) -> None:
+    """Hold every line to the first."""
+    csv.field_size_limit(LARGEST_CELL)
+    for _ in range(skipped):
+        next(stream)
+    lines = csv.reader(stream, delimiter=delimiter, strict=True)
+    try:
+        names = next(lines, [])
+        _check_names(names, path)
+        for cells in lines:
+            if cells and len(cells) != len(names):
+                where = f"line {lines.line_num + skipped}, and {len(names)} in its first line"
+                mend = f"Mend that line: a {delimiter!r} inside a text needs quotes around the text"
+                message = f"{path.name} has {len(cells)} cells in {where}. {mend}"
+                raise InputError(message)
+    except csv.Error as error:
+        where = f"{path.name}, line {lines.line_num + skipped}"
+        message = f'{where}: {error}. Mend that line: a quote inside a text is written twice, as in "5"" wide"'
+        raise InputError(message) from None
+
+
+def _not_utf8(path: Path) -> str:
+    """Say where a file of text stops being UTF-8, and the command that makes it so."""
+    data, line = path.read_bytes(), 1
+    encoding = "UTF-16" if data.startswith(UTF_16) else "LATIN1"
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line += data.count(b"\n", 0, error.start)
+    return (
+        f"{path.name} is not UTF-8, from line {line:,} on; it looks like {encoding}. `iconv -f {encoding} -t UTF-8 {path.name} "
+        f"> utf8-{path.name}` writes it anew; take in that file, with its own SHA256"
+    )
+
+
+def _check_names(columns: list[str], path: Path) -> None:
+    """Refuse names of columns that no contract could hold."""
+    must = "its first line must name each column"
+    require(columns and all(name.strip() for name in columns), f"{path.name} has a column without a name; {must}")
+    for at, name in enumerate(columns):
+        require(name not in columns[:at], f"{path.name} has two columns {name!r}; {must}")
+        pattern = f"{path.name} has a column {name!r}, which would be taken for a pattern of names; rename it"
+        require(not is_pattern(name), pattern)
