@@ -1,8 +1,153 @@
-"""Start a server: `python -m onebutton_serving --store .releases --pipeline flight_delays`."""
+"""Start a server: `python -m onebutton_serving --store .releases --pipeline flight_delays`.
 
+This process starts the workers, ends them, and has segments made of their log.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
 import sys
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-from onebutton_serving.server import main
+from onebutton_serving.errors import ServingError
+from onebutton_serving.log import JOURNAL
+from onebutton_serving.sealed import check
+from onebutton_serving.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from onebutton_serving.app import App
+
+DRAIN = 30  # seconds that requests under way may take when the server is told to end
+ROLL = 5.0  # seconds between two looks for journals of the log that are done
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve until told to stop.
+
+    Returns:
+        The exit status: 1 when the server could not start, or its workers fail again and again.
+    """
+    try:
+        settings = read_settings(words)
+        served = _what_is_served(settings)
+        _check_port(settings)
+        with _claimed(settings.folder):
+            print(f"serving {served} on {settings.address}")
+            print(f"  pages: {settings.address}/docs  /v1/model  /metrics  /health/ready", flush=True)
+            return _serve(settings)
+    except ServingError as error:
+        print(f"serving: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(settings: Settings) -> int:
+    from granian import Granian
+    from granian.constants import Interfaces, Loops
+    from granian.log import LogLevels
+
+    server = Granian(
+        "",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        websockets=False,
+        log_level=LogLevels.error,
+        respawn_failed_workers=True,
+        workers_kill_timeout=DRAIN,
+    )
+    # A terminal that is closed ends the server; granian would start its workers anew.
+    server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
+    os.register_at_fork(after_in_child=_let_signals_end_it)
+    ended = threading.Event()
+    segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
+    segments.start()
+    try:
+        server.serve(target_loader=partial(_worker, settings), wrap_loader=False)
+    except SystemExit as end:
+        return 1 if end.code else 0
+    finally:
+        ended.set()
+        segments.join()
+    return 0
+
+
+def _worker(settings: Settings) -> App:
+    from onebutton_serving.app import make_app  # not above: what uses a release store before it forks, hangs
+
+    return make_app(settings)
+
+
+def _let_signals_end_it() -> None:
+    """Let a worker that has not started yet be ended: it inherits handlers that only its parent acts upon."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _make_segments(settings: Settings, ended: threading.Event) -> None:
+    """Have segments made of the journals that workers have let go of, in processes of their own: requests come first."""
+    log, last = settings.folder / "log", False
+    command = [sys.executable, "-m", "onebutton_serving.segments", str(log), str(settings.keep_mb)]
+    while not last:
+        last = ended.wait(ROLL)
+        if len(list(log.glob(f"*{JOURNAL}"))) > (0 if last else settings.workers):
+            subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True)
+
+
+def _what_is_served(settings: Settings) -> str:
+    """Say what will be in service, in words; refuse a release store that is not there, and a damaged release."""
+    if settings.release:
+        check(Path(settings.release))
+        return f"release {Path(settings.release).name}"
+    if "://" not in settings.store and not Path(settings.store).is_dir():
+        message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
+        raise ServingError(message)
+    return settings.pipeline
+
+
+def _check_port(settings: Settings) -> None:
+    """Refuse a port that is taken: workers share theirs, so the system would let a second server share it, too."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "something listens there already; PORT= (--port) takes another" if taken else error.strerror
+        message = f"cannot listen on {settings.host}:{settings.port}: {why}"
+        raise ServingError(message) from None
+
+
+def _claimed(folder: Path) -> IO[str]:
+    """Lock the state folder for this server alone; what tells of an earlier life of it is removed."""
+    try:
+        (folder / "log").mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder / "workers", ignore_errors=True)
+    except OSError as error:
+        used = isinstance(error, BlockingIOError)
+        why = "another server uses it" if used else error.strerror or error
+        message = f"cannot use the state folder {folder}: {why}; --state takes another"
+        raise ServingError(message) from None
+    return lock
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
