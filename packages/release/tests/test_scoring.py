@@ -401,7 +401,7 @@ class Counting:
     """A model that counts the rows it is asked about, and may have its plug pulled before one of its answers."""
 
     def __init__(self, model: Models, pull_at: int | None = None) -> None:
-        self.model, self.inputs, self.calls, self.rows, self.pull_at = model, model.inputs, 0, 0, pull_at
+        self.model, self.calls, self.rows, self.pull_at = model, 0, 0, pull_at
 
     def answer(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         self.calls += 1

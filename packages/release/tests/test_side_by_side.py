@@ -58,7 +58,7 @@ from onebutton_release.deploy import deploy_and_report
 from onebutton_release.rollback import rollback
 from onebutton_release.serve import serve
 from onebutton_release.target import find_target
-from onebutton_serving.errors import ServingError
+from onebutton_serving.sealed import ServingError
 
 button, typed = sys.argv[1], json.loads(sys.argv[2])
 pipeline, env = typed.get("PIPELINE", ""), typed.get("ENV", "")

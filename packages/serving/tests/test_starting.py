@@ -11,7 +11,7 @@ import pytest
 from packages.serving.tests.conftest import damage, make_release
 
 from onebutton_serving.__main__ import main
-from onebutton_serving.errors import ServingError
+from onebutton_serving.sealed import ServingError
 from onebutton_serving.settings import read_settings
 
 

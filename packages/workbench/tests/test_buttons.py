@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_serving.errors import ServingError
+from onebutton_serving.sealed import ServingError
 from onebutton_workbench import cli
 from onebutton_workbench.buttons import EVERY_DAY, page, read_buttons
 from onebutton_workbench.workspace import ROOT, pipelines

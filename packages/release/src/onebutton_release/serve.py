@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_release.target import Target, find_target
-from onebutton_serving.errors import ServingError
 from onebutton_serving.history import in_service
 from onebutton_serving.loading import GOLDEN
 from onebutton_serving.openapi import example
 from onebutton_serving.schema import read_schema
+from onebutton_serving.sealed import ServingError
 
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 LONGEST = 1000  # characters of a request that is shown

@@ -19,9 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from onebutton_serving.errors import ServingError
 from onebutton_serving.log import JOURNAL
-from onebutton_serving.sealed import check
+from onebutton_serving.sealed import ServingError, check
 from onebutton_serving.settings import Settings, read_settings
 
 if TYPE_CHECKING:

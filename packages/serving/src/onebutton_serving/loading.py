@@ -51,21 +51,11 @@ def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict
     return [{LABEL: label} | answer for label, answer in zip(called, found, strict=True)]
 
 
+@dataclass(eq=False)
 class Models:
     """The ONNX files of a release, which are asked as one."""
 
-    def __init__(self, files: Sequence[Path], threads: int) -> None:
-        """Load them.
-
-        Raises:
-            ScoringError: one is no model, or takes other inputs than the first.
-        """
-        self._models = [OnnxModel(file, threads=threads) for file in files]
-        self.inputs = self._models[0].inputs
-        for file, model in zip(files, self._models, strict=True):
-            if dict(model.inputs) != dict(self.inputs):
-                message = f"{file.name} takes {', '.join(model.inputs)}; {files[0].name} takes {', '.join(self.inputs)}"
-                raise ScoringError(message)
+    files: Sequence[OnnxModel]
 
     def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Ask every file about rows that were checked.
@@ -80,7 +70,7 @@ class Models:
             ScoringError: a model refuses a value.
         """
         rows = len(next(iter(feed.values())))
-        found = [model.answer(feed).reshape(rows, -1) for model in self._models]
+        found = [model.answer(feed).reshape(rows, -1) for model in self.files]
         return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
@@ -147,12 +137,15 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
     schema = read_schema(folder)
     kinds = {field.name: "string" if field.type == "string" else "float" for field in schema.inputs}
     try:
-        model = Models([folder / name for name in (MODEL, *map(quantile_file, schema.quantiles))], threads)
-        if dict(model.inputs) != kinds:
-            message = f"{MODEL} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
-            raise ScoringError(message)
+        models = {
+            name: OnnxModel(folder / name, threads=threads) for name in (MODEL, *map(quantile_file, schema.quantiles))
+        }
+        for name, model in models.items():
+            if dict(model.inputs) != kinds:
+                message = f"{name} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
+                raise ScoringError(message)
         golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
-        loaded = Loaded(folder, folder.name, schema, model, golden["rows"][0])
+        loaded = Loaded(folder, folder.name, schema, Models([*models.values()]), golden["rows"][0])
         _check_golden(golden, loaded)
     except (OSError, ValueError, TypeError, LookupError, re.error) as error:
         words = str(error) if isinstance(error, ScoringError) else f"{GOLDEN} cannot be asked: {error}"

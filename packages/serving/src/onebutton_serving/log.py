@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby, product
 from pathlib import Path
@@ -145,15 +145,12 @@ class PredictionLog:
 
 def _columns(release: Loaded) -> dict[str, str]:
     """Return the kind of each value of a row and of each number that is answered, by a name that no other column has."""
-    found: dict[str, str] = {}
-    for field in release.reader.fields:
-        found[_free(field.name, {*OWN, *found}, "_in")] = field.type
-    for field in release.schema.outputs:
-        found[_free(field.name, {*OWN, *found}, "_out")] = "number"
+    found = dict(OWN)
+    asked = [(field.name, "_in", field.type) for field in release.reader.fields]
+    answered = [(field.name, "_out", "number") for field in release.schema.outputs]
+    for own, suffix, kind in (*asked, *answered):
+        name = own
+        while name in found:
+            name += suffix
+        found[name] = kind
     return found
-
-
-def _free(name: str, taken: Container[str], suffix: str) -> str:
-    while name in taken:
-        name += suffix
-    return name

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -93,11 +93,9 @@ class Metrics(Collector):
     def written(self) -> bytes:
         """Write all workers' metrics as Prometheus reads them."""
         self.flush()
-        registry = CollectorRegistry()
-        registry.register(self)
         with contextlib.suppress(OSError):  # what `make monitor` found in the log, and when
-            return generate_latest(registry) + (self._state / MONITOR).read_bytes()
-        return generate_latest(registry)
+            return generate_latest(self) + (self._state / MONITOR).read_bytes()
+        return generate_latest(self)
 
     def collect(self) -> Iterable[Metric]:
         """Add up the workers, those that have ended included."""

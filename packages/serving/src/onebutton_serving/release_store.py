@@ -23,12 +23,14 @@ from pathlib import Path, PurePosixPath
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from onebutton_serving.errors import ReleaseStoreError
-from onebutton_serving.sealed import MANIFEST, ReleaseError, check, check_version, read_manifest
+from onebutton_serving.sealed import MANIFEST, ReleaseError, ServingError, check, check_version, read_manifest
 
-__all__ = ["STORE_ID", "ReleaseStore", "ReleaseStoreError", "is_folder"]
 STORE_ID = "store.id"
 _KEY_REFUSED = ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "403 Forbidden")
+
+
+class ReleaseStoreError(ServingError):
+    """A release store cannot be read or written; the message says which and why."""
 
 
 def is_folder(url: str) -> bool:

@@ -10,11 +10,13 @@ import hashlib
 import re
 from pathlib import Path
 
-from onebutton_serving.errors import ServingError
-
 MANIFEST = "MANIFEST.sha256"
 VERSION = re.compile(r"\d{8}-[0-9a-f]{8}")  # the day of the commit, and the start of a digest of its results
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/\0][^\0]*)")
+
+
+class ServingError(Exception):
+    """Something of a server, or of what it serves, that a person can mend: told in one line, never with a traceback."""
 
 
 class ReleaseError(ServingError):

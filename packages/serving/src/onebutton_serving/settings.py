@@ -11,7 +11,7 @@ from typing import Annotated, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from onebutton_serving.errors import ServingError
+from onebutton_serving.sealed import ServingError
 
 PREFIX = "ONEBUTTON_"
 
@@ -50,15 +50,12 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
         prog="python -m onebutton_serving",
         description="Serve the release that is deployed in a release store, and change with it; or one fixed release.",
         epilog="Each option can be an environment variable instead: ONEBUTTON_STORE, ONEBUTTON_PORT and so on.",
-        argument_default=argparse.SUPPRESS,
     )
-    said = {}
     for name, kind in get_type_hints(Settings, include_extras=True).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", help=kind.__metadata__[0].description)
-        if text := environment.get(PREFIX + name.upper()):
-            said[name] = text
+        said = environment.get(PREFIX + name.upper()) or argparse.SUPPRESS
+        parser.add_argument(f"--{name.replace('_', '-')}", default=said, help=kind.__metadata__[0].description)
     try:
-        settings = msgspec.convert(said | vars(parser.parse_args(words)), Settings, strict=False)
+        settings = msgspec.convert(vars(parser.parse_args(words)), Settings, strict=False)
     except msgspec.ValidationError as error:
         words, _, name = str(error).removesuffix("`").partition(" - at `$.")
         message = f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}): {words}"

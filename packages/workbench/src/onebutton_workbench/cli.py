@@ -23,7 +23,7 @@ from onebutton_workbench.workspace import ROOT
 PREFIX = "BUTTON_"
 GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
 # Packages that depend on no other have errors of their own for what a person can mend; they count where they were imported.
-MISTAKES = {"onebutton_serving.errors": "ServingError", "onebutton_models.scoring": "ScoringError"}
+MISTAKES = {"onebutton_serving.sealed": "ServingError", "onebutton_models.scoring": "ScoringError"}
 MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}  # no mistake of ours
 # With JSON=1 these print one document on stdout, for programs.
 AS_JSON = {"lint", "types", "test", "gates", "status", "ruler", "audit"}
