@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from onebutton_evaluation.card_text import CardText
-from onebutton_evaluation.declarations import CardGate, Declarations, Judging, SliceRule
+from onebutton_evaluation.declarations import Declarations, HoldoutGate, Judging, SliceRule
 from onebutton_evaluation.report import Around, Results, page
 from onebutton_evaluation.slices import find_slices, judge
 
@@ -20,9 +20,7 @@ def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, 
     slices = judge(days, parts, judging)
     return Results(
         name="prices",
-        said=Declarations(
-            judging=judging, gates=(CardGate(id="card", why="Of use.", check="card", required=("title",)),)
-        ),
+        said=Declarations(judging=judging, gates=(HoldoutGate(id="holdout", why="Of use.", check="holdout"),)),
         text=CardText(
             title="Prices",
             predicts="What a flat costs.",

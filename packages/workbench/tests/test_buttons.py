@@ -174,7 +174,7 @@ def test_every_line_of_a_recipe_goes_through_a_shell(tmp_path: Path, shell: Any)
 
 
 def test_an_unknown_pipeline_is_refused_with_those_that_exist(shell: Any) -> None:
-    for button in ("run", "test"):
+    for button in ("run", "test", "gates"):
         shown = shell("make", button, "PIPELINE=no_such", folder=ROOT, status=2)
         assert f"there is no pipeline 'no_such'. PIPELINE can be: {', '.join(pipelines()) or '(none yet)'}" in shown
         assert "Traceback" not in shown

@@ -291,10 +291,7 @@ HONEST: dict[str, Edits] = {
     "limit raised": {G: ("at_least = 0.68", "at_least = 0.70")},
     "upper limit added": {G: ("at_least = 0.68", "at_least = 0.68\nat_most = 0.9")},
     "a gate more": {
-        G: (
-            '[[gates]]\nid = "auc"',
-            '[[gates]]\nid = "more"\ncheck = "card"\nrequired = ["owner"]\n[[gates]]\nid = "auc"',
-        )
+        G: ('[[gates]]\nid = "auc"', '[[gates]]\nid = "more"\ncheck = "holdout"\n[[gates]]\nid = "auc"'),
     },
     "a slice more": {G: ("[[slices]]\nby", '[[slices]]\nby = ["origin"]\n[[slices]]\nby')},
     "protected more": {G: ('["month", "origin"]', '["origin", "month", "carrier"]')},

@@ -93,7 +93,7 @@ def test_terminal_page_and_card_count_the_same_gates_and_print_the_owner_once(
     folder: Path, page: Reader, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parents[1])
-    gates(folder.parents[1])
+    gates([folder])
     declared = tomllib.loads((folder / "gates.toml").read_text(encoding="utf-8"))
     owner, count = declared["judging"]["owner"], len(declared["gates"])
     sentence = f"7 of {count} gates passed"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from onebutton_evaluation.influence import Metric
@@ -15,6 +17,7 @@ Point = tuple[float, float]
 Write = Callable[[float], str]
 Kind = Literal["dot", "second", "line", "line other", "line dotted"]  # classes of the style
 MANY = 30  # points that are drawn as a line alone
+SHAPES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "pages/curves.toml").read_text(encoding="utf-8"))
 TABLES = ("confusion", "classes", "residuals_by_slice", "importance")  # drawn as tables
 
 
@@ -80,87 +83,27 @@ class Plot:
         return round(bottom - self.y.at(value) * (bottom - top), 1)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How the rows of a plot's file are drawn: the column across, and those upwards with the kind of each.
-
-    Attributes:
-        up: what these are called together, where not by the name of the only one.
-        write: lays out the numbers of both scales.
-        diagonal: whether both scales are one, with a dashed line where both columns are equal.
-        level: a number, or the column of one, at which a dashed line stands.
-        reach: the columns of the ends of an interval.
-    """
-
-    title: str
-    words: str
-    x: str
-    y: Mapping[str, Kind]
-    up: str = ""
-    write: tuple[Write, Write] = (figure, figure)
-    diagonal: bool = False
-    level: str | float | None = None
-    reach: tuple[str, ...] = ()
-
-    def draw(self, rows: Rows) -> Plot:
-        """Draw the rows of a plot's file."""
-        across = [row[self.x] for row in rows]
-        up = [row[name] for row in rows for name in (*self.y, *self.reach)]
-        level = rows[0][self.level] if isinstance(self.level, str) else self.level
-        if self.diagonal:
-            across = up = [*across, *up]
-        elif level is not None:
-            up.append(level)
-        x = axis(self.x.replace("_", " "), across, self.write[0])
-        y = axis(self.up or next(iter(self.y)).replace("_", " "), up, self.write[1])
-        line = None if level is None else ((x.low, level), (x.high, level))
-        if self.diagonal:
-            line = (x.low, x.low), (x.high, x.high)
-        series = [Series([(row[self.x], row[name]) for row in rows], kind) for name, kind in self.y.items()]
-        if self.reach:
-            low, high = self.reach
-            series.append(Series([], reaches=[(row[self.x], row[low], row[high]) for row in rows]))
-        return Plot(self.title, self.words, x, y, tuple(series), line)
-
-
-BESIDE = "Means of what was predicted and of what happened, in bins of equal count; on the diagonal they are equal."
-OBSERVED: dict[str, Kind] = {"observed": "line dotted"}
-OF_TASK = {
-    "roc": Shape(
-        "ROC",
-        "How many of the cases are found at the price of how many false alarms; the diagonal is chance.",
-        "false_positive_rate",
-        {"true_positive_rate": "line"},
-        diagonal=True,
-    ),
-    "calibration": Shape("Calibration", BESIDE, "predicted", OBSERVED, write=(tick, tick), diagonal=True),
-    "thresholds": Shape(
-        "Thresholds",
-        "How many of the rows called are right (precision, the line), and how many of all cases are found (recall, dashed).",
-        "called",
-        {"precision": "line", "recall": "line other"},
-        "share",
-        (tick, tick),
-    ),
-    "predicted": Shape("Predicted against observed", BESIDE, "predicted", OBSERVED, diagonal=True),
-    "residuals": Shape(
-        "Errors by prediction",
-        "Predicted minus observed in bins of equal count: the median, and where eight of ten lie. Above 0 is too much.",
-        "predicted",
-        {"p50": "dot"},
-        "error",
-        level=0,
-        reach=("p10", "p90"),
-    ),
-    "coverage": Shape(
-        "Coverage",
-        "How often what happened lies between the predicted quantiles; the dashed line is what is expected.",
-        "predicted",
-        {"covered": "line dotted"},
-        write=(figure, tick),
-        level="expected",
-    ),
-}
+def draw(rows: Rows, how: Mapping[str, Any]) -> Plot:
+    """Draw the rows of a plot's file, as `pages/curves.toml` says how."""
+    x, y, reach, level = how["x"], how["y"], how.get("reach", ()), how.get("level")
+    shares, diagonal = how.get("shares", ""), how.get("diagonal", False)
+    across = [row[x] for row in rows]
+    upwards = [row[name] for row in rows for name in (*y, *reach)]
+    if isinstance(level, str):
+        level = rows[0][level]
+    if level is not None:
+        upwards.append(level)
+    if diagonal:
+        across = upwards = [*across, *upwards]
+    first = axis(x.replace("_", " "), across, tick if "x" in shares else figure)
+    second = axis(how.get("up", next(iter(y)).replace("_", " ")), upwards, tick if "y" in shares else figure)
+    line = ((first.low, first.low), (first.high, first.high)) if diagonal else None
+    if level is not None:
+        line = (first.low, level), (first.high, level)
+    series = [Series([(row[x], row[name]) for row in rows], kind) for name, kind in y.items()]
+    if reach:
+        series.append(Series([], reaches=[(row[x], *(row[end] for end in reach)) for row in rows]))
+    return Plot(how["title"], how.get("words", ""), first, second, tuple(series), line)
 
 
 def plots(curves: Mapping[str, Rows], axes: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
@@ -170,11 +113,11 @@ def plots(curves: Mapping[str, Rows], axes: Mapping[str, Mapping[str, Any]]) -> 
         said = axes.get(name, {})
         x, y = str(said.get("x")), str(said.get("y"))
         numbers = len(rows) > 1 and all(isinstance(row.get(one), int | float) for row in rows for one in (x, y))
-        if name in OF_TASK and rows:
-            found.append(OF_TASK[name].draw(rows))
+        if name in SHAPES and rows:
+            found.append(draw(rows, SHAPES[name]))
         elif name not in TABLES and numbers:
-            kind: Kind = "line" if len(rows) > MANY else "line dotted"
-            found.append(Shape(said.get("title", name), "", x, {y: kind}).draw(rows))
+            kind = "line" if len(rows) > MANY else "line dotted"
+            found.append(draw(rows, {"title": said.get("title", name), "x": x, "y": {y: kind}}))
     return found
 
 
@@ -204,12 +147,13 @@ class Dots:
     @property
     def scale(self) -> Axis:
         """The scale that all rows share."""
-        ends = [*_ends(self.rows), *([] if self.reference is None else [self.reference])]
-        margin = (max(ends) - min(ends)) * 0.04 or 0.01
-        return Axis("", min(ends) - margin, max(ends) + margin)
+        marks = [*ends(self.rows), *([] if self.reference is None else [self.reference])]
+        margin = (max(marks) - min(marks)) * 0.04 or 0.01
+        return Axis("", min(marks) - margin, max(marks) + margin)
 
 
-def _ends(rows: Sequence[Dot]) -> list[float]:
+def ends(rows: Sequence[Dot]) -> list[float]:
+    """List what must have its place on the scale of some dots."""
     return [value for row in rows for value in (row.low, row.high, row.predicted) if value is not None]
 
 
@@ -221,23 +165,22 @@ def columns(title: str, rows: Sequence[Dot], write: Write = figure) -> Plot:
     dots = Series([(at, row.estimate) for at, row in places], reaches=[(at, row.low, row.high) for at, row in places])
     second = Series([(at, row.predicted) for at, row in places if row.predicted is not None], "second")
     x = Axis("", -0.5, len(rows) - 0.5, tuple(enumerate(short)))
-    return Plot(title, "", x, axis("", _ends(rows), write), (dots, second), width=480, height=190)
+    return Plot(title, "", x, axis("", ends(rows), write), (dots, second), width=480, height=190)
 
 
 def residuals_by_slice(rows: Rows) -> Dots | None:
     """Show the errors on each slice: the median, and where eight of ten lie."""
-    return _dots(rows, ("slice", "p50", "p10", "p90"), "Predicted minus observed", "median")
+    dots = [Dot(row["slice"], row["p50"], row["p10"], row["p90"], row["rows"]) for row in rows]
+    return Dots("Predicted minus observed", "median", dots, alike(ends(dots), sign="+"), 0.0) if dots else None
 
 
 def importance(rows: Rows, metric: Metric) -> Dots | None:
     """Show how much worse the model gets with each input shuffled."""
+    scale, what, digits = (100.0, "points", 2) if metric.in_points else (1.0, metric.words, 3)
+    dots = [
+        Dot(row["input"], scale * row["importance"], scale * row["low"], scale * row["high"], row["rows"])
+        for row in rows
+        if row["importance"] is not None
+    ]
     caption = f"How much worse {metric.words} gets with the values of an input shuffled"
-    scale, what = (100.0, "points") if metric.in_points else (1.0, metric.words)
-    return _dots(rows, ("input", "importance", "low", "high"), caption, what, scale)
-
-
-def _dots(rows: Rows, names: tuple[str, ...], caption: str, what: str, scale: float = 1.0) -> Dots | None:
-    of, *ends = names
-    known = [(row, [scale * row[end] for end in ends]) for row in rows if row[ends[0]] is not None]
-    dots = [Dot(str(row[of]), here, low, high, row["rows"]) for row, (here, low, high) in known]
-    return Dots(caption, what, dots, alike(_ends(dots), 3 if scale == 1 else 2, "+"), 0.0, of) if dots else None
+    return Dots(caption, what, dots, alike(ends(dots), digits, "+"), 0.0, "input") if dots else None

@@ -1,10 +1,9 @@
-"""Check one gate each: the holdout, limits, comparisons, perturbed inputs, the measured server, the model card."""
+"""Check one gate each: the holdout, limits, comparisons, perturbed inputs, the measured server."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +14,6 @@ from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION, champion_name
 from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
-    CardGate,
     HoldoutGate,
     LimitedGate,
     LimitGate,
@@ -26,7 +24,7 @@ from onebutton_evaluation.declarations import (
 )
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.intervals import LEVEL, needs
-from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json
+from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at
 from onebutton_evaluation.slices import ALL
 from onebutton_evaluation.wording import limit_words, service_words, with_interval
 
@@ -43,20 +41,12 @@ class Finding(NamedTuple):
     room: float = math.inf
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """A pipeline's results, read when a gate first asks for them."""
+class Evidence(NamedTuple):
+    """What gates look at: a pipeline's folder, the metrics by name, and what reads a results file or raises an `InputError`."""
 
     folder: Path
     known: Mapping[str, Metric]
-    read: dict[str, Any]
-
-    def file(self, name: str) -> dict[str, Any]:
-        """Return the content of a results file; raise an `InputError` where it is not there."""
-        if name not in self.read:
-            self.read[name] = read_json(self.folder / name)
-        found: dict[str, Any] = self.read[name]
-        return found
+    file: Callable[[str], Mapping[str, Any]]
 
 
 def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
@@ -242,14 +232,6 @@ def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
     return _held(number, gate, f"{metric.words} with {gate.perturbation}")
 
 
-def _card(gate: CardGate, evidence: Evidence) -> Finding:
-    said = CardText.load(evidence.folder / "card.toml")
-    empty = [name for name in gate.required if not said.written(name)]
-    if empty:
-        return Finding("failed", f"card.toml: nobody has written {', '.join(empty)}")
-    return Finding("passed", f"{len(gate.required)} fields are written")
-
-
 CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
     HoldoutGate: _holdout,
     LimitGate: _limit,
@@ -257,5 +239,4 @@ CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
     NoWorseGate: _no_worse,
     PerturbedGate: _perturbed,
     ServiceGate: _service,
-    CardGate: _card,
 }

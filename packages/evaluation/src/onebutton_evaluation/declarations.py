@@ -149,16 +149,8 @@ class ServiceGate(LimitedGate):
     number: Text
 
 
-class CardGate(_Gate):
-    """The model card's human fields are written."""
-
-    check: Literal["card"]
-    required: Annotated[tuple[Text, ...], Field(min_length=1)]
-
-
 Gate = Annotated[
-    HoldoutGate | LimitGate | NumberGate | NoWorseGate | PerturbedGate | ServiceGate | CardGate,
-    Field(discriminator="check"),
+    HoldoutGate | LimitGate | NumberGate | NoWorseGate | PerturbedGate | ServiceGate, Field(discriminator="check")
 ]
 
 

@@ -94,50 +94,43 @@ def table(found: Sequence[Verdict]) -> list[str]:
 
 
 def gates(
-    root: Path, pipeline: str = "", *, strict: bool = False, champion: Callable[[Path], Path | None] = lambda _: None
+    folders: Sequence[Path], *, strict: bool = False, champion: Callable[[Path], Path | None] = lambda _: None
 ) -> None:
     """Compute every judged number, and print every verdict; the work of `make gates`.
 
     The verdicts of a draft are printed and stop nobody: it is deployed to a laptop alone.
 
     Args:
-        root: of the repo.
-        pipeline: its name; all of them when empty.
+        folders: of the pipelines.
         strict: whether a gate that is NOT RUN is refused, too.
         champion: finds the release of a pipeline's champion, or None.
 
     Raises:
-        InputError: there is no such pipeline, a gate failed, or found no result to read.
+        InputError: a gate failed, or found no result to read.
     """
-    folders = [path.parent for path in sorted(root.glob("pipelines/*/dvc.yaml"))]
-    chosen = [folder for folder in folders if pipeline in ("", folder.name)]
-    if not folders and not pipeline:
+    if not folders:
         print("gates: there is no pipeline yet, so there is nothing to judge")
         return
-    if not chosen:
-        names = ", ".join(folder.name for folder in folders) or "(none yet)"
-        message = f"there is no pipeline {pipeline!r}. PIPELINE can be: {names}"
-        raise InputError(message)
     with ThreadPoolExecutor(2) as pool:
-        computed = pool.map(lambda folder: compute(folder, champion(folder)), chosen)
-    counts, in_drafts, unread = Counter[str](), Counter[str](), 0
-    for folder, numbers in zip(chosen, computed, strict=True):
+        computed = pool.map(lambda folder: compute(folder, champion(folder)), folders)
+    judged: list[Verdict] = []
+    in_drafts: list[Verdict] = []
+    for folder, numbers in zip(folders, computed, strict=True):
         found, draft = gate_folder(folder, numbers), is_draft(folder)
         print(f"{folder.name}{', a draft' if draft else ''}.{_asked(folder)}", *table(found), "", sep="\n")
         print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")
-        (in_drafts if draft else counts).update(one.result for one in found)
-        unread += sum(one.result == "NOT RUN" and AGAIN in one.words and not draft for one in found)
-    refused = ""
-    if counts["failed"]:
+        (in_drafts if draft else judged).extend(found)
+    results, refused = {one.result for one in judged}, ""
+    if "failed" in results:
         refused = ". The results are recorded, and can be neither merged nor deployed like this"
-    elif unread:
+    elif unread := sum(one.result == "NOT RUN" and AGAIN in one.words for one in judged):
         refused = f", of which {unread} found no result to read: a stage failed, or never ran. "
         refused += "Press `make run`: it says which stage failed and why. Then `make gates`"
-    elif strict and counts["NOT RUN"]:
+    elif strict and "NOT RUN" in results:
         refused = ". With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
     if refused:
-        raise InputError(_summary(counts) + refused)
-    told = [_summary(counts)] if counts else []
+        raise InputError(_summary(judged) + refused)
+    told = [_summary(judged)] if judged else []
     told += [f"in drafts {_summary(in_drafts)}, which stops nobody"] if in_drafts else []
     print(f"gates: {'; '.join(told)}. Next: make report")
 
@@ -149,5 +142,6 @@ def _asked(folder: Path) -> str:
         return ""
 
 
-def _summary(counts: Counter[str]) -> str:
+def _summary(found: Sequence[Verdict]) -> str:
+    counts = Counter(one.result for one in found)
     return f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"

@@ -14,7 +14,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION
-from onebutton_evaluation.charts import Dot, Dots, Plot, columns, importance, plots, residuals_by_slice
+from onebutton_evaluation.charts import Dot, Dots, Plot, columns, ends, importance, plots, residuals_by_slice
 from onebutton_evaluation.comparison import NONE
 from onebutton_evaluation.curves import declared_plots
 from onebutton_evaluation.declarations import Declarations, load_declarations
@@ -231,7 +231,7 @@ def _by_slice(results: Results) -> dict[str, Any] | None:
     if not rows or whole is None:
         return None
     shown = {ALL, *(row.name for row in rows)}
-    write = alike([end for row in rows for end in (row.low, row.high)], 3 if metric.in_points else 4)
+    write = alike(ends(rows), 3 if metric.in_points else 4)
     return {
         "chart": Dots(f"{metric.words} by slice, worst first", metric.words, rows, write, whole["estimate"]),
         "whole": whole,
@@ -253,7 +253,7 @@ def _compared(name: str, one: Mapping[str, Any], known: Mapping[str, Metric]) ->
             here, low, high = (scale * difference[end] for end in ("estimate", "low", "high"))
             rows.append(Dot("all rows" if key == ALL else key, here, low, high, part["rows"], word=part["verdict"]))
     rows = [*rows[:1], *sorted(rows[1:], key=lambda row: row.estimate)]
-    write = alike([end for row in rows for end in (row.low, row.high)], 1 if metric.in_points else 4, "+")
+    write = alike(ends(rows), 1 if metric.in_points else 4, "+")
     caption = f"Difference in {metric.words}{', points' if metric.in_points else ''}"
     chart = Dots(caption, "difference", rows, write, 0.0) if rows else None
     return found | {"tolerance": f"{scale * one['tolerance']:g} {unit}", "whole": one["slices"][ALL], "chart": chart}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import CHECKS, Evidence, Finding, Result
 from onebutton_evaluation.declarations import Declarations
-from onebutton_evaluation.judgement import AGAIN
+from onebutton_evaluation.judgement import AGAIN, read_json
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,13 @@ def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None
 
     `results` is by file the content that was computed just now; a file that is not named there is read in the folder.
     """
-    evidence = Evidence(folder, said.judging.known(), dict(results or {}))
+    computed = results or {}
+
+    @cache
+    def file(name: str) -> Mapping[str, Any]:
+        return computed[name] if name in computed else read_json(folder / name)
+
+    evidence = Evidence(folder, said.judging.known(), file)
     found = []
     for gate in said.gates:
         try:

@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 PREFIX = "BUTTON_"
 GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
@@ -133,7 +133,9 @@ def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) ->
         from onebutton_release.candidate import measure as measure_server
 
         measure_server(ROOT, pipeline)
-    gates(ROOT, pipeline, strict=strict, champion=lambda folder: release_of_champion(ROOT, folder))
+    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    folders = [ROOT / "pipelines" / name for name in names]
+    gates(folders, strict=strict, champion=lambda folder: release_of_champion(ROOT, folder))
 
 
 @app.command
