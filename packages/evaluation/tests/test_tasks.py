@@ -15,13 +15,13 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation import catalogue
 from onebutton_evaluation.card import read_card
 from onebutton_evaluation.champion import Champion
+from onebutton_evaluation.checks import verdicts
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.influence import Rows, smooth
 from onebutton_evaluation.judgement import judgement, write_judgement
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.report import Around, page, read_results
 from onebutton_evaluation.robustness import Asked
-from onebutton_evaluation.verdicts import verdicts
 
 CONTRACT = """
 apiVersion: v3.1.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
-from onebutton_evaluation.checks import SERVICE
+from onebutton_evaluation.checks import SERVICE, standing, verdicts
 from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ranked
-from onebutton_evaluation.verdicts import standing, verdicts
 from onebutton_evaluation.wording import compared_heading
 
 WORST = 3
@@ -73,7 +71,7 @@ def main() -> None:
     """Write `card.md` and `verdicts.json` of the pipeline in the current folder."""
     card = read_card(Path(), load_declarations())
     write_text(Path("card.md"), render("card.md", **card))
-    settled = [asdict(one) for one in card["verdicts"] if one.check != "service"]  # the rest is not known yet
+    settled = [one._asdict() for one in card["verdicts"] if one.check != "service"]  # the rest is not known yet
     found = {one.pop("id"): one for one in settled}
     write_text(Path(VERDICTS), json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 

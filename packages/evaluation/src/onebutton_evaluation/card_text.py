@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from onebutton_contracts.parameters import Parameters
 
 PLACEHOLDERS = ("todo", "tbd", "fixme", "...", "…")
 
 
 class CardText(Parameters):
-    """The written part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting"), by `QUESTIONS`.
+    """The written part of a model card (Mitchell et al. 2019, "Model Cards for Model Reporting"), in the order of its page.
 
     Attributes:
         model: file that ships.
@@ -16,33 +18,22 @@ class CardText(Parameters):
     """
 
     title: str
-    predicts: str
-    owner: str
-    data: str
-    intended: str
-    forbidden: str
-    limits: str
-    people: str
-    chosen_because: str = ""
-    also_tried: str = ""
+    predicts: str = Field(title="What it predicts")
+    owner: str = Field(title="Owner")
+    data: str = Field(title="Data and period")
+    intended: str = Field(title="Made for")
+    forbidden: str = Field(title="Not to be used for")
+    chosen_because: str = Field(default="", title="Chosen because")
+    also_tried: str = Field(default="", title="Also tried")
+    limits: str = Field(title="Limits")
+    people: str = Field(title="Who is affected by its errors")
     model: str = "model/model.onnx"
     packages: tuple[str, ...] = ()
 
     def written(self, name: str) -> bool:
         """Say whether a field is written: not left empty, and no placeholder."""
-        value = getattr(self, name, "")
-        text = value.strip().lower() if isinstance(value, str) else ""
+        text = getattr(self, name).strip().lower()
         return bool(text) and not text.startswith(PLACEHOLDERS)
 
 
-QUESTIONS = {  # of a card, by field, in the order of its page
-    "predicts": "What it predicts",
-    "owner": "Owner",
-    "data": "Data and period",
-    "intended": "Made for",
-    "forbidden": "Not to be used for",
-    "chosen_because": "Chosen because",
-    "also_tried": "Also tried",
-    "limits": "Limits",
-    "people": "Who is affected by its errors",
-}
+QUESTIONS = {name: field.title for name, field in CardText.model_fields.items() if field.title}

@@ -1,19 +1,25 @@
-"""Check one gate each: the holdout, limits, comparisons, perturbed inputs, the measured server."""
+"""Hold a pipeline's results to its gates: each gets a verdict, passed, failed or NOT RUN, with the numbers that decided.
+
+There is a check for each kind of gate: the holdout, limits, comparisons, perturbed inputs, the measured server.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from onebutton_contracts.contract import load_contract
+from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION, champion_name
 from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
+    Declarations,
     HoldoutGate,
     LimitedGate,
     LimitGate,
@@ -24,7 +30,7 @@ from onebutton_evaluation.declarations import (
 )
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.intervals import LEVEL, needs
-from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at
+from onebutton_evaluation.judgement import AGAIN, COMPARISON, ROBUSTNESS, SLICES, number_at, read_json
 from onebutton_evaluation.slices import ALL
 from onebutton_evaluation.wording import limit_words, service_words, with_interval
 
@@ -39,6 +45,16 @@ class Finding(NamedTuple):
     result: Result
     words: str
     room: float = math.inf
+
+
+class Verdict(NamedTuple):
+    """What became of one gate: what was found with the numbers that decided, and which kind it is in `gates.toml`."""
+
+    id: str
+    result: Result
+    words: str
+    why: str
+    check: str
 
 
 class Evidence(NamedTuple):
@@ -58,26 +74,25 @@ def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[s
 
 def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
     pins = load_contract(evidence.folder / gate.contract).properties
+    pinned = pins.get("holdoutRows"), pins.get("holdoutSha256")
     judged = evidence.file(SLICES)["holdout"]
-    rows, pinned = str(judged["rows"]), (pins.get("holdoutRows"), pins.get("holdoutSha256"))
-    if pinned == (rows, judged["digest"]):
-        words = f"{judged['rows']:,} rows, keys and answers as the contract pins them"
-        leaks = judged.get("likely_leaks", [])
+    rows, digest, leaks = judged["rows"], judged["digest"], judged.get("likely_leaks")
+    if pinned == (str(rows), digest):
+        words = f"{rows:,} rows, keys and answers as the contract pins them"
         return Finding("passed", f"{words}. Likely a leak: {'; '.join(leaks)}" if leaks else words)
     words = "as many rows as the contract pins, but other keys or answers"
     if None in pinned:
-        words = f"{gate.contract} pins no holdout; {judged['rows']:,} rows were judged"
-    elif pinned[0] != rows:
-        words = f"{judged['rows']:,} rows were judged, the contract pins {int(str(pinned[0])):,}"
-    right = f"If they are right, pin holdoutRows: {rows}, holdoutSha256: {judged['digest']}"
-    return Finding("failed", f"{words}. {right}")
+        words = f"{gate.contract} pins no holdout; {rows:,} rows were judged"
+    elif pinned[0] != str(rows):
+        words = f"{rows:,} rows were judged, the contract pins {int(str(pinned[0])):,}"
+    return Finding("failed", f"{words}. If they are right, pin holdoutRows: {rows}, holdoutSha256: {digest}")
 
 
 def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
     metric, found = named(evidence.known, gate.metric), {}
     for name, one in _chosen(evidence.file(SLICES)["slices"], gate.slices):
         if one is None:
-            return _unknown(name)
+            return Finding("failed", f"no slice or group is called {name!r}")
         number = one["metrics"].get(gate.metric)
         found[name] = _held(number, gate, metric.words) if number else _too_few(name, one, metric)
     failed = [name for name, one in found.items() if one.result == "failed"]
@@ -93,10 +108,6 @@ def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
     if len(failed) > 1:
         words += f". {len(failed)} slices failed: {', '.join(failed)}"
     return Finding(found[name].result, words)
-
-
-def _unknown(name: str) -> Finding:
-    return Finding("failed", f"no slice or group is called {name!r}")
 
 
 def _too_few(place: str, one: Mapping[str, Any], metric: Metric) -> Finding:
@@ -204,7 +215,7 @@ def _not_worse(
 ) -> Finding:
     """Judge one slice: no worse by the tolerance is shown, worse is shown, or the data cannot tell."""
     if one is None:
-        return _unknown(name)
+        return Finding("failed", f"no slice or group is called {name!r}")
     place = "all rows" if name == ALL else name
     if one["verdict"] == "not enough data":
         return _too_few(place, one, metric)
@@ -240,3 +251,51 @@ CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
     PerturbedGate: _perturbed,
     ServiceGate: _service,
 }
+
+
+def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None = None) -> list[Verdict]:
+    """Hold results to gates, in their order; a result that cannot be read makes a gate NOT RUN.
+
+    `results` is by file the content that was computed just now; a file that is not named there is read in the folder.
+    """
+    computed = results or {}
+
+    @cache
+    def file(name: str) -> Mapping[str, Any]:
+        return computed[name] if name in computed else read_json(folder / name)
+
+    evidence = Evidence(folder, said.judging.known(), file)
+    found = []
+    for gate in said.gates:
+        try:
+            finding = CHECKS[type(gate)](gate, evidence)
+        except InputError as error:
+            finding = Finding("NOT RUN", str(error))
+        except (AttributeError, LookupError, TypeError) as error:
+            finding = Finding("NOT RUN", f"a result is not laid out as this version reads it ({error!r}). {AGAIN}")
+        found.append(Verdict(gate.id, finding.result, finding.words, gate.why, gate.check))
+    return found
+
+
+def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, str]:
+    """Sum up verdicts: the worst result, and a sentence that says what it means for a deployment."""
+    failed = [one.id for one in found if one.result == "failed"]
+    waiting = sum(one.result == "NOT RUN" and one.check == "service" for one in found)
+    not_judged = [one.id for one in found if one.result == "NOT RUN" and one.check != "service"]
+    passed = sum(one.result == "passed" for one in found)
+    words = [f"{passed} of {len(found)} gates passed"]
+    if failed:
+        words = [f"{len(failed)} of {len(found)} gates failed: {', '.join(failed)}"]
+    elif passed == len(found) > 1:
+        words = [f"All {passed} gates passed"]
+    if not_judged:
+        words.append(f"{len(not_judged)} could not be judged: {', '.join(not_judged)}")
+    if waiting and not failed:
+        need, them = ("needs", "it") if waiting == 1 else ("need", "them")
+        words.append(f"{waiting} {need} a running server, and `make deploy` measures {them}")
+    sentence = "; ".join(words) + "."
+    if draft:
+        sentence += " This is a draft: its gates stop nobody, and it stays on your own machine."
+    elif failed or not_judged:
+        sentence += " `make deploy` refuses it like this."
+    return "failed" if failed else "NOT RUN" if waiting or not_judged else "passed", sentence

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, read_stages
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.checks import Verdict, standing, verdicts
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.judgement import AGAIN
 from onebutton_evaluation.recompute import Computed, compute
-from onebutton_evaluation.verdicts import Verdict, standing, verdicts
 
 WIDTH = 118
 DIGESTS, RESULTS = "digests", "results"  # before all others; they are listed where they are not passed

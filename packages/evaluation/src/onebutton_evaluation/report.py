@@ -15,6 +15,7 @@ from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION
 from onebutton_evaluation.charts import Dot, Dots, Plot, columns, ends, importance, plots, residuals_by_slice
+from onebutton_evaluation.checks import Verdict, standing
 from onebutton_evaluation.comparison import NONE
 from onebutton_evaluation.curves import declared_plots
 from onebutton_evaluation.declarations import Declarations, load_declarations
@@ -23,7 +24,6 @@ from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL, ranked
-from onebutton_evaluation.verdicts import Verdict, standing
 from onebutton_evaluation.wording import alike, capital, compared_heading, percent, tick, with_interval
 
 INDEX = "index.html"
@@ -185,9 +185,8 @@ def headline(results: Results) -> dict[str, str]:
     return lines | ({"Result": around.made} if around.made else {})
 
 
-def _dot(name: str, one: Mapping[str, Any], metric: str, **more: Any) -> Dot:
-    number = one["metrics"][metric]
-    return Dot(name, number["estimate"], number["low"], number["high"], one["rows"], **more)
+def _dot(name: str, number: Mapping[str, Any], rows: int, scale: float = 1.0, **more: Any) -> Dot:
+    return Dot(name, scale * number["estimate"], scale * number["low"], scale * number["high"], rows, **more)
 
 
 def _short(name: str, one: Mapping[str, Any]) -> str:
@@ -202,7 +201,7 @@ def _story(results: Results) -> dict[str, Any] | None:
         share, bias = (one["metrics"].get(metric) for metric in ("share", "bias"))
         if share and share["low"] is not None and one["group"] not in {ALL, "conditions"}:
             predicted = share["estimate"] + bias["estimate"] if bias else None
-            groups.setdefault(one["group"], []).append(_dot(_short(name, one), one, "share", predicted=predicted))
+            groups.setdefault(one["group"], []).append(_dot(_short(name, one), share, one["rows"], predicted=predicted))
     ends = {group: sorted(rows, key=lambda row: row.estimate) for group, rows in groups.items() if len(rows) > 1}
     if not ends:
         return None
@@ -219,14 +218,15 @@ def _picture(results: Results) -> Plot | None:
         title = f"{label} by {story['group']}: observed with 95 % interval ●, predicted ◇"
         return columns(title, story["chart"].rows, tick)
     metric, slices = results.decides, results.slices["slices"]
-    worst = [_dot(_short(name, slices[name]), slices[name], metric.name) for name in ranked(slices, metric)[:WORST]]
-    return columns(f"{metric.words} with 95 % interval, worst slices first", worst) if worst else None
+    worst = [(name, slices[name]) for name in ranked(slices, metric)[:WORST]]
+    rows = [_dot(_short(name, one), one["metrics"][metric.name], one["rows"]) for name, one in worst]
+    return columns(f"{metric.words} with 95 % interval, worst slices first", rows) if rows else None
 
 
 def _by_slice(results: Results) -> dict[str, Any] | None:
     """Show the metric that decides on every slice, the worst first."""
     metric, slices = results.decides, results.slices["slices"]
-    rows = [_dot(name, slices[name], metric.name) for name in ranked(slices, metric)]
+    rows = [_dot(name, slices[name]["metrics"][metric.name], slices[name]["rows"]) for name in ranked(slices, metric)]
     whole = slices[ALL]["metrics"].get(metric.name)
     if not rows or whole is None:
         return None
@@ -246,12 +246,11 @@ def _compared(name: str, one: Mapping[str, Any], known: Mapping[str, Metric]) ->
         return found
     metric = named(known, one["metric"])
     scale, unit = (100.0, "points") if metric.in_points else (1.0, metric.words)
-    rows = []
-    for key, part in one["slices"].items():
-        difference = part.get("difference")
-        if difference and difference["low"] is not None:
-            here, low, high = (scale * difference[end] for end in ("estimate", "low", "high"))
-            rows.append(Dot("all rows" if key == ALL else key, here, low, high, part["rows"], word=part["verdict"]))
+    rows = [
+        _dot("all rows" if key == ALL else key, part["difference"], part["rows"], scale, word=part["verdict"])
+        for key, part in one["slices"].items()
+        if part.get("difference", {}).get("low") is not None
+    ]
     rows = [*rows[:1], *sorted(rows[1:], key=lambda row: row.estimate)]
     write = alike(ends(rows), 1 if metric.in_points else 4, "+")
     caption = f"Difference in {metric.words}{', points' if metric.in_points else ''}"

@@ -6,17 +6,15 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card import read_card
-from onebutton_evaluation.checks import SERVICE
+from onebutton_evaluation.checks import SERVICE, Verdict
 from onebutton_evaluation.gatekeeping import RESULTS, gate_folder, is_draft, table
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.recompute import compute
-from onebutton_evaluation.verdicts import Verdict
 from onebutton_models.scoring import OnnxModel
 from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.declared import Declared, compile_schema, declared
@@ -69,7 +67,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
         measured(one.folder, folder)
         found = gate_folder(one.folder, computed)
         _check_gates(one, target, found)
-        _write(folder / "verdicts.json", {"gates": [asdict(verdict) for verdict in found]})
+        _write(folder / "verdicts.json", {"gates": [verdict._asdict() for verdict in found]})
         shutil.copyfile(one.folder / SERVICE, folder / SERVICE)
         seal(folder)
         target.store.publish(folder)
