@@ -224,7 +224,8 @@ def test_judging_rows_does_not_wait_for_scikit_learn() -> None:
     program = (
         "import sys, numpy\nfrom onebutton_evaluation import evaluate\nfrom onebutton_evaluation.curves import curves\n"
         "from onebutton_evaluation.influence import Rows\n"
-        "curves(Rows(numpy.array([0.0, 1.0]), numpy.array([0.2, 0.3]), classes=('0', '1')), 10)\nprint('sklearn' in sys.modules)"
+        "curves(Rows(numpy.array([0.0, 1.0]), numpy.array([0.2, 0.3]), classes=('0', '1')), 10, [])\n"
+        "print('sklearn' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

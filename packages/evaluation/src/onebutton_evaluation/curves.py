@@ -22,7 +22,7 @@ TINY = 1e-12  # no log loss at all
 _PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
 
 
-def curves(rows: Rows, bins: int, parts: Sequence[Slice] = ()) -> dict[str, pl.DataFrame]:
+def curves(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFrame]:
     """Draw the curves of a task, in bins of equal count by rising prediction.
 
     Returns:
@@ -37,10 +37,7 @@ def curves(rows: Rows, bins: int, parts: Sequence[Slice] = ()) -> dict[str, pl.D
             "calibration": calibration_curve(rows.codes, rows.predictions, bins),
             "thresholds": thresholds(rows.codes, rows.predictions),
         }
-    found = {"predicted": calibration_curve(rows.answers, rows.predictions, bins), "residuals": residuals(rows, bins)}
-    if parts:
-        found["residuals_by_slice"] = residuals_by_slice(rows, parts)
-    return found | ({"coverage": coverage(rows, bins)} if len(rows.quantiles) > 1 else {})
+    return _of_numbers(rows, bins, parts)
 
 
 def confusion(rows: Rows) -> pl.DataFrame:
@@ -82,26 +79,24 @@ def thresholds(answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floa
     return pl.DataFrame({"threshold": marks.astype(np.float64), **shares})
 
 
-def coverage(rows: Rows, bins: int) -> pl.DataFrame:
-    """Show how often what happened lies between the lowest and the highest predicted quantile: a row per bin."""
-    low, high = min(rows.quantiles), max(rows.quantiles)
-    inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
-    frame = pl.DataFrame({"predicted": rows.predictions, "covered": inside.astype(np.float64)})
-    numbers = pl.col("predicted", "covered").mean()
-    return _binned(frame, bins, numbers).with_columns(expected=pl.lit(high - low))
-
-
-def residuals(rows: Rows, bins: int) -> pl.DataFrame:
-    """Show the percentiles of predicted minus observed, low predictions to high ones: a row per bin."""
+def _of_numbers(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFrame]:
+    """Draw what was predicted beside the observed, the percentiles of their difference, and how often quantiles cover."""
     frame = pl.DataFrame({"predicted": rows.predictions, "error": rows.predictions - rows.answers})
-    return _binned(frame, bins, pl.col("predicted").mean(), *_PERCENTILES)
-
-
-def residuals_by_slice(rows: Rows, parts: Sequence[Slice]) -> pl.DataFrame:
-    """Show the percentiles of predicted minus observed on each slice."""
-    frame = pl.DataFrame({"error": rows.predictions - rows.answers})
-    numbers = *_PERCENTILES, pl.len().alias("rows")
-    return pl.concat(frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *numbers) for part in parts)
+    middle, count = pl.col("predicted").mean(), pl.len().alias("rows")
+    by_slice = (
+        frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *_PERCENTILES, count) for part in parts
+    )
+    found = {
+        "predicted": calibration_curve(rows.answers, rows.predictions, bins),
+        "residuals": _binned(frame, bins, middle, *_PERCENTILES),
+        "residuals_by_slice": pl.concat(by_slice),
+    }
+    if len(rows.quantiles) > 1:
+        low, high = min(rows.quantiles), max(rows.quantiles)
+        inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
+        covered = _binned(frame.with_columns(covered=inside), bins, middle, pl.col("covered").mean())
+        found["coverage"] = covered.with_columns(expected=pl.lit(high - low))
+    return found
 
 
 def _binned(rows: pl.DataFrame, bins: int, *numbers: pl.Expr) -> pl.DataFrame:
@@ -131,9 +126,8 @@ def roc_points(
         right, wrong = right[corner], wrong[corner]
     keep = np.unique(np.linspace(0, len(right), points).astype(int))
     rates = [(np.append(0.0, steps) / max(steps[-1], 1))[keep] for steps in (wrong, right)]
-    return pl.DataFrame(rates, schema=["false_positive_rate", "true_positive_rate"]).with_columns(
-        pl.all().round(DIGITS)
-    )
+    drawn = pl.DataFrame(rates, schema=["false_positive_rate", "true_positive_rate"])
+    return drawn.with_columns(pl.all().round(DIGITS))
 
 
 def declared_plots(file: Path = Path("dvc.yaml")) -> dict[Path, dict[str, Any]]:

@@ -92,15 +92,14 @@ def as_split(  # noqa: PLR0913  what a split in pandas gives
         answer: what the column of answers is called.
         key: what the column is called that names a row: by its index where that is a number of its own, else by its place.
     """
-    parts = []
-    for inputs, column, part in ((known, answers, FIT), (held_out, held_answers, HOLDOUT)):
-        rows = from_pandas(inputs.assign(**{answer: np.asarray(column)}))
-        if rows[answer].dtype == pl.Boolean:
-            rows = rows.with_columns(pl.col(answer).cast(pl.Int64))
-        parts.append(rows.with_columns(pl.lit(part).alias(SPLIT)))
-    index = [*known.index, *held_out.index]
-    numbers = index if len({*index}) == len(index) and all(isinstance(one, int) for one in index) else range(len(index))
-    return pl.concat(parts).select(pl.Series(key, numbers, pl.Int64), pl.all())
+    sides = (known, answers, FIT), (held_out, held_answers, HOLDOUT)
+    parts = [inputs.assign(**{answer: np.asarray(column), SPLIT: part}) for inputs, column, part in sides]
+    rows = pl.concat(map(from_pandas, parts))
+    if rows[answer].dtype == pl.Boolean:
+        rows = rows.with_columns(pl.col(answer).cast(pl.Int64))
+    index = known.index.append(held_out.index)
+    numbers = index if index.is_unique and index.inferred_type == "integer" else range(len(index))
+    return rows.select(pl.Series(key, list(numbers), pl.Int64), pl.all())
 
 
 def likely_leaks(known: pl.DataFrame, held_out: pl.DataFrame, unit: str = "") -> list[str]:
