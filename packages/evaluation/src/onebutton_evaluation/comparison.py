@@ -188,8 +188,7 @@ def in_words(parts: Mapping[str, Mapping[str, Any]], verdict: str, metric: Metri
 
 def _span(difference: Mapping[str, Any], metric: Metric) -> str:
     """Write the ends of a difference, in points of a hundred where the metric is a share or an AUC."""
-    low, high = difference["low"], difference["high"]
-    if metric.in_points:
-        return f"{100 * low:+.1f} to {100 * high:+.1f} points"
-    write = alike((low, high), 4, "+")
-    return f"{write(low)} to {write(high)}"
+    scale, digits, unit = (100, 1, " points") if metric.in_points else (1, 4, "")
+    low, high = scale * difference["low"], scale * difference["high"]
+    write = alike((low, high), digits, "+")
+    return f"{write(low)} to {write(high)}{unit}"

@@ -39,10 +39,8 @@ def metrics_by(frame: pl.DataFrame, column: str, judging: Judging, bins: int) ->
     """Measure by the values of a column, sorted; a number is written with two digits, so that text sorts as numbers do."""
     found = {}
     for (value,), part in frame.sort(column).partition_by(column, as_dict=True, maintain_order=True).items():
-        name = (
-            "missing" if value is None else f"{value:02d}" if type(value) is int else str(value)
-        )  # True is an int too
-        found[name] = metrics(read_rows(part, judging), judging, bins)
+        text = f"{value:02d}" if type(value) is int else str(value)  # True is an int too
+        found["missing" if value is None else text] = metrics(read_rows(part, judging), judging, bins)
     return found
 
 
