@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from onebutton_contracts.errors import InputError
@@ -248,20 +249,16 @@ def auc_of(happened: Mask, scores: Floats) -> Measured | None:
 
     It stands on the rarer answer, and is None where one of them does not occur.
     """
-    order = np.argsort(scores, kind="stable")
-    answers, count = happened[order].astype(np.float64), len(scores)
-    positives = float(answers.sum())
+    count, positives = len(scores), int(np.count_nonzero(happened))
     negatives = count - positives
     if positives == 0 or negatives == 0:
         return None
-    starts, ends = _runs(scores[order])
-    before = np.concatenate(([0.0], np.cumsum(answers)))
-    ones = (before[starts] + before[ends]) / 2  # positives below, ties counted half
-    zeros = (starts + ends) / 2 - ones
-    placement = np.where(answers > 0, zeros / negatives, 1 - ones / positives)
-    area = float(placement @ answers) / positives
-    influence = np.empty(count)
-    influence[order] = (placement - area) * np.where(answers > 0, count / positives, count / negatives)
+    below = _ranks(scores)  # less the rank among rows of the same answer: how many of the other one stand below
+    for side in (happened, ~happened):
+        below[side] -= _ranks(scores[side])
+    placement = np.where(happened, below / negatives, 1 - below / positives)
+    area = float(placement[happened].mean())
+    influence = (placement - area) * np.where(happened, count / positives, count / negatives)
     return Measured(area, influence, basis=happened if positives <= negatives else ~happened)
 
 
@@ -287,6 +284,10 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     influence = np.empty(count)
     influence[order] = (own + others) * count / positives
     return Measured(estimate, influence, basis=happened)
+
+
+def _ranks(values: Floats) -> Floats:
+    return pl.Series(values).rank("average").to_numpy(writable=True)
 
 
 def _runs(ordered: Floats) -> tuple[Codes, Codes]:
