@@ -133,8 +133,8 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
 def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis: int) -> tuple[float, float, str]:
     """Choose the method and find both ends by it."""
     estimate, quantile = found.estimate, student(basis)
-    if kind == "quantile":
-        return *woodruff(found, units, quantile), "Woodruff"
+    if found.values is not None:
+        return *woodruff(found.values, estimate, units, quantile), "Woodruff"
     held = len(found.influence) if found.basis is None else int(np.count_nonzero(found.basis))
     if units is None and kind in {"share", "f1"}:
         error = 0.0  # every row counts as one
@@ -222,10 +222,9 @@ def agresti_coull(share: float, error: float, rows: float, quantile: float) -> t
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def woodruff(found: Measured, units: Codes | None, quantile: float) -> tuple[float, float]:
+def woodruff(values: Floats, estimate: float, units: Codes | None, quantile: float) -> tuple[float, float]:
     """Find the interval of a quantile (Woodruff 1952): the values at the ends of the interval of the share below it."""
-    values = found.influence if found.values is None else found.values
-    below = (values <= found.estimate).astype(np.float64)
+    below = (values <= estimate).astype(np.float64)
     reach = quantile * standard_error(below - below.mean(), units)[0]
     low, high = np.quantile(values, np.clip([below.mean() - reach, below.mean() + reach], 0, 1))
     return float(low), float(high)
