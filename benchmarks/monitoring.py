@@ -1,7 +1,7 @@
 """Measure a monitor on the flights of New York: `python benchmarks/monitoring.py` writes the tables of docs/monitoring.md.
 
 It needs the data and the model of flight_delays: press `make run PIPELINE=flight_delays` first. Words name parts: `history`,
-`power`, `faults`, `memory`; `memory 4000000 20000000` sets the numbers of rows.
+`power`, `faults`, `units`, `memory`; `memory 4000000 20000000` sets the numbers of rows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime
@@ -22,13 +23,15 @@ from scipy.stats import ks_2samp
 
 from onebutton_evaluation.evaluate import ask
 from onebutton_evaluation.slices import ALL, find_slices
+from onebutton_models.scoring import OnnxModel
 from onebutton_monitoring import alarms
 from onebutton_monitoring.declaration import Harm, Monitor
-from onebutton_monitoring.drift import domain_auc, psi
+from onebutton_monitoring.drift import domain_auc, of_inputs, psi
 from onebutton_monitoring.joining import DAY, WEEK, Joined, join, outcome
 from onebutton_monitoring.seen import Replay, look, score
 from onebutton_monitoring.watch import Watch, watch
 from onebutton_monitoring.weeks import by_week
+from onebutton_release.declared import declared
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/monitoring.md"
@@ -285,6 +288,39 @@ def faults(one: Watch) -> None:
     write("faults", table(["planted", "alarms"], lines).replace("--:", "---"))
 
 
+UNITS = {"wind_speed": ("wind in m/s", 0.447), "distance": ("distance in km", 1.609), "visib": ("sight in km", 1.609),
+         "pressure": ("pressure in kPa", 0.1), "precip": ("rain in mm", 25.4)}  # fmt: skip
+FACTORS = (1.1, 1.15, 1.2, 1.25, 1.3, 1.5)
+
+
+def units(one: Watch) -> None:
+    """Count the weeks of July to December in which another unit is seen, and false alarms, by the factor that is declared."""
+    lines = []
+    for name in ("flight_delays", "delay_minutes"):
+        folder = FOLDER.with_name(name)
+        other = Watch(
+            folder, replace(one.said, tuning="TRUE"), declared(folder), OnnxModel(folder / "model/model.onnx")
+        )
+        full = other.history("holdout")
+        changed = [pl.col(column) * factor for column, (_, factor) in UNITS.items()]
+        planted = replace(full, watched=full.watched.with_columns(changed))
+        for factor in FACTORS:
+            watched = replace(other, said=replace(other.said, size_factor=factor, slices=()))
+            seen = Counter[str]()
+            for alarm in moved(watched, planted):
+                seen[alarm.what] += ((alarm.until or date.max) - alarm.seen).days // 7 + 1
+            false = moved(replace(watched, said=replace(watched.said, slices=other.said.slices)), full)
+            told = ", ".join(alarm.name.removeprefix("moved / ") for alarm in false) or "none"
+            lines.append([name, f"{factor:g}", told, *(str(seen[column]) for column in UNITS)])
+    head = ["pipeline", "factor", "false alarms", *(f"{words}, weeks of 26" for words, _ in UNITS.values())]
+    write("units", table(head, lines))
+
+
+def moved(one: Watch, joined: Joined) -> list[alarms.Alarm]:
+    """Find what looks like another unit."""
+    return [alarm for alarm in of_inputs(one, joined, date(2014, 1, 5)) if alarm.kind == "moved"]
+
+
 SAID = Monitor(key=("request", "row"), time="day", label_delay_days=1, harm=Harm(limit=0.5))
 
 
@@ -352,13 +388,13 @@ def main(words: list[str]) -> None:
         join_one(words[1])
         return
     sizes = [int(word) for word in words if word.isdecimal()] or [1_000_000, 10_000_000, 100_000_000]
-    parts = [word for word in words if not word.isdecimal()] or ["history", "power", "faults", "memory"]
+    parts = [word for word in words if not word.isdecimal()] or ["history", "power", "faults", "units", "memory"]
     one = watch(FOLDER, FOLDER / "model/model.onnx") if {*parts} - {"memory"} else None
     for part in parts:
         if one is None or part == "memory":
             memory(sizes)
         else:
-            {"history": history, "power": power, "faults": faults}[part](one)
+            {"history": history, "power": power, "faults": faults, "units": units}[part](one)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ import polars as pl
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.declarations import Judging
+from onebutton_monitoring.declaration import Harm
+from onebutton_monitoring.joining import outcome
 from onebutton_monitoring.monitor import monitor, replay_history
 
 LABELS = "labels/*.parquet"
@@ -60,6 +63,21 @@ def test_a_column_that_is_null_is_named(world: Any, capsys: pytest.CaptureFixtur
 def test_a_changed_unit_is_named(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     fahrenheit = pl.col("warm") * 9 / 5 + 32
     assert "moved / all / warm" in planted(world, capsys, visits=lambda rows: rows.with_columns(warm=fahrenheit))
+
+
+def test_a_unit_that_makes_numbers_smaller_and_harms_nobody_is_named(
+    world: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = planted(world, capsys, visits=lambda rows: rows.with_columns(pl.col("warm") * 0.447))
+    assert "moved / all / warm" in out
+    assert "Has its unit changed?" in out
+    assert "cost" not in out
+
+
+def test_a_season_that_is_a_little_warmer_than_any_of_training_is_no_other_unit(world: Any) -> None:
+    world.write(world.rows(QUIET, 70))
+    world.write(world.rows(7, 98).with_columns(pl.lit(22.0) + pl.col("warm") % 1))
+    assert press(world, 106) == 0
 
 
 def test_labels_in_disorder_are_named(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +178,15 @@ def test_an_input_that_is_not_logged_is_no_fault(world: Any) -> None:
     (file,) = world.logs.iterdir()
     pl.read_parquet(file).drop("warm").write_parquet(file)
     assert press(world, 77) == 0
+
+
+def test_a_model_that_predicts_quantiles_beside_a_number_is_watched_by_that_number() -> None:
+    judging = Judging(
+        owner="us", task="regression", answer="minutes", prediction="said", metrics=("mae",), champion="mae", tolerance=1,
+        quantiles={0.1: "p10"},
+    )  # fmt: skip
+    known = pl.DataFrame({"minutes": [10.0, 20.0], "said": [12.0, 15.0]})  # a log has no p10
+    assert outcome(known, judging, Harm(limit=9, wrong=2))["cost"].to_list() == [4, 10]
 
 
 def test_replay_says_what_the_rules_would_have_done(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

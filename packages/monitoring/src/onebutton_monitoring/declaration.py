@@ -45,6 +45,7 @@ class Monitor:
     tuning: Text = "split = 'tune'"
     false_alarms_per_half_year: PositiveFloat = 1.0
     silence_days: PositiveInt = 2
+    size_factor: Annotated[float, Field(gt=1)] = 1.25
     watched_rows: Annotated[int, Field(ge=1000)] = 10_000
 
 

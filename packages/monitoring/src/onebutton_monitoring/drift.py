@@ -23,10 +23,11 @@ from onebutton_monitoring.weeks import DAYS, figures
 LEAST_ROWS = 200  # of a slice in a week
 MORE_NULLS, UNSEEN = 0.1, 0.05  # shares: of nulls beyond the worst week of training, of values that training never saw
 FEWER = 0.25  # of the fewest values that a week of training had: the source stands still
-BEYOND = 6.0  # standard deviations between weeks of training, from their mean: another unit
-FLOOR = 0.1  # of the spread between rows, by which weeks are held to differ at least
 MOST_VALUES = 1000  # of a text that names kinds; more is a key or a free text
-PLACES = {"low": 0.1, "middle": 0.5, "high": 0.9}
+SIZES = {
+    "median": 0.5,
+    "90th percentile": 0.9,
+}  # quantiles of absolute values: another unit moves both, a season seldom
 BINS = 10
 
 
@@ -46,7 +47,9 @@ def of_inputs(one: Watch, joined: Joined, last: date) -> list[Alarm]:
     known = {part.name: training.filter(part.mask) for part in find_slices(training, one.said.slices, FILE)}
     for part in find_slices(seen, one.said.slices, FILE):
         for name in inputs if part.name in known else ():
-            for kind, week, words in _strange(seen.filter(part.mask), known[part.name], name, last):
+            for kind, week, words in _strange(
+                seen.filter(part.mask), known[part.name], name, last, one.said.size_factor
+            ):
                 if week not in hits.get((kind, ALL, name), {}):  # what holds of all rows is told once
                     hits.setdefault((kind, part.name, name), {})[week] = words
     weeks = seen[WEEK].unique().sort().to_list()
@@ -68,14 +71,16 @@ def _facts(rows: pl.DataFrame, usual: pl.DataFrame, name: str) -> pl.DataFrame:
     cell = pl.col(name)
     found = {"rows": pl.len(), "nulls": cell.is_null().mean(), "values": cell.drop_nulls().n_unique()}
     if rows[name].dtype.is_numeric():
-        found |= {place: cell.quantile(share).cast(pl.Float64) for place, share in PLACES.items()}
+        found |= {size: cell.abs().quantile(share).cast(pl.Float64) for size, share in SIZES.items()}
     elif 0 < usual[name].n_unique() <= MOST_VALUES:
         new = ~cell.is_in(usual[name].unique().implode()) & cell.is_not_null()
         found |= {"new": new.mean(), "newest": cell.filter(new).first()}
     return rows.group_by(WEEK).agg(**found).filter(pl.col("rows") >= LEAST_ROWS).sort(WEEK)
 
 
-def _strange(rows: pl.DataFrame, usual: pl.DataFrame, name: str, last: date) -> Iterator[tuple[str, date, str]]:
+def _strange(
+    rows: pl.DataFrame, usual: pl.DataFrame, name: str, last: date, factor: float
+) -> Iterator[tuple[str, date, str]]:
     before = _facts(usual, usual, name)
     if before.is_empty():
         return
@@ -92,17 +97,21 @@ def _strange(rows: pl.DataFrame, usual: pl.DataFrame, name: str, last: date) -> 
         if week["values"] < FEWER * fewest:
             words = f"{week['values']} values in a week; in training at least {fewest}. Does the source stand still?"
             yield "stale", monday, words
-        elif "middle" in week and _far(week, before, usual[name]) > BEYOND:
-            low, high = np.sort(before["middle"].to_numpy())[[0, -1]]
-            words = f"its median is {week['middle']:.4g}; in the weeks of training {low:.4g} to {high:.4g}"
+        elif words := _resized(week, before, factor):
             yield "moved", monday, f"{words}. Has its unit changed?"
 
 
-def _far(week: Mapping[str, Any], before: pl.DataFrame, usual: pl.Series) -> float:
-    """Say how many standard deviations between weeks of training lie between them and a week."""
-    lies, weeks = np.array([week[place] for place in PLACES]), before.select(*PLACES).to_numpy()
-    least = max(FLOOR * float(np.nanstd(usual.cast(pl.Float64).to_numpy())), 1e-12)
-    return float(np.median(np.abs(lies - weeks.mean(axis=0)) / np.fmax(weeks.std(axis=0, ddof=1), least)))
+def _resized(week: Mapping[str, Any], before: pl.DataFrame, factor: float) -> str:
+    """Say how large a number is in a week, if each of its sizes lies a factor beyond those of all weeks of training."""
+    told = ""
+    for size in (size for size in SIZES if size in week):
+        least, most = before.select(least=pl.min(size), most=pl.max(size)).row(0)
+        if not most:  # always zero, and no factor of that is more
+            continue
+        if least / factor <= week[size] <= most * factor:
+            return ""
+        told = f"the {size} of its absolute value is {week[size]:.4g}; in weeks of training {least:.4g} to {most:.4g}"
+    return told
 
 
 def explain(one: Watch, alarm: Alarm, joined: Joined) -> list[str]:

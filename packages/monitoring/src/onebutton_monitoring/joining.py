@@ -164,7 +164,7 @@ def outcome(known: pl.DataFrame, judging: Judging, harm: Harm) -> pl.DataFrame:
 
     Of several classes, the prediction is the probability of the class that was called, and the answer whether it was right.
     """
-    rows = read_rows(known, replace(judging, unit=""))
+    rows = read_rows(known, replace(judging, unit="", quantiles={}))
     if judging.task == "regression":
         predicted, answered = rows.predictions, rows.answers
         cost = harm.wrong * np.abs(predicted - answered)

@@ -87,7 +87,7 @@ def by_week(days: pl.DataFrame) -> dict[str, list[Week]]:
 
 def headline(watched: pl.DataFrame, judging: Judging) -> dict[date, Interval | None]:
     """Judge the four weeks up to each week by the metric of `gates.toml`; None where its interval needs more labels."""
-    known, one = watched.filter(pl.col(judging.answer).is_not_null()), replace(judging, unit=DAY)
+    known, one = watched.filter(pl.col(judging.answer).is_not_null()), replace(judging, unit=DAY, quantiles={})
     weeks = watched[WEEK].unique().sort()
     parts = {
         week: known.filter(pl.col(WEEK).is_between(pl.lit(week).dt.offset_by(f"-{FOUR - 1}w"), week)) for week in weeks
