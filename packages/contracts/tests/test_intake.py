@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from onebutton_contracts.contract import Contract, contract_of
@@ -300,6 +300,7 @@ def test_a_name_that_only_resembles_a_pattern_is_a_name(tmp_path: Path, name: st
 
 
 @settings(max_examples=60, deadline=None)
+@example([(0, None, None, datetime(2000, 1, 1, tzinfo=UTC))], ["0", "-1e5", "00", "0E0"])
 @given(
     st.lists(
         st.tuples(

@@ -131,6 +131,7 @@ def allowed(series: pl.Series) -> list[str]:
 
 def scalar(value: str) -> str:
     """Write a text as YAML that reads back as the same text, on one line."""
-    style = None if value.isprintable() else '"'  # escapes what would break the line
+    # Quotes escape what would break the line, and keep 1e5 a text: our reader takes it for a number, PyYAML's writer does not.
+    style = None if value.isprintable() and value[:1] not in "-+.0123456789" else '"'
     dumped: str = yaml.safe_dump(value, width=math.inf, allow_unicode=True, default_style=style)
     return dumped.removesuffix("\n").removesuffix("\n...")
