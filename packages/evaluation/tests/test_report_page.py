@@ -2,58 +2,67 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onebutton_evaluation.card_text import CardText
-from onebutton_evaluation.declarations import Declarations, HoldoutGate, Judging, SliceRule
+from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.report import Around, Results, page
 from onebutton_evaluation.slices import find_slices, judge
 
 if TYPE_CHECKING:
     import polars as pl
 
+GATES = """
+[judging]
+owner = "us"
+answer = "answer"
+prediction = "challenger"
+metrics = ["share", "auc", "log_loss", "brier", "bias"]
+champion = "auc"
+tolerance = 0.01
 
-def results(metrics: dict[str, Any], other: dict[str, Any], days: pl.DataFrame, judging: Judging) -> Results:
-    parts = find_slices(days, [SliceRule(by=("part",))])
-    slices = judge(days, parts, judging)
-    return Results(
-        name="prices",
-        said=Declarations(judging=judging, gates=(HoldoutGate(id="holdout", why="Of use.", check="holdout"),)),
-        text=CardText(
-            title="Prices",
-            predicts="What a flat costs.",
-            owner="us",
-            data="",
-            intended="",
-            forbidden="",
-            limits="",
-            people="",
-        ),
-        draft=False,
-        verdicts=[],
-        metrics=metrics,
-        slices={"answer_label": "late flats", "unit": "day", "slices": slices},
-        comparison={"champion": {"name": None, "in_words": "first release"}},
-        robustness={"perturbed": {}},
-        curves={},
-        axes={},
-        around=Around(other=other),
-    )
+[[gates]]
+id = "holdout"
+check = "holdout"
+why = "Of use."
+"""
+CARD = ("title", "predicts", "owner", "data", "intended", "forbidden", "limits", "people")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, days: pl.DataFrame, judging: Judging) -> Path:
+    """A pipeline of flats, as its stages leave it."""
+    slices = judge(days, find_slices(days, [SliceRule(by=("part",))]), judging)
+    files = {
+        "slices.json": {"answer_label": "late flats", "unit": "day", "slices": slices},
+        "comparison.json": {"champion": {"name": None, "in_words": "first release"}},
+        "robustness.json": {"perturbed": {}},
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "gates.toml").write_text(GATES, encoding="utf-8")
+    (tmp_path / "card.toml").write_text("".join(f'{name} = ""\n' for name in CARD), encoding="utf-8")
+    return tmp_path
+
+
+def shown(folder: Path, metrics: dict[str, Any], other: dict[str, Any]) -> str:
+    """Write the page of a pipeline that has some metrics here, and others on the branch that it is compared with."""
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    return page(Results(folder, Around(other=other)))
 
 
 @pytest.mark.parametrize("training", [0.3, None, "not yet", {"share": None}, {"share": "a third"}])
-def test_a_page_is_written_whatever_training_is_called_in_the_metrics(
-    training: object, days: pl.DataFrame, judging: Judging
-) -> None:
-    text = page(results({"training": training}, {}, days, judging))
+def test_a_page_is_written_whatever_training_is_called_in_the_metrics(training: object, folder: Path) -> None:
+    text = shown(folder, {"training": training}, {})
     assert "Late flats by part" in text
     assert "in training" not in text
 
 
-def test_a_metric_that_is_no_number_is_not_compared_with_that_of_before(days: pl.DataFrame, judging: Judging) -> None:
+def test_a_metric_that_is_no_number_is_not_compared_with_that_of_before(folder: Path) -> None:
     for before, now in ((0.7, None), ("old", 0.7)):
-        text = page(results({"model": {"auc": now}}, {"model": {"auc": before}}, days, judging))
+        text = shown(folder, {"model": {"auc": now}}, {"model": {"auc": before}})
         assert "not known: metrics.json has no number model.auc" in text
-    assert "-0.05, was 0.750" in page(results({"model": {"auc": 0.7}}, {"model": {"auc": 0.75}}, days, judging))
+    assert "-0.05, was 0.750" in shown(folder, {"model": {"auc": 0.7}}, {"model": {"auc": 0.75}})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION
 from onebutton_evaluation.charts import Dot, Dots, Plot, columns, ends, importance, plots, residuals_by_slice
-from onebutton_evaluation.checks import Verdict, standing
+from onebutton_evaluation.checks import standing
 from onebutton_evaluation.comparison import NONE
 from onebutton_evaluation.curves import declared_plots
-from onebutton_evaluation.declarations import Declarations, load_declarations
+from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json, write_text
@@ -41,55 +40,32 @@ class Around:
     made: str = ""  # the commit and the date of its results, in words
 
 
-@dataclass(frozen=True)
 class Results:
-    """All that a pipeline's page shows; of each plot, by the name of its file, the rows, and what `dvc.yaml` says of it."""
+    """All that a pipeline's page shows, read from what its stages wrote.
 
-    name: str
-    said: Declarations
-    text: CardText
-    draft: bool
-    verdicts: Sequence[Verdict]
-    metrics: Mapping[str, Any]
-    slices: Mapping[str, Any]
-    comparison: Mapping[str, Any]
-    robustness: Mapping[str, Any]
-    curves: Mapping[str, Sequence[Mapping[str, Any]]]
-    axes: Mapping[str, Mapping[str, Any]]
-    around: Around
-
-    @cached_property
-    def known(self) -> dict[str, Metric]:
-        """The metrics of its task, by name."""
-        return self.said.judging.known()
-
-    @property
-    def decides(self) -> Metric:
-        """The metric by which models are compared."""
-        return self.known[self.said.judging.champion]
-
-
-def read_results(folder: Path, around: Around) -> Results:
-    """Read what the stages of a pipeline wrote.
-
-    Raises:
-        InputError: a file is missing or malformed.
+    Attributes:
+        curves: the rows of each plot that `dvc.yaml` declares, by the name of its file.
+        axes: what `dvc.yaml` says of it.
+        decides: the metric by which models are compared.
     """
-    axes = {path: said for path, said in declared_plots(folder / "dvc.yaml").items() if (folder / path).is_file()}
-    return Results(
-        folder.name,
-        load_declarations(folder / "gates.toml"),
-        CardText.load(folder / "card.toml"),
-        is_draft(folder),
-        gate_folder(folder),
-        read_json(folder / "metrics.json"),
-        read_json(folder / SLICES),
-        read_json(folder / COMPARISON),
-        read_json(folder / ROBUSTNESS),
-        {path.stem: _rows(folder / path) for path in axes if path.suffix == ".csv"},
-        {path.stem: said for path, said in axes.items()},
-        around,
-    )
+
+    def __init__(self, folder: Path, around: Around) -> None:
+        """Read the files; raise an `InputError` where one is missing or malformed."""
+        self.name, self.around, self.draft = folder.name, around, is_draft(folder)
+        judging = load_declarations(folder / "gates.toml").judging
+        self.known = judging.known()
+        self.decides = self.known[judging.champion]
+        self.text = CardText.load(folder / "card.toml")
+        self.verdicts = gate_folder(folder)
+        self.metrics = read_json(folder / "metrics.json")
+        self.slices = read_json(folder / SLICES)
+        self.comparison = read_json(folder / COMPARISON)
+        self.robustness = read_json(folder / ROBUSTNESS)
+        declared = {
+            path: said for path, said in declared_plots(folder / "dvc.yaml").items() if (folder / path).is_file()
+        }
+        self.curves = {path.stem: _rows(folder / path) for path in declared if path.suffix == ".csv"}
+        self.axes = {path.stem: said for path, said in declared.items()}
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
@@ -106,7 +82,7 @@ def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
     summaries, refused = [], {}
     for folder, around in folders.items():
         try:
-            results = read_results(folder, around)
+            results = Results(folder, around)
         except InputError as error:
             refused[folder.name] = str(error)
             continue
@@ -157,7 +133,7 @@ def summary(results: Results) -> dict[str, Any]:
 def summary_line(folder: Path) -> str:
     """Sum up a pipeline in a line for a terminal; empty where its results cannot be read."""
     try:
-        results = read_results(folder, Around())
+        results = Results(folder, Around())
     except InputError:
         return ""
     numbers = [f"{name} {words}." for name, words in headline(results).items() if not name.startswith(CHANGE)]
@@ -202,13 +178,13 @@ def _story(results: Results) -> dict[str, Any] | None:
         if share and share["low"] is not None and one["group"] not in {ALL, "conditions"}:
             predicted = share["estimate"] + bias["estimate"] if bias else None
             groups.setdefault(one["group"], []).append(_dot(_short(name, one), share, one["rows"], predicted=predicted))
-    ends = {group: sorted(rows, key=lambda row: row.estimate) for group, rows in groups.items() if len(rows) > 1}
-    if not ends:
+    rising = {group: sorted(rows, key=lambda row: row.estimate) for group, rows in groups.items() if len(rows) > 1}
+    if not rising:
         return None
-    group = max(ends, key=lambda group: ends[group][-1].estimate - ends[group][0].estimate)
+    group = max(rising, key=lambda group: rising[group][-1].estimate - rising[group][0].estimate)
     caption = f"Share of {results.slices['answer_label']}, observed and predicted"
     chart = Dots(caption, "observed", groups[group], percent, number_at("training.share", results.metrics))
-    return {"group": group, "low": ends[group][0], "high": ends[group][-1], "chart": chart}
+    return {"group": group, "low": rising[group][0], "high": rising[group][-1], "chart": chart}
 
 
 def _picture(results: Results) -> Plot | None:
