@@ -61,7 +61,7 @@ def from_elsewhere(lock: str, settings: str) -> list[str]:
     hosts = re.findall(r'"([^"]+)"', listed[1]) if listed else []
     found = []
     for number, line in enumerate(lock.splitlines(), 1):
-        led = re.findall(r"([\w+]*)://([^/\"'?#]*)", line)
+        led = re.findall(r"(?<![\w+])([\w+]*)://([^/\"'?#]*)", line)
         if "\\" in line or any(scheme != "https" or host not in hosts for scheme, host in led) or LOCAL.search(line):
             found.append(f"uv.lock:{number}: `{line.strip()[:80]}` leads to no https host of `package-hosts`")
         elif FILE.search(line) and not line.startswith("source = ") and not HASH.search(line):

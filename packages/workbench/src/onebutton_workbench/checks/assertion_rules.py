@@ -31,9 +31,16 @@ def parsed(source: str | bytes) -> ast.Module:
         return ast.Module([], [])
 
 
+@cache
+def nodes_of(tree: ast.AST) -> list[ast.AST]:
+    """Walk through a module or a part of one, once."""
+    return list(ast.walk(tree))
+
+
+@cache
 def functions(tree: ast.AST) -> list[Test]:
     """List every function of a module, those of classes too."""
-    return [node for node in ast.walk(tree) if isinstance(node, Test)]
+    return [node for node in nodes_of(tree) if isinstance(node, Test)]
 
 
 def tests(tree: ast.AST) -> list[Test]:
@@ -41,12 +48,20 @@ def tests(tree: ast.AST) -> list[Test]:
     return [one for one in functions(tree) if one.name.startswith("test")]
 
 
-def assertions(test: ast.AST, helpers: Collection[str] = ()) -> int:
-    """Count what in a function can fail by intent; a call of a helper that asserts is one."""
-    nodes = list(ast.walk(test))
+@cache
+def read(test: ast.AST) -> tuple[int, list[str]]:
+    """Count what in a function can fail by intent, and name what else it calls."""
+    nodes = nodes_of(test)
     called = [name_of(node.func) for node in nodes if isinstance(node, ast.Call)]
     asserted = [node for node in nodes if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)]
-    return len(asserted) + sum(name in helpers or EXPECTS.fullmatch(name) is not None for name in called)
+    others = [name for name in called if not EXPECTS.fullmatch(name)]
+    return len(asserted) + len(called) - len(others), others
+
+
+def assertions(test: ast.AST, helpers: Collection[str] = ()) -> int:
+    """Count what in a function can fail by intent; a call of a helper that asserts is one."""
+    asserted, called = read(test)
+    return asserted + sum(name in helpers for name in called)
 
 
 def helpers_of(*trees: ast.AST) -> set[str]:
@@ -61,8 +76,8 @@ def helpers_of(*trees: ast.AST) -> set[str]:
 
 def skips(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
     """Find every skip and expected failure: its line, its name, and whether it says why."""
-    calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):
+    calls = {id(node.func): node for node in nodes_of(tree) if isinstance(node, ast.Call)}
+    for node in nodes_of(tree):
         if isinstance(node, ast.Attribute) and node.attr in PASSES_OVER and name_of(node.value) in {"pytest", "mark"}:
             call = calls.get(id(node))
             given = [key.value for key in call.keywords if key.arg in {"reason", "msg"}] if call else []
