@@ -58,7 +58,7 @@ def test_a_folder_of_the_checkout_is_shared_with_nobody_and_one_elsewhere_is_sha
     assert (remote.shared, remote.url) == (True, str(tmp_path / "team"))
 
 
-PRIVATE = "s3://ann:s3cret@bucket/x"  # pragma: allowlist secret
+PRIVATE = "s3://ann:s3cret@bucket/x"  # betterleaks:allow
 
 
 @pytest.mark.parametrize("url", [PRIVATE, "s3://bucket/x?key=1", "http://bucket", "team", "s3://", "-x"])

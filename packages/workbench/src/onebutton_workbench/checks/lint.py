@@ -59,13 +59,11 @@ REVOKE = "take it out, and revoke it: what was committed is known"
 LARGE = "keep data in DVC: an output of a stage, or `dvc add`"
 CODE, YAML, TOML, IPYNB, ALL = ("*.py", "*.pyi"), ("*.yml", "*.yaml"), ("*.toml",), ("*.ipynb",), (".",)
 SCRIPTS = ("*.sh", ".ci/run")
-TEXT = (":!uv.lock", ":!*.csv", ":!*.png", ":!*/dummy.json")  # no tables, pictures and figures
 # not those that stages write; a prompt is laid out for a model
 PAGES = ("*.md", ":!pipelines/*/card.md", ":!pipelines/*/summary.md", ":!*.prompt.md")
 READABLE = ("*.py", *TOML, "*.lock", *YAML)
 DATA = (":!uv.lock",)
 ZIZMOR = "zizmor --offline --persona auditor --strict-collection --no-progress -q --config .github/zizmor.yml .github"
-SECRETS = "detect-secrets-hook --no-verify --cores 1 --baseline .github/secrets.baseline"
 LEAKS = "betterleaks fs --config .github/betterleaks.toml --no-banner --redact"
 LAYOUT, MISTAKES = "ruff format --check --diff --quiet --force-exclude", "ruff check --quiet --force-exclude"
 CHECKS = (
@@ -82,7 +80,6 @@ CHECKS = (
     Check("spelling", "typos --format brief --force-exclude", WORD, ALL, "--exclude", itself=True),
     Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, ":!"),
     Check("keys and tokens", LEAKS, REVOKE, ALL, itself=True),
-    Check("passwords in addresses", SECRETS, REVOKE, TEXT),
     Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA),
     Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE),
     Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, IPYNB),

@@ -41,7 +41,7 @@ OWN_METRICS = re.compile(
     r"onebutton_evaluation.*\bregister\b", re.DOTALL
 )  # a pipeline's module that says what is measured
 WORD = r"(?<![\w-]){}(?![\w-])"
-YAML = (".yaml", ".yml", ".lock", ".baseline", ".dvc", "ruleset.json")
+YAML = (".yaml", ".yml", ".lock", ".dvc", "ruleset.json")
 
 
 @dataclass(frozen=True)
