@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,10 +13,11 @@ from onebutton_workbench.checks.selftest import (
     CLEAN,
     Violation,
     batches,
+    is_clear,
     plant,
-    prove,
+    press,
+    press_all,
     read_violations,
-    try_together,
 )
 from onebutton_workbench.findings import PAGES
 from onebutton_workbench.workspace import ROOT, read_toml
@@ -65,9 +64,14 @@ def test_a_violation_can_be_planted_into_the_files_as_they_are(violation: Violat
 
 
 def test_a_violation_that_finds_nothing_to_change_is_an_error(tmp_path: Path) -> None:
-    violation = Violation("x", ("y",), "make lint", ("z",), ({"file": "a", "find": "b", "replace": "c"},))
+    violation = Violation("x", ["y"], "make lint", ["z"], [{"file": "a", "find": "b", "replace": "c"}])
     with pytest.raises(InputError, match="nothing would be planted"):
         plant(violation, tmp_path)
+
+
+def test_no_two_violations_of_a_gate_are_told_by_the_same_words() -> None:
+    told = [(one.press, gate, *one.reasons) for one in read_violations() for gate in one.gates]
+    assert [one for one in told if told.count(one) > 1] == []
 
 
 @pytest.fixture
@@ -81,9 +85,9 @@ def clone(tmp_path: Path, shell: Any) -> Path:
     return tmp_path
 
 
-def judged(clone: Path, press: str, reason: str) -> str:
-    violation = Violation("a fault", ("gate",), press, (reason,), ({"file": "fault", "write": "the fault"},))
-    problem = prove(violation, clone)
+def judged(clone: Path, button: str, reason: str) -> str:
+    violation = Violation("a fault", ["gate"], button, [reason], [{"file": "fault", "write": "the fault"}])
+    problem = press([violation], clone).problem(violation)
     assert not (clone / "fault").exists()
     return problem.partition("\n")[0]
 
@@ -101,28 +105,51 @@ def test_a_gate_that_is_red_for_another_reason_is_reported(clone: Path) -> None:
 
 
 def test_a_button_that_is_red_on_a_clean_tree_is_reported(clone: Path) -> None:
-    assert prove(Violation("nothing", (CLEAN,), "make gate"), clone) == ""
-    assert prove(Violation("nothing", (CLEAN,), "make missing"), clone).startswith("red without any violation")
+    for button, problem in (("make gate", ""), ("make missing", "red without any violation")):
+        clean = Violation("nothing", CLEAN, button)
+        assert press([clean], clone).problem(clean).partition("\n")[0] == problem
 
 
 def fault(name: str, gate: str, reason: str) -> Violation:
-    return Violation(name, (gate,), "make gates", (reason,), ({"file": name, "write": f"{name} is there\n"},))
+    return Violation(name, [gate], "make gates", [reason], [{"file": name, "write": f"{name} is there\n"}])
 
 
-def test_only_violations_of_other_gates_and_other_files_are_planted_together() -> None:
-    a, b, other_gate = fault("a", "one", "a"), fault("a", "two", "b"), fault("b", "two", "c")
-    assert batches([a, b, other_gate]) == [[a, other_gate], [b]]
+def replacing(find: str, gate: str) -> Violation:
+    return Violation(find, [gate], "make gates", [gate], [{"file": "same", "find": find, "replace": "x"}])
 
 
-def test_what_does_not_show_in_a_batch_or_shows_elsewhere_is_planted_alone(
-    clone: Path, shell: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_violations_are_planted_together_where_they_can_be_told_apart() -> None:
+    a, b, c, named = (
+        fault("a", "one", "a"),
+        fault("b", "one", "vague"),
+        fault("c", "two", "vague"),
+        fault("d", "one", "d:1"),
+    )
+    assert batches([a, b, c, named]) == [[a, c, named], [b]]
+    of_another = Violation("e", ["three"], "make lint", ["e"], [{"file": "e", "write": "x"}])
+    last = Violation("f", ["four"], "make gates", ["f"], [{"file": "f", "write": "x"}], alone=True)
+    assert batches([a, of_another, last]) == [[a], [of_another], [last]]
+
+
+def test_violations_that_change_the_same_text_are_planted_apart() -> None:
+    line, part, other, file = (
+        replacing("a: 1", "one"),
+        replacing("a", "two"),
+        replacing("b", "three"),
+        fault("same", "four", "x"),
+    )
+    assert batches([line, part, other, file]) == [[line, other], [part], [file]]
+
+
+def test_what_does_not_show_in_a_batch_or_shows_elsewhere_is_not_clear(clone: Path, shell: Any) -> None:
     (clone / "Makefile").write_text("gates:\n\tcat a b c 2> /dev/null; echo red; exit 1\n", encoding="utf-8")
     for words in ("add --all", "commit --quiet --message second", "tag --force selftest-start"):
         shell("git", *words.split(), folder=clone)
     shows, silent, vague = fault("a", "one", "a is there"), fault("b", "two", "nothing"), fault("c", "one", "red")
-    free: SimpleQueue[Path] = SimpleQueue()
-    free.put(clone)
-    with ThreadPoolExecutor(1) as pool:
-        assert try_together(pool, free, [shows, silent, vague]) == [silent, vague]
-    assert capsys.readouterr().out.startswith("caught  one ")
+    found = press_all([[shows, silent], [vague]], [clone])
+    assert [is_clear(one, batch, found) for batch in found for one in batch.violations] == [True, False, False]
+
+
+def test_a_batch_whose_button_is_green_proves_nothing(clone: Path) -> None:
+    (one,) = press_all([[Violation("x", ["y"], "make weak", ["true"])]], [clone])
+    assert not is_clear(one.violations[0], one, [one])

@@ -1,8 +1,7 @@
-"""Prove that every gate can fail: plant one violation per gate in a temporary clone, and see the right button turn red.
+"""Prove that every gate can fail: plant violations in a temporary clone, and see the right button turn red for each.
 
-The violations are data: `violations.toml` of the workbench and of any other member. Those of `make lint`, which takes longest,
-are planted several at a time; whichever does not show, or shows where it was not planted, is planted alone. The work of
-`make selftest`.
+The violations are data: `violations.toml` of the workbench and of any other member. Those of one button are planted several at a
+time; whichever does not show, or shows where it was not planted, is planted alone. The work of `make selftest`.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from onebutton_contracts.errors import InputError
@@ -30,10 +28,8 @@ from onebutton_workbench.git import address, check_clean, git
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
 CUT = "<cut>"
-CLEAN = "(clean tree)"
+CLEAN = ["(clean tree)"]
 START = "selftest-start"  # what a clone goes back to
-TOGETHER = "make lint"
-MOST = 6  # planted together: one that hides the others costs as many presses more
 WARM = (".mypy_cache", ".ruff_cache", ".dvc/cache")  # what a person's clone would have, too
 SHOWN = 2000  # characters of an output that was not what it should be
 PRESSES = {  # what proves hooks and jobs
@@ -41,6 +37,7 @@ PRESSES = {  # what proves hooks and jobs
     "git push": "git push planted HEAD:refs/heads/planted",
     "act push": f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml",
 }
+PIPELINE = re.compile(r"\bPIPELINE=(\w+)")  # what is pressed so needs the results of a pipeline
 
 
 @dataclass(frozen=True)
@@ -48,28 +45,20 @@ class Violation:
     """One small thing that a gate must refuse."""
 
     what: str  # in words
-    gates: tuple[str, ...]  # those that it proves
+    gates: list[str]  # those that it proves
     press: str  # the command that must turn red; of `PRESSES`, or as a person types it
-    reasons: tuple[str, ...] = ()  # patterns that its output must hold, so that it is red for this and nothing else
-    edits: tuple[dict[str, Any], ...] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
+    reasons: list[str] = field(
+        default_factory=list
+    )  # patterns that its output must hold, so that it is red for this alone
+    # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
+    edits: list[dict[str, Any]] = field(default_factory=list)
     alone: bool = False  # whether it keeps a button from finding anything else
-
-    @property
-    def touches(self) -> set[str]:
-        """The gates that it proves, and the files that it changes."""
-        return {*self.gates, *(edit["file"] for edit in self.edits)}
 
 
 def read_violations(root: Path = ROOT) -> list[Violation]:
     """Read the violations of every member."""
     files = [root / member.path / "violations.toml" for member in members(root)]
-    found = []
-    for item in (item for file in files if file.is_file() for item in read_toml(file)["violation"]):
-        gates, reasons = (item[key] if isinstance(item[key], list) else [item[key]] for key in ("gate", "reason"))
-        whole = tuple(reason.replace(CUT, "") for reason in reasons)
-        facts = (item["press"], whole, tuple(item["edits"]), item.get("alone", False))
-        found.append(Violation(item["what"], tuple(gates), *facts))
-    return found
+    return [Violation(**item) for file in files if file.is_file() for item in read_toml(file)["violation"]]
 
 
 def plant(violation: Violation, clone: Path) -> None:
@@ -96,7 +85,11 @@ def plant(violation: Violation, clone: Path) -> None:
 
 
 def make_clone(folder: Path) -> Path:
-    """Clone this repo with an environment of its own, results and warm caches, and a remote to push to."""
+    """Clone this repo with an environment of its own, warm caches, and a remote to push to.
+
+    Raises:
+        InputError: it could not be set up.
+    """
     folder.mkdir()
     clone = folder / "clone"
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
@@ -113,13 +106,10 @@ def make_clone(folder: Path) -> Path:
     for cache in WARM:
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, clone / cache)
-    for button in ("make setup", "make run"):  # gates judge results; where the cache has these they are only fetched
-        done = call(button, clone)
-        if done.returncode:
-            message = f"{button} failed in the temporary clone:\n{done.stdout}"
-            raise InputError(message)
-    call("make gates MEASURE=1", clone)  # what a busy machine fails, the gates tell again where they are tried
-    reset(clone)
+    done = call("make setup", clone)
+    if done.returncode:
+        message = f"make setup failed in the temporary clone:\n{done.stdout}"
+        raise InputError(message)
     return clone
 
 
@@ -129,7 +119,7 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: text for name, text in clean_environment().items() if not name.startswith("GITHUB_")}
     # uv's cache names what it holds by content, so sharing it hides nothing
     cache = subprocess.run(["uv", "cache", "dir"], env=environment, capture_output=True, text=True, check=True)
-    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": cache.stdout.strip(), "CI": "true"}
+    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": cache.stdout.strip()}
     environment["PATH"] = without_tools(ROOT, environment["PATH"])
     if command in PRESSES:
         git("add", "--all", folder=clone)
@@ -146,86 +136,108 @@ def reset(clone: Path) -> None:
     git("clean", "--quiet", "-d", "--force", "-x", "--", "pipelines/*/champion/*", folder=clone)
 
 
+def collide(one: Violation, other: Violation) -> bool:
+    """Say whether two violations change the same text, or could not be told apart."""
+    if one.press != other.press or one.alone or other.alone:
+        return True
+    if {*one.gates} & {*other.gates} and not (_names_its_file(one) and _names_its_file(other)):
+        return True
+    pairs = [(edit, another) for edit in one.edits for another in other.edits if edit["file"] == another["file"]]
+    return any(_overlap(*pair) for pair in pairs)
+
+
+def _names_its_file(violation: Violation) -> bool:
+    said = " ".join(violation.reasons).replace("\\", "")
+    return any(Path(edit["file"]).name in said for edit in violation.edits)
+
+
+def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if one == other:
+        return one.get("find", "") not in one.get("replace", "")
+    if not {"write", "delete"}.isdisjoint(one | other):
+        return True
+    some, others = one.get("find", ""), other.get("find", "")
+    return bool(some and others) and (some in others or others in some)
+
+
 def batches(violations: Iterable[Violation]) -> list[list[Violation]]:
-    """Put violations together that change other files and prove other gates."""
+    """Put violations together that one press of their button can show."""
     found: list[list[Violation]] = []
     for one in violations:
-        free = (batch for batch in found if len(batch) < MOST)
-        batch = next((batch for batch in free if all(one.touches.isdisjoint(other.touches) for other in batch)), None)
-        if batch is None:
-            found.append(batch := [])
-        batch.append(one)
+        free = [batch for batch in found if not any(collide(one, other) for other in batch)]
+        if free:
+            min(free, key=len).append(one)
+        else:
+            found.append([one])
     return found
 
 
-def press(violations: Sequence[Violation], clone: Path) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Pressed:
+    """Violations that were planted together, and what their button said."""
+
+    violations: Sequence[Violation]
+    red: bool
+    said: str
+    seconds: float
+
+    def lacks(self, violation: Violation) -> list[str]:
+        """List the reasons of a violation that it does not hold."""
+        return [reason for reason in violation.reasons if not re.search(reason.replace(CUT, ""), self.said)]
+
+    def problem(self, violation: Violation) -> str:
+        """Say what was not as it must be; empty where all was.
+
+        A button must turn red for a violation, and for the right reason; on a clean tree green, or its red proves nothing.
+        """
+        if violation.gates == CLEAN:
+            found = "red without any violation" if self.red else ""
+        elif not self.red:
+            found = "stayed green"
+        else:
+            found = "".join(f"red, but without {reason!r}" for reason in self.lacks(violation)[:1])
+        return f"{found}\n{self.said[-SHOWN:]}" if found else ""
+
+
+def press(violations: Sequence[Violation], clone: Path) -> Pressed:
     """Plant violations, press their button, and take them out again."""
+    begun = time.monotonic()
     try:
         for violation in violations:
             plant(violation, clone)
-        return call(violations[0].press, clone)
+        done = call(violations[0].press, clone)
     finally:
         reset(clone)
+    found = Pressed(violations, done.returncode != 0, done.stdout, time.monotonic() - begun)
+    print(f"pressed {violations[0].press}: {len(violations)} planted ({found.seconds:.0f} s)", flush=True)
+    return found
 
 
-def missing(violation: Violation, output: str) -> list[str]:
-    """List the reasons of a violation that an output does not hold."""
-    return [reason for reason in violation.reasons if not re.search(reason, output)]
+def press_all(groups: Sequence[Sequence[Violation]], clones: Sequence[Path]) -> list[Pressed]:
+    """Press for every batch, in each clone the next; where the results of a pipeline are needed, in the first clone."""
+    here = [batch for batch in groups if PIPELINE.search(batch[0].press)]
+    anywhere = iter([batch for batch in groups if batch not in here])  # the clone that is free takes the next
+
+    def work(clone: Path, own: Iterable[Sequence[Violation]]) -> list[Pressed]:
+        return [press(batch, clone) for batch in chain(own, anywhere)]
+
+    with ThreadPoolExecutor(len(clones)) as pool:
+        return list(chain(*pool.map(work, clones, [here, *([] for _ in clones[1:])])))
 
 
-def prove(violation: Violation, clone: Path) -> str:
-    """Plant a violation alone, and say what was not as it must be; empty where all was.
-
-    Its button must turn red, and for the right reason; on a clean tree green, or its red proves nothing.
-    """
-    done = press([violation], clone)
-    absent = missing(violation, done.stdout)
-    if violation.gates == (CLEAN,):
-        problem = "red without any violation" if done.returncode else ""
-    elif done.returncode == 0:
-        problem = "stayed green"
-    else:
-        problem = f"red, but without {absent[0]!r}" if absent else ""
-    return f"{problem}\n{done.stdout[-SHOWN:]}" if problem else ""
+def is_clear(violation: Violation, batch: Pressed, others: Iterable[Pressed]) -> bool:
+    """Say whether a violation showed in a batch, and where it was not planted did not."""
+    elsewhere = (one for one in others if one is not batch and one.violations[0].press == violation.press)
+    return not batch.problem(violation) and all(one.lacks(violation) for one in elsewhere)
 
 
-def told(one: Violation, state: str, seconds: float, problem: str = "") -> dict[str, str]:
-    """Print a row for each gate of a violation; return what was not as it must be, by row."""
-    rows = [f"{state:<7} {gate:<38} {one.what:<62} {one.press} ({seconds:.0f} s)" for gate in one.gates]
-    print(*rows, sep="\n", flush=True)
-    return dict.fromkeys(rows, problem) if problem else {}
-
-
-def try_alone(one: Violation, clone: Path) -> dict[str, str]:
-    """Prove one violation, and tell what came of it."""
-    start = time.monotonic()
-    problem = prove(one, clone)
-    state = "FAILED" if problem else "green" if one.gates == (CLEAN,) else "caught"
-    return told(one, state, time.monotonic() - start, problem)
-
-
-def lend(free: SimpleQueue[Path], work: Callable[[Path], Any]) -> Any:
-    """Do something in a clone that nobody else uses."""
-    clone = free.get()
-    try:
-        return work(clone)
-    finally:
-        free.put(clone)
-
-
-def try_together(pool: Executor, free: SimpleQueue[Path], violations: Sequence[Violation]) -> list[Violation]:
-    """Plant batches of violations, and tell which show, each where it was planted; return the rest, to be planted alone."""
-    start = time.monotonic()
-    groups = batches(violations)
-    outputs = list(pool.map(lambda batch: lend(free, lambda clone: press(batch, clone).stdout), groups))
-    seconds = (time.monotonic() - start) / len(violations)
-    left = []
-    for one, own in [(one, own) for batch, own in zip(groups, outputs, strict=True) for one in batch]:
-        if missing(one, own) or not all(missing(one, other) for other in outputs if other is not own):
-            left.append(one)
-        else:
-            told(one, "caught", seconds)
-    return left
+def tell(violation: Violation, batch: Pressed) -> str:
+    """Print a row for each gate of a violation; return what was not as it must be."""
+    problem = batch.problem(violation)
+    state = "FAILED" if problem else "green" if violation.gates == CLEAN else "caught"
+    for gate in violation.gates:
+        print(f"{state:<7} {gate:<38} {violation.what:<62} {violation.press}", flush=True)
+    return f"{violation.what}, {violation.press}: {problem}" if problem else ""
 
 
 def selftest() -> int:
@@ -237,20 +249,25 @@ def selftest() -> int:
     check_clean(ROOT, "selftest")
     begun = time.monotonic()
     violations = read_violations()
-    pressed = sorted({one.press for one in violations if one.press.startswith("make")})
-    clean = [Violation("nothing", (CLEAN,), button) for button in pressed]
-    alone = sorted((one for one in violations if one.press != TOGETHER or one.alone), key=lambda one: one.press)
-    bad: dict[str, str] = {}
+    buttons = {one.press for one in violations if one.press.startswith("make")}
+    named = sorted({found[1] for button in buttons if (found := PIPELINE.search(button))})
+    # Every button is pressed on a clean tree first, and before all others those that make results. Hooks and jobs take longest.
+    clean = dict.fromkeys([*(f"make run PIPELINE={name}" for name in named), *sorted(buttons)])
+    groups = [[Violation("nothing", CLEAN, button)] for button in clean]
+    groups += batches(sorted(violations, key=lambda one: (one.press.startswith("make"), one.press)))
     with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:
         places = [Path(folder, str(number)) for number in range(min(2, os.cpu_count() or 1))]
         with ThreadPoolExecutor(len(places)) as pool:
-            free: SimpleQueue[Path] = SimpleQueue()
-            for clone in pool.map(make_clone, places):
-                free.put(clone)
-            alone += try_together(pool, free, [one for one in violations if one not in alone])
-            for found in pool.map(lambda one: lend(free, partial(try_alone, one)), [*clean, *alone]):
-                bad |= found
-    print(*(f"\n{row}: {problem}" for row, problem in bad.items()), file=sys.stderr)
+            clones = list(pool.map(make_clone, places))
+        found = press_all(groups, clones)
+        together = [(one, batch) for batch in found if len(batch.violations) > 1 for one in batch.violations]
+        again = [[one] for one, batch in together if not is_clear(one, batch, found)]
+        found += press_all(again, clones)
+    final = [
+        (one, batch) for batch in found for one in batch.violations if len(batch.violations) == 1 or [one] not in again
+    ]
+    bad = list(filter(None, (tell(one, batch) for one, batch in final)))
+    print(*bad, sep="\n\n", file=sys.stderr)
     took = f"{(time.monotonic() - begun) / 60:.0f} min"
     if bad:
         message = f"{len(bad)} gates did not do their work ({took})"
