@@ -37,8 +37,8 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(alone, "ROOT", tmp_path)
-    monkeypatch.setattr(alone, "pipelines", lambda: ["sums"])
-    monkeypatch.setattr(alone, "drafts", lambda _: [])
+    monkeypatch.setattr(alone, "pipelines_named", lambda _: ["sums"])
+    monkeypatch.setattr(alone, "unnamed_drafts", lambda _: [])
     return folder
 
 

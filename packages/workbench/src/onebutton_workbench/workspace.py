@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -82,6 +82,11 @@ def drafts(root: Path = ROOT) -> list[str]:
     return [member.path.as_posix() for member in members(root) if member.draft and member.is_pipeline]
 
 
+def unnamed_drafts(pipeline: str, root: Path = ROOT) -> list[str]:
+    """Name the drafts, whose failures are told and stop nobody; none where somebody named a pipeline, which is then meant."""
+    return [] if pipeline else [name for name in pipelines(root) if f"pipelines/{name}" in drafts(root)]
+
+
 def read_member(root: Path, path: Path) -> Member:
     """Read one member's pyproject.toml.
 
@@ -90,9 +95,7 @@ def read_member(root: Path, path: Path) -> Member:
     """
     content = read_toml(root / path / "pyproject.toml")
     project = content.get("project", {})
-    if "name" not in project:
-        message = f"{path}/pyproject.toml has no name under [project]"
-        raise InputError(message)
+    require("name" in project, f"{path}/pyproject.toml has no name under [project]")
     declared = [*project.get("dependencies", []), *chain(*project.get("optional-dependencies", {}).values())]
     requires = frozenset(distribution(requirement) for requirement in declared)
     ours = content.get("tool", {}).get("onebutton", {})
@@ -108,10 +111,9 @@ def the_member(name: str, root: Path = ROOT) -> Member:
     """
     workspace = members(root)
     found = [member for member in workspace if name in {member.name, member.path.name, member.path.as_posix()}]
-    if len(found) != 1:
-        paths = ", ".join(member.path.as_posix() for member in found or workspace)
-        message = f"there {'is no member' if not found else 'are several members'} {name!r}. MEMBER can be: {paths}"
-        raise InputError(message)
+    paths = ", ".join(member.path.as_posix() for member in found or workspace)
+    wrong = f"there {'are several members' if found else 'is no member'} {name!r}" if name else "say which member"
+    require(len(found) == 1, f"{wrong}. MEMBER can be: {paths}")
     return found[0]
 
 
@@ -138,7 +140,14 @@ def the_pipeline(name: str, root: Path = ROOT) -> str:
         InputError: it is not; the message lists those that are.
     """
     known = pipelines(root)
-    if name in known:
-        return name
-    message = f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(known) or '(none yet)'}"
-    raise InputError(message)
+    require(name in known, f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(known) or '(none yet)'}")
+    return name
+
+
+def pipelines_named(name: str, root: Path = ROOT) -> list[str]:
+    """List the pipeline of a name, or all of them where none was typed.
+
+    Raises:
+        InputError: there is no such pipeline.
+    """
+    return [the_pipeline(name, root)] if name else pipelines(root)

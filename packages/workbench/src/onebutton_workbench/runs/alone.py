@@ -17,7 +17,7 @@ from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import require
 from onebutton_evaluation.recompute import rerun
 from onebutton_workbench.environment import call
-from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 NO_NETWORK = ("unshare", "--map-root-user", "--net")  # a namespace of its own, in which there is no network
 
@@ -28,13 +28,12 @@ def run_each_alone(pipeline: str) -> None:
     Raises:
         InputError: a stage needs more than it declares, or writes something else than what stands here.
     """
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    told = [] if pipeline else [Path(folder).name for folder in drafts(ROOT)]
+    told = unnamed_drafts(pipeline)
     inside = NO_NETWORK if shutil.which(NO_NETWORK[0]) and not call(*NO_NETWORK, "true", folder=ROOT).returncode else ()
     if not inside:
         print("run: NOT RUN without a network: this system lets nobody take it away from a program")
     bad = 0
-    for name in names:
+    for name in pipelines_named(pipeline):
         for line in _pipeline(ROOT / "pipelines" / name, inside):
             print(f"  {name}: {line}", flush=True)
             bad += line.startswith("failed") and name not in told

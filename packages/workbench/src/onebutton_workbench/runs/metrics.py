@@ -16,7 +16,7 @@ from onebutton_tracking.results import read_metrics
 from onebutton_workbench.git import at_commit, git
 from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, choose_base, parted, target_branch
 from onebutton_workbench.runs.summary import table
-from onebutton_workbench.workspace import ROOT, drafts, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 Numbers = dict[str, float]
 Rows = dict[str, dict[str, str]]  # of each metric, by name: old, new and the difference, as text
@@ -71,7 +71,6 @@ def metrics(pipeline: str = "", base: str = "") -> None:
     Raises:
         InputError: the commit to compare with is unknown, or a file cannot be read.
     """
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
     check_base(base, ROOT)
     try:
         base = base or (choose_base("", ROOT) if target_branch(os.environ) else "HEAD")
@@ -81,12 +80,11 @@ def metrics(pipeline: str = "", base: str = "") -> None:
         return
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
     summary = ["## What this change does to the metrics", ""]
-    told = [] if pipeline else drafts(ROOT)
-    for name in names:
+    for name in pipelines_named(pipeline):
         try:
             summary += _of_pipeline(name, commit)
         except InputError as error:
-            if f"pipelines/{name}" not in told:
+            if name not in unnamed_drafts(pipeline):
                 raise
             print("", f"{name}, a draft, has nothing to compare: {error}", sep="\n")
     write_summary(summary)

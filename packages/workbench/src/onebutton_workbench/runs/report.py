@@ -14,7 +14,7 @@ from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import is_server, tracking_uri
 from onebutton_workbench.git import at_commit, call
 from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
-from onebutton_workbench.workspace import ROOT, members, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 TARGET = Path("report")
 MLFLOW = "http://127.0.0.1:5000"  # where `make ui` opens it
@@ -29,16 +29,13 @@ def around(name: str, base: str, root: Path = ROOT) -> Around:
     lock = f"{folder}/dvc.lock"
     made = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
     changed = call("status", "--porcelain", "--", lock, folder=root).stdout
-    return Around(base, other, _links(root / folder, root), made if made and not changed else "not committed yet")
-
-
-def _links(folder: Path, root: Path) -> dict[str, str]:
     uri = tracking_uri(root)
     server = uri if is_server(uri) else MLFLOW
+    links = {"MLflow": server}
     with suppress(InputError):
-        if run := run_of_lock(uri, folder.name, lock_digest(folder)):
-            return {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"}
-    return {"MLflow": server}
+        if run := run_of_lock(uri, name, lock_digest(root / folder)):
+            links = {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"}
+    return Around(base, other, links, made if made and not changed else "not committed yet")
 
 
 def report(pipeline: str = "", base: str = "") -> int:
@@ -49,10 +46,10 @@ def report(pipeline: str = "", base: str = "") -> int:
     """
     check_base(base, ROOT)
     base = base or (f"origin/{MAIN}" if is_commit(f"origin/{MAIN}", ROOT) else MAIN)
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
+    names = pipelines_named(pipeline)
     refused = write_site({ROOT / "pipelines" / name: around(name, base) for name in names}, ROOT / TARGET)
     for line in refused:
         print(f"report: no page for {line}", file=sys.stderr)
     print(f"report: {len(names) - len(refused)} of {len(names)} pipelines -> {TARGET / INDEX}. Open it in a browser")
-    drafts = {member.path.name for member in members(ROOT) if member.draft}  # they may lack what a page shows
-    return 0 if {line.partition(":")[0] for line in refused} <= drafts else 1
+    lenient = unnamed_drafts("")  # they may lack what a page shows
+    return 0 if {line.partition(":")[0] for line in refused} <= {*lenient} else 1

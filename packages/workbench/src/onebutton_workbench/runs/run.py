@@ -6,7 +6,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,9 +23,8 @@ from onebutton_workbench.data.committed_data import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.runs.interrupted import mend, only_press
-from onebutton_workbench.runs.summary import summarise, summarise_dummies
-from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
-from onebutton_workbench.workspace import drafts as draft_folders
+from onebutton_workbench.runs.summary import METRICS, metrics_table, summarise
+from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 # What DVC says when a stage begins, is taken from its cache or ends.
 SAID = re.compile(
@@ -85,23 +84,22 @@ def run_stages(pipeline: str) -> int:
 
     A draft that is not named runs after all others, and stops nobody.
     """
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    drafts = [name for name in (Path(folder).name for folder in draft_folders(ROOT)) if name != pipeline]
-    finished, apart = [name for name in names if name not in drafts], [name for name in names if name in drafts]
     refuse_unfinished_merge(ROOT)
-    made = reproduce(pipeline, finished, drafts) if finished else []
-    if status := mirror(finished):
+    apart = unnamed_drafts(pipeline)
+    names = [name for name in pipelines_named(pipeline) if name not in apart]
+    made = reproduce(pipeline, names) if names else []
+    if status := mirror(names):
         return status
     failed = {}
     for name in apart:
         print(f"\nrun: {name}, a draft", flush=True)
         try:
-            made += reproduce(name, [name], [draft for draft in drafts if draft != name])
-            if mirror([name]):
-                failed[name] = "its results are not whole, as said above"
+            made += reproduce(name, [name])
+            require(not mirror([name]), "its results are not whole, as said above")
+            names.append(name)
         except InputError as error:
-            failed[name] = str(error)
-    summarise([name for name in names if name not in failed], {one.pipeline for one in made if one.stage != CODE})
+            failed[name] = error
+    summarise(names, {one.pipeline for one in made if one.stage != CODE})
     for name, why in failed.items():
         print(f"run: the draft {name} failed, which stops nobody: {why}")
     return 0
@@ -120,9 +118,8 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     """
     from onebutton_workbench.data import dummy
 
-    names = [the_pipeline(pipeline)] if pipeline else dummy.with_plan()
-    if not names:
-        raise InputError("no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
+    names = pipelines_named(pipeline) if pipeline else dummy.with_plan()
+    require(names, "no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
     for name in names:
         if fit:
             dummy.describe_tables(name)
@@ -131,7 +128,9 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     if fit:
         return 0
     status = mirror_all([dummy.folder_of(name) for name in names], tracking_uri(ROOT), after_run=True)
-    summarise_dummies({name: dummy.folder_of(name) for name in names})
+    for name in names:
+        print(*metrics_table(f"{name} on DUMMY data", dummy.folder_of(name) / METRICS), sep="\n")
+    print("", "run: done, on DUMMY data: these numbers say that the code works, not how good a model is", sep="\n")
     return status
 
 
@@ -143,30 +142,29 @@ def run_nothing(pipeline: str) -> int:
     """
     from onebutton_release.aliases import tell_all
 
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    status = mirror_all([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT))
+    status = mirror_all([ROOT / "pipelines" / name for name in pipelines_named(pipeline)], tracking_uri(ROOT))
     tell_all(ROOT)
     return status
 
 
-def reproduce(pipeline: str, names: Sequence[str], hidden: Sequence[str]) -> list[Made]:
+def reproduce(pipeline: str, names: Sequence[str]) -> list[Made]:
     """Call DVC, which prints each stage as it runs, and write down what each took.
+
+    It does not see the drafts that are not meant: it reads every `dvc.yaml` first, and stops at the first that is wrong.
 
     Args:
         pipeline: what was typed; all are meant when it is empty.
         names: the pipelines that are meant.
-        hidden: those that DVC is not to see: it reads every `dvc.yaml` first, and stops at the first that is wrong.
 
     Raises:
         InputError: committed data is not here, or a stage failed.
     """
     begun = time.monotonic()
     target = f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"
-    with only_press(ROOT) as lock:
+    with only_press(ROOT) as lock, unseen(ROOT, {*unnamed_drafts("")} - {*names}):
         mend(ROOT)
-        with unseen(ROOT, hidden):
-            bring(ROOT, names)
-            made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT, lock)
+        bring(ROOT, names)
+        made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT, lock)
     for name in names:
         ran = [one for one in made if one.pipeline == name and one.seconds]
         peaks = {one.stage: one.peak_mb for one in ran if one.peak_mb}
@@ -184,7 +182,7 @@ def made_again(made: Sequence[Made]) -> str:
 
 
 @contextmanager
-def unseen(root: Path, names: Sequence[str]) -> Iterator[None]:
+def unseen(root: Path, names: Collection[str]) -> Iterator[None]:
     """Let DVC see nothing of some pipelines; what a killed press left of this, the next takes away."""
     file = root / "pipelines" / ".dvcignore"
     file.unlink(missing_ok=True)
@@ -211,14 +209,7 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
     running, begun = None, 0.0
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
     with subprocess.Popen(
-        command,
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        bufsize=1,
-        pass_fds=(lock,),
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, errors="replace", pass_fds=(lock,)
     ) as program:
         threading.Thread(target=_watch_memory, args=(program, made), daemon=True).start()
         for line in program.stdout or ():

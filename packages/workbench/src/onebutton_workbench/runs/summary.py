@@ -87,7 +87,8 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
 
             words = summary_line(ROOT / "pipelines" / name)
             print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
-    changed = [path for path in (f"pipelines/{name}" for name in names) if _is_uncommitted(path)]
+    paths = [f"pipelines/{name}" for name in names]
+    changed = [path for path in paths if call("status", "--porcelain", "--", path, folder=ROOT).stdout]
     new = [path for path in changed if not holds("cat-file", "-e", f"HEAD:./{path}/dvc.yaml", folder=ROOT)]
     add = f"git add {' '.join([*changed, *(['uv.lock'] if new else [])])}"
     if changed:
@@ -98,14 +99,3 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
         button = "serve" if waits_for_deploy(ROOT, folder.name, "") else "deploy"
         first = f"`make {button} PIPELINE={folder.name}`, which puts it into service on this machine; "
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
-
-
-def _is_uncommitted(path: str) -> bool:
-    return bool(call("status", "--porcelain", "--", path, folder=ROOT).stdout)
-
-
-def summarise_dummies(folders: Mapping[str, Path]) -> None:
-    """Print the metrics of copies that ran on dummy data, by the name of their pipeline; there is nothing to commit."""
-    for name, folder in folders.items():
-        print(*metrics_table(f"{name} on DUMMY data", folder / METRICS), sep="\n")
-    print("", "run: done, on DUMMY data: these numbers say that the code works, not how good a model is", sep="\n")
