@@ -13,8 +13,8 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.lineage.affected import Affected
-from onebutton_workbench.runs import isolation, testing
-from onebutton_workbench.runs.isolation import examine, run_alone
+from onebutton_workbench.runs import testing
+from onebutton_workbench.runs.testing import examine, run_alone
 from onebutton_workbench.workspace import ROOT, members, the_member
 
 
@@ -78,13 +78,13 @@ def test_a_member_whose_tests_reach_less_than_its_floor_is_refused_with_both_num
     project = folder / "pyproject.toml"
     for floor in ("", "[tool.coverage.report]\nfail_under = 80\n"):
         project.write_text(floor, encoding="utf-8")
-        testing.hold_floors([Path("packages/lib")], tmp_path)
+        testing.hold_floors(["packages/lib"], tmp_path)
     project.write_text("[tool.coverage.report]\nfail_under = 81\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"reach too little code: packages/lib 80 %, at least 81 %\. Write tests"):
-        testing.hold_floors([Path("packages/lib")], tmp_path)
+        testing.hold_floors(["packages/lib"], tmp_path)
     (tmp_path / ".coverage").unlink()  # nothing was measured
     with pytest.raises(InputError, match=r"packages/lib .*%, at least 81 %"):
-        testing.hold_floors([Path("packages/lib")], tmp_path)
+        testing.hold_floors(["packages/lib"], tmp_path)
 
 
 def test_affected_runs_all_tests_where_everything_is_reached(
@@ -177,7 +177,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, **results: str) -> None:
         result = results.get(member.path.name, "passed")
         return result, "3 passed in 1 s\n" if result == "passed" else "No module named 'yaml'\n"
 
-    monkeypatch.setattr(isolation, "examine", examined)
+    monkeypatch.setattr(testing, "examine", examined)
 
 
 def test_every_member_gets_its_lines_and_one_that_fails_alone_fails_all(

@@ -1,16 +1,21 @@
-"""Run the tests with pytest. The work of `make test`."""
+"""Run the tests with pytest: of all members together, or of each by itself. The work of `make test`.
+
+In the environment that all members share, an import that a member forgot to declare works, because another declares it; where the
+member is installed without the others it does not.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.errors import require
 from onebutton_workbench.environment import add_groups, call, clean_environment
 from onebutton_workbench.lineage import affected as lineage
-from onebutton_workbench.runs.isolation import run_alone
-from onebutton_workbench.workspace import ROOT, drafts, member_paths, members, read_toml, the_member, the_pipeline
+from onebutton_workbench.workspace import ROOT, Member, drafts, members, read_toml, the_member, the_pipeline
 
 SLOW_GROUPS = ("servers", "browser", "conformance", "database")  # a server of databases, a driver of the browser
 NONE_COLLECTED = 5  # pytest's status
@@ -35,25 +40,26 @@ def run_tests(  # noqa: PLR0913  what can be typed after the button
     require(not (named and affected), "AFFECTED and MEMBER each say which members to test: type one of them")
     only = f"ALONE=1 runs the quick tests of each member by itself: leave {'SLOW' if slow else 'COVERAGE'} out"
     require(not (alone and (slow or coverage)), only)
-    chosen, more = [the_member(named).path] if named else member_paths(), tuple[str, ...]()
+    chosen = [one.path.as_posix() for one in ([the_member(named)] if named else members())]
+    more = tuple[str, ...]()
     if affected:
         found = lineage.affected(ROOT, base)
         if found.everything:
             print(f"test: everything: {found.words}", flush=True)
         else:
-            chosen, more = list(found.members), found.repo_tests
+            chosen, more = [path.as_posix() for path in found.members], found.repo_tests
             print(*lineage.table(found.members), f"test: {found.words}", sep="\n", flush=True)
     if not chosen and (alone or not more):
         print("test: no member is affected, so there is no test to run. `make test` runs all")
     elif alone:
-        run_alone([one for one in members() if one.path in chosen])
+        run_alone([one for one in members() if one.path.as_posix() in chosen])
     else:
-        paths = [*(f"{path.as_posix()}/tests" for path in chosen), *more]
+        paths = [*(f"{folder}/tests" for folder in chosen), *more]
         run_together(paths, [] if named else drafts(ROOT), covered=chosen if coverage else (), slow=slow)
 
 
 def run_together(
-    paths: Sequence[str], told: Sequence[str], *, covered: Sequence[Path] = (), slow: bool = False, root: Path = ROOT
+    paths: Sequence[str], told: Sequence[str], *, covered: Sequence[str] = (), slow: bool = False, root: Path = ROOT
 ) -> None:
     """Call pytest in the environment that all members share.
 
@@ -62,15 +68,16 @@ def run_together(
     Raises:
         InputError: there are none, or one failed.
     """
-    if slow and (added := add_groups(*SLOW_GROUPS, folder=root)).returncode:
-        message = f"what slow tests start could not be installed: {' '.join(added.stderr.split())}"
-        raise InputError(message)
+    if slow:
+        added = add_groups(*SLOW_GROUPS, folder=root)
+        uninstalled = f"what slow tests start could not be installed: {' '.join(added.stderr.split())}"
+        require(not added.returncode, uninstalled)
     for missing in (path for path in paths if not (root / path).exists()):
         print(f"test: NOT RUN: there is no {missing}", flush=True)
     paths = [path for path in paths if (root / path).exists()]
     of_drafts = [path for path in paths if path.startswith(tuple(f"{folder}/" for folder in told))]
     of_others = [path for path in paths if path not in of_drafts]
-    measure = [f"--cov={folder.as_posix()}/src" for folder in covered]
+    measure = [f"--cov={folder}/src" for folder in covered]
     measure += ["--cov-report=term-missing:skip-covered"] if covered else []
     status = _call([*measure, *of_others], root, slow=slow) if of_others else NONE_COLLECTED
     if of_drafts:
@@ -85,14 +92,14 @@ def run_together(
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
 
 
-def hold_floors(folders: Sequence[Path], root: Path) -> None:
+def hold_floors(folders: Sequence[str], root: Path) -> None:
     """Refuse members whose tests reach less of their code than `fail_under` in their own pyproject.toml asks; drafts may.
 
     Raises:
         InputError: there are some; the message has what was reached.
     """
     below = []
-    for folder in map(Path.as_posix, folders):
+    for folder in folders:
         tools = read_toml(root / folder / "pyproject.toml").get("tool", {})
         floor = tools.get("coverage", {}).get("report", {}).get("fail_under", 0)
         command = f"coverage report --include={folder}/src/* --format=total --fail-under={floor}"
@@ -110,3 +117,40 @@ def _call(words: Sequence[str], root: Path, *, slow: bool) -> int:
     environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
     command = ["pytest", "--numprocesses", "auto", *how, *words]
     return subprocess.run(command, cwd=root, env=environment, check=False).returncode
+
+
+def examine(member: Member, root: Path) -> tuple[str, str]:
+    """Hold a member to what it declares by running its tests; `make lint` reads its imports.
+
+    Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment, which it might call
+    without declaring them, are not on PATH.
+
+    Returns:
+        `passed`, `failed`, or `NOT RUN` where it has no tests; and what its tools said, or the last line of it where it passed.
+    """
+    folder = member.path.as_posix()
+    if not (root / folder / "tests").is_dir():
+        return "NOT RUN", "it has no tests"
+    only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
+    command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{folder}/tests"]
+    path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
+    done = call(*command, folder=root, OMP_NUM_THREADS="1", PATH=os.pathsep.join(path))
+    if done.returncode:
+        return "failed", done.stdout + done.stderr
+    return "passed", done.stdout.strip().splitlines()[-1]
+
+
+def run_alone(members: Sequence[Member], root: Path = ROOT) -> None:
+    """Examine members, as many at once as there are processors, and print what came of each.
+
+    Raises:
+        InputError: one of them did not pass.
+    """
+    bad: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for member, (result, said) in zip(members, pool.map(lambda one: examine(one, root), members), strict=True):
+            print(f"{result:<7}  {member.path}", *said.strip().splitlines(), sep="\n    ", flush=True)
+            bad += [member.path.as_posix()] if result != "passed" else []
+    mend = "What one imports it declares: `make add PACKAGE=xgboost MEMBER=churn`, for one"
+    require(not bad, f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(bad)}. {mend}")
+    print(f"test: {len(members)} of {len(members)} members passed alone. Next: make check, then commit")
