@@ -10,8 +10,7 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.data.committed_data import bring
-from onebutton_workbench.data.storage import choose, configured, pull, push, targets
-from onebutton_workbench.data.storage_rules import check
+from onebutton_workbench.data.storage import check_remote, choose, configured, pull, push, targets
 
 pytestmark = pytest.mark.slow  # each calls DVC a dozen times
 
@@ -217,13 +216,13 @@ def test_a_pipeline_is_sent_and_fetched_with_the_data_that_no_stage_of_it_makes(
 def test_data_that_was_committed_and_not_pushed_is_told_until_it_is(me: Person) -> None:
     remote = configured(me.root)
     assert remote
-    assert list(check(me.root, remote)) == []
+    assert list(check_remote(me.root, remote)) == []
     me.add("1\n2\n")
-    (found,) = check(me.root, remote)
+    (found,) = check_remote(me.root, remote)
     assert (found.check, found.place) == ("OB304", f"{DATA}.dvc")
     assert found.words.startswith(f"{DATA} is not on {remote.url}, so it is lost with the machine")
     push(me.root, "toy")
-    assert list(check(me.root, remote)) == []
+    assert list(check_remote(me.root, remote)) == []
 
 
 def test_pull_without_a_remote_says_so_and_is_green(me: Person, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, push, why
-from onebutton_workbench.data.storage_rules import check
+from onebutton_workbench.data.storage import UnreachableError, absent, check_remote, choose, configured, push, why
 from onebutton_workbench.runs.doctor import storage
 
 
-@pytest.fixture
-def repo(tmp_path: Path, shell: Any) -> Path:
-    root = tmp_path / "repo"
-    root.mkdir()
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, shell: Any) -> Path:
+    """A checkout with DVC."""
+    root = tmp_path_factory.mktemp("begun")
     shell("git", "init", "--quiet", folder=root)
     shell("dvc", "init", "--quiet", folder=root)
     return root
+
+
+@pytest.fixture
+def repo(begun: Path, tmp_path: Path) -> Path:
+    """A copy of that checkout, to be changed."""
+    return shutil.copytree(begun, tmp_path / "repo")
 
 
 def test_what_a_commit_names_must_be_on_the_shared_remote_but_for_what_is_in_git(
@@ -41,7 +47,7 @@ def test_what_a_commit_names_must_be_on_the_shared_remote_but_for_what_is_in_git
     choose(str(tmp_path / "team"), repo)
     remote = configured(repo)
     assert remote
-    found = list(check(repo, remote))
+    found = list(check_remote(repo, remote))
     assert [one.words.split()[0] for one in found] == ["pipelines/toy/model.onnx", "raw.csv"]
     assert {one.place for one in found} == {"pipelines/toy/dvc.lock"}
 

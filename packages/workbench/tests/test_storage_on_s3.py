@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, absent, choose, configured, pull, push
-from onebutton_workbench.data.storage_rules import check
+from onebutton_workbench.data.storage import UnreachableError, absent, check_remote, choose, configured, pull, push
 from onebutton_workbench.runs.doctor import storage
 
 pytestmark = pytest.mark.slow
@@ -206,13 +205,13 @@ def test_a_pull_over_a_cut_connection_leaves_no_half_file_and_the_next_one_compl
 def test_a_commit_whose_data_was_never_pushed_is_found_until_it_is(repo: Path) -> None:
     remote = configured(repo)
     assert remote
-    found = check(repo, remote)
+    found = check_remote(repo, remote)
     assert [(one.check, one.words.split()[0]) for one in found] == [
         ("OB304", "pipelines/toy/raw"),
         ("OB304", "pipelines/toy/table.bin"),
     ]
     push(repo)
-    assert list(check(repo, remote)) == []
+    assert list(check_remote(repo, remote)) == []
 
 
 @pytest.mark.parametrize("trouble", ["key", "network"])

@@ -1,4 +1,6 @@
-"""Keep data and models in DVC's remote: choose it, send to it, fetch from it. The work of `make remote`, `push` and `pull`.
+"""Keep data and models in DVC's remote: choose it, send to it, fetch from it, and find what it lacks.
+
+The work of `make remote`, `push` and `pull`, and of OB304 in `make status`.
 
 The remote stands in `.dvc/config`; it is any that DVC knows. Keys to it come from the environment (`AWS_ACCESS_KEY_ID`,
 `AWS_PROFILE` and the rest that every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's) and are never
@@ -11,21 +13,26 @@ import json
 import logging
 import re
 import subprocess
+from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import dirname, join, normpath
 from typing import Any
 from urllib.parse import urlsplit
 
+from onebutton_contracts.dvc_files import FINGERPRINTS, parse_yaml
 from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call
-from onebutton_workbench.git import shortened
+from onebutton_workbench.findings import Finding
+from onebutton_workbench.git import at_commit, names, shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, dvc_files
 
 NAME = "storage"
 PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the remote answers
+MEND = "`make push` on the machine that has it; what no stage makes needs `dvc add` first"
 UNSET = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
 KEYS = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_PROFILE"
 SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
@@ -142,6 +149,15 @@ def _has(storage: Any, digest: str) -> bool:
         return False
 
 
+def silence(remote: Remote, root: Path) -> str:
+    """Say why a remote does not answer; empty where it does."""
+    try:
+        absent(remote, {PROBE}, root)
+    except UnreachableError as reason:
+        return str(reason)
+    return ""
+
+
 def push(root: Path = ROOT, pipeline: str = "") -> None:
     """Send data and models to the remote; what arrived stays, whatever happens after.
 
@@ -216,10 +232,29 @@ def choose(url: str = "", root: Path = ROOT) -> None:
         raise InputError(UNSET)
     print(f"remote: {remote}")
     if remote.shared:
-        try:
-            absent(remote, {PROBE}, root)
-            print("remote: it answers")
-        except UnreachableError as reason:
-            print(f"remote: NOT RUN, it was not asked: {reason}")
+        reason = silence(remote, root)
+        print(f"remote: NOT RUN, it was not asked: {reason}" if reason else "remote: it answers")
     if url:
         print("remote: Next: make push, then commit .dvc/config")
+
+
+def check_remote(root: Path, remote: Remote) -> Iterator[Finding]:
+    """Find data that a commit names and the remote does not have.
+
+    Raises:
+        UnreachableError: the remote does not answer, so it is not known.
+        InputError: a committed file cannot be read.
+    """
+    in_git = set(names("ls-tree", "-r", "-t", "-z", "--name-only", "HEAD", folder=root))
+    held = {one.path: (one.md5, one.file) for one in tracked(root) if one.file in in_git and one.md5}
+    for lock in (file.with_name("dvc.lock").relative_to(root).as_posix() for file in dvc_files(root)):
+        stages = parse_yaml(at_commit("HEAD", lock, root) or "{}", lock).get("stages") or {}
+        for entry in (one for stage in stages.values() for one in [*stage.get("outs", []), *stage.get("deps", [])]):
+            path = normpath(join(dirname(lock), entry["path"]))
+            if path not in in_git and f"/{FINGERPRINTS}" not in f"/{path}":
+                held.setdefault(path, (str(entry.get("md5", "")), lock))
+    gone = absent(remote, {digest for digest, _ in held.values()}, root)
+    for path, (digest, file) in held.items():
+        if digest in gone:
+            words = f"{path} is not on {remote.url}, so it is lost with the machine that has it"
+            yield Finding("OB304", file, words, MEND)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from onebutton_contracts.dvc_files import read_plan
-from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, configured
+from onebutton_contracts.errors import InputError, require
+from onebutton_workbench.data.storage import UnreachableError, check_remote, configured
 from onebutton_workbench.findings import TOLD, Finding, tell
 from onebutton_workbench.lineage.affected import report
 from onebutton_workbench.lineage.stale import stale_stages
@@ -34,10 +34,8 @@ def status(root: Path = ROOT, *, affected: bool = False, base: str = "", strict:
     remote = configured(root)
     unasked = False
     if remote and remote.shared:
-        from onebutton_workbench.data.storage_rules import check
-
         try:
-            findings += check(root, remote)
+            findings += check_remote(root, remote)
         except UnreachableError as reason:
             unasked = True
             print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
@@ -58,7 +56,5 @@ def before_deployment(root: Path = ROOT, *, pipeline: str = "") -> None:
     # compared with another champion is refused by the gate that compares.
     read = [read_plan(plan) for plan in plans if plan.is_file()] if len(plans) == 1 else []
     findings = stale_stages(read, root, overlook="champion")
-    for finding in findings:
-        print(finding)
-    if findings:
-        raise InputError("nothing was deployed: the model that is here was not made of what stands here")
+    print("".join(f"{finding}\n" for finding in findings), end="")
+    require(not findings, "nothing was deployed: the model that is here was not made of what stands here")
