@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.environment import call
-from onebutton_workbench.workspace import ROOT, Member, members, read_toml
+from onebutton_workbench.workspace import ROOT, members, read_toml
 
 CRASHED = 2  # mypy's status when it could not check at all
 # What the packages are held to and pipelines are not: how mypy's lines end.
@@ -29,47 +29,40 @@ MANNERS = (
 
 
 def check() -> None:
-    """Call mypy, and judge what it says.
+    """Call mypy on drafts, then on all others and on what the root has.
 
     Raises:
         InputError: it found a mistake outside drafts, or could not check.
     """
-    workspace = members(ROOT)
-    drafts = [member.path.as_posix() for member in workspace if member.draft]
-    lines, failed = _call(workspace)
-    told = [line for line in lines if _concerns(line, drafts)]
-    stopping = [line for line in lines if line not in told]
-    if failed and told and not stopping:  # a syntax error, after which mypy reads nothing else
-        stopping, failed = _call([member for member in workspace if not member.draft])
+    drafts = [member for member in members(ROOT) if member.draft]
+    told = _call([str(member.path) for member in drafts]) if drafts else []
     if told:
-        print(*told, sep="\n")
-        print(f"types: {_count(told)} in drafts ({', '.join(drafts)}), which stop nobody: the lines above\n")
-    if stopping or failed:
-        print(*stopping, failed, sep="\n", file=sys.stderr)
-        message = f"{_count(stopping) or 'mypy could not check'}, where the lines above say"
-        raise InputError(message)
+        folders = ", ".join(str(member.path) for member in drafts)
+        print(*told, f"types: {_count(told)} in drafts ({folders}), which stop nobody: the lines above\n", sep="\n")
+    others = [str(member.path) for member in members(ROOT) if not member.draft]
+    wrong = _call([*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *others])
+    print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
+    require(not wrong, f"{_count(wrong)}, where the lines above say")
     print(f"types: no mistake {'elsewhere' if told else 'found'}. Next: make test")
 
 
-def _call(workspace: Sequence[Member]) -> tuple[list[str], str]:
-    """Call mypy on members, and on what the root has; it is told where modules are, as its own setting takes no patterns.
+def _call(files: Sequence[str]) -> list[str]:
+    """Call mypy, which is told where modules are, as its own setting takes no patterns.
 
     Returns:
-        Its lines, without those that ask a pipeline for annotations; and what it says where it could not check at all.
+        What it says where it found mistakes or could not check, without the lines that ask a pipeline for annotations.
     """
-    files = [*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *(str(member.path) for member in workspace)]
-    command = ["mypy", "--no-error-summary", "--no-pretty", *files]
-    done = call(*command, folder=ROOT, MYPYPATH=os.pathsep.join(f"{member.path}/src" for member in workspace))
-    lines = done.stdout.splitlines()
-    kept = [line for line in lines if not (_concerns(line, ["pipelines"]) and line.endswith(MANNERS))]
-    return kept, (done.stderr or "mypy stopped") if done.returncode >= CRASHED else ""
-
-
-def _concerns(line: str, folders: Sequence[str]) -> bool:
-    return line.startswith(tuple(f"{folder}/" for folder in folders))
+    path = os.pathsep.join(f"{member.path}/src" for member in members(ROOT))
+    done = call("mypy", "--no-error-summary", "--no-pretty", *files, folder=ROOT, MYPYPATH=path)
+    lines = [
+        line for line in done.stdout.splitlines() if not (line.startswith("pipelines/") and line.endswith(MANNERS))
+    ]
+    if done.returncode >= CRASHED:
+        lines.append(done.stderr or "mypy stopped")
+    return lines
 
 
 def _count(lines: Sequence[str]) -> str:
-    """Say how many of the lines are a mistake; the others are notes on one. Empty where there is none."""
+    """Say how many of the lines are a mistake; the others are notes on one."""
     count = sum(": error: " in line for line in lines)
-    return f"{count} mistake{'s' * (count > 1)}" if count else ""
+    return f"{count} mistake{'s' * (count > 1)}" if count else "mypy could not check"
