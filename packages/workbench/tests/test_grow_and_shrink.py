@@ -17,6 +17,7 @@ from packages.workbench.tests.test_text_rules import made_its_own
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.members import new as scaffold
 from onebutton_workbench.members import remove as removal
+from onebutton_workbench.members.lockfile import add
 from onebutton_workbench.members.new import new
 from onebutton_workbench.members.remove import remove, without_samples
 from onebutton_workbench.workspace import ROOT, members, pipelines
@@ -28,12 +29,10 @@ def state(folder: Path, shell: Shell) -> str:
     return shell("git", "status", "--porcelain", "--untracked-files=all", folder=folder)
 
 
-@pytest.fixture
-def small(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory, shell: Shell) -> Path:
     """A workspace of a package `shared` and a pipeline `sample`, which needs it; committed, and with our templates."""
-    folder = tmp_path / "small"
-    monkeypatch.setenv("UV_OFFLINE", "1")  # it needs nothing from outside
-    monkeypatch.delenv("UV_FROZEN", raising=False)  # as `make` sets it: under it uv writes no lock
+    folder = tmp_path_factory.mktemp("grow") / "small"
     member = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\ndependencies = [{}]\n'
     sources = "\n[tool.uv.sources]\nacme-shared = { workspace = true }\n"
     files = {
@@ -52,13 +51,21 @@ def small(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(ROOT / "templates", folder / "templates")
     declared = folder / "templates/package/member/pyproject.toml.jinja"
     declared.write_text(declared.read_text(encoding="utf-8").replace('"polars>=2"', ""), encoding="utf-8")
-    shell("uv", "lock", "--quiet", folder=folder)
+    shell("uv", "lock", "--quiet", folder=folder, UV_OFFLINE="1", UV_FROZEN="0")  # it needs nothing from outside
     shell("git", "init", "--quiet", "--initial-branch", "main", folder=folder)
     shell("git", "add", "--all", folder=folder)
     shell("git", "commit", "--quiet", "--message", "small", folder=folder)
     (folder / "pipelines/sample/data").mkdir()
     (folder / "pipelines/sample/data/rows.parquet").write_bytes(b"rows")
     return folder
+
+
+@pytest.fixture
+def small(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that workspace, to be changed."""
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.delenv("UV_FROZEN", raising=False)  # as `make` sets it: under it uv writes no lock
+    return shutil.copytree(committed, tmp_path / "small")
 
 
 @pytest.fixture(autouse=True)
@@ -87,12 +94,12 @@ def _as_a_button_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("acme", "NAME=acme is a package that uv.lock has"),
     ],
 )
-def test_a_pipeline_of_no_good_name_is_refused(name: str, words: str, small: Path, shell: Shell) -> None:
+def test_a_pipeline_of_no_good_name_is_refused(name: str, words: str, committed: Path, shell: Shell) -> None:
     with pytest.raises(InputError) as refusal:
-        new(small, kind="pipeline", name=name)
+        new(committed, kind="pipeline", name=name)
     assert str(refusal.value).startswith(words)
     assert str(refusal.value).endswith("Nothing was written")
-    assert state(small, shell) == ""
+    assert state(committed, shell) == ""
 
 
 def test_a_new_package_bears_the_projects_name_and_changes_nothing_but_the_lock(small: Path, shell: Shell) -> None:
@@ -148,7 +155,7 @@ def test_a_package_that_nobody_needs_any_more_is_named(small: Path, capsys: pyte
 
 def test_what_others_need_stays(small: Path, clone: Path, shell: Shell) -> None:
     for folder, member, words in (
-        (small, "", "there is no member ''"),
+        (small, "", "say which member. MEMBER can be: packages/shared, pipelines/sample"),
         (small, "nobody", "there is no member 'nobody'"),
         (small, "shared", "packages/shared is needed by pipelines/sample. Nothing was changed"),
         (clone, "tracking", "packages/tracking is needed by packages/"),
@@ -158,6 +165,19 @@ def test_what_others_need_stays(small: Path, clone: Path, shell: Shell) -> None:
         with pytest.raises(InputError, match=words):
             remove(folder, member=member)
         assert state(folder, shell) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "PACKAGE= says what to add: make add PACKAGE=xgboost MEMBER=churn"),
+        ({"package": "xgboost"}, "say which member. MEMBER can be: packages/shared, pipelines/sample"),
+    ],
+)
+def test_an_addition_without_a_value_says_what_to_type(values: dict[str, str], words: str, committed: Path) -> None:
+    with pytest.raises(InputError) as refusal:
+        add(**values, root=committed)
+    assert str(refusal.value) == words
 
 
 def test_work_that_is_not_committed_is_not_removed_with_a_member(small: Path, shell: Shell) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, members, the_member
 
@@ -19,9 +19,8 @@ def relock(folder: Path) -> str:
 
 def lock(folder: Path) -> None:
     """Let uv write the lock, or refuse what the members declare; the caller takes back what was changed."""
-    if problem := relock(folder):
-        message = f"uv could not lock it: {problem}. Nothing was changed"
-        raise InputError(message)
+    problem = relock(folder)
+    require(not problem, f"uv could not lock it: {problem}. Nothing was changed")
 
 
 def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
@@ -35,14 +34,14 @@ def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
     Raises:
         InputError: the member is unknown, or uv cannot lock the two together.
     """
+    require(package, "PACKAGE= says what to add: make add PACKAGE=xgboost MEMBER=churn")
     into = the_member(member, root)
     here = {one.path.name: one.name for one in members(root) if not one.is_pipeline}
     folder, bracket, extras = package.partition("[")
     wanted = f"{here.get(folder, folder)}{bracket}{extras}"
     done = call("uv", "add", "--quiet", "--no-sync", "--package", into.name, "--", wanted, folder=root, UV_FROZEN="0")
-    if done.returncode:
-        message = f"{wanted} cannot be added to {into.path}: {' '.join(done.stderr.split())}. Nothing was changed"
-        raise InputError(message)
+    refused = f"{wanted} cannot be added to {into.path}: {' '.join(done.stderr.split())}. Nothing was changed"
+    require(not done.returncode, refused)
     where = f"{into.path}/pyproject.toml and in uv.lock"
     print(f"add: {wanted} stands in {where}. Next: import it, then `make check`", flush=True)
     return 0

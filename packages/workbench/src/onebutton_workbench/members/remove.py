@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import check_clean
 from onebutton_workbench.members.lockfile import LOCK, lock
@@ -70,9 +70,8 @@ def remove(root: Path = ROOT, *, member: str = "") -> int:
         needing = [
             other.path.as_posix() for other in members(root) if other not in leaving and one.name in other.requires
         ]
-        if needing := needing + ["the buttons"] * (one.module == __name__.partition(".")[0]):
-            message = f"{one.path.as_posix()} is needed by {', '.join(needing)}. Nothing was changed"
-            raise InputError(message)
+        needing += ["the buttons"] * (one.module == __name__.partition(".")[0])
+        require(not needing, f"{one.path.as_posix()} is needed by {', '.join(needing)}. Nothing was changed")
     unused = left_over(leaving, root)
     check_clean(root, "remove", *(one.path.as_posix() for one in leaving), README, LOCK)
     with without(root, leaving):
