@@ -18,6 +18,8 @@ _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/\0][^\0]*)")
 class ServingError(Exception):
     """Something of a server, or of what it serves, that a person can mend: told in one line, never with a traceback."""
 
+    for_people = True  # a button ends with the message alone
+
 
 class ReleaseError(ServingError):
     """A release cannot be used; the message says which, why, and what to do."""

@@ -22,8 +22,6 @@ from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
 PREFIX = "BUTTON_"
 GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
-# Packages that depend on no other have errors of their own for what a person can mend; they count where they were imported.
-MISTAKES = {"onebutton_serving.sealed": "ServingError", "onebutton_models.scoring": "ScoringError"}
 MACHINE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}  # no mistake of ours
 # With JSON=1 these print one document on stdout, for programs.
 AS_JSON = {"lint", "types", "test", "gates", "status", "ruler", "audit"}
@@ -225,8 +223,8 @@ def mistake(error: Exception) -> str:
         return " ".join(str(error).replace(PREFIX, "").replace(" from env", "").split())
     if isinstance(error, OSError) and error.errno in MACHINE:
         return f"{error.filename or 'the system'}: {error.strerror}"
-    others = tuple(getattr(sys.modules[module], name) for module, name in MISTAKES.items() if module in sys.modules)
-    return str(error) if isinstance(error, (InputError, *others)) else ""
+    for_people = isinstance(error, InputError) or getattr(error, "for_people", False)
+    return str(error) if for_people else ""
 
 
 def main() -> None:
