@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.workspace import read_toml
 
@@ -36,9 +36,8 @@ def git(*arguments: str, folder: Path) -> str:
         InputError: it failed; the message is git's own.
     """
     done = call(*arguments, folder=folder)
-    if done.returncode:
-        message = f"git {arguments[0]} failed: {done.stderr.strip() or f'status {done.returncode}'}"
-        raise InputError(message)
+    failed = f"git {arguments[0]} failed: {done.stderr.strip() or f'status {done.returncode}'}"
+    require(not done.returncode, failed)
     return done.stdout.rstrip()  # not strip: a status line may begin with a space
 
 
@@ -81,12 +80,12 @@ def check_clean(folder: Path, button: str, *paths: str) -> None:
     Raises:
         InputError: something is not committed; the message names up to five files.
     """
-    if changed := uncommitted(folder, *paths):
-        message = (
-            f"not committed: {shortened(changed)}. `make {button}` goes by what is committed, or would mix with it. Commit it "
-            "(a branch is enough) or `git stash --include-untracked`, then press it again; nothing was changed"
-        )
-        raise InputError(message)
+    changed = uncommitted(folder, *paths)
+    unfinished = (
+        f"not committed: {shortened(changed)}. `make {button}` goes by what is committed, or would mix with it. Commit it "
+        "(a branch is enough) or `git stash --include-untracked`, then press it again; nothing was changed"
+    )
+    require(not changed, unfinished)
 
 
 def address(root: Path) -> str:

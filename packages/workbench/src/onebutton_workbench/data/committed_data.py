@@ -38,8 +38,7 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
         return
     here = {one.path for one in wanted if (root / one.path).exists()}
     done = call_dvc("checkout", *[one.file for one in wanted], root=root)
-    said = (done.stdout + done.stderr).splitlines()
-    named = [one for one in wanted if any(one.path in line for line in said)]
+    named = [one for one in wanted if one.path in done.stdout + done.stderr]
     if done.returncode:
         message = f"{_in_the_way(named or wanted, here, done.stderr, root)}. No stage was run"
         raise InputError(message)

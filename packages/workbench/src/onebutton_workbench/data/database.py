@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import add_groups
 from onebutton_workbench.workspace import ROOT
 
@@ -24,12 +24,11 @@ def snapshot(query: Path, folder: Path) -> Path:
         InputError: no address is set, or the database refuses; no message holds the address.
     """
     address = os.environ.get(ADDRESS, "")
-    if not address:
-        message = (
-            f"{query.name} asks a database, whose address must be in the variable {ADDRESS}, such as "
-            f"postgresql://user@host/name: `export {ADDRESS}=...`. It is written nowhere"
-        )
-        raise InputError(message)
+    unset = (
+        f"{query.name} asks a database, whose address must be in the variable {ADDRESS}, such as "
+        f"postgresql://user@host/name: `export {ADDRESS}=...`. It is written nowhere"
+    )
+    require(address, unset)
     if not importlib.util.find_spec("connectorx"):
         print(f"new-pipeline: installing the group {GROUP} (60 MB)", flush=True)
         add_groups(GROUP, folder=ROOT)

@@ -10,18 +10,21 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import polars as pl
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from onebutton_contracts.contract import contract_of, load_contract
 from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.frames import polars_schema
+from onebutton_contracts.intake.drafting import Origin, draft
+from onebutton_contracts.intake.parsing import parse
 from onebutton_contracts.sources import sha256 as hash_of
+from onebutton_contracts.tables import write_parquet
+from onebutton_contracts.terms import Contract
+from onebutton_workbench.data.database import snapshot
 from onebutton_workbench.data.storage import call_dvc
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from onebutton_contracts.intake.drafting import Origin
-    from onebutton_contracts.terms import Contract
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 QUERY = "query.sql"  # in a pipeline whose table is of a database
@@ -93,8 +96,6 @@ def license_of(text: str) -> str:
     Raises:
         InputError: it is missing, or SPDX knows none of that name.
     """
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
     try:
         return canonicalize_license_expression(text)
     except InvalidLicenseExpression:
@@ -117,10 +118,6 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
     Raises:
         InputError: the file cannot be had, or it or its table is not what can be taken in.
     """
-    from onebutton_contracts.intake.drafting import Origin
-    from onebutton_contracts.intake.parsing import parse
-    from onebutton_workbench.data.database import snapshot
-
     with tempfile.TemporaryDirectory(prefix="onebutton-") as scratch:
         path = path.expanduser()
         if path.suffix == ".sql":
@@ -146,10 +143,6 @@ def keep(taken: Taken, root: Path) -> Contract:
     Raises:
         InputError: DVC refuses.
     """
-    from onebutton_contracts.contract import contract_of
-    from onebutton_contracts.intake.drafting import draft
-    from onebutton_contracts.tables import write_parquet
-
     contract_file, table, _ = written(root / "pipelines" / taken.origin.pipeline, taken.origin.name)
     text = draft(taken.frame, taken.origin, taken.guesses)
     contract = contract_of(text, contract_file.relative_to(root))
@@ -173,12 +166,6 @@ def fetch_again(pipeline: str, root: Path) -> None:
     Raises:
         InputError: the pipeline has no query, the database refuses, or the answer breaks the contract of the table.
     """
-    import polars as pl
-
-    from onebutton_contracts.contract import load_contract
-    from onebutton_contracts.frames import polars_schema
-    from onebutton_contracts.tables import write_parquet
-
     folder = root / "pipelines" / the_pipeline(pipeline, root)
     no_query = f"{pipeline} has no {QUERY}: AGAIN=1 is for a pipeline that `make new-pipeline FROM=query.sql` wrote"
     require((folder / QUERY).is_file(), no_query)

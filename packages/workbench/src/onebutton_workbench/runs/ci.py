@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.bootstrap import without_tools
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import address, check_clean, git
@@ -40,6 +40,5 @@ def run_workflow() -> None:
         # one job at a time: each uses every processor already
         act = [str(ROOT / ".venv/bin/act"), "push", "--workflows", WORKFLOW, "--concurrent-jobs", "1"]
         status = subprocess.run(act, cwd=clone, env={"UV_CACHE_DIR": uv_cache} | environment, check=False).returncode
-    if status:
-        raise InputError("a job failed: act names it above; all that a job printed is on the lines that carry its name")
+    require(not status, "a job failed: act names it above; all that a job printed is on the lines that carry its name")
     print(f"ci: every job of {WORKFLOW} succeeded on {commit[:8]}")
