@@ -16,7 +16,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.comparison import compare, difference, holm, rows_needed
 from onebutton_evaluation.declarations import Judging, SliceRule
-from onebutton_evaluation.frames import read_rows
+from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.slices import find_slices
 
 Draw = Callable[..., dict[str, Any]]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from onebutton_evaluation.catalogue import BINARY
-from onebutton_evaluation.curves import calibration_curve, roc_points
+from onebutton_evaluation.curves import roc_points
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.influence import Rows
-from onebutton_evaluation.metrics import calibration_error, metrics, metrics_by
+from onebutton_evaluation.metrics import calibration_curve, calibration_error, metrics, metrics_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

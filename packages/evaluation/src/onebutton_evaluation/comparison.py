@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import (
     LEVEL,
@@ -26,6 +25,7 @@ from onebutton_evaluation.intervals import (
     student,
     units_of,
 )
+from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.slices import ALL, Slice
 from onebutton_evaluation.wording import alike
 

@@ -13,6 +13,7 @@ from onebutton_contracts.dvc_files import entries, read_stages
 from onebutton_evaluation.catalogue import PER_CLASS, known_metrics, log_losses
 from onebutton_evaluation.influence import Rows
 from onebutton_evaluation.intervals import DIGITS, interval
+from onebutton_evaluation.metrics import binned, calibration_curve
 from onebutton_evaluation.slices import Slice
 
 if TYPE_CHECKING:
@@ -88,28 +89,15 @@ def _of_numbers(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.D
     )
     found = {
         "predicted": calibration_curve(rows.answers, rows.predictions, bins),
-        "residuals": _binned(frame, bins, middle, *_PERCENTILES),
+        "residuals": binned(frame, bins, middle, *_PERCENTILES),
         "residuals_by_slice": pl.concat(by_slice),
     }
     if len(rows.quantiles) > 1:
         low, high = min(rows.quantiles), max(rows.quantiles)
         inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
-        covered = _binned(frame.with_columns(covered=inside), bins, middle, pl.col("covered").mean())
+        covered = binned(frame.with_columns(covered=inside), bins, middle, pl.col("covered").mean())
         found["coverage"] = covered.with_columns(expected=pl.lit(high - low))
     return found
-
-
-def _binned(rows: pl.DataFrame, bins: int, *numbers: pl.Expr) -> pl.DataFrame:
-    """Describe bins of equal count by rising prediction; equal predictions share one."""
-    rank = pl.col("predicted").rank("average") - 1
-    found = rows.group_by((rank * bins // pl.len()).alias("bin")).agg(*numbers, pl.len().alias("rows"))
-    return found.sort("bin").drop("bin")
-
-
-def calibration_curve(answers: NDArray[Any], probabilities: NDArray[np.floating[Any]], bins: int) -> pl.DataFrame:
-    """Compare what was predicted and observed on average, in bins of equal count: a row per bin, by rising prediction."""
-    rows = pl.DataFrame({"predicted": probabilities.astype(np.float64), "observed": answers.astype(np.float64)})
-    return _binned(rows, bins, pl.col("predicted", "observed").mean())
 
 
 def roc_points(

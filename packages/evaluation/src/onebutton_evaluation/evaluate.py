@@ -22,12 +22,11 @@ from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import read_champion
 from onebutton_evaluation.curves import curves, declared_plots
-from onebutton_evaluation.declarations import BASE_RATE, MEAN, MEDIAN, ONNX, Declarations, load_declarations
-from onebutton_evaluation.frames import constant, read_rows
+from onebutton_evaluation.declarations import BASE_RATE, MEAN, MEDIAN, ONNX, Declarations, Judging, load_declarations
 from onebutton_evaluation.holdout import golden_examples
 from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES, judgement, write_judgement
-from onebutton_evaluation.metrics import metrics, metrics_by
+from onebutton_evaluation.metrics import answer_values, metrics, metrics_by, read_rows
 from onebutton_evaluation.robustness import Asked, importance
 from onebutton_evaluation.slices import find_slices
 from onebutton_evaluation.splits import likely_leaks
@@ -133,6 +132,17 @@ def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: M
         called = np.array(judging.classes)[read_rows(frame, judging).called]
         frame = frame.with_columns(label=pl.Series(called, dtype=pl.String))
     return frame
+
+
+def constant(kind: str, answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
+    """Find what a baseline that always says the same says, by the answers of training; one value per column of predictions."""
+    values: Any = answer_values(answers, judging)
+    if judging.task == "regression":
+        return np.array([np.median(values) if kind == MEDIAN else values.mean()])
+    size = max(len(judging.classes), 2)
+    shares = np.bincount(values.astype(np.int64), minlength=size) / len(values)
+    said = shares if kind == BASE_RATE else np.eye(size)[shares.argmax()]
+    return said if judging.task == "multiclass" else said[1:]
 
 
 def summary(frame: pl.DataFrame, known: pl.DataFrame, said: Declarations, bins: int) -> dict[str, Any]:

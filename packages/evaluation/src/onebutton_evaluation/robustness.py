@@ -11,10 +11,9 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, Perturbation
-from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import interval, standard_error, student
-from onebutton_evaluation.metrics import OF_QUANTILES
+from onebutton_evaluation.metrics import OF_QUANTILES, read_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

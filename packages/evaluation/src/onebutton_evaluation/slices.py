@@ -12,9 +12,9 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging, SliceRule
-from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.influence import Mask, Metric
 from onebutton_evaluation.intervals import interval, units_of
+from onebutton_evaluation.metrics import read_rows
 
 ALL = "all"
 MOST = 500  # slices; more is a key by mistake, and nobody would read them

@@ -19,7 +19,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.frames import answer_values, read_rows
+from onebutton_evaluation.metrics import answer_values, read_rows
 from onebutton_evaluation.slices import find_slices
 from onebutton_monitoring.declaration import FILE, Harm, Monitor
 

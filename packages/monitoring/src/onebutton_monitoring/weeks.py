@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.intervals import Interval, interval, student
+from onebutton_evaluation.metrics import read_rows
 from onebutton_monitoring.joining import DAY, SUMS, WEEK, week_of
 
 if TYPE_CHECKING:

@@ -21,9 +21,8 @@ from onebutton_evaluation.champion import Champion
 from onebutton_evaluation.comparison import compare
 from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
-from onebutton_evaluation.frames import read_rows
 from onebutton_evaluation.judgement import COMPARISON, judgement, write_judgement, write_text
-from onebutton_evaluation.metrics import metrics, metrics_by
+from onebutton_evaluation.metrics import metrics, metrics_by, read_rows
 from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.slices import ALL, Slice, find_slices
 from prompt_quality.answer import PARAPHRASED
