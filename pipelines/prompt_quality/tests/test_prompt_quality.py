@@ -36,7 +36,7 @@ from prompt_quality.evaluate import (
 from prompt_quality.ingest import describe, read_sample
 from prompt_quality.model import LABELS, Endpoint, label_of
 from prompt_quality.params import AnswerParams, Params
-from prompt_quality.prompts import about, champion, read_prompt, read_prompts
+from prompt_quality.prompts import PARAPHRASED, about, champion, read_prompt, read_prompts
 from prompt_quality.summary import page
 
 PIPELINE = Path(__file__).parents[1]
@@ -350,7 +350,7 @@ def test_an_answer_that_is_no_label_is_a_wrong_answer(sentences: pl.DataFrame) -
 
 def test_answers_to_the_same_in_other_words_are_held_against_each_other(sentences: pl.DataFrame) -> None:
     answers = made_up(sentences, {"plain": 1.0}).sort("id")
-    other = answers.head(4).with_columns(pl.col("id") + answer.PARAPHRASED)
+    other = answers.head(4).with_columns(pl.col("id") + PARAPHRASED)
     changed = other.with_columns(label=pl.when(pl.int_range(4) == 0).then(pl.lit("")).otherwise("label"))
     assert spent(pl.concat([answers, changed]), 1.0)["consistent_in_other_words"] == 0.75
 

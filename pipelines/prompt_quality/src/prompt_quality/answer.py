@@ -22,10 +22,9 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import read_parquet
 from prompt_quality.model import ADD_IT, EMBEDDED, Endpoint, is_there, label_of, opened
 from prompt_quality.params import AnswerParams, Params
-from prompt_quality.prompts import about, read_prompts
+from prompt_quality.prompts import PARAPHRASED, about, read_prompts
 
 RECORDED, ANSWERS, JOURNAL = Path("recorded/answers.csv"), Path("data/answers.parquet"), Path("data/answers.jsonl")
-PARAPHRASED = "-paraphrased"  # ends the `id` of an answer about a sentence in other words
 SCHEMA = {
     "key": pl.String, "prompt": pl.String, "id": pl.String, "repetition": pl.Int64, "model": pl.String, "answer": pl.String,
     "label": pl.String, "tokens": pl.Int64, "seconds": pl.Float64, "error": pl.String,

@@ -6,8 +6,8 @@ baseline that a prompt must beat.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.tables import read_parquet, write_parquet
-from onebutton_evaluation.champion import Champion
+from onebutton_evaluation.champion import CHAMPION
 from onebutton_evaluation.comparison import compare
 from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
@@ -25,16 +25,13 @@ from onebutton_evaluation.judgement import COMPARISON, judgement, write_judgemen
 from onebutton_evaluation.metrics import metrics, metrics_by, read_rows
 from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.slices import ALL, Slice, find_slices
-from prompt_quality.answer import PARAPHRASED
-from prompt_quality.model import LABELS
-from prompt_quality.params import Params
-from prompt_quality.prompts import champion, read_prompts
+from prompt_quality.params import EvaluateParams, Params
+from prompt_quality.prompts import PARAPHRASED, champion, read_prompts
 from prompt_quality.summary import page, summary
 
 LEXICON, BY = "lexicon", "source"
 CLEAR = 0.05  # of the lexicon's score from -1 to 1: its authors call a sentence neutral in between
 EXAMPLES = 5  # of what a prompt gets right where the champion does not, and the other way round
-TOLD = "prompts.json"
 
 
 def lexicon_labels(texts: pl.Series) -> list[str]:
@@ -44,11 +41,12 @@ def lexicon_labels(texts: pl.Series) -> list[str]:
     return ["positive" if score >= CLEAR else "negative" if score <= -CLEAR else "neutral" for score in scores]
 
 
-def as_columns(labels: pl.Series, answers: pl.Series, name: str) -> list[pl.Series]:
+def as_columns(labels: pl.Series, answers: pl.Series, judging: Judging, name: str) -> list[pl.Series]:
     """Write labels as one column a class, 1 where it was called; what is no label is a class that is wrong."""
-    wrong = pl.Series([LABELS[(LABELS.index(answer) + 1) % len(LABELS)] for answer in answers])
-    called = pl.select(pl.when(labels.is_in(LABELS)).then(labels).otherwise(wrong)).to_series()
-    return [(called == label).cast(pl.Float64).alias(f"{name}[{label}]") for label in LABELS]
+    wrong = answers.replace_strict(judging.classes, [*judging.classes[1:], judging.classes[0]])
+    called = pl.select(pl.when(labels.is_in(judging.classes)).then(labels).otherwise(wrong)).to_series()
+    columns = zip(judging.classes, judging.predicted(name), strict=True)
+    return [(called == label).cast(pl.Float64).alias(column) for label, column in columns]
 
 
 def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judging, judged: str) -> pl.DataFrame:
@@ -63,13 +61,13 @@ def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judgin
     Returns:
         For each prompt one column a class, called by its name; those of the judged one as `judging.prediction` says, and its `label`.
     """
-    columns = as_columns(pl.Series(lexicon_labels(sentences["text"])), sentences["sentiment"], LEXICON)
+    called = {LEXICON: pl.Series(lexicon_labels(sentences["text"]))}
     for (prompt,), found in answers.filter(repetition=0).group_by("prompt", maintain_order=True):
-        labels = sentences.select("id").join(found, on="id", how="left", maintain_order="left")["label"].fill_null("")
-        columns += as_columns(labels, sentences["sentiment"], str(prompt))
-        if prompt == judged:
-            columns += as_columns(labels, sentences["sentiment"], judging.prediction)
-            columns.append(labels.alias("label"))
+        known = sentences.select("id").join(found, on="id", how="left", maintain_order="left")
+        called[str(prompt)] = known["label"].fill_null("")
+    columns = [called[judged].alias("label")]
+    for name, labels in (called | {judging.prediction: called[judged]}).items():
+        columns += as_columns(labels, sentences["sentiment"], judging, name)
     return sentences.with_columns(columns)
 
 
@@ -139,24 +137,22 @@ def compare_all(
     frame: pl.DataFrame, parts: Sequence[Slice], said: Declarations, names: Sequence[str], than: str
 ) -> dict[str, dict[str, Any]]:
     """Compare every prompt but the champion with it."""
-    found = {}
-    for name in (name for name in names if name != than):
-        theirs = said.judging.predicted(name)
-        as_judged = frame.with_columns(
-            pl.col(column).alias(to) for column, to in zip(theirs, said.judging.predicted(), strict=True)
-        )
-        found[name] = compare(as_judged, parts, said.judging, than)
-    return found
+    return {name: compare(frame, parts, replace(said.judging, prediction=name), than) for name in names if name != than}
 
 
-def numbers_of(frame: pl.DataFrame, answers: pl.DataFrame, said: Declarations, prompts: Sequence[str], judged: str, dollars: float) -> dict[str, Any]:  # fmt: skip
+def numbers_of(
+    frame: pl.DataFrame, answers: pl.DataFrame, said: Declarations, params: EvaluateParams
+) -> dict[str, Any]:
     """Measure the judged prompt as `model`, the others and the lexicon by their names, and the judged one by source."""
-    columns = {"model": said.judging.prediction} | {name: name for name in (*prompts, LEXICON) if name != judged}
+    prompts = {name: name for name in answers["prompt"].unique(maintain_order=True) if name != params.prompt}
+    columns = {"model": said.judging.prediction, **prompts, LEXICON: LEXICON}
     found: dict[str, Any] = {
         name: metrics(read_rows(frame, said.judging, column), said.judging, 1) for name, column in columns.items()
     }
-    asked = {name: judged if name == "model" else name for name in columns if name != LEXICON}
-    found["answers"] = {name: spent(answers.filter(prompt=one), dollars) for name, one in asked.items()}
+    found["answers"] = {
+        name: spent(answers.filter(prompt=prompt), params.dollars_per_million_tokens)
+        for name, prompt in {"model": params.prompt, **prompts}.items()
+    }
     return found | {f"by_{BY}": metrics_by(frame, BY, said.judging, 1)}
 
 
@@ -171,30 +167,25 @@ def main() -> None:
         message = f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}"
         raise InputError(message)
     than, contract = champion(prompts), load_contract(Path("contracts/predictions.odcs.yaml"))
-    sentences, answers = (
-        read_parquet(Path("data/sentences.parquet"), "sentences", major=1),
-        pl.read_parquet("data/answers.parquet"),
-    )
+    sentences = read_parquet(Path("data/sentences.parquet"), "sentences", major=1)
+    answers = pl.read_parquet("data/answers.parquet")
     frame = put_together(sentences, answers, said.judging, params.prompt)
     parts = find_slices(frame, said.slices)
-    theirs = frame.select("id", *(pl.col(one).alias(to) for one, to in zip(said.judging.predicted(than), said.judging.predicted(), strict=True)))  # fmt: skip
-    files = judgement(
-        frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), Champion(than, theirs)
-    )
-    files[COMPARISON][LEXICON] = compare(frame, parts, said.judging, LEXICON)
-    compared = compare_all(frame, parts, said, list(prompts), than)
+    files = judgement(frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), champion=None)
+    files[COMPARISON] = {
+        CHAMPION: compare(frame, parts, said.judging, than),
+        LEXICON: compare(frame, parts, said.judging, LEXICON),
+    }
     decides, beside = said.judging.known()[said.judging.champion], side_by_side(sentences, answers)
     told = {
         name: one | {"in_words": verdict(name, one, decides.words)} | examples(beside, name, than)
-        for name, one in compared.items()
+        for name, one in compare_all(frame, parts, said, list(prompts), than).items()
     }
     write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
-    write_judgement(files)
-    numbers = numbers_of(frame, answers, said, list(prompts), params.prompt, params.dollars_per_million_tokens)
-    write_text(Path("metrics.json"), json.dumps(numbers, indent=2) + "\n")
+    numbers = numbers_of(frame, answers, said, params)
+    write_judgement(files | {"metrics.json": numbers, "prompts.json": {"champion": than, "prompts": told}})
     write_text(Path("summary.md"), summary(than, told, numbers, params.prompt))
     write_text(Path("data/prompts.html"), page(than, prompts, told, beside.to_dicts()))
-    write_text(Path(TOLD), json.dumps({"champion": than, "prompts": told}, indent=2, ensure_ascii=False) + "\n")
     Path("plots").mkdir(exist_ok=True)
     drawn = curves(read_rows(frame, said.judging), 1, parts)
     for name in ("confusion", "classes"):

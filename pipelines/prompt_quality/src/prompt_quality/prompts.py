@@ -11,6 +11,7 @@ FOLDER, SUFFIX = Path("prompts"), ".prompt.md"
 CHAMPION = Path("champion/champion.txt")  # one line: the prompt that is in use
 PLACEHOLDER = re.compile(r"\{[^{}\n]*\}")
 TEXT = "{text}"  # where the sentence goes
+PARAPHRASED = "-paraphrased"  # ends the `id` of an answer about a sentence in other words
 RULE = "---"  # before and behind the front matter
 
 
