@@ -110,7 +110,10 @@ def _resized(week: Mapping[str, Any], before: pl.DataFrame, factor: float) -> st
             continue
         if least / factor <= week[size] <= most * factor:
             return ""
-        told = f"the {size} of its absolute value is {week[size]:.4g}; in weeks of training {least:.4g} to {most:.4g}"
+        told = (
+            told
+            or f"the {size} of its absolute value is {week[size]:.4g}; in weeks of training {least:.4g} to {most:.4g}"
+        )
     return told
 
 
@@ -133,9 +136,6 @@ def explain(one: Watch, alarm: Alarm, joined: Joined) -> list[str]:
     if min(usual.height, seen.height) >= LEAST_ROWS:
         moved = sorted(((psi(usual[name], seen[name]), name) for name in inputs), reverse=True)[:3]
         told.append("inputs that moved most (PSI): " + ", ".join(f"{name} {value:.2f}" for value, name in moved))
-        told.append(
-            f"a classifier tells these inputs from those of tuning with an AUC of {domain_auc(usual, seen, inputs):.2f}"
-        )
     return told
 
 
@@ -147,16 +147,3 @@ def psi(usual: pl.Series, seen: pl.Series) -> float:
     counts = [np.bincount(part, minlength=len(edges) + 2) + 0.5 for part in np.split(bins, [len(usual)])]
     there, here = (one / one.sum() for one in counts)
     return float(((here - there) * np.log(here / there)).sum())
-
-
-def domain_auc(usual: pl.DataFrame, seen: pl.DataFrame, inputs: list[str]) -> float:
-    """Return how well a tree tells two samples apart, out of fold: 0.5 is not at all (Rabanser et al. 2019)."""
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import cross_val_predict
-    from sklearn.tree import DecisionTreeClassifier
-
-    both = pl.concat([usual.select(inputs), seen.select(inputs)], how="vertical_relaxed")
-    codes = both.select(pl.col(inputs).rank("dense").cast(pl.Float64).fill_null(0)).to_numpy()
-    which = np.repeat([0, 1], [usual.height, seen.height])
-    tree = DecisionTreeClassifier(max_depth=5, min_samples_leaf=20, random_state=0)
-    return float(roc_auc_score(which, cross_val_predict(tree, codes, which, cv=2, method="predict_proba")[:, 1]))

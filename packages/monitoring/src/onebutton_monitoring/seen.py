@@ -63,21 +63,17 @@ class Replay:
 
     Attributes:
         caught: harmful weeks in which an alarm about cost or labels stood.
-        calls: weeks in which somebody would have been called about them.
-        false: of these calls, those in a quiet week.
+        false: quiet weeks in which somebody would have been called about them.
         stood: quiet weeks in which an alarm stood, called in them or before.
         delays: for each run of harmful weeks, the days from its end of the first week to the call; None where none came.
-        others: alarms about inputs.
     """
 
     weeks: int
     harmful: int
     caught: int
-    calls: int
     false: int
     stood: int
     delays: tuple[int | None, ...]
-    others: int
 
     @property
     def words(self) -> list[str]:
@@ -87,10 +83,9 @@ class Replay:
         came = [str(days) if days is not None else "never" for days in self.delays]
         return [
             f"{self.weeks} weeks, {self.harmful} harmful; {self.caught} of these caught",
-            f"{self.calls} calls, {self.false} of them in a quiet week: {half_year:.1f} false alarms in 26 quiet weeks",
+            f"{self.false} calls in a quiet week: {half_year:.1f} false alarms in 26 quiet weeks",
             f"an alarm stood in {self.stood} of {quiet} quiet weeks",
             f"days from the end of the first harmful week to the call: {', '.join(came) or 'no harm'}",
-            f"{self.others} alarms about inputs",
         ]
 
 
@@ -112,24 +107,27 @@ def score(found: Sequence[Alarm], truth: dict[str, list[Week]], usual: dict[str,
         usual: with the limit of each slice.
         delay: of labels, in days.
     """
-    limits = {name: known.limit for name, known in usual.items()}
-    starts = [week.start for week in truth["all"]]
+    starts = [week.start for week in truth[ALL]]
     harm = {
         week.start
-        for name, weeks in truth.items()
-        for week in weeks
-        if name in limits and week.cost and week.cost.estimate > limits[name]
+        for name, known in usual.items()
+        for week in truth.get(name, [])
+        if week.cost and week.cost.estimate > known.limit
     }
     paging = [alarm for alarm in found if alarm.kind in {"cost", "relation"}]
     over = [(alarm.seen - timedelta(alarm.seen.weekday()), alarm.until or date.max) for alarm in paging]
     called = {seen for seen, _ in over if not any(begun < seen < end for begun, end in over)}
     stood = {week for week in starts if any(seen <= week < end for seen, end in over)}
-    caught = harm & stood
-    delays = []
-    for at, week in enumerate(starts):
-        if week in harm and not (at and starts[at - 1] in harm):
-            run = next((place for place in range(at, len(starts)) if starts[place] not in harm), len(starts))
-            first = next((other for other in starts[at:run] if other in caught), None)
-            delays.append(None if first is None else (first - week).days + delay)
-    false, quiet, others = len(called - harm), len(stood - harm), len(found) - len(paging)
-    return Replay(len(starts), len(harm), len(caught), len(called), false, quiet, tuple(delays), others)
+    delays: list[int | None] = []
+    begun: date | None = None
+    for week in starts:
+        if week not in harm:
+            begun = None
+            continue
+        if begun is None:
+            begun = week
+            delays.append(None)
+        if delays[-1] is None and week in stood:
+            delays[-1] = (week - begun).days + delay
+    caught, false, quiet = len(harm & stood), len(called - harm), len(stood - harm)
+    return Replay(len(starts), len(harm), caught, false, quiet, tuple(delays))
