@@ -14,34 +14,25 @@ from onebutton_contracts.terms import Column, Contract, Limit
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that each row keeps or breaks.
+    """A rule that each row, or the whole table, keeps or breaks.
 
     Attributes:
         name: of the rule, such as `maximum`.
         column: what it is about; `table` when about several.
         words: what must hold, for people.
-        broken: true for a row that breaks it.
-        shown: the columns that tell why.
+        broken: true for a row that breaks it, or once for the table.
+        shown: the columns of a row that tell why.
         suspected: a quick count that is 0 only when no row breaks the rule; None when `broken` is quick itself.
+        value: what of the whole table the rule is about; None where it is about rows.
     """
 
     name: str
     column: str
     words: str
     broken: pl.Expr
-    shown: tuple[str, ...]
+    shown: tuple[str, ...] = ()
     suspected: pl.Expr | None = None
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A rule about one number of the whole table; `good` says of its value whether it is kept."""
-
-    name: str
-    column: str
-    words: str
-    value: pl.Expr
-    good: pl.Expr
+    value: pl.Expr | None = None
 
 
 def row_rules(contract: Contract) -> list[Rule]:
@@ -67,22 +58,21 @@ def without_broken(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     return rows
 
 
-def measures(contract: Contract) -> list[Measure]:
+def table_rules(contract: Contract) -> Iterator[Rule]:
     """Compile every rule about the whole table."""
-    words = f"rows must be at least {contract.minimum_rows:,}"
-    found = [Measure("row count", "table", words, pl.len(), pl.len() >= contract.minimum_rows)]
+    least = contract.minimum_rows
+    yield Rule("row count", "table", f"rows must be at least {least:,}", pl.len() < least, value=pl.len())
     for column in contract.columns:
         if column.null_percent is not None:
             words = f"at most {column.null_percent:g} percent may be missing"
             share = pl.col(column.name).is_null().mean() * 100
-            found.append(Measure("missing share", column.name, words, share, share <= column.null_percent))
+            yield Rule("missing share", column.name, words, share > column.null_percent, value=share)
     if fresh := contract.freshness:
         words = f"the newest must be of {fresh.until:%Y-%m-%d %H:%M} UTC or later"
         newest = pl.col(fresh.column).max()
         if contract.column(fresh.column).logical_type == "date":
             newest = newest.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        found.append(Measure("freshness", fresh.column, words, newest, newest >= fresh.until))
-    return found
+        yield Rule("freshness", fresh.column, words, newest.is_null() | (newest < fresh.until), value=newest)
 
 
 def _of_column(column: Column) -> Iterator[Rule]:

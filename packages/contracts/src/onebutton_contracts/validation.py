@@ -10,7 +10,7 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import polars_schema
-from onebutton_contracts.rules import Rule, measures, row_rules
+from onebutton_contracts.rules import Rule, row_rules, table_rules
 from onebutton_contracts.terms import Contract
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
@@ -51,18 +51,16 @@ def _structure(schema: pl.Schema, contract: Contract) -> Iterator[str]:
 
 
 def _broken(frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
-    """Count, in one pass, the rows that break each rule, and measure the whole table."""
-    rules, wholes = row_rules(contract), measures(contract)
-    counts = [(rule.broken.sum() if rule.suspected is None else rule.suspected) for rule in rules]
-    asked = [*counts, *(whole.value for whole in wholes), *(whole.good for whole in wholes)]
-    found = frame.select(one.alias(str(at)) for at, one in enumerate(asked)).collect().row(0)
-    for rule, count in zip(rules, found, strict=False):
-        if count:
+    """Ask in one pass which rules are broken, and look again only at what these are about."""
+    rules = [*row_rules(contract), *table_rules(contract)]
+    counts = (rule.broken.sum() if rule.suspected is None else rule.suspected for rule in rules)
+    found = frame.select(count.alias(str(at)) for at, count in enumerate(counts)).collect().row(0)
+    for rule, count in zip(rules, found, strict=True):
+        if count and rule.value is None:
             yield from _rows(rule, frame, contract)
-    values, goods = found[len(rules) : -len(wholes)], found[-len(wholes) :]
-    for whole, value, good in zip(wholes, values, goods, strict=True):
-        if not good:
-            yield f"{whole.column}: {whole.words}, is {_value(value)} [{whole.name}]"
+        elif count:
+            value = frame.select(rule.value).collect().item()
+            yield f"{rule.column}: {rule.words}, is {_value(value)} [{rule.name}]"
 
 
 def _rows(rule: Rule, frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
