@@ -205,26 +205,23 @@ def _register_boosters(pipeline: Any) -> None:
     """Teach skl2onnx the boosters that the pipeline uses, and only those, so that none is imported for nothing."""
     from skl2onnx import update_registered_converter
     from skl2onnx.common import shape_calculator as shapes
+    from sklearn.base import is_classifier
 
-    libraries = {type(estimator).__module__.split(".")[0] for estimator in steps(pipeline).values()}
-    boosters: list[tuple[Any, str, Any]] = []
-    if "lightgbm" in libraries:
-        from lightgbm import LGBMClassifier, LGBMRegressor
+    for estimator in steps(pipeline).values():
+        library = type(estimator).__module__.split(".")[0]
+        if library == "lightgbm":
+            name, converter = f"LightGbm{_name(estimator)}", _convert_lightgbm
+        elif library == "xgboost":
+            from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
-        boosters += [(kind, "LightGbm", _convert_lightgbm) for kind in (LGBMClassifier, LGBMRegressor)]
-    if "xgboost" in libraries:
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-        from xgboost import XGBClassifier, XGBRegressor
-
-        boosters += [(kind, "XGBoost", convert_xgboost) for kind in (XGBClassifier, XGBRegressor)]
-    for kind, library, convert in boosters:
-        name = f"{library}{kind.__name__}"
-        if name.endswith("Classifier"):
-            options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-            shape = shapes.calculate_linear_classifier_output_shapes
+            name, converter = f"XGBoost{_name(estimator)}", convert_xgboost
         else:
-            options, shape = None, shapes.calculate_linear_regressor_output_shapes
-        update_registered_converter(kind, name, shape, convert, options=options)
+            continue
+        shape, options = shapes.calculate_linear_regressor_output_shapes, None
+        if is_classifier(estimator):
+            shape = shapes.calculate_linear_classifier_output_shapes
+            options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+        update_registered_converter(type(estimator), name, shape, converter, options=options)
 
 
 def _number_from_the_start() -> None:

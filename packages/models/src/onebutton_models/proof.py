@@ -197,10 +197,8 @@ def _limited(model: bytes, limits: Limits) -> bytes:
     import onnx
 
     file = onnx.load_from_string(model)
-    kept = [one for one in file.metadata_props if one.key != LIMITS]
-    del file.metadata_props[:]
-    file.metadata_props.extend(kept)
-    file.metadata_props.add(key=LIMITS, value=limits.text())
+    known = {one.key: one.value for one in file.metadata_props}
+    onnx.helper.set_model_props(file, known | {LIMITS: limits.text()})
     content: bytes = file.SerializeToString(deterministic=True)
     return content
 
