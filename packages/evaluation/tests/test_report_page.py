@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,3 +67,15 @@ def test_a_metric_that_is_no_number_is_not_compared_with_that_of_before(folder: 
         text = shown(folder, {"model": {"auc": now}}, {"model": {"auc": before}})
         assert "not known: metrics.json has no number model.auc" in text
     assert "-0.05, was 0.750" in shown(folder, {"model": {"auc": 0.7}}, {"model": {"auc": 0.75}})
+
+
+def test_slices_that_are_too_small_for_the_metric_that_decides_are_named_all_the_same(
+    folder: Path, days: pl.DataFrame, judging: Judging
+) -> None:
+    content = json.loads((folder / "slices.json").read_text(encoding="utf-8"))
+    parts = find_slices(days, [SliceRule(by=("part",))])
+    content["slices"] = judge(days, parts, replace(judging, minimum_rows=5000))
+    (folder / "slices.json").write_text(json.dumps(content), encoding="utf-8")
+    text = shown(folder, {}, {})
+    assert "AUC by slice" in text
+    assert "Not enough data: part 0 (" in text

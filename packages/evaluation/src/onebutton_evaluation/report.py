@@ -199,17 +199,14 @@ def _picture(results: Results) -> Plot | None:
     return columns(f"{metric.words} with 95 % interval, worst slices first", rows) if rows else None
 
 
-def _by_slice(results: Results) -> dict[str, Any] | None:
+def _by_slice(results: Results) -> dict[str, Any]:
     """Show the metric that decides on every slice, the worst first."""
     metric, slices = results.decides, results.slices["slices"]
     rows = [_dot(name, slices[name]["metrics"][metric.name], slices[name]["rows"]) for name in ranked(slices, metric)]
-    whole = slices[ALL]["metrics"].get(metric.name)
-    if not rows or whole is None:
-        return None
-    shown = {ALL, *(row.name for row in rows)}
-    write = alike(ends(rows), 3 if metric.in_points else 4)
+    whole, shown = slices[ALL]["metrics"].get(metric.name), {ALL, *(row.name for row in rows)}
+    caption, write = f"{metric.words} by slice, worst first", alike(ends(rows), 3 if metric.in_points else 4)
     return {
-        "chart": Dots(f"{metric.words} by slice, worst first", metric.words, rows, write, whole["estimate"]),
+        "chart": Dots(caption, metric.words, rows, write, whole["estimate"]) if rows and whole else None,
         "whole": whole,
         "few": [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in shown],
         "methods": list(dict.fromkeys(slices[row.name]["metrics"][metric.name]["method"] for row in rows)),
