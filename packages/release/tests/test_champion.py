@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_release.candidate import version_of
 from onebutton_release.champion import keep_champion
-from onebutton_release.provenance import version_of
 from onebutton_release.target import find_target
 from onebutton_serving.sealed import seal
 

@@ -9,8 +9,8 @@ import pytest
 
 from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import Limits
+from onebutton_release.candidate import version_of
 from onebutton_release.declared import Declared, compile_schema, declared
-from onebutton_release.provenance import version_of
 from onebutton_serving.schema import read_schema, schema_text
 
 TESTS = Path(__file__).resolve().parent

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from onebutton_contracts.dvc_files import read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card import read_card
 from onebutton_evaluation.checks import SERVICE, Verdict
@@ -21,13 +26,18 @@ from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.measurement import in_words, measured
 from onebutton_release.moves import say, whole
 from onebutton_release.pickle_scan import pickles
-from onebutton_release.provenance import provenance, version_of
 from onebutton_release.sbom import SBOM, bill_of_materials
-from onebutton_release.target import Target, pipeline_named, pipelines_to_ship
+from onebutton_release.target import Target, pipeline_named, pipelines_to_ship, who
+from onebutton_serving.history import now
 from onebutton_serving.loading import GOLDEN, MODEL, quantile_file
 from onebutton_serving.schema import SCHEMA, schema_text
 from onebutton_serving.sealed import MANIFEST, digest_of, seal
-from onebutton_tracking.commit import read_commit
+from onebutton_tracking.commit import git, read_commit
+from onebutton_tracking.lookup import run_of_lock
+from onebutton_tracking.results import file_digest, lock_digest, locked_digests
+from onebutton_tracking.store import tracking_uri
+
+FORMAT = b"release 1"
 
 
 def release_of_results(target: Target, in_service: str) -> Path:
@@ -99,6 +109,48 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     if found := pickles(folder):
         message = f"{one.folder.name}: {found[0]}. A model is data, not a program: nothing was released"
         raise InputError(message)
+
+
+def version_of(folder: Path) -> str:
+    """Name the release that a pipeline's results make: the day of the commit, and the start of a digest of all it is made of.
+
+    The same results always have the same name, so a release is built once.
+    """
+    lock_digest(folder)  # refuses a pipeline that was never run
+    lock, file = folder / "dvc.lock", folder / "release.toml"
+    day = git("log", "-1", "--format=%cs", "--", "dvc.lock", folder=folder).strip()
+    if not day:  # never committed, so it is dated by the day of the run
+        day = datetime.fromtimestamp(lock.stat().st_mtime, UTC).date().isoformat()
+    lines = file.read_bytes().splitlines(keepends=True) if file.is_file() else []
+    beside = b"".join(line for line in lines if not line.startswith(b"port"))  # which is no part of a release
+    made_of = FORMAT + lock.read_bytes() + beside + (b"draft" if is_draft(folder) else b"")
+    return f"{day.replace('-', '')}-{hashlib.sha256(made_of).hexdigest()[:8]}"
+
+
+def provenance(folder: Path, root: Path) -> dict[str, Any]:
+    """Write down what made the release of the results in a pipeline's folder."""
+    data, code = locked_digests(read_stages(folder / "dvc.lock"))
+    digest, run = lock_digest(folder), ""
+    commit, _ = read_commit(folder)
+    with suppress(Exception):  # MLflow is away, which must not stop a release
+        run = run_of_lock(tracking_uri(root), folder.name, digest)
+    return {
+        "pipeline": folder.name,
+        "commit": commit.sha,
+        "branch": commit.branch,
+        "dirty": commit.dirty,
+        "sources": commit.sources,
+        "built_at": now(),
+        "built_by": who()[0],
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "dvc.lock": digest,
+        "uv.lock": file_digest(root / "uv.lock"),
+        "params.yaml": file_digest(folder / "params.yaml"),
+        "data": data,
+        "code": code,
+        "mlflow_run": run,
+    }
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
