@@ -28,8 +28,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.judgement import write_text
 from onebutton_release.moves import say
-from onebutton_serving.openapi import example
-from onebutton_serving.schema import read_schema
+from onebutton_serving.openapi import golden_request
 from onebutton_serving.sealed import digest_of, seal
 
 ROUNDS = 3
@@ -93,8 +92,7 @@ def measure(release: Path) -> dict[str, Any]:
     Raises:
         InputError: the server does not start, or fails to answer.
     """
-    golden = json.loads((release / "golden.json").read_text(encoding="utf-8"))["rows"][0]
-    body = json.dumps({"rows": [example(read_schema(release), golden)]}).encode()
+    body = golden_request(release).encode()
     rounds, calibrations = [], []
     with boot(release) as (address, pid, start_seconds):
         load(address, body, seconds=0.3)  # caches fill

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import shlex
 import signal
@@ -16,9 +15,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.gatekeeping import is_draft
 from onebutton_release.target import Target, find_target
 from onebutton_serving.history import in_service
-from onebutton_serving.loading import GOLDEN
-from onebutton_serving.openapi import example
-from onebutton_serving.schema import read_schema
+from onebutton_serving.openapi import golden_request
 from onebutton_serving.sealed import ServingError
 
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -39,9 +36,8 @@ def serve(root: Path, pipeline: str, environment: str, port: int | None) -> None
     looked = [urlsplit(address).port for address in target.servers]
     port = port or next(filter(None, looked), 8000)
     if port not in looked:
-        print(
-            f"serve: `make deploy` looks for this server at {' and '.join(target.servers) or 'no address'}, not at port {port}"
-        )
+        where = " and ".join(target.servers) or "no address"
+        print(f"serve: `make deploy` looks for this server at {where}, not at port {port}")
     state = root / ".serving" / target.name / target.pipeline / str(port)
     words = ["--store", target.url, "--pipeline", target.pipeline, "--port", str(port), "--state", str(state)]
     _say_how_to_ask(target, f"http://127.0.0.1:{port}")
@@ -54,9 +50,7 @@ def _say_how_to_ask(target: Target, address: str) -> None:
     """Print a request for a terminal, of a golden row; nothing where the server will say what is wrong."""
     with suppress(OSError, ValueError, LookupError, ServingError):
         if move := in_service(target.store):
-            folder = target.fetch(move.after)
-            golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))["rows"][0]
-            row = json.dumps({"rows": [example(read_schema(folder), golden)]}, ensure_ascii=False)
-            ask = f"curl {address}/v1/predict --header 'content-type: application/json' --data {shlex.quote(row)}"
+            request = shlex.quote(golden_request(target.fetch(move.after)))
+            ask = f"curl {address}/v1/predict --header 'content-type: application/json' --data {request}"
             too = f", and this asks it:\n  {ask}" if len(ask) < LONGEST else ""
             print(f"serve: as soon as it runs, {address}/docs is its page{too}", flush=True)

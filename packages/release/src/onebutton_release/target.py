@@ -35,13 +35,9 @@ class Environment:
     on_call: Text  # whom to call when a model misbehaves
     runbook: Text = "docs/runbook.md"  # the page for that moment
     may_deploy: Annotated[tuple[Text, ...], Field(min_length=1)]  # as `who` names people; `*` is everybody
-    servers: Mapping[str, tuple[Text, ...]] = field(
-        default_factory=dict
-    )  # of each pipeline; `*` is for those not named
+    servers: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)  # of each pipeline; `*`: of all others
     after: str = ""  # the environment in which a release must have been in service before it may come here
-    image: bool = (
-        False  # its servers run an image of the release: none follows the history, the rollout confirms a release
-    )
+    image: bool = False  # its servers run an image: none follows the history, the rollout confirms a release
     champion: bool = False  # challengers are compared with the model in service here
     laptop: bool = False  # for trying things: servers may be off, drafts and work that is not committed may be released
 

@@ -119,13 +119,9 @@ def _what_is_served(settings: Settings) -> str:
 
 def _check_port(settings: Settings) -> None:
     """Refuse a port that is taken: workers share theirs, so the system would let a second server share it, too."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         why = "something listens there already; PORT= (--port) takes another" if taken else error.strerror

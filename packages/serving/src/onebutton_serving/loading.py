@@ -109,18 +109,13 @@ class Loaded:
             parts.append(np.array(columns[:texts], dtype=object).reshape(shape))
         if len(columns) > texts:
             parts.append(np.array(columns[texts:], dtype=np.float32).reshape(shape))  # None becomes NaN
-        answers: Answers = self.model.answer(
-            dict(zip(self.reader.names, chain.from_iterable(parts), strict=True))
-        ).tolist()
+        feed = dict(zip(self.reader.names, chain.from_iterable(parts), strict=True))
+        answers: Answers = self.model.answer(feed).tolist()
         return answers
 
     def written(self, answers: Answers) -> bytes:
         """Write the body of an answer; a number that is not finite is null."""
         return msgspec.json.encode({"version": self.version, "predictions": predictions(self.schema, answers)})
-
-    def answers_to(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
-        """Ask the model as `answer` does about rows of values by name; a number that is missing is null or left out."""
-        return self.answer([tuple(map(row.get, self.reader.names)) for row in rows])
 
 
 def load_release(folder: Path, *, threads: int = 1) -> Loaded:
@@ -162,10 +157,9 @@ def quantile_file(column: str) -> str:
 def _check_golden(golden: Mapping[str, Any], loaded: Loaded) -> None:
     """Ask the golden examples; an answer may differ from the one that was judged by their tolerance."""
     rows = golden["rows"]
-    answers = np.array(loaded.answers_to([row["input"] for row in rows]))
-    wanted = np.array(
-        [[row["output"][field.name] for field in loaded.schema.outputs] for row in rows], dtype=np.float64
-    )
+    answers = np.array(loaded.answer([tuple(map(row["input"].get, loaded.reader.names)) for row in rows]))
+    outputs = [field.name for field in loaded.schema.outputs]
+    wanted = np.array([[row["output"][name] for name in outputs] for row in rows], dtype=np.float64)
     far = np.abs(answers - wanted).max(axis=1)
     if not far.max() <= golden["tolerance"]:
         worst = int(np.nanargmax(far))

@@ -86,9 +86,9 @@ class Metrics(Collector):
     def workers(self) -> list[dict[str, Any]]:
         """Return what every living worker has in service and has refused, by number of process."""
         self.flush()
-        living = [said for living, said in self._files() if living]
-        shown = ({name: one[name] for name in ("pid", "version", "refused")} for one in living)
-        return sorted(shown, key=lambda one: int(one["pid"]))
+        shown = ("pid", "version", "refused")
+        living = [{name: said[name] for name in shown} for living, said in self._files() if living]
+        return sorted(living, key=lambda said: int(said["pid"]))
 
     def written(self) -> bytes:
         """Write all workers' metrics as Prometheus reads them."""

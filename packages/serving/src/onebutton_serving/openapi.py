@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from onebutton_serving.faults import Refusal
-from onebutton_serving.loading import Loaded, predictions
+from onebutton_serving.loading import GOLDEN, Loaded, predictions
 from onebutton_serving.rows import MAX_ROWS, bounds, needed
-from onebutton_serving.schema import LABEL, Field, Schema
+from onebutton_serving.schema import LABEL, Field, Schema, read_schema
 
 Described = dict[str, Any]
 REF = "#/components/schemas/"
@@ -61,6 +63,12 @@ def describe(loaded: Loaded) -> Described:
 def example(schema: Schema, golden: Mapping[str, Any]) -> Described:
     """Write a golden row as somebody would ask it: its numbers went through float32."""
     return {field.name: _plain(golden["input"].get(field.name), field.type) for field in schema.inputs}
+
+
+def golden_request(folder: Path) -> str:
+    """Write a request for the first golden row of a release."""
+    golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))["rows"][0]
+    return json.dumps({"rows": [example(read_schema(folder), golden)]}, ensure_ascii=False)
 
 
 def _plain(value: Any, kind: str) -> Any:

@@ -44,9 +44,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     output_contract: str
     inputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]  # in the order of the model
     outputs: Annotated[tuple[Field, ...], msgspec.Meta(min_length=1)]  # one for each number that it answers per row
-    classes: tuple[
-        str, ...
-    ] = ()  # in the order of the probabilities; of two, the probability of the second is answered
+    classes: tuple[str, ...] = ()  # in the order of the probabilities; of two, that of the second is answered
     threshold: float = 0.5  # the probability from which the second of two classes is called
     quantiles: tuple[str, ...] = ()  # the last outputs, each of which a file of its own answers
     draft: bool = False  # whether the pipeline was still being tried out
