@@ -20,15 +20,15 @@ Cells = list[str]  # one that begins with `#` and a blank is a heading
 def write(folder: Path, name: str) -> Path:
     """Write a notebook with its table beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = customers()
-    if not any("joined" in text for text in NOTEBOOKS[name]):
+    table, cells = customers(), (NOTEBOOKS | LEAKS)[name]
+    if not any("joined" in text for text in cells):
         table = table.drop("joined")  # rows of a time, drawn at random, are a leak of their own
     table.write_csv(folder / "customers.csv")
     nbformat: Any = importlib.import_module("nbformat")  # which has few types
     page = nbformat.v4.new_notebook()
     counts = ORDERS.get(name, range(1, 100))
     ran = iter(counts)
-    for text in NOTEBOOKS[name]:
+    for text in cells:
         if text.startswith("## "):
             page.cells.append(nbformat.v4.new_markdown_cell(text))
             continue
@@ -213,6 +213,57 @@ NOTEBOOKS: dict[str, Cells] = {
 }
 ORDERS = {"out_of_order": [1, 2, 5, 4, 6, 7, 8]}  # in which its cells ran
 
+
+def with_leak(before: str = "", *, inputs: str = X_Y, after: Cells | None = None) -> Cells:
+    """A clean notebook with a leak in cell 4, before it takes inputs and answers; in these; or in what follows the split."""
+    return [START, TABLE, PER_MONTH, *([before] if before else []), inputs, SPLIT, *(after or [FOREST, ACCURACY])]
+
+
+BOOSTER = (
+    "from lightgbm import LGBMClassifier, early_stopping\nfrom sklearn.metrics import accuracy_score\n\n"
+    "model = LGBMClassifier(n_estimators=200, verbose=-1, random_state=0)\n"
+    "model.fit(X_train, y_train, eval_set=[(X_test, y_test)], callbacks=[early_stopping(5)])"
+)
+BEST_DEPTH = (
+    "from sklearn.ensemble import RandomForestClassifier\nfrom sklearn.metrics import accuracy_score\n\nbest = 0.0\n"
+    "for depth in (2, 4, 8):\n"
+    "    tried = RandomForestClassifier(max_depth=depth, random_state=0)\n    tried.fit(X_train, y_train)\n"
+    "    score = accuracy_score(y_test, tried.predict(X_test))\n"
+    "    if score > best:\n        best, model = score, tried"
+)
+BEST_THRESHOLD = (
+    "import numpy as np\nchance = model.predict_proba(X_test)[:, 1]\n"
+    "scores = [accuracy_score(y_test, chance > limit) for limit in np.linspace(0.1, 0.9, 17)]\n"
+    "limit = np.linspace(0.1, 0.9, 17)[int(np.argmax(scores))]"
+)
+LEAKS: dict[str, Cells] = {  # ten ways to know what is not known yet
+    "scaled_before": with_leak(
+        "from sklearn.preprocessing import StandardScaler\n"
+        'df[["months", "spent"]] = StandardScaler().fit_transform(df[["months", "spent"]])'
+    ),
+    "filled_before": with_leak('df["age"] = df["age"].fillna(df["age"].mean())\ndf["calls"] = df["calls"] + df["age"]'),
+    "chosen_before": with_leak(
+        "from sklearn.feature_selection import SelectKBest",
+        inputs='y = df["left"]\nX = df[["months", "calls", "spent", "per_month"]]\n'
+        "X = X.loc[:, SelectKBest(k=2).fit(X, y).get_support()]",
+    ),
+    "mean_of_the_answer": with_leak(
+        'df["plan_left"] = df.groupby("plan")["left"].transform("mean")',
+        inputs=X_Y.replace('"per_month"]', '"plan_left"]'),
+    ),
+    "the_answer_itself": with_leak(
+        'df["account_closed"] = (df["left"] == 1).astype(int)',
+        inputs='X = df[["months", "account_closed"]]\ny = df["left"]',
+    ),
+    "time_shuffled": [text.replace('"months"] > 2]', '"joined"] > "2021-01-15"]') for text in with_leak()],
+    "copies": with_leak('df = pd.concat([df, df[df["left"] == 1]], ignore_index=True)'),
+    "threshold": with_leak(
+        after=[FOREST, BEST_THRESHOLD, 'print("accuracy", accuracy_score(y_test, chance > limit))'],
+    ),
+    "parameter": with_leak(after=[BEST_DEPTH, 'print("accuracy", accuracy_score(y_test, model.predict(X_test)))']),
+    "stopped_early": with_leak(after=[BOOSTER, ACCURACY]),
+}
+
 if __name__ == "__main__":
-    for each in NOTEBOOKS:
+    for each in NOTEBOOKS | LEAKS:
         write(Path(sys.argv[1]) / each, each)

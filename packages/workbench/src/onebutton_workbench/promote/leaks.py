@@ -16,6 +16,7 @@ from onebutton_workbench.promote.plan import FITS, Plan
 
 LABELS = {"LabelEncoder", "LabelBinarizer", "OrdinalEncoder"}  # numbering what is there learns nothing from it
 DRAWN = {"train_test_split", "sample"}
+CENTRES = {"mean", "median", "mode"}
 SHARES = {"mean", "transform", "agg", "sum"}
 TRIES = (ast.For, ast.While, ast.GeneratorExp, ast.ListComp, ast.Lambda)  # what does something several times over
 DATE = r"^(\d{4}-\d\d(-\d\d)?|\d{1,2}[./]\d{1,2}[./]\d{2,4})"
@@ -49,8 +50,9 @@ def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
         owner = root(call.func.value) if isinstance(call.func, ast.Attribute) else ""
         numbers = {owner, seen.kinds[one.index].get(owner), *called_in(call.func)} & LABELS
         scales = called(call) == "std" and "mean" in names and not any(word.arg == "axis" for word in call.keywords)
-        if (called(call) in FITS and not numbers) or scales:
-            what = ast.unparse(call if scales else call.func)
+        fills = called(call) == "fillna" and CENTRES & called_in(call)
+        if (called(call) in FITS and not numbers) or scales or fills:
+            what = ast.unparse(call if scales or fills else call.func)
             cost = "is fitted before the split, so it knows the rows that judge; put it into the model's Pipeline"
             yield f"{one.cell}: `{what}` {cost}"
         texts = {part.value for part in ast.walk(call) if isinstance(part, ast.Constant)}

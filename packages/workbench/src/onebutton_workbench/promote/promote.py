@@ -97,7 +97,7 @@ def see_tables(made: Plan) -> tuple[Seen, Roles]:
     Raises:
         InputError: the number is another now, or a column is none that a stage could have.
     """
-    seen = run(made.notebook, {made.features_from: made.table, made.train_from: made.sides}, made.model)
+    seen = run(made.notebook, {made.features_from: [made.table], made.train_from: made.sides}, made.model)
     second, statements = seen.numbers[made.headline.number], made.notebook.statements
     if made.number != second:
         both = {"first": repr(made.number), "second": repr(second)}
