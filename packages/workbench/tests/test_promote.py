@@ -17,7 +17,7 @@ from onebutton_contracts.pandas_frames import changed_types, from_pandas, to_pan
 from onebutton_evaluation.splits import as_split
 from onebutton_workbench.promote import headline, leaks, plan, refusals
 from onebutton_workbench.promote.kernel import Seen
-from onebutton_workbench.promote.notebook import Cell, Statement, follow, live, unseeded
+from onebutton_workbench.promote.notebook import Cell, Statement, follow, walk_back
 from onebutton_workbench.promote.promote import see_tables, understand
 from onebutton_workbench.workspace import ROOT
 
@@ -43,7 +43,7 @@ def statements(*sources: str) -> list[Statement]:
 def stands_on(name: str, *sources: str) -> str:
     """The statements that a name depends on, by their letters of the alphabet."""
     found = statements(*sources)
-    return "".join("abcdefgh"[at] for at in live(found, {name}, len(found)))
+    return "".join("abcdefgh"[at] for at in walk_back(found, {name})[0])
 
 
 def test_an_assignment_to_a_column_is_a_new_definition_of_the_table() -> None:
@@ -84,7 +84,7 @@ def test_what_a_comprehension_counts_with_is_its_own() -> None:
     ],
 )
 def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[str]) -> None:
-    assert unseeded(statements(source)[0].node) == found
+    assert [name for _, name in refusals.unseeded(statements(source))] == found
 
 
 @pytest.mark.parametrize(

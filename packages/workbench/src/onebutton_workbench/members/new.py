@@ -57,7 +57,7 @@ def render(  # noqa: PLR0913, PLR0917  a table brings two more
     for part in ("member", *more):
         said = answers | {"part": part}
         run_copy(template, root / member.path, data=said, defaults=True, quiet=True, overwrite=True)
-    for command in ("check --select I --fix", "format"):
+    for command in ("check --select F401,I --fix", "format"):
         call("ruff", *command.split(), "--quiet", str(member.path), folder=root).check_returncode()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from onebutton_contracts.errors import require
 from onebutton_workbench.promote.kernel import Seen
-from onebutton_workbench.promote.notebook import Statement, called, calls, live, names_in, refuse
+from onebutton_workbench.promote.notebook import Statement, called, calls, names_in, refuse, walk_back
 
 METRIC = re.compile(r"(_score|_error|_loss|_auc|_deviance)$|^(score|auc|accuracy|mae|mse|rmse|auroc|acc|r2|f1)$")
 LOWER = re.compile(r"error|loss|mae|mse|deviance")  # of these, less is better
@@ -71,28 +71,24 @@ def choose(
     Raises:
         InputError: no number is shown that a fitted model made.
     """
-    fits = {one.number: fits_in(statements, live(statements, names_in(one.node), one.at)) for one in found}
+    fits = {one.number: fits_in(statements, walk_back(statements[: one.at], names_in(one.node))[0]) for one in found}
     metrics = {one.number: _metric(statements, one) for one in found}
     made = [one for one in found if one.number in seen.numbers and fits[one.number]]
-    low = metric.lower()
-    named = (one for one in made if low in f"{ast.unparse(one.node)} {one.label} {metrics[one.number]}".lower())
-    chosen = [one for one in named if one.shown or metric or metrics[one.number]]
-    chosen = [one for one in chosen if one.shown] or chosen
+    words = {one.number: f"{ast.unparse(one.node)} {one.label} {metrics[one.number]}".lower() for one in made}
+    named = [one for one in made if metric.lower() in words[one.number]]
+    chosen = [one for one in named if one.shown] or [one for one in named if metric or metrics[one.number]]
     if not chosen:
-        require(
-            not metric,
-            f"METRIC={metric} names no number that a fitted model made; it can be a variable, a function or words",
-        )
+        can_be = "it can be a variable, a function or words"
+        require(not metric, f"METRIC={metric} names no number that a fitted model made; {can_be}")
         refuse(statements[found[-1].at if found else -1].cell, "no-number")
-    last, of_one = chosen[-1], [one for one in made if len(fits[one.number]) == 1]
-    if last not in of_one:  # such as `max(before, after)`, which is one of the two
-        same = [one for one in of_one if seen.numbers[one.number] == seen.numbers[last.number]]
-        last = [last, *same][-1]
+    of_one = [one for one in made if len(fits[one.number]) == 1]
+    # such as `max(before, after)`, which is one of the two
+    same = [one for one in of_one if seen.numbers[one.number] == seen.numbers[chosen[-1].number]]
+    last = chosen[-1] if chosen[-1] in of_one else [chosen[-1], *same][-1]
     name = metrics[last.number]
     rivals = [one for one in of_one if name and metrics[one.number] == name and fits[one.number] != fits[last.number]]
-    best = (min if LOWER.search(name) else max)(
-        [last, *(one for one in rivals if one.shown and not metric)], key=lambda one: seen.numbers[one.number]
-    )
+    shown = [last, *(one for one in rivals if one.shown and not metric)]
+    best = (min if LOWER.search(name) else max)(shown, key=lambda one: seen.numbers[one.number])
     return best, [one for one in [*rivals, last] if fits[one.number] != fits[best.number]]
 
 
@@ -105,11 +101,7 @@ def _metric(statements: Sequence[Statement], one: Candidate) -> str:
     return next((name for call in calls(node) if METRIC.search(name := called(call))), "")
 
 
-def fits_in(statements: Sequence[Statement], chosen: Sequence[int]) -> list[int]:
-    """Return those of some statements that fit something to answers."""
-    return [at for at in chosen if any(is_fit(call) for call in calls(statements[at].node))]
-
-
-def is_fit(call: ast.Call) -> bool:
-    """Whether a call fits something to answers."""
-    return isinstance(call.func, ast.Attribute) and call.func.attr == "fit" and len(call.args) + len(call.keywords) > 1
+def fits_in(statements: Sequence[Statement], chosen: Sequence[int]) -> list[tuple[int, ast.Call]]:
+    """Return the calls that fit something to answers, each with its statement, of those that are chosen."""
+    found = [(at, call) for at in chosen for call in calls(statements[at].node)]
+    return [(at, call) for at, call in found if called(call) == "fit" and len(call.args) + len(call.keywords) > 1]

@@ -19,11 +19,6 @@ CHANGES = re.compile(  # methods that change what they are called on
     "|fit|fit_transform|fit_predict|fit_resample|partial_fit|set_params|set_output"
 )
 CHANGE_ARGUMENTS = {"shuffle", "setattr", "insort"}  # functions that change what they are given
-DRAWS = re.compile(  # what draws, unless it is given a seed; a generator was given one when it was made
-    r"((np|numpy)\.)?random\.(?!(seed|default_rng|RandomState|Generator)$)\w+"
-    r"|(?!(rng|generator|random_state)\.)(.*\.)?(train_test_split|sample|shuffle|permutation|resample|ShuffleSplit"
-    r"|(Stratified)?KFold|KMeans|(RandomForest|ExtraTrees|DecisionTree|GradientBoosting|MLP|SGD|Bagging)(Classifier|Regressor))"
-)
 MAGIC = re.compile(r"^\s*(%|!|\w[\w, ]*=\s*[%!])")
 
 
@@ -53,8 +48,7 @@ class Statement:
     node: ast.stmt
     text: str  # its source with the comments above it
     defines: frozenset[str]  # names that it binds or changes
-    changes: frozenset[str]  # those of `defines` that stand for the thing they stood for before
-    uses: frozenset[str]  # names that it reads, those that its functions read too
+    uses: frozenset[str]  # names that it reads or changes, those that its functions read too
     last: bool  # whether its cell shows what it returns
 
     @property
@@ -116,11 +110,9 @@ def without_magics(source: str) -> str:
 def follow(cells: Sequence[Cell]) -> list[Statement]:
     """Split cells, all of them Python, into statements, and say of each what it defines and uses."""
     found = list[Statement]()
-    reads, changing = (
-        dict[str, frozenset[str]](),
-        {*CHANGE_ARGUMENTS},
-    )  # of functions: what they take from outside, which
-    for cell in cells:  # change what they are given
+    reads = dict[str, frozenset[str]]()  # what each function takes from outside
+    changing = {*CHANGE_ARGUMENTS}  # functions that change what they are given
+    for cell in cells:
         source, end = without_magics(cell.source), 0
         nodes = ast.parse(source).body
         for node in nodes:
@@ -140,23 +132,23 @@ def _text(source: str, node: ast.stmt, after: int) -> str:
 
 def _names(
     node: ast.stmt, reads: dict[str, frozenset[str]], changing: set[str]
-) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Name what a statement defines, what it changes, and what it uses; remember its functions."""
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Name what a statement defines and what it uses; what it changes is both. Remember its functions."""
     table = symtable.symtable(ast.unparse(node), "cell", "exec")
     symbols = table.get_symbols()
-    binds = {one.get_name() for one in symbols if one.is_assigned() or one.is_imported()}
-    uses = {one.get_name() for one in symbols if one.is_referenced()} | {*_of_inner(table)}
-    uses -= {one.get_name() for one in symbols if one.is_imported()}
+    imported = {one.get_name() for one in symbols if one.is_imported()}
+    binds = {one.get_name() for one in symbols if one.is_assigned()} | imported
+    uses = ({one.get_name() for one in symbols if one.is_referenced()} | {*_of_inner(table)}) - imported
     changes = {name for part in ast.walk(node) for name in _changed(part, changing)} - {""}
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         arguments = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
         changing |= {node.name} if changes & arguments else set()
         reads[node.name] = frozenset(uses - binds)
-        return frozenset({node.name}), frozenset(), reads[node.name]
+        return frozenset({node.name}), reads[node.name]
     uses |= {name for function in uses & reads.keys() for name in reads[function]}
     if isinstance(node, ast.If | ast.For | ast.While | ast.Try | ast.With):
         changes |= binds  # perhaps, and perhaps not
-    return frozenset(binds | changes), frozenset(changes), frozenset(uses | changes)
+    return frozenset(binds | changes), frozenset(uses | changes)
 
 
 def _of_inner(table: symtable.SymbolTable) -> Iterator[str]:
@@ -209,18 +201,6 @@ def names_in(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-def unseeded(node: ast.AST) -> list[str]:
-    """Name the calls that draw and say no seed."""
-    found = []
-    for one in calls(node):
-        name, words = called(one), {word.arg: getattr(word.value, "value", 1) for word in one.keywords}
-        in_order = name.endswith(("Fold", "split")) and not words.get("shuffle", name == "train_test_split")
-        seed = words.get("random_state", words.get("seed"))
-        if DRAWS.fullmatch(ast.unparse(one.func)) and seed is None and not in_order:
-            found.append(ast.unparse(one.func))
-    return found
-
-
 def walk_back(
     statements: Sequence[Statement], wanted: Collection[str], own: Callable[[int], bool] = lambda _: True
 ) -> tuple[list[int], set[str]]:
@@ -230,13 +210,8 @@ def walk_back(
         if made := one.defines & need:
             if own(one.index):
                 taken.append(one.index)
-                need = (need - (one.defines - one.changes)) | one.uses
+                need = (need - one.defines) | one.uses
             else:
                 given |= made
                 need -= made
     return taken[::-1], given
-
-
-def live(statements: Sequence[Statement], wanted: Collection[str], before: int) -> list[int]:
-    """Return the statements that some names depend on, as they are before one of them."""
-    return walk_back(statements[:before], wanted)[0]

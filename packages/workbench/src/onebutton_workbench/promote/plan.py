@@ -9,14 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from onebutton_workbench.promote.headline import Candidate, fits_in, is_fit
+from onebutton_workbench.promote.headline import Candidate, fits_in
 from onebutton_workbench.promote.kernel import Notebook, Seen
 from onebutton_workbench.promote.notebook import (
     Statement,
     called,
     called_in,
-    calls,
-    live,
     names_in,
     refuse,
     root,
@@ -74,7 +72,7 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
         InputError: there is no such border; names the cell, and what stands in the way.
     """
     statements, wanted = notebook.statements, names_in(headline.node)
-    behind = live(statements, wanted, headline.at)
+    behind, _ = walk_back(statements[: headline.at], wanted)
     fit, model, fitted = _fit(statements, behind)
     plain, reads = _apart(statements)
     hold_needed(statements, behind, plain)
@@ -93,24 +91,18 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
         _refuse_border(statements, fit, crossing(next(sided, fit)))
     split = border = valid[0]
     # what is done to the tables behind the split belongs to features, until something is made that learns
-    learns = [
-        at
-        for at in behind
-        if any(called(one)[:1].isupper() or called(one) in FITS for one in calls(statements[at].node))
-    ]
-    while border + 1 in valid and border not in learns:
+    while border + 1 in valid and not (border in behind and _learns(statements[border])):
         border += 1
     kinds = crossing(border)
     train = part({model}, border, fit + 1)
     if sorted(kinds[name] for name in train.given) != ["column", "table"]:
         refuse(statements[fit].cell, "sees-holdout", names=", ".join(train.given))
-    known, held_out = (
-        sorted(names, key=lambda name: kinds[name] == "column")
-        for names in (train.given, kinds.keys() - {*train.given})
-    )
     judge = part(wanted, border, headline.at, without=train.statements)
-    if trained_on := sorted({*judge.given} & {*known}):
+    if trained_on := sorted({*judge.given} & {*train.given}):
         refuse(statements[headline.at].cell, "of-training", names=", ".join(trained_on))
+    inputs, answers, inputs_held_out, answers_held_out = sorted(
+        kinds, key=lambda name: (name not in train.given, kinds[name] == "column")
+    )
     last_read = max([at for at in behind if at < split and at in reads], default=-1)
     tables = [at for at in range(last_read + 1, split) if [*crossing(at).values()] == ["table"]]
     if not tables:
@@ -130,15 +122,19 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
             "headline": judge,
         },
         table=table,
-        sides=[*known, *held_out],
+        sides=[inputs, answers, inputs_held_out, answers_held_out],
         features_from=start,
         split_at=split,
         train_from=border,
         fit=fit,
         model=model,
-        steps=_steps(statements, train.statements, fitted, known[0], statements[fit]),
-        passed=[name for name in judge.given if name not in {model, *held_out}],
+        steps=_steps(statements, train.statements, fitted, inputs, statements[fit]),
+        passed=[name for name in judge.given if name not in {model, *kinds}],
     )
+
+
+def _learns(one: Statement) -> bool:
+    return any(name[:1].isupper() or name in FITS for name in called_in(one.node))
 
 
 def _apart(statements: Sequence[Statement]) -> tuple[set[int], set[int]]:
@@ -159,18 +155,17 @@ def _apart(statements: Sequence[Statement]) -> tuple[set[int], set[int]]:
 def _fit(statements: Sequence[Statement], behind: Sequence[int]) -> tuple[int, str, str]:
     """Find what fits the model, its name, and the name of the inputs that it is fitted to."""
     fits = {}
-    for one in (statements[at] for at in fits_in(statements, behind)):
-        if not isinstance(one.node, ast.Expr | ast.Assign):
-            refuse(one.cell, "loop")
+    for at, call in fits_in(statements, behind):
+        node, cell, owner = statements[at].node, statements[at].cell, getattr(call.func, "value", None)
+        if not isinstance(node, ast.Expr | ast.Assign):
+            refuse(cell, "loop")
         # of `model = Pipeline(steps).fit(X, y)` it is model, X and y
-        call = next(call for call in calls(one.node) if is_fit(call))
-        target = one.node.targets[0] if isinstance(one.node, ast.Assign) else None
-        owner: Any = getattr(call.func, "value", None)
+        model = owner if isinstance(owner, ast.Name) else getattr(node, "targets", [None])[0]
         given = [*call.args, *(word.value for word in call.keywords)][:2]
-        names = [getattr(part, "id", "") for part in (owner if isinstance(owner, ast.Name) else target, *given)]
+        names = [getattr(part, "id", "") for part in (model, *given)]
         if not all(names):
-            refuse(one.cell, "nameless")
-        fits[names[0]] = (one.index, names[0], names[1])
+            refuse(cell, "nameless")
+        fits[names[0]] = (at, names[0], names[1])
     last = max(fits.values())
     if len(fits) > 1:
         cells = ", ".join(f"{name} of cell {statements[at].cell.number}" for at, name, _ in fits.values())

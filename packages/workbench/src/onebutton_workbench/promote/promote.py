@@ -58,18 +58,16 @@ def promote(  # noqa: PLR0913  what may be typed
     with written_whole(member, root):
         write(root, member, made, seen, roles, license_, told)
         number = run_and_compare(root, member, made)
-    loose = refusals.unrepeatable(made.notebook.statements, made.needed)
+    loose = refusals.unseeded(made.notebook.statements[at] for at in made.needed)
     mends = "; ".join(f"{cell}, `{what}`: write random_state=0 into it" for cell, what in loose)
     where = member.path.as_posix()
-    next_ = f"Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`"
-    for line in (
-        *(f"LIKELY A LEAK: {one}" for one in told),
-        f"wrote {where}, a draft; {made.notebook.shown} stays as it is. {next_}",
-        f"{words}: {made.number!r} in the notebook, {number!r} in the pipeline",
-        f"what nobody could have repeated: {mends or 'nothing: both runs and the pipeline agree'}",
-        f"left for a person: the guesses in {where}/contracts, limits in gates.toml, the todos in card.toml",
-    ):
-        print(f"promote: {line}")
+    for leak in told:
+        print(f"promote: LIKELY A LEAK: {leak}")
+    print(f"promote: wrote {where}, a draft; {made.notebook.shown} stays as it is. ", end="")
+    print(f"Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`")
+    print(f"promote: {words}: {made.number!r} in the notebook, {number!r} in the pipeline")
+    print(f"promote: what nobody could have repeated: {mends or 'nothing: both runs and the pipeline agree'}")
+    print(f"promote: left for a person: the guesses in {where}/contracts, limits in gates.toml, the todos in card.toml")
     return 0
 
 
@@ -101,7 +99,7 @@ def see_tables(made: Plan) -> tuple[Seen, Roles]:
     second, statements = seen.numbers[made.headline.number], made.notebook.statements
     if made.number != second:
         both = {"first": repr(made.number), "second": repr(second)}
-        for cell, name in refusals.unrepeatable(statements, made.needed):
+        for cell, name in refusals.unseeded(statements[at] for at in made.needed):
             refuse(cell, "unseeded", name=name, **both)
         refuse(statements[made.headline.at].cell, "other-number", **both)
     answer, key, values = (seen.facts[one] for one in ("answer", "key", "classes"))

@@ -6,7 +6,7 @@ import ast
 import builtins
 import re
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,20 +16,27 @@ from onebutton_workbench.promote.notebook import (
     MAGIC,
     Cell,
     Statement,
+    called,
     called_in,
     calls,
     refuse,
-    unseeded,
     without_magics,
 )
 
 CALM = re.compile(r"^\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
-ABSOLUTE = re.compile(r"^(/[\w.-]+/|~[\w]*/|[A-Za-z]:[\\/])")
-NETWORK = re.compile(r"^(https?|ftp|s3|gs|abfss?|hdfs)://")
-FETCHES = re.compile(r"^(fetch_\w+|load_dataset|urlretrieve|urlopen)$")
-PICKLES = {"pickle", "joblib", "dill", "cloudpickle", "to_pickle", "read_pickle"}
-EXPORTED = "its ONNX export, which `onebutton_models.adoption` takes; or scikit-learn, lightgbm, xgboost"
-FOREIGN = {"torch", "tensorflow", "keras"}
+SHOWN = (  # the refusal, and which packages, calls and texts of the source it is for
+    ("pickle", {"packages", "calls"}, r"pickle|joblib|dill|cloudpickle|to_pickle|read_pickle"),
+    ("foreign", {"packages"}, r"torch|tensorflow|keras"),
+    ("absolute", {"texts"}, r"(/[\w.-]+/|~\w*/|[A-Za-z]:[\\/]).*"),
+    ("network", {"texts"}, r"(https?|ftp|s3|gs|abfss?|hdfs)://.*"),
+    ("network", {"calls"}, r"fetch_\w+|load_dataset|urlretrieve|urlopen"),
+)
+HASHES = {"known_hash", "sha256"}  # by which a download is the same tomorrow
+DRAWS = re.compile(  # what draws, unless it is given a seed; a generator was given one when it was made
+    r"((np|numpy)\.)?random\.(?!(seed|default_rng|RandomState|Generator)$)\w+"
+    r"|(?!(rng|generator|random_state)\.)(.*\.)?(train_test_split|sample|shuffle|permutation|resample|ShuffleSplit"
+    r"|(Stratified)?KFold|KMeans|(RandomForest|ExtraTrees|DecisionTree|GradientBoosting|MLP|SGD|Bagging)(Classifier|Regressor))"
+)
 
 
 def before_reading(cells: Sequence[Cell], root: Path) -> None:
@@ -38,7 +45,14 @@ def before_reading(cells: Sequence[Cell], root: Path) -> None:
     Raises:
         InputError: names the first cell of them.
     """
-    _refuse_secrets(cells, root)
+    with tempfile.TemporaryDirectory(prefix="onebutton-promote-") as folder:
+        for cell in cells:
+            Path(folder, f"{cell.number}.txt").write_text(f"{cell.source}\n{cell.said}\n", encoding="utf-8")
+        look = ("betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--no-banner", "--redact")
+        done = call(*look, folder, folder=root, NO_COLOR="1")
+    if done.returncode:
+        named = re.search(r"(\d+)\.txt", done.stdout)
+        refuse(cells[int(named[1]) - 1 if named else 0], "secret")
     for cell in cells:
         for line in cell.source.splitlines():
             if MAGIC.match(line) and not CALM.match(line):
@@ -52,17 +66,6 @@ def before_reading(cells: Sequence[Cell], root: Path) -> None:
             refuse(other, "ran-before", above=one.number)
 
 
-def _refuse_secrets(cells: Sequence[Cell], root: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="onebutton-promote-") as folder:
-        for cell in cells:
-            Path(folder, f"{cell.number}.txt").write_text(f"{cell.source}\n{cell.said}\n", encoding="utf-8")
-        look = ("betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--no-banner", "--redact")
-        done = call(*look, folder, folder=root, NO_COLOR="1")
-    if done.returncode:
-        named = re.search(r"(\d+)\.txt", done.stdout)
-        refuse(cells[int(named[1]) - 1 if named else 0], "secret")
-
-
 def before_running(statements: Sequence[Statement]) -> None:
     """Refuse what the source alone shows, in cells that the number needs and in others: they run too.
 
@@ -70,22 +73,21 @@ def before_running(statements: Sequence[Statement]) -> None:
         InputError: names the first cell of them.
     """
     for one in statements:
-        modules, names = modules_of(one.node), called_in(one.node)
-        if (modules | names) & PICKLES:
-            refuse(one.cell, "pickle")
-        for name in sorted(modules & FOREIGN):
-            refuse(one.cell, "no-onnx", name=f"a model of {name}", instead=EXPORTED)
-        constants = (part.value for part in ast.walk(one.node) if isinstance(part, ast.Constant))
-        texts = [value for value in constants if isinstance(value, str)]
-        for text in filter(ABSOLUTE.match, texts):
-            refuse(one.cell, "absolute", path=text[:60])
-        words = (word for part in calls(one.node) for word in part.keywords if word.arg in {"known_hash", "sha256"})
-        held = any(getattr(word.value, "value", True) for word in words)
-        for read in () if held else (*filter(NETWORK.match, texts), *filter(FETCHES.match, names)):
-            refuse(one.cell, "network", path=read[:60])
+        parts = [*ast.walk(one.node)]
+        texts = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        shown = {"packages": packages_of(one.node), "calls": called_in(one.node), "texts": texts}
+        held = any(
+            isinstance(part, ast.keyword) and part.arg in HASHES and ast.unparse(part.value) != "None" for part in parts
+        )
+        for which, where, pattern in SHOWN:
+            for text in sorted(
+                text for kind in where for text in shown[kind] if re.fullmatch(pattern, text, re.DOTALL)
+            ):
+                if which != "network" or not held:
+                    refuse(one.cell, which, what=text[:60])
 
 
-def modules_of(node: ast.AST) -> set[str]:
+def packages_of(node: ast.AST) -> set[str]:
     """Name the packages that a statement imports."""
     if isinstance(node, ast.ImportFrom):
         return {(node.module or "").partition(".")[0]}
@@ -106,11 +108,18 @@ def hold_needed(statements: Sequence[Statement], needed: Collection[int], plain:
             refuse(one.cell, "no-onnx", name=name, instead=REPLACEMENTS[name])
         for name in sorted(one.uses - {*dir(builtins)} - outer - fixed if one.is_function else ()):
             refuse(one.cell, "reads-global", function=min(one.defines), name=name)
-    draws = unrepeatable(statements, needed)
+    draws = unseeded(statements[at] for at in needed)
     if draws and any("seed" in called_in(one.node) for one in statements):
         refuse(draws[-1][0], "global-state")
 
 
-def unrepeatable(statements: Sequence[Statement], needed: Collection[int]) -> list[tuple[Cell, str]]:
-    """Name the calls without a seed among the statements that the number needs."""
-    return [(statements[at].cell, name) for at in needed for name in unseeded(statements[at].node)]
+def unseeded(statements: Iterable[Statement]) -> list[tuple[Cell, str]]:
+    """Name the calls that draw and say no seed."""
+    found = []
+    for cell, part in ((one.cell, part) for one in statements for part in calls(one.node)):
+        name, words = called(part), {word.arg: getattr(word.value, "value", 1) for word in part.keywords}
+        in_order = name.endswith(("Fold", "split")) and not words.get("shuffle", name == "train_test_split")
+        seed = words.get("random_state", words.get("seed"))
+        if DRAWS.fullmatch(ast.unparse(part.func)) and seed is None and not in_order:
+            found.append((cell, ast.unparse(part.func)))
+    return found

@@ -7,7 +7,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import metadata
 from itertools import accumulate
 from pathlib import Path
@@ -18,32 +18,18 @@ from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.sources import sha256
 from onebutton_contracts.tables import SPLIT
 from onebutton_workbench.data.intake import Taken, track
-from onebutton_workbench.environment import call
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import render
 from onebutton_workbench.promote.kernel import Seen
 from onebutton_workbench.promote.notebook import Statement, called, calls, refuse
 from onebutton_workbench.promote.plan import LEFT, STAGES, Plan, stage_of
-from onebutton_workbench.promote.refusals import modules_of
+from onebutton_workbench.promote.refusals import packages_of
 from onebutton_workbench.runs.own_table import describe, quoted
 from onebutton_workbench.workspace import Member, distribution
 
-Span = tuple[int, int, str]  # first byte, the byte behind the last, and what stands there instead
 LONG = 200  # letters: no file is called so
 BROUGHT = {"onebutton_contracts", "onebutton_evaluation", "onebutton_models", "pandas", "polars"}  # by the template
 INSTALLED = "site-packages"
-
-
-@dataclass
-class Code:
-    """What a template puts into the module of a stage."""
-
-    imports: str = ""
-    functions: str = ""
-    body: str = ""
-    cells: str = ""
-    params: dict[str, float] = field(default_factory=dict)
-    params_name: str = "params"
 
 
 def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, license_: str, told: Sequence[str]) -> None:  # noqa: PLR0913, PLR0917
@@ -53,30 +39,28 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         InputError: a file that the notebook reads cannot be followed, or uv cannot lock the member.
     """
     folder, statements = plan.notebook.path.parent, plan.notebook.statements
-    codes = {stage: _code(plan, stage) for stage in STAGES}
-    parts = (part for at in plan.needed for part in ast.walk(statements[at].node))
+    needed = [statements[at] for at in plan.needed]
+    parts = (part for one in needed for part in ast.walk(one.node))
     beside = list(dict.fromkeys(name for part in parts if (name := _file(part, folder))))
-    origin = _origin(plan, seen, beside, license_, member.path.name)
-    features, number = seen.features.drop(SPLIT), ast.unparse(plan.headline.node)
-    modules = {name for code in codes.values() for node in ast.parse(code.imports).body for name in modules_of(node)}
-    given = metadata.packages_distributions()
+    origin, features = _origin(plan, seen, beside, license_, member.path.name), seen.features.drop(SPLIT)
+    packages, given = {name for one in needed for name in packages_of(one.node)}, metadata.packages_distributions()
     left = (f"cell {one.cell.number} (`{one}`): {LEFT}" for one in statements if stage_of(plan, one) == LEFT)
-    facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
-    facts["code"] = {stage: vars(codes[stage]) for stage in STAGES} | {
+    expression = ast.unparse(plan.headline.node)
+    code = {stage: _code(plan, stage) for stage in STAGES} | {
         "notebook": plan.notebook.shown,
-        "expression": number,
-        "quoted_label": quoted(number),
+        "expression": expression,
+        "quoted_label": quoted(expression),
         "files": [f"source/{Path(one).name}" for one in beside],
         **{name: repr(seen.facts[name]) if seen.facts[name] else "" for name in ("types", "input_types")},
         "inputs": [quoted(one) for one in features.columns if one not in {*roles.key, roles.answer}],
         "key": quoted(roles.key[0]),
-        "packages": sorted({given[name][0] for name in modules - BROUGHT if name in given}),
+        "packages": sorted({given[name][0] for name in packages - BROUGHT if name in given}),
         "notes": [*(f"likely a leak: {one}" for one in told), *left],
         **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
     }
-    render("pipeline", member, root, roles.task, facts | {"split": {}, "musts": []}, ("table", "promoted"))
-    call("ruff", "check", "--select", "F401,I", "--fix", "--quiet", str(member.path), folder=root)
-    call("ruff", "format", "--quiet", str(member.path), folder=root)
+    facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
+    facts |= {"code": code, "split": {}, "musts": []}
+    render("pipeline", member, root, roles.task, facts, ("table", "promoted"))
     for name, frame, key in (("rows", seen.rows, None), ("features", features, roles.key)):
         text = draft(frame, replace(origin, name=name), {}, key).replace("make data-add", "make promote")
         text = text if beside else text.replace("property: source\n", "property: sourceDistribution\n")
@@ -89,8 +73,8 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
     lock(root)
 
 
-def _code(plan: Plan, stage: str) -> Code:
-    """Write a stage; of features and training numbers become parameters."""
+def _code(plan: Plan, stage: str) -> dict[str, Any]:
+    """Write what a template puts into the module of a stage; of features and training numbers become parameters."""
     statements, part, folder = plan.notebook.statements, plan.parts[stage], plan.notebook.path.parent
     chosen = [statements[at] for at in part.statements]
     needs, outer = {name for one in chosen if one.is_function for name in one.uses}, list[Statement]()
@@ -99,16 +83,20 @@ def _code(plan: Plan, stage: str) -> Code:
             outer.insert(0, one)
             needs |= one.uses
     body = [one for one in chosen if not one.is_import and one not in outer]
-    code = Code(params_name="settings" if any("params" in one.uses | one.defines for one in chosen) else "params")
-    code.imports = "\n".join(ast.unparse(one.node) for one in chosen if one.is_import)
-    code.functions = "\n\n\n".join(_replaced(one, folder, None) for one in outer)
-    lines = [f"{name} = {value!r}  # as the notebook made it" for name, value in part.carried.items()]
-    lines += [_replaced(one, folder, code if stage in {"features", "train"} else None) for one in body]
-    code.body = textwrap.indent("\n".join(lines), "    ")
     shown = [statements[plan.headline.at]] if stage == "headline" else []
-    numbers = sorted({one.cell.number for one in [*body, *shown]})
-    code.cells = f"cell{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
-    return code
+    cells = sorted({one.cell.number for one in [*body, *shown]})
+    name = "settings" if any("params" in one.uses | one.defines for one in chosen) else "params"
+    params: dict[str, float] = {}
+    lines = [f"{name} = {value!r}  # as the notebook made it" for name, value in part.carried.items()]
+    lines += [_replaced(one, folder, params if stage in {"features", "train"} else None, name) for one in body]
+    return {
+        "imports": "\n".join(ast.unparse(one.node) for one in chosen if one.is_import),
+        "functions": "\n\n\n".join(_replaced(one, folder) for one in outer),
+        "body": textwrap.indent("\n".join(lines), "    "),
+        "cells": f"cell{'s' if len(cells) > 1 else ''} {', '.join(map(str, cells))}",
+        "params": params,
+        "params_name": name,
+    }
 
 
 def _file(node: ast.AST, folder: Path) -> str:
@@ -118,15 +106,16 @@ def _file(node: ast.AST, folder: Path) -> str:
     return str(text) if fits else ""
 
 
-def _replaced(one: Statement, folder: Path, code: Code | None) -> str:
-    """Write a statement with its files in `source/`, and with its numbers as parameters where there is code to collect them."""
+def _replaced(one: Statement, folder: Path, params: dict[str, float] | None = None, params_name: str = "") -> str:
+    """Write a statement with its files in `source/`, and with its numbers as parameters where these are collected."""
     text = textwrap.dedent(one.text)
     tree = ast.parse(text)
-    named = ((node, Path(name).name) for node in ast.walk(tree) if (name := _file(node, folder)))
-    spans = [(*_place(node, text), f'SOURCE / "{name}"') for node, name in named]
-    spans += _numbers(tree, text, code) if code else ()
+    named = [(node, f'SOURCE / "{Path(name).name}"') for node in ast.walk(tree) if (name := _file(node, folder))]
+    if params is not None:
+        named += [(node, f"{params_name}.{name}") for node, name in _parameters(tree, params)]
     content = text.encode()
-    for first, last, words in sorted(spans, reverse=True):
+    for node, words in sorted(named, key=lambda found: _place(found[0], text), reverse=True):
+        first, last = _place(node, text)
         content = content[:first] + words.encode() + content[last:]
     written = content.decode()
     whole = ast.unparse(ast.parse(written))
@@ -136,22 +125,22 @@ def _replaced(one: Statement, folder: Path, code: Code | None) -> str:
     return whole
 
 
-def _numbers(tree: ast.Module, text: str, code: Code) -> Iterator[Span]:
-    """Find numbers that are given by name to an estimator or to the split, or have a name of their own."""
+def _parameters(tree: ast.Module, params: dict[str, float]) -> Iterator[tuple[ast.AST, str]]:
+    """Find and name numbers that are given by name to an estimator or to the split, or have a name of their own."""
     named: list[tuple[str, str, ast.expr]] = []
     match tree.body[0]:
         case ast.Assign(targets=[ast.Name(name)], value=given):
             named.append((name.lower(), "", given))
-    for call_ in calls(tree):
-        if called(call_)[:1].isupper() or called(call_) == "train_test_split":
-            named += [(word.arg or "", called(call_).lower(), word.value) for word in call_.keywords]
+    for call in calls(tree):
+        if called(call)[:1].isupper() or called(call) == "train_test_split":
+            named += [(word.arg or "", called(call).lower(), word.value) for word in call.keywords]
     for name, owner, node in named:
         value: Any = getattr(node, "value", None)
         if type(value) not in {int, float} or not name.isidentifier() or name.startswith("_"):
             continue
-        free = name if code.params.get(name, value) == value else f"{owner}_{name}".lstrip("_")
-        if code.params.setdefault(free, value) == value:
-            yield (*_place(node, text), f"{code.params_name}.{free}")
+        free = name if params.get(name, value) == value else f"{owner}_{name}".lstrip("_")
+        if params.setdefault(free, value) == value:
+            yield node, free
 
 
 def _place(node: Any, text: str) -> tuple[int, int]:
