@@ -65,9 +65,9 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     musts = read_must(must, roles)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
     leaks = knowing_columns(rows, roles)
-    tell = f"{', '.join(leaks)} alone tells {roles.answer} almost wholly"
     more = len(leaks) < len(roles.numbers) + len(roles.words)
-    require(more, f"{tell}, and no other column is left to learn from")
+    alone = f"{', '.join(leaks)} alone tells {roles.answer} almost wholly, and no other column is left to learn from"
+    require(more, alone)
     facts = describe(taken, roles, rows, leaks) | {"split": split, "musts": musts}
     with written_whole(member, root):
         render("pipeline", member, root, roles.task, facts)
@@ -96,19 +96,15 @@ def read_must(text: str, roles: Roles) -> list[dict[str, Any]]:
     known, found = known_metrics(roles.task, roles.classes), []
     for part in filter(None, text.split(",")):
         match = LIMIT.fullmatch(part)
-        metric = known.get(match[1]) if match else None
-        if match is None or metric is None:
-            wrong = f'is no limit such as MUST="mae<=300" or MUST="auc>=0.7"; a {roles.task} has {", ".join(known)}'
-        elif not metric.decides:
-            wrong = f"cannot be judged: {UNSURE}"
-        elif (metric.better, match[2]) in {("lower", ">="), ("higher", "<=")}:
-            wrong = f"would hold for a bad model: of {metric.name}, {metric.better} is better"
-        else:
-            at = "at_most" if match[2] == "<=" else "at_least"
-            found.append({"metric": quoted(metric.name), "at": at, "limit": float(match[3])})
-            continue
-        message = f"MUST={part} {wrong}"
-        raise InputError(message)
+        name, sign, limit = match.groups() if match else ("", "", "")
+        has = f"a {roles.task} has {', '.join(known)}"
+        require(name in known, f'MUST={part} is no limit such as MUST="mae<=300" or MUST="auc>=0.7"; {has}')
+        require(known[name].decides, f"MUST={part} cannot be judged: {UNSURE}")
+        better = known[name].better
+        bad = f"MUST={part} would hold for a bad model: of {name}, {better} is better"
+        require((better, sign) not in {("lower", ">="), ("higher", "<=")}, bad)
+        at = "at_most" if sign == "<=" else "at_least"
+        found.append({"metric": quoted(name), "at": at, "limit": float(limit)})
     return found
 
 
@@ -130,8 +126,7 @@ def hold_out(rows: pl.DataFrame, roles: Roles) -> tuple[pl.DataFrame, dict[str, 
         drawn = splits.by_group(rows, roles.group, holdout_share=share, seed=SEED)
     else:
         drawn = splits.at_random(rows, holdout_share=share, seed=SEED)
-    sides = drawn.group_by(roles.answer).agg(pl.col(SPLIT).n_unique())
-    alone = sides.filter(pl.col(SPLIT) == 1)[roles.answer]
+    alone = drawn.group_by(roles.answer).agg(pl.col(SPLIT).n_unique()).filter(pl.col(SPLIT) == 1)[roles.answer]
     if roles.task != "regression" and len(alone):
         by = roles.time or roles.group or "chance"
         message = f"ANSWER={roles.answer}: split by {by}, {alone[0]} stands on one side alone; split by another column"
@@ -163,9 +158,7 @@ def describe(taken: Taken, roles: Roles, rows: pl.DataFrame, leaks: Iterable[str
         "file": taken.origin.source,
         "one": str(one),
     }
-    return {name: quoted(value) for name, value in names.items()} | {
-        "by_time": bool(roles.time),
-        "by_group": bool(roles.group),
+    return {name: value and quoted(value) for name, value in names.items()} | {
         "time_type": "date" if roles.time and rows[roles.time].dtype == pl.Date else "datetime",
         "types": {quoted(name): logical_type(rows[name]) for name in (*roles.key, roles.answer)},
         "larger": repr(one)
