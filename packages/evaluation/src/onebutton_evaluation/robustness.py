@@ -36,24 +36,21 @@ def perturb(inputs: pl.DataFrame, how: Perturbation) -> pl.DataFrame:
     Raises:
         InputError: a column is not there, or noise is asked of one that is not a number.
     """
-    random = np.random.default_rng(SEED)
+    where, random = f"gates.toml: perturbation {how.name!r}", np.random.default_rng(SEED)
     hit = pl.Series(random.random(inputs.height) < how.share)
     changed = []
     for name in how.columns:
         if name not in inputs.columns:
-            message = (
-                f"gates.toml: perturbation {how.name!r}: no column {name!r}; there are {', '.join(inputs.columns)}"
-            )
+            message = f"{where}: no column {name!r}; there are {', '.join(inputs.columns)}"
             raise InputError(message)
-        column = inputs[name]
-        if how.noise and not column.dtype.is_float():
-            message = f"gates.toml: perturbation {how.name!r}: {name} is {column.dtype}; noise is added to floats only"
+        kind, worse = inputs.schema[name], pl.lit(None)
+        if how.noise and not kind.is_float():
+            message = f"{where}: {name} is {kind}; noise is added to floats only"
             raise InputError(message)
-        worse = pl.lit(None, dtype=column.dtype)
         if how.noise:
             errors = pl.Series(random.normal(0, how.noise, inputs.height))
-            worse = (pl.col(name) + errors * pl.col(name).std()).cast(column.dtype)
-        changed.append(pl.when(hit).then(worse).otherwise(name).alias(name))
+            worse = pl.col(name) + errors * pl.col(name).std()
+        changed.append(pl.when(hit).then(worse).otherwise(name).cast(kind).alias(name))
     return inputs.with_columns(changed)
 
 
