@@ -36,9 +36,12 @@ JUDGING = Judging(
 )
 
 
+def judged_rows(answers: NDArray[Any], probabilities: NDArray[Any]) -> Rows:
+    return Rows(answers.astype(np.float64), probabilities.astype(np.float64), classes=BINARY)
+
+
 def measured(answers: NDArray[Any], probabilities: NDArray[Any], bins: int) -> dict[str, float | int]:
-    rows = Rows(answers.astype(np.float64), probabilities.astype(np.float64), classes=BINARY)
-    return metrics(rows, JUDGING, bins)
+    return metrics(judged_rows(answers, probabilities), JUDGING, bins)
 
 
 def columns(rows: list[tuple[int, float]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -77,7 +80,7 @@ def test_the_calibration_curve_is_that_of_its_definition(rows: list[tuple[int, f
         among = sum(other[1] == row[1] for other in rows)
         place = below + (among - 1) / 2  # where it stands, counted from 0; equal probabilities stand together
         found.setdefault(int(place * bins // len(rows)), []).append(row)
-    curve = calibration_curve(*columns(rows), bins)
+    curve = calibration_curve(judged_rows(*columns(rows)), bins)
     assert curve["rows"].to_list() == [len(part) for part in found.values()]
     for predicted, observed, part in zip(curve["predicted"], curve["observed"], found.values(), strict=True):
         assert predicted == pytest.approx(sum(row[1] for row in part) / len(part))
@@ -125,7 +128,7 @@ def test_numbers_are_short_enough_to_read() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_an_honest_model_lies_on_the_diagonal_within_chance(seed: int) -> None:
     answers, probabilities = honest(seed)
-    curve = calibration_curve(answers, probabilities, bins=10)
+    curve = calibration_curve(judged_rows(answers, probabilities), bins=10)
     assert curve["rows"].to_list() == [2000] * 10
     for predicted, observed, rows in curve.select("predicted", "observed", "rows").iter_rows():
         chance = math.sqrt(predicted * (1 - predicted) / rows)
@@ -148,7 +151,7 @@ def test_a_dishonest_model_leaves_the_diagonal_though_it_ranks_as_well(bend: Any
 def test_equal_probabilities_share_a_bin() -> None:
     answers = np.array([0, 1] * 50)
     probabilities = np.array([0.2] * 60 + [0.7] * 40)
-    curve = calibration_curve(answers, probabilities, bins=10)
+    curve = calibration_curve(judged_rows(answers, probabilities), bins=10)
     assert curve.to_dict(as_series=False) == {
         "predicted": pytest.approx([0.2, 0.7]),
         "observed": [0.5, 0.5],
@@ -157,7 +160,7 @@ def test_equal_probabilities_share_a_bin() -> None:
 
 
 def test_the_roc_curve_goes_from_corner_to_corner_and_never_back() -> None:
-    curve = roc_points(*honest(0), points=200)
+    curve = roc_points(judged_rows(*honest(0)), points=200)
     assert 100 < curve.height <= 200
     assert curve.row(0) == (0.0, 0.0)
     assert curve.row(-1) == (1.0, 1.0)
@@ -167,7 +170,7 @@ def test_the_roc_curve_goes_from_corner_to_corner_and_never_back() -> None:
 
 def test_few_points_of_the_roc_curve_hold_the_same_area() -> None:
     answers, probabilities = honest(0)
-    curve = roc_points(answers, probabilities)
+    curve = roc_points(judged_rows(answers, probabilities))
     area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
     assert area == pytest.approx(measured(answers, probabilities, bins=10)["auc"], abs=2e-3)
 
@@ -175,7 +178,7 @@ def test_few_points_of_the_roc_curve_hold_the_same_area() -> None:
 @settings(deadline=None)
 @given(rows=JUDGED.filter(lambda rows: len({answer for answer, _ in rows}) == 2), points=st.integers(2, 10))
 def test_every_roc_curve_goes_from_corner_to_corner_and_never_back(rows: list[tuple[int, float]], points: int) -> None:
-    curve = roc_points(*columns(rows), points)
+    curve = roc_points(judged_rows(*columns(rows)), points)
     assert (curve.row(0), curve.row(-1)) == ((0.0, 0.0), (1.0, 1.0))
     assert all(rates.is_sorted() for rates in curve)
 
@@ -214,7 +217,7 @@ def test_each_part_is_judged_by_its_own_rows() -> None:
 def test_the_roc_curve_is_that_of_scikit_learn(rows: list[tuple[int, float]]) -> None:
     answers, probabilities = columns(rows)
     false_positive, true_positive, _ = roc_curve(answers, probabilities)
-    drawn = roc_points(answers, probabilities)
+    drawn = roc_points(judged_rows(answers, probabilities))
     assert drawn["false_positive_rate"].to_list() == pytest.approx(false_positive, abs=1e-6)
     assert drawn["true_positive_rate"].to_list() == pytest.approx(true_positive, abs=1e-6)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,6 @@ from onebutton_evaluation.influence import Rows
 from onebutton_evaluation.intervals import DIGITS, interval
 from onebutton_evaluation.metrics import binned, calibration_curve
 from onebutton_evaluation.slices import Slice
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TINY = 1e-12  # no log loss at all
 _PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
@@ -33,11 +30,7 @@ def curves(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFr
     if rows.predictions.ndim > 1:
         return {"confusion": confusion(rows), "classes": by_class(rows)}
     if rows.classes:
-        return {
-            "roc": roc_points(rows.codes, rows.predictions),
-            "calibration": calibration_curve(rows.codes, rows.predictions, bins),
-            "thresholds": thresholds(rows.codes, rows.predictions),
-        }
+        return {"roc": roc_points(rows), "calibration": calibration_curve(rows, bins), "thresholds": thresholds(rows)}
     return _of_numbers(rows, bins, parts)
 
 
@@ -69,15 +62,15 @@ def by_class(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame(table, infer_schema_length=None)
 
 
-def thresholds(answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> pl.DataFrame:
+def thresholds(rows: Rows) -> pl.DataFrame:
     """Show what calling the answer 1 from a probability on would mean, for thresholds that call 95 % of the rows to 5 %."""
-    order = np.argsort(probabilities, kind="stable")
-    rising, below = probabilities[order], np.concatenate(([0], np.cumsum(np.asarray(answers)[order])))
+    order = np.argsort(rows.predictions, kind="stable")
+    rising, below = rows.predictions[order], np.concatenate(([0], np.cumsum(rows.answers[order])))
     marks = np.unique(np.quantile(rising, np.arange(1, 20) / 20, method="higher"))
     starts = np.searchsorted(rising, marks)
     called, hits = len(rising) - starts, below[-1] - below[starts]
     shares = {"called": called / len(rising), "precision": hits / called, "recall": hits / max(below[-1], 1)}
-    return pl.DataFrame({"threshold": marks.astype(np.float64), **shares})
+    return pl.DataFrame({"threshold": marks, **shares})
 
 
 def _of_numbers(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFrame]:
@@ -88,7 +81,7 @@ def _of_numbers(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.D
         frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *_PERCENTILES, count) for part in parts
     )
     found = {
-        "predicted": calibration_curve(rows.answers, rows.predictions, bins),
+        "predicted": calibration_curve(rows, bins),
         "residuals": binned(frame, bins, middle, *_PERCENTILES),
         "residuals_by_slice": pl.concat(by_slice),
     }
@@ -100,12 +93,10 @@ def _of_numbers(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.D
     return found
 
 
-def roc_points(
-    answers: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], points: int = 200
-) -> pl.DataFrame:
+def roc_points(rows: Rows, points: int = 200) -> pl.DataFrame:
     """Draw the ROC curve with few points, from (0, 0) at the highest probability to (1, 1) at the lowest."""
-    order = np.argsort(probabilities, kind="stable")[::-1]
-    happened, falling = np.asarray(answers)[order], np.asarray(probabilities, dtype=np.float64)[order]
+    order = np.argsort(rows.predictions, kind="stable")[::-1]
+    happened, falling = rows.answers[order], rows.predictions[order]
     ends = np.append(np.flatnonzero(np.diff(falling)), len(happened) - 1)  # equal probabilities are one step
     right = np.cumsum(happened)[ends]
     wrong = ends + 1 - right

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -86,7 +86,7 @@ def metrics(rows: Rows, judging: Judging, bins: int) -> dict[str, float | int]:
         if found is not None:
             result[name] = float(found.estimate)
     if judging.task == "binary":
-        result["calibration_error"] = calibration_error(calibration_curve(rows.answers, rows.predictions, bins))
+        result["calibration_error"] = calibration_error(calibration_curve(rows, bins))
     return {name: round(value, DIGITS) for name, value in result.items()}
 
 
@@ -99,10 +99,10 @@ def metrics_by(frame: pl.DataFrame, column: str, judging: Judging, bins: int) ->
     return found
 
 
-def calibration_curve(answers: NDArray[Any], probabilities: NDArray[np.floating[Any]], bins: int) -> pl.DataFrame:
+def calibration_curve(rows: Rows, bins: int) -> pl.DataFrame:
     """Compare what was predicted and observed on average, in bins of equal count: a row per bin, by rising prediction."""
-    rows = pl.DataFrame({"predicted": probabilities.astype(np.float64), "observed": answers.astype(np.float64)})
-    return binned(rows, bins, pl.col("predicted", "observed").mean())
+    both = pl.DataFrame({"predicted": rows.predictions, "observed": rows.answers})
+    return binned(both, bins, pl.col("predicted", "observed").mean())
 
 
 def calibration_error(curve: pl.DataFrame) -> float:
