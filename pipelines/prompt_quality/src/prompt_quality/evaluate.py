@@ -31,6 +31,7 @@ from prompt_quality.summary import page, summary
 
 LEXICON, BY = "lexicon", "source"
 CLEAR = 0.05  # of the lexicon's score from -1 to 1: its authors call a sentence neutral in between
+DECIDED = {"better", "worse"}
 EXAMPLES = 5  # of what a prompt gets right where the champion does not, and the other way round
 
 
@@ -102,20 +103,18 @@ def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
         found: what `compare` says of it.
         words: of the metric that decides.
     """
-    than, whole, points = found["name"], found["slices"][ALL], ""
-    if "difference" in whole:
+    than, whole = found["name"], found["slices"][ALL]
+    others = {place: one["verdict"] for place, one in found["slices"].items() if place != ALL}
+    differ = [f"{said} on {place}" for place, said in others.items() if said in DECIDED]
+    elsewhere = ", ".join(differ) or "no slice differs that this many sentences could show"
+    if whole["verdict"] in DECIDED:
         here, low, high = (f"{100 * whole['difference'][end]:+.1f}" for end in ("estimate", "low", "high"))
-        points = f" by {here} points of {words} (95 % interval {low} to {high})"
-    others = [(place, one["verdict"]) for place, one in found["slices"].items() if place != ALL]
-    parts = [f"{one} on {place}" for place, one in others if one in {"better", "worse"}]
-    elsewhere = f"; {', '.join(parts)}" if parts else "; no slice differs that this many sentences could show"
-    if whole["verdict"] in {"better", "worse"}:
-        return f"{name} is {whole['verdict']} than {than}{points}{elsewhere}"
-    more, tolerance = (whole["rows_needed"] or 0) - whole["rows"], f"{100 * found['tolerance']:g} points"
-    need = f": a difference of {tolerance} would have been seen"
-    if more > 0:
-        need = f": {more:,} more sentences would show a difference of {tolerance}"
-    return f"{name} beside {than}: cannot tell{need}{elsewhere}"
+        points = f"{here} points of {words} (95 % interval {low} to {high})"
+        return f"{name} is {whole['verdict']} than {than} by {points}; {elsewhere}"
+    tolerance = f"a difference of {100 * found['tolerance']:g} points"
+    more = (whole["rows_needed"] or 0) - whole["rows"]
+    need = f"{more:,} more sentences would show {tolerance}" if more > 0 else f"{tolerance} would have been seen"
+    return f"{name} beside {than}: cannot tell: {need}; {elsewhere}"
 
 
 def side_by_side(sentences: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
