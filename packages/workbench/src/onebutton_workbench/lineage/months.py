@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from onebutton_contracts.errors import InputError
@@ -28,17 +30,22 @@ def moved(params: Mapping[str, Any], until: int) -> dict[str, Any]:
             "params.yaml has no section `retrain`, which says how the months that train and judge move on: "
             "docs/retraining.md shows one"
         )
-    values = {key: _like(_get(params, key), since, to, until, key) for key, (since, to) in rule.items()}
-    return values | {UNTIL: spelt(until)}
+    found = {}
+    for key, (since, to) in rule.items():
+        try:
+            value = reduce(getitem, key.split("."), params)
+        except (LookupError, TypeError):
+            message = f"params.yaml: retrain names {key}, which is no key of this file"
+            raise InputError(message) from None
+        found[key] = _like(value, since, to, until, key)
+    return found | {UNTIL: spelt(until)}
 
 
 def put(params: Any, values: Mapping[str, Any]) -> None:
     """Write values by dotted key into parameters; a list that stands there keeps its comment and its brackets."""
     for key, value in values.items():
         *path, last = key.split(".")
-        section = params
-        for part in path:
-            section = section[part]
+        section = reduce(getitem, path, params)
         if isinstance(value, list):
             section[last].clear()
             section[last].extend(value)
@@ -60,16 +67,6 @@ def _like(value: Any, since: int | str, to: int, until: int, key: str) -> Any:
         message = f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years"
         raise InputError(message)
     return [one % 12 + 1 if by_number else spelt(one) for one in months]
-
-
-def _get(params: Mapping[str, Any], key: str) -> Any:
-    value: Any = params
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            message = f"params.yaml: retrain names {key}, which is no key of this file"
-            raise InputError(message)
-        value = value[part]
-    return value
 
 
 def months_of(text: str) -> tuple[int, int]:

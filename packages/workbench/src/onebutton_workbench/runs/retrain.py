@@ -92,16 +92,16 @@ def _propose(pipeline: str, month: str) -> None:
     git("add", "--all", f"pipelines/{pipeline}", folder=ROOT)
     git("commit", "--no-verify", "--message", title, folder=ROOT)  # the pull request runs every check
     push(ROOT, pipeline)
-    _gh("auth", "setup-git")
+    _call("gh", "auth", "setup-git")
     git("push", "--no-verify", "origin", branch, folder=ROOT)
-    opened = _gh("pr", "create", "--title", title, "--body-file", str(REPORT), "--head", branch)
+    opened = _call("gh", "pr", "create", "--title", title, "--body-file", str(REPORT), "--head", branch)
     print(f"retrain: proposed, {opened}", flush=True)
 
 
-def _gh(*arguments: str) -> str:
-    done = call("gh", *arguments, folder=ROOT)
+def _call(*command: str) -> str:
+    done = call(*command, folder=ROOT)
     if done.returncode:
-        message = f"`gh {arguments[0]}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
+        message = f"`{' '.join(command[:2])}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
         raise InputError(message)
     return done.stdout.strip()
 
@@ -195,7 +195,4 @@ def _write(folder: Path, scratch: Path) -> None:
     if champion_name(folder / CHAMPION):
         shutil.copyfile(scratch / CHAMPION / PREDICTIONS, folder / CHAMPION / f"{PREDICTIONS}.draft")
         (folder / CHAMPION / f"{PREDICTIONS}.draft").replace(folder / CHAMPION / PREDICTIONS)
-        done = call("dvc", "add", "--quiet", str((folder / CHAMPION / PREDICTIONS).relative_to(ROOT)), folder=ROOT)
-        if done.returncode:
-            message = f"DVC could not take the champion's answers in: {(done.stderr or done.stdout).strip()}"
-            raise InputError(message)
+        _call("dvc", "add", "--quiet", str((folder / CHAMPION / PREDICTIONS).relative_to(ROOT)))
