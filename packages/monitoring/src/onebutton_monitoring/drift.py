@@ -24,10 +24,7 @@ LEAST_ROWS = 200  # of a slice in a week
 MORE_NULLS, UNSEEN = 0.1, 0.05  # shares: of nulls beyond the worst week of training, of values that training never saw
 FEWER = 0.25  # of the fewest values that a week of training had: the source stands still
 MOST_VALUES = 1000  # of a text that names kinds; more is a key or a free text
-SIZES = {
-    "median": 0.5,
-    "90th percentile": 0.9,
-}  # quantiles of absolute values: another unit moves both, a season seldom
+SIZES = {"median": 0.5, "90th percentile": 0.9}  # of absolute values: another unit moves both, a season seldom
 BINS = 10
 
 

@@ -7,7 +7,6 @@ done. Tables that do not fit into memory are parted by the hash of their key, an
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from onebutton_evaluation.slices import find_slices
 from onebutton_monitoring.declaration import FILE, Harm, Monitor
 
 AT_ONCE = 1_000_000  # rows that are joined in memory
-WAITING = 500_000  # rows that wait for all parts together before they are written
+PARTS, MOST_LEVELS = 16, 4  # rows of one key stay together, however many they are
 KEY, DAY, WEEK, KNOWN = "_key", "_day", "_week", "_known"
 SUMS = ("predicted", "answered", "both", "squared", "cost")
 
@@ -106,24 +105,29 @@ def _cut_by(log: pl.LazyFrame, said: Monitor) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _parts(log: pl.LazyFrame, labels: pl.LazyFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield rows and labels in parts that fit into memory; a key and its label are in the same."""
-    count = max(table.select(pl.len()).collect(engine="streaming").item() for table in (log, labels))
-    parts = math.ceil(count / AT_ONCE)
-    if parts <= 1:
+def _parts(log: pl.LazyFrame, labels: pl.LazyFrame, level: int = 0) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield rows and labels in parts that fit into memory; a key and its label are in the same.
+
+    A part that is still too large is parted again, by the next digit of its hash. More parts at once would take more memory:
+    each that is being written holds some megabytes.
+    """
+    tables = {"log": log, "labels": labels}
+    rows = max(table.select(pl.len()).collect(engine="streaming").item() for table in tables.values())
+    if rows <= AT_ONCE or level == MOST_LEVELS:
         yield log.collect(engine="streaming"), labels.collect(engine="streaming")
         return
     with tempfile.TemporaryDirectory(prefix="onebutton-monitor-") as scratch:
-        for name, table in (("log", log), ("labels", labels)):
-            by = pl.PartitionBy(Path(scratch) / name, key={"_part": pl.col(KEY) % parts}, include_key=False)
-            table.sink_parquet(by, mkdir=True, engine="streaming", row_group_size=WAITING // parts + 1)
-        for part in range(parts):
-            folders = [Path(scratch) / name / f"_part={part}" for name in ("log", "labels")]
-            both = [
-                pl.read_parquet(folder / "*.parquet") if folder.is_dir() else empty.clear()
-                for folder, empty in zip(folders, (log.head(0).collect(), labels.head(0).collect()), strict=True)
-            ]
-            yield both[0], both[1]
+        for name, table in tables.items():
+            digit = pl.col(KEY) // PARTS**level % PARTS
+            by = pl.PartitionBy(Path(scratch) / name, key={"_part": digit}, include_key=False)
+            table.sink_ipc(by, mkdir=True, engine="streaming", compression="lz4", record_batch_size=AT_ONCE // 50)
+        for part in range(PARTS):
+            folders = {name: Path(scratch) / name / f"_part={part}" for name in tables}
+            found = {
+                name: pl.scan_ipc(folder / "*") if folder.is_dir() else tables[name].head(0)
+                for name, folder in folders.items()
+            }
+            yield from _parts(found["log"], found["labels"], level + 1)
 
 
 def _last(rows: pl.DataFrame, by: str) -> pl.DataFrame:
