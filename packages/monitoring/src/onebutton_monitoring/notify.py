@@ -34,17 +34,13 @@ def tell(
         return f"nothing new to tell: {len(told)} told before still stand" if told else "nothing to tell"
     lines = []
     for alarm in new:
-        lines += [
-            f"{alarm.name}, since {alarm.since}: {alarm.words}",
-            *(f"  {one}" for one in details.get(alarm.name, [])),
-        ]
+        lines.append(f"{alarm.name}, since {alarm.since}: {alarm.words}")
+        lines += [f"  {one}" for one in details.get(alarm.name, [])]
     lines += [f"over: {one} (told {told[one]})" for one in over]
-    what = ", ".join(alarm.name for alarm in new[:2]) + (f" and {len(new) - 2} more" if len(new) > 2 else "")  # noqa: PLR2004
-    title = (
-        f"ALARM {name}: {what}, since {min(alarm.since for alarm in new)}"
-        if new
-        else f"Over: {name}: {', '.join(over)}"
-    )
+    title = f"Over: {name}: {', '.join(over)}"
+    if new:
+        more = f" and {len(new) - 1} more" if new[1:] else ""
+        title = f"ALARM {name}: {new[0].name}{more}, since {min(alarm.since for alarm in new)}"
     if not (urls := os.environ.get(URLS, "").split()):
         return f"nobody was told: {URLS} is not set. {title}"
     import apprise
