@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.gatekeeping import is_draft
-from onebutton_release.serve import waits_for_deploy
 from onebutton_workbench.git import call, holds
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, unnamed_drafts
 
 METRICS = "metrics.json"
 WIDTH = 118
@@ -94,8 +92,10 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
     if changed:
         print("", "Commit results with the code that made them:", f"  {add}", sep="\n")
     first = f"`{add}`, then `git commit`; " if new else ""
-    folder = ROOT / "pipelines" / names[0] if len(names) == 1 else ROOT
-    if (folder / "release.toml").is_file() and is_draft(folder):
-        button = "serve" if waits_for_deploy(ROOT, folder.name, "") else "deploy"
-        first = f"`make {button} PIPELINE={folder.name}`, which puts it into service on this machine; "
+    named = names[0] if len(names) == 1 else ""
+    if named in unnamed_drafts("") and (ROOT / "pipelines" / named / "release.toml").is_file():
+        from onebutton_release.serve import waits_for_deploy
+
+        button = "serve" if waits_for_deploy(ROOT, named, "") else "deploy"
+        first = f"`make {button} PIPELINE={named}`, which puts it into service on this machine; "
     print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
