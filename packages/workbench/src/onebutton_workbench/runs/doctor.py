@@ -61,7 +61,7 @@ def storage(root: Path = ROOT) -> Iterator[Line]:
     elif not remote.shared:
         yield "storage", "ok", f"{remote}; `make remote URL=s3://…` shares data"
     elif reason := silence(remote, root):
-        meanwhile = "Ask its owner, whom .github/CODEOWNERS names; `make run DATA=dummy` may work meanwhile"
+        meanwhile = "Ask its owner, whom .github/CODEOWNERS names; `make run DATA=dummy` needs no access"
         yield "storage", "missing", f"{remote}: {reason}. {meanwhile}"
     else:
         yield "storage", "ok", f"{remote} answers"
