@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
+from onebutton_workbench.workspace import ROOT, pipelines_named
 
 PREFIX = "BUTTON_"
 GOALS = "BUTTON_GOALS"  # what was typed after `make` without a `=`
@@ -131,8 +131,7 @@ def gates(*, pipeline: str = "", strict: bool = False, measure: bool = False) ->
         from onebutton_release.candidate import measure as measure_server
 
         measure_server(ROOT, pipeline)
-    names = [the_pipeline(pipeline)] if pipeline else pipelines()
-    folders = [ROOT / "pipelines" / name for name in names]
+    folders = [ROOT / "pipelines" / name for name in pipelines_named(pipeline)]
     gates(folders, strict=strict, champion=lambda folder: release_of_champion(ROOT, folder))
 
 
