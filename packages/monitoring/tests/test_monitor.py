@@ -189,6 +189,21 @@ def test_a_model_that_predicts_quantiles_beside_a_number_is_watched_by_that_numb
     assert outcome(known, judging, Harm(limit=9, wrong=2))["cost"].to_list() == [4, 10]
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ('by = ["colour"]', "slices by 'colour', which is no column"),
+        ('where = "spend >"\nname = "x"', "is no condition"),
+    ],
+)
+def test_a_slice_that_the_log_does_not_hold_is_refused(world: Any, rule: str, words: str) -> None:
+    world.write(world.rows(7, 70))
+    with (world.root / "pipelines/shops/monitor.toml").open("a", encoding="utf-8") as stream:
+        stream.write(f"[[slices]]\n{rule}\n")
+    with pytest.raises(InputError, match=words):
+        press(world, 77)
+
+
 def test_replay_says_what_the_rules_would_have_done(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert replay_history(repo, "shops") == 0
     assert "monitor: 8 weeks, 0 harmful" in capsys.readouterr().out

@@ -97,11 +97,11 @@ def _with_keys(
 
 def _cut_by(log: pl.LazyFrame, said: Monitor) -> list[str]:
     """Name the columns that slices are cut by."""
+    find_slices(
+        log.head(0).collect(), said.slices, FILE
+    )  # refuses a column that is not logged, and what is no condition
     found = [name for rule in said.slices for name in rule.by]
     found += [name for rule in said.slices if rule.where for name in pl.sql_expr(rule.where).meta.root_names()]
-    if missing := [name for name in found if name not in log.collect_schema()]:
-        message = f"{FILE}: slices by {missing[0]!r}, which is not logged; there are {', '.join(log.collect_schema())}"
-        raise InputError(message)
     return list(dict.fromkeys(found))
 
 
