@@ -103,7 +103,7 @@ MISTAKES = [
     Mistake("a token", "keys and tokens", {"src/churn/planted.py": DOC + f'TOKEN = "{TOKEN}"\n'}),
     Mistake(
         "a password in the address of a database",
-        "passwords in addresses",
+        "keys and tokens",
         {"src/churn/planted.py": DOC + 'URL = "postgresql://me:' + 'hunter2@db/churn"\n'},
     ),
     Mistake("outputs left in a notebook", "outputs left in notebooks", {"notebooks/planted.ipynb": NOTEBOOK}),
