@@ -84,7 +84,8 @@ def drafts(root: Path = ROOT) -> list[str]:
 
 def unnamed_drafts(pipeline: str, root: Path = ROOT) -> list[str]:
     """Name the drafts, whose failures are told and stop nobody; none where somebody named a pipeline, which is then meant."""
-    return [] if pipeline else [name for name in pipelines(root) if f"pipelines/{name}" in drafts(root)]
+    found = [] if pipeline else drafts(root)
+    return [name for name in pipelines(root) if f"pipelines/{name}" in found]
 
 
 def read_member(root: Path, path: Path) -> Member:

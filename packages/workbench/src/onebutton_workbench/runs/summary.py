@@ -93,7 +93,7 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
         print("", "Commit results with the code that made them:", f"  {add}", sep="\n")
     first = f"`{add}`, then `git commit`; " if new else ""
     named = names[0] if len(names) == 1 else ""
-    if named in unnamed_drafts("") and (ROOT / "pipelines" / named / "release.toml").is_file():
+    if (ROOT / "pipelines" / named / "release.toml").is_file() and named in unnamed_drafts(""):
         from onebutton_release.serve import waits_for_deploy
 
         button = "serve" if waits_for_deploy(ROOT, named, "") else "deploy"
