@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.dvc_files import read_stages
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.card import read_card
 from onebutton_evaluation.checks import SERVICE, Verdict
 from onebutton_evaluation.gatekeeping import RESULTS, gate_folder, is_draft, table
@@ -57,10 +57,9 @@ def release_of_results(target: Target, in_service: str) -> Path:
     if again and again == in_service:
         return whole(target, again)
     if not target.environment.laptop:
-        if read_commit(one.folder)[0].dirty:
-            why = "something that makes this model is not committed, so nobody else could make it again"
-            message = f"{why}. Commit it, then press again; an environment that says `laptop = true` takes it as it is"
-            raise InputError(message)
+        why = "something that makes this model is not committed, so nobody else could make it again"
+        remedy = "Commit it, then press again; an environment that says `laptop = true` takes it as it is"
+        require(not read_commit(one.folder)[0].dirty, f"{why}. {remedy}")
         check_champion(target.root, one.folder)
     say("computing every judged number again, from the model and the holdout")
     computed = compute(one.folder, release_of_champion(target.root, one.folder))
@@ -95,10 +94,8 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     for name in (*models, "data/predictions.parquet", "card.md", "gates.toml"):
         source = one.folder / name
-        if not source.is_file():
-            remedy = "`make pull` fetches it, or `make run` makes it"
-            message = f"{one.folder.name}: {name} is not here, so there is nothing to release. {remedy}"
-            raise InputError(message)
+        remedy = "`make pull` fetches it, or `make run` makes it"
+        require(source.is_file(), f"{one.folder.name}: {name} is not here, so there is nothing to release. {remedy}")
         shutil.copyfile(source, folder / source.name)
     (folder / "card.html").write_text(render("card.html", **read_card(one.folder, one.said)), encoding="utf-8")
     model = OnnxModel(folder / MODEL)
@@ -106,9 +103,8 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
     _write(folder / "provenance.json", provenance(one.folder, root))
     (folder / SBOM).write_text(bill_of_materials(root), encoding="utf-8")
-    if found := pickles(folder):
-        message = f"{one.folder.name}: {found[0]}. A model is data, not a program: nothing was released"
-        raise InputError(message)
+    found = "; ".join(pickles(folder))
+    require(not found, f"{one.folder.name}: {found}. A model is data, not a program: nothing was released")
 
 
 def version_of(folder: Path) -> str:
@@ -159,12 +155,11 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
 
 def check_no_draft(target: Target, *, draft: bool) -> None:
     """Keep what is still being tried out on a laptop."""
-    if draft and not target.environment.laptop:
-        message = (
-            f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone. When it is meant for others "
-            f"answer what card.toml asks, take `draft = true` out of pipelines/{target.pipeline}/pyproject.toml, then `make run`"
-        )
-        raise InputError(message)
+    require(
+        target.environment.laptop or not draft,
+        f"{target.pipeline} is a draft, which goes to an environment with `laptop = true` alone. When it is meant for others "
+        f"answer what card.toml asks, take `draft = true` out of pipelines/{target.pipeline}/pyproject.toml, then `make run`",
+    )
 
 
 def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_name
 from onebutton_evaluation.judgement import write_text
 from onebutton_release.moves import whole
@@ -34,10 +34,8 @@ def keep_champion(target: Target, version: str) -> str:
     # DVC keeps the file, git its digest, so that everybody compares with the same
     command = ["dvc", "add", "--quiet", str(file.relative_to(target.root))]
     done = subprocess.run(command, cwd=target.root, env=git_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
-        message = f"DVC could not take {file.relative_to(target.root)} in: {said[-1]}"
-        raise InputError(message)
+    said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+    require(not done.returncode, f"DVC could not take {file.relative_to(target.root)} in: {said[-1]}")
     write_text(here / NAME, version + "\n")
     return f"make run, which compares with {version} from now on, then commit pipelines/{target.pipeline}/champion"
 

@@ -10,7 +10,7 @@ import pydantic
 from pydantic.dataclasses import dataclass
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_contracts.terms import Contract
 from onebutton_evaluation.card_text import CardText
@@ -45,9 +45,8 @@ class Declared(NamedTuple):
 
 def declared(folder: Path) -> Declared:
     """Read what a pipeline declares; refuse it where one of the files is missing or wrong."""
-    if not (folder / "release.toml").is_file():
-        message = f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its lines"
-        raise InputError(message)
+    none = f"{folder.name} has no release.toml, so nobody knows what to release. docs/deploy.md has its lines"
+    require((folder / "release.toml").is_file(), none)
     file = load_parameters(_File, folder / "release.toml")
     said, title = load_declarations(folder / "gates.toml"), CardText.load(folder / "card.toml").title
     inputs, outputs = load_contract(folder / file.inputs), load_contract(folder / file.outputs)
@@ -83,14 +82,12 @@ def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | Non
 
 def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
     """Describe an input or output, narrowed to what the model was proven to answer, and say so."""
-    if name not in contract.column_names:
-        message = f"{contract.path}: the model has {name!r}, of which this contract says nothing. Describe it there"
-        raise InputError(message)
+    unknown = f"{contract.path}: the model has {name!r}, of which this contract says nothing. Describe it there"
+    require(name in contract.column_names, unknown)
     column = contract.column(name)
     field_type: Any = column.logical_type
-    if field_type in {"date", "timestamp"} or (field_type == "string") != (kind == "string"):
-        message = f"{contract.path}: {name} is {field_type}, the model takes {kind}: it cannot be asked over HTTP"
-        raise InputError(message)
+    fits = field_type not in {"date", "timestamp"} and (field_type == "string") == (kind == "string")
+    require(fits, f"{contract.path}: {name} is {field_type}, the model takes {kind}: it cannot be asked over HTTP")
     said = [column.description] if column.description else []
     required, allowed = column.required or field_type == "string", column.allowed  # a tensor has no missing text
     if name in limits.required and not required:

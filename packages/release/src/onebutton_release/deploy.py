@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_release.aliases import tell_mlflow
 from onebutton_release.candidate import check_no_draft, release_of_results
 from onebutton_release.champion import keep_champion
@@ -63,12 +63,11 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
         ReleaseStoreError: the release store cannot be read or written.
     """
     move = begin(target, "deploy", why)
-    if not target.servers and not (target.environment.laptop or target.environment.image):
-        message = (
-            f"{target.name} names no server of {target.pipeline}, so nobody could confirm a release. Name them under `servers` "
-            f"in {FILE}, or say `image = true` where they run an image of it: docs/kubernetes.md"
-        )
-        raise InputError(message)
+    require(
+        target.servers or target.environment.laptop or target.environment.image,
+        f"{target.name} names no server of {target.pipeline}, so nobody could confirm a release. Name them under `servers` "
+        f"in {FILE}, or say `image = true` where they run an image of it: docs/kubernetes.md",
+    )
     target.store.create(STORE_ID, uuid.uuid4().hex.encode() + b"\n")  # by which its servers are known
     before = in_service(target.store)
     addresses = _servers_of_ours(target)
@@ -76,9 +75,9 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
     check_no_draft(target, draft=is_draft(folder))
     if before and before.after == folder.name:
         say(f"{folder.name} is in service in {target.name} already, since {before.at}")
-        if bad := _confirmed(target, addresses, before.after):
-            message = f"{bad}. The history names {folder.name} and was not moved: restart that server, then press again"
-            raise InputError(message)
+        bad = _confirmed(target, addresses, before.after)
+        mend = f"The history names {folder.name} and was not moved: restart that server, then press again"
+        require(not bad, f"{bad}. {mend}")
         return before
     if not version:
         _check_not_rolled_back(target, folder.name)
@@ -110,9 +109,7 @@ def _release(target: Target, current: str, version: str) -> Path:
     if not version:
         return release_of_results(target, current)
     known = target.store.releases()
-    if version not in known:
-        message = f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}"
-        raise InputError(message)
+    require(version in known, f"there is no release {version}. There are: {', '.join(known) or '(none yet)'}")
     return whole(target, version)
 
 
@@ -152,12 +149,11 @@ def _check_callers(current: Path, folder: Path) -> None:
         old, new = read_schema(current), read_schema(folder)
     except ReleaseError:
         return  # what is in service is damaged: all the more reason to replace it
-    if old.callers_contract != new.callers_contract:
-        message = (
-            f"{folder.name} reads {new.input_contract}, {current.name} in service reads {old.input_contract}: its callers "
-            "would be refused. Change them first, then press again with BREAKING=1"
-        )
-        raise InputError(message)
+    require(
+        old.callers_contract == new.callers_contract,
+        f"{folder.name} reads {new.input_contract}, {current.name} in service reads {old.input_contract}: its callers "
+        "would be refused. Change them first, then press again with BREAKING=1",
+    )
 
 
 def _undone(target: Target, addresses: Sequence[str], before: Move | None, move: Move) -> str:

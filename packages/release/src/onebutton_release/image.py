@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_release.target import release_in_service
 from onebutton_serving.schema import read_schema
 from onebutton_serving.sealed import check
@@ -58,8 +58,8 @@ def image(*, root: Path, pipeline: str = "", env: str = "", out: Path | None = N
                 outputs.write(f"image={name}\nversion={facts.version}\nepoch={facts.epoch}\n")
         print(f"image: {out} holds all that {facts.name} is built from. Next: docker build {out}")
         return
-    if not (engine := next(filter(shutil.which, ENGINES), "")):
-        raise InputError(MISSING)
+    engine = next(filter(shutil.which, ENGINES), "")
+    require(engine, MISSING)
     with tempfile.TemporaryDirectory(prefix="onebutton-image-") as scratch:
         write_context(root, release, facts, Path(scratch))
         came_out = build(engine, facts, Path(scratch))
@@ -76,9 +76,8 @@ def build(engine: str, facts: Facts, folder: Path, more: Sequence[str] = ()) -> 
     if engine != "docker":
         when = ["--timestamp", str(facts.epoch), "--format", "docker"]  # OCI's own format knows no health check
     command = [engine, "build", *when, "--tag", facts.name, *more, str(folder)]
-    if subprocess.run(command, env=git_environment(), check=False).returncode:
-        message = f"{engine} failed, and says why above"
-        raise InputError(message)
+    failed = subprocess.run(command, env=git_environment(), check=False).returncode
+    require(not failed, f"{engine} failed, and says why above")
     shown = [engine, "images", "--no-trunc", "--format", "{{.Size}} {{.ID}}", facts.name]
     answer = subprocess.run(shown, env=git_environment(), capture_output=True, text=True, check=True)
     return ", ".join(answer.stdout.rsplit(maxsplit=1))
@@ -104,10 +103,8 @@ def members_of_the_server(root: Path) -> list[Path]:
 
 def write_context(root: Path, release: Path, facts: Facts, folder: Path) -> None:
     """Lay out the folder that an image is built from; it must not be there yet, or be empty."""
-    if folder.exists() and any(folder.iterdir()):
-        message = f"{folder} is not empty: name a folder that is not there yet"
-        raise InputError(message)
     folder.mkdir(parents=True, exist_ok=True)
+    require(not any(folder.iterdir()), f"{folder} is not empty: name a folder that is not there yet")
     for name in ("pyproject.toml", "uv.lock"):
         shutil.copyfile(root / name, folder / name)
     for member in members_of_the_server(root):

@@ -24,7 +24,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.checks import SERVICE
 from onebutton_evaluation.judgement import write_text
 from onebutton_release.moves import say
@@ -110,9 +110,8 @@ def summary(
 ) -> dict[str, Any]:
     """Take the best round, and say how noisy the machine was; a server that fails is not slow, it is broken."""
     failed = sum(one.failed for one in rounds)
-    if failed or not all(one.milliseconds for one in rounds):
-        message = f"{failed} requests to the candidate failed, so it is not fit for service"
-        raise InputError(message)
+    answers = not failed and all(one.milliseconds for one in rounds)
+    require(answers, f"{failed} requests to the candidate failed, so it is not fit for service")
     size = sum(path.stat().st_size for path in release.rglob("*") if path.is_file())
     return {
         "model_sha256": digest_of(release / "model.onnx"),

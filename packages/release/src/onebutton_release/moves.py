@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_release.target import Target, who
 from onebutton_serving.history import Action, Move, altered, following, in_service, now, read_history
 from onebutton_serving.sealed import MANIFEST, check, digest_of
@@ -45,9 +45,9 @@ def whole(target: Target, version: str) -> Path:
     """Fetch a release; refuse one that is damaged (ReleaseError), or was in service as another (InputError)."""
     folder = target.fetch(version)
     check(folder)
-    if fault := altered(read_history(target.store), version, digest_of(folder / MANIFEST)):
-        message = f"{fault}. Remove it from {target.store.url}; then deploy it anew from a checkout with its results"
-        raise InputError(message)
+    fault = altered(read_history(target.store), version, digest_of(folder / MANIFEST))
+    mend = f"Remove it from {target.store.url}; then deploy it anew from a checkout with its results"
+    require(not fault, f"{fault}. {mend}")
     return folder
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_release.moves import begin, good, say, whole
 from onebutton_release.servers import wait
 from onebutton_release.target import Target
@@ -28,22 +28,18 @@ def rollback(target: Target, *, version: str = "", why: str) -> Move:
     move = begin(target, "rollback", why)
     pipeline, before = target.pipeline, good(read_history(target.store))[:-1]
     wanted = version or next(reversed(before), "")
-    message = ""
-    if not why.strip():
-        example = f'make rollback PIPELINE={pipeline} WHY="every flight is late, it says"'
-        message = f"say why, in a few words: who reads the history tomorrow was not here. `{example}`"
-    elif not move.before:
-        message = f"no release of {pipeline} is in service in {target.name}, so there is nothing to go back from"
-    elif not before:
-        message = f"{move.before} is the first release of {pipeline} in {target.name}: there is nothing to go back to"
-    elif wanted not in before:
-        message = f"{wanted} is not among what was in service before: {', '.join(reversed(before))}"
-    elif fault := _damage(target, wanted):
+    example = f'make rollback PIPELINE={pipeline} WHY="every flight is late, it says"'
+    require(why.strip(), f"say why, in a few words: who reads the history tomorrow was not here. `{example}`")
+    none = f"no release of {pipeline} is in service in {target.name}, so there is nothing to go back from"
+    require(move.before, none)
+    first = f"{move.before} is the first release of {pipeline} in {target.name}: there is nothing to go back to"
+    require(before, first)
+    require(wanted in before, f"{wanted} is not among what was in service before: {', '.join(reversed(before))}")
+    if fault := _damage(target, wanted):
         left = (one for one in reversed(before) if one != wanted and not _damage(target, one))
         next_one = next((f"make rollback PIPELINE={pipeline} ENV={target.name} TO={one} WHY=…" for one in left), "")
         more = f"The next that is whole: {next_one}" if next_one else "No other is whole: build one and deploy it"
         message = f"{fault}, so {move.before} stays in service. {more}"
-    if message:
         raise InputError(message)
     digest = digest_of(target.fetch(wanted) / MANIFEST)
     moved = record(target.store, replace(move, at=now(), after=wanted, digest=digest))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_tracking.commit import git_environment
 
 SBOM = "sbom.cdx.json"
@@ -34,9 +34,8 @@ def bill_of_materials(root: Path, member: str = SERVER) -> str:
     which = ["--package", member, "--no-dev"] if member else ["--all-packages", "--all-groups"]
     command = ["uv", "export", "--format", "cyclonedx1.5", *which, "--frozen", "--quiet"]
     done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        message = f"uv could not list what {member or 'this repository'} is made of: {done.stderr.strip()[-200:]}"
-        raise InputError(message)
+    what = member or "this repository"
+    require(not done.returncode, f"uv could not list what {what} is made of: {done.stderr.strip()[-200:]}")
     content = json.loads(done.stdout)
     content.pop("serialNumber", None)
     content["metadata"].pop("timestamp", None)

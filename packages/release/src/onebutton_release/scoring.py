@@ -30,7 +30,7 @@ from pathlib import Path
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_release.scoring_rows import Scorer, is_text
 from onebutton_serving.loading import Loaded, load_release
 from onebutton_serving.sealed import MANIFEST, digest_of
@@ -74,22 +74,16 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Path], shard: 
     if not share or not 1 <= int(share[1]) <= int(share[2]):
         message = f"SHARD={shard} must be as 3/64: the third of sixty-four"
         raise InputError(message)
-    fault = ""
-    if not rows or out.suffix != ".parquet":
-        fault = f"say IN= and OUT=, which must end in .parquet, as in: {USE}"
-    elif not source.is_file() or not os.access(source, os.R_OK):
-        fault = f"IN={source} is not here, or cannot be read: name one parquet or CSV file"
-    elif not os.access(out.parent, os.W_OK):
-        fault = f"OUT={out}: {out.parent} is no folder that can be written to"
-    if fault:
-        raise InputError(fault)
+    require(rows and out.suffix == ".parquet", f"say IN= and OUT=, which must end in .parquet, as in: {USE}")
+    readable = source.is_file() and os.access(source, os.R_OK)
+    require(readable, f"IN={source} is not here, or cannot be read: name one parquet or CSV file")
+    require(os.access(out.parent, os.W_OK), f"OUT={out}: {out.parent} is no folder that can be written to")
     release = load_release(find_release())
     job = Job(source, out, release, threads=min(MOST_THREADS, os.cpu_count() or 1))
     if out.exists():
-        if job.is_done():
-            return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
         message = f"OUT={out} exists, and is not what this input and release {release.version} give. Name another, or remove it"
-        raise InputError(message)
+        require(job.is_done(), message)
+        return f"{out} is what release {release.version} answers to IN={rows}: it is done already. {NEXT}"
     try:
         count = score(job, int(share[1]), int(share[2]))
     except OSError as error:
@@ -162,7 +156,8 @@ def score(job: Job, shard: int = 1, shards: int = 1) -> int:
     try:
         parquet = job.keep("input", lambda draft: _to_parquet(job.source, draft)) if is_text(job.source) else job.source
         table = pl.scan_parquet(parquet, glob=False)
-        rows = _count(table, job.source)
+        rows = table.select(pl.len()).collect().item()
+        require(rows, f"{job.source} has columns but no rows, so there is nothing to score")
         firsts = range(0, rows, job.rows)[shard - 1 :: shards]
         parts = [range(first, min(first + job.rows, rows)) for first in firsts]
         files = _make(job, parts, Scorer(job.source, table, job.release))
@@ -180,13 +175,6 @@ def score(job: Job, shard: int = 1, shards: int = 1) -> int:
         message = f"{job.source} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
         raise InputError(message) from None
     return sum(map(len, parts))
-
-
-def _count(table: pl.LazyFrame, source: Path) -> int:
-    if rows := table.select(pl.len()).collect().item():
-        return int(rows)
-    message = f"{source} has columns but no rows, so there is nothing to score"
-    raise InputError(message)
 
 
 def _to_parquet(source: Path, target: Path) -> None:
@@ -216,8 +204,8 @@ def _make(job: Job, parts: Sequence[range], scorer: Scorer) -> list[Path]:
     finally:
         workers.shutdown(cancel_futures=True)
         print(CLEAR if watched else "", end="", file=sys.stderr)
-    if job.read_made_of() != job.made_of:
-        raise InputError("the input was changed while it was scored, so nothing was written. Press again")
+    same = job.read_made_of() == job.made_of
+    require(same, "the input was changed while it was scored, so nothing was written. Press again")
     return files
 
 

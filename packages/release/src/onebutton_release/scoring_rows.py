@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
@@ -62,9 +62,8 @@ class Scorer:
         types = rows.collect_schema()
         self._source, self._rows, self._release = source, rows, release
         self._fields = {field.name: field for field in release.schema.inputs}
-        if fault := self._fault(types):
-            message = f"{source}: {fault}"
-            raise InputError(message)
+        fault = self._fault(types)
+        require(not fault, f"{source}: {fault}")
         self._casts = {name: _cast(field, types[name]) for name, field in self._fields.items()}
         self._type_rules = [_type_rule(field, types[name], self._casts[name]) for name, field in self._fields.items()]
         columns = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_release.moves import good
 from onebutton_release.servers import ask
 from onebutton_release.target import Target, find_target, pipeline_named, pipelines_to_ship, read_environments
@@ -30,9 +30,7 @@ def show_status(root: Path, pipeline: str, environment: str) -> None:
             except (InputError, ReleaseStoreError) as error:
                 print(f"{one} in {name}: NOT RUN: {error}")
                 unread += 1
-    if unread:
-        message = f"{unread} release {'store' if unread == 1 else 'stores'} could not be read"
-        raise InputError(message)
+    require(not unread, f"{unread} release {'store' if unread == 1 else 'stores'} could not be read")
 
 
 def status(target: Target) -> Iterator[str]:

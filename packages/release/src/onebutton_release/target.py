@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_serving.history import in_service
 from onebutton_serving.release_store import ReleaseStore, is_folder
@@ -55,9 +55,8 @@ def read_environments(root: Path) -> Mapping[str, Environment]:
     """
     found = load_parameters(_File, root / FILE).environments
     champions = [name for name, one in found.items() if one.champion]
-    if len(champions) > 1:
-        message = f"{FILE}: {' and '.join(champions)} both say champion: a challenger is compared with one"
-        raise InputError(message)
+    both = f"{FILE}: {' and '.join(champions)} both say champion: a challenger is compared with one"
+    require(len(champions) <= 1, both)
     return found
 
 
@@ -113,10 +112,8 @@ class Target(NamedTuple):
     def check_allowed(self, person: str) -> None:
         """Refuse who is not on the environment's list."""
         known = self.environment.may_deploy
-        if EVERYBODY not in known and person not in known:
-            on_call = self.environment.on_call
-            message = f"{person} may not deploy to {self.name}: {', '.join(known)} may. On call: {on_call}"
-            raise InputError(message)
+        refusal = f"{person} may not deploy to {self.name}: {', '.join(known)} may. On call: {self.environment.on_call}"
+        require(EVERYBODY in known or person in known, refusal)
 
 
 def port_of(pipeline: Path) -> int:
@@ -164,10 +161,8 @@ def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Targe
 def _chosen(what: str, value: str, typed: str, usual: str, known: list[str]) -> str:
     """Return what was typed, or what is meant when nothing was."""
     name = typed or usual
-    if name not in known:
-        problem = f"there is no {what} {typed!r}" if typed else f"say which {what}"
-        message = f"{problem}. {value} can be: {', '.join(known) or '(none yet)'}"
-        raise InputError(message)
+    problem = f"there is no {what} {typed!r}" if typed else f"say which {what}"
+    require(name in known, f"{problem}. {value} can be: {', '.join(known) or '(none yet)'}")
     return name
 
 
@@ -180,9 +175,7 @@ def _folder_of(name: str, environment: Environment, root: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():
         fault = f"which is not there. Mount it, or mend {FILE}"
-    if fault:
-        message = f"{name} keeps releases in {folder}, {fault}: nothing can be deployed"
-        raise InputError(message)
+    require(not fault, f"{name} keeps releases in {folder}, {fault}: nothing can be deployed")
     return folder
 
 
