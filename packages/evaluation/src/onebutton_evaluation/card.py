@@ -18,7 +18,7 @@ from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.checks import SERVICE, standing, verdicts
 from onebutton_evaluation.declarations import Declarations, load_declarations
-from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_text
+from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_judgement, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ranked
 from onebutton_evaluation.wording import compared_heading
@@ -72,8 +72,7 @@ def main() -> None:
     card = read_card(Path(), load_declarations())
     write_text(Path("card.md"), render("card.md", **card))
     settled = [one._asdict() for one in card["verdicts"] if one.check != "service"]  # the rest is not known yet
-    found = {one.pop("id"): one for one in settled}
-    write_text(Path(VERDICTS), json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    write_judgement({VERDICTS: {one.pop("id"): one for one in settled}})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
 ONNX = ".onnx"  # how the file of a model ends
+CONTRACT = "contracts/predictions.odcs.yaml"  # its primary key names a row
 BASE_RATE, MOST_FREQUENT, MEDIAN, MEAN = "base-rate", "most-frequent", "median", "mean"
 # What a baseline may always say, by task; another one is a model, and names its file.
 CONSTANTS: dict[Task, tuple[str, ...]] = {
@@ -104,7 +105,7 @@ class HoldoutGate(_Gate):
     """The rows judged are those that the contract pins: their number, their keys and their answers."""
 
     check: Literal["holdout"]
-    contract: Text = "contracts/predictions.odcs.yaml"
+    contract: Text = CONTRACT
 
 
 class LimitGate(LimitedGate):

@@ -22,7 +22,16 @@ from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import read_champion
 from onebutton_evaluation.curves import curves, declared_plots
-from onebutton_evaluation.declarations import BASE_RATE, MEAN, MEDIAN, ONNX, Declarations, Judging, load_declarations
+from onebutton_evaluation.declarations import (
+    BASE_RATE,
+    CONTRACT,
+    MEAN,
+    MEDIAN,
+    ONNX,
+    Declarations,
+    Judging,
+    load_declarations,
+)
 from onebutton_evaluation.holdout import golden_examples
 from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES, judgement, write_judgement
@@ -165,7 +174,7 @@ def main() -> None:
         InputError: a file is missing, or does not fit the others; nothing was written.
     """
     said, bins = load_declarations(), Params.load().evaluate.calibration_bins
-    judging, contract = said.judging, load_contract(Path("contracts/predictions.odcs.yaml"))
+    judging, contract = said.judging, load_contract(Path(CONTRACT))
     known, rows = (read_parquet(Path(f"data/{name}.parquet")) for name in ("train", "holdout"))
     models = read_models(said)
     model, frame = models[MODEL], score(rows, known, said, models)

@@ -23,10 +23,11 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
+from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dvc_files import OUTPUTS, Stage, entries, parse_yaml, paths, read_plan, read_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
-from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.evaluate import IMPORTANCE, ask
 from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES
@@ -112,30 +113,33 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
 
 
 def rescore(folder: Path, release: Path, into: Path) -> list[str]:
-    """Have the champion's model answer the holdout, and write its predictions; say where those in `champion/` are others."""
-    rows = pl.read_parquet(folder / "data/holdout.parquet")
-    columns = load_declarations(folder / "gates.toml").judging.predicted()
-    kept = pl.read_parquet(folder / CHAMPION / PREDICTIONS)
-    key = [name for name in kept.columns if name in rows.columns and name not in columns]
+    """Have the champion's model answer the holdout again, and say where the predictions in `champion/` are others."""
+    rows, kept = pl.read_parquet(folder / "data/holdout.parquet"), pl.read_parquet(folder / CHAMPION / PREDICTIONS)
     try:
-        again = answers_of(release / "model.onnx", f"the champion {release.name}", rows, key, columns)
+        again = answer_as_champion(folder, release / "model.onnx", release.name, rows, into)
     except InputError as error:
         return [str(error)]
-    into.mkdir()
-    again.write_parquet(into / PREDICTIONS)
-    (into / NAME).write_text(release.name + "\n", encoding="utf-8")
-    kept = again.select(key).join(kept, on=key, how="left", maintain_order="left", nulls_equal=True)
-    apart = [*_differing(kept.select(again.columns), again, tolerance(folder))]
-    return [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"] if apart else []
+    key = load_contract(folder / CONTRACT).primary_key
+    same = {*again.columns} <= {*kept.columns}
+    if same:
+        kept = again.select(key).join(kept, on=key, how="left", maintain_order="left", nulls_equal=True)
+        same = not [*_differing(kept.select(again.columns), again, tolerance(folder))]
+    return [] if same else [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"]
 
 
-def answers_of(model: Path, name: str, rows: pl.DataFrame, key: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
-    """Have an ONNX file answer rows, as `champion/` keeps predictions: their key, and its answers in the columns.
+def answer_as_champion(folder: Path, model: Path, name: str, rows: pl.DataFrame, into: Path) -> pl.DataFrame:
+    """Have an ONNX file answer rows, and keep that as `champion/` of a pipeline does: the key of each row and its answers.
 
     Raises:
         InputError: it cannot answer these rows; the message names it.
     """
-    return rows.select(key).with_columns(**ask(OnnxModel(model), rows, name, columns))
+    columns = load_declarations(folder / "gates.toml").judging.predicted()
+    key = load_contract(folder / CONTRACT).primary_key
+    answers = rows.select(key).with_columns(**ask(OnnxModel(model), rows, name, columns))
+    into.mkdir()
+    answers.write_parquet(into / PREDICTIONS)
+    (into / NAME).write_text(f"{name}\n", encoding="utf-8")
+    return answers
 
 
 def rerun(

@@ -19,11 +19,11 @@ import polars as pl
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dvc_files import read_plan, read_yaml
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, champion_name
-from onebutton_evaluation.declarations import load_declarations
+from onebutton_evaluation.champion import CHAMPION, PREDICTIONS, champion_name
+from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.judgement import write_text
-from onebutton_evaluation.recompute import answers_of, run_alone
+from onebutton_evaluation.recompute import answer_as_champion, run_alone
 from onebutton_evaluation.wording import with_interval
 from onebutton_workbench.data.storage import push
 from onebutton_workbench.environment import call
@@ -33,7 +33,6 @@ from onebutton_workbench.lineage.months import months_of, moved, put, spelt
 from onebutton_workbench.workspace import ROOT, the_pipeline
 
 HOLDOUT, COMPARISON = "data/holdout.parquet", "comparison.json"
-CONTRACT = "contracts/predictions.odcs.yaml"
 REPORT = ROOT / "report/retrain.md"  # of the last press; a pull request begins with it
 SAYS = {
     "better": "retraining helps",
@@ -172,11 +171,7 @@ def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
     if learnt:
         message = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
         raise InputError(message)
-    columns = load_declarations(folder / "gates.toml").judging.predicted()
-    predictions = answers_of(model, old, rows, key, columns)
-    (scratch / CHAMPION).mkdir()
-    predictions.write_parquet(scratch / CHAMPION / PREDICTIONS)
-    (scratch / CHAMPION / NAME).write_text(old + "\n", encoding="utf-8")
+    answer_as_champion(folder, model, old, rows, scratch / CHAMPION)
 
 
 def _write(folder: Path, scratch: Path) -> None:
