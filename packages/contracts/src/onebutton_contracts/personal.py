@@ -31,11 +31,6 @@ def kinds(text: str) -> list[str]:
     return [kind for kind, matches in found if any(map(CHECKS.get(kind, bool), matches))]
 
 
-def holds_personal_data(column: str) -> pl.Expr:
-    """Mark the texts of a column that hold personal data; null where there is no text."""
-    return pl.col(column).map_batches(_mark, return_dtype=pl.Boolean(), is_elementwise=True)
-
-
 def personal_columns(frame: pl.DataFrame) -> dict[str, str]:
     """Say which kinds of personal data a column holds, and in how many rows, such as `e-mail address (rows: 12)`.
 
@@ -43,7 +38,7 @@ def personal_columns(frame: pl.DataFrame) -> dict[str, str]:
     """
     found = {}
     for series in frame:
-        if series.dtype == pl.String and len(texts := series.filter(_mark(series))):
+        if series.dtype == pl.String and len(texts := series.filter(marked(series))):
             names = dict.fromkeys(kind for text in texts.unique(maintain_order=True)[:SAMPLE] for kind in kinds(text))
             found[series.name] = f"{' and '.join(names)} (rows: {len(texts):,})"
         elif series.dtype == pl.Int64 and _are_cards(series):
@@ -51,7 +46,8 @@ def personal_columns(frame: pl.DataFrame) -> dict[str, str]:
     return found
 
 
-def _mark(texts: pl.Series) -> pl.Series:
+def marked(texts: pl.Series) -> pl.Series:
+    """Mark the texts that hold personal data; null where there is no text."""
     candidates = texts.str.contains(ANY)
     if not candidates.any():
         return candidates

@@ -8,7 +8,7 @@ from datetime import date
 
 import polars as pl
 
-from onebutton_contracts.personal import holds_personal_data
+from onebutton_contracts.personal import marked
 from onebutton_contracts.terms import Column, Contract, Limit
 
 
@@ -85,6 +85,7 @@ def _of_column(column: Column) -> Iterator[Rule]:
     above = above & cell.is_not_nan() if is_number else above
     allowed = ", ".join(map(str, column.allowed))
     personal = "must hold no personal data, as it is not classified personal"
+    holds_some = cell.map_batches(marked, return_dtype=pl.Boolean(), is_elementwise=True)
     for said, name, words, broken in (
         (column.required, "required", "must not be missing", cell.is_null()),
         (column.unique, "unique", "must stand in one row only", cell.is_duplicated() & cell.is_not_null()),
@@ -95,7 +96,7 @@ def _of_column(column: Column) -> Iterator[Rule]:
         (column.pattern, "pattern", f"must match {column.pattern}", ~cell.str.contains(column.pattern)),
         (least is not None, "shortest", f"must have at least {least} characters", cell.str.len_chars() < (least or 0)),
         (most is not None, "longest", f"must have at most {most} characters", cell.str.len_chars() > (most or 0)),
-        (column.is_free_text, "personal data", personal, holds_personal_data(column.name)),
+        (column.is_free_text, "personal data", personal, holds_some),
     ):
         if said:
             yield Rule(name, column.name, words, broken, (column.name,))

@@ -21,13 +21,10 @@ def pinned_source(contract: Contract) -> Path:
     Raises:
         InputError: the distribution or file is missing, or its content is another than the contract pins.
     """
-    try:
-        distribution, file, expected = (
-            contract.properties[name] for name in ("sourceDistribution", "sourceFile", "sourceSha256")
-        )
-    except KeyError as missing:
-        message = f"{contract.path}: {contract.name} does not name its {missing}"
-        raise InputError(message) from None
+    facts = contract.properties
+    for name in ("sourceDistribution", "sourceFile", "sourceSha256"):
+        require(name in facts, f"{contract.path}: {contract.name} does not name its {name!r}")
+    distribution, file, expected = facts["sourceDistribution"], facts["sourceFile"], facts["sourceSha256"]
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
         found = sha256(path)

@@ -23,7 +23,12 @@ from onebutton_contracts.rules import without_broken
 from onebutton_contracts.terms import Contract
 
 KIND, SEPARATOR = "local_kind", "|"  # a row's categories as one text
-CLOCK = ("local_month", "local_weekday", "local_hour")
+LOCAL = pl.col("local").dt
+CLOCK = {
+    "local_month": LOCAL.month().cast(pl.String),
+    "local_weekday": LOCAL.weekday().cast(pl.String),
+    "local_hour": LOCAL.hour().cast(pl.String),
+}
 ANSWER, PARENT = "answer", "parent."
 AGAIN = "who has access to the data fits it with `make run DATA=dummy FIT=1` and commits it"
 
@@ -76,7 +81,7 @@ def _describe(table: TablePlan, rows: pl.DataFrame, beside: pl.DataFrame) -> Des
         target.fill_null(2).alias(ANSWER),
         (target if table.target else _modelled(table)[0]).alias("rank"),
     )
-    rows = rows.with_columns(_clock())
+    rows = rows.with_columns(**CLOCK)
     levels = {level: _levels(rows, level) for level in (KIND, *CLOCK)}
     rows = rows.filter(pl.all_horizontal(pl.col(level).is_in(known) for level, known in levels.items()))
     known, answers = _known(rows, levels, beside), rows[ANSWER].to_numpy()
@@ -98,12 +103,6 @@ def _levels(rows: pl.DataFrame, level: str) -> list[str]:
     """List what enough rows share, by the mean of what ranks it."""
     means = rows.drop_nulls(level).group_by(level).agg(pl.len().alias("rows"), pl.col("rank").mean())
     return means.filter(pl.col("rows") >= ENOUGH).sort("rank", level, nulls_last=True)[level].to_list()
-
-
-def _clock() -> list[pl.Expr]:
-    local = pl.col("local").dt
-    parts = zip(CLOCK, (local.month(), local.weekday(), local.hour()), strict=True)
-    return [part.cast(pl.String).alias(name) for name, part in parts]
 
 
 def _modelled(table: TablePlan) -> list[pl.Expr]:
@@ -174,7 +173,7 @@ def _laid(table: TablePlan, told: Description, rows: int, chance: np.random.Gene
         local = pl.datetime_range(told.first, end, "1h", closed="left", time_zone=table.zone, eager=True)
         drawn = pl.DataFrame({KIND: told.levels[KIND]}).join(local.to_frame("local"), how="cross")
     else:
-        places = told.answers.draw([KIND, CLOCK[2]], {}, rows, chance)
+        places = told.answers.draw([KIND, "local_hour"], {}, rows, chance)
         kinds, hours = (np.array(told.levels[name])[place.astype(int)] for name, place in places.items())
         drawn = pl.DataFrame({KIND: kinds, "day": chance.integers(0, days, rows), "hour": hours.astype(int)})
         local_hour = pl.lit(told.first).cast(pl.Datetime("us")) + pl.duration(days="day", hours="hour")
@@ -182,7 +181,7 @@ def _laid(table: TablePlan, told: Description, rows: int, chance: np.random.Gene
         drawn = drawn.select(KIND, local=zoned).drop_nulls("local")
     split = pl.col(KIND).str.split(SEPARATOR).list
     categories = [split.get(at).alias(name) for at, name in enumerate(table.categories)]
-    return drawn.with_columns(*categories, pl.col("local").dt.convert_time_zone("UTC").alias(table.instant), *_clock())
+    return drawn.with_columns(*categories, pl.col("local").dt.convert_time_zone("UTC").alias(table.instant), **CLOCK)
 
 
 def _numbered(
