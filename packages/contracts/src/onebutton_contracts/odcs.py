@@ -1,14 +1,7 @@
 """What the file of a contract may say: of the Open Data Contract Standard (v3), what is checked here, and facts for people.
 
-https://bitol-io.github.io/open-data-contract-standard/. A rule that would not be checked reads as if it were, so any other key is
-refused. The rules of quality are these:
-
-| where | rule | means |
-|---|---|---|
-| column | `metric: invalidValues, mustBe: 0, arguments: {validValues: [...]}` | no other value |
-| column | `metric: nullValues, mustBeLessOrEqualTo: 5, unit: percent` | at most so many nulls |
-| table | `metric: rowCount, mustBeGreaterOrEqualTo: 1000` | at least so many rows |
-| table | `type: sql, query: SELECT COUNT(*) FROM flights WHERE ..., mustBe: 0` | no row for which this is true |
+https://bitol-io.github.io/open-data-contract-standard/; docs/contracts.md says what each key holds. A rule that would not be
+checked reads as if it were, so any other key is refused.
 """
 # ruff: noqa: D101  the keys of a part say what it is
 
@@ -45,8 +38,7 @@ def _instant(said: Any) -> datetime:
         instant = datetime.fromisoformat(str(said))
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        message = f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}"
-        raise ValueError(message) from None
+        raise ValueError(f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}") from None
 
 
 T = TypeVar("T")

@@ -74,9 +74,8 @@ def tells(column: pl.Series, answers: Floats, task: str) -> float:
 
 
 def _answers(rows: pl.DataFrame, roles: Roles) -> Floats:
-    return (
-        (rows[roles.answer].rank("average" if roles.task == "regression" else "dense") - 1).cast(pl.Float64).to_numpy()
-    )
+    ties = "average" if roles.task == "regression" else "dense"
+    return (rows[roles.answer].rank(ties) - 1).cast(pl.Float64).to_numpy()
 
 
 def _by_lookup(column: pl.Series, answers: Floats, task: str) -> float:
