@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.pandas_frames import changed_types, from_pandas, to_pandas
+from onebutton_contracts.frames import changed_types, from_pandas, to_pandas
 from onebutton_evaluation.splits import as_split
 from onebutton_workbench.promote import headline, leaks, plan, refusals
 from onebutton_workbench.promote.kernel import Seen

@@ -1,11 +1,14 @@
-"""How the types of a contract are those of a polars frame."""
+"""Frames of polars and pandas in the types of a contract, and the facts by which a table is known again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import polars as pl
 
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.terms import Column
 
 POLARS_TYPES: dict[str, pl.DataType] = {
@@ -16,6 +19,7 @@ POLARS_TYPES: dict[str, pl.DataType] = {
     "string": pl.String(),
     "timestamp": pl.Datetime("us", "UTC"),
 }
+DIGITS = 9  # of a number: another machine may round the last ones otherwise
 
 
 def polars_schema(columns: Iterable[Column]) -> dict[str, pl.DataType]:
@@ -41,3 +45,54 @@ def plain(series: pl.Series) -> pl.Series:
     if isinstance(kind, pl.Datetime):
         return series.dt.convert_time_zone("UTC").dt.cast_time_unit("us")  # without a zone it is read as UTC
     return series
+
+
+def from_pandas(frame: Any) -> pl.DataFrame:
+    """Return a pandas frame in the types that contracts know; its index goes.
+
+    Raises:
+        InputError: a column holds values of several types.
+    """
+    columns = []
+    for name in frame.columns:
+        require(isinstance(name, str), f"a column is called {name!r}, which is no text; give it a name")
+        try:
+            column = pl.from_pandas(frame[name].reset_index(drop=True), nan_to_null=True).rename(name)
+        except Exception as error:  # pyarrow and polars raise a dozen kinds
+            reason = str(error).splitlines()[0]
+            message = f"the column {name!r} is neither of numbers nor texts nor times: {reason}"
+            raise InputError(message) from error
+        columns.append(plain(column))
+    return pl.DataFrame(columns)
+
+
+def to_pandas(frame: pl.DataFrame, types: Mapping[str, str] | None = None) -> Any:
+    """Return a table as pandas has it.
+
+    Args:
+        frame: in the types of a contract.
+        types: of the columns which had others in pandas, as `changed_types` names them.
+    """
+    found: Any = frame.to_pandas()  # whose types take a column's own for granted
+    for name, kind in (types or {}).items():
+        if name in found.columns:
+            bare = kind.startswith("datetime64") and "," not in kind
+            found[name] = (found[name].dt.tz_localize(None) if bare else found[name]).astype(kind)
+    return found
+
+
+def changed_types(before: Any, known: pl.DataFrame) -> dict[str, str]:
+    """Name the pandas types that columns had and do not come back with from a table of a contract."""
+    after = known.to_pandas()
+    types = {name: str(before[name].dtype) for name in before.columns}
+    return {name: kind for name, kind in types.items() if kind != str(after[name].dtype)}
+
+
+def facts(frame: pl.DataFrame) -> dict[str, Any]:
+    """Return by what a table is known again: its columns and their types, its rows, and a digest of its rounded content."""
+    rounded = frame.with_columns(pl.selectors.float().round_sig_figs(DIGITS))
+    return {
+        "columns": {name: str(kind) for name, kind in frame.schema.items()},
+        "rows": frame.height,
+        "sha256": hashlib.sha256(rounded.write_csv().encode()).hexdigest(),
+    }

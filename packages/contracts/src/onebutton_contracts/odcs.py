@@ -38,7 +38,8 @@ def _instant(said: Any) -> datetime:
         instant = datetime.fromisoformat(str(said))
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}") from None
+        message = f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}"
+        raise ValueError(message) from None
 
 
 T = TypeVar("T")

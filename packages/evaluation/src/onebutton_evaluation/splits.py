@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.pandas_frames import from_pandas
+from onebutton_contracts.frames import from_pandas
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 
 FIT, TUNE = "fit", "tune"

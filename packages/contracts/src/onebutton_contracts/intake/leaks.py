@@ -74,8 +74,9 @@ def tells(column: pl.Series, answers: Floats, task: str) -> float:
 
 
 def _answers(rows: pl.DataFrame, roles: Roles) -> Floats:
-    ties = "average" if roles.task == "regression" else "dense"
-    return (rows[roles.answer].rank(ties) - 1).cast(pl.Float64).to_numpy()
+    answers = rows[roles.answer]
+    ranks = answers.rank("average") if roles.task == "regression" else answers.rank("dense")
+    return (ranks - 1).cast(pl.Float64).to_numpy()
 
 
 def _by_lookup(column: pl.Series, answers: Floats, task: str) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.pandas_frames import changed_types, from_pandas
+from onebutton_contracts.frames import changed_types, from_pandas
 from onebutton_evaluation.splits import as_split
 from onebutton_workbench.promote.notebook import Statement, refuse
 

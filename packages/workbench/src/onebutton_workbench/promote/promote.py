@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.errors import require
+from onebutton_contracts.frames import facts
 from onebutton_contracts.intake.roles import TAKEN, Roles, Task
-from onebutton_contracts.pandas_frames import facts
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 from onebutton_models.scoring import OnnxModel
 from onebutton_workbench.data.intake import license_of
