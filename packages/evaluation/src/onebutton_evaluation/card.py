@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import require, run_stage
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
@@ -55,14 +55,12 @@ def read_card(folder: Path, said: Declarations) -> dict[str, Any]:
 
 def _facts(folder: Path, text: CardText, results: Mapping[str, Any]) -> dict[str, str]:
     model = folder / text.model
-    if not model.is_file():
-        message = f"{model} is not here, so the card cannot name it. `make run` writes it"
-        raise InputError(message)
-    lock = hashlib.sha256(json.dumps(results, sort_keys=True).encode()).hexdigest()
+    require(model.is_file(), f"{model} is not here, so the card cannot name it. `make run` writes it")
+    digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode()).hexdigest()
     return {
         "model": f"{text.model}, SHA-256 {sha256(model)}",
         "holdout": f"{results['holdout']['rows']:,} rows, SHA-256 {results['holdout']['digest']}",
-        "results": f"{SLICES}, SHA-256 {lock} of its content",
+        "results": f"{SLICES}, SHA-256 {digest} of its content",
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in text.packages) or "none named",
     }
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 
 CHAMPION = "champion"  # what a gate calls it, and its folder
 PREDICTIONS = "predictions.parquet"
@@ -44,9 +44,8 @@ def read_champion(folder: Path) -> Champion | None:
     file, name = folder / PREDICTIONS, champion_name(folder)
     if name is None:
         return None
-    if not file.is_file():
-        message = f"{file}: the champion's predictions are not here, so nothing was compared. `make pull` fetches them"
-        raise InputError(message)
+    why = "the champion's predictions are not here, so nothing was compared. `make pull` fetches them"
+    require(file.is_file(), f"{file}: {why}")
     try:
         return Champion(name, pl.read_parquet(file))
     except (OSError, pl.exceptions.PolarsError) as error:

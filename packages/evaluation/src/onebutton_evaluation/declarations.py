@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_contracts.parameters import STRICT, Parameters, load_parameters
 from onebutton_evaluation.catalogue import RESERVED, Task, known_metrics, own_metric
 from onebutton_evaluation.influence import Better, Metric
@@ -179,9 +179,8 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
     """
     said = load_parameters(Declarations, file)
     faults = [*_judging_faults(said.judging), *_slice_faults(said), *_baseline_faults(said)]
-    if faults := faults or [*_gate_faults(said)]:
-        message = f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`"
-        raise InputError(message)
+    faults = faults or [*_gate_faults(said)]
+    require(not faults, f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`")
     return said
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, read_stages
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.checks import Verdict, standing, verdicts
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.judgement import AGAIN
@@ -128,8 +128,7 @@ def gates(
         refused += "Press `make run`: it says which stage failed and why. Then `make gates`"
     elif strict and "NOT RUN" in results:
         refused = ". With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
-    if refused:
-        raise InputError(_summary(judged) + refused)
+    require(not refused, _summary(judged) + refused)
     told = [_summary(judged)] if judged else []
     told += [f"in drafts {_summary(in_drafts)}, which stops nobody"] if in_drafts else []
     print(f"gates: {'; '.join(told)}. Next: make report")

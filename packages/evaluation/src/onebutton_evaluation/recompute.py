@@ -25,7 +25,7 @@ from polars.testing import assert_frame_equal
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dvc_files import OUTPUTS, Stage, entries, parse_yaml, paths, read_plan, read_yaml
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.evaluate import IMPORTANCE, ask
@@ -70,10 +70,9 @@ def run_alone(
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": search}
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
-        message = f"the stage {stage.name} failed when it was run with nothing but what dvc.yaml names: {last[-1]}"
-        raise InputError(message)
+    last = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+    alone = "when it was run with nothing but what dvc.yaml names"
+    require(not done.returncode, f"the stage {stage.name} failed {alone}: {last[-1]}")
 
 
 @dataclass(frozen=True)
