@@ -250,7 +250,7 @@ def selftest() -> int:
     begun = time.monotonic()
     violations = read_violations()
     buttons = {one.press for one in violations if one.press.startswith("make")}
-    named = sorted({found[1] for button in buttons if (found := PIPELINE.search(button))})
+    named = sorted({match[1] for button in buttons if (match := PIPELINE.search(button))})
     # Every button is pressed on a clean tree first, and before all others those that make results. Hooks and jobs take longest.
     clean = dict.fromkeys([*(f"make run PIPELINE={name}" for name in named), *sorted(buttons)])
     groups = [[Violation("nothing", CLEAN, button)] for button in clean]
