@@ -45,18 +45,20 @@ def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
 
 
 def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
-    names = called_in(one.node)
     for call in calls(one.node):
+        name, inner = called(call), called_in(call)
         owner = root(call.func.value) if isinstance(call.func, ast.Attribute) else ""
         numbers = {owner, seen.kinds[one.index].get(owner), *called_in(call.func)} & LABELS
-        scales = called(call) == "std" and "mean" in names and not any(word.arg == "axis" for word in call.keywords)
-        fills = called(call) == "fillna" and CENTRES & called_in(call)
-        if (called(call) in FITS and not numbers) or scales or fills:
-            what = ast.unparse(call if scales or fills else call.func)
+        scales = (
+            name == "std" and "mean" in called_in(one.node) and not any(word.arg == "axis" for word in call.keywords)
+        )
+        by_hand = scales or (name == "fillna" and CENTRES & inner)
+        if by_hand or (name in FITS and not numbers):
+            what = ast.unparse(call if by_hand else call.func)
             cost = "is fitted before the split, so it knows the rows that judge; put it into the model's Pipeline"
             yield f"{one.cell}: `{what}` {cost}"
         texts = {part.value for part in ast.walk(call) if isinstance(part, ast.Constant)}
-        if called(call) in SHARES and answer in texts and "groupby" in called_in(call):
+        if name in SHARES and answer in texts and "groupby" in inner:
             cost = "so each row knows its answer; use TargetEncoder in the Pipeline"
             yield f"{one.cell}: an input is made of the mean of `{answer}`, {cost}"
 

@@ -6,8 +6,8 @@ import ast
 import builtins
 import re
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import pairwise, product
 from pathlib import Path
 
 from onebutton_models.conversion import REPLACEMENTS
@@ -24,14 +24,14 @@ from onebutton_workbench.promote.notebook import (
 )
 
 CALM = re.compile(r"^\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
-SHOWN = (  # the refusal, and which packages, calls and texts of the source it is for
-    ("pickle", {"packages", "calls"}, r"pickle|joblib|dill|cloudpickle|to_pickle|read_pickle"),
-    ("foreign", {"packages"}, r"torch|tensorflow|keras"),
-    ("absolute", {"texts"}, r"(/[\w.-]+/|~\w*/|[A-Za-z]:[\\/]).*"),
-    ("network", {"texts"}, r"(https?|ftp|s3|gs|abfss?|hdfs)://.*"),
-    ("network", {"calls"}, r"fetch_\w+|load_dataset|urlretrieve|urlopen"),
-)
-HASHES = {"known_hash", "sha256"}  # by which a download is the same tomorrow
+SHOWN = {  # what a statement imports, calls or says as a text, and the refusal
+    r"(import|call) (pickle|joblib|dill|cloudpickle|to_pickle|read_pickle)": "pickle",
+    r"import (torch|tensorflow|keras)": "foreign",
+    r"text (/[\w.-]+/|~\w*/|[A-Za-z]:[\\/]).*": "absolute",
+    r"text (https?|ftp|s3|gs|abfss?|hdfs)://.*": "network",
+    r"call (fetch_\w+|load_dataset|urlretrieve|urlopen)": "network",
+}
+HELD = "held to a hash"  # a download, which then is the same tomorrow
 DRAWS = re.compile(  # what draws, unless it is given a seed; a generator was given one when it was made
     r"((np|numpy)\.)?random\.(?!(seed|default_rng|RandomState|Generator)$)\w+"
     r"|(?!(rng|generator|random_state)\.)(.*\.)?(train_test_split|sample|shuffle|permutation|resample|ShuffleSplit"
@@ -73,18 +73,22 @@ def before_running(statements: Sequence[Statement]) -> None:
         InputError: names the first cell of them.
     """
     for one in statements:
-        parts = [*ast.walk(one.node)]
-        texts = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
-        shown = {"packages": packages_of(one.node), "calls": called_in(one.node), "texts": texts}
-        held = any(
-            isinstance(part, ast.keyword) and part.arg in HASHES and ast.unparse(part.value) != "None" for part in parts
-        )
-        for which, where, pattern in SHOWN:
-            for text in sorted(
-                text for kind in where for text in shown[kind] if re.fullmatch(pattern, text, re.DOTALL)
-            ):
-                if which != "network" or not held:
-                    refuse(one.cell, which, what=text[:60])
+        shown = sorted(_shown(one.node))
+        for line, (pattern, which) in product(shown, SHOWN.items()):
+            if re.fullmatch(pattern, line, re.DOTALL) and (which != "network" or HELD not in shown):
+                refuse(one.cell, which, what=line.partition(" ")[2][:60])
+
+
+def _shown(node: ast.AST) -> Iterator[str]:
+    yield from (f"import {name}" for name in packages_of(node))
+    for part in ast.walk(node):
+        match part:
+            case ast.Call():
+                yield f"call {called(part)}"
+            case ast.Constant(str(text)):
+                yield f"text {text}"
+            case ast.keyword("known_hash" | "sha256", value) if ast.unparse(value) != "None":
+                yield HELD
 
 
 def packages_of(node: ast.AST) -> set[str]:
