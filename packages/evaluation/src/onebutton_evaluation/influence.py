@@ -272,7 +272,8 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     positives = float(answers.sum())
     if positives == 0:
         return None
-    starts, ends = _runs(-scores[order])
+    falling = -scores[order]
+    starts, ends = _ranks(falling, "min") - 1, _ranks(falling, "max")  # of the rows with the same score
     precision = np.cumsum(answers)[ends - 1] / ends
 
     def from_here(each: Floats) -> Floats:  # the sum over the rows that are scored at most as high
@@ -286,12 +287,5 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     return Measured(estimate, influence, basis=happened)
 
 
-def _ranks(values: Floats) -> Floats:
-    return pl.Series(values).rank("average").to_numpy(writable=True)
-
-
-def _runs(ordered: Floats) -> tuple[Codes, Codes]:
-    """Find for each value where its run of equal ones starts, and where it ends."""
-    edges = np.flatnonzero(np.diff(ordered)) + 1
-    starts, ends = np.concatenate(([0], edges)), np.concatenate((edges, [len(ordered)]))
-    return np.repeat(starts, ends - starts), np.repeat(ends, ends - starts)
+def _ranks(values: Floats, of_equals: Literal["average", "min", "max"] = "average") -> Any:
+    return pl.Series(values).rank(of_equals).to_numpy(writable=True)

@@ -237,8 +237,7 @@ def effective_rows(influence: Floats, side: Mask, units: Codes | None) -> float:
     if units is None or total < ROUNDING:
         return float(held)
     sums = np.bincount(units[side], weights=each)
-    between = float(sums @ sums)
-    return float(np.clip(rows * total / between, held, rows)) if between > 0 else float(rows)
+    return float(np.clip(rows * total / max(sums @ sums, ROUNDING), held, rows))
 
 
 def inverted(area: float, ones: float, zeros: float, quantile: float) -> tuple[float, float]:
@@ -251,7 +250,5 @@ def inverted(area: float, ones: float, zeros: float, quantile: float) -> tuple[f
     wrong = 1 - tried
     rarer, other = tried**2 * wrong / (1 + tried), tried * wrong**2 / (2 - tried)
     variance = (tried * wrong + (zeros - 1) * rarer + (ones - 1) * other) / (ones * zeros)
-    inside = tried[(tried - area) ** 2 <= quantile**2 * variance + 1e-15]
-    if not len(inside):  # the AUC lies between two that were tried, and is known better than these
-        return area, area
-    return float(min(inside[0], area)), float(max(inside[-1], area))
+    inside = np.append(tried[(tried - area) ** 2 <= quantile**2 * variance + 1e-15], area)
+    return float(inside.min()), float(inside.max())
