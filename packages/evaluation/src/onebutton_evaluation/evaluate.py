@@ -163,8 +163,9 @@ def summary(frame: pl.DataFrame, known: pl.DataFrame, said: Declarations, bins: 
         if len(rule.by) == 1 and not rule.quantiles:
             found[f"by_{rule.by[0]}"] = metrics_by(frame, rule.by[0], judging, bins)
     told = {"binary": {"share": BASE_RATE}, "regression": {"median": MEDIAN, "mean": MEAN}}.get(judging.task, {})
-    numbers = {name: float(constant(kind, known[judging.answer], judging)[0]) for name, kind in told.items()}
-    return found | {"training": {"rows": known.height, **{name: round(one, DIGITS) for name, one in numbers.items()}}}
+    always = {name: constant(kind, known[judging.answer], judging)[0] for name, kind in told.items()}
+    found["training"] = {"rows": known.height} | {name: round(float(one), DIGITS) for name, one in always.items()}
+    return found
 
 
 def main() -> None:

@@ -276,7 +276,7 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     starts, ends = _ranks(falling, "min") - 1, _ranks(falling, "max")  # of the rows with the same score
     precision = np.cumsum(answers)[ends - 1] / ends
 
-    def from_here(each: Floats) -> Floats:  # the sum over the rows that are scored at most as high
+    def from_here(each: Floats) -> Any:  # the sum over the rows that are scored at most as high
         return np.cumsum(each[::-1])[::-1][starts]
 
     estimate = float(precision @ answers) / positives

@@ -237,7 +237,7 @@ def effective_rows(influence: Floats, side: Mask, units: Codes | None) -> float:
     if units is None or total < ROUNDING:
         return float(held)
     sums = np.bincount(units[side], weights=each)
-    return float(np.clip(rows * total / max(sums @ sums, ROUNDING), held, rows))
+    return float(np.clip(rows * total / max(float(sums @ sums), ROUNDING), held, rows))
 
 
 def inverted(area: float, ones: float, zeros: float, quantile: float) -> tuple[float, float]:
