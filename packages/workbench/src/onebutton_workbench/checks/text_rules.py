@@ -46,24 +46,29 @@ def check_cards(root: Path) -> Iterator[Finding]:
             yield Finding("OB107", place.as_posix(), words, "write what is true of your model")
 
 
+def lines(root: Path, *patterns: str) -> Iterator[tuple[str, int, str]]:
+    """Yield each line of the files in git that match: the file, the number and the line."""
+    for path, text in read_texts(root, listed(root, *patterns)).items():
+        for number, line in enumerate(text.splitlines(), 1):
+            yield path, number, line
+
+
 def check_links(root: Path) -> Iterator[Finding]:
     """Find every link of a page that leads into a pipeline that the page is not part of."""
-    for path, text in read_texts(root, listed(root, "*.md")).items():
-        for number, line in enumerate(text.splitlines(), 1):
-            for link in LINK.finditer(line):
-                target = normpath(join(dirname(path), link[1] or link[2]))
-                into = INTO_PIPELINE.match(target)
-                if into and not path.startswith(f"{into[1]}/"):
-                    words = f"links to {target}, so the link is dead when {into[1]} is removed"
-                    mend = f"write `{target}` without a link, or link to a page of docs/"
-                    yield Finding("OB305", f"{path}:{number}", words, mend)
+    for path, number, line in lines(root, "*.md"):
+        for link in LINK.finditer(line):
+            target = normpath(join(dirname(path), link[1] or link[2]))
+            into = INTO_PIPELINE.match(target)
+            if into and not path.startswith(f"{into[1]}/"):
+                words = f"links to {target}, so the link is dead when {into[1]} is removed"
+                mend = f"write `{target}` without a link, or link to a page of docs/"
+                yield Finding("OB305", f"{path}:{number}", words, mend)
 
 
 def check_pickles(root: Path) -> Iterator[Finding]:
     """Look at every line of code and notebooks; in a notebook it may be of any language, or of a conflict."""
-    for path, text in read_texts(root, listed(root, "*.py", "*.ipynb")).items():
-        for number, line in enumerate(text.splitlines(), 1):
-            if door := PICKLE.search(line):
-                words = f"`{door[0]}` opens a pickle, and reading one runs the code in it"
-                mend = "write parquet, or `numpy.save` without objects; a model becomes ONNX"
-                yield Finding("OB422", f"{path}:{number}", words, mend)
+    for path, number, line in lines(root, "*.py", "*.ipynb"):
+        if door := PICKLE.search(line):
+            words = f"`{door[0]}` opens a pickle, and reading one runs the code in it"
+            mend = "write parquet, or `numpy.save` without objects; a model becomes ONNX"
+            yield Finding("OB422", f"{path}:{number}", words, mend)
