@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,10 @@ class Violation:
     """One small thing that a gate must refuse."""
 
     what: str  # in words
-    gates: list[str]  # those that it proves
+    gates: Sequence[str]  # those that it proves
     press: str  # the command that must turn red; of `PRESSES`, or as a person types it
-    reasons: list[str] = field(
-        default_factory=list
-    )  # patterns that its output must hold, so that it is red for this alone
-    # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
-    edits: list[dict[str, Any]] = field(default_factory=list)
+    reasons: Sequence[str] = ()  # patterns that its output must hold, so that it is red for this and nothing else
+    edits: Sequence[Mapping[str, Any]] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
     alone: bool = False  # whether it keeps a button from finding anything else
 
 
@@ -151,10 +148,10 @@ def _names_its_file(violation: Violation) -> bool:
     return any(Path(edit["file"]).name in said for edit in violation.edits)
 
 
-def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     if one == other:
         return one.get("find", "") not in one.get("replace", "")
-    if not {"write", "delete"}.isdisjoint(one | other):
+    if not {"write", "delete"}.isdisjoint([*one, *other]):
         return True
     some, others = one.get("find", ""), other.get("find", "")
     return bool(some and others) and (some in others or others in some)
