@@ -16,13 +16,16 @@ import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from onebutton_contracts.errors import InputError
+from onebutton_evaluation.charts import Axis, Plot, Series, axis
 from onebutton_evaluation.judgement import write_text
+from onebutton_evaluation.pages import render
+from onebutton_evaluation.slices import ALL
 from onebutton_monitoring.drift import explain
 from onebutton_monitoring.joining import join, scan
 from onebutton_monitoring.notify import tell
-from onebutton_monitoring.page import page
 from onebutton_monitoring.seen import Seen, look, replay, score
-from onebutton_monitoring.watch import watch
+from onebutton_monitoring.watch import Watch, watch
+from onebutton_monitoring.weeks import headline
 from onebutton_release.target import Target, find_target, pipeline_named
 from onebutton_serving.history import in_service
 from onebutton_serving.loading import MODEL
@@ -68,7 +71,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     details = {alarm.name: explain(one, alarm, seen.joined) for alarm in seen.standing if alarm.kind == "cost"}
     todo = _to_do(target, seen, root)
     state.mkdir(parents=True, exist_ok=True)
-    write_text(state / "page.html", page(one, seen, name, details=details, todo=todo))
+    write_text(state / "page.html", _page(one, seen, name, details=details, todo=todo))
     for folder in (state, *(folder.parent for folder in folders)):
         with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
             write_text(folder / "monitor.prom", figures(seen, moment, target.pipeline))
@@ -94,6 +97,39 @@ def replay_history(root: Path, pipeline: str) -> int:
         print(f"  {alarm.seen}: {alarm.name}, since {alarm.since}{over}: {alarm.words}")
     print(*(f"monitor: {line}" for line in found.words), sep="\n")
     return 0
+
+
+def _page(one: Watch, seen: Seen, name: str, **told: object) -> str:
+    """Write alarms and what to do, the cost of each week, slices, and what was told of log and labels."""
+    return render(
+        "monitor.html",
+        heading=f"Monitor: {name}",
+        standing=("failed" if seen.standing else "passed", seen.standing_in_words),
+        seen=seen,
+        plot=_costs(one, seen),
+        usual=one.usual,
+        metric=one.judging.known()[one.judging.champion],
+        headline=headline(seen.joined.watched, one.judging),
+        harm=one.said.harm,
+        **told,
+    )
+
+
+def _costs(one: Watch, seen: Seen) -> Plot | None:
+    """Draw what a row cost in each week, with intervals, and from when on that is harm."""
+    weeks = [(at, week.start, week.cost) for at, week in enumerate(seen.weeks.get(ALL, [])) if week.cost]
+    if not weeks:
+        return None
+    points = [(float(at), cost.estimate) for at, _, cost in weeks]
+    reaches = [(float(at), *cost.ends) for at, _, cost in weeks if cost.days > 1]
+    limit, last = one.said.harm.limit, max(weeks[-1][0], 1)
+    marks = tuple((float(at), f"{start:%d %b}") for at, start, _ in weeks[:: max(1, len(weeks) // 6)])
+    y = axis(
+        "cost of a row", [0.0, limit, *(end for reach in reaches for end in reach[1:]), *(one for _, one in points)]
+    )
+    words = f"The dashed line is the limit of harm, {limit:g}"
+    x, line = Axis("week", -0.5, last + 0.5, marks), ((-0.5, limit), (last + 0.5, limit))
+    return Plot("Cost of a row by week", words, x, y, (Series(points, "dot", reaches),), line, 720, 300)
 
 
 def _to_do(target: Target, seen: Seen, root: Path) -> list[str]:
