@@ -17,7 +17,7 @@ from polars import selectors
 from pydantic import Field
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import InputError, require, run_stage
 from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import read_champion
@@ -103,11 +103,8 @@ def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: Sequence[str])
     except ScoringError as error:
         message = f"{file} cannot score the holdout: {error}"
         raise InputError(message) from None
-    if len(answers) != len(columns):
-        message = (
-            f"{file} gives {len(answers)} numbers for a row; for the task in gates.toml it must give {len(columns)}"
-        )
-        raise InputError(message)
+    wrong = f"{file} gives {len(answers)} numbers for a row; for the task in gates.toml it must give {len(columns)}"
+    require(len(answers) == len(columns), wrong)
     return dict(zip(columns, answers, strict=True))
 
 
@@ -131,11 +128,9 @@ def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: M
         if kind not in models:
             always = zip(judging.predicted(name), constant(kind, known[judging.answer], judging), strict=True)
             found |= {column: np.full(rows.height, value) for column, value in always}
-    if taken := sorted(found.keys() & set(rows.columns)):
-        message = (
-            f"the holdout has a column {taken[0]!r} already, as gates.toml calls predictions; give one another name"
-        )
-        raise InputError(message)
+    for name in found:
+        taken = f"the holdout has a column {name!r} already, as gates.toml calls predictions; give one another name"
+        require(name not in rows.columns, taken)
     frame = rows.with_columns(pl.Series(name, values) for name, values in found.items())
     if judging.classes and "label" not in frame.columns:
         called = np.array(judging.classes)[read_rows(frame, judging).called]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.catalogue import BINARY
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.influence import Rows
@@ -58,14 +58,12 @@ def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
 
 def _check_columns(frame: pl.DataFrame, columns: list[str]) -> None:
     for name in columns:
-        if name not in frame.columns:
-            message = f"nothing can be judged: {name!r} is no column; there are {', '.join(frame.columns)}"
-            raise InputError(message)
+        there = ", ".join(frame.columns)
+        require(name in frame.columns, f"nothing can be judged: {name!r} is no column; there are {there}")
         values = frame[name]
         lacking = values.null_count() + (int(values.is_nan().sum()) if values.dtype.is_float() else 0)
-        if lacking:
-            message = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
-            raise InputError(message)
+        words = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
+        require(not lacking, words)
 
 
 def metrics(rows: Rows, judging: Judging, bins: int) -> dict[str, float | int]:

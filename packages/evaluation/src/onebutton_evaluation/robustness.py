@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_evaluation.declarations import Judging, Perturbation
 from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import interval, standard_error, student
@@ -40,13 +40,9 @@ def perturb(inputs: pl.DataFrame, how: Perturbation) -> pl.DataFrame:
     hit = pl.Series(random.random(inputs.height) < how.share)
     changed = []
     for name in how.columns:
-        if name not in inputs.columns:
-            message = f"{where}: no column {name!r}; there are {', '.join(inputs.columns)}"
-            raise InputError(message)
+        require(name in inputs.columns, f"{where}: no column {name!r}; there are {', '.join(inputs.columns)}")
         kind, worse = inputs.schema[name], pl.lit(None)
-        if how.noise and not kind.is_float():
-            message = f"{where}: {name} is {kind}; noise is added to floats only"
-            raise InputError(message)
+        require(kind.is_float() or not how.noise, f"{where}: {name} is {kind}; noise is added to floats only")
         if how.noise:
             errors = pl.Series(random.normal(0, how.noise, inputs.height))
             worse = pl.col(name) + errors * pl.col(name).std()

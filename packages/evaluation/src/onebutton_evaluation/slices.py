@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.influence import Mask, Metric
 from onebutton_evaluation.intervals import interval, units_of
@@ -37,20 +37,19 @@ def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "ga
     """
     found = [Slice(ALL, ALL, np.ones(frame.height, dtype=np.bool_))]
     for rule in rules:
-        if missing := [column for column in rule.by if column not in frame.columns]:
-            message = f"{file}: slices by {missing[0]!r}, which is no column; there are {', '.join(frame.columns)}"
-            raise InputError(message)
+        for column in rule.by:
+            there = ", ".join(frame.columns)
+            require(column in frame.columns, f"{file}: slices by {column!r}, which is no column; there are {there}")
         if rule.where:
             found.append(_condition(frame, rule, file))
         else:
             found += _quantiles(frame, rule) if rule.quantiles else _values(frame, rule)
-        if len(found) > MOST:
-            message = f"{file}: slices by {rule.by} are more than {MOST}; name fewer columns, or use quantiles"
-            raise InputError(message)
+        many = f"{file}: slices by {rule.by} are more than {MOST}; name fewer columns, or use quantiles"
+        require(len(found) <= MOST, many)
     names = [one.name for one in found]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        message = f"{file}: two slices are called {twice[0]!r}; a result could not say which is meant"
-        raise InputError(message)
+    for name in names:
+        twice = f"{file}: two slices are called {name!r}; a result could not say which is meant"
+        require(names.count(name) == 1, twice)
     return found
 
 

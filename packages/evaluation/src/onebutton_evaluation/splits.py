@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import from_pandas
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 
@@ -50,12 +50,11 @@ def by_time(
     Raises:
         InputError: rows are tuned on from a time that is not before the holdout, or a row has no time.
     """
-    if tune_from is not None and tune_from >= holdout_from:
-        message = f"the split tunes from {tune_from} on, which is not before {holdout_from}, where the holdout begins"
-        raise InputError(message)
-    if rows[column].null_count():
-        message = f"{rows[column].null_count():,} of {rows.height:,} rows have no {column}, so nothing says if they come before"
-        raise InputError(message)
+    late = f"the split tunes from {tune_from} on, which is not before {holdout_from}, where the holdout begins"
+    require(tune_from is None or tune_from < holdout_from, late)
+    lacking = rows[column].null_count()
+    words = f"{lacking:,} of {rows.height:,} rows have no {column}, so nothing says if they come before"
+    require(not lacking, words)
     tuned = pl.lit(value=False) if tune_from is None else pl.col(column) >= tune_from
     before = pl.when(tuned).then(pl.lit(TUNE)).otherwise(pl.lit(FIT))
     part = pl.when(pl.col(column) >= holdout_from).then(pl.lit(HOLDOUT)).otherwise(before)
