@@ -335,6 +335,7 @@ def test_what_was_run_is_not_called_forgotten_and_what_changed_since_is(ran: Pat
     assert forgotten(ran) == ["parameters changed since 'second' ran, so results are of another time"]
 
 
+@pytest.mark.slow  # it calls DVC
 def test_a_fresh_clone_in_which_nothing_was_run_is_not_called_stale(
     workspace: Path, shell: Any, tmp_path_factory: pytest.TempPathFactory, forget: Callable[[], None]
 ) -> None:
@@ -366,6 +367,7 @@ def test_results_of_another_time_are_not_deployed(
         assert "parameters changed since 'second' ran" in capsys.readouterr().out
 
 
+@pytest.mark.slow  # it calls DVC
 def test_a_new_champion_alone_stops_no_deployment(
     ran: Path, shell: Any, forget: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,6 +389,7 @@ def test_a_new_champion_alone_stops_no_deployment(
     assert "parameters, champion changed since" in capsys.readouterr().out
 
 
+@pytest.mark.slow  # it calls DVC
 def test_a_file_or_a_folder_of_git_that_changed_since_it_was_read_is_named(ran: Path, shell: Any) -> None:
     edit(ran, PIPE, "deps: [.code/second]", "deps: [.code/second, gates.toml, rules, data.csv]")
     files = {"gates.toml": "a = 1\n", "rules/b.md": "b\n", "rules/a/c.md": "c\n", "data.csv": "1\n"}
