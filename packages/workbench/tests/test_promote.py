@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import changed_types, from_pandas, to_pandas
 from onebutton_evaluation.splits import as_split
 from onebutton_workbench.promote import headline, leaks, plan, refusals
-from onebutton_workbench.promote.kernel import Seen
+from onebutton_workbench.promote.kernel import Notebook, Seen, run
 from onebutton_workbench.promote.notebook import Cell, Statement, follow, walk_back
 from onebutton_workbench.promote.promote import see_tables, understand
 from onebutton_workbench.workspace import ROOT
@@ -203,6 +204,29 @@ def see(name: str, pages: Path) -> tuple[float, list[str], list[str]]:
 def test_what_two_runs_or_two_stages_would_not_repeat_is_refused(name: str, words: str, pages: Path) -> None:
     with pytest.raises(InputError, match=words):
         see(name, pages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import os\nos._exit(3)", "its process ended"),
+        ("raise SystemExit('done')", "SystemExit: done"),
+        ("input()", "EOFError"),
+    ],
+)
+def test_a_cell_that_ends_the_notebook_is_named(source: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"cell 1 .*it fails when the notebook runs from the top: {words}"):
+        run(Notebook(tmp_path / "page.ipynb", "page.ipynb", statements(source)))
+
+
+@pytest.mark.slow
+def test_workers_that_a_notebook_started_end_with_it(tmp_path: Path) -> None:
+    source = "from joblib import Parallel, delayed\nlengths = Parallel(n_jobs=2)(delayed(len)(one) for one in ('a', 'bc'))\n0"
+    begun = time.monotonic()
+    seen = run(Notebook(tmp_path / "page.ipynb", "page.ipynb", statements(source)))
+    assert seen.kinds[2]["lengths"] == "list"
+    assert time.monotonic() - begun < 200  # joblib's own wait 300 seconds for more work
 
 
 @pytest.mark.slow

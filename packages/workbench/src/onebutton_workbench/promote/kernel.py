@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -101,18 +102,28 @@ def run(notebook: Notebook, tables: Mapping[int, Sequence[str]] | None = None, m
     Raises:
         InputError: a cell fails.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            seen = pool.submit(_run, notebook, tables or {}, model).result()
-        except BrokenProcessPool:
-            refuse(notebook.statements[-1].cell, "fails", why="its process ended")
+    context = get_context("spawn")
+    notes, told = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(notebook, tables or {}, model, told))
+    process.start()
+    told.close()
+    try:
+        seen: Seen = notes.recv()
+    except EOFError:
+        refuse(notebook.statements[-1].cell, "fails", why="its process ended")
+    finally:
+        if process.pid:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # with what it started: joblib's workers would stay for minutes
+        process.join()
     if seen.failed:
         refuse(notebook.statements[seen.now].cell, "fails", why=seen.failed)
     return seen
 
 
-def _run(notebook: Notebook, tables: Mapping[int, Sequence[str]], model: str) -> Seen:
+def _run(notebook: Notebook, tables: Mapping[int, Sequence[str]], model: str, told: Connection) -> None:
     """Run it in this process, which has nothing else to do, as a module of its own."""
+    os.setpgrp()
     os.chdir(notebook.path.parent)
     os.environ["MPLBACKEND"] = "Agg"  # plots open no window
     for stream in (1, 2):
@@ -132,7 +143,7 @@ def _run(notebook: Notebook, tables: Mapping[int, Sequence[str]], model: str) ->
             seen.facts["classes"] = [one.item() if hasattr(one, "item") else one for one in classes]
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a notebook raises
         seen.failed = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    return seen
+    told.send(seen)
 
 
 class _Numbers(ast.NodeTransformer):
