@@ -19,6 +19,7 @@ ENDS = {
     "Ctrl-C": (os.killpg, signal.SIGINT),
     "the terminal is closed": (os.killpg, signal.SIGHUP),
     "make is told to end": (os.kill, signal.SIGTERM),
+    "all are told to end": (os.killpg, signal.SIGTERM),
 } | ({"make is killed": (os.kill, signal.SIGKILL)} if sys.platform == "linux" else {})
 SERVE = """
 import sys

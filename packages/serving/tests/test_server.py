@@ -196,6 +196,17 @@ def test_requests_under_way_are_answered_when_the_server_is_told_to_end(serve: S
     assert read_log(server.state / "log").collect().height == 40_000
 
 
+@pytest.mark.parametrize("attempt", range(4))  # it takes a signal at the wrong hundred microseconds
+def test_a_server_that_is_told_to_end_by_several_at_once_ends(serve: Serve, store: Path, attempt: int) -> None:
+    server = serve("--store", str(store), "--pipeline", "flights").ready()
+    for _ in range(200):
+        server.process.terminate()
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < (attempt + 1) * 1e-5:
+            pass
+    assert server.process.wait(20) in {0, -signal.SIGTERM}, server.said()  # the last one may come after it has ended
+
+
 def test_a_full_disk_drops_the_log_and_counts_it_and_answers_go_on(serve: Serve, store: Path) -> None:
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))

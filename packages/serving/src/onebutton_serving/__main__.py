@@ -68,8 +68,15 @@ def _serve(settings: Settings) -> int:
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN,
     )
-    # A terminal that is closed ends the server; granian would start its workers anew.
-    server.signal_handler_reload = server.signal_handler_interrupt  # type: ignore[method-assign]
+
+    def end(*_signal: object) -> None:
+        """End the server once: make and the kernel pass a signal on, and a second one would wait for a lock of the first."""
+        if not server.interrupt_signal:
+            server.interrupt_signal = True
+            server.main_loop_interrupt.set()
+
+    # A terminal that is closed ends it, too; granian would start its workers anew.
+    server.signal_handler_interrupt = server.signal_handler_reload = end  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=_let_signals_end_it)
     ended = threading.Event()
     segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
