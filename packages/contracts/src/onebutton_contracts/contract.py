@@ -109,8 +109,7 @@ def _column(said: odcs.AnyColumn, usual: str) -> Column:
         pl.select(pl.lit("text").str.contains(column.pattern))
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        message = f"{place}: pattern {column.pattern!r} is no regular expression: {reason}"
-        raise InputError(message) from None
+        raise InputError(f"{place}: pattern {column.pattern!r} is no regular expression: {reason}") from None
     return column
 
 
@@ -127,8 +126,7 @@ def _row_rule(rule: odcs.NoRow, table: str, columns: Sequence[Column]) -> RowRul
     match = COUNT.fullmatch(rule.query)
     words = f"write SELECT COUNT(*) FROM {table} WHERE ..., of rows that break it"  # noqa: S608  words
     if match is None or match["table"] != table:
-        message = f"the rule {rule.name!r}: {words}"
-        raise InputError(message)
+        raise InputError(f"the rule {rule.name!r}: {words}")
     condition = match["what"]
     try:
         expression = pl.sql_expr(condition)

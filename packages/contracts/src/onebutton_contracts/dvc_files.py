@@ -106,8 +106,9 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        message = f"{file} cannot be read ({error}). `git checkout {file.name}` or `make run` brings it back"
-        raise InputError(message) from None
+        raise InputError(
+            f"{file} cannot be read ({error}). `git checkout {file.name}` or `make run` brings it back"
+        ) from None
     return parse_yaml(text, str(file))
 
 
@@ -118,12 +119,10 @@ def parse_yaml(text: str, file: str) -> dict[str, Any]:
     try:
         content = yaml.load(text, Loader=_loader())  # noqa: S506  a safe loader
     except Exception as error:  # PyYAML raises a dozen kinds, as of a date that is none
-        message = f"{file}: not YAML: {' '.join(str(error).split())}"
-        raise InputError(message) from error
+        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     if isinstance(content, dict):
         return content
-    message = f"{file}: not a mapping of names to values"
-    raise InputError(message)
+    raise InputError(f"{file}: not a mapping of names to values")
 
 
 @cache
@@ -176,8 +175,7 @@ def read_stages(file: Path) -> dict[str, Any]:
     stages = read_yaml(file).get("stages")
     if isinstance(stages, dict):
         return stages
-    message = f"{file} has no stages. `git checkout {file.name}` or `make run` brings them back"
-    raise InputError(message)
+    raise InputError(f"{file} has no stages. `git checkout {file.name}` or `make run` brings them back")
 
 
 def body_of(stage: Any) -> Any:

@@ -60,8 +60,7 @@ def from_pandas(frame: Any) -> pl.DataFrame:
             column = pl.from_pandas(frame[name].reset_index(drop=True), nan_to_null=True).rename(name)
         except Exception as error:  # pyarrow and polars raise a dozen kinds
             reason = str(error).splitlines()[0]
-            message = f"the column {name!r} is neither of numbers nor texts nor times: {reason}"
-            raise InputError(message) from error
+            raise InputError(f"the column {name!r} is neither of numbers nor texts nor times: {reason}") from error
         columns.append(plain(column))
     return pl.DataFrame(columns)
 

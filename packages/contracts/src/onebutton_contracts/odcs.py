@@ -38,8 +38,7 @@ def _instant(said: Any) -> datetime:
         instant = datetime.fromisoformat(str(said))
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        message = f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}"
-        raise ValueError(message) from None
+        raise ValueError(f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}") from None
 
 
 T = TypeVar("T")

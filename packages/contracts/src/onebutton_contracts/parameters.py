@@ -70,8 +70,7 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text) if path.suffix == ".toml" else parse_yaml(text, str(path))
         if found := list(_dates(content)):
-            message = f"{path}: {'; '.join(found)}. Then press `make run`"
-            raise InputError(message)
+            raise InputError(f"{path}: {'; '.join(found)}. Then press `make run`")
         # As JSON, because there a strict dataclass may be written as a mapping.
         if path.name == "params.yaml":
             ours = {name: content.pop(name) for name in ButtonParams.model_fields if name in content}

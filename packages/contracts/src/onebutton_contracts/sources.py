@@ -29,8 +29,9 @@ def pinned_source(contract: Contract) -> Path:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
         found = sha256(path)
     except (metadata.PackageNotFoundError, OSError):
-        message = f"{distribution} does not bring {file}, which {contract.path} names. `make setup` installs it again"
-        raise InputError(message) from None
+        raise InputError(
+            f"{distribution} does not bring {file}, which {contract.path} names. `make setup` installs it again"
+        ) from None
     require(
         found == expected,
         f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…. "

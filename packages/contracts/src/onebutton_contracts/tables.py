@@ -84,11 +84,9 @@ def scan_parquet(path: Path, name: str = "", major: int = 0) -> pl.LazyFrame:
     try:
         facts = pl.read_parquet_metadata(path)
     except FileNotFoundError:
-        message = f"{path} is not here. `make run` makes it"
-        raise InputError(message) from None
+        raise InputError(f"{path} is not here. `make run` makes it") from None
     except (OSError, pl.exceptions.PolarsError) as error:
-        message = f"{path} cannot be read: {str(error).splitlines()[0]}. `make run` makes it again"
-        raise InputError(message) from None
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}. `make run` makes it again") from None
     found, version = facts.get(NAME_KEY, "of no contract"), facts.get(VERSION_KEY, "")
     words = "When the contract has a new major version, look at what changed, then mend the reader"
     message = f"{path} is {f'{found} {version}'.strip()}, this reader was written for {name} {major}.x. {words}"

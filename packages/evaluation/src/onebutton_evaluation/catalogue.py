@@ -167,7 +167,8 @@ def own_metric(name: str, better: Better) -> Metric:
     """Find a team's own metric; where nothing is judged, such as behind a page, its name and the better side are enough."""
 
     def measure(_: Rows) -> None:
-        message = f"judging.own names {name}, and no metric of that name is registered: the stage that judges does it"
-        raise InputError(message)
+        raise InputError(
+            f"judging.own names {name}, and no metric of that name is registered: the stage that judges does it"
+        )
 
     return _OWN.get(name) or Metric(name, name.replace("_", " "), better, "loss", measure)

@@ -50,8 +50,7 @@ def read_champion(folder: Path) -> Champion | None:
         return Champion(name, pl.read_parquet(file))
     except (OSError, pl.exceptions.PolarsError) as error:
         why = str(error).splitlines()[0]
-        message = f"{file}: the champion's predictions cannot be read: {why}. Nothing was compared"
-        raise InputError(message) from None
+        raise InputError(f"{file}: the champion's predictions cannot be read: {why}. Nothing was compared") from None
 
 
 def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predictions: Mapping[str, str]) -> pl.DataFrame:

@@ -80,15 +80,13 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
         try:
             found[file] = OnnxModel(Path(file))
         except (ScoringError, KeyError) as error:
-            message = f"{file}: {error}. `make run` makes it"
-            raise InputError(message) from None
+            raise InputError(f"{file}: {error}. `make run` makes it") from None
         theirs = found[file].classes
         if theirs and classes and theirs != classes:
-            message = (
+            raise InputError(
                 f"{file} answers with the classes {', '.join(theirs)}, in this order, and gates.toml says classes = "
                 f"{[*classes]}. Write them there as the model has them, then press `make run`"
             )
-            raise InputError(message)
     return found
 
 
@@ -101,8 +99,7 @@ def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: Sequence[str])
     try:
         answers = np.atleast_2d(model.predict(rows).astype(np.float64).T)
     except ScoringError as error:
-        message = f"{file} cannot score the holdout: {error}"
-        raise InputError(message) from None
+        raise InputError(f"{file} cannot score the holdout: {error}") from None
     wrong = f"{file} gives {len(answers)} numbers for a row; for the task in gates.toml it must give {len(columns)}"
     require(len(answers) == len(columns), wrong)
     return dict(zip(columns, answers, strict=True))

@@ -172,11 +172,10 @@ def _check_slope(name: str, value: Callable[[Any], Any], means: Floats, slope: F
     told, steps = slope * spread, 1e-4 * np.diag(spread)
     seen = np.array([np.real(value(means + step) - value(means - step)) / 2e-4 for step in steps])
     if (np.abs(seen - told) > 0.01 * np.abs(told).max() + 1e-9 * np.abs(seen)).any():
-        message = (
+        raise InputError(
             f"metric {name}: its function of means has another slope than the complex step says, so its interval would be "
             "wrong. It may use no abs, max, min or comparison: move these into the statistics of a row"
         )
-        raise InputError(message)
 
 
 def counted(

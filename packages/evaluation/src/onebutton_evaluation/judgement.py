@@ -93,9 +93,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        message = f"{file} is not here. {AGAIN}"
-        raise InputError(message) from None
+        raise InputError(f"{file} is not here. {AGAIN}") from None
     except (OSError, ValueError) as error:
-        message = f"{file} cannot be read ({error}). {AGAIN}"
-        raise InputError(message) from None
+        raise InputError(f"{file} cannot be read ({error}). {AGAIN}") from None
     return content

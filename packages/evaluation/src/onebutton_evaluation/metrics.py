@@ -50,8 +50,9 @@ def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
         found = answers.cast(pl.String).replace_strict(codes, default=None, return_dtype=pl.Float64)
         if found.null_count():
             stranger = answers.filter(found.is_null())[0]
-            message = f"{judging.answer} {stranger!r} is none of the classes: judging.classes has {', '.join(judging.classes)}"
-            raise InputError(message)
+            raise InputError(
+                f"{judging.answer} {stranger!r} is none of the classes: judging.classes has {', '.join(judging.classes)}"
+            )
         return found.to_numpy()
     return answers.cast(pl.Float64).to_numpy()
 

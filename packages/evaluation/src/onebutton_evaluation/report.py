@@ -72,8 +72,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     try:
         return pl.read_csv(file).to_dicts()
     except pl.exceptions.PolarsError as error:
-        message = f"{file} cannot be drawn: {error}. `make run` writes it again"
-        raise InputError(message) from None
+        raise InputError(f"{file} cannot be drawn: {error}. `make run` writes it again") from None
 
 
 def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:

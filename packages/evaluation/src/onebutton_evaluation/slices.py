@@ -58,8 +58,7 @@ def _condition(frame: pl.DataFrame, rule: SliceRule, file: str) -> Slice:
         mask = frame.select(pl.sql_expr(rule.where).cast(pl.Boolean).fill_null(value=False)).to_series()
     except pl.exceptions.PolarsError as error:
         why = str(error).splitlines()[0]
-        message = f"{file}: slice {rule.name!r}: {rule.where!r} is no condition on these rows: {why}"
-        raise InputError(message) from None
+        raise InputError(f"{file}: slice {rule.name!r}: {rule.where!r} is no condition on these rows: {why}") from None
     return Slice(rule.name, "conditions", mask.to_numpy())
 
 

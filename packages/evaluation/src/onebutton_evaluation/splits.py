@@ -32,11 +32,10 @@ def by_values(
     for part, values in ((FIT, fit), (TUNE, tune), (HOLDOUT, holdout)):
         for value in values:
             if value in place:
-                message = (
+                raise InputError(
                     f"{column} {value} is in more than one part of the split, so the score would flatter the model. "
                     "Name it in one alone, then press `make run`"
                 )
-                raise InputError(message)
             place[value] = part
     kept = rows.filter(pl.col(column).is_in(list(place)))
     return kept.with_columns(pl.col(column).replace_strict(place, return_dtype=pl.String).alias(SPLIT))

@@ -35,8 +35,9 @@ def read_table(source: bytes, contract: Contract) -> pl.DataFrame:
         reason = str(error).splitlines()[0]
         if any(column.classification == "personal" for column in contract.columns):
             reason = re.sub("`.*`", "a value", reason, count=1)  # polars shows what it could not parse
-        message = f"the file of {contract.name} cannot be read by {contract.path}: {reason}. Owner: {contract.owner}"
-        raise InputError(message) from None
+        raise InputError(
+            f"the file of {contract.name} cannot be read by {contract.path}: {reason}. Owner: {contract.owner}"
+        ) from None
 
 
 def unpack(path: Path) -> bytes:

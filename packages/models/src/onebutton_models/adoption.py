@@ -36,8 +36,7 @@ def adopt(source: bytes | Path, predict: Predict, sample: Any, drawn: Any = None
     try:
         given = onnx.load_from_string(content)
     except Exception as error:  # protobuf's DecodeError, which no package exports
-        message = "this is no ONNX file"
-        raise ConversionError(message) from error
+        raise ConversionError("this is no ONNX file") from error
     columns = _columns_of_inputs(given.graph, list(sample.columns))
     file = add_prefix(given, PREFIX)
     _put_columns_in_front(file.graph, columns, sample)
@@ -58,11 +57,10 @@ def _columns_of_inputs(graph: Any, columns: list[str]) -> list[list[str]]:
         return [[name] for name in names]
     if len(given) == 1 and len(given[0].type.tensor_type.shape.dim) == 2:  # noqa: PLR2004  a matrix
         return [columns]
-    message = (
+    raise ConversionError(
         f"the file takes {', '.join(names)}: neither the columns {', '.join(columns)} by their names, nor one matrix of them. "
         "Export it with one input of shape (rows, columns), the number of rows left open"
     )
-    raise ConversionError(message)
 
 
 def _put_columns_in_front(graph: Any, columns: list[list[str]], sample: Any) -> None:

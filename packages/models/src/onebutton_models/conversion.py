@@ -56,11 +56,10 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
 
     last = _name(list(fitted_steps(pipeline))[-1])
     if is_classifier(pipeline) and not hasattr(pipeline, "predict_proba") and last not in REPLACEMENTS:
-        message = (
+        raise ConversionError(
             f"{last} answers with labels and no probabilities, so it could not be judged or "
             "served. Put CalibratedClassifierCV around it, or take an estimator that has predict_proba"
         )
-        raise ConversionError(message)
     _register_boosters(pipeline)
     _number_from_the_start()
     types = [

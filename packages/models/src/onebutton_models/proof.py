@@ -179,8 +179,9 @@ def _narrowed(limits: Limits, oddity: Oddity, seen: Any, fault: _Fault) -> Limit
         values = [float(str(np.float32(value))) for value in values]  # as a person writes it, 0.1
     few = len(values) <= min(MOST_NUMBERS if numbers else MOST_WORDS, len(seen) // 2)
     if not few or (numbers and not fault.by_training):
-        message = f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{ADVICE}"
-        raise ConversionError(message)
+        raise ConversionError(
+            f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{ADVICE}"
+        )
     return replace(limits, allowed={**limits.allowed, name: tuple(values)})
 
 

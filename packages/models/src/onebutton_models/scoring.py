@@ -52,14 +52,12 @@ class Limits:
         """
         for name in self.required:
             if np.isnan(feed[name]).any():
-                message = f"column {name!r} must not be missing: the model was not proven where it is"
-                raise ScoringError(message)
+                raise ScoringError(f"column {name!r} must not be missing: the model was not proven where it is")
         for name, values in self.allowed.items():
             given = feed[name].ravel()
             unknown = set(given.tolist()) - {NULL_TEXT, *np.array(values, dtype=given.dtype).tolist()}
             if unknown := {value for value in unknown if value == value}:  # NaN is missing  # noqa: PLR0124
-                message = f"column {name!r} is closed to the values of training, and holds {min(unknown)!r}"
-                raise ScoringError(message)
+                raise ScoringError(f"column {name!r} is closed to the values of training, and holds {min(unknown)!r}")
 
 
 class Column(Protocol):
@@ -108,8 +106,7 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no other class in common
-            message = f"not a model that can be loaded: {' '.join(str(error).split())}"
-            raise ScoringError(message) from error
+            raise ScoringError(f"not a model that can be loaded: {' '.join(str(error).split())}") from error
         kinds = {"tensor(string)": "string", "tensor(float)": "float"}
         self.inputs: Mapping[str, str] = {item.name: kinds[item.type] for item in self._session.get_inputs()}
         said = self._session.get_modelmeta().custom_metadata_map
@@ -149,8 +146,7 @@ class OnnxModel:
         try:
             found: NDArray[np.float32] = self._session.run(None, feed)[-1]
         except Exception as error:  # as above
-            message = f"the model refuses these rows: {' '.join(str(error).split())}"
-            raise ScoringError(message) from error
+            raise ScoringError(f"the model refuses these rows: {' '.join(str(error).split())}") from error
         if found.ndim == 2 and found.shape[1] == 2:  # noqa: PLR2004  both classes of a binary classifier
             return found[:, 1]
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
@@ -162,8 +158,7 @@ def _as_input(frame: Frame, name: str, kind: str, *, nulls: bool) -> NDArray[Any
         column = frame[name]
         values = np.asarray(column.to_numpy())
     except Exception as error:  # noqa: BLE001  polars and pandas raise different errors for a column that is not there
-        message = f"the model needs the column {name!r}: {error}"
-        raise ScoringError(message) from None
+        raise ScoringError(f"the model needs the column {name!r}: {error}") from None
     if kind == "string":
         texts = values.astype(object)
         if nulls:
@@ -172,14 +167,12 @@ def _as_input(frame: Frame, name: str, kind: str, *, nulls: bool) -> NDArray[Any
             str(getattr(column, "dtype", "")) == "String" and not column.null_count()
         )  # a polars frame knows; the rest is looked at
         if not known and not all(isinstance(value, str) for value in texts):
-            message = f"column {name!r} must be text without nulls"
-            raise ScoringError(message)
+            raise ScoringError(f"column {name!r} must be text without nulls")
         return texts.reshape(-1, 1)
     try:
         return _as_numbers(values).reshape(-1, 1)
     except (TypeError, ValueError) as error:
-        message = f"column {name!r} must be numbers: {error}"
-        raise ScoringError(message) from None
+        raise ScoringError(f"column {name!r} must be numbers: {error}") from None
 
 
 def is_missing(value: object) -> bool:
@@ -192,9 +185,7 @@ def _as_numbers(values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype.kind == "O":  # how polars and pandas hand over text, and often what has nulls
         for value in values:
             if isinstance(value, str | bytes):
-                message = f"it holds {value!r}"
-                raise TypeError(message)
+                raise TypeError(f"it holds {value!r}")
     elif values.dtype.kind not in "biuf" or values.ndim > 1:
-        message = f"it is {values.dtype} of shape {values.shape}"
-        raise TypeError(message)
+        raise TypeError(f"it is {values.dtype} of shape {values.shape}")
     return values.astype(np.float32)

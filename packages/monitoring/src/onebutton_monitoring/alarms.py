@@ -115,12 +115,14 @@ def usual(tuning: Joined, said: Monitor, judging: Judging) -> dict[str, Usual]:
     weeks = {str(name): figures(part) for (name,), part in tuning.days.partition_by("slice", as_dict=True).items()}
     whole = weeks[ALL].cost
     if whole is None or whole.days < LEAST_OF_TUNING:
-        message = f"{FILE}: tuning: {said.tuning!r} holds {whole.days if whole else 0} days; it needs {LEAST_OF_TUNING}"
-        raise InputError(message)
+        raise InputError(
+            f"{FILE}: tuning: {said.tuning!r} holds {whole.days if whole else 0} days; it needs {LEAST_OF_TUNING}"
+        )
     rise = said.harm.limit - whole.estimate
     if rise <= 0:
-        message = f"{FILE}: harm.limit is {said.harm.limit:g}, and a row of tuning costs {whole.estimate:.3f} already"
-        raise InputError(message)
+        raise InputError(
+            f"{FILE}: harm.limit is {said.harm.limit:g}, and a row of tuning costs {whole.estimate:.3f} already"
+        )
     known = tuning.watched.filter(pl.col(judging.answer).is_not_null())
     costs = outcome(known, judging, said.harm)["cost"].to_numpy()
     found = {}

@@ -56,12 +56,10 @@ def load_monitor(folder: Path) -> Monitor:
         InputError: it is not there, which is told with a beginning, or it says something unknown.
     """
     if not (folder / FILE).is_file():
-        message = (
+        raise InputError(
             f"{folder.name} has no {FILE}, so nobody knows what to watch. docs/monitoring.md begins with five lines"
         )
-        raise InputError(message)
     said = load_parameters(Monitor, folder / FILE)
     if any(rule.quantiles for rule in said.slices):
-        message = f"{FILE}: slices are by values or by a condition: quantiles would be others each week"
-        raise InputError(message)
+        raise InputError(f"{FILE}: slices are by values or by a condition: quantiles would be others each week")
     return said

@@ -82,8 +82,9 @@ def _with_keys(
     wanted = [*said.key, judging.answer, *([said.known_at] if said.known_at else [])]
     for table, schema, names in (("log", kinds, said.key), ("table of labels", theirs, wanted)):
         if missing := [name for name in names if name not in schema]:
-            message = f"the {table} has no column {missing[0]!r}, which {FILE} names; there are {', '.join(schema)}"
-            raise InputError(message)
+            raise InputError(
+                f"the {table} has no column {missing[0]!r}, which {FILE} names; there are {', '.join(schema)}"
+            )
     key = pl.concat_str([pl.col(name).cast(pl.String) for name in said.key], separator="\x1f", ignore_nulls=True)
     hashed = key.hash(seed=0).alias(KEY)
     cast = [pl.col(name).cast(kinds[name]) for name in said.key]
@@ -212,5 +213,4 @@ def scan(pattern: str, root: Path, what: str) -> pl.LazyFrame:
         return pl.scan_parquet(files, missing_columns="insert")
     if kinds == {".csv"}:
         return pl.scan_csv(files, try_parse_dates=True)
-    message = f"{what}: {path} names no Parquet or CSV file, or files of both kinds"
-    raise InputError(message)
+    raise InputError(f"{what}: {path} names no Parquet or CSV file, or files of both kinds")

@@ -51,20 +51,19 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     target = find_target(root, pipeline, environment, "production")
     move = in_service(target.store)
     if move is None:
-        message = f"no release of {target.pipeline} is in service in {target.name}. `make deploy` puts one there"
-        raise InputError(message)
+        raise InputError(
+            f"no release of {target.pipeline} is in service in {target.name}. `make deploy` puts one there"
+        )
     one = watch(root / "pipelines" / target.pipeline, target.fetch(move.after) / MODEL)
     named = labels or one.said.labels
     if not named:
-        message = "say where labels are: LABELS=file, or `labels` in monitor.toml"
-        raise InputError(message)
+        raise InputError("say where labels are: LABELS=file, or `labels` in monitor.toml")
     known = scan(named, root if labels else one.folder, "labels")
     place = root / one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
     folders = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
     log = pl.concat([read_log(folder) for folder in folders], how="diagonal_relaxed") if folders else None
     if log is None or log.limit(1).collect().is_empty():
-        message = f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere"
-        raise InputError(message)
+        raise InputError(f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere")
     seen = look(one, join(log, known, one.said, one.judging, move.after), moment)
     name = f"{target.pipeline} in {target.name}"
     state = root / STATE / target.name / target.pipeline

@@ -48,8 +48,9 @@ def tell(
     sender = apprise.Apprise()
     body = "\n".join([*lines, "", *footer])
     if not sender.add(urls) or not sender.notify(title=title, body=body, body_format="text"):
-        message = f"an alarm could not be sent to all that {URLS} names, and is sent again at the next press: {title}"
-        raise InputError(message)
+        raise InputError(
+            f"an alarm could not be sent to all that {URLS} names, and is sent again at the next press: {title}"
+        )
     kept = {alarm.name: told.get(alarm.name, str(alarm.seen)) for alarm in standing}
     write_text(memory, json.dumps(kept, indent=1) + "\n")
     return f"told {len(urls)} address{'es' if urls[1:] else ''}: {title}"

@@ -40,8 +40,9 @@ class Watch:
         """
         file = self.folder / "data" / f"{table}.parquet"
         if not file.is_file():
-            message = f"{file} is not here, so nobody knows what is usual. `make pull` fetches it, `make run` makes it"
-            raise InputError(message)
+            raise InputError(
+                f"{file} is not here, so nobody knows what is usual. `make pull` fetches it, `make run` makes it"
+            )
         return self.as_logged(pl.read_parquet(file).filter(pl.sql_expr(where)))
 
     def as_logged(self, rows: pl.DataFrame, labels: pl.DataFrame | None = None) -> Joined:

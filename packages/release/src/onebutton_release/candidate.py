@@ -175,8 +175,7 @@ def _check_gates(one: Declared, target: Target, found: Sequence[Verdict]) -> Non
         return
     names = ", ".join(f"{verdict.id} ({verdict.result})" for verdict in bad)
     last = f"Nothing was changed. Ask: {one.said.judging.owner}. `make report` shows it all"
-    message = f"{one.folder.name} may not be released: {names}\n{lines}\n{last}"
-    raise InputError(message)
+    raise InputError(f"{one.folder.name} may not be released: {names}\n{lines}\n{last}")
 
 
 def measure(root: Path, pipeline: str) -> None:

@@ -29,8 +29,7 @@ def keep_champion(target: Target, version: str) -> str:
         file.unlink(missing_ok=True)  # it may be a link into DVC's cache
         shutil.copyfile(target.fetch(version) / "predictions.parquet", file)
     except OSError as error:
-        message = f"{file} cannot be written: {error.strerror or error}"
-        raise InputError(message) from None
+        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
     # DVC keeps the file, git its digest, so that everybody compares with the same
     command = ["dvc", "add", "--quiet", str(file.relative_to(target.root))]
     done = subprocess.run(command, cwd=target.root, env=git_environment(), capture_output=True, text=True, check=False)
@@ -58,12 +57,11 @@ def check_champion(root: Path, pipeline: Path) -> None:
     target, compared = _where_champions_are(root, pipeline.name), champion_name(pipeline / CHAMPION)
     with suppress(ReleaseStoreError):
         if target and (move := in_service(target.store)) and move.after != compared:
-            message = (
+            raise InputError(
                 f"{move.after} is in service in {target.name}, and this model was compared with {compared or 'no champion'}. "
                 f"`make deploy PIPELINE={pipeline.name} ENV={target.name} TO={move.after}` fetches it into champion/; then "
                 "`make run`, and commit"
             )
-            raise InputError(message)
 
 
 def _where_champions_are(root: Path, pipeline: str) -> Target | None:

@@ -88,8 +88,7 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
     move = replace(move, at=now(), after=folder.name, digest=digest_of(folder / MANIFEST))
     record(target.store, move)
     if bad := _confirmed(target, addresses, folder.name):
-        message = f"{bad}. {_undone(target, addresses, before, replace(move, why=bad))}"
-        raise InputError(message)
+        raise InputError(f"{bad}. {_undone(target, addresses, before, replace(move, why=bad))}")
     return move
 
 
@@ -102,10 +101,9 @@ def _release(target: Target, current: str, version: str) -> Path:
         if wanted in been_in_service(read_history(earlier.store)):
             return whole(earlier, wanted)
         what = f"{wanted} was never in service in {after}" if wanted else f"nothing is in service in {after} yet"
-        message = (
+        raise InputError(
             f"{what}, and must be before it comes here. `make deploy PIPELINE={target.pipeline} ENV={after}` first"
         )
-        raise InputError(message)
     if not version:
         return release_of_results(target, current)
     known = target.store.releases()
@@ -125,22 +123,20 @@ def _servers_of_ours(target: Target) -> tuple[str, ...]:
             if one.foreign:
                 say(f"{one.address} {one.foreign}; this deployment does not wait for it. {remedy}")
     elif bad := [f"{one.address} {one.words('')}" for one in reports if one.foreign or one.off]:
-        message = (
+        raise InputError(
             f"{'; '.join(bad)}, so nobody could confirm a release. Nothing was changed. Start the server of "
             f"{target.pipeline} there, or mend `servers` of {target.name} in {FILE}, then press again"
         )
-        raise InputError(message)
     return tuple(one.address for one in reports if not one.foreign)
 
 
 def _check_not_rolled_back(target: Target, version: str) -> None:
     """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no request."""
     if move := rolled_back(read_history(target.store), version):
-        message = (
+        raise InputError(
             f"{version} was rolled back in {target.name} by {move.who}, {move.at}: {move.why}. Train a model that mends this, "
             f"and it goes in as usual; make deploy PIPELINE={target.pipeline} ENV={target.name} TO={version} brings this one back"
         )
-        raise InputError(message)
 
 
 def _check_callers(current: Path, folder: Path) -> None:

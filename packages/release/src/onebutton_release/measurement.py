@@ -144,8 +144,7 @@ def boot(release: Path) -> Iterator[tuple[str, int, float]]:
                 if process.poll() is not None or time.perf_counter() - begun > PATIENCE:
                     said.seek(0)
                     last = said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
-                    message = f"the server did not become ready on the candidate: {last[-1]}"
-                    raise InputError(message)
+                    raise InputError(f"the server did not become ready on the candidate: {last[-1]}")
                 time.sleep(0.02)
             yield address, process.pid, time.perf_counter() - begun
         finally:

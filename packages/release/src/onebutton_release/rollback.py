@@ -39,8 +39,7 @@ def rollback(target: Target, *, version: str = "", why: str) -> Move:
         left = (one for one in reversed(before) if one != wanted and not _damage(target, one))
         next_one = next((f"make rollback PIPELINE={pipeline} ENV={target.name} TO={one} WHY=…" for one in left), "")
         more = f"The next that is whole: {next_one}" if next_one else "No other is whole: build one and deploy it"
-        message = f"{fault}, so {move.before} stays in service. {more}"
-        raise InputError(message)
+        raise InputError(f"{fault}, so {move.before} stays in service. {more}")
     digest = digest_of(target.fetch(wanted) / MANIFEST)
     moved = record(target.store, replace(move, at=now(), after=wanted, digest=digest))
     for report in wait(target.servers, target.identity, wanted, PATIENCE):  # going back stands whatever they say

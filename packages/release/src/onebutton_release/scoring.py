@@ -72,8 +72,7 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Path], shard: 
     source, out = Path(rows), Path(scored)
     share = re.fullmatch(r"(\d+)/(\d+)", shard or "1/1")
     if not share or not 1 <= int(share[1]) <= int(share[2]):
-        message = f"SHARD={shard} must be as 3/64: the third of sixty-four"
-        raise InputError(message)
+        raise InputError(f"SHARD={shard} must be as 3/64: the third of sixty-four")
     require(rows and out.suffix == ".parquet", f"say IN= and OUT=, which must end in .parquet, as in: {USE}")
     readable = source.is_file() and os.access(source, os.R_OK)
     require(readable, f"IN={source} is not here, or cannot be read: name one parquet or CSV file")
@@ -88,8 +87,9 @@ def score_file(rows: str, scored: str, find_release: Callable[[], Path], shard: 
         count = score(job, int(share[1]), int(share[2]))
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
-        message = f"{out} cannot be written: {reason}. Finished parts are kept: press again when that is mended"
-        raise InputError(message) from None
+        raise InputError(
+            f"{out} cannot be written: {reason}. Finished parts are kept: press again when that is mended"
+        ) from None
     taken = time.monotonic() - begun
     done = f"{count:,} rows in {taken:,.1f} s, {count / taken:,.0f} a second, by release {release.version}"
     if int(share[2]) > 1:
@@ -172,8 +172,7 @@ def score(job: Job, shard: int = 1, shards: int = 1) -> int:
         if isinstance(error, InputError):
             raise
         kind = "CSV" if is_text(job.source) else "parquet"
-        message = f"{job.source} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
-        raise InputError(message) from None
+        raise InputError(f"{job.source} cannot be read as {kind}: {str(error).strip().splitlines()[0]}") from None
     return sum(map(len, parts))
 
 

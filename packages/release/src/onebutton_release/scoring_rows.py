@@ -98,8 +98,7 @@ class Scorer:
             self._check(rows, typed, part)
             answers = self._answers(typed)
         except (InputError, ScoringError) as error:
-            message = f"{self._source}: {error}. Nothing was written"
-            raise InputError(message) from None
+            raise InputError(f"{self._source}: {error}. Nothing was written") from None
         known = rows.with_columns(typed) if is_text(self._source) else rows
         return known.with_columns(*answers, pl.lit(self._release.version).alias(RELEASE))
 

@@ -190,6 +190,7 @@ def release_in_service(root: Path, pipeline: str, environment: str) -> Path:
     move = in_service(target.store)
     if move is None:
         name = target.name
-        message = f"no release of {target.pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
-        raise InputError(message)
+        raise InputError(
+            f"no release of {target.pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
+        )
     return target.fetch(move.after)

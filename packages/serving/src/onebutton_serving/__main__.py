@@ -69,14 +69,14 @@ def _serve(settings: Settings) -> int:
         workers_kill_timeout=DRAIN,
     )
 
-    def end(*_signal: object) -> None:
+    def told_to_end(*_signal: object) -> None:
         """End the server once: make and the kernel pass a signal on, and a second one would wait for a lock of the first."""
         if not server.interrupt_signal:
             server.interrupt_signal = True
             server.main_loop_interrupt.set()
 
     # A terminal that is closed ends it, too; granian would start its workers anew.
-    server.signal_handler_interrupt = server.signal_handler_reload = end  # type: ignore[method-assign]
+    server.signal_handler_interrupt = server.signal_handler_reload = told_to_end  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=_let_signals_end_it)
     ended = threading.Event()
     segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
@@ -119,8 +119,9 @@ def _what_is_served(settings: Settings) -> str:
         check(Path(settings.release))
         return f"release {Path(settings.release).name}"
     if "://" not in settings.store and not Path(settings.store).is_dir():
-        message = f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
-        raise ServingError(message)
+        raise ServingError(
+            f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
+        )
     return settings.pipeline
 
 
@@ -132,8 +133,7 @@ def _check_port(settings: Settings) -> None:
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         why = "something listens there already; PORT= (--port) takes another" if taken else error.strerror
-        message = f"cannot listen on {settings.host}:{settings.port}: {why}"
-        raise ServingError(message) from None
+        raise ServingError(f"cannot listen on {settings.host}:{settings.port}: {why}") from None
 
 
 def _claimed(folder: Path) -> IO[str]:
@@ -146,8 +146,7 @@ def _claimed(folder: Path) -> IO[str]:
     except OSError as error:
         used = isinstance(error, BlockingIOError)
         why = "another server uses it" if used else error.strerror or error
-        message = f"cannot use the state folder {folder}: {why}; --state takes another"
-        raise ServingError(message) from None
+        raise ServingError(f"cannot use the state folder {folder}: {why}; --state takes another") from None
     return lock
 
 

@@ -59,10 +59,9 @@ def last_move(store: ReleaseStore) -> Move | None:
         move, fault = _read(store.read(name) or b"")
         if move:
             return move
-        message = (
+        raise ReleaseStoreError(
             f"{store.url}: {name} is damaged ({fault}). Put back a copy, or remove it: then the move before it counts"
         )
-        raise ReleaseStoreError(message)
     return None
 
 
@@ -84,8 +83,9 @@ def record(store: ReleaseStore, move: Move) -> Move:
     """
     name = f"{HISTORY}/{move.sequence:06d}.json"
     if not store.create(name, msgspec.json.format(msgspec.json.encode(move), indent=1) + b"\n"):
-        message = f"{store.url}: somebody else deployed or rolled back meanwhile, so nothing was changed. Press again"
-        raise ReleaseStoreError(message)
+        raise ReleaseStoreError(
+            f"{store.url}: somebody else deployed or rolled back meanwhile, so nothing was changed. Press again"
+        )
     return move
 
 

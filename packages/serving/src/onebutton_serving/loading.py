@@ -137,15 +137,13 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
         }
         for name, model in models.items():
             if dict(model.inputs) != kinds:
-                message = f"{name} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}"
-                raise ScoringError(message)
+                raise ScoringError(f"{name} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}")
         golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
         loaded = Loaded(folder, folder.name, schema, Models([*models.values()]), golden["rows"][0])
         _check_golden(golden, loaded)
     except (OSError, ValueError, TypeError, LookupError, re.error) as error:
         words = str(error) if isinstance(error, ScoringError) else f"{GOLDEN} cannot be asked: {error}"
-        message = f"release {folder.name}: {words}"
-        raise ReleaseError(message) from None
+        raise ReleaseError(f"release {folder.name}: {words}") from None
     return loaded
 
 
@@ -163,8 +161,7 @@ def _check_golden(golden: Mapping[str, Any], loaded: Loaded) -> None:
     far = np.abs(answers - wanted).max(axis=1)
     if not far.max() <= golden["tolerance"]:
         worst = int(np.nanargmax(far))
-        message = (
+        raise ScoringError(
             f"golden example {worst + 1} of {len(rows)} is answered with {answers[worst].tolist()} instead of "
             f"{wanted[worst].tolist()}, so it is not the model that was judged"
         )
-        raise ScoringError(message)

@@ -173,8 +173,7 @@ class ReleaseStore:
         try:
             yield
         except (BaseError, ValueError, OSError) as error:
-            message = f"{self.url}: {_in_words(error)}"
-            raise ReleaseStoreError(message) from None
+            raise ReleaseStoreError(f"{self.url}: {_in_words(error)}") from None
 
 
 def _in_words(error: Exception) -> str:

@@ -79,8 +79,7 @@ class Reader:
         rows = list(map(msgspec.structs.astuple, self._decode(body).rows))
         for at, allowed in self._left:
             if not all(row[at] is None or row[at] in allowed for row in rows):
-                message = f"{self.names[at]} is not allowed"
-                raise msgspec.ValidationError(message)
+                raise msgspec.ValidationError(f"{self.names[at]} is not allowed")
         return rows
 
 

@@ -78,10 +78,10 @@ def read_schema(folder: Path) -> Schema:
         if content.pop("format") <= FORMAT:
             return msgspec.convert(content, Schema)
     except (OSError, KeyError, TypeError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        message = f"release {folder.name}: {SCHEMA} cannot be read: {error}"
-        raise ReleaseError(message) from None
-    message = f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
-    raise ReleaseError(message)
+        raise ReleaseError(f"release {folder.name}: {SCHEMA} cannot be read: {error}") from None
+    raise ReleaseError(
+        f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
+    )
 
 
 def is_draft(folder: Path) -> bool:

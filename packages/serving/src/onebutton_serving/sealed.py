@@ -32,8 +32,7 @@ def check_version(version: str) -> str:
         ReleaseError: it is none.
     """
     if not VERSION.fullmatch(version):
-        message = f"{version!r} is no version of a release, such as 20260101-0123abcd"
-        raise ReleaseError(message)
+        raise ReleaseError(f"{version!r} is no version of a release, such as 20260101-0123abcd")
     return version
 
 
@@ -53,8 +52,7 @@ def seal(folder: Path) -> None:
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or "\n" in name:
-            message = f"{name}: a link, or a name of two lines, cannot be sealed"
-            raise ReleaseError(message)
+            raise ReleaseError(f"{name}: a link, or a name of two lines, cannot be sealed")
         lines.append(f"{digest_of(path)}  {name}\n")
         path.chmod(0o444)
     draft = folder / f"{MANIFEST}.draft"
@@ -72,13 +70,13 @@ def read_manifest(folder: Path) -> dict[str, str]:
     try:
         lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        message = f"release {folder.name}: {MANIFEST} cannot be read ({error}), so it was never sealed or is damaged"
-        raise ReleaseError(message) from None
+        raise ReleaseError(
+            f"release {folder.name}: {MANIFEST} cannot be read ({error}), so it was never sealed or is damaged"
+        ) from None
     found = [_LINE.fullmatch(line) for line in lines]
     digests = {match["name"]: match["digest"] for match in found if match}
     if not digests or len(digests) != len(lines) or any(".." in Path(name).parts for name in digests):
-        message = f"release {folder.name}: {MANIFEST} is damaged"
-        raise ReleaseError(message)
+        raise ReleaseError(f"release {folder.name}: {MANIFEST} is damaged")
     return digests
 
 
@@ -98,8 +96,7 @@ def check(folder: Path) -> None:
         except OSError:
             faults.append(f"{name} is missing")
     if faults:
-        message = f"release {folder.name} is damaged: {', '.join(faults[:3])}"
-        raise ReleaseError(message)
+        raise ReleaseError(f"release {folder.name} is damaged: {', '.join(faults[:3])}")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -58,12 +58,9 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
         settings = msgspec.convert(vars(parser.parse_args(words)), Settings, strict=False)
     except msgspec.ValidationError as error:
         words, _, name = str(error).removesuffix("`").partition(" - at `$.")
-        message = f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}): {words}"
-        raise ServingError(message) from None
+        raise ServingError(f"--{name.replace('_', '-')} ({PREFIX}{name.upper()}): {words}") from None
     if bool(settings.store) == bool(settings.release):
-        message = "say either --store, where releases are, or --release, one release to serve"
-        raise ServingError(message)
+        raise ServingError("say either --store, where releases are, or --release, one release to serve")
     if settings.store and (not settings.pipeline or Path(settings.pipeline).name != settings.pipeline):
-        message = "say whose model: --pipeline with a name that is a folder of the release store"
-        raise ServingError(message)
+        raise ServingError("say whose model: --pipeline with a name that is a folder of the release store")
     return settings

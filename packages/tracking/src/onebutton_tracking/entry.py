@@ -74,8 +74,7 @@ def bring(client: MlflowClient, results: Results, origin: Origin, uri: str, runs
         InputError: the model's file is not here, or the experiment was deleted.
     """
     if results.model and not results.model.is_file():
-        message = f"{results.model} is not here. `make run` or `make pull` brings it"
-        raise InputError(message)
+        raise InputError(f"{results.model} is not here. `make run` or `make pull` brings it")
     experiment = experiment_id(client, results, uri)
     run = runs[0] if runs else _create(client, experiment, results, origin)
     model = _write(client, run, results, origin)

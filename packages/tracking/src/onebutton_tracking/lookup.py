@@ -31,14 +31,12 @@ def find_model(client: MlflowClient, text: str) -> tuple[Run, ModelVersion]:
     """Find a registered model and its run: `name@alias`, `name/3`, or `name` for the champion, without one the newest."""
     match = _MODEL.fullmatch(text)
     if match is None:
-        message = f"MODEL={text} is not understood: it can be name, name@alias or name/3"
-        raise InputError(message)
+        raise InputError(f"MODEL={text} is not understood: it can be name, name@alias or name/3")
     name = match["name"]
     known = {model.name: model for model in client.search_registered_models()}
     if name not in known:
         names = ", ".join(sorted(known)) or "(none yet)"
-        message = f"there is no model {name!r} in MLflow. MODEL can be: {names}"
-        raise InputError(message)
+        raise InputError(f"there is no model {name!r} in MLflow. MODEL can be: {names}")
     aliases = {alias: int(version) for alias, version in known[name].aliases.items()}
     versions = {int(one.version): one for one in client.search_model_versions(f"name = '{name}'")}
     if match["version"]:
@@ -47,13 +45,13 @@ def find_model(client: MlflowClient, text: str) -> tuple[Run, ModelVersion]:
         wanted = aliases.get(match["alias"] or CHAMPION, 0 if match["alias"] else max(versions, default=0))
     if wanted not in versions:
         there = ", ".join([f"/{number}" for number in sorted(versions)] + [f"@{alias}" for alias in aliases])
-        message = f"{text} is not in MLflow. After {name} can stand: {there or '(it has no version)'}"
-        raise InputError(message)
+        raise InputError(f"{text} is not in MLflow. After {name} can stand: {there or '(it has no version)'}")
     version = client.get_model_version(name, str(wanted))
     run = _maker(client, version)
     if run is None:
-        message = f"no run is known that made {name}/{wanted}: it was registered by hand, or its run was deleted"
-        raise InputError(message)
+        raise InputError(
+            f"no run is known that made {name}/{wanted}: it was registered by hand, or its run was deleted"
+        )
     return run, version
 
 
@@ -70,11 +68,9 @@ def find_run(client: MlflowClient, text: str) -> Run:
     if len(found) != 1:
         latest = ", ".join(run.info.run_id[:8] for run in search(client)[:5])
         count = "more than one run begins" if found else "no run begins"
-        message = f"{count} with {text!r}. The latest are: {latest or '(none yet)'}"
-        raise InputError(message)
+        raise InputError(f"{count} with {text!r}. The latest are: {latest or '(none yet)'}")
     if LOCK_TAG not in found[0].data.tags:
-        message = f"run {text} was written by another program: nothing leads from it to code and data"
-        raise InputError(message)
+        raise InputError(f"run {text} was written by another program: nothing leads from it to code and data")
     return found[0]
 
 
@@ -83,12 +79,12 @@ def find_file(client: MlflowClient, file: Path) -> Run:
     path = file.resolve()
     folder = next((parent for parent in path.parents if (parent / "dvc.yaml").is_file()), None)
     if not path.exists() or folder is None or folder.parent.name != "pipelines":
-        message = f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
-        raise InputError(message)
+        raise InputError(
+            f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
+        )
     run = next(filter(is_finished, find_runs(client, folder.name, lock_digest(folder))), None)
     if run is None:
-        message = f"the results in {folder.name} are not in MLflow yet. `make run` brings them"
-        raise InputError(message)
+        raise InputError(f"the results in {folder.name} are not in MLflow yet. `make run` brings them")
     return run
 
 

@@ -129,8 +129,7 @@ def _environment(**more: str) -> dict[str, str]:
 
 def _call(command: list[str], folder: Path, trouble: str) -> None:
     if subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode:
-        message = f"{trouble}, and says why above"
-        raise InputError(message)
+        raise InputError(f"{trouble}, and says why above")
 
 
 def prepare(record: Record, tree: Path, root: Path) -> list[str]:
@@ -172,8 +171,7 @@ def run_stages(record: Record, tree: Path) -> set[str]:
             if match := _RUNNING.match(line):
                 ran.add(match["stage"])
     if dvc.returncode:
-        message = f"a stage of {record.name} does not run any more, and says why above"
-        raise InputError(message)
+        raise InputError(f"a stage of {record.name} does not run any more, and says why above")
     return ran
 
 

@@ -51,8 +51,7 @@ def lock_digest(folder: Path) -> str:
     """Hash a pipeline's `dvc.lock` (SHA-256); refuse a pipeline that was never run."""
     lock = folder / "dvc.lock"
     if not (digest := file_digest(lock)):
-        message = f"{lock} is missing: the pipeline was never run to its end. `make run` does it"
-        raise InputError(message)
+        raise InputError(f"{lock} is missing: the pipeline was never run to its end. `make run` does it")
     return digest
 
 
@@ -102,8 +101,7 @@ def read_metrics(text: str, file: Output) -> dict[str, float]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        message = f"{file.path} cannot be read ({error}). `make run` writes it again"
-        raise InputError(message) from None
+        raise InputError(f"{file.path} cannot be read ({error}). `make run` writes it again") from None
     key = re.sub(r"[^\w./ -]", "_", file.stage.partition("@")[2])
     flat = flatten(content if isinstance(content, dict) else {"metrics": content}, f"{key}." if key else "")
     return {name: value for name, value in flat.items() if isinstance(value, int | float)}
@@ -153,8 +151,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}). `make run` writes it again"
-        raise InputError(message) from None
+        raise InputError(f"{path} cannot be read ({error}). `make run` writes it again") from None
 
 
 def _curves(plot: Path, x: Any) -> Iterator[tuple[str, list[tuple[int, float]]]]:

@@ -83,8 +83,7 @@ def check_there(uri: str, *, to_write: bool = False) -> None:
         return
     if not to_write:
         if not _has_tables(file):
-            message = f"there is no {file.name} yet, so nothing is known of any run. `make run` makes it"
-            raise StoreError(message)
+            raise StoreError(f"there is no {file.name} yet, so nothing is known of any run. `make run` makes it")
         return
     import sqlite3
 
@@ -94,8 +93,7 @@ def check_there(uri: str, *, to_write: bool = False) -> None:
             database.rollback()
     except sqlite3.Error as error:
         mend = "Make the file writable, or name another store in MLFLOW_TRACKING_URI"
-        message = f"MLflow's database {file} cannot be written ({error}). {mend}"
-        raise StoreError(message) from None
+        raise StoreError(f"MLflow's database {file} cannot be written ({error}). {mend}") from None
 
 
 def _has_tables(file: Path) -> bool:
@@ -120,8 +118,7 @@ def _knock(uri: str) -> None:
         error.close()  # it holds the connection
     except (OSError, HTTPException) as error:
         if not isinstance(getattr(error, "reason", None), SSLError):  # MLflow's client may know the team's certificates
-            message = f"{shown(uri)} does not answer ({error})"
-            raise StoreError(message) from None
+            raise StoreError(f"{shown(uri)} does not answer ({error})") from None
 
 
 @contextmanager
@@ -158,8 +155,7 @@ def at_most(seconds: float, uri: str) -> Iterator[None]:
     try:
         yield
     except _TooSlow:
-        message = f"MLflow at {shown(uri)} did not finish within {seconds:g} seconds"
-        raise StoreError(message) from None
+        raise StoreError(f"MLflow at {shown(uri)} did not finish within {seconds:g} seconds") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -207,8 +203,9 @@ def find_experiment(client: MlflowClient, pipeline: str) -> Experiment | None:
         uri = client.tracking_uri
         where = f"MLFLOW_TRACKING_URI={quote(uri)} " if sqlite_file(uri) else ""  # others are in the shell
         restore = f"{where}.venv/bin/mlflow experiments restore --experiment-id {found.experiment_id}"
-        message = f"somebody deleted the experiment {pipeline} in MLflow. `{restore}` brings it back; then `make run TRACK=only`"
-        raise DeletedError(message)
+        raise DeletedError(
+            f"somebody deleted the experiment {pipeline} in MLflow. `{restore}` brings it back; then `make run TRACK=only`"
+        )
     return found
 
 

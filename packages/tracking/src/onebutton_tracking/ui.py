@@ -20,8 +20,7 @@ def ui(*, root: Path, port: int = 5000) -> None:
         InputError: the port is none, or taken.
     """
     if not 0 < port < 2**16:
-        message = f"PORT={port} is not a port number, such as 5000"
-        raise InputError(message)
+        raise InputError(f"PORT={port} is not a port number, such as 5000")
     uri = tracking_uri(root)
     if is_server(uri):
         print(f"ui: the team's MLflow is at {uri}")
@@ -29,10 +28,9 @@ def ui(*, root: Path, port: int = 5000) -> None:
         return
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
-            message = (
+            raise InputError(
                 f"something listens on port {port} already. Open http://{HOST}:{port}, or press `make ui PORT=5001`"
             )
-            raise InputError(message)
     print(f"ui: MLflow is at http://{HOST}:{port} in a few seconds. Ctrl-C ends it", flush=True)
     _say_tables(root, uri, f"http://{HOST}:{port}")
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # half the start-up, a fifth of the memory

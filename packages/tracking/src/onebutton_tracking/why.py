@@ -131,8 +131,7 @@ def why(*, root: Path, model: str = "", run: str = "", file: str = "", json_: bo
     """Print what stands behind one model, run or file; refuse to say it of none or of several."""
     if sum(map(bool, (model, run, file))) != 1:  # before MLflow is imported, which takes seconds
         example = "MODEL=flight_delays, RUN=3f2a91c0 or FILE=pipelines/flight_delays/metrics.json"
-        message = f"one of {example} says what to look at"
-        raise InputError(message)
+        raise InputError(f"one of {example} says what to look at")
     uri = tracking_uri(root)
     check_there(uri)
     with connect(uri) as client:

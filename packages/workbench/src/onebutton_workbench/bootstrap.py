@@ -50,8 +50,7 @@ def locked(lock: str, package: str) -> tuple[str, list[str]]:
     """Read one package from the text of a `uv.lock`, as Python 3.10 reads no TOML: its version, and the hashes of its files."""
     about = lock.partition(f'\nname = "{package}"\nversion = "')[2].partition("\n[[package]]")[0]
     if not about:
-        message = f"uv.lock does not name {package}: restore it with `git checkout uv.lock`"
-        raise SetupError(message)
+        raise SetupError(f"uv.lock does not name {package}: restore it with `git checkout uv.lock`")
     return about.partition('"')[0], HASH.findall(about)
 
 
@@ -115,11 +114,10 @@ def fetch_uv() -> None:
     quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
     how = ["--upgrade", "--target", str(TOOLS), "--require-hashes", "--no-deps", "--requirement", str(wanted)]
     if subprocess.run([python, "-m", "pip", "install", *quiet, *how], check=False).returncode:
-        message = (
+        raise SetupError(
             f"uv {version} could not be fetched: pip, called as `{python} -m pip`, says why above. "
             "Without a network or without pip, put a uv of that version on PATH, then press the button again."
         )
-        raise SetupError(message)
 
 
 def python_arguments(uv: str) -> list[str]:
@@ -135,8 +133,7 @@ def sync(uv: str) -> None:
     # before anything is fetched: what is built on arrival runs at once
     texts = [file.read_text(encoding="utf-8") for file in (LOCK, ROOT / "pyproject.toml")]
     if found := from_elsewhere(*texts):
-        message = f"OB421 {found[0]}. Nothing was installed. Mend: {RELOCK}"
-        raise SetupError(message)
+        raise SetupError(f"OB421 {found[0]}. Nothing was installed. Mend: {RELOCK}")
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
     if not call(uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv), keep=False).returncode:
         return
@@ -152,8 +149,9 @@ def lock(uv: str) -> None:
     done = call(uv, "lock", *python_arguments(uv))
     if done.returncode:
         LOCK.write_text(before, encoding="utf-8")
-        message = f"uv.lock is as it was, because uv cannot lock what is declared: {' '.join(done.stderr.split())}"
-        raise SetupError(message)
+        raise SetupError(
+            f"uv.lock is as it was, because uv cannot lock what is declared: {' '.join(done.stderr.split())}"
+        )
     for line in done.stderr.splitlines():
         if line.startswith(("Add", "Remove", "Update")):
             print(f"  {line}")

@@ -190,8 +190,7 @@ def check_values(button: str) -> None:
         near = difflib.get_close_matches(name.upper(), sorted(taken if name in every else every), 1)
         wrong = f"`make {button}` takes no {name}" if name in every else f"no button takes {name}"
         instead = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(sorted(taken)) or 'no value'}"
-        message = f"{wrong}. {instead}"
-        raise InputError(message)
+        raise InputError(f"{wrong}. {instead}")
 
 
 def press(words: list[str]) -> Any:

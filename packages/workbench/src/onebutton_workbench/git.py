@@ -25,8 +25,7 @@ def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     try:
         return call_program("git", *arguments, folder=folder, GIT_TERMINAL_PROMPT="0", **yours)
     except OSError as error:
-        message = f"git did not start: {error}"
-        raise InputError(message) from None
+        raise InputError(f"git did not start: {error}") from None
 
 
 def git(*arguments: str, folder: Path) -> str:

@@ -48,8 +48,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}"
-        raise InputError(message) from None
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def find_root(folder: Path) -> Path:
@@ -62,8 +61,7 @@ def find_root(folder: Path) -> Path:
         file = candidate / "pyproject.toml"
         if file.is_file() and "workspace" in read_toml(file).get("tool", {}).get("uv", {}):
             return candidate
-    message = f"{folder} is in no uv workspace: no pyproject.toml above it has [tool.uv.workspace]"
-    raise InputError(message)
+    raise InputError(f"{folder} is in no uv workspace: no pyproject.toml above it has [tool.uv.workspace]")
 
 
 def member_paths(root: Path = ROOT) -> list[Path]:

@@ -27,8 +27,7 @@ class FeatureParams(Parameters):
             ValueError: they cross.
         """
         if self.weather_too_old_hours < self.weather_age_hours:
-            message = "weather_too_old_hours is less than weather_age_hours, so no weather would be left"
-            raise ValueError(message)
+            raise ValueError("weather_too_old_hours is less than weather_age_hours, so no weather would be left")
         return self
 
 

@@ -80,8 +80,9 @@ def ask_all(
         stream.truncate(journal.read_bytes().rfind(b"\n") + 1)  # a line that was cut off would spoil the next reading
         first = model.ask(missing[0].text)
         if first.error:
-            message = f"{params.model} gave no answer to the first question ({first.error}), so no other was asked"
-            raise InputError(message)
+            raise InputError(
+                f"{params.model} gave no answer to the first question ({first.error}), so no other was asked"
+            )
         asked = {pool.submit(model.ask, one.text): one for one in missing[1:]}
         try:
             answered = ((asked[done], done.result()) for done in as_completed(asked))
@@ -107,11 +108,10 @@ def main() -> None:
     missing = [one for one in wanted if one.key not in known]
     if missing and not is_there(params.model):
         names = ", ".join(dict.fromkeys(one.prompt for one in missing))
-        message = (
+        raise InputError(
             f"{len(missing)} of {len(wanted)} answers are not recorded ({names}), and the model {params.model} is not installed. "
             f"{ADD_IT}; or name another under `answer.model` in params.yaml"
         )
-        raise InputError(message)
     if missing:
         print(
             f"asking {params.model} {len(missing)} questions, {len(wanted) - len(missing)} are answered already",

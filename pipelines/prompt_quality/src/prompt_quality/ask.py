@@ -22,13 +22,11 @@ def main() -> None:
     typed, params, prompts = parser.parse_args(), Params.load().answer, read_prompts()
     name = typed.prompt or champion(prompts)
     if name not in prompts:
-        message = f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}"
-        raise InputError(message)
+        raise InputError(f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}")
     with opened(params.model, params) as model:
         reply = model.ask(about(prompts[name], typed.text))
     if reply.error:
-        message = f"{params.model} gave no answer: {reply.error}"
-        raise InputError(message)
+        raise InputError(f"{params.model} gave no answer: {reply.error}")
     label = label_of(reply.answer) or f"no label: {reply.answer!r}"
     print(f"{label}  ({name}, {params.model}, {reply.tokens} tokens, {reply.seconds:.1f} s)")
 

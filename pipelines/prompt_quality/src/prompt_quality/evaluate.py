@@ -163,8 +163,7 @@ def main() -> None:
     """
     said, params, prompts = load_declarations(), Params.load().evaluate, read_prompts()
     if params.prompt not in prompts:
-        message = f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}"
-        raise InputError(message)
+        raise InputError(f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}")
     than, contract = champion(prompts), load_contract(Path("contracts/predictions.odcs.yaml"))
     sentences = read_parquet(Path("data/sentences.parquet"), "sentences", major=1)
     answers = pl.read_parquet("data/answers.parquet")

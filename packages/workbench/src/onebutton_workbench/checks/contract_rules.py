@@ -35,8 +35,7 @@ def earlier(root: Path, base: str) -> str:
         if edited or left != git("rev-parse", "HEAD", folder=root):
             return left
     if shallow := cut_off(root):
-        message = f"{shallow}. The contracts that readers rely on are not here to compare with"
-        raise NothingToCompareError(message)
+        raise NothingToCompareError(f"{shallow}. The contracts that readers rely on are not here to compare with")
     return git("rev-parse", "HEAD~1" if is_commit("HEAD~1", root) else "HEAD", folder=root)
 
 

@@ -91,8 +91,7 @@ def parse(file: str, text: str) -> dict[str, Any]:
         if name.endswith(".py"):
             return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]} if text else {}
     except (ValueError, SyntaxError) as error:
-        message = f"{file} cannot be read: {error}"
-        raise InputError(message) from None
+        raise InputError(f"{file} cannot be read: {error}") from None
     if not name.endswith(YAML):
         lines = [line for line in (whole.partition("#")[0].strip() for whole in text.splitlines()) if line]
         return {"ignore" if name.endswith("ignore") else "settings": lines} if lines else {}

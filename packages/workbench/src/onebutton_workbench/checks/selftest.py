@@ -68,8 +68,9 @@ def plant(violation: Violation, clone: Path) -> None:
         file = clone / edit["file"]
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         if edit.get("find", "") not in text:
-            message = f"violation {violation.what!r}: {edit['file']} does not hold {edit['find']!r}, so nothing would be planted"
-            raise InputError(message)
+            raise InputError(
+                f"violation {violation.what!r}: {edit['file']} does not hold {edit['find']!r}, so nothing would be planted"
+            )
         if edit.get("delete"):
             file.unlink()
             continue
@@ -105,8 +106,7 @@ def make_clone(folder: Path) -> Path:
             shutil.copytree(ROOT / cache, clone / cache)
     done = call("make setup", clone)
     if done.returncode:
-        message = f"make setup failed in the temporary clone:\n{done.stdout}"
-        raise InputError(message)
+        raise InputError(f"make setup failed in the temporary clone:\n{done.stdout}")
     return clone
 
 
@@ -267,7 +267,6 @@ def selftest() -> int:
     print(*bad, sep="\n\n", file=sys.stderr)
     took = f"{(time.monotonic() - begun) / 60:.0f} min"
     if bad:
-        message = f"{len(bad)} gates did not do their work ({took})"
-        raise InputError(message)
+        raise InputError(f"{len(bad)} gates did not do their work ({took})")
     print(f"selftest: {len(violations)} violations, every one caught where it should be ({took})")
     return 0

@@ -40,8 +40,7 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
     done = call_dvc("checkout", *[one.file for one in wanted], root=root)
     named = [one for one in wanted if one.path in done.stdout + done.stderr]
     if done.returncode:
-        message = f"{_in_the_way(named or wanted, here, done.stderr, root)}. No stage was run"
-        raise InputError(message)
+        raise InputError(f"{_in_the_way(named or wanted, here, done.stderr, root)}. No stage was run")
     for one in named:
         print(f"run: {one.path} is now the one that {one.file} names", flush=True)
 

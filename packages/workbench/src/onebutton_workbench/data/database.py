@@ -40,8 +40,9 @@ def snapshot(query: Path, folder: Path) -> Path:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  a driver's panic is no Exception
-        message = f"{query.name}: the database that {ADDRESS} names does not answer it: {without_address(str(error), address)}"
-        raise InputError(message) from None
+        raise InputError(
+            f"{query.name}: the database that {ADDRESS} names does not answer it: {without_address(str(error), address)}"
+        ) from None
     return file
 
 

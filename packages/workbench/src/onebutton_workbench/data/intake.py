@@ -99,11 +99,10 @@ def license_of(text: str) -> str:
     try:
         return canonicalize_license_expression(text)
     except InvalidLicenseExpression:
-        message = (
+        raise InputError(
             "LICENSE= must say under which licence the data may be used, as SPDX names it, such as CC-BY-4.0 "
             f"(https://spdx.org/licenses), or LicenseRef-internal for data of your own; it is {text!r}"
-        )
-        raise InputError(message) from None
+        ) from None
 
 
 def written(folder: Path, name: str) -> tuple[Path, Path, Path]:
@@ -125,8 +124,7 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
         try:
             found = hash_of(path)
         except OSError as error:
-            message = f"{path.name} cannot be read: {error.strerror}; nothing was taken in. {NO_FILE}"
-            raise InputError(message) from None
+            raise InputError(f"{path.name} cannot be read: {error.strerror}; nothing was taken in. {NO_FILE}") from None
         another = f"{path.name} has the SHA-256 {found}, not {digest[:12]}… as you said: it is another file"
         require(
             digest in {"", found}, f"{another}, so it was not taken in. Ask the publisher of the data which is right"

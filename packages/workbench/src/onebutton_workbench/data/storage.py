@@ -91,8 +91,9 @@ def configured(root: Path) -> Remote | None:
     try:
         settings.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
     except (ConfigError, ValueError) as error:
-        message = f".dvc/config cannot be read: {' '.join(str(error).split())}. `git restore .dvc/config` mends it"
-        raise InputError(message) from None
+        raise InputError(
+            f".dvc/config cannot be read: {' '.join(str(error).split())}. `git restore .dvc/config` mends it"
+        ) from None
     name = settings.get("core", "remote", fallback="")
     url = settings.get(f"'remote \"{name}\"'", "url", fallback="")
     if not url or "://" in url:
@@ -124,8 +125,7 @@ def absent(remote: Remote, digests: set[str], root: Path) -> set[str]:
 
     patience = {"connect_timeout": 5, "read_timeout": 20} if remote.url.startswith("s3://") else {}
     if not patience and "://" not in remote.url and not Path(remote.url).is_dir():
-        message = f"the folder {remote.url} is not there"
-        raise UnreachableError(message)
+        raise UnreachableError(f"the folder {remote.url} is not there")
     logging.disable()  # some clients print every attempt with a traceback; what counts is raised
     try:
         with Repo(str(root), config={"remote": {remote.name: patience}} if patience else None) as repo:

@@ -98,8 +98,7 @@ def members_reached(files: Iterable[str], workspace: Sequence[Member]) -> dict[P
         if _is_documentation(inside, of_root=not owner):
             continue
         if not owner:
-            message = f"{file} belongs to no member, so it concerns all"
-            raise InputError(message)
+            raise InputError(f"{file} belongs to no member, so it concerns all")
         of_tests = inside.startswith("tests/") and inside.endswith(".py")  # others' tests read the data in tests/, too
         (tests if of_tests else code)[by_path[owner]].append(inside)
     reasons = {member: f"changed: {shortened(names, SHOWN)}" for member, names in (tests | code).items()}

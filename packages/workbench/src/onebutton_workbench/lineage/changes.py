@@ -46,8 +46,9 @@ def check_base(base: str, root: Path) -> None:
         InputError: it names none.
     """
     if base and not is_commit(base, root):
-        message = f"{base!r} is no commit here. {cut_off(root) or 'BASE takes a branch, a tag or a commit, such as BASE=main'}"
-        raise InputError(message)
+        raise InputError(
+            f"{base!r} is no commit here. {cut_off(root) or 'BASE takes a branch, a tag or a commit, such as BASE=main'}"
+        )
 
 
 def target_branch(environment: Mapping[str, str]) -> str:

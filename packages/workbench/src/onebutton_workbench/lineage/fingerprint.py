@@ -174,8 +174,9 @@ def write_fingerprints(folder: Path, root: Path) -> None:
     texts = {}
     for stage in (one for one in read_plan(folder / "dvc.yaml").stages if one.fingerprint in one.deps):
         if not stage.modules:
-            message = f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
-            raise InputError(message)
+            raise InputError(
+                f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
+            )
         texts[folder / stage.fingerprint] = fingerprint(stage.modules, root, locked_versions(root))
     (folder / FINGERPRINTS).mkdir(exist_ok=True)
     for file, text in texts.items():

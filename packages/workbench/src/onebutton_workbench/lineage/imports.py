@@ -49,8 +49,9 @@ class Imports:
         found: set[str] = set()
         for entry in entries:
             if not self.has(entry):
-                message = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
-                raise InputError(message)
+                raise InputError(
+                    f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
+                )
             start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
             found |= {start} | (self.graph.find_upstream_modules(start) if start in self.files else set())
         for package in sorted({name.partition(".")[0] for name in found} & self.unreadable.keys()):
@@ -129,8 +130,7 @@ def parse(file: Path) -> ast.Module:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         where, what = getattr(error, "lineno", 1), getattr(error, "msg", error)
-        message = f"{file}:{where}: {what}, so nobody can say what it imports. Mend the line"
-        raise InputError(message) from None
+        raise InputError(f"{file}:{where}: {what}, so nobody can say what it imports. Mend the line") from None
 
 
 def name_of(node: ast.AST) -> str:

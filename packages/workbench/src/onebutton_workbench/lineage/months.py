@@ -35,8 +35,7 @@ def moved(params: Mapping[str, Any], until: int) -> dict[str, Any]:
         try:
             value = reduce(getitem, key.split("."), params)
         except (LookupError, TypeError):
-            message = f"params.yaml: retrain names {key}, which is no key of this file"
-            raise InputError(message) from None
+            raise InputError(f"params.yaml: retrain names {key}, which is no key of this file") from None
         found[key] = _like(value, since, to, until, key)
     return found | {UNTIL: spelt(until)}
 
@@ -56,16 +55,18 @@ def put(params: Any, values: Mapping[str, Any]) -> None:
 def _like(value: Any, since: int | str, to: int, until: int, key: str) -> Any:
     """Write months as those that stand there now: numbers of one year, texts such as `2013-09`, or the day that begins one."""
     if not value or not isinstance(value, list | str) or (isinstance(value, str) and since == "first"):
-        message = f"params.yaml: retrain names {key}, {value!r}: neither a list of months nor a day that a number moves"
-        raise InputError(message)
+        raise InputError(
+            f"params.yaml: retrain names {key}, {value!r}: neither a list of months nor a day that a number moves"
+        )
     if isinstance(value, str):
         return f"{spelt(until - int(since))}-01"
     by_number = isinstance(value[0], int)
     begins = until // 12 * 12 + value[0] - 1 if by_number else months_of(value[0])[0]
     months = range(begins if since == "first" else until - int(since), until - to + 1)
     if not months or (by_number and months[0] // 12 != months[-1] // 12):
-        message = f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years"
-        raise InputError(message)
+        raise InputError(
+            f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years"
+        )
     return [one % 12 + 1 if by_number else spelt(one) for one in months]
 
 
@@ -77,8 +78,7 @@ def months_of(text: str) -> tuple[int, int]:
     """
     found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])(?:\.\.(\d{4})-(0[1-9]|1[0-2]))?", text)
     if not found:
-        message = f"UNTIL must be a month such as 2013-09, or a range such as 2013-07..2013-12, it is {text!r}"
-        raise InputError(message)
+        raise InputError(f"UNTIL must be a month such as 2013-09, or a range such as 2013-07..2013-12, it is {text!r}")
     year, month, last_year, last_month = found.groups()
     first = int(year) * 12 + int(month) - 1
     return first, int(last_year) * 12 + int(last_month) - 1 if last_year else first

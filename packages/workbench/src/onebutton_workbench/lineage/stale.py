@@ -80,8 +80,7 @@ def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[st
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *plans]
     done = call(*command, folder=root)
     if done.returncode:
-        message = f"DVC cannot compare the stages with what was run: {' '.join(done.stderr.split())}"
-        raise InputError(message)
+        raise InputError(f"DVC cannot compare the stages with what was run: {' '.join(done.stderr.split())}")
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for address, facts in json.loads(done.stdout).items():
         place, _, name = address.rpartition(":")

@@ -45,8 +45,9 @@ def read_identity(project: str, owners: str) -> Identity:
         url = about["urls"]["repository"]
         return Identity(about["name"], reviewers["*"], url, ours["upstream"], ours["upgraded-to"])
     except KeyError as missing:
-        message = f"{missing} is missing in {PYPROJECT} or {OWNERS}, which say whose repository this is"
-        raise InputError(message) from None
+        raise InputError(
+            f"{missing} is missing in {PYPROJECT} or {OWNERS}, which say whose repository this is"
+        ) from None
 
 
 def adopted(path: str, text: str, before: Identity, after: Identity) -> str:

@@ -101,8 +101,7 @@ def named(root: Path, kind: Kind, name: str) -> Member:
         what = f"{said} is a package that uv.lock has, and uv would take one for the other"
     else:
         return member
-    message = f"{what}. Nothing was written"
-    raise InputError(message)
+    raise InputError(f"{what}. Nothing was written")
 
 
 @contextmanager

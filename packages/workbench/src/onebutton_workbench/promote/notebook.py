@@ -69,8 +69,7 @@ class Statement:
 def refuse(cell: Cell, which: str, **facts: object) -> NoReturn:
     """Stop, and say where, why, and what mends it; `refusals.toml` has the words."""
     words = tomllib.loads(Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8"))[which]
-    message = f"{cell}: {words['what'].format(**facts)}. {words['mend'].format(**facts)}. Nothing was written"
-    raise InputError(message)
+    raise InputError(f"{cell}: {words['what'].format(**facts)}. {words['mend'].format(**facts)}. Nothing was written")
 
 
 def read(path: Path) -> list[Cell]:
@@ -84,8 +83,7 @@ def read(path: Path) -> list[Cell]:
     try:
         page: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as error:  # nbformat raises what its JSON and schema libraries do
-        message = f"NOTEBOOK={path} is no notebook that can be read: {str(error).splitlines()[0]}"
-        raise InputError(message) from error
+        raise InputError(f"NOTEBOOK={path} is no notebook that can be read: {str(error).splitlines()[0]}") from error
     cells, heading = list[Cell](), ""
     for cell in page.cells:
         if cell.cell_type == "markdown":

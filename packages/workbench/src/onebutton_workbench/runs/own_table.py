@@ -129,8 +129,9 @@ def hold_out(rows: pl.DataFrame, roles: Roles) -> tuple[pl.DataFrame, dict[str, 
     alone = drawn.group_by(roles.answer).agg(pl.col(SPLIT).n_unique()).filter(pl.col(SPLIT) == 1)[roles.answer]
     if roles.task != "regression" and len(alone):
         by = roles.time or roles.group or "chance"
-        message = f"ANSWER={roles.answer}: split by {by}, {alone[0]} stands on one side alone; split by another column"
-        raise InputError(message)
+        raise InputError(
+            f"ANSWER={roles.answer}: split by {by}, {alone[0]} stands on one side alone; split by another column"
+        )
     return drawn, said
 
 

@@ -100,8 +100,9 @@ def _propose(pipeline: str, month: str) -> None:
 def _call(*command: str) -> str:
     done = call(*command, folder=ROOT)
     if done.returncode:
-        message = f"`{' '.join(command[:2])}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
-        raise InputError(message)
+        raise InputError(
+            f"`{' '.join(command[:2])}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
+        )
     return done.stdout.strip()
 
 
@@ -128,13 +129,13 @@ def _old(folder: Path) -> tuple[str, Path]:
 
     if name := champion_name(folder / CHAMPION):
         if not (release := release_of_champion(ROOT, folder)):
-            message = f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
-            raise InputError(message)
+            raise InputError(
+                f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
+            )
         return name, release / "model.onnx"
     file = folder / "model/model.onnx"
     if not file.is_file():
-        message = f"{file.relative_to(ROOT)} is not here. `make run PIPELINE={folder.name}` makes it"
-        raise InputError(message)
+        raise InputError(f"{file.relative_to(ROOT)} is not here. `make run PIPELINE={folder.name}` makes it")
     return "the model trained before", file
 
 
@@ -148,8 +149,7 @@ def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> 
         if stage.filled_in or not ({"params.yaml"} | made) & {*stage.reads}:
             continue
         if missing := [path for path in stage.lacking(folder) if path not in made]:
-            message = f"{missing[0]} is not here, and the stage {stage.name} reads it. `make run` makes it"
-            raise InputError(message)
+            raise InputError(f"{missing[0]} is not here, and the stage {stage.name} reads it. `make run` makes it")
         run_alone(folder, stage, scratch)
         made |= {*stage.outs}
         if HOLDOUT in stage.outs:
@@ -157,8 +157,9 @@ def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> 
         if COMPARISON in stage.outs:
             found: dict[str, Any] = json.loads((scratch / COMPARISON).read_text(encoding="utf-8"))[CHAMPION]
             return found
-    message = f"no stage of {folder.name} that params.yaml reaches writes {COMPARISON}, so nothing can be compared"
-    raise InputError(message)
+    raise InputError(
+        f"no stage of {folder.name} that params.yaml reaches writes {COMPARISON}, so nothing can be compared"
+    )
 
 
 def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
@@ -169,8 +170,9 @@ def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
     key = load_contract(folder / CONTRACT).primary_key
     learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
     if learnt:
-        message = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
-        raise InputError(message)
+        raise InputError(
+            f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
+        )
     answer_as_champion(folder, model, old, rows, scratch / CHAMPION)
 
 

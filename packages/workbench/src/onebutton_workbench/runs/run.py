@@ -249,8 +249,7 @@ def refuse_unfinished_merge(root: Path) -> None:
     found = git_call("grep", "-nIE", "--untracked", "^<{7} ", "--", *written, folder=root).stdout
     if found:
         file, line = found.split(":", 2)[:2]
-        message = (
+        raise InputError(
             f"a merge is not finished: {file} line {line} holds what both sides wrote. Keep the lines that are right, take "
             "the marks out, `git add` it, and press the button again"
         )
-        raise InputError(message)

@@ -55,8 +55,7 @@ def metrics_table(title: str, file: Path) -> list[str]:
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        message = f"{file} is no JSON: {error}. The stage that writes it must write JSON"
-        raise InputError(message) from None
+        raise InputError(f"{file} is no JSON: {error}. The stage that writes it must write JSON") from None
     rows = rows_of(metrics if isinstance(metrics, Mapping) else {"metrics": metrics})
     lines = table(rows)
     if max(map(len, lines)) > WIDTH:
