@@ -7,13 +7,15 @@ holds, in `.dvc` files and locks, say whether it changed. Data that was changed 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.dvc_files import Plan, Stage, read_yaml
@@ -25,7 +27,8 @@ from onebutton_workbench.lineage.fingerprint import write_fingerprints
 from onebutton_workbench.lineage.tracked_data import tracked
 from onebutton_workbench.workspace import dvc_files
 
-IN_GIT = "git"  # in place of a digest: DVC has looked at the file itself
+FOLDER = ".dir"  # how DVC's digest of a folder ends
+IN_GIT = "git"  # in place of a digest
 NEVER = "never"
 
 
@@ -47,7 +50,7 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
     for plan in ran:
         write_fingerprints(plan.file.parent, root)
     status = _dvc_status([plan.file.relative_to(root).as_posix() for plan in ran], root) if ran else {}
-    named = _named_in_git(root) if status else {}
+    digest = partial(_digest, known=_named_in_git(root) if status else {}, root=root)
     findings = []
     for plan in plans:
         place, lock = plan.file.relative_to(root).as_posix(), locks[plan.file]
@@ -60,7 +63,7 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
                 groups[(NEVER,)].append(repr(name))
             elif stage:
                 recorded = _recorded(lock[name], posixpath.join(folder, str(stage.body.get("wdir", ""))))
-                groups[_changes(facts[name], recorded, stage, folder, named)].append(repr(name))
+                groups[_changes(facts[name], recorded, stage, folder, digest)].append(repr(name))
         for what, which in groups.items():
             words = f"{', '.join(what)} changed since {', '.join(which)} ran, so results are of another time"
             if NEVER in what:
@@ -96,7 +99,7 @@ def _recorded(locked: Mapping[str, Any], folder: str) -> dict[str, str]:
 
 
 def _changes(
-    facts: Mapping[str, Any], recorded: Mapping[str, str], stage: Stage, folder: str, named: Mapping[str, str]
+    facts: Mapping[str, Any], recorded: Mapping[str, str], stage: Stage, folder: str, digest: Callable[[str], str]
 ) -> tuple[str, ...]:
     """Name what differs between a stage as it was run and as it stands here."""
     deps = {posixpath.normpath(path): how for path, how in facts.get("changed deps", {}).items()}
@@ -110,7 +113,7 @@ def _changes(
         posixpath.relpath(path, folder or ".")
         for path, how in sorted(deps.items())
         if not isinstance(how, dict) and not path.endswith(stage.fingerprint)
-        if path not in recorded or named.get(path, "") not in {"", recorded[path]}
+        if path not in recorded or digest(path) not in {"", recorded[path]}
     ]
     return (*(what for what, changed in told.items() if changed), *files)
 
@@ -124,5 +127,23 @@ def _named_in_git(root: Path) -> dict[str, str]:
                 data |= _recorded({"outs": stage.get("outs", [])}, file.parent.relative_to(root).as_posix())
     data |= {one.path: one.md5 for one in tracked(root)}
     files = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=root)
-    in_git, with_data = ({str(one) for path in paths for one in PurePosixPath(path).parents} for paths in (files, data))
-    return dict.fromkeys(in_git - with_data, IN_GIT) | data | dict.fromkeys(files, IN_GIT)
+    return data | dict.fromkeys(files, IN_GIT)
+
+
+def _digest(path: str, known: Mapping[str, str], root: Path) -> str:
+    """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
+
+    def of_file(name: str) -> str:
+        if known[name] != IN_GIT:
+            return known[name]
+        file = root / name
+        return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324  DVC's own hash
+
+    if path in known:
+        return of_file(path)
+    inside = sorted(name for name in known if name.startswith(f"{path}/"))
+    listed = [{"md5": of_file(name), "relpath": name.removeprefix(f"{path}/")} for name in inside]
+    unsaid = any(not one["md5"] or one["md5"].endswith(FOLDER) for one in listed)
+    if unsaid or IN_GIT not in {known[name] for name in inside}:
+        return ""  # only a list that is with the data says what is in a folder
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324
