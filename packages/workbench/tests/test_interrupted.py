@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -73,3 +75,17 @@ def test_notes_that_were_half_written_do_not_stop_the_next_press_and_whole_ones_
         file.write_text(text, encoding="utf-8")
         mend(tmp_path)
         assert file.is_file() == stays
+
+
+def test_notes_of_a_killed_dvc_that_nobody_asked_after_yet_do_not_stop_the_next_press(tmp_path: Path) -> None:
+    file = tmp_path / ".dvc/tmp/rwlock"
+    file.parent.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"]) as program:
+        holder = {"pid": program.pid, "cmd": "dvc repro"}
+        file.write_text(json.dumps({"write": {"/out": holder}, "read": {"/dep": [holder]}}), encoding="utf-8")
+        mend(tmp_path)
+        assert file.is_file()  # it runs, and holds what it says
+        program.kill()
+        os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and still there
+        mend(tmp_path)
+        assert not file.exists()

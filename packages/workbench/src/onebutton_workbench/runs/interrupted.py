@@ -6,7 +6,10 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+
+import psutil
 
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_contracts.errors import InputError
@@ -38,13 +41,11 @@ def only_press(root: Path) -> Iterator[int]:
 def mend(root: Path) -> None:
     """Bring the committed `dvc.lock` back where a merge left a conflict in it, or DVC was killed while it wrote it.
 
-    What runs then is what the sources need. DVC's own notes of who holds which file go where they are half written, too: it
-    would refuse to start.
+    What runs then is what the sources need. DVC's own notes of who holds which file go where they are half written, too, or
+    speak of the dead: it would refuse to start.
     """
     notes = root / ".dvc/tmp/rwlock"
-    try:
-        json.loads(notes.read_text(encoding="utf-8") if notes.is_file() else "{}")
-    except ValueError:
+    if notes.is_file() and _of_the_dead(notes.read_text(encoding="utf-8")):
         notes.unlink()
     for lock in (plan.with_name("dvc.lock") for plan in dvc_files(root)):
         if lock.is_file() and not _is_whole(lock):
@@ -55,6 +56,23 @@ def mend(root: Path) -> None:
                 lock.write_text(committed, encoding="utf-8")
             why = "holds the conflict of a merge" if merged else "was left half written by a press that was killed"
             print(f"run: {name} {why}; that of your last commit is back", flush=True)
+
+
+def _of_the_dead(notes: str) -> bool:
+    """Say whether notes are half written, or all who hold a file by them are dead."""
+    try:
+        held = json.loads(notes)
+    except ValueError:
+        return True
+    holders = [*held.get("write", {}).values(), *chain.from_iterable(held.get("read", {}).values())]
+    return bool(holders) and all(_is_dead(one["pid"]) for one in holders)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # killed, and nobody has asked after it yet
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _is_whole(lock: Path) -> bool:
