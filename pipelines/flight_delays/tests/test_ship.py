@@ -39,7 +39,8 @@ import json, sys
 from pathlib import Path
 from onebutton_serving.loading import load_release
 one = load_release(Path(sys.argv[1]))
-print(one.answers_to([json.loads(sys.argv[2])])[0][0])
+row = json.loads(sys.argv[2])
+print(one.answer([tuple(row.get(name) for name in one.reader.names)])[0][0])
 """
 PIPELINE = "pipelines/flight_delays"
 
