@@ -100,18 +100,12 @@ def _strange(
 
 def _resized(week: Mapping[str, Any], before: pl.DataFrame, factor: float) -> str:
     """Say how large a number is in a week, if each of its sizes lies a factor beyond those of all weeks of training."""
-    told = ""
-    for size in (size for size in SIZES if size in week):
-        least, most = before.select(least=pl.min(size), most=pl.max(size)).row(0)
-        if not most:  # always zero, and no factor of that is more
-            continue
-        if least / factor <= week[size] <= most * factor:
-            return ""
-        told = (
-            told
-            or f"the {size} of its absolute value is {week[size]:.4g}; in weeks of training {least:.4g} to {most:.4g}"
-        )
-    return told
+    ends = {size: before.select(least=pl.min(size), most=pl.max(size)).row(0) for size in SIZES if size in week}
+    ends = {size: (least, most) for size, (least, most) in ends.items() if most}  # of zero no factor is more
+    if not ends or any(least / factor <= week[size] <= most * factor for size, (least, most) in ends.items()):
+        return ""
+    size, (least, most) = next(iter(ends.items()))
+    return f"the {size} of its absolute value is {week[size]:.4g}; in weeks of training {least:.4g} to {most:.4g}"
 
 
 def explain(one: Watch, alarm: Alarm, joined: Joined) -> list[str]:

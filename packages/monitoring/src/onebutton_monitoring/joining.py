@@ -98,9 +98,8 @@ def _with_keys(
 
 def _cut_by(log: pl.LazyFrame, said: Monitor) -> list[str]:
     """Name the columns that slices are cut by."""
-    find_slices(
-        log.head(0).collect(), said.slices, FILE
-    )  # refuses a column that is not logged, and what is no condition
+    # refuses a column that is not logged, and what is no condition
+    find_slices(log.head(0).collect(), said.slices, FILE)
     found = [name for rule in said.slices for name in rule.by]
     found += [name for rule in said.slices if rule.where for name in pl.sql_expr(rule.where).meta.root_names()]
     return list(dict.fromkeys(found))
