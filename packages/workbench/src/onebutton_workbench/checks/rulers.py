@@ -37,9 +37,8 @@ WAYS: dict[str, Way] = (
 )
 UNKNOWN: Way = (0, ())
 MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
-OWN_METRICS = re.compile(
-    r"onebutton_evaluation.*\bregister\b", re.DOTALL
-)  # a pipeline's module that says what is measured
+# a pipeline's module that says what is measured
+OWN_METRICS = re.compile(r"onebutton_evaluation.*\bregister\b", re.DOTALL)
 WORD = r"(?<![\w-]){}(?![\w-])"
 YAML = (".yaml", ".yml", ".lock", ".dvc", "ruleset.json")
 

@@ -43,9 +43,8 @@ class Seen:
     failed: str = ""  # why
     numbers: dict[int, float] = field(default_factory=dict)  # by the candidate for the headline
     kinds: dict[int, Mapping[str, str]] = field(default_factory=dict)  # by statement, what each name held before it
-    values: dict[int, Mapping[str, Any]] = field(
-        default_factory=dict
-    )  # the same, of texts, whole numbers, lists of them
+    # the same, of texts, whole numbers, lists of them
+    values: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)  # of data, that were read, with the statement that first did
     facts: dict[str, Any] = field(default_factory=dict)  # of the tables and the model
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)  # what goes from ingest to features
