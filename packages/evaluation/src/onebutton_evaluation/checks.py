@@ -1,13 +1,9 @@
-"""Hold a pipeline's results to its gates: each gets a verdict, passed, failed or NOT RUN, with the numbers that decided.
-
-There is a check for each kind of gate: the holdout, limits, comparisons, perturbed inputs, the measured server.
-"""
+"""Hold a pipeline's results to its gates: each gets a verdict, passed, failed or NOT RUN, with the numbers that decided."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +17,7 @@ from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
     Declarations,
     HoldoutGate,
+    Judging,
     LimitedGate,
     LimitGate,
     NoWorseGate,
@@ -34,9 +31,10 @@ from onebutton_evaluation.judgement import AGAIN, COMPARISON, ROBUSTNESS, SLICES
 from onebutton_evaluation.slices import ALL
 from onebutton_evaluation.wording import limit_words, service_words, with_interval
 
-Result = Literal["passed", "failed", "NOT RUN"]
+Result = Literal["failed", "NOT RUN", "passed"]
+WORST_FIRST: tuple[Result, ...] = ("failed", "NOT RUN", "passed")
 SERVICE = "service.json"
-MEASURES = "`make deploy` measures it, and so does `make gates MEASURE=1`"
+MEASURES = "needs a running server: `make deploy` measures it, and so does `make gates MEASURE=1`"
 
 
 class Finding(NamedTuple):
@@ -57,193 +55,170 @@ class Verdict(NamedTuple):
     check: str
 
 
-class Evidence(NamedTuple):
-    """What gates look at: a pipeline's folder, the metrics by name, and what reads a results file or raises an `InputError`."""
+class Results(dict[str, Any]):
+    """Results files by name: as they were computed just now, else as they stand in a folder."""
 
-    folder: Path
-    known: Mapping[str, Metric]
-    file: Callable[[str], Mapping[str, Any]]
+    def __init__(self, folder: Path, computed: Mapping[str, Any]) -> None:
+        """Begin with what was computed."""
+        super().__init__(computed)
+        self.folder = folder
+
+    def __missing__(self, name: str) -> Any:
+        """Read a file; raise an `InputError` where that cannot be done."""
+        self[name] = read_json(self.folder / name)
+        return self[name]
 
 
-def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
-    """Find slices by name or by group; None where nothing is called so."""
-    for name in names:
-        found = {key: one for key, one in slices.items() if name in (key, one["group"])}
-        yield from found.items() or [(name, None)]
+Slices = Mapping[str, Mapping[str, Any] | None]  # as results have them, by name; None where nothing is called so
 
 
-def _holdout(gate: HoldoutGate, evidence: Evidence) -> Finding:
-    pins = load_contract(evidence.folder / gate.contract).properties
-    pinned = pins.get("holdoutRows"), pins.get("holdoutSha256")
-    judged = evidence.file(SLICES)["holdout"]
+def _holdout(gate: HoldoutGate, _: Judging, results: Results) -> Finding:
+    pins = load_contract(results.folder / gate.contract).properties
+    judged = results[SLICES]["holdout"]
     rows, digest, leaks = judged["rows"], judged["digest"], judged.get("likely_leaks")
-    if pinned == (str(rows), digest):
+    pinned = pins.get("holdoutRows")
+    if (pinned, pins.get("holdoutSha256")) == (str(rows), digest):
         words = f"{rows:,} rows, keys and answers as the contract pins them"
         return Finding("passed", f"{words}. Likely a leak: {'; '.join(leaks)}" if leaks else words)
-    words = "as many rows as the contract pins, but other keys or answers"
-    if None in pinned:
-        words = f"{gate.contract} pins no holdout; {rows:,} rows were judged"
-    elif pinned[0] != str(rows):
-        words = f"{rows:,} rows were judged, the contract pins {int(str(pinned[0])):,}"
+    others = "as many, but other keys or answers" if pinned == str(rows) else pinned or "none"
+    words = f"{rows:,} rows were judged, the contract pins {others}"
     return Finding("failed", f"{words}. If they are right, pin holdoutRows: {rows}, holdoutSha256: {digest}")
 
 
-def _limit(gate: LimitGate, evidence: Evidence) -> Finding:
-    metric, found = named(evidence.known, gate.metric), {}
-    for name, one in _chosen(evidence.file(SLICES)["slices"], gate.slices):
-        if one is None:
-            return Finding("failed", f"no slice or group is called {name!r}")
+def _limit(gate: LimitGate, judging: Judging, results: Results) -> Finding:
+    metric = named(judging.known(), gate.metric)
+
+    def judged(_: str, one: Mapping[str, Any]) -> Finding:
         number = one["metrics"].get(gate.metric)
-        found[name] = _held(number, gate, metric.words) if number else _too_few(name, one, metric)
-    failed = [name for name, one in found.items() if one.result == "failed"]
-    unsure = [one.words for one in found.values() if one.result == "NOT RUN"]
-    if unsure and not failed:
-        return Finding("NOT RUN", "; ".join(unsure))
-    name = min(found, key=lambda name: found[name].room)
-    words = found[name].words
-    if len(found) > 1:
-        words = f"worst of {len(found)} slices: {name}, {words}"
-    elif name != ALL:
-        words = f"{name}: {words}"
-    if len(failed) > 1:
-        words += f". {len(failed)} slices failed: {', '.join(failed)}"
-    return Finding(found[name].result, words)
+        return _held(gate, number, f"{metric.words} {with_interval(number, gate)}") if number else _few(one, metric)
+
+    return _together(_chosen(results[SLICES]["slices"], gate.slices), judged)
 
 
-def _too_few(place: str, one: Mapping[str, Any], metric: Metric) -> Finding:
-    words = f"not enough data on {place}: {one['rows']:,} rows, {one['units']:,} units; {needs(metric)}"
-    return Finding("NOT RUN", f"{words}. Add rows, or take the slice out of gates.toml, then `make run`")
+def _perturbed(gate: PerturbedGate, judging: Judging, results: Results) -> Finding:
+    metric = named(judging.known(), gate.metric)
+    number = results[ROBUSTNESS]["perturbed"][gate.perturbation].get(gate.metric)
+    if number is None:
+        return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}; {needs(metric)}")
+    return _held(gate, number, f"{metric.words} with {gate.perturbation} {with_interval(number, gate)}")
 
 
-def _held(number: Mapping[str, Any], gate: LimitedGate, what: str) -> Finding:
-    """Hold the worse end of an interval to a gate's limits; without an interval an estimate can fail, and cannot pass."""
-    alone = number["low"] is None
+def _number(gate: NumberGate, _: Judging, results: Results) -> Finding:
+    value = number_at(gate.number, results["metrics.json"])
+    if value is None:
+        return Finding("failed", f"metrics.json has no number {gate.number}")
+    number, name = {"estimate": value}, gate.number.removeprefix("model.").replace("_", " ")
+    return _held(gate, number, f"{name} {with_interval(number, gate)}")
+
+
+def _service(gate: ServiceGate, _: Judging, results: Results) -> Finding:
+    model = results.folder / CardText.load(results.folder / "card.toml").model
+    measured = results[SERVICE] if (results.folder / SERVICE).is_file() else {}
+    if not model.is_file() or sha256(model) != measured.get("model_sha256"):
+        return Finding("NOT RUN", MEASURES)
+    value = number_at(gate.number, measured)
+    if value is None:
+        return Finding("failed", f"{SERVICE} has no number {gate.number}")
+    return _held(gate, {"estimate": value}, *service_words(gate.number, value, gate))
+
+
+def _held(gate: LimitedGate, number: Mapping[str, Any], words: str, limits: str = "") -> Finding:
+    """Hold a number to a gate's limits: what counts is the worse end of its interval.
+
+    A metric whose interval is not known can fail, and cannot pass; other numbers, such as a latency, have none.
+    """
+    alone = number.get("low") is None
     low, high = (number["estimate"],) * 2 if alone else (number["low"], number["high"])
     below = math.inf if gate.at_least is None else low - gate.at_least
     above = math.inf if gate.at_most is None else gate.at_most - high
-    words, limits, room = f"{what} {with_interval(number, gate)}", limit_words(gate), min(below, above)
+    limits, room = limits or limit_words(gate), min(below, above)
     if not room >= 0:
-        end = "it" if alone else "the lower end" if below == room else "the upper end"
-        return Finding("failed", f"{words}, {end} must be {limits}", room)
-    if alone:
+        end = "" if alone else "the lower end " if below == room else "the upper end "
+        return Finding("failed", f"{words}, {end}must be {limits}", room)
+    if alone and "low" in number:
         return Finding("NOT RUN", f"{words} has no interval, because every row is alike", room)
     return Finding("passed", f"{words}, {limits}", room)
 
 
-def _number(gate: NumberGate, evidence: Evidence) -> Finding:
-    number = number_at(gate.number, evidence.file("metrics.json"))
-    if number is None:
-        return Finding("failed", f"metrics.json has no number {gate.number}")
-    name = gate.number.removeprefix("model.").replace("_", " ")
-    return _plain(number, gate, f"{name} {with_interval({'estimate': number}, gate)}", limit_words(gate))
-
-
-def _plain(value: float, gate: LimitedGate, words: str, limits: str) -> Finding:
-    """Hold a number without an interval to its limits."""
-    if (gate.at_least is None or value >= gate.at_least) and (gate.at_most is None or value <= gate.at_most):
-        return Finding("passed", f"{words}, {limits}")
-    return Finding("failed", f"{words}, must be {limits}")
-
-
-def _service(gate: ServiceGate, evidence: Evidence) -> Finding:
-    measured = evidence.file(SERVICE) if (evidence.folder / SERVICE).is_file() else {}
-    if not measured:
-        return Finding("NOT RUN", f"needs a running server: {MEASURES}")
-    model = evidence.folder / CardText.load(evidence.folder / "card.toml").model
-    if not model.is_file() or sha256(model) != measured.get("model_sha256"):
-        return Finding("NOT RUN", f"the server was measured with another model; with this one {MEASURES}")
-    value = number_at(gate.number, measured)
-    if value is None:
-        return Finding("failed", f"{SERVICE} has no number {gate.number}")
-    return _plain(value, gate, *service_words(gate.number, value, gate))
-
-
-def _no_worse(gate: NoWorseGate, evidence: Evidence) -> Finding:
-    compared = evidence.file(COMPARISON).get(gate.than)
+def _no_worse(gate: NoWorseGate, judging: Judging, results: Results) -> Finding:
+    compared = results[COMPARISON].get(gate.than)
     if compared is None:
         return Finding("failed", f"nothing was compared with {gate.than!r}")
-    champion = champion_name(evidence.folder / CHAMPION) if gate.than == CHAMPION else None
+    champion = champion_name(results.folder / CHAMPION) if gate.than == CHAMPION else None
     if champion is not None and champion != compared["name"]:
         with_whom = "no champion" if compared["name"] is None else f"the champion {compared['name']}"
         words = f"compared with {with_whom}, but {CHAMPION}/ holds {champion} by now: `make run` compares with it"
         return Finding("failed", words)
     if compared["name"] is None:
         return Finding("passed", compared["in_words"])
-    chosen = dict(_chosen(compared["slices"], (ALL, *gate.protected)))
-    worse = shown_worse(chosen)
-    metric = named(evidence.known, compared["metric"])
-    findings = [_not_worse(name, one, compared, metric, worse=name in worse) for name, one in chosen.items()]
-    results: tuple[Result, ...] = ("failed", "NOT RUN")
-    for result in results:
-        if told := [one.words for one in findings if one.result == result]:
-            return Finding(result, "; ".join(told))
-    words = _improvement(gate, compared, chosen, metric)
-    if gate.better and not compared["slices"][ALL]["difference"]["low"] > 0:
-        return Finding("failed", f"{words}; on all rows the lower end must be above 0")
-    return Finding("passed", words)
+    chosen = _chosen(compared["slices"], (ALL, *gate.protected))
+    metric, tolerance, worse = named(judging.known(), compared["metric"]), compared["tolerance"], shown_worse(chosen)
+
+    def judged(name: str, one: Mapping[str, Any]) -> Finding:
+        if "difference" not in one:
+            return _few(one, metric)
+        difference = one["difference"]
+        floor = 0.0 if gate.better and name == ALL else -tolerance
+        must, room = f"more than {floor:g}" if floor else "above 0", difference["low"] - floor
+        words = f"improvement in {metric.words} over {compared['name'].replace('_', ' ')}"
+        words += f" {with_interval(difference, sign=True)}"
+        if room > 0:
+            return Finding("passed", f"{words}, {must}", room)
+        if name in worse or one["verdict"] == "worse" or difference["low"] > -tolerance:
+            return Finding("failed", f"{words}, the lower end must be {must}", room)
+        tail = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
+        if one["rows_needed"] <= one["rows"]:
+            tail = f"the {one['rows']:,} rows would do for two equal models, so this one may be a little worse"
+        return Finding("NOT RUN", f"{words}: cannot tell with a tolerance of {tolerance:g}; {tail}", room)
+
+    return _together(chosen, judged)
 
 
-def _improvement(gate: NoWorseGate, compared: Mapping[str, Any], chosen: Mapping[str, Any], metric: Metric) -> str:
-    """Say how much better the model is overall, and where least; every slice has a difference."""
-    floor = f"more than {-compared['tolerance']:g}"
-    parts = {name: one["difference"] for name, one in chosen.items()}
-    whole = with_interval(parts.pop(ALL), sign=True)
-    words = f"improvement in {metric.words} over {compared['name'].replace('_', ' ')} {whole}"
-    words += f", {'above 0' if gate.better else floor}"
-    if not parts:
-        return words
-    least = min(parts, key=lambda name: parts[name]["low"])
-    return f"{words}; worst of {len(parts)} slices: {least}, {with_interval(parts[least], sign=True)}, {floor}"
-
-
-def shown_worse(slices: Mapping[str, Mapping[str, Any] | None]) -> set[str]:
+def shown_worse(slices: Slices) -> set[str]:
     """Name the slices on which a challenger is worse, p-values corrected together (Holm 1979) for these slices alone.
 
     A gate asks about the slices that it names; how many others are shown beside them must not weaken it.
     """
     found = {name: one["difference"] for name, one in slices.items() if one is not None and "difference" in one}
-    p_values = [math.nan if one.get("p") is None else one["p"] for one in found.values()]
-    return {
-        name
-        for (name, one), p in zip(found.items(), holm(p_values), strict=True)
-        if p < 1 - LEVEL and one["estimate"] < 0
-    }
+    p_values = holm([math.nan if one.get("p") is None else one["p"] for one in found.values()])
+    pairs = zip(found.items(), p_values, strict=True)
+    return {name for (name, one), p in pairs if p < 1 - LEVEL and one["estimate"] < 0}
 
 
-def _not_worse(
-    name: str, one: Mapping[str, Any] | None, compared: Mapping[str, Any], metric: Metric, *, worse: bool
-) -> Finding:
-    """Judge one slice: no worse by the tolerance is shown, worse is shown, or the data cannot tell."""
-    if one is None:
-        return Finding("failed", f"no slice or group is called {name!r}")
-    place = "all rows" if name == ALL else name
-    if one["verdict"] == "not enough data":
-        return _too_few(place, one, metric)
-    difference, tolerance = one["difference"], compared["tolerance"]
-    if difference["low"] > -tolerance:
-        return Finding("passed", "")
-    words = f"{metric.words} {with_interval(difference, sign=True)}"
-    if worse or one["verdict"] == "worse":
-        words = f"worse on {place} than {compared['name']}: {words}"
-        return Finding("failed", f"{words}, the lower end must be more than {-tolerance:g}")
-    tail = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
-    if one["rows_needed"] <= one["rows"]:
-        tail = f"the {one['rows']:,} rows would do for two equal models, so this one may be a little worse"
-    return Finding("NOT RUN", f"cannot tell on {place}: {words} with a tolerance of {tolerance:g}; {tail}")
+def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Slices:
+    """Find slices by name or by group."""
+    found: dict[str, Mapping[str, Any] | None] = {}
+    for name in names:
+        found |= {key: one for key, one in slices.items() if name in (key, one["group"])} or {name: None}
+    return found
 
 
-def _perturbed(gate: PerturbedGate, evidence: Evidence) -> Finding:
-    numbers = evidence.file(ROBUSTNESS)["perturbed"].get(gate.perturbation)
-    if numbers is None:
-        return Finding("NOT RUN", f"the model was not tried with {gate.perturbation!r}: `make run` does it")
-    number = numbers.get(gate.metric)
-    metric = named(evidence.known, gate.metric)
-    if number is None:
-        return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}; {needs(metric)}")
-    return _held(number, gate, f"{metric.words} with {gate.perturbation}")
+def _together(chosen: Slices, judged: Callable[[str, Mapping[str, Any]], Finding]) -> Finding:
+    """Judge each slice; the worst decides, and stands beside all rows."""
+    found = {}
+    for name, one in chosen.items():
+        if one is None:
+            return Finding("failed", f"no slice or group is called {name!r}")
+        found[name] = judged(name, one)
+    parts = {name: one for name, one in found.items() if name != ALL}
+    told = [found[ALL].words] if ALL in found else []
+    if parts:
+        worst = min(parts, key=lambda name: (WORST_FIRST.index(parts[name].result), parts[name].room))
+        many = f"worst of {len(parts)} slices: " if len(parts) > 1 else ""
+        told.append(f"{many}{worst}, {parts[worst].words}")
+    words, result = "; ".join(told), min((one.result for one in found.values()), key=WORST_FIRST.index)
+    alike = [name for name, one in found.items() if one.result == result]
+    if result != "passed" and len(alike) > 1:
+        words += f". {len(alike)} slices {result}: {', '.join(alike)}"
+    return Finding(result, words)
 
 
-CHECKS: dict[type, Callable[[Any, Evidence], Finding]] = {
+def _few(one: Mapping[str, Any], metric: Metric) -> Finding:
+    words = f"not enough data: {one['rows']:,} rows, {one['units']:,} units; {needs(metric)}"
+    return Finding("NOT RUN", f"{words}. Add rows, or take the slice out of gates.toml, then `make run`")
+
+
+CHECKS: dict[type, Callable[[Any, Judging, Results], Finding]] = {
     HoldoutGate: _holdout,
     LimitGate: _limit,
     NumberGate: _number,
@@ -258,17 +233,10 @@ def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None
 
     `results` is by file the content that was computed just now; a file that is not named there is read in the folder.
     """
-    computed = results or {}
-
-    @cache
-    def file(name: str) -> Mapping[str, Any]:
-        return computed[name] if name in computed else read_json(folder / name)
-
-    evidence = Evidence(folder, said.judging.known(), file)
-    found = []
+    read, found = Results(folder, results or {}), []
     for gate in said.gates:
         try:
-            finding = CHECKS[type(gate)](gate, evidence)
+            finding = CHECKS[type(gate)](gate, said.judging, read)
         except InputError as error:
             finding = Finding("NOT RUN", str(error))
         except (AttributeError, LookupError, TypeError) as error:
@@ -282,12 +250,9 @@ def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, 
     failed = [one.id for one in found if one.result == "failed"]
     waiting = sum(one.result == "NOT RUN" and one.check == "service" for one in found)
     not_judged = [one.id for one in found if one.result == "NOT RUN" and one.check != "service"]
-    passed = sum(one.result == "passed" for one in found)
-    words = [f"{passed} of {len(found)} gates passed"]
+    words = [f"{sum(one.result == 'passed' for one in found)} of {len(found)} gates passed"]
     if failed:
         words = [f"{len(failed)} of {len(found)} gates failed: {', '.join(failed)}"]
-    elif passed == len(found) > 1:
-        words = [f"All {passed} gates passed"]
     if not_judged:
         words.append(f"{len(not_judged)} could not be judged: {', '.join(not_judged)}")
     if waiting and not failed:
