@@ -158,7 +158,7 @@ score: .venv/.synced ## Predict for each row of a table: PIPELINE=name IN=rows.p
 	@onebutton score
 
 .PHONY: image
-image: .venv/.synced ## Build the container image of the release in service: PIPELINE=name ENV=local
+image: .venv/.synced ## Lay out a container image of the release in service: PIPELINE=name ENV=local OUT=folder
 	@onebutton image
 
 .PHONY: monitor

@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import stat
-import sys
 import tomllib
 from pathlib import Path
 
@@ -18,15 +16,12 @@ from onebutton_release import image
 from onebutton_release.image import (
     ARGUMENTS,
     DOCKERFILE,
-    Facts,
     members_of_the_server,
-    read_facts,
     write_context,
 )
 from onebutton_serving.sealed import ReleaseError, seal
 
 ROOT = Path(__file__).parents[3]
-FACTS = Facts("small", "20260102-0123abcd", "0" * 40, "https://github.com/acme/house", 1_700_000_000)
 EXEC_FORM = ("RUN", "CMD", "ENTRYPOINT", "HEALTHCHECK")
 
 
@@ -48,26 +43,6 @@ def release(tmp_path: Path) -> Path:
     (folder / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
     seal(folder)
     return folder
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH on which nothing is but git, uv and what a test puts there."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("git", "uv"):
-        found = shutil.which(name)
-        assert found
-        (folder / name).symlink_to(found)
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
-
-
-def put(folder: Path, name: str, said: str = "", status: int = 0) -> None:
-    """Write a program that notes its arguments down beside it, says something and ends."""
-    code = f"#!{sys.executable}\nimport sys\nprint(*sys.argv[1:], file=open({str(folder / (name + '.args'))!r}, 'a'))\n"
-    (folder / name).write_text(f"{code}print({said!r})\nsys.exit({status})\n", encoding="utf-8")
-    (folder / name).chmod(0o755)
 
 
 @pytest.fixture
@@ -127,7 +102,7 @@ def test_the_server_is_two_members_and_no_more() -> None:
 
 def test_the_context_holds_what_the_image_is_built_from_and_nothing_else(release: Path, tmp_path: Path) -> None:
     folder = tmp_path / "context"
-    write_context(ROOT, release, FACTS, folder)
+    write_context(ROOT, release, folder)
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {name for name in files if "/" not in name} == {"Dockerfile", "pyproject.toml", "uv.lock"}
     assert {name for name in files if name.startswith("release/")} == {
@@ -144,18 +119,15 @@ def test_the_context_holds_what_the_image_is_built_from_and_nothing_else(release
 
 def test_the_context_needs_no_argument_and_anybody_may_read_it(release: Path, tmp_path: Path) -> None:
     folder = tmp_path / "context"
-    write_context(ROOT, release, FACTS, folder)
+    write_context(ROOT, release, folder)
     (values,) = (
         line.removeprefix("ARG ")
         for line in (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
         if line.startswith("ARG ")
     )
-    assert dict(word.split("=", 1) for word in shlex.split(values)) == {
-        "PIPELINE": FACTS.pipeline,
-        "VERSION": FACTS.version,
-        "REVISION": FACTS.revision,
-        "SOURCE": FACTS.source,
-    }
+    facts = dict(word.split("=", 1) for word in shlex.split(values))
+    assert (facts["PIPELINE"], facts["VERSION"]) == ("small", release.name)
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", facts["REVISION"])
     assert ARGUMENTS in (ROOT / DOCKERFILE).read_text(encoding="utf-8")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
     assert modes == {0o755, 0o644, 0o444}
@@ -164,63 +136,36 @@ def test_the_context_needs_no_argument_and_anybody_may_read_it(release: Path, tm
 def test_a_folder_with_something_in_it_is_no_place_for_a_context(release: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("kept", encoding="utf-8")
     with pytest.raises(InputError, match="not empty"):
-        write_context(ROOT, release, FACTS, tmp_path)
+        write_context(ROOT, release, tmp_path)
     assert (tmp_path / "mine").read_text(encoding="utf-8") == "kept"
 
 
-def test_a_damaged_release_is_refused(release: Path) -> None:
+def test_a_damaged_release_is_refused(release: Path, tmp_path: Path) -> None:
     (release / "schema.json").chmod(0o644)
     (release / "schema.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ReleaseError, match=r"schema\.json was changed"):
-        read_facts(ROOT, release)
-
-
-def test_the_labels_name_the_commit_and_its_time(release: Path) -> None:
-    facts = read_facts(ROOT, release)
-    assert (facts.pipeline, facts.version) == ("small", release.name)
-    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", facts.revision)
-    assert facts.epoch > 1_700_000_000
-
-
-@pytest.mark.usefixtures("pressed", "programs")
-def test_without_an_engine_it_did_not_run_and_says_how_to_get_one() -> None:
-    with pytest.raises(InputError) as refused:
-        image.image(root=ROOT)
-    told = str(refused.value)
-    assert told.startswith("NOT RUN: ")
-    assert "none of docker, podman and buildah is here" in told
-    assert "sudo apt-get install buildah" in told
-    assert "\n" not in told
+        write_context(ROOT, release, tmp_path / "context")
 
 
 @pytest.mark.usefixtures("pressed")
-@pytest.mark.parametrize("engine", image.ENGINES)
-def test_each_engine_builds_the_context_and_the_person_is_told_what_came_out(
-    engine: str, programs: Path, capsys: pytest.CaptureFixture[str]
+def test_the_last_line_is_the_command_that_builds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(programs, engine, said="412 MB sha256:0123")
-    image.image(root=ROOT)
-    asked = (programs / f"{engine}.args").read_text(encoding="utf-8").splitlines()
-    (build,) = (line for line in asked if line.startswith("build"))
-    assert "--tag onebutton-small:20260102-0123abcd" in build
-    assert ("SOURCE_DATE_EPOCH" if engine == "docker" else "--timestamp") in build
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("image: onebutton-small:20260102-0123abcd: 412 MB, sha256:0123. Next: ")
-    assert (f"{engine} run --read-only" in last) == (engine != "buildah")
+    monkeypatch.setattr(image, "CONTEXT", tmp_path / "image")
+    for _ in range(2):  # what the last press laid out is laid out anew
+        image.image(root=ROOT)
+    assert (tmp_path / "image/small/Dockerfile").is_file()
+    command = shlex.split(capsys.readouterr().out.splitlines()[-1].partition("Next: ")[2])
+    assert command[:2] == ["docker", "build"]
+    assert "onebutton-small:20260102-0123abcd" in command
+    assert command[-1] == str(tmp_path / "image/small")
 
 
 @pytest.mark.usefixtures("pressed")
-def test_an_engine_that_fails_fails_the_button(programs: Path) -> None:
-    put(programs, "buildah", status=125)
-    with pytest.raises(InputError, match=r"^buildah failed, and says why above$"):
-        image.image(root=ROOT)
-
-
-@pytest.mark.usefixtures("pressed", "programs")
 def test_a_workflow_gets_the_context_and_what_names_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
     monkeypatch.setenv("GITHUB_REPOSITORY", "Acme/House")
-    image.image(root=ROOT, out=tmp_path / "context")  # no engine is needed
+    image.image(root=ROOT, out=tmp_path / "context")
     assert (tmp_path / "context/Dockerfile").is_file()
     outputs = dict(line.split("=", 1) for line in (tmp_path / "outputs").read_text(encoding="utf-8").splitlines())
     assert outputs["image"] == "acme/house/small"
