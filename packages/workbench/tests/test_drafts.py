@@ -246,7 +246,14 @@ def test_a_draft_that_cannot_run_is_told_after_the_others_ran_to_their_end(clone
     shell("git", "add", "--all", folder=clone)
     params, plan = clone / TRIAL / "params.yaml", clone / TRIAL / "dvc.yaml"
     code = clone / TRIAL / "src/trial/train.py"
-    for file, text in ((params, "surprise: 1\n"), (params, "seed: [\n"), (plan, "stages: [\n")):
+    mistakes = (
+        (params, "surprise: 1\n"),
+        (params, "seed: [\n"),
+        (plan, "stages: [\n"),
+        (plan, "stages:\n  code:\n    shell: true\n"),  # only DVC knows that there is no such key
+        (code, "raise SystemExit('no such table')\n"),
+    )
+    for file, text in mistakes:
         before = file.read_text(encoding="utf-8")
         file.write_text(text, encoding="utf-8")
         said = press("run")

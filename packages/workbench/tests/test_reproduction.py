@@ -29,7 +29,9 @@ def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with only_press(tmp_path) as lock:
-        code, train, card, evaluate = made = call_dvc([sys.executable, "-c", DVC], tmp_path, lock)
+        made, ended = call_dvc([sys.executable, "-c", DVC], tmp_path, lock)
+    code, train, card, evaluate = made
+    assert ended
     assert 300 < train.peak_mb < 400
     assert 0 < card.peak_mb < 100
     assert 0.9 < train.seconds < 20

@@ -6,7 +6,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,6 +15,7 @@ from typing import Literal
 
 import psutil
 
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError, require
 from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror_all
@@ -82,27 +83,33 @@ def run(  # noqa: PLR0913  what can be typed after the button
 def run_stages(pipeline: str) -> int:
     """Run what is out of date, bring the results into MLflow and say how good they are; return the exit status.
 
-    A draft that is not named runs after all others, and stops nobody.
+    A draft that is not named and fails is told at the end, and stops nobody.
     """
     refuse_unfinished_merge(ROOT)
-    apart = unnamed_drafts(pipeline)
-    names = [name for name in pipelines_named(pipeline) if name not in apart]
-    made = reproduce(pipeline, names) if names else []
-    if status := mirror(names):
+    names, drafts = pipelines_named(pipeline), unnamed_drafts(pipeline)
+    made, failed = reproduce(pipeline, names, drafts)
+    if status := mirror([name for name in names if name not in drafts]):
         return status
-    failed = {}
-    for name in apart:
-        print(f"\nrun: {name}, a draft", flush=True)
-        try:
-            made += reproduce(name, [name])
-            require(not mirror([name]), "its results are not whole, as said above")
-            names.append(name)
-        except InputError as error:
-            failed[name] = error
-    summarise(names, {one.pipeline for one in made if one.stage != CODE})
+    failed |= _refused([name for name in drafts if name not in failed], _mirror_draft)
+    summarise([name for name in names if name not in failed], {one.pipeline for one in made if one.stage != CODE})
     for name, why in failed.items():
         print(f"run: the draft {name} failed, which stops nobody: {why}")
     return 0
+
+
+def _refused(names: Iterable[str], check: Callable[[str], None]) -> dict[str, str]:
+    """Say of each pipeline that a check refuses why it does."""
+    failed = {}
+    for name in names:
+        try:
+            check(name)
+        except InputError as error:
+            failed[name] = str(error)
+    return failed
+
+
+def _mirror_draft(name: str) -> None:
+    require(not mirror([name]), "its results are not whole, as said above")
 
 
 def mirror(names: Sequence[str]) -> int:
@@ -147,30 +154,57 @@ def run_nothing(pipeline: str) -> int:
     return status
 
 
-def reproduce(pipeline: str, names: Sequence[str]) -> list[Made]:
-    """Call DVC, which prints each stage as it runs, and write down what each took.
-
-    It does not see the drafts that are not meant: it reads every `dvc.yaml` first, and stops at the first that is wrong.
+def reproduce(pipeline: str, names: Sequence[str], drafts: Collection[str]) -> tuple[list[Made], dict[str, str]]:
+    """Call DVC, which prints each stage as it runs and goes on after one that failed; write down what each took.
 
     Args:
         pipeline: what was typed; all are meant when it is empty.
         names: the pipelines that are meant.
+        drafts: those of them that stop nobody.
+
+    Returns:
+        What was made again, and why which draft failed.
 
     Raises:
-        InputError: committed data is not here, or a stage failed.
+        InputError: committed data is not here, or a stage of a pipeline that is no draft failed.
     """
     begun = time.monotonic()
     target = f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"
-    with only_press(ROOT) as lock, unseen(ROOT, {*unnamed_drafts("")} - {*names}):
+    command = ["dvc", "--wait-for-lock", "repro", "--keep-going", target]
+    others = {*unnamed_drafts("")} - {*names}
+    with only_press(ROOT) as lock:
         mend(ROOT)
-        bring(ROOT, names)
-        made = call_dvc(["dvc", "--wait-for-lock", "repro", target], ROOT, lock)
-    for name in names:
+        bring(ROOT, [name for name in names if name not in drafts])
+        failed = _refused(drafts, _prepare_draft)
+        with unseen(ROOT, {*others, *failed}):
+            made, ended = call_dvc(command, ROOT, lock)
+        if drafts and not (ended or made):  # DVC reads every dvc.yaml first, and stops at the first that is wrong
+            failed = dict.fromkeys(drafts, "DVC says above which file of a draft it cannot read") | failed
+            with unseen(ROOT, {*others, *failed}):
+                made, ended = call_dvc(command, ROOT, lock)
+    if not ended:
+        stale = _refused([name for name in names if name not in failed], _refuse_stale)
+        require(stale and {*stale} <= {*drafts}, FAILED)
+        failed |= stale
+    for name in {*names} - {*failed}:
         ran = [one for one in made if one.pipeline == name and one.seconds]
         peaks = {one.stage: one.peak_mb for one in ran if one.peak_mb}
         record(ROOT / "pipelines" / name, {one.stage: one.seconds for one in ran}, peaks)
+    made = [one for one in made if one.pipeline not in failed]
     print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s), {made_again(made)}", flush=True)
-    return made
+    return made, failed
+
+
+def _prepare_draft(name: str) -> None:
+    read_plan(ROOT / "pipelines" / name / "dvc.yaml")
+    bring(ROOT, [name])
+
+
+def _refuse_stale(name: str) -> None:
+    from onebutton_workbench.lineage.stale import stale_stages  # imports much that a run without failures does without
+
+    plan = read_plan(ROOT / "pipelines" / name / "dvc.yaml")
+    require(not stale_stages([plan], ROOT), FAILED)
 
 
 def made_again(made: Sequence[Made]) -> str:
@@ -194,16 +228,13 @@ def unseen(root: Path, names: Collection[str]) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
-    """Call DVC, pass on what it prints, and read from that which stages it made again.
+def call_dvc(command: Sequence[str], root: Path, lock: int) -> tuple[list[Made], bool]:
+    """Call DVC, pass on what it prints, and read from that which stages it made again, and whether none failed.
 
     Args:
         command: to call.
         root: of the repository.
         lock: an open file that DVC inherits, so that it is held while DVC runs.
-
-    Raises:
-        InputError: it failed.
     """
     made: list[Made] = []
     running, begun = None, 0.0
@@ -223,10 +254,9 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> list[Made]:
                 made.append(Made(Path(said["file"] or "dvc.yaml").parent.name, said["stage"]))
             if said["what"] == "Running stage":
                 running, begun = made[-1], time.monotonic()
-    require(not program.returncode, FAILED)
-    if running:
+    if running and not program.returncode:
         running.seconds = time.monotonic() - begun
-    return made
+    return made, not program.returncode
 
 
 def _watch_memory(program: subprocess.Popen[str], made: Sequence[Made]) -> None:
