@@ -292,7 +292,7 @@ def test_each_gate_can_fail(pipeline: Pipeline, gate: str, fault: Callable[[Pipe
     fault(pipeline)
     pipeline.seal()
     found = pipeline.verdicts()
-    assert "digests" not in found
+    assert "results" not in found
     assert found[gate][0] == "failed"
     assert words in found[gate][1]
 
@@ -473,7 +473,7 @@ def test_a_file_changed_by_hand_after_its_stage_is_caught(
         pipeline.write(file, (pipeline.folder / file).read_text(encoding="utf-8") + "# looser\n")
     else:
         pipeline.edit(file, old, new)
-    result, found = pipeline.verdicts()["digests"]
+    result, found = pipeline.verdicts()["results"]
     assert result == "failed"
     assert words in found
     assert pipeline.press().refused
@@ -503,7 +503,7 @@ def test_after_a_failed_stage_what_cannot_be_read_is_not_run_and_the_press_says_
 
 def test_a_pipeline_that_was_never_run_or_declares_nothing_does_not_pass(pipeline: Pipeline) -> None:
     (pipeline.folder / "dvc.lock").unlink()
-    assert pipeline.verdicts()["digests"][0] == "NOT RUN"
+    assert pipeline.verdicts()["results"][0] == "NOT RUN"
     (pipeline.folder / "gates.toml").unlink()
     pressed = pipeline.press()
     assert pressed.refused

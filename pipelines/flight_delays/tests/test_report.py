@@ -180,4 +180,4 @@ def test_a_tampered_metric_is_the_first_thing_that_the_page_says(folder: Path, t
     metrics.write_text(metrics.read_text(encoding="utf-8").replace('"auc": 0.71', '"auc": 0.81', 1), encoding="utf-8")
     write_site({edited: Around()}, tmp_path / "report")
     words = Reader((tmp_path / "report" / "edited.html").read_text(encoding="utf-8")).words
-    assert re.search(r"edited .* ✗ 1 of 10 gates failed: digests\. make deploy refuses it like this\.", words)
+    assert re.search(r"edited .* ✗ 1 of 10 gates failed: results\. make deploy refuses it like this\.", words)

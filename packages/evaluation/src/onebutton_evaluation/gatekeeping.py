@@ -6,7 +6,7 @@ import hashlib
 import textwrap
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,38 +18,33 @@ from onebutton_evaluation.judgement import AGAIN
 from onebutton_evaluation.recompute import Computed, compute
 
 WIDTH = 118
-DIGESTS, RESULTS = "digests", "results"  # before all others; they are listed where they are not passed
+RESULTS = "results"  # a gate before all others; it is listed where it is not passed
+WHY = "A number can be written by hand, and its digest as well; the model alone says what it can do."
 
 
 def gate_folder(folder: Path, computed: Computed | None = None) -> list[Verdict]:
     """Hold one pipeline to its gates, by what its model says now; None believes the results files, enough for a page.
 
     Returns:
-        A verdict for each gate of its `gates.toml`. Before them stands `digests` where a file is not as its stage left it, and
-        `results` where one is not what comes out, or could not be computed. A pipeline without a readable `gates.toml` has
-        one verdict, failed: nothing says what its model must be.
+        A verdict for each gate of its `gates.toml`. Before them stands `results` where a file is not as its stage left it or not
+        what comes out, or could not be computed. A pipeline without a readable `gates.toml` has one verdict, failed: nothing
+        says what its model must be.
     """
+    computed = computed or Computed()
     try:
         said = load_declarations(folder / "gates.toml")
     except InputError as error:
         return [Verdict("gates-toml", "failed", str(error), "Nothing else says what this model must be.", "gates.toml")]
-    computed = computed or Computed()
-    return [*_before(folder, computed), *verdicts(folder, said, computed.results)]
-
-
-def _before(folder: Path, computed: Computed) -> Iterator[Verdict]:
-    why = "A file that was changed by hand says nothing about the model."
+    found = verdicts(folder, said, computed.results)
+    wrong, unknown = [*computed.wrong], computed.unknown
     try:
-        if changed := changed_files(folder):
-            yield Verdict(DIGESTS, "failed", "; ".join(changed) + ". `make run` writes them again", why, DIGESTS)
+        wrong = changed_files(folder) + wrong
     except InputError as error:
-        yield Verdict(DIGESTS, "NOT RUN", str(error), why, DIGESTS)
-    why = "A number can be written by hand, and its digest as well; the model alone says what it can do."
-    if computed.wrong:
+        unknown = str(error)
+    if wrong:
         mend = "`make run` writes it again; if dvc.lock was edited as well, remove the file first"
-        yield Verdict(RESULTS, "failed", ". ".join([*computed.wrong, mend]), why, RESULTS)
-    elif computed.unknown:
-        yield Verdict(RESULTS, "NOT RUN", computed.unknown, why, RESULTS)
+        return [Verdict(RESULTS, "failed", ". ".join([*wrong, mend]), WHY, RESULTS), *found]
+    return [Verdict(RESULTS, "NOT RUN", unknown, WHY, RESULTS), *found] if unknown else found
 
 
 def changed_files(folder: Path) -> list[str]:
@@ -61,9 +56,8 @@ def changed_files(folder: Path) -> list[str]:
         InputError: there is no `dvc.lock`, or it is damaged.
     """
     found = {}
-    stages = read_stages(folder / "dvc.lock")
-    for side, verb in (("deps", "read"), ("outs", "wrote")):
-        for name, stage in stages.items():
+    for name, stage in read_stages(folder / "dvc.lock").items():
+        for side, verb in (("deps", "read"), ("outs", "wrote")):
             for one in stage.get(side, []):
                 file = folder / one["path"]
                 if file.is_file() and not one["path"].startswith(FINGERPRINTS):
@@ -96,9 +90,7 @@ def table(found: Sequence[Verdict]) -> list[str]:
 def gates(
     folders: Sequence[Path], *, strict: bool = False, champion: Callable[[Path], Path | None] = lambda _: None
 ) -> None:
-    """Compute every judged number, and print every verdict; the work of `make gates`.
-
-    The verdicts of a draft are printed and stop nobody: it is deployed to a laptop alone.
+    """Compute every judged number, and print every verdict; those of a draft, which stays on a laptop, stop nobody.
 
     Args:
         folders: of the pipelines.

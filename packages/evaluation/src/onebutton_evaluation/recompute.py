@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import OUTPUTS, Stage, entries, parse_yaml, paths, read_plan, read_yaml
+from onebutton_contracts.dvc_files import Stage, entries, parse_yaml, paths, read_plan, read_yaml
 from onebutton_contracts.errors import InputError, require
-from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS
+from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, beside, read_champion
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.evaluate import IMPORTANCE, ask
 from onebutton_evaluation.intervals import DIGITS
@@ -34,19 +35,20 @@ from onebutton_evaluation.judgement import SLICES
 from onebutton_models.scoring import OnnxModel
 
 NUMBER = re.compile(r"[+-]?\d[\d,]*\.?\d*(e[+-]?\d+)?")
+TABLES: dict[str, Callable[..., pl.DataFrame]] = {
+    ".parquet": pl.read_parquet,
+    ".csv": partial(pl.read_csv, infer_schema_length=None),
+}
 MOST = 3  # differences told of a file
 
 
-def run_alone(
-    folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = (), inside: Sequence[str] = ()
-) -> None:
+def run_alone(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] = ()) -> None:
     """Run a stage in a folder of its own: what it reads is linked there, unless it is there already.
 
     Args:
         folder: of the pipeline.
         stage: to run.
         scratch: an empty folder, or one with what the stage is to read instead.
-        without: outputs that nobody asks for this time; the `dvc.yaml` there does not name them.
         inside: a command that runs another, such as one that takes the network away.
 
     Raises:
@@ -62,8 +64,7 @@ def run_alone(
     for path, options in entries(stage.body.get("outs")):
         if options.get("persist") and (folder / path).is_file():  # the next run is given it again
             shutil.copyfile(folder / path, scratch / path)
-    kept = {kind: [one for one in stage.body.get(kind, []) if not {*paths([one])} & {*without}] for kind in OUTPUTS}
-    plan = json.dumps({"stages": {stage.name: {**stage.body, **kept}}})  # JSON is YAML
+    plan = json.dumps({"stages": {stage.name: stage.body}})  # JSON is YAML
     (scratch / "dvc.yaml").write_text(plan, encoding="utf-8")
     said = stage.body["cmd"]
     command = [*inside, "sh", "-c", said if isinstance(said, str) else " && ".join(said)]  # as DVC runs them
@@ -89,41 +90,41 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
 
     The model in the champion's release answers the holdout again; where there is none, the predictions in `champion/` are taken.
     """
-    try:
-        stages = [stage for stage in read_plan(folder / "dvc.yaml").stages if not stage.filled_in]
-    except InputError as error:
-        return Computed(unknown=str(error))
+    stages = [stage for stage in read_plan(folder / "dvc.yaml").stages if not stage.filled_in]
     judging = next((stage for stage in stages if SLICES in stage.outs), None)
     if judging is None:
         return Computed(unknown=f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
     if missing := judging.lacking(folder):
         words = f"{missing[0]} is not here, so the numbers were read and not computed"
         return Computed(unknown=f"{words}. `make pull` fetches it, or `make run` makes it")
+    # the importance asks the model three times for every input, and decides nothing
+    plots = [one for one in judging.body.get("plots", []) if paths([one]) != [IMPORTANCE.as_posix()]]
+    judging = replace(judging, body={**judging.body, "plots": plots})
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
         scratch = Path(name)
         wrong = rescore(folder, champion, scratch / CHAMPION) if champion else []
-        # the importance asks the model three times for every input, and decides nothing
-        wrong += rerun(folder, judging, scratch, without=[IMPORTANCE.as_posix()])
+        wrong += rerun(folder, judging, scratch)
         card = next((stage for stage in stages if "card.md" in stage.outs and not stage.lacking(folder)), None)
         if card and not wrong:  # the card is made of the results files; one of wrong results is wrong by them
             wrong = rerun(folder, card, Path(other))
         results = [file for file in judging.outs if file.endswith(".json") and (scratch / file).is_file()]
-        return Computed({file: _content(file, (scratch / file).read_bytes()) for file in results}, wrong)
+        return Computed({file: json.loads((scratch / file).read_bytes()) for file in results}, wrong)
 
 
 def rescore(folder: Path, release: Path, into: Path) -> list[str]:
     """Have the champion's model answer the holdout again, and say where the predictions in `champion/` are others."""
-    rows, kept = pl.read_parquet(folder / "data/holdout.parquet"), pl.read_parquet(folder / CHAMPION / PREDICTIONS)
+    rows, key = pl.read_parquet(folder / "data/holdout.parquet"), load_contract(folder / CONTRACT).primary_key
     try:
         again = answer_as_champion(folder, release / "model.onnx", release.name, rows, into)
+        if kept := read_champion(folder / CHAMPION):
+            columns = {name: name for name in again.columns if name not in key}
+            near = _tolerance(folder)
+            assert_frame_equal(beside(again, kept, key, columns), again, rel_tol=near, abs_tol=near)
     except InputError as error:
         return [str(error)]
-    key = load_contract(folder / CONTRACT).primary_key
-    same = {*again.columns} <= {*kept.columns}
-    if same:
-        kept = again.select(key).join(kept, on=key, how="left", maintain_order="left", nulls_equal=True)
-        same = not [*_differing(kept.select(again.columns), again, tolerance(folder))]
-    return [] if same else [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"]
+    except AssertionError:
+        return [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"]
+    return []
 
 
 def answer_as_champion(folder: Path, model: Path, name: str, rows: pl.DataFrame, into: Path) -> pl.DataFrame:
@@ -141,82 +142,79 @@ def answer_as_champion(folder: Path, model: Path, name: str, rows: pl.DataFrame,
     return answers
 
 
-def rerun(
-    folder: Path, stage: Stage, scratch: Path, *, without: Collection[str] = (), inside: Sequence[str] = ()
-) -> list[str]:
+def rerun(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] = ()) -> list[str]:
     """Run a stage again, as `run_alone` does, and say where what stands here and at HEAD is not what it writes.
 
     Models are left out: on another machine the same training may write other bytes.
     """
     try:
-        run_alone(folder, stage, scratch, without=without, inside=inside)
+        run_alone(folder, stage, scratch, inside)
     except InputError as error:
         return [str(error)]
-    return [*_compared(folder, stage, scratch)]
+    near, lock, found = _tolerance(folder), "dvc.lock", []
+    same_inputs = _inputs(_at_head(folder, lock), stage) == _inputs(_here(folder / lock), stage)
+    written = (path for one in stage.outs for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
+    for path in (path for path in written if path.is_file() and path.suffix != ".onnx"):
+        file = path.relative_to(scratch).as_posix()
+        here, head = _here(folder / file), _at_head(folder, file) if same_inputs else None
+        if here is None:
+            found.append(f"{file} is not here, and the stage {stage.name} writes it")
+        for where, said in {"": here, " at HEAD": None if head == here else head}.items():
+            differing = [] if said is None else _differing(path.suffix, said, path.read_bytes(), near)
+            more = f", and {len(differing) - MOST} more" if len(differing) > MOST else ""
+            if differing:
+                found.append(f"{file}{where} is not what comes out: {'; '.join(differing[:MOST])}{more}")
+    return found
 
 
-def _compared(folder: Path, stage: Stage, scratch: Path) -> Iterator[str]:
-    near = tolerance(folder)
-    same_inputs = _inputs(_at_head(folder, "dvc.lock"), stage) == _inputs(_here(folder / "dvc.lock"), stage)
-    inside = (path for one in stage.outs for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
-    for file in (path.relative_to(scratch).as_posix() for path in inside if path.is_file() and path.suffix != ".onnx"):
-        sides = {"": _here(folder / file), " at HEAD": _at_head(folder, file) if same_inputs else None}
-        if sides[""] is None:
-            yield f"{file} is not here, and the stage {stage.name} writes it"
-        if sides[""] == sides[" at HEAD"]:
-            del sides[" at HEAD"]
-        computed = _content(file, (scratch / file).read_bytes())
-        for where, said in sides.items():
-            found = [] if said is None else list(_differing(_content(file, said), computed, near))
-            more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
-            if found:
-                yield f"{file}{where} is not what comes out: {'; '.join(found[:MOST])}{more}"
-
-
-def _differing(said: Any, computed: Any, near: float, name: str = "") -> Iterator[str]:
+def _differing(kind: str, said: bytes, computed: bytes, near: float) -> list[str]:
     """Say where two contents differ; numbers by more than `near` of their size, counts and words at all."""
-    if isinstance(said, Mapping) and isinstance(computed, Mapping):
-        for key in dict.fromkeys([*computed, *said]):
-            yield from _differing(said.get(key), computed.get(key), near, f"{name}.{key}" if name else str(key))
-    elif isinstance(said, list) and isinstance(computed, list) and len(said) == len(computed):
-        for place, pair in enumerate(zip(said, computed, strict=True)):
-            yield from _differing(*pair, near, f"{name}[{place}]")
-    elif isinstance(said, pl.DataFrame) and isinstance(computed, pl.DataFrame):
-        try:
-            assert_frame_equal(said, computed, rel_tol=near, abs_tol=near)
-        except AssertionError as error:
-            yield str(error).splitlines()[0]
-    elif isinstance(computed, bytes | pl.DataFrame):  # words, or what cannot be read
-        if type(said) is not type(computed) or said != computed:
-            yield "it has other words or numbers"
-    elif not _same(said, computed, near, name):
-        one, other = (f"{value:.6g}" if isinstance(value, float) else str(value)[:60] for value in (said, computed))
-        yield f"{name or 'it'} says {one}, computed {other}"
+    try:
+        if kind == ".json":
+            one, other = (dict(_leaves(json.loads(content))) for content in (said, computed))
+            pairs = {name: (one.get(name), other.get(name)) for name in {**other, **one}}
+            return [
+                f"{name} says {_shown(ours)}, computed {_shown(theirs)}"
+                for name, (ours, theirs) in pairs.items()
+                if not _same(name, ours, theirs, near)
+            ]
+        if kind in TABLES:
+            tables = (TABLES[kind](BytesIO(content)) for content in (said, computed))
+            assert_frame_equal(*tables, rel_tol=near, abs_tol=near)
+            return []
+    except AssertionError as error:
+        return str(error).splitlines()[:1]
+    except (ValueError, pl.exceptions.PolarsError):
+        pass  # it cannot be read, so it is not what comes out
+    return [] if said == computed else ["it has other words or numbers"]
 
 
-def _same(said: Any, computed: Any, near: float, name: str) -> bool:
-    if name.endswith("in_words"):  # its numbers stand beside
-        return NUMBER.sub("#", str(said)) == NUMBER.sub("#", str(computed))
-    numbers = [value for value in (said, computed) if isinstance(value, int | float) and not isinstance(value, bool)]
-    if name.endswith("rows_needed") and len(numbers) > 1:  # it follows from an estimate, so it may round otherwise
-        return bool(abs(said - computed) <= max(1, 0.01 * abs(computed)))
-    if len(numbers) > 1 and any(isinstance(value, float) for value in numbers):
-        return math.isclose(said, computed, rel_tol=near, abs_tol=near)
+def _leaves(content: Any, name: str = "it") -> Iterator[tuple[str, Any]]:
+    """List the numbers and words of a JSON file by their dotted place."""
+    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else None
+    if inside is None:
+        yield name, content
+    for key, value in inside or ():
+        yield from _leaves(value, str(key) if name == "it" else f"{name}.{key}")
+
+
+def _same(name: str, said: Any, computed: Any, near: float) -> bool:
+    match said, computed:
+        case float(), float():
+            return math.isclose(said, computed, rel_tol=near, abs_tol=near)
+        case str(), str() if name.endswith("in_words"):  # its numbers stand beside
+            return NUMBER.sub("#", said) == NUMBER.sub("#", computed)
+        case int(), int() if name.endswith("rows_needed"):  # it follows from an estimate, so it may round otherwise
+            return abs(said - computed) <= max(1, 0.01 * computed)
     return bool(said == computed)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)[:60]
 
 
 def _here(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
-
-
-def _content(file: str, data: bytes) -> Any:
-    """Read a results file as mappings or a frame; as bytes where it is of another kind, or cannot be read."""
-    read: dict[str, Callable[[bytes], Any]]
-    read = {".parquet": pl.read_parquet, ".csv": partial(pl.read_csv, infer_schema_length=None), ".json": json.loads}
-    try:
-        return read.get(Path(file).suffix, bytes)(data)
-    except (ValueError, pl.exceptions.PolarsError):
-        return data
 
 
 def _at_head(folder: Path, file: str) -> bytes | None:
@@ -235,7 +233,7 @@ def _inputs(lock: bytes | None, stage: Stage) -> Any:
         return None
 
 
-def tolerance(folder: Path) -> float:
+def _tolerance(folder: Path) -> float:
     """Read how much a number may differ from one that was computed elsewhere: `reproduce.tolerance` of `params.yaml`."""
     file = folder / "params.yaml"
     said = read_yaml(file).get("reproduce", {}) if file.is_file() else {}

@@ -54,7 +54,7 @@ def _pipeline(folder: Path, inside: Sequence[str]) -> Iterator[str]:
             continue
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
-            found = rerun(folder, stage, Path(scratch), inside=inside if written & {*stage.reads} else ())
+            found = rerun(folder, stage, Path(scratch), inside if written & {*stage.reads} else ())
         yield from (f"failed {words}" for words in found)
         if not found:
             yield f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"
