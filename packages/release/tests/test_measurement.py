@@ -1,37 +1,60 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.measurement import Load, in_words, summary
+from onebutton_release.measurement import in_words, load, measure
 
 
-def a_load(requests: int, milliseconds: float, failed: int = 0) -> Load:
-    return Load(failed, 2.0, [milliseconds] * requests)
+class Answers(BaseHTTPRequestHandler):
+    """Answers every request with the status that the server has."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.send_header("x-model-version", "one")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture
-def candidate(tmp_path: Path) -> Path:
-    (tmp_path / "model.onnx").write_bytes(b"x" * 1_000_000)
-    return tmp_path
+def server() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server
+        server.shutdown()
 
 
-def test_the_best_of_the_rounds_counts_and_noise_is_said(candidate: Path) -> None:
-    found = summary([a_load(100, 9), a_load(400, 2), a_load(300, 3)], [0.010, 0.018, 0.011], 1.25, 80.0, candidate)
-    assert (found["requests_per_second"], found["p95_ms"], found["size_mb"]) == (200.0, 2, 1.0)
-    assert found["noise"] == 0.8
-    assert "the machine was noisy (its own arithmetic varied by 80%)" in in_words(found)
-    assert "noisy" not in in_words(found | {"noise": 0.1})
+def test_each_answer_has_its_time_and_its_version(server: ThreadingHTTPServer) -> None:
+    server.status = 200  # type: ignore[attr-defined]
+    answers = load(f"http://127.0.0.1:{server.server_port}", "{}", seconds=0.2)
+    assert {version for _, version in answers} == {"one"}
+    assert all(0 < milliseconds < 10_000 for milliseconds, _ in answers)
 
 
-def test_a_server_that_fails_requests_is_not_fit_for_service(candidate: Path) -> None:
-    with pytest.raises(InputError, match="3 requests to the candidate failed"):
-        summary([a_load(100, 2), a_load(100, 2, failed=3)], [0.01, 0.01], 1.0, 80.0, candidate)
+def test_a_server_that_fails_a_request_is_not_fit_for_service(server: ThreadingHTTPServer) -> None:
+    server.status = 500  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="a request failed, so it is not fit for service"):
+        load(f"http://127.0.0.1:{server.server_port}", "{}", seconds=0.2)
 
 
-def test_a_percentile_is_the_time_within_which_so_many_were_answered() -> None:
-    one = Load(0, 1.0, [float(number) for number in range(100, 0, -1)])
-    assert (one.percentile(50), one.percentile(95), one.percentile(99), one.per_second) == (51, 96, 100, 100)
-    assert Load(0, 1.0).percentile(95) == float("inf")
+def test_a_server_that_is_not_there_is_not_fit_either() -> None:
+    with pytest.raises(InputError, match="not fit for service"):
+        load("http://127.0.0.1:9", "{}", seconds=0.2)
+
+
+@pytest.mark.slow
+def test_the_real_server_is_measured(make_release: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onebutton_release.measurement.SECONDS", 0.3)
+    found = measure(make_release("20261101-aaaaaaaa"))
+    assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"]
+    assert found["requests_per_second"] > 0
+    assert "requests/s, p95 " in in_words(found)
