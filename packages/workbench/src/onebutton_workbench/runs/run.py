@@ -32,7 +32,7 @@ SAID = re.compile(
     r"^(?:(?P<what>Running stage|Stage) '(?:(?P<file>[^']+):)?(?P<stage>[^:']+)'|Updating lock file)(?P<more>.*)"
 )
 CODE = "code"  # the stage that always runs and takes a moment
-PAUSE = 0.2  # seconds between two looks at the memory in use: a look takes some milliseconds
+PAUSE = 0.2  # seconds between two looks at the memory in use
 FAILED = (
     "a stage failed and says why above. Its outputs are not recorded and the stages after it did not run; "
     "mend it and press `make run` again: what is done stays done"
@@ -262,7 +262,7 @@ def call_dvc(command: Sequence[str], root: Path, lock: int) -> tuple[list[Made],
 def _watch_memory(program: subprocess.Popen[str], made: Sequence[Made]) -> None:
     """Note the memory that all processes of DVC hold together, for the stage that runs."""
     while program.poll() is None:
-        for one in made[-1:]:
+        for one in [one for one in made[-1:] if one.stage != CODE]:  # a look costs some milliseconds
             with suppress(psutil.Error):  # one of them has just ended
                 used = sum(child.memory_info().rss for child in psutil.Process(program.pid).children(recursive=True))
                 one.peak_mb = max(one.peak_mb, used / 1e6)
