@@ -42,7 +42,7 @@ def test_a_champion_stands_beside_the_challenger_row_by_row_in_any_order(tmp_pat
     [
         (ROWS.head(2), "no prediction for 1 of 3 rows"),
         (ROWS.with_columns(probability=pl.lit(float("nan"))), "no prediction for 3 of 3 rows"),
-        (ROWS.drop("probability"), "no column 'probability'"),
+        (ROWS.drop("probability"), "nothing can be compared: .*probability"),
     ],
 )
 def test_a_champion_that_cannot_answer_every_row_is_not_compared(predictions: pl.DataFrame, words: str) -> None:
@@ -57,9 +57,8 @@ def test_a_damaged_file_of_the_champion_is_told_and_not_taken_for_none(tmp_path:
         read_champion(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["champion.txt", "predictions.parquet.dvc"])
-def test_a_champion_whose_predictions_are_not_here_is_told_and_not_taken_for_none(tmp_path: Path, file: str) -> None:
-    (tmp_path / file).write_text("v7\n", encoding="utf-8")
+def test_a_champion_whose_predictions_are_not_here_is_told_and_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "champion.txt").write_text("v7\n", encoding="utf-8")
     with pytest.raises(InputError, match="`make pull` fetches them"):
         read_champion(tmp_path)
 

@@ -355,10 +355,6 @@ REFUSED: dict[str, tuple[Callable[[Folder], object], str]] = {
         lambda one: one.edit("gates.toml", "constant =", "champion ="),
         "no baseline can be called 'champion'",
     ),
-    "a gate on what ranks nothing": (
-        lambda one: one.edit("gates.toml", 'than = "simple"', 'than = "constant"'),
-        "gate 'better' compares with constant, which ranks nothing: by auc a limit says as much",
-    ),
     "fewer classes than the task has": (
         lambda one: one.edit("gates.toml", 'metrics = ["share", "auc", "log_loss", "bias"]', OF_THREE),
         "model/model.onnx gives 1 numbers for a row; for the task in gates.toml it must give 3",

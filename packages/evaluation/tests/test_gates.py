@@ -415,12 +415,6 @@ def test_a_champion_of_after_the_comparison_is_refused_until_the_next_run(pipeli
     assert words.startswith("compared with the champion v7, but champion/ holds v8 by now: `make run`")
 
 
-def test_a_champion_without_a_name_is_one_nevertheless(pipeline: Pipeline) -> None:
-    put_champion(pipeline, "v7")
-    (pipeline.folder / "champion" / "champion.txt").unlink()
-    assert pipeline.verdicts()["champion"][0] == "failed"
-
-
 def test_a_difference_that_these_rows_cannot_show_is_not_run_and_says_how_many_could(pipeline: Pipeline) -> None:
     pipeline.edit("gates.toml", "tolerance = 0.03", "tolerance = 0.0001")
     pipeline.judge(spoilt(pipeline.rows, pl.col("flight") % 50 == 0))

@@ -26,7 +26,7 @@ from onebutton_evaluation.influence import (
 
 Task = Literal["binary", "multiclass", "regression"]
 BINARY = ("0", "1")  # classes where gates.toml names none
-RESERVED = ("macro", "weighted")  # no class may be called so: `f1[macro]` is the mean over classes
+MACRO = "macro"  # no class may be called so: `f1[macro]` is the mean over classes
 
 
 def _errors(rows: Rows) -> Floats:

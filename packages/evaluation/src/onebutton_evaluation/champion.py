@@ -23,34 +23,23 @@ class Champion(NamedTuple):
 
 
 def champion_name(folder: Path) -> str | None:
-    """Name the champion of a folder: what `champion.txt` says; where it is lacking, as the folder is called.
-
-    Returns:
-        None where there is no champion. There is one when git has a name or DVC's file of its predictions, even if these are not
-        in this checkout; predictions that neither names were left behind by a branch that has a champion.
-    """
+    """Name the champion of a folder, as git has it even where its predictions are not in this checkout; None without one."""
     name = folder / NAME
-    if name.is_file():
-        return name.read_text(encoding="utf-8").strip()
-    return folder.name if (folder / f"{PREDICTIONS}.dvc").is_file() else None
+    return name.read_text(encoding="utf-8").strip() if name.is_file() else None
 
 
 def read_champion(folder: Path) -> Champion | None:
     """Read a champion from its folder; None where there is none: then this is the first release.
 
     Raises:
-        InputError: the predictions cannot be read, or there is a champion and they are not here: that is no first release.
+        InputError: there is a champion, and its predictions cannot be read: that is no first release.
     """
     file, name = folder / PREDICTIONS, champion_name(folder)
-    if name is None:
-        return None
-    why = "the champion's predictions are not here, so nothing was compared. `make pull` fetches them"
-    require(file.is_file(), f"{file}: {why}")
     try:
-        return Champion(name, pl.read_parquet(file))
+        return None if name is None else Champion(name, pl.read_parquet(file))
     except (OSError, pl.exceptions.PolarsError) as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"{file}: the champion's predictions cannot be read: {why}. Nothing was compared") from None
+        why = f"the champion's predictions cannot be read: {str(error).splitlines()[0]}"
+        raise InputError(f"{file}: {why}. Nothing was compared. `make pull` fetches them") from None
 
 
 def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predictions: Mapping[str, str]) -> pl.DataFrame:
@@ -63,18 +52,18 @@ def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predicti
         predictions: the champion's columns of predictions, and what each is called then.
 
     Raises:
-        InputError: the champion lacks a column, names a row twice, or has no prediction for one of the rows: a comparison on the
-            others would leave out the very rows that it could not answer.
+        InputError: the champion lacks a column, or has no prediction for one of the rows: a comparison on the others would leave
+            out the very rows that it could not answer.
     """
-    refused = f"champion {champion.name}: "
-    if missing := [name for name in (*key, *predictions) if name not in champion.predictions.columns]:
-        raise InputError(refused + f"its predictions have no column {missing[0]!r}, so nothing can be compared")
-    renamed = (pl.col(name).cast(pl.Float64).alias(new) for name, new in predictions.items())
-    theirs = champion.predictions.select(*key, *renamed)
+    try:
+        renamed = (pl.col(name).cast(pl.Float64).alias(new) for name, new in predictions.items())
+        theirs = champion.predictions.select(*key, *renamed)
+    except pl.exceptions.ColumnNotFoundError as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"champion {champion.name}: nothing can be compared: {why}") from None
     others = frame.drop(*predictions.values(), strict=False)
     joined = others.join(theirs, on=list(key), how="left", maintain_order="left")
-    unknown = pl.any_horizontal(*(pl.col(name).is_null() | pl.col(name).is_nan() for name in predictions.values()))
-    if lacking := joined.select(unknown.sum()).item():
-        why = "Comparing on the others would leave out what it could not answer: score it on the same test period"
-        raise InputError(refused + f"no prediction for {lacking} of {frame.height} rows. {why}")
+    lacking = joined.filter(pl.any_horizontal(pl.col(*predictions.values()).fill_nan(None).is_null())).height
+    why = "Comparing on the others would leave out what it could not answer: score it on the same test period"
+    require(not lacking, f"champion {champion.name}: no prediction for {lacking} of {frame.height} rows. {why}")
     return joined

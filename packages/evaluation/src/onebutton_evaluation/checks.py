@@ -23,7 +23,6 @@ from onebutton_evaluation.declarations import (
     NoWorseGate,
     NumberGate,
     PerturbedGate,
-    ServiceGate,
 )
 from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.intervals import LEVEL, needs
@@ -111,7 +110,7 @@ def _number(gate: NumberGate, _: Judging, results: Results) -> Finding:
     return _held(gate, number, f"{name} {with_interval(number, gate)}")
 
 
-def _service(gate: ServiceGate, _: Judging, results: Results) -> Finding:
+def _service(gate: NumberGate, _: Judging, results: Results) -> Finding:
     model = results.folder / CardText.load(results.folder / "card.toml").model
     measured = results[SERVICE] if (results.folder / SERVICE).is_file() else {}
     if not model.is_file() or sha256(model) != measured.get("model_sha256"):
@@ -143,7 +142,7 @@ def _held(gate: LimitedGate, number: Mapping[str, Any], words: str, limits: str 
 def _no_worse(gate: NoWorseGate, judging: Judging, results: Results) -> Finding:
     compared = results[COMPARISON].get(gate.than)
     if compared is None:
-        return Finding("failed", f"nothing was compared with {gate.than!r}")
+        return Finding("failed", f"nothing was compared with {gate.than!r}, which is no baseline that ranks rows")
     champion = champion_name(results.folder / CHAMPION) if gate.than == CHAMPION else None
     if champion is not None and champion != compared["name"]:
         with_whom = "no champion" if compared["name"] is None else f"the champion {compared['name']}"
@@ -218,13 +217,13 @@ def _few(one: Mapping[str, Any], metric: Metric) -> Finding:
     return Finding("NOT RUN", f"{words}. Add rows, or take the slice out of gates.toml, then `make run`")
 
 
-CHECKS: dict[type, Callable[[Any, Judging, Results], Finding]] = {
-    HoldoutGate: _holdout,
-    LimitGate: _limit,
-    NumberGate: _number,
-    NoWorseGate: _no_worse,
-    PerturbedGate: _perturbed,
-    ServiceGate: _service,
+CHECKS: dict[str, Callable[[Any, Judging, Results], Finding]] = {
+    "holdout": _holdout,
+    "limit": _limit,
+    "number": _number,
+    "service": _service,
+    "no-worse": _no_worse,
+    "perturbed": _perturbed,
 }
 
 
@@ -236,7 +235,7 @@ def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None
     read, found = Results(folder, results or {}), []
     for gate in said.gates:
         try:
-            finding = CHECKS[type(gate)](gate, said.judging, read)
+            finding = CHECKS[gate.check](gate, said.judging, read)
         except InputError as error:
             finding = Finding("NOT RUN", str(error))
         except (AttributeError, LookupError, TypeError) as error:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 
-from onebutton_contracts.errors import require
 from onebutton_contracts.parameters import STRICT, Parameters, load_parameters
-from onebutton_evaluation.catalogue import RESERVED, Task, known_metrics, own_metric
+from onebutton_evaluation.catalogue import MACRO, Task, known_metrics, own_metric
 from onebutton_evaluation.influence import Better, Metric
 
 Text = Annotated[str, Field(min_length=1)]
@@ -53,6 +52,27 @@ class Judging:
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     own: dict[str, Better] = field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _can_judge(self) -> Self:
+        count = len(self.classes)
+        good, needed = {
+            "binary": (count in {0, 2}, "two or none"),
+            "multiclass": (count > 2, "at least three"),  # noqa: PLR2004
+            "regression": (count == 0, "none"),
+        }[self.task]
+        if not good:
+            raise ValueError(f"classes names {count}, and a task {self.task} has {needed}")
+        if MACRO in self.classes:
+            raise ValueError(f"no class can be called {MACRO!r}: f1[{MACRO}] is the mean over classes")
+        known = self.known()
+        if unknown := [name for name in (*self.metrics, self.champion) if name not in known]:
+            raise ValueError(f"no metric of a task {self.task} is called {unknown[0]}; there are {', '.join(known)}")
+        if known[self.champion].better not in {"higher", "lower"}:
+            raise ValueError(f"champion is {self.champion}, of which neither more nor less is better")
+        if not known[self.champion].decides:
+            raise ValueError(f"champion is {self.champion}: {UNSURE}")
+        return self
+
     def known(self) -> dict[str, Metric]:
         """List the metrics that there are for this task, by name."""
         standard = known_metrics(self.task, self.classes, tuple(sorted(self.quantiles)))
@@ -77,6 +97,14 @@ class SliceRule(Parameters):
     name: str = ""
     labels: dict[str, Text] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _one_cut(self) -> Self:
+        if bool(self.by) == bool(self.where) or bool(self.where) != bool(self.name):
+            raise ValueError("a slice needs either by, or name and where")
+        if self.quantiles and len(self.by) != 1:
+            raise ValueError("quantiles cut one column")
+        return self
+
 
 class Perturbation(Parameters):
     """A fault of the inputs that the model may meet: `columns` go missing, or carry noise, in a share of the rows."""
@@ -100,6 +128,12 @@ class LimitedGate(_Gate):
     at_least: float | None = None
     at_most: float | None = None
 
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError(f"gate {self.id!r} has no limit, so it could not fail: say at_least or at_most")
+        return self
+
 
 class HoldoutGate(_Gate):
     """The rows judged are those that the contract pins: their number, their keys and their answers."""
@@ -120,9 +154,12 @@ class LimitGate(LimitedGate):
 
 
 class NumberGate(LimitedGate):
-    """A number of `metrics.json`, by dotted name, that has no interval, such as `model.calibration_error`."""
+    """A number without an interval, by dotted name: of `metrics.json`, such as `model.calibration_error`, or of the server.
 
-    check: Literal["number"]
+    The running server was measured at those of `service.json`, such as `p95_ms`.
+    """
+
+    check: Literal["number", "service"]
     number: Text
 
 
@@ -143,16 +180,7 @@ class PerturbedGate(LimitedGate):
     metric: Text
 
 
-class ServiceGate(LimitedGate):
-    """A number that the running server was measured at, such as `p95_ms`, in `service.json`."""
-
-    check: Literal["service"]
-    number: Text
-
-
-Gate = Annotated[
-    HoldoutGate | LimitGate | NumberGate | NoWorseGate | PerturbedGate | ServiceGate, Field(discriminator="check")
-]
+Gate = Annotated[HoldoutGate | LimitGate | NumberGate | NoWorseGate | PerturbedGate, Field(discriminator="check")]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -164,6 +192,32 @@ class Declarations:
     slices: tuple[SliceRule, ...] = ()
     perturbations: tuple[Perturbation, ...] = ()
     baselines: dict[str, Text] = field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if faults := [*self._baseline_faults(), *self._gate_faults()]:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _baseline_faults(self) -> Iterator[str]:
+        constants = CONSTANTS[self.judging.task]
+        for name, kind in self.baselines.items():
+            if name in {"model", "champion", "training", self.judging.prediction} or name.startswith("by_"):
+                yield f"no baseline can be called {name!r}: results call something else so"
+            if kind not in constants and not kind.endswith(ONNX):
+                yield f"baseline {name!r} is {kind!r}; it can be {', '.join(constants)} or an ONNX file of a model"
+
+    def _gate_faults(self) -> Iterator[str]:
+        ids, known = [gate.id for gate in self.gates], self.judging.known()
+        yield from (f"two gates have the id {name!r}" for name in sorted({name for name in ids if ids.count(name) > 1}))
+        for gate in self.gates:
+            if isinstance(gate, PerturbedGate) and gate.perturbation not in {one.name for one in self.perturbations}:
+                yield f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared"
+            if isinstance(gate, LimitGate | PerturbedGate):
+                if gate.metric not in self.judging.metrics:
+                    yield f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure"
+                elif not known[gate.metric].decides:
+                    yield f"gate {gate.id!r} is about {gate.metric}: {UNSURE}"
 
     def compared(self) -> list[str]:
         """Name the baselines that the model is compared with; by a metric of ranks only models, as constants rank nothing."""
@@ -177,68 +231,4 @@ def load_declarations(file: Path = Path("gates.toml")) -> Declarations:
     Raises:
         InputError: it is missing, no TOML, or says something that no check would hold; every fault is named.
     """
-    said = load_parameters(Declarations, file)
-    faults = [*_judging_faults(said.judging), *_slice_faults(said), *_baseline_faults(said)]
-    faults = faults or [*_gate_faults(said)]
-    require(not faults, f"{file}: {'; '.join(faults)}. Mend the file, then press `make run`")
-    return said
-
-
-def _judging_faults(judging: Judging) -> Iterator[str]:
-    """Name the first fault: what follows from it would be one, too."""
-    count = len(judging.classes)
-    good, needed = {
-        "binary": (count in {0, 2}, "two or none"),
-        "multiclass": (count > 2, "at least three"),  # noqa: PLR2004
-        "regression": (count == 0, "none"),
-    }[judging.task]
-    if not good:
-        yield f"judging.classes names {count}, and a task {judging.task} has {needed}"
-    elif taken := [name for name in judging.classes if name in RESERVED]:
-        yield f"no class can be called {taken[0]!r}: f1[{taken[0]}] is the mean over classes"
-    elif judging.quantiles and judging.task != "regression":
-        yield f"judging.quantiles: a task {judging.task} predicts no quantiles"
-    elif unknown := [name for name in (*judging.metrics, judging.champion) if name not in judging.known()]:
-        yield f"no metric of a task {judging.task} is called {unknown[0]}; there are {', '.join(judging.known())}"
-    elif (champion := judging.known()[judging.champion]).better not in {"higher", "lower"}:
-        yield f"judging.champion is {champion.name}, of which neither more nor less is better"
-    elif not champion.decides:
-        yield f"judging.champion is {champion.name}: {UNSURE}"
-
-
-def _gate_faults(said: Declarations) -> Iterator[str]:
-    ids, perturbations = [gate.id for gate in said.gates], {one.name for one in said.perturbations}
-    yield from (f"two gates have the id {name!r}" for name in sorted({name for name in ids if ids.count(name) > 1}))
-    known = said.judging.known()
-    for gate in said.gates:
-        if isinstance(gate, LimitedGate) and gate.at_least is None and gate.at_most is None:
-            yield f"gate {gate.id!r} has no limit, so it could not fail: say at_least or at_most"
-        if isinstance(gate, PerturbedGate) and gate.perturbation not in perturbations:
-            yield f"gate {gate.id!r} names the perturbation {gate.perturbation!r}, which is not declared"
-        if isinstance(gate, LimitGate | PerturbedGate):
-            if gate.metric not in said.judging.metrics:
-                yield f"gate {gate.id!r} is about {gate.metric}, which judging.metrics does not measure"
-            elif not known[gate.metric].decides:
-                yield f"gate {gate.id!r} is about {gate.metric}: {UNSURE}"
-        if isinstance(gate, NoWorseGate) and gate.than in said.baselines and gate.than not in said.compared():
-            by = said.judging.champion
-            yield f"gate {gate.id!r} compares with {gate.than}, which ranks nothing: by {by} a limit says as much"
-
-
-def _slice_faults(said: Declarations) -> Iterator[str]:
-    for number, rule in enumerate(said.slices, 1):
-        if bool(rule.by) == bool(rule.where):
-            yield f"slices {number} needs either by or where"
-        elif bool(rule.where) != bool(rule.name):
-            yield f"slices {number}: where and name belong together"
-        elif rule.quantiles and len(rule.by) != 1:
-            yield f"slices {number}: quantiles cut one column"
-
-
-def _baseline_faults(said: Declarations) -> Iterator[str]:
-    constants = CONSTANTS[said.judging.task]
-    for name, kind in said.baselines.items():
-        if name in {"model", "champion", "training", said.judging.prediction} or name.startswith("by_"):
-            yield f"no baseline can be called {name!r}: results call something else so"
-        if kind not in constants and not kind.endswith(ONNX):
-            yield f"baseline {name!r} is {kind!r}; it can be {', '.join(constants)} or an ONNX file of a model"
+    return load_parameters(Declarations, file)
