@@ -194,9 +194,8 @@ def test_a_release_holds_all_that_it_must_and_can_be_checked_with_stock_tools(ne
     parts = json.loads((folder / "sbom.cdx.json").read_text(encoding="utf-8"))["components"]
     assert {"onnxruntime", "granian"} <= {one["name"] for one in parts}
     assert not {"mlflow", "scikit-learn", "lightgbm"} & {one["name"] for one in parts}
-    covered = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["rows"]
-    groups = {name.split()[0] for row in covered for name in row["slices"]}
-    assert {"all", "month", "origin", "distance"} <= groups
+    examples = json.loads((folder / "golden.json").read_text(encoding="utf-8"))["rows"]
+    assert len({row["output"]["probability"] for row in examples}) > 50
 
 
 @pytest.fixture(scope="module")

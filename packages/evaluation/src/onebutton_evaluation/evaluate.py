@@ -7,7 +7,6 @@ predictions says which columns are kept. A pipeline with metrics of its own regi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +19,7 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError, require, run_stage
 from onebutton_contracts.parameters import Parameters
 from onebutton_contracts.tables import read_parquet, write_parquet
-from onebutton_evaluation.champion import read_champion
+from onebutton_evaluation.champion import CHAMPION, read_champion
 from onebutton_evaluation.curves import curves, declared_plots
 from onebutton_evaluation.declarations import (
     BASE_RATE,
@@ -118,17 +117,16 @@ def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: M
         InputError: as `ask`, or a column of the holdout is called as one of predictions.
     """
     judging, found = said.judging, dict[str, Any]()
-    with ThreadPoolExecutor(2) as pool:  # each model takes one thread, so that its answers are the same everywhere
-        for columns in pool.map(lambda one: ask(models[one[0]], rows, *one), answered(said).items()):
-            found |= columns
+    for file, columns in answered(said).items():
+        found |= ask(models[file], rows, file, columns)
     for name, kind in said.baselines.items():
         if kind not in models:
-            always = zip(judging.predicted(name), constant(kind, known[judging.answer], judging), strict=True)
-            found |= {column: np.full(rows.height, value) for column, value in always}
+            always = constant(kind, known[judging.answer], judging)
+            found |= dict(zip(judging.predicted(name), always, strict=True))
     for name in found:
         taken = f"the holdout has a column {name!r} already, as gates.toml calls predictions; give one another name"
         require(name not in rows.columns, taken)
-    frame = rows.with_columns(pl.Series(name, values) for name, values in found.items())
+    frame = rows.with_columns(**found)
     if judging.classes and "label" not in frame.columns:
         called = np.array(judging.classes)[read_rows(frame, judging).called]
         frame = frame.with_columns(label=pl.Series(called, dtype=pl.String))
@@ -140,9 +138,8 @@ def constant(kind: str, answers: pl.Series, judging: Judging) -> NDArray[np.floa
     values: Any = answer_values(answers, judging)
     if judging.task == "regression":
         return np.array([np.median(values) if kind == MEDIAN else values.mean()])
-    size = max(len(judging.classes), 2)
-    shares = np.bincount(values.astype(np.int64), minlength=size) / len(values)
-    said = shares if kind == BASE_RATE else np.eye(size)[shares.argmax()]
+    shares = np.bincount(values.astype(np.int64), minlength=max(len(judging.classes), 2)) / len(values)
+    said = shares if kind == BASE_RATE else np.eye(len(shares))[shares.argmax()]
     return said if judging.task == "multiclass" else said[1:]
 
 
@@ -175,11 +172,11 @@ def main() -> None:
         pl.col(name).cast(pl.Float32 if kind == "float" else pl.String) for name, kind in model.inputs.items()
     )
     asked, parts = Asked(inputs, model.predict), find_slices(frame, said.slices)
-    files = judgement(frame, said, contract, asked, read_champion(Path("champion")))
+    files = judgement(frame, said, contract, asked, read_champion(Path(CHAMPION)))
     files[SLICES]["holdout"]["likely_leaks"] = likely_leaks(known, rows, judging.unit)
-    answers = {name: frame[name].to_numpy() for name in (*judging.predicted(), *judging.quantiles.values())}
-    files["model/golden.json"] = golden_examples(inputs, parts, answers)
     files["metrics.json"] = found = summary(frame, known, said, bins)
+    answers = frame.select(*judging.predicted(), *judging.quantiles.values())
+    files["model/golden.json"] = golden_examples(inputs, answers)
     judged = read_rows(frame, judging)
     drawn = curves(judged, bins, parts)
     for name in (name for name in found if name.startswith("by_")):

@@ -7,17 +7,12 @@ server asks them first, so that a damaged model, or a machine that computes othe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from polars import selectors
-
-from onebutton_evaluation.slices import Slice
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 TOLERANCE = 1e-5  # processors differ in the last digits of a float32; of answers larger than 1, a share of the largest
 MOST = 100  # examples: asking them must take no time at a server's start
@@ -43,31 +38,26 @@ def read_holdout(frame: pl.DataFrame, key: Sequence[str], answer: str) -> Holdou
     return Holdout(frame.height, hashlib.sha256(lines.encode()).hexdigest())
 
 
-def golden_examples(
-    inputs: pl.DataFrame, parts: Sequence[Slice], outputs: Mapping[str, NDArray[np.floating[Any]]]
-) -> dict[str, Any]:
-    """Choose examples: of every slice the lowest and the highest answer, and of rows with missing numbers where there are some.
+def golden_examples(inputs: pl.DataFrame, answers: pl.DataFrame) -> dict[str, Any]:
+    """Choose examples from the lowest answer to the highest: half of them, where there are some, with missing numbers.
 
     Rows with a missing text are left out: a server refuses them.
 
+    Args:
+        inputs: what the model sees of each row.
+        answers: of each row, the columns that a server answers with; by the first of them examples are chosen.
+
     Returns:
-        The content of `golden.json`: `tolerance`, and `rows`, each with `slices`, `input` and `output`.
+        The content of `golden.json`: `tolerance`, and `rows`, each with `input` and `output`.
     """
-    first = next(iter(outputs.values()))
     inputs = inputs.with_columns(selectors.float().fill_nan(None))  # JSON has no NaN
-    lacking = inputs.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy()
-    refused = inputs.select(pl.any_horizontal(pl.lit(value=False), selectors.string().is_null())).to_series().to_numpy()
-    chosen: dict[int, list[str]] = {}
-    for part in parts:
-        for mask in (part.mask & ~lacking, part.mask & lacking):
-            rows = np.flatnonzero(mask & ~refused)
-            if len(rows):
-                answers = first[rows]
-                for row in {int(rows[answers.argmin()]), int(rows[answers.argmax()])}:
-                    chosen.setdefault(row, []).append(part.name)
-    examples, largest = [], 1.0
-    for row, names in sorted(chosen.items())[:MOST]:
-        output = {name: float(values[row]) for name, values in outputs.items()}
-        largest = max(largest, *map(abs, output.values()))
-        examples.append({"slices": names, "input": inputs.row(row, named=True), "output": output})
-    return {"tolerance": TOLERANCE * largest, "rows": examples}
+    refused = pl.any_horizontal(pl.lit(value=False), selectors.string().is_null())
+    rows = inputs.select(refused=refused, lacking=pl.any_horizontal(pl.all().is_null()), answer=answers.to_series())
+    rising = rows.with_row_index("row").filter(~pl.col("refused")).sort("answer", "row")
+    chosen: set[int] = set()
+    for side in rising.partition_by("lacking"):
+        chosen |= {*side["row"][np.linspace(0, side.height - 1, MOST // 2).astype(np.int64)]}
+    kept = sorted(chosen)
+    largest = float(np.abs(answers[kept].to_numpy()).max(initial=1.0))
+    examples = zip(inputs[kept].to_dicts(), answers[kept].to_dicts(), strict=True)
+    return {"tolerance": TOLERANCE * largest, "rows": [{"input": one, "output": other} for one, other in examples]}
