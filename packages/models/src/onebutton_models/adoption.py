@@ -1,7 +1,7 @@
 """Take an ONNX file that another library exported, and prove it as one of ours.
 
 Deep-learning libraries export one matrix of features; here each column is an input with its name. The file gets nodes in front
-that join the columns, and one behind that makes float32 of the answers; nothing inside it changes.
+that join the columns; nothing inside it changes.
 """
 
 from __future__ import annotations
@@ -37,62 +37,42 @@ def adopt(source: bytes | Path, predict: Predict, sample: Any, drawn: Any = None
         given = onnx.load_from_string(content)
     except Exception as error:  # protobuf's DecodeError, which no package exports
         raise ConversionError("this is no ONNX file") from error
-    columns = _columns_of_inputs(given.graph, list(sample.columns))
     file = add_prefix(given, PREFIX)
-    _put_columns_in_front(file.graph, columns, sample)
-    _answer_in_float32(file.graph)
+    constants = {tensor.name for tensor in file.graph.initializer}
+    inputs = {one.name.removeprefix(PREFIX): one for one in file.graph.input if one.name not in constants}
+    columns = list(sample.columns)
+    if inputs.keys() <= set(columns):
+        taken = {name: [name] for name in inputs}
+    elif len(inputs) == 1 and all(len(one.type.tensor_type.shape.dim) == 2 for one in inputs.values()):  # noqa: PLR2004
+        taken = dict.fromkeys(inputs, columns)
+    else:
+        raise ConversionError(
+            f"the file takes {', '.join(inputs)}: neither the columns {', '.join(columns)} by their names, nor one matrix of "
+            "them. Export it with one input of shape (rows, columns), the number of rows left open"
+        )
+    _put_columns_in_front(file.graph, [(inputs[name], names) for name, names in taken.items()], sample)
     return prove(predict, file.SerializeToString(deterministic=True), sample, drawn, tolerance=tolerance)
 
 
-def _inputs(graph: Any) -> list[Any]:
-    constants = {tensor.name for tensor in graph.initializer}
-    return [value for value in graph.input if value.name not in constants]
-
-
-def _columns_of_inputs(graph: Any, columns: list[str]) -> list[list[str]]:
-    """Say which columns each input of the graph holds, in the order of its inputs."""
-    given = _inputs(graph)
-    names = [value.name for value in given]
-    if set(names) <= set(columns):
-        return [[name] for name in names]
-    if len(given) == 1 and len(given[0].type.tensor_type.shape.dim) == 2:  # noqa: PLR2004  a matrix
-        return [columns]
-    raise ConversionError(
-        f"the file takes {', '.join(names)}: neither the columns {', '.join(columns)} by their names, nor one matrix of them. "
-        "Export it with one input of shape (rows, columns), the number of rows left open"
-    )
-
-
-def _put_columns_in_front(graph: Any, columns: list[list[str]], sample: Any) -> None:
-    """Give the graph one input of shape (rows, 1) for each column: text as string, numbers as float32."""
+def _put_columns_in_front(graph: Any, taken: list[tuple[Any, list[str]]], sample: Any) -> None:
+    """Give the graph one input of shape (rows, 1) for each column that its own take: text as string, numbers as float32."""
     from onnx import TensorProto, helper
 
-    nodes, inputs = [], []
-    for value, names in zip(_inputs(graph), columns, strict=True):
+    nodes, columns = [], []
+    for own, names in taken:
         for name in names:
             kind = TensorProto.FLOAT if is_number(sample[name]) else TensorProto.STRING
-            inputs.append(helper.make_tensor_value_info(name, kind, [None, 1]))
-        tensor = value.type.tensor_type
-        joined, shape = f"{value.name}/joined", f"{value.name}/shape"
+            columns.append(helper.make_tensor_value_info(name, kind, [None, 1]))
+        tensor = own.type.tensor_type
+        joined, shape = f"{own.name}/joined", f"{own.name}/shape"
         nodes.append(helper.make_node("Concat", names, [joined], axis=1))
         if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.STRING):
             nodes.append(helper.make_node("Cast", [joined], [f"{joined}/cast"], to=tensor.elem_type))
             joined = f"{joined}/cast"
         wanted = [-1, len(names)][: len(tensor.shape.dim)]  # one dimension, where the file takes a column as a list
         graph.initializer.append(helper.make_tensor(shape, TensorProto.INT64, [len(wanted)], wanted))
-        nodes.append(helper.make_node("Reshape", [joined, shape], [value.name]))
+        nodes.append(helper.make_node("Reshape", [joined, shape], [own.name]))
     nodes += list(graph.node)
-    for part, filled in ((graph.input, inputs), (graph.node, nodes)):
+    for part, filled in ((graph.input, columns), (graph.node, nodes)):
         del part[:]
         part.extend(filled)
-
-
-def _answer_in_float32(graph: Any) -> None:
-    """Keep the last output alone, as float32."""
-    from onnx import TensorProto, helper
-
-    last = graph.output[-1]
-    dimensions = [None, *(dim.dim_value or None for dim in last.type.tensor_type.shape.dim[1:])]
-    graph.node.append(helper.make_node("Cast", [last.name], ["answer"], to=TensorProto.FLOAT))
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("answer", TensorProto.FLOAT, dimensions))

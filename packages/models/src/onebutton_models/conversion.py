@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from onebutton_models.scoring import CLASSES, NULL_TEXT, is_missing
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 WORD, WORD_OF_RE2 = r"(?u)\b\w\w+\b", r"[\p{L}\p{N}_]{2,}"  # scikit-learn's words, said to the engine of ONNX Runtime
 LOCALE = "C.UTF-8"  # lowers text on machines without any language installed; the default, en_US.UTF-8, is missing there
+
+HOLDERS = ("transformers_", "transformer_list", "steps")  # where an estimator lists those that it only holds
 
 # What to take instead of what has no converter; the tests show that each is still refused.
 REPLACEMENTS = {
@@ -54,30 +57,28 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.base import is_classifier
 
-    last = _name(list(fitted_steps(pipeline))[-1])
-    if is_classifier(pipeline) and not hasattr(pipeline, "predict_proba") and last not in REPLACEMENTS:
+    last = end_step(pipeline, -1)
+    if is_classifier(pipeline) and not hasattr(pipeline, "predict_proba") and type(last).__name__ not in REPLACEMENTS:
         raise ConversionError(
-            f"{last} answers with labels and no probabilities, so it could not be judged or "
+            f"{type(last).__name__} answers with labels and no probabilities, so it could not be judged or "
             "served. Put CalibratedClassifierCV around it, or take an estimator that has predict_proba"
         )
     _register_boosters(pipeline)
     _number_from_the_start()
-    types = [
-        (name, (FloatTensorType if is_number(sample[name]) else StringTensorType)([None, 1])) for name in sample.columns
-    ]
+    kinds = {name: FloatTensorType if is_number(sample[name]) else StringTensorType for name in sample.columns}
+    types = [(name, kind([None, 1])) for name, kind in kinds.items()]
     whole = _joined(pipeline, sample)
     options: dict[int, dict[str, Any]] = {id(whole): {"zipmap": False}} if is_classifier(whole) else {}
-    for step in fitted_steps(pipeline):
-        if is_vectorizer(step):
-            words = {"tokenexp": WORD_OF_RE2} if (step.analyzer, step.token_pattern) == ("word", WORD) else {}
-            options[id(step)] = {"locale": LOCALE, **words}
+    for step in filter(is_vectorizer, steps(pipeline).values()):
+        words = {"tokenexp": WORD_OF_RE2} if (step.analyzer, step.token_pattern) == ("word", WORD) else {}
+        options[id(step)] = {"locale": LOCALE, **words}
     try:
         with _nulls_as_text(pipeline), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of converters that read what scikit-learn will rename
             model = convert(whole, initial_types=types, options=options or None, target_opset=OPSETS, name="model")
     except Exception as error:  # the converters raise whatever they stumble over, TypeError to RuntimeError
         raise ConversionError(_refusal(pipeline, error)) from error
-    _call_inputs_by_their_columns(model, [name for name, _ in types])
+    _call_inputs_by_their_columns(model.graph, list(kinds))
     # skl2onnx collects the operator sets in a Python set, whose order changes from one process to the next.
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     del model.opset_import[:]
@@ -88,12 +89,12 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
     return content
 
 
-def _call_inputs_by_their_columns(model: Any, columns: list[str]) -> None:
+def _call_inputs_by_their_columns(graph: Any, columns: list[str]) -> None:
     """Give the inputs the names of their columns: skl2onnx writes `_` for a space, a bracket or a quote."""
-    called = {given.name: column for given, column in zip(model.graph.input, columns, strict=True)}
-    for given, column in zip(model.graph.input, columns, strict=True):
-        given.name = column
-    for node in model.graph.node:
+    called = {}
+    for given, column in zip(graph.input, columns, strict=True):
+        called[given.name] = given.name = column
+    for node in graph.node:
         node.input[:] = [called.get(name, name) for name in node.input]
 
 
@@ -105,21 +106,28 @@ def _named_classes(classes: Any) -> list[str]:
     return [f"{one:g}" if numbers else str(one) for one in classes.tolist()]
 
 
-def fitted_steps(estimator: Any) -> Iterator[Any]:
-    """Walk over the fitted estimators of a pipeline, in the order in which a row meets them."""
-    for holder in ("transformers_", "transformer_list", "steps"):
-        if hasattr(estimator, holder):
-            for _, part, *_ in getattr(estimator, holder):
-                if hasattr(part, "get_params"):
-                    yield from fitted_steps(part)
-            return
-    yield estimator
+def steps(estimator: Any, name: str = "") -> dict[str, Any]:
+    """Find the estimators of a pipeline, in the order in which a row meets them, by the names that `set_params` knows.
+
+    Pipelines, column transformers and unions only hold others, and are left out. Their steps are the fitted ones; those inside
+    another estimator, as one that stacks, are what it was given.
+    """
+    parts = [part for holder in HOLDERS for part in getattr(estimator, holder, ())]
+    if parts:
+        found: dict[str, Any] = {}
+        for one, part, *_ in parts:
+            if hasattr(part, "get_params") and getattr(part, "func", True):  # without one, columns only pass through
+                found |= steps(part, f"{name}__{one}".strip("_"))
+        return found
+    given = {f"{name}__{one}".strip("_"): part for one, part in estimator.get_params().items()}
+    others = {one: part for one, part in given.items() if hasattr(part, "get_params")}
+    return {name or type(estimator).__name__: estimator} | others
 
 
-def first_step(pipeline: Any) -> Any:
-    """Return what the columns of a frame go into first."""
+def end_step(pipeline: Any, end: int) -> Any:
+    """Return the first step of a pipeline (0), which columns of a frame go into, or the last (-1), which answers."""
     while hasattr(pipeline, "steps"):
-        pipeline = pipeline.steps[0][1]
+        pipeline = pipeline.steps[end][1]
     return pipeline
 
 
@@ -134,8 +142,7 @@ def _joined(pipeline: Any, sample: Any) -> Any:
     from sklearn.pipeline import Pipeline
 
     names = list(sample.columns)
-    first = first_step(pipeline)
-    if isinstance(first, ColumnTransformer) or len(names) == 1:
+    if isinstance(end_step(pipeline, 0), ColumnTransformer) or len(names) == 1:
         return pipeline
     if isinstance(pipeline, Pipeline):  # the first step goes inside: what stands before it would make numbers of texts
         columns = ColumnTransformer([("all", pipeline.steps[0][1], names)])
@@ -147,19 +154,17 @@ def _joined(pipeline: Any, sample: Any) -> Any:
 @contextmanager
 def _nulls_as_text(pipeline: Any) -> Iterator[None]:
     """Let steps that know missing texts know them by `NULL_TEXT` while they are converted: a tensor of text has no null."""
-    before = []
-    for step in fitted_steps(pipeline):
+    before = [(step, dict(vars(step))) for step in steps(pipeline).values()]
+    for step, values in before:
         if getattr(step, "statistics_", np.array([])).dtype == object and not isinstance(step.missing_values, str):
-            before.append((step, "missing_values", step.missing_values))
             step.missing_values = NULL_TEXT
-        if isinstance(getattr(step, "categories_", None), list):
-            before.append((step, "categories_", step.categories_))
+        if isinstance(values.get("categories_"), list):
             step.categories_ = [_with_null_text(words) for words in step.categories_]
     try:
         yield
     finally:
-        for step, name, value in before:
-            setattr(step, name, value)
+        for step, values in before:
+            vars(step).update(values)
 
 
 def _with_null_text(words: Any) -> Any:
@@ -173,29 +178,15 @@ def is_number(column: Any) -> bool:
     return np.asarray(column.to_numpy()).dtype.kind in "biuf"
 
 
-def _name(estimator: Any) -> str:
-    return type(estimator).__name__
-
-
-def steps(pipeline: Any) -> dict[str, Any]:
-    """Find every estimator of a pipeline, those inside others too, by the name that `set_params` knows it by."""
-    parts = {_name(pipeline): pipeline} | pipeline.get_params()
-    lists = ("steps", "transformers", "transformer_list")  # pipelines, column transformers and unions only hold others
-    return {
-        name: part
-        for name, part in parts.items()
-        if hasattr(part, "get_params") and not any(hasattr(part, attribute) for attribute in lists)
-    }
-
-
 def _refusal(pipeline: Any, error: Exception) -> str:
-    for name, estimator in steps(pipeline).items():
-        if _name(estimator) in REPLACEMENTS:
+    names = {step: type(estimator).__name__ for step, estimator in steps(pipeline).items()}
+    for step, name in names.items():
+        if name in REPLACEMENTS:
             return (
-                f"step {name!r}: {_name(estimator)} cannot become ONNX, so this model could not ship. "
-                f"Take {REPLACEMENTS[_name(estimator)]}; docs/models.md lists what converts"
+                f"step {step!r}: {name} cannot become ONNX, so this model could not ship. "
+                f"Take {REPLACEMENTS[name]}; docs/models.md lists what converts"
             )
-    parts = ", ".join(f"{name!r} ({_name(estimator)})" for name, estimator in steps(pipeline).items())
+    parts = ", ".join(f"{step!r} ({name})" for step, name in names.items())
     reason = " ".join(str(error).split())[:300]
     return f"one of the steps {parts} cannot become ONNX: {reason}. docs/models.md lists what converts"
 
@@ -209,11 +200,11 @@ def _register_boosters(pipeline: Any) -> None:
     for estimator in steps(pipeline).values():
         library = type(estimator).__module__.split(".")[0]
         if library == "lightgbm":
-            name, converter = f"LightGbm{_name(estimator)}", _convert_lightgbm
+            name, converter = f"LightGbm{type(estimator).__name__}", _convert_lightgbm
         elif library == "xgboost":
             from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
-            name, converter = f"XGBoost{_name(estimator)}", convert_xgboost
+            name, converter = f"XGBoost{type(estimator).__name__}", convert_xgboost
         else:
             continue
         shape, options = shapes.calculate_linear_regressor_output_shapes, None
@@ -232,40 +223,27 @@ def _number_from_the_start() -> None:
 
 
 def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
-    """Convert a booster whose thresholds are float32 numbers already, so that no split moves when ONNX stores them."""
-    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-
-    trained = operator.raw_operator
-    operator.raw_operator = _RoundedDown(trained)
-    try:
-        convert_lightgbm(scope, operator, container)
-    finally:
-        operator.raw_operator = trained
-
-
-class _RoundedDown:
-    """A LightGBM estimator that dumps its trees with thresholds rounded down to float32.
+    """Convert a booster with thresholds rounded down to float32, so that no split moves.
 
     LightGBM keeps thresholds as float64 and sends `x <= threshold` to the left; ONNX stores float32. Rounded to the nearest,
     a threshold may land on the next value above, and rows that went right go left (60 of 166,668 flights, with differences up
     to 0.015). Rounded down, no float32 value changes sides.
     """
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-    is_mock = True  # onnxmltools then asks `dump_model` instead of the C library
-
-    def __init__(self, estimator: Any) -> None:
-        self._estimator = estimator
-        self.booster_ = self
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._estimator, name)
-
-    def dump_model(self) -> dict[str, Any]:
-        """Return the trees as LightGBM's own dump has them, thresholds rounded."""
-        model: dict[str, Any] = self._estimator.booster_.dump_model()
-        for tree in model["tree_info"]:
-            _round_down(tree["tree_structure"])
-        return model
+    trained = operator.raw_operator
+    trees = trained.booster_.dump_model()
+    for tree in trees["tree_info"]:
+        _round_down(tree["tree_structure"])
+    booster = SimpleNamespace(
+        is_mock=True, dump_model=lambda: trees
+    )  # a mock is asked for its trees, not the C library
+    said = {"classes_": getattr(trained, "classes_", None), "boosting_type": trained.boosting_type}
+    operator.raw_operator = SimpleNamespace(booster_=booster, **said)
+    try:
+        convert_lightgbm(scope, operator, container)
+    finally:
+        operator.raw_operator = trained
 
 
 def _round_down(node: dict[str, Any]) -> None:

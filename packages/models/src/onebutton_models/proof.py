@@ -7,28 +7,27 @@ the rows to prove with are drawn from the contract too, by the training stage: t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from onebutton_models.conversion import ConversionError, first_step, is_number, is_vectorizer
+from onebutton_models.conversion import ConversionError, end_step, is_number, is_vectorizer
 from onebutton_models.scoring import LIMITS, Limits, OnnxModel, ScoringError, is_missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS = 5000  # of training, evenly spread, that are answered both ways
-MOST_WORDS = 1000  # a column of text with more is not closed: its list would be no list
-MOST_NUMBERS = 100
+MOST = 1000  # values that a column is closed to; a longer list would be no list
 ADVICE = (
     "; what ships would not be what was trained. Fit on float32 columns, scale nothing that goes into trees, fill what is "
     "missing before trees of scikit-learn, or take another estimator"
 )
 
 Predict = Callable[[Any], Any]
-Oddity = tuple[str, str]  # a column, and what is unusual in it: `null` or `new`
+NULL, NEW = "null", "new"  # what is odd in a column of a row: it is missing, or training never saw its value
 
 
 @dataclass(frozen=True)
@@ -69,26 +68,27 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
     Raises:
         ConversionError: they differ on rows of training, or on values that no column can be closed to.
     """
-    predict = answers_of(trained)
     sample = _take(seen, np.unique(np.linspace(0, len(seen) - 1, min(ROWS, len(seen))).astype(int)))
     drawn = seen[:0] if drawn is None else _like(drawn, seen)
-    limits = _text_nulls(sample, drawn)
-    judge = _Judge(predict, OnnxModel(_limited(model, limits)), tolerance)
+    texts = [name for name in seen.columns if not is_number(seen[name])]
+    nulls = tuple(name for name in texts if _missing(sample[name]).any() or _missing(drawn[name]).any())
+    limits = Limits(text_nulls=nulls)
+    judge = _Judge(answers_of(trained), OnnxModel(_limited(model, limits)), tolerance)
     judge.insist(sample, " on the sample")
-    unusual = _unusual(seen, drawn)
-    proven: set[Oddity] = set()
-    refused: dict[Oddity, str] = {}
-    for oddity, found in unusual.items():
-        others = [mask for other, mask in unusual.items() if other != oddity and other not in proven]
-        fault = judge.fault(_take(drawn, np.flatnonzero(found & ~_any(others, len(drawn)))))
-        if fault is None:
-            proven.add(oddity)
-            continue
-        limits = _narrowed(limits, oddity, seen, fault)
-        refused[oddity] = fault.words
-    let_in = np.flatnonzero(~_any([unusual[oddity] for oddity in refused], len(drawn)))
+    oddities, odd = _oddities(seen, drawn)
+    refused = np.ones(len(oddities), dtype=bool)  # until they are proven, one after the other
+    lines = []
+    for at, (name, what) in enumerate(oddities):
+        refused[at] = False
+        rows = odd[:, at] & ~odd[:, refused].any(axis=1)
+        if fault := judge.fault(_take(drawn, np.flatnonzero(rows))):
+            refused[at] = True
+            limits = _narrowed(limits, name, what, seen[name], fault)
+            closed = "a missing value is refused (required)" if what == NULL else "closed to the values of training"
+            lines.append(f"{name}: {closed}: {fault.words}")
+    let_in = np.flatnonzero(~odd[:, refused].any(axis=1))
     judge.insist(_take(drawn, let_in), " on rows that the contract lets in")
-    return Proof(_limited(model, limits), judge.largest, tuple(_line(*one) for one in refused.items()))
+    return Proof(_limited(model, limits), judge.largest, tuple(lines))
 
 
 def answers_of(trained: Any) -> Predict:
@@ -96,7 +96,7 @@ def answers_of(trained: Any) -> Predict:
     if not hasattr(trained, "predict"):
         return trained  # type: ignore[no-any-return]  # a function
     ask = trained.predict_proba if hasattr(trained, "predict_proba") else trained.predict
-    takes_texts = is_vectorizer(first_step(trained))
+    takes_texts = is_vectorizer(end_step(trained, 0))
 
     def answers(frame: Any) -> Any:
         found = np.asarray(ask(frame[frame.columns[0]] if takes_texts else frame))
@@ -150,45 +150,31 @@ class _Judge:
         return None
 
 
-def _text_nulls(*frames: Any) -> Limits:
-    """Let in missing texts where the rows to prove with hold some."""
-    names = [name for name in frames[0].columns if not is_number(frames[0][name])]
-    return Limits(text_nulls=tuple(name for name in names if any(_missing(frame[name]).any() for frame in frames)))
-
-
-def _unusual(seen: Any, drawn: Any) -> Mapping[Oddity, NDArray[np.bool_]]:
-    """Mark, for each column, the rows in which it is missing, and those with a value that training never saw."""
-    found: dict[Oddity, NDArray[np.bool_]] = {}
-    for name in seen.columns if len(drawn) else ():
+def _oddities(seen: Any, drawn: Any) -> tuple[list[tuple[str, str]], NDArray[np.bool_]]:
+    """Say what may be odd, as pairs of a column and `NULL` or `NEW`, and of which drawn rows each is true: (rows, oddities)."""
+    oddities, marks = [], []
+    for name in seen.columns:
         missing, known = _missing(drawn[name]), set(_values(seen[name]))
-        new = np.array([value not in known for value in _values(drawn[name])]) & ~missing
-        found |= {(name, what): mask for what, mask in (("null", missing), ("new", new)) if mask.any()}
-    return found
+        new = np.array([value not in known for value in _values(drawn[name])], dtype=bool)
+        oddities += [(name, NULL), (name, NEW)]
+        marks += [missing, new & ~missing]
+    return oddities, np.column_stack(marks)
 
 
-def _narrowed(limits: Limits, oddity: Oddity, seen: Any, fault: _Fault) -> Limits:
-    """Refuse one oddity from now on; raise where that would refuse what comes every day."""
-    name, what = oddity
-    if what == "null" and name in limits.text_nulls:
+def _narrowed(limits: Limits, name: str, what: str, column: Any, fault: _Fault) -> Limits:
+    """Refuse one oddity of a column from now on; raise where that would refuse what comes every day."""
+    if what == NULL and name in limits.text_nulls:
         return replace(limits, text_nulls=tuple(other for other in limits.text_nulls if other != name))
-    if what == "null":
+    if what == NULL:
         return replace(limits, required=(*limits.required, name))
-    numbers = is_number(seen[name])
-    values = sorted({value for value in _values(seen[name]) if not is_missing(value)})
-    if numbers:
-        values = [float(str(np.float32(value))) for value in values]  # as a person writes it, 0.1
-    few = len(values) <= min(MOST_NUMBERS if numbers else MOST_WORDS, len(seen) // 2)
-    if not few or (numbers and not fault.by_training):
+    values = sorted({value for value in _values(column) if not is_missing(value)})
+    if len(values) > min(MOST, len(column) // 2) or (is_number(column) and not fault.by_training):
         raise ConversionError(
             f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{ADVICE}"
         )
+    if is_number(column):
+        values = [float(str(np.float32(value))) for value in values]  # as a person writes it, 0.1
     return replace(limits, allowed={**limits.allowed, name: tuple(values)})
-
-
-def _line(oddity: Oddity, why: str) -> str:
-    name, what = oddity
-    closed = "a missing value is refused (required)" if what == "null" else "closed to the values of training"
-    return f"{name}: {closed}: {why}"
 
 
 def _limited(model: bytes, limits: Limits) -> bytes:
@@ -211,10 +197,6 @@ def _values(column: Any) -> list[Any]:
 
 def _missing(column: Any) -> NDArray[np.bool_]:
     return np.array([is_missing(value) for value in _values(column)], dtype=bool)
-
-
-def _any(masks: list[NDArray[np.bool_]], rows: int) -> NDArray[np.bool_]:
-    return np.any(masks, axis=0) if masks else np.zeros(rows, dtype=bool)
 
 
 def _take(frame: Any, rows: NDArray[np.intp]) -> Any:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -60,20 +60,6 @@ class Limits:
                 raise ScoringError(f"column {name!r} is closed to the values of training, and holds {min(unknown)!r}")
 
 
-class Column(Protocol):
-    """A column of a polars or pandas frame."""
-
-    def to_numpy(self) -> NDArray[Any]:
-        """Return the values, one per row."""
-
-
-class Frame(Protocol):
-    """A polars or pandas frame, as far as scoring is concerned."""
-
-    def __getitem__(self, name: str, /) -> Any:
-        """Return one `Column`."""
-
-
 class ScoringError(ValueError):
     """A frame that the model cannot score, the message names the column; or a file that is no model."""
 
@@ -109,15 +95,16 @@ class OnnxModel:
             raise ScoringError(f"not a model that can be loaded: {' '.join(str(error).split())}") from error
         kinds = {"tensor(string)": "string", "tensor(float)": "float"}
         self.inputs: Mapping[str, str] = {item.name: kinds[item.type] for item in self._session.get_inputs()}
+        self._last_output = [self._session.get_outputs()[-1].name]  # of a classifier the first is its labels
         said = self._session.get_modelmeta().custom_metadata_map
         self.limits = Limits.read(said[LIMITS]) if LIMITS in said else Limits()
         self.classes: tuple[str, ...] = tuple(json.loads(said.get(CLASSES, "[]")))
 
-    def predict(self, frame: Frame) -> NDArray[np.float32]:
+    def predict(self, frame: Any) -> NDArray[np.float32]:
         """Score every row.
 
         Args:
-            frame: holds at least the model's inputs as columns; a missing number is null or NaN.
+            frame: a polars or pandas frame that holds at least the model's inputs as columns; a missing number is null or NaN.
 
         Returns:
             For a classifier of two classes the probability of the second, shape (rows,); for one of more classes all
@@ -144,29 +131,26 @@ class OnnxModel:
             ScoringError: the model refuses a value.
         """
         try:
-            found: NDArray[np.float32] = self._session.run(None, feed)[-1]
+            (output,) = self._session.run(self._last_output, feed)
         except Exception as error:  # as above
             raise ScoringError(f"the model refuses these rows: {' '.join(str(error).split())}") from error
+        found = np.asarray(output, dtype=np.float32)
         if found.ndim == 2 and found.shape[1] == 2:  # noqa: PLR2004  both classes of a binary classifier
             return found[:, 1]
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
 
 
-def _as_input(frame: Frame, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
+def _as_input(frame: Any, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
     """Take one column as a tensor of shape (rows, 1); with `nulls` a text may be missing."""
     try:
-        column = frame[name]
-        values = np.asarray(column.to_numpy())
+        values = np.asarray(frame[name].to_numpy())
     except Exception as error:  # noqa: BLE001  polars and pandas raise different errors for a column that is not there
         raise ScoringError(f"the model needs the column {name!r}: {error}") from None
     if kind == "string":
         texts = values.astype(object)
         if nulls:
             texts = np.array([NULL_TEXT if is_missing(value) else value for value in texts], dtype=object)
-        known = (
-            str(getattr(column, "dtype", "")) == "String" and not column.null_count()
-        )  # a polars frame knows; the rest is looked at
-        if not known and not all(isinstance(value, str) for value in texts):
+        if not all(isinstance(value, str) for value in texts):
             raise ScoringError(f"column {name!r} must be text without nulls")
         return texts.reshape(-1, 1)
     try:
