@@ -53,9 +53,15 @@ def test_combinations_and_conditions_name_parts_of_parts() -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (SliceRule(by=("airport",)), "slices by 'airport', which is no column; there are origin"),
-        (SliceRule(name="x", where="airport = 'JFK'"), "slice 'x': \"airport = 'JFK'\" is no condition on these rows"),
-        (SliceRule(name="x", where="origin ="), "slice 'x': 'origin =' is no condition"),
+        (
+            SliceRule(by=("airport",)),
+            'slices by (\'airport\',) cannot be cut: unable to find column "airport"; valid columns: ["origin"',
+        ),
+        (
+            SliceRule(name="x", where="airport = 'JFK'"),
+            "slices by \"airport = 'JFK'\" cannot be cut: unable to find column",
+        ),
+        (SliceRule(name="x", where="origin ="), "slices by 'origin =' cannot be cut: unable to parse"),
         (SliceRule(name="all", where="month = 9"), "two slices are called 'all'"),
     ],
 )

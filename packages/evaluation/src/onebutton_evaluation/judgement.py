@@ -34,9 +34,9 @@ def judgement(
 
     Args:
         frame: one row per prediction, with all columns that slices and `judging` name.
-        said: the declarations.
+        said: what `gates.toml` declares.
         contract: of the predictions; its primary key names a row.
-        model: to ask again.
+        model: to ask again with perturbed inputs.
         champion: the model in service; None at the first release.
 
     Returns:

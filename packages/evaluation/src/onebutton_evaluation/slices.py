@@ -37,13 +37,15 @@ def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "ga
     """
     found = [Slice(ALL, ALL, np.ones(frame.height, dtype=np.bool_))]
     for rule in rules:
-        for column in rule.by:
-            there = ", ".join(frame.columns)
-            require(column in frame.columns, f"{file}: slices by {column!r}, which is no column; there are {there}")
-        if rule.where:
-            found.append(_condition(frame, rule, file))
-        else:
-            found += _quantiles(frame, rule) if rule.quantiles else _values(frame, rule)
+        try:
+            if rule.where:
+                mask = frame.select(pl.sql_expr(rule.where).cast(pl.Boolean).fill_null(value=False)).to_series()
+                found.append(Slice(rule.name, "conditions", mask.to_numpy()))
+            else:
+                found += _quantiles(frame, rule) if rule.quantiles else _values(frame, rule)
+        except pl.exceptions.PolarsError as error:
+            why = str(error).splitlines()[0]
+            raise InputError(f"{file}: slices by {rule.where or rule.by!r} cannot be cut: {why}") from None
         many = f"{file}: slices by {rule.by} are more than {MOST}; name fewer columns, or use quantiles"
         require(len(found) <= MOST, many)
     names = [one.name for one in found]
@@ -51,15 +53,6 @@ def find_slices(frame: pl.DataFrame, rules: Sequence[SliceRule], file: str = "ga
         twice = f"{file}: two slices are called {name!r}; a result could not say which is meant"
         require(names.count(name) == 1, twice)
     return found
-
-
-def _condition(frame: pl.DataFrame, rule: SliceRule, file: str) -> Slice:
-    try:
-        mask = frame.select(pl.sql_expr(rule.where).cast(pl.Boolean).fill_null(value=False)).to_series()
-    except pl.exceptions.PolarsError as error:
-        why = str(error).splitlines()[0]
-        raise InputError(f"{file}: slice {rule.name!r}: {rule.where!r} is no condition on these rows: {why}") from None
-    return Slice(rule.name, "conditions", mask.to_numpy())
 
 
 def _values(frame: pl.DataFrame, rule: SliceRule) -> Iterator[Slice]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.errors import require
 from onebutton_contracts.frames import from_pandas
 from onebutton_contracts.tables import HOLDOUT, SPLIT
 
@@ -28,16 +28,13 @@ def by_values(
     Raises:
         InputError: a value is named twice, so the score would flatter the model.
     """
-    place: dict[object, str] = {}
-    for part, values in ((FIT, fit), (TUNE, tune), (HOLDOUT, holdout)):
-        for value in values:
-            if value in place:
-                raise InputError(
-                    f"{column} {value} is in more than one part of the split, so the score would flatter the model. "
-                    "Name it in one alone, then press `make run`"
-                )
-            place[value] = part
-    kept = rows.filter(pl.col(column).is_in(list(place)))
+    parts = {FIT: [*fit], TUNE: [*tune], HOLDOUT: [*holdout]}
+    values = [value for part in parts.values() for value in part]
+    for value in values:
+        twice = f"{column} {value} is in more than one part of the split, so the score would flatter the model"
+        require(values.count(value) == 1, f"{twice}. Name it in one alone, then press `make run`")
+    place = {value: part for part, values in parts.items() for value in values}
+    kept = rows.filter(pl.col(column).is_in(values))
     return kept.with_columns(pl.col(column).replace_strict(place, return_dtype=pl.String).alias(SPLIT))
 
 
@@ -54,9 +51,9 @@ def by_time(
     lacking = rows[column].null_count()
     words = f"{lacking:,} of {rows.height:,} rows have no {column}, so nothing says if they come before"
     require(not lacking, words)
-    tuned = pl.lit(value=False) if tune_from is None else pl.col(column) >= tune_from
-    before = pl.when(tuned).then(pl.lit(TUNE)).otherwise(pl.lit(FIT))
-    part = pl.when(pl.col(column) >= holdout_from).then(pl.lit(HOLDOUT)).otherwise(before)
+    time = pl.col(column)
+    fitted = pl.when(time < (tune_from or holdout_from)).then(pl.lit(FIT))
+    part = fitted.when(time < holdout_from).then(pl.lit(TUNE)).otherwise(pl.lit(HOLDOUT))
     return rows.with_columns(part.alias(SPLIT))
 
 
