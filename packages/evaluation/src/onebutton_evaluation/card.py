@@ -21,7 +21,6 @@ from onebutton_evaluation.declarations import Declarations, load_declarations
 from onebutton_evaluation.judgement import COMPARISON, SLICES, read_json, write_judgement, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ranked
-from onebutton_evaluation.wording import compared_heading
 
 WORST = 3
 VERDICTS = "verdicts.json"
@@ -46,7 +45,7 @@ def read_card(folder: Path, said: Declarations) -> dict[str, Any]:
         "metrics": [named(known, name) for name in slices["all"]["metrics"]],
         "slices": {name: slices[name] for name in ("all", *ranked(slices, known[said.judging.champion])[:WORST])},
         "worst": WORST,
-        "compared": {compared_heading(name): one["in_words"] for name, one in read_json(folder / COMPARISON).items()},
+        "compared": read_json(folder / COMPARISON),
         "verdicts": found,
         "standing": standing(found),
         "facts": _facts(folder, text, results),

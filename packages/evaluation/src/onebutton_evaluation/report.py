@@ -13,21 +13,22 @@ from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION
-from onebutton_evaluation.charts import Dot, Dots, Plot, columns, ends, importance, plots, residuals_by_slice
 from onebutton_evaluation.checks import standing
 from onebutton_evaluation.comparison import NONE
 from onebutton_evaluation.curves import declared_plots
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
-from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL, ranked
-from onebutton_evaluation.wording import alike, capital, compared_heading, percent, tick, with_interval
+from onebutton_evaluation.wording import with_interval
 
 INDEX = "index.html"
 CHANGE = "Change since"
-WORST = 6  # slices in the small picture, and confusions
+MANY = 30  # points that are drawn as a line alone
+# What the template draws by its name; any other plot needs columns of numbers as its x and y.
+KNOWN = {"roc", "calibration", "thresholds", "predicted", "residuals", "residuals_by_slice", "coverage"}
+KNOWN |= {"confusion", "classes", "importance"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Results:
         self.slices = read_json(folder / SLICES)
         self.comparison = read_json(folder / COMPARISON)
         self.robustness = read_json(folder / ROBUSTNESS)
-        declared = {
-            path: said for path, said in declared_plots(folder / "dvc.yaml").items() if (folder / path).is_file()
-        }
-        self.curves = {path.stem: _rows(folder / path) for path in declared if path.suffix == ".csv"}
-        self.axes = {path.stem: said for path, said in declared.items()}
+        self.curves: dict[str, list[dict[str, Any]]] = {}
+        self.axes: dict[str, dict[str, Any]] = {}
+        for path, said in declared_plots(folder / "dvc.yaml").items():
+            if path.suffix == ".csv" and (folder / path).is_file() and (rows := _rows(folder / path)):
+                self.curves[path.stem], self.axes[path.stem] = rows, said
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
         write_text(target / f"{folder.name}.html", page(results))
         links = {"Gates, slices and curves": f"{folder.name}.html"}
         for own in sorted(folder.glob("data/*.html")):  # what a stage of its own wrote
-            links[capital(own.stem)] = f"{folder.name}.{own.name}"
+            links[own.stem.capitalize()] = f"{folder.name}.{own.name}"
             write_text(target / f"{folder.name}.{own.name}", own.read_text(encoding="utf-8"))
         links |= around.links
         summaries.append({**summary(results), "links_to": links})
@@ -98,8 +99,11 @@ def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
 
 def page(results: Results) -> str:
     """Write the page."""
-    confused = results.curves.get("confusion", ())
-    wrong = [cell for cell in confused if cell["answer"] != cell["called"] and cell["rows"]]
+    compared = {
+        name: _with_ends({key: one | one.get("difference", {}) for key, one in found["slices"].items()})
+        for name, found in results.comparison.items()
+        if "slices" in found
+    }
     tried = dict.fromkeys((results.decides.name, "log_loss", "bias"))
     return render(
         "report.html",
@@ -107,25 +111,25 @@ def page(results: Results) -> str:
         heading=results.name,
         back=INDEX,
         questions=QUESTIONS,
-        story=_story(results),
-        by_slice=_by_slice(results),
         metrics=[named(results.known, name) for name in results.slices["slices"][ALL]["metrics"]],
-        plots=plots(results.curves, results.axes),
-        costly=sorted(wrong, key=lambda cell: -cell["log_loss"])[:WORST],
-        errors=residuals_by_slice(results.curves.get("residuals_by_slice", ())),
-        importance=importance(results.curves.get("importance", ()), results.decides),
-        compared=[_compared(name, one, results.known) for name, one in results.comparison.items()],
+        own_plots=_own_plots(results),
+        compared={name: rows for name, rows in compared.items() if rows},
         tried=[results.known[name] for name in tried if name in results.known],
     )
 
 
 def summary(results: Results) -> dict[str, Any]:
     """Collect a pipeline's part of the index, which its own page begins with."""
+    slices, metric = results.slices["slices"], results.decides
+    judged = {name: slices[name] | slices[name]["metrics"][metric.name] for name in ranked(slices, metric)}
     return {
         "results": results,
         "headline": headline(results),
         "standing": standing(results.verdicts, draft=results.draft),
-        "picture": _picture(results),
+        "story": _story(slices),
+        "in_training": number_at("training.share", results.metrics),
+        "by_slice": _with_ends(judged),
+        "whole": slices[ALL]["metrics"].get(metric.name),
     }
 
 
@@ -160,71 +164,36 @@ def headline(results: Results) -> dict[str, str]:
     return lines | ({"Result": around.made} if around.made else {})
 
 
-def _dot(name: str, number: Mapping[str, Any], rows: int, scale: float = 1.0, **more: Any) -> Dot:
-    return Dot(name, scale * number["estimate"], scale * number["low"], scale * number["high"], rows, **more)
+def _with_ends(numbers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Make rows for the macro `dots` of the numbers that have an interval."""
+    return [{**one, "slice": name} for name, one in numbers.items() if one.get("low") is not None]
 
 
-def _short(name: str, one: Mapping[str, Any]) -> str:
-    """Leave out the group in the name of a slice: `July` of `month July`."""
-    return name.removeprefix(f"{one['group']} ")
-
-
-def _story(results: Results) -> dict[str, Any] | None:
-    """Show the group of slices in which the share of the answer differs most: observed and predicted."""
-    groups: dict[str, list[Dot]] = {}
-    for name, one in results.slices["slices"].items():
+def _story(slices: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Choose the group of slices in which the share of the answer differs most: observed and predicted."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, one in slices.items():
         share, bias = (one["metrics"].get(metric) for metric in ("share", "bias"))
         if share and share["low"] is not None and one["group"] not in {ALL, "conditions"}:
-            predicted = share["estimate"] + bias["estimate"] if bias else None
-            groups.setdefault(one["group"], []).append(_dot(_short(name, one), share, one["rows"], predicted=predicted))
-    rising = {group: sorted(rows, key=lambda row: row.estimate) for group, rows in groups.items() if len(rows) > 1}
-    if not rising:
-        return None
-    group = max(rising, key=lambda group: rising[group][-1].estimate - rising[group][0].estimate)
-    caption = f"Share of {results.slices['answer_label']}, observed and predicted"
-    chart = Dots(caption, "observed", groups[group], percent, number_at("training.share", results.metrics))
-    return {"group": group, "low": rising[group][0], "high": rising[group][-1], "chart": chart}
+            row = {**one, **share, "slice": name.removeprefix(f"{one['group']} ")}
+            row |= {"predicted": share["estimate"] + bias["estimate"]} if bias else {}
+            groups.setdefault(one["group"], []).append(row)
+
+    def spread(rows: list[dict[str, Any]]) -> float:
+        shares = [float(row["estimate"]) for row in rows]
+        return max(shares) - min(shares)
+
+    return max((rows for rows in groups.values() if len(rows) > 1), key=spread, default=[])
 
 
-def _picture(results: Results) -> Plot | None:
-    """Draw the small picture of a summary: observed and predicted shares by group, else the slices with the worst metric."""
-    if story := _story(results):
-        label = capital(results.slices["answer_label"])
-        title = f"{label} by {story['group']}: observed with 95 % interval ●, predicted ◇"
-        return columns(title, story["chart"].rows, tick)
-    metric, slices = results.decides, results.slices["slices"]
-    worst = [(name, slices[name]) for name in ranked(slices, metric)[:WORST]]
-    rows = [_dot(_short(name, one), one["metrics"][metric.name], one["rows"]) for name, one in worst]
-    return columns(f"{metric.words} with 95 % interval, worst slices first", rows) if rows else None
-
-
-def _by_slice(results: Results) -> dict[str, Any]:
-    """Show the metric that decides on every slice, the worst first."""
-    metric, slices = results.decides, results.slices["slices"]
-    rows = [_dot(name, slices[name]["metrics"][metric.name], slices[name]["rows"]) for name in ranked(slices, metric)]
-    whole, shown = slices[ALL]["metrics"].get(metric.name), {ALL, *(row.name for row in rows)}
-    caption, write = f"{metric.words} by slice, worst first", alike(ends(rows), 3 if metric.in_points else 4)
-    return {
-        "chart": Dots(caption, metric.words, rows, write, whole["estimate"]) if rows and whole else None,
-        "whole": whole,
-        "few": [f"{name} ({one['rows']:,} rows)" for name, one in slices.items() if name not in shown],
-        "methods": list(dict.fromkeys(slices[row.name]["metrics"][metric.name]["method"] for row in rows)),
-    }
-
-
-def _compared(name: str, one: Mapping[str, Any], known: Mapping[str, Metric]) -> dict[str, Any]:
-    found = {"heading": compared_heading(name), "words": one["in_words"], "chart": None}
-    if "slices" not in one:
-        return found
-    metric = named(known, one["metric"])
-    scale, unit = (100.0, "points") if metric.in_points else (1.0, metric.words)
-    rows = [
-        _dot("all rows" if key == ALL else key, part["difference"], part["rows"], scale, word=part["verdict"])
-        for key, part in one["slices"].items()
-        if part.get("difference", {}).get("low") is not None
-    ]
-    rows = [*rows[:1], *sorted(rows[1:], key=lambda row: row.estimate)]
-    write = alike(ends(rows), 1 if metric.in_points else 4, "+")
-    caption = f"Difference in {metric.words}{', points' if metric.in_points else ''}"
-    chart = Dots(caption, "difference", rows, write, 0.0) if rows else None
-    return found | {"tolerance": f"{scale * one['tolerance']:g} {unit}", "whole": one["slices"][ALL], "chart": chart}
+def _own_plots(results: Results) -> list[dict[str, Any]]:
+    """Find the plots of a pipeline's own that have columns of numbers as `x` and `y`."""
+    found = []
+    for name, rows in results.curves.items():
+        said = results.axes[name]
+        x, y = str(said.get("x")), str(said.get("y"))
+        numbers = all(isinstance(row.get(one), int | float) for row in rows for one in (x, y))
+        if name not in KNOWN and len(rows) > 1 and numbers:
+            kind = "line" if len(rows) > MANY else "line dotted"
+            found.append({"rows": rows, "title": said.get("title", name), "words": "", "x": x, "y": {y: kind}})
+    return found

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,6 @@ import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from onebutton_contracts.errors import InputError
-from onebutton_evaluation.charts import Axis, Plot, Series, axis
 from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL
@@ -25,7 +25,7 @@ from onebutton_monitoring.joining import join, scan
 from onebutton_monitoring.notify import tell
 from onebutton_monitoring.seen import Seen, look, replay, score
 from onebutton_monitoring.watch import Watch, watch
-from onebutton_monitoring.weeks import headline
+from onebutton_monitoring.weeks import Week, headline
 from onebutton_release.target import Target, find_target, pipeline_named
 from onebutton_serving.history import in_service
 from onebutton_serving.loading import MODEL
@@ -105,7 +105,7 @@ def _page(one: Watch, seen: Seen, name: str, **told: object) -> str:
         heading=f"Monitor: {name}",
         standing=("failed" if seen.standing else "passed", seen.standing_in_words),
         seen=seen,
-        plot=_costs(one, seen),
+        costs=_costs(seen.weeks.get(ALL, [])),
         usual=one.usual,
         metric=one.judging.known()[one.judging.champion],
         headline=headline(seen.joined.watched, one.judging),
@@ -114,21 +114,14 @@ def _page(one: Watch, seen: Seen, name: str, **told: object) -> str:
     )
 
 
-def _costs(one: Watch, seen: Seen) -> Plot | None:
-    """Draw what a row cost in each week, with intervals, and from when on that is harm."""
-    weeks = [(at, week.start, week.cost) for at, week in enumerate(seen.weeks.get(ALL, [])) if week.cost]
-    if not weeks:
-        return None
-    points = [(float(at), cost.estimate) for at, _, cost in weeks]
-    reaches = [(float(at), *cost.ends) for at, _, cost in weeks if cost.days > 1]
-    limit, last = one.said.harm.limit, max(weeks[-1][0], 1)
-    marks = tuple((float(at), f"{start:%d %b}") for at, start, _ in weeks[:: max(1, len(weeks) // 6)])
-    y = axis(
-        "cost of a row", [0.0, limit, *(end for reach in reaches for end in reach[1:]), *(one for _, one in points)]
-    )
-    words = f"The dashed line is the limit of harm, {limit:g}"
-    x, line = Axis("week", -0.5, last + 0.5, marks), ((-0.5, limit), (last + 0.5, limit))
-    return Plot("Cost of a row by week", words, x, y, (Series(points, "dot", reaches),), line, 720, 300)
+def _costs(weeks: Sequence[Week]) -> list[dict[str, float]]:
+    """List what a row cost in each week, with its interval; one day alone has none."""
+    found = []
+    for number, week in enumerate(weeks):
+        if cost := week.cost:
+            low, high = cost.ends if cost.days > 1 else (cost.estimate, cost.estimate)
+            found.append({"week": number, "cost of a row": cost.estimate, "low": low, "high": high})
+    return found
 
 
 def _to_do(target: Target, seen: Seen, root: Path) -> list[str]:

@@ -6,7 +6,17 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from onebutton_evaluation.wording import capital, figure, metric_label, number, number_words, percent
+from onebutton_evaluation.catalogue import named
+from onebutton_evaluation.charts import axis, numbers
+from onebutton_evaluation.wording import (
+    alike,
+    capital,
+    compared_heading,
+    figure,
+    metric_label,
+    number_words,
+    percent,
+)
 
 
 def render(template: str, **values: object) -> str:
@@ -29,5 +39,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {one.__name__: one for one in (percent, figure, number_words, metric_label, capital, number)}
+    made.filters |= {
+        one.__name__: one for one in (capital, compared_heading, figure, metric_label, number_words, percent)
+    }
+    made.filters["number"] = "{:,}".format
+    made.globals |= {one.__name__: one for one in (alike, axis, named, numbers, percent)}
     return made
