@@ -193,8 +193,8 @@ def test_a_model_that_predicts_quantiles_beside_a_number_is_watched_by_that_numb
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ('by = ["colour"]', "slices by 'colour', which is no column"),
-        ('where = "spend >"\nname = "x"', "is no condition"),
+        ('by = ["colour"]', 'unable to find column "colour"'),
+        ('where = "spend >"\nname = "x"', "slices by 'spend >' cannot be cut"),
     ],
 )
 def test_a_slice_that_the_log_does_not_hold_is_refused(world: Any, rule: str, words: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
@@ -32,6 +32,7 @@ from onebutton_evaluation.declarations import (
     load_declarations,
 )
 from onebutton_evaluation.holdout import golden_examples
+from onebutton_evaluation.influence import Floats
 from onebutton_evaluation.intervals import DIGITS
 from onebutton_evaluation.judgement import SLICES, judgement, write_judgement
 from onebutton_evaluation.metrics import answer_values, metrics, metrics_by, read_rows
@@ -39,9 +40,6 @@ from onebutton_evaluation.robustness import Asked, importance
 from onebutton_evaluation.slices import find_slices
 from onebutton_evaluation.splits import likely_leaks
 from onebutton_models.scoring import OnnxModel, ScoringError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MODEL = "model/model.onnx"
 PLOTS = Path("plots")
@@ -89,7 +87,7 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
     return found
 
 
-def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: Sequence[str]) -> dict[str, Floats]:
     """Ask a model about each row.
 
     Raises:
@@ -133,7 +131,7 @@ def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: M
     return frame
 
 
-def constant(kind: str, answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
+def constant(kind: str, answers: pl.Series, judging: Judging) -> Floats:
     """Find what a baseline that always says the same says, by the answers of training; one value per column of predictions."""
     values: Any = answer_values(answers, judging)
     if judging.task == "regression":

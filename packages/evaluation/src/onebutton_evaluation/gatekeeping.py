@@ -106,24 +106,21 @@ def gates(
     with ThreadPoolExecutor(2) as pool:
         computed = pool.map(lambda folder: compute(folder, champion(folder)), folders)
     judged: list[Verdict] = []
-    in_drafts: list[Verdict] = []
     for folder, numbers in zip(folders, computed, strict=True):
         found, draft = gate_folder(folder, numbers), is_draft(folder)
         print(f"{folder.name}{', a draft' if draft else ''}.{_asked(folder)}", *table(found), "", sep="\n")
         print(*textwrap.wrap(standing(found, draft=draft)[1], WIDTH), "", sep="\n")
-        (in_drafts if draft else judged).extend(found)
-    results, refused = {one.result for one in judged}, ""
-    if "failed" in results:
-        refused = ". The results are recorded, and can be neither merged nor deployed like this"
-    elif unread := sum(one.result == "NOT RUN" and AGAIN in one.words for one in judged):
-        refused = f", of which {unread} found no result to read: a stage failed, or never ran. "
-        refused += "Press `make run`: it says which stage failed and why. Then `make gates`"
-    elif strict and "NOT RUN" in results:
-        refused = ". With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
-    require(not refused, _summary(judged) + refused)
-    told = [_summary(judged)] if judged else []
-    told += [f"in drafts {_summary(in_drafts)}, which stops nobody"] if in_drafts else []
-    print(f"gates: {'; '.join(told)}. Next: make report")
+        judged += [] if draft else found
+    counts = Counter(one.result for one in judged)
+    summary = f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"
+    never = "The results are recorded, and can be neither merged nor deployed like this"
+    require(not counts["failed"], f"{summary}. {never}")
+    unread = sum(one.result == "NOT RUN" and AGAIN in one.words for one in judged)
+    stage = "a stage failed, or never ran. Press `make run`: it says which stage failed and why. Then `make gates`"
+    require(not unread, f"{summary}, of which {unread} found no result to read: {stage}")
+    measure = "With STRICT=1 every gate must have run: `make gates MEASURE=1` measures the server"
+    require(not (strict and counts["NOT RUN"]), f"{summary}. {measure}")
+    print(f"gates: {summary}. Next: make report")
 
 
 def _asked(folder: Path) -> str:
@@ -131,8 +128,3 @@ def _asked(folder: Path) -> str:
         return f" Ask: {load_declarations(folder / 'gates.toml').judging.owner}"
     except InputError:
         return ""
-
-
-def _summary(found: Sequence[Verdict]) -> str:
-    counts = Counter(one.result for one in found)
-    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['NOT RUN']} NOT RUN"

@@ -92,8 +92,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is not here. {AGAIN}") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read ({error}). {AGAIN}") from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{file} cannot be read: {why}. {AGAIN}") from None
     return content
