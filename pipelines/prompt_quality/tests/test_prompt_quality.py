@@ -22,11 +22,12 @@ from onebutton_contracts.validation import validate
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.slices import find_slices
-from prompt_quality import answer, ask
+from prompt_quality import answer, ask, model
 from prompt_quality.evaluate import (
     LEXICON,
     compare_all,
     examples,
+    filled,
     lexicon_labels,
     put_together,
     side_by_side,
@@ -34,10 +35,9 @@ from prompt_quality.evaluate import (
     verdict,
 )
 from prompt_quality.ingest import describe, read_sample
-from prompt_quality.model import LABELS, Endpoint, label_of
+from prompt_quality.model import EMBEDDED, LABELS, Endpoint, label_of
 from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import PARAPHRASED, about, champion, read_prompt, read_prompts
-from prompt_quality.summary import page
 
 PIPELINE = Path(__file__).parents[1]
 PARAMS = Params.load(PIPELINE / "params.yaml")
@@ -302,10 +302,15 @@ def test_a_model_elsewhere_without_a_key_is_one_line(monkeypatch: pytest.MonkeyP
         Endpoint("another", PARAMS.answer)
 
 
-def test_without_the_model_what_is_not_recorded_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "is_there", lambda _: False)
-    with pytest.raises(InputError, match=r"66 of 66 answers are not recorded \(examples, plain\).*brings it"):
+def test_without_the_model_it_is_said_what_is_not_recorded_and_what_brings_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(text.replace("model: m ", f"model: {EMBEDDED} "), encoding="utf-8")
+    monkeypatch.setattr(model, "is_there", lambda _: False)
+    with pytest.raises(InputError, match=r"is not installed\. `make try TEXT=hello` brings it"):
         answer.main()
+    assert "66 questions (examples, plain); 0 are answered already" in capsys.readouterr().out
 
 
 def made_up(sentences: pl.DataFrame, right: dict[str, float]) -> pl.DataFrame:
@@ -369,7 +374,8 @@ def test_prompts_stand_side_by_side_on_a_page(sentences: pl.DataFrame) -> None:
     frame, prompts = put_together(sentences, answers, SAID.judging, "examples"), read_prompts(PIPELINE / "prompts")
     (one,) = compare_all(frame, find_slices(frame, SAID.slices), SAID, list(prompts), "plain").values()
     told = {"examples": one | {"in_words": verdict("examples", one, "accuracy")}}
-    html = page("plain", prompts, told, side_by_side(sentences, answers).to_dicts())
+    rows = side_by_side(sentences, answers).to_dicts()
+    html = filled("prompts.html", heading="Prompts", names=["plain", "examples"], prompts=prompts, told=told, rows=rows)
     assert html.count("<pre") == 2
     assert "with an order to the model" in html
     assert html.count('<td class="better">') == round(0.5 * 480) + round(0.8 * 480)

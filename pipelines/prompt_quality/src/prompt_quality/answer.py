@@ -56,28 +56,26 @@ def questions(prompts: Mapping[str, str], sentences: pl.DataFrame, params: Answe
     return found
 
 
-def known_answers(journal: Path = JOURNAL) -> dict[str, dict[str, Any]]:
+def known_answers() -> dict[str, dict[str, Any]]:
     """Collect what was answered before, by key; errors are asked again."""
     frames = [pl.read_csv(RECORDED, schema=SCHEMA)] if RECORDED.is_file() else []
     frames += [pl.read_parquet(ANSWERS)] if ANSWERS.is_file() else []
     rows = [row for frame in frames for row in frame.iter_rows(named=True)]
-    if journal.is_file():
-        whole = journal.read_bytes().rpartition(b"\n")[0]  # the last line may have been cut off
+    if JOURNAL.is_file():
+        whole = JOURNAL.read_bytes().rpartition(b"\n")[0]  # the last line may have been cut off
         rows += [dict(zip(SCHEMA, json.loads(line), strict=True)) for line in whole.splitlines()]
     return {row["key"]: row for row in rows if not row["error"]}
 
 
-def ask_all(
-    model: Endpoint, missing: list[Question], params: AnswerParams, journal: Path = JOURNAL
-) -> Iterator[dict[str, Any]]:
+def ask_all(model: Endpoint, missing: list[Question], params: AnswerParams) -> Iterator[dict[str, Any]]:
     """Ask one and then the others, several at a time, and write each answer down before the next is waited for.
 
     Raises:
         InputError: the first one came back as an error: so would the others, after many attempts each.
     """
-    journal.parent.mkdir(exist_ok=True)
-    with ThreadPoolExecutor(params.connections) as pool, journal.open("a", encoding="utf-8") as stream:
-        stream.truncate(journal.read_bytes().rfind(b"\n") + 1)  # a line that was cut off would spoil the next reading
+    JOURNAL.parent.mkdir(exist_ok=True)
+    with ThreadPoolExecutor(params.connections) as pool, JOURNAL.open("a", encoding="utf-8") as stream:
+        stream.truncate(JOURNAL.read_bytes().rfind(b"\n") + 1)  # a line that was cut off would spoil the next reading
         first = model.ask(missing[0].text)
         if first.error:
             raise InputError(
@@ -97,26 +95,15 @@ def ask_all(
 
 
 def main() -> None:
-    """Write `data/answers.parquet`.
-
-    Raises:
-        InputError: something must be asked, and the model is not here.
-    """
+    """Write `data/answers.parquet`; without the model, of answers that are there already."""
     params = Params.load().answer
     wanted = questions(read_prompts(), read_parquet(Path("data/sentences.parquet"), "sentences", major=1), params)
     known = known_answers()
     missing = [one for one in wanted if one.key not in known]
-    if missing and not is_there(params.model):
-        names = ", ".join(dict.fromkeys(one.prompt for one in missing))
-        raise InputError(
-            f"{len(missing)} of {len(wanted)} answers are not recorded ({names}), and the model {params.model} is not installed. "
-            f"{ADD_IT}; or name another under `answer.model` in params.yaml"
-        )
     if missing:
-        print(
-            f"asking {params.model} {len(missing)} questions, {len(wanted) - len(missing)} are answered already",
-            flush=True,
-        )
+        names = ", ".join(dict.fromkeys(one.prompt for one in missing))
+        there = len(wanted) - len(missing)
+        print(f"asking {params.model} {len(missing)} questions ({names}); {there} are answered already", flush=True)
         with opened(params.model, params) as model:
             known |= {row["key"]: row for row in ask_all(model, missing, params)}
     elif params.model == EMBEDDED and not is_there(EMBEDDED):
@@ -126,8 +113,7 @@ def main() -> None:
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(draft)
     draft.replace(ANSWERS)
     if failed := sum(bool(row["error"]) for row in rows):
-        tries = f"after {params.retries} more attempts each"
-        print(f"{failed} questions came back as errors {tries}: they count as wrong answers")
+        print(f"{failed} questions came back as errors, each {params.retries + 1} times: they count as wrong answers")
 
 
 if __name__ == "__main__":

