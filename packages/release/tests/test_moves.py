@@ -132,6 +132,6 @@ def test_a_history_that_somebody_changed_betrays_itself(target: Target, deployed
     second.write_bytes(whole.replace(b'"ann"', b'"bob"'))
     assert "  chain      BROKEN: move 2 was changed after move 3 was made" in list(status(target))
     second.write_bytes(whole[:40])
-    assert "BROKEN: history/000002.json is damaged" in "\n".join(status(target))
+    assert "history/000002.json is damaged" in "\n".join(status(target))
     second.unlink()
     assert "  chain      BROKEN: move 2 is missing" in list(status(target))

@@ -28,7 +28,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_models.scoring import OnnxModel
 from onebutton_release import scoring
 from onebutton_release.scoring import Job, score
-from onebutton_serving.loading import Loaded, Models, load_release
+from onebutton_serving.loading import Loaded, load_release
 from onebutton_serving.schema import Field, Schema, schema_text
 from onebutton_serving.sealed import ReleaseError, digest_of, seal
 
@@ -400,7 +400,7 @@ class PulledError(Exception):
 class Counting:
     """A model that counts the rows it is asked about, and may have its plug pulled before one of its answers."""
 
-    def __init__(self, model: Models, pull_at: int | None = None) -> None:
+    def __init__(self, model: OnnxModel, pull_at: int | None = None) -> None:
         self.model, self.calls, self.rows, self.pull_at = model, 0, 0, pull_at
 
     def answer(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -413,12 +413,12 @@ class Counting:
 
 
 def with_model(release: Loaded, model: Any) -> Loaded:
-    return dataclasses.replace(release, model=model)
+    return dataclasses.replace(release, models=[model])
 
 
 def interrupt(release: Loaded, at: int, **more: Any) -> None:
     with pytest.raises(PulledError):
-        score(job(with_model(release, Counting(release.model, at)), **more))
+        score(job(with_model(release, Counting(release.models[0], at)), **more))
 
 
 @given(moments=st.lists(st.integers(1, 15), max_size=4), threads=st.integers(1, 3))
@@ -431,7 +431,7 @@ def test_wherever_it_was_interrupted_the_bytes_are_the_same(
     out.unlink(missing_ok=True)
     for moment in moments:
         with contextlib.suppress(PulledError):
-            score(Job(source, out, with_model(release, Counting(release.model, moment)), rows=100, threads=threads))
+            score(Job(source, out, with_model(release, Counting(release.models[0], moment)), rows=100, threads=threads))
             break  # what was kept was enough
     else:
         score(Job(source, out, release, rows=100, threads=threads))
@@ -442,7 +442,7 @@ def test_parts_that_are_finished_are_not_made_again(release: Loaded) -> None:
     interrupt(release, at=11)
     kept = len([*Path("scored.parquet.parts").glob("part-*")])
     assert kept >= 9
-    model = Counting(release.model)
+    model = Counting(release.models[0])
     score(job(with_model(release, model)))
     assert model.rows == 1500 - 100 * kept
 
@@ -467,7 +467,7 @@ def test_parts_of_another_input_count_for_nothing(release: Loaded) -> None:
     interrupt(release, at=11, rows=100)
     changed = FLIGHTS.reverse()
     changed.write_parquet("rows.parquet")
-    asked = Counting(release.model)
+    asked = Counting(release.models[0])
     score(job(with_model(release, asked)))
     assert asked.rows == FLIGHTS.height
     assert pl.read_parquet("scored.parquet").select(FLIGHTS.columns).equals(changed)
@@ -481,7 +481,7 @@ def test_an_input_that_changes_meanwhile_is_refused(release: Loaded) -> None:
             return super().answer(arrays)
 
     with pytest.raises(InputError, match="the input was changed while it was scored"):
-        score(job(with_model(release, Slow(release.model))))
+        score(job(with_model(release, Slow(release.models[0]))))
     assert only_rows_are_here()
 
 
@@ -504,7 +504,7 @@ def test_eight_shards_merged_are_byte_equal_to_one_run(
     scored = [score(job(release, rows=61), number, 8) for number in order]
     assert sum(scored) == 1500
     assert not Path("scored.parquet").exists()
-    silent = Counting(release.model)
+    silent = Counting(release.models[0])
     score(job(with_model(release, silent), rows=61))
     assert silent.calls == 0
     assert digest_of(Path("scored.parquet")) == whole[1]
@@ -542,7 +542,7 @@ def test_what_a_shard_did_not_keep_whole_is_scored_when_all_is_put_together(
         score(job(other, out="other.parquet"), 2, 2)
         (theirs,) = Path.cwd().glob("other.parquet.parts/part-000003-*")
         shutil.copy2(theirs, ours.parent)
-    asked = Counting(release.model)
+    asked = Counting(release.models[0])
     score(job(with_model(release, asked)))
     assert asked.rows == 100
     assert digest_of(Path("scored.parquet")) == whole[1]

@@ -262,7 +262,7 @@ def test_rows_that_the_model_refuses_are_named_and_cost_no_other_request(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert client.service.current is not None
-    model = client.service.current.model
+    model = client.service.current.models[0]
     answer = model.answer
 
     def refuse(feed: Any) -> Any:

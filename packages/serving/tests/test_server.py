@@ -226,7 +226,7 @@ def test_a_second_server_on_the_same_port_or_state_is_refused_in_a_line(serve: S
     server = serve(*words).ready()
     second = serve(*words, "--port", str(server.port))
     assert second.process.wait(20) == 1
-    assert "something listens there already; PORT= (--port) takes another" in second.said()
+    assert "Address already in use; PORT= (--port) takes another" in second.said()
     assert second.said().count("\n") == 1
     third = serve(*words, "--state", str(server.state))
     assert third.process.wait(20) == 1

@@ -43,7 +43,7 @@ def test_a_taken_port_is_said_in_a_line(store: Path, capsys: pytest.CaptureFixtu
         said = line(
             capsys, "--store", str(store), "--pipeline", "flights", "--port", port, "--state", str(tmp_path / "s")
         )
-    assert f"cannot listen on 127.0.0.1:{port}: something listens there already; PORT= (--port) takes another" in said
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use; PORT= (--port) takes another" in said
 
 
 def test_a_fixed_release_that_is_damaged_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_the_second_pipeline_is_deployed_and_served_while_the_first_is(
             assert one.predict(golden(trained)["input"])["version"] == one.get("/v1/model")["version"]
             assert f"{address} has " in trained.call("make", "deploy", f"PIPELINE={SECOND}")
             said = trained.refused("make", "serve", f"PIPELINE={SECOND}", f"PORT={first}")
-            assert "something listens there already; PORT= (--port) takes another" in said
+            assert "Address already in use; PORT= (--port) takes another" in said
         finally:
             two.stop()
     finally:

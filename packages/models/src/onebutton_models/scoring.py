@@ -75,19 +75,17 @@ class OnnxModel:
         classes: those whose probabilities it answers with, in their order; empty where they are 0 and 1 or the file does not say.
     """
 
-    def __init__(self, source: bytes | Path, *, threads: int = 1) -> None:
-        """Load the model.
+    def __init__(self, source: bytes | Path) -> None:
+        """Load the model, which computes in one thread: so an answer is the same to the last digit on every machine.
 
         Args:
             source: the file, or its content.
-            threads: how many threads one call may use; 0 takes all. With one, an answer is the same to the last digit on every
-                machine and in every batch; more add up the trees of a forest in another order.
 
         Raises:
             ScoringError: there is no such file, or it is not a model that onnxruntime can load.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1  # more add up the trees of a forest in another order
         content = source if isinstance(source, bytes) else str(source)
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -126,7 +126,7 @@ class Scorer:
         }
         starts = range(0, typed.height, BATCH)
         batches = ({name: values[at : at + BATCH] for name, values in arrays.items()} for at in starts)
-        numbers = np.concatenate([self._release.model.answer(batch) for batch in batches])
+        numbers = np.concatenate([self._release.ask(batch) for batch in batches])
         schema = self._release.schema
         columns = [pl.Series(field.name, numbers[:, at], pl.Float64) for at, field in enumerate(schema.outputs)]
         return [*columns, pl.Series(LABEL, labels(schema, numbers), pl.String)] if schema.classes else columns

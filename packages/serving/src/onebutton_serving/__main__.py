@@ -5,7 +5,6 @@ This process starts the workers, ends them, and has segments made of their log.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -15,7 +14,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -38,10 +36,9 @@ def main(words: Sequence[str]) -> int:
     """
     try:
         settings = read_settings(words)
-        served = _what_is_served(settings)
-        _check_port(settings)
+        _check_settings(settings)
         with _claimed(settings.folder):
-            print(f"serving {served} on {settings.address}")
+            print(f"serving {settings.served} on {settings.address}")
             print(f"  pages: {settings.address}/docs  /v1/model  /metrics  /health/ready", flush=True)
             return _serve(settings)
     except ServingError as error:
@@ -55,6 +52,11 @@ def _serve(settings: Settings) -> int:
     from granian import Granian
     from granian.constants import Interfaces, Loops
     from granian.log import LogLevels
+
+    def make_worker() -> App:
+        from onebutton_serving.app import make_app  # not above: what uses a release store before it forks, hangs
+
+        return make_app(settings)
 
     server = Granian(
         "",
@@ -82,19 +84,13 @@ def _serve(settings: Settings) -> int:
     segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
     segments.start()
     try:
-        server.serve(target_loader=partial(_worker, settings), wrap_loader=False)
+        server.serve(target_loader=make_worker, wrap_loader=False)
     except SystemExit as end:
         return 1 if end.code else 0
     finally:
         ended.set()
         segments.join()
     return 0
-
-
-def _worker(settings: Settings) -> App:
-    from onebutton_serving.app import make_app  # not above: what uses a release store before it forks, hangs
-
-    return make_app(settings)
 
 
 def _let_signals_end_it() -> None:
@@ -113,27 +109,24 @@ def _make_segments(settings: Settings, ended: threading.Event) -> None:
             subprocess.run(command, stdin=subprocess.DEVNULL, check=False, start_new_session=True)
 
 
-def _what_is_served(settings: Settings) -> str:
-    """Say what will be in service, in words; refuse a release store that is not there, and a damaged release."""
+def _check_settings(settings: Settings) -> None:
+    """Refuse a damaged release, a release store that is not there, and a port that is taken.
+
+    Workers share their port, so the system would let a second server share it, too.
+    """
     if settings.release:
         check(Path(settings.release))
-        return f"release {Path(settings.release).name}"
-    if "://" not in settings.store and not Path(settings.store).is_dir():
+    elif "://" not in settings.store and not Path(settings.store).is_dir():
         raise ServingError(
             f"there is no release store {settings.store}. `make deploy` makes the one of a laptop; others must be mounted"
         )
-    return settings.pipeline
-
-
-def _check_port(settings: Settings) -> None:
-    """Refuse a port that is taken: workers share theirs, so the system would let a second server share it, too."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        why = "something listens there already; PORT= (--port) takes another" if taken else error.strerror
-        raise ServingError(f"cannot listen on {settings.host}:{settings.port}: {why}") from None
+        why = str(error.strerror).partition(" (")[0]  # Python adds the address
+        words = f"cannot listen on {settings.host}:{settings.port}: {why}; PORT= (--port) takes another"
+        raise ServingError(words) from None
 
 
 def _claimed(folder: Path) -> IO[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -44,6 +45,10 @@ class Move:
     previous: str = ""  # SHA-256 of the object of the move before; empty with the first
 
 
+class DamagedMoveError(ReleaseStoreError):
+    """The object of a move is not what was written."""
+
+
 def now() -> str:
     """Return the time as the history writes it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -55,21 +60,15 @@ def last_move(store: ReleaseStore) -> Move | None:
     Raises:
         ReleaseStoreError: it is damaged, or the release store cannot be read.
     """
-    for name in _names(store)[-1:]:
-        move, fault = _read(store.read(name) or b"")
-        if move:
-            return move
-        raise ReleaseStoreError(
-            f"{store.url}: {name} is damaged ({fault}). Put back a copy, or remove it: then the move before it counts"
-        )
-    return None
+    names = _names(store)
+    return _read(store, names[-1])[0] if names else None
 
 
 def in_service(store: ReleaseStore) -> Move | None:
     """Return the move that put the release into service that is; None when none is.
 
     Raises:
-        ReleaseStoreError: it is damaged, or the release store cannot be read.
+        ReleaseStoreError: as `last_move`.
     """
     last = last_move(store)
     return last if last and last.after else None
@@ -81,8 +80,8 @@ def record(store: ReleaseStore, move: Move) -> Move:
     Raises:
         ReleaseStoreError: somebody else moved it meanwhile, or the release store does not take it.
     """
-    name = f"{HISTORY}/{move.sequence:06d}.json"
-    if not store.create(name, msgspec.json.format(msgspec.json.encode(move), indent=1) + b"\n"):
+    content = msgspec.json.format(msgspec.json.encode(move), indent=1) + b"\n"
+    if not store.create(f"{HISTORY}/{move.sequence:06d}.json", content):
         raise ReleaseStoreError(
             f"{store.url}: somebody else deployed or rolled back meanwhile, so nothing was changed. Press again"
         )
@@ -92,30 +91,31 @@ def record(store: ReleaseStore, move: Move) -> Move:
 def following(store: ReleaseStore) -> tuple[int, str]:
     """Return the number of the next move, and the digest of the last one, which the next carries."""
     names = _names(store)
-    if not names:
-        return 1, ""
-    return int(PurePosixPath(names[-1]).stem) + 1, _digest(store.read(names[-1]) or b"")
+    return (int(PurePosixPath(names[-1]).stem) + 1, _read(store, names[-1])[1]) if names else (1, "")
 
 
 def read_history(store: ReleaseStore) -> list[Move]:
     """Return every move, oldest first; those that are damaged are left out, and `chain_fault` tells of them."""
-    moves = [_read(store.read(name) or b"")[0] for name in _names(store)]
-    return [move for move in moves if move]
+    moves = []
+    for name in _names(store):
+        with suppress(DamagedMoveError):
+            moves.append(_read(store, name)[0])
+    return moves
 
 
 def chain_fault(store: ReleaseStore) -> str:
     """Say where the history is not what was written, move by move; empty when it is whole."""
     before = ""
     for number, name in enumerate(_names(store), start=1):
-        content = store.read(name) or b""
-        move, fault = _read(content)
-        if move is None:
-            return f"{name} is damaged ({fault})"
+        try:
+            move, digest = _read(store, name)
+        except DamagedMoveError as error:
+            return str(error)
         if move.sequence != number:
             return f"move {number} is missing"
         if move.previous != before:
             return f"move {number - 1} was changed after move {number} was made"
-        before = _digest(content)
+        before = digest
     return ""
 
 
@@ -134,16 +134,15 @@ def _names(store: ReleaseStore) -> list[str]:
     return [name for name in store.names(HISTORY) if _NAME.fullmatch(name)]
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _read(content: bytes) -> tuple[Move | None, str]:
-    """Return a move, or None and what is wrong with it."""
+def _read(store: ReleaseStore, name: str) -> tuple[Move, str]:
+    """Return a move, and the digest of its object."""
+    content = store.read(name) or b""
     try:
         move = msgspec.json.decode(content, type=Move)
         if move.after or move.action != "undo":
             check_version(move.after)
     except (msgspec.DecodeError, UnicodeDecodeError, ReleaseError) as error:
-        return None, str(error)
-    return move, ""
+        raise DamagedMoveError(
+            f"{store.url}: {name} is damaged ({error}). Put back a copy, or remove it: then the move before it counts"
+        ) from None
+    return move, hashlib.sha256(content).hexdigest()

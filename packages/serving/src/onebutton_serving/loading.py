@@ -51,42 +51,20 @@ def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict
     return [{LABEL: label} | answer for label, answer in zip(called, found, strict=True)]
 
 
-@dataclass(eq=False)
-class Models:
-    """The ONNX files of a release, which are asked as one."""
-
-    files: Sequence[OnnxModel]
-
-    def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Ask every file about rows that were checked.
-
-        Args:
-            feed: for each input an array of shape (rows, 1): objects that are text, or float32.
-
-        Returns:
-            Shape (rows, outputs).
-
-        Raises:
-            ScoringError: a model refuses a value.
-        """
-        rows = len(next(iter(feed.values())))
-        found = [model.answer(feed).reshape(rows, -1) for model in self.files]
-        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
-
-
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A release that answers as it should.
 
     Attributes:
         version: the name of its folder.
+        models: the file that answers, and one for each quantile.
         golden: the first of its golden examples, for pages that show how to ask.
     """
 
     folder: Path
     version: str
     schema: Schema
-    model: Models
+    models: Sequence[OnnxModel]
     golden: Mapping[str, Any]
 
     @cached_property
@@ -109,21 +87,32 @@ class Loaded:
             parts.append(np.array(columns[:texts], dtype=object).reshape(shape))
         if len(columns) > texts:
             parts.append(np.array(columns[texts:], dtype=np.float32).reshape(shape))  # None becomes NaN
-        feed = dict(zip(self.reader.names, chain.from_iterable(parts), strict=True))
-        answers: Answers = self.model.answer(feed).tolist()
+        answers: Answers = self.ask(dict(zip(self.reader.names, chain.from_iterable(parts), strict=True))).tolist()
         return answers
+
+    def ask(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Ask every file about rows that were checked.
+
+        Args:
+            feed: for each input an array of shape (rows, 1): objects that are text, or float32.
+
+        Returns:
+            Shape (rows, outputs).
+
+        Raises:
+            ScoringError: a model refuses a value.
+        """
+        rows = len(next(iter(feed.values())))
+        found = [model.answer(feed).reshape(rows, -1) for model in self.models]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
     def written(self, answers: Answers) -> bytes:
         """Write the body of an answer; a number that is not finite is null."""
         return msgspec.json.encode({"version": self.version, "predictions": predictions(self.schema, answers)})
 
 
-def load_release(folder: Path, *, threads: int = 1) -> Loaded:
+def load_release(folder: Path) -> Loaded:
     """Check every digest, load the model, and ask it the golden examples, which warms it up as well.
-
-    Args:
-        folder: a sealed release.
-        threads: that one call of the model may use; see `OnnxModel`.
 
     Raises:
         ReleaseError: a digest, the schema, the model or an answer is not what it must be.
@@ -132,14 +121,12 @@ def load_release(folder: Path, *, threads: int = 1) -> Loaded:
     schema = read_schema(folder)
     kinds = {field.name: "string" if field.type == "string" else "float" for field in schema.inputs}
     try:
-        models = {
-            name: OnnxModel(folder / name, threads=threads) for name in (MODEL, *map(quantile_file, schema.quantiles))
-        }
+        models = {name: OnnxModel(folder / name) for name in (MODEL, *map(quantile_file, schema.quantiles))}
         for name, model in models.items():
             if dict(model.inputs) != kinds:
                 raise ScoringError(f"{name} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}")
         golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
-        loaded = Loaded(folder, folder.name, schema, Models([*models.values()]), golden["rows"][0])
+        loaded = Loaded(folder, folder.name, schema, [*models.values()], golden["rows"][0])
         _check_golden(golden, loaded)
     except (OSError, ValueError, TypeError, LookupError, re.error) as error:
         words = str(error) if isinstance(error, ScoringError) else f"{GOLDEN} cannot be asked: {error}"

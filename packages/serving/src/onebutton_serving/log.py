@@ -55,7 +55,7 @@ class PredictionLog:
         self._stop = threading.Event()
         self._journal: IO[bytes] | None = None
         self._release: Loaded | None = None  # whose rows are in the journal
-        self._rows, self._opened, self._number = 0, 0.0, 0
+        self._rows, self._opened = 0, 0.0
         self._said = -SILENCE
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -131,8 +131,7 @@ class PredictionLog:
                 logger.warning(words, error.strerror)
 
     def _open(self) -> IO[bytes]:
-        self._number += 1
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{self._number}{JOURNAL}"
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}{JOURNAL}"
         journal = (self._folder / name).open("ab", buffering=0)
         fcntl.flock(journal, fcntl.LOCK_EX)
         return journal

@@ -8,7 +8,7 @@ import os
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from prometheus_client.registry import Collector
 from onebutton_serving.log import PredictionLog
 from onebutton_serving.service import Service
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 EVERY = 0.2  # seconds between two writes
 SIZE = 8192  # bytes of each worker's file from its start, so that a disk which fills later stops nobody from writing
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
@@ -33,6 +32,9 @@ TOTALS = {
     "taken": ("onebutton_swaps", "Releases taken into service"),
     "refusals": ("onebutton_swaps_refused", "Releases refused"),
 }
+REQUESTS = "Requests for predictions, by status of the answer"
+LATENCY = "From a request's head to its answer"
+IN_SERVICE = "How many workers have a release in service"
 
 
 class Metrics(Collector):
@@ -87,8 +89,8 @@ class Metrics(Collector):
         """Return what every living worker has in service and has refused, by number of process."""
         self.flush()
         shown = ("pid", "version", "refused")
-        living = [{name: said[name] for name in shown} for living, said in self._files() if living]
-        return sorted(living, key=lambda said: int(said["pid"]))
+        found = [{name: said[name] for name in shown} for living, said in self._files() if living]
+        return sorted(found, key=lambda said: int(said["pid"]))
 
     def written(self) -> bytes:
         """Write all workers' metrics as Prometheus reads them."""
@@ -97,34 +99,33 @@ class Metrics(Collector):
             return generate_latest(self) + (self._state / MONITOR).read_bytes()
         return generate_latest(self)
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> list[Metric]:
         """Add up the workers, those that have ended included."""
         files = list(self._files())
         workers = [said for _, said in files]
-        requests = CounterMetricFamily(
-            "onebutton_requests", "Requests for predictions, by status of the answer", labels=["status"]
-        )
-        statuses: Counter[str] = Counter()
-        for one in workers:
-            statuses.update(one["statuses"])
+        statuses, versions = Counter[str](), Counter[str]()
+        for living, said in files:
+            statuses.update(said["statuses"])
+            if living and said["version"]:
+                versions[said["version"]] += 1
+        requests = CounterMetricFamily("onebutton_requests", REQUESTS, labels=["status"])
         for status, count in statuses.items():
             requests.add_metric([status], count)
-        yield requests
-        for key, (name, words) in TOTALS.items():
-            yield CounterMetricFamily(name, words, sum(one[key] for one in workers))
+        release = GaugeMetricFamily("onebutton_release_info", IN_SERVICE, labels=["version"])
+        for version, count in versions.items():
+            release.add_metric([version], count)
         counts = accumulate(map(sum, zip(*(one["latencies"] for one in workers), strict=True)))
         buckets = list(zip([*map(str, BUCKETS), "+Inf"], counts, strict=True))
         seconds = sum(one["seconds"] for one in workers)
-        yield HistogramMetricFamily(
-            "onebutton_latency_seconds", "From a request's head to its answer", buckets, seconds
-        )
-        release = GaugeMetricFamily(
-            "onebutton_release_info", "How many workers have a release in service", labels=["version"]
-        )
-        versions = Counter(said["version"] for living, said in files if living and said["version"])
-        for version, count in versions.items():
-            release.add_metric([version], count)
-        yield release
+        totals = [
+            CounterMetricFamily(name, words, sum(one[key] for one in workers)) for key, (name, words) in TOTALS.items()
+        ]
+        return [
+            requests,
+            *totals,
+            HistogramMetricFamily("onebutton_latency_seconds", LATENCY, buckets, seconds),
+            release,
+        ]
 
     def _files(self) -> Iterator[tuple[bool, dict[str, Any]]]:
         """Read what every worker said, and whether it lives."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -18,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from onebutton_serving.loading import Loaded
 from onebutton_serving.log import PredictionLog
-from onebutton_serving.metrics import CONTENT_TYPE, EVERY, Metrics
+from onebutton_serving.metrics import EVERY, Metrics
 from onebutton_serving.openapi import describe
 from onebutton_serving.service import Service
 
@@ -83,7 +84,7 @@ class Pages(Starlette):
         return FileResponse(PAGE / "docs.html", headers=SAFE | {"content-security-policy": DOCS_POLICY})
 
     def _figures(self, _: Request) -> Response:
-        return Response(self._metrics.written(), headers={"content-type": CONTENT_TYPE})
+        return Response(self._metrics.written(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
     def _card(self, _: Request) -> Response:
         text = _text(self._loaded().folder / "card.html")

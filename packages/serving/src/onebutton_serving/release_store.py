@@ -135,11 +135,10 @@ class ReleaseStore:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         for name in self.names(version):
-            path = PurePosixPath(name).relative_to(version)
-            if ".." not in path.parts:
-                (draft / path).parent.mkdir(parents=True, exist_ok=True)
-                with (draft / path).open("wb") as stream:
-                    stream.writelines(self._open().get(name))
+            file = draft / PurePosixPath(name).relative_to(version)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("wb") as stream:
+                stream.writelines(self._open().get(name))
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
 

@@ -1,7 +1,7 @@
 """Parquet segments of the log of predictions: made of journals, and read together with them.
 
-<log>/20261125T081500-4711-1.jsonl     being written, or left by a worker that was killed
-<log>/20261125T080500-4711-1.parquet   a segment, made of the journal of the same name
+<log>/20261125T081500123456-4711.jsonl     being written, or left by a worker that was killed
+<log>/20261125T080500654321-4711.parquet   a segment, made of the journal of the same name
 """
 
 from __future__ import annotations

@@ -29,10 +29,14 @@ class Settings(msgspec.Struct, frozen=True):
     keep_mb: Annotated[int, Meta(ge=0, description="megabytes of the log, the oldest go first (0: no limit)")] = 0
 
     @property
+    def served(self) -> str:
+        """What will be in service, in a word."""
+        return self.pipeline or Path(self.release).name
+
+    @property
     def folder(self) -> Path:
         """The state folder."""
-        served = self.pipeline or Path(self.release).name
-        return Path(self.state or Path(".serving", served, str(self.port))).absolute()
+        return Path(self.state or Path(".serving", self.served, str(self.port))).absolute()
 
     @property
     def address(self) -> str:
