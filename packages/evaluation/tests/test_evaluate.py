@@ -25,7 +25,7 @@ from onebutton_evaluation.holdout import golden_examples
 from onebutton_evaluation.influence import smooth
 from onebutton_evaluation.splits import at_random
 from onebutton_models.conversion import to_onnx
-from onebutton_models.scoring import OnnxModel
+from onebutton_models.scoring import OnnxModel, ScoringError
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -335,8 +335,11 @@ def test_classes_in_another_order_than_the_model_has_them_are_refused(
 
 OF_THREE = 'metrics = ["log_loss"]\ntask = "multiclass"\nclasses = ["0", "1", "2"]'
 REFUSED: dict[str, tuple[Callable[[Folder], object], str]] = {
-    "a model that is not here": (lambda _: Path("model/simple.onnx").unlink(), "simple.onnx: not a model"),
-    "a file that is no model": (lambda _: Path("model/simple.onnx").write_bytes(b"x"), "simple.onnx: not a model"),
+    "a model that is not here": (lambda _: Path("model/simple.onnx").unlink(), "not a model that can be loaded: "),
+    "a file that is no model": (
+        lambda _: Path("model/simple.onnx").write_bytes(b"x"),
+        "not a model that can be loaded: ",
+    ),
     "a column that is not there": (
         lambda one: one.held_out.drop("second").write_parquet("data/holdout.parquet"),
         "model/model.onnx cannot score the holdout: the model needs the column 'second'",
@@ -368,6 +371,6 @@ REFUSED: dict[str, tuple[Callable[[Folder], object], str]] = {
 def test_what_cannot_be_judged_is_refused_and_nothing_is_written(binary: Folder, what: str) -> None:
     plant, words = REFUSED[what]
     plant(binary)
-    with pytest.raises(InputError, match=re.escape(words)):
+    with pytest.raises((InputError, ScoringError), match=re.escape(words)):
         evaluate.main()
     assert not list(Path().rglob("*.json"))

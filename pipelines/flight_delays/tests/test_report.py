@@ -67,7 +67,7 @@ def test_the_index_sums_up_what_is_predicted_how_well_beside_what_and_since_when
         "Baseline (logistic regression) 0.693 (95 % interval 0.676 to 0.710)",
         "Change since main +0.014, was 0.700",
         "Result commit 1234abc of 2026-01-02",
-        "7 of 9 gates passed; 2 need a running server, and make deploy measures them.",
+        "7 of 9 gates passed; NOT RUN: latency-p95, throughput.",
         "Late flights by month: observed with 95 % interval",
     ):
         assert words in index.words, words
@@ -98,7 +98,7 @@ def test_terminal_page_and_card_count_the_same_gates_and_print_the_owner_once(
     owner, count = declared["judging"]["owner"], len(declared["gates"])
     sentence = f"7 of {count} gates passed"
     # The copy has no data to compute from.
-    uncomputed = f"7 of {count + 1} gates passed; 1 could not be judged: results"
+    uncomputed = f"7 of {count + 1} gates passed; NOT RUN: results"
     terminal = " ".join(capsys.readouterr().out.split())
     card = (folder / "card.md").read_text(encoding="utf-8").replace("\n", " ")
     for shown, said in ((terminal, uncomputed), (page.words, sentence), (card, sentence)):
@@ -108,7 +108,7 @@ def test_terminal_page_and_card_count_the_same_gates_and_print_the_owner_once(
 
 
 def test_verdicts_come_first_and_then_the_story_of_the_year(page: Reader) -> None:
-    assert "7 of 9 gates passed; 2 need a running server, and make deploy measures them." in page.words
+    assert "7 of 9 gates passed; NOT RUN: latency-p95, throughput." in page.words
     story = "Late flights by month From 13.7 % in September to 33.5 % in December; in training 25.7 %."
     assert story in page.words
     assert (
@@ -180,4 +180,5 @@ def test_a_tampered_metric_is_the_first_thing_that_the_page_says(folder: Path, t
     metrics.write_text(metrics.read_text(encoding="utf-8").replace('"auc": 0.71', '"auc": 0.81', 1), encoding="utf-8")
     write_site({edited: Around()}, tmp_path / "report")
     words = Reader((tmp_path / "report" / "edited.html").read_text(encoding="utf-8")).words
-    assert re.search(r"edited .* ✗ 1 of 10 gates failed: results\. make deploy refuses it like this\.", words)
+    judged = r"7 of 10 gates passed; failed: results; NOT RUN: latency-p95, throughput\."
+    assert re.search(rf"edited .* ✗ {judged} make deploy refuses it like this\.", words)

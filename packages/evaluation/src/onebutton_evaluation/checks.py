@@ -246,20 +246,12 @@ def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None
 
 def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, str]:
     """Sum up verdicts: the worst result, and a sentence that says what it means for a deployment."""
-    failed = [one.id for one in found if one.result == "failed"]
-    waiting = sum(one.result == "NOT RUN" and one.check == "service" for one in found)
-    not_judged = [one.id for one in found if one.result == "NOT RUN" and one.check != "service"]
-    words = [f"{sum(one.result == 'passed' for one in found)} of {len(found)} gates passed"]
-    if failed:
-        words = [f"{len(failed)} of {len(found)} gates failed: {', '.join(failed)}"]
-    if not_judged:
-        words.append(f"{len(not_judged)} could not be judged: {', '.join(not_judged)}")
-    if waiting and not failed:
-        need, them = ("needs", "it") if waiting == 1 else ("need", "them")
-        words.append(f"{waiting} {need} a running server, and `make deploy` measures {them}")
+    names = {result: [one.id for one in found if one.result == result] for result in WORST_FIRST}
+    words = [f"{len(names['passed'])} of {len(found)} gates passed"]
+    words += [f"{result}: {', '.join(names[result])}" for result in WORST_FIRST[:2] if names[result]]
     sentence = "; ".join(words) + "."
     if draft:
         sentence += " This is a draft: its gates stop nobody, and it stays on your own machine."
-    elif failed or not_judged:
+    elif any(one.result != "passed" and (one.check, one.result) != ("service", "NOT RUN") for one in found):
         sentence += " `make deploy` refuses it like this."
-    return "failed" if failed else "NOT RUN" if waiting or not_judged else "passed", sentence
+    return next((result for result in WORST_FIRST if names[result]), "passed"), sentence

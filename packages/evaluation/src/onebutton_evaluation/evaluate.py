@@ -70,18 +70,14 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
     """Read the model and those beside it, by their file.
 
     Raises:
-        InputError: one is not here, is no model, or has the classes in another order than `gates.toml`.
+        ScoringError: one is not here, or is no model.
+        InputError: one has the classes in another order than `gates.toml`.
     """
-    found, classes = {}, said.judging.classes
-    for file in answered(said):
-        try:
-            found[file] = OnnxModel(Path(file))
-        except (ScoringError, KeyError) as error:
-            raise InputError(f"{file}: {error}. `make run` makes it") from None
-        theirs = found[file].classes
-        if theirs and classes and theirs != classes:
+    found, classes = {file: OnnxModel(Path(file)) for file in answered(said)}, said.judging.classes
+    for file, model in found.items():
+        if model.classes and classes not in ((), model.classes):
             raise InputError(
-                f"{file} answers with the classes {', '.join(theirs)}, in this order, and gates.toml says classes = "
+                f"{file} answers with the classes {', '.join(model.classes)}, in this order, and gates.toml says classes = "
                 f"{[*classes]}. Write them there as the model has them, then press `make run`"
             )
     return found
@@ -159,7 +155,7 @@ def main() -> None:
     """Write predictions, metrics, curves, slices, comparisons, robustness, and the golden examples that a release carries.
 
     Raises:
-        InputError: a file is missing, or does not fit the others; nothing was written.
+        InputError, ScoringError: a file is missing, or does not fit the others; nothing was written.
     """
     said, bins = load_declarations(), Params.load().evaluate.calibration_bins
     judging, contract = said.judging, load_contract(Path(CONTRACT))

@@ -102,7 +102,7 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
     judging = replace(judging, body={**judging.body, "plots": plots})
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
         scratch = Path(name)
-        wrong = rescore(folder, champion, scratch / CHAMPION) if champion else []
+        wrong = rescore(folder, champion, scratch) if champion else []
         wrong += rerun(folder, judging, scratch)
         card = next((stage for stage in stages if "card.md" in stage.outs and not stage.lacking(folder)), None)
         if card and not wrong:  # the card is made of the results files; one of wrong results is wrong by them
@@ -111,15 +111,15 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         return Computed({file: json.loads((scratch / file).read_bytes()) for file in results}, wrong)
 
 
-def rescore(folder: Path, release: Path, into: Path) -> list[str]:
+def rescore(folder: Path, release: Path, scratch: Path) -> list[str]:
     """Have the champion's model answer the holdout again, and say where the predictions in `champion/` are others."""
-    rows, key = pl.read_parquet(folder / "data/holdout.parquet"), load_contract(folder / CONTRACT).primary_key
+    rows, near = pl.read_parquet(folder / "data/holdout.parquet"), _tolerance(folder)
     try:
-        again = answer_as_champion(folder, release / "model.onnx", release.name, rows, into)
+        again = answer_as_champion(folder, release / "model.onnx", release.name, rows, scratch)
         if kept := read_champion(folder / CHAMPION):
-            columns = {name: name for name in again.columns if name not in key}
-            near = _tolerance(folder)
-            assert_frame_equal(beside(again, kept, key, columns), again, rel_tol=near, abs_tol=near)
+            key = load_contract(folder / CONTRACT).primary_key
+            both = beside(again, kept, key, {name: name for name in again.columns if name not in key})
+            assert_frame_equal(both, again, rel_tol=near, abs_tol=near)
     except InputError as error:
         return [str(error)]
     except AssertionError:
@@ -127,18 +127,18 @@ def rescore(folder: Path, release: Path, into: Path) -> list[str]:
     return []
 
 
-def answer_as_champion(folder: Path, model: Path, name: str, rows: pl.DataFrame, into: Path) -> pl.DataFrame:
-    """Have an ONNX file answer rows, and keep that as `champion/` of a pipeline does: the key of each row and its answers.
+def answer_as_champion(folder: Path, model: Path, name: str, rows: pl.DataFrame, scratch: Path) -> pl.DataFrame:
+    """Have an ONNX file answer rows, and keep each row's key and answers in the folder `champion/` of another folder.
 
     Raises:
         InputError: it cannot answer these rows; the message names it.
     """
     columns = load_declarations(folder / "gates.toml").judging.predicted()
-    key = load_contract(folder / CONTRACT).primary_key
-    answers = rows.select(key).with_columns(**ask(OnnxModel(model), rows, name, columns))
-    into.mkdir()
-    answers.write_parquet(into / PREDICTIONS)
-    (into / NAME).write_text(f"{name}\n", encoding="utf-8")
+    answers = rows.select(load_contract(folder / CONTRACT).primary_key)
+    answers = answers.with_columns(**ask(OnnxModel(model), rows, name, columns))
+    (scratch / CHAMPION).mkdir()
+    answers.write_parquet(scratch / CHAMPION / PREDICTIONS)
+    (scratch / CHAMPION / NAME).write_text(f"{name}\n", encoding="utf-8")
     return answers
 
 

@@ -173,7 +173,7 @@ def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
         raise InputError(
             f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
         )
-    answer_as_champion(folder, model, old, rows, scratch / CHAMPION)
+    answer_as_champion(folder, model, old, rows, scratch)
 
 
 def _write(folder: Path, scratch: Path) -> None:
