@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pathspec import GitIgnoreSpec
 
-from onebutton_workbench.checks import ruler_rules
 from onebutton_workbench.checks.ruler_rules import check as held
 from onebutton_workbench.checks.rulers import MEMBER, is_ruler
 from onebutton_workbench.checks.rules import hold
@@ -218,7 +217,7 @@ WEAKER_MEMBER: dict[str, tuple[Edits, str]] = {
     "minimum_rows raised": ({G: ("minimum_rows = 1000", "minimum_rows = 9000")}, f"{G}:6"),
     "tolerance raised": ({G: ("tolerance = 0.01", "tolerance = 0.1")}, f"{G}:7"),
     "unit changed": ({G: ('unit = "day"', 'unit = ""')}, f"{G}:5"),
-    "all gates removed": ({G: ("", "")}, f"{G}:1"),
+    "all gates removed": ({G: ("", "")}, f"{G}:16"),
     "holdout pinned anew": ({C: ("value: aaaa", "value: bbbb")}, f"{C}:8"),
     "range widened": ({C: ("maximum: 23", "maximum: 99")}, f"{C}:16"),
     "rule removed": (
@@ -310,7 +309,7 @@ HONEST: dict[str, Edits] = {
     "an ignore less": {R: ('["D203"]', "[]")},
     "settings commented": {R: ('ignore = ["D203"]', 'ignore = [\n  "D203", # so\n]')},
     "a comment among the owners": {".github/CODEOWNERS": ("* @acme/data", "* @acme/data # all")},
-    "a member more": {"pipelines/more/dvc.yaml": ("", "stages: {}\n"), "pipelines/more/gates.toml": ("", GATES)},
+    "a member more": {"pipelines/more/pyproject.toml": ("", PROJECT), "pipelines/more/gates.toml": ("", GATES)},
     "prose": {"README.md": ("Words", "More words")},
 }
 
@@ -333,7 +332,6 @@ def repo(origin: Path, shell: Any) -> Path:
     shell("git", "switch", "--quiet", "--force-create", "change", "main", folder=origin)
     shell("git", "reset", "--quiet", "--hard", "main", folder=origin)
     shell("git", "clean", "--quiet", "-d", "--force", folder=origin)
-    ruler_rules.as_a_whole.cache_clear()
     return origin
 
 

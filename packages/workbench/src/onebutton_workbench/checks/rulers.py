@@ -39,7 +39,6 @@ UNKNOWN: Way = (0, ())
 MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
 # a pipeline's module that says what is measured
 OWN_METRICS = re.compile(r"onebutton_evaluation.*\bregister\b", re.DOTALL)
-WORD = r"(?<![\w-]){}(?![\w-])"
 YAML = (".yaml", ".yml", ".lock", ".dvc", "ruleset.json")
 
 
@@ -59,15 +58,11 @@ class Change:
         return f"{self.file}:{self.line}"
 
 
-def is_ruler(path: str, text: str | None = None) -> bool:
-    """Say of a file whether it is a ruler, of its member or of the repository.
-
-    A module of a pipeline is one where its text registers own metrics; without its text it may be one.
-    """
+def is_ruler(path: str, text: str = "") -> bool:
+    """Say of a file, and of a module of a pipeline by its text, whether it is a ruler, of its member or of the repository."""
     member = MEMBER.fullmatch(path)
-    if member and member[2].startswith("src/"):
-        of_pipeline = path.startswith("pipelines/") and path.endswith(".py")
-        return of_pipeline and (text is None or OWN_METRICS.search(text) is not None)
+    if path.startswith("pipelines/") and path.endswith(".py") and OWN_METRICS.search(text):
+        return True
     patterns = FILES["member" if member else "repository"]
     return any(fnmatch(member[2] if member else path, pattern) for pattern in patterns)
 
@@ -75,41 +70,39 @@ def is_ruler(path: str, text: str | None = None) -> bool:
 def parse(file: str, text: str) -> dict[str, Any]:
     """Read what a file means; what is neither TOML, YAML nor Python is a list of lines.
 
-    Raises:
-        InputError: it cannot be read.
+    What cannot be read says nothing, so all that it said before is gone; other checks name the line.
     """
-    name = file.rpartition("/")[2]
     try:
-        if name == "pyproject.toml":
-            tools = tomllib.loads(text).get("tool", {})
-            if "ruff" in tools and MEMBER.fullmatch(file):  # takes the place of all that the root says
-                tools["ruff"] = {"settings": [str(tools["ruff"])]}
-            return {key: tools[key] for key in FILES["settings"] if key in tools}
-        if name.endswith(".toml") and "ruff" not in name:
-            return tomllib.loads(text)
-        if name.endswith(".py"):
-            return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]} if text else {}
-    except (ValueError, SyntaxError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
-    if not name.endswith(YAML):
-        lines = [line for line in (whole.partition("#")[0].strip() for whole in text.splitlines()) if line]
-        return {"ignore" if name.endswith("ignore") else "settings": lines} if lines else {}
-    return {str(key): value for key, value in parse_yaml(text or "{}", file).items()}
+        return _parse(file, text) if text else {}
+    except (InputError, ValueError, SyntaxError):
+        return {}
+
+
+def _parse(file: str, text: str) -> dict[str, Any]:
+    name = file.rpartition("/")[2]
+    if name == "pyproject.toml":
+        tools = tomllib.loads(text).get("tool", {})
+        if "ruff" in tools and MEMBER.fullmatch(file):  # takes the place of all that the root says
+            tools["ruff"] = {"settings": [str(tools["ruff"])]}
+        return {key: tools[key] for key in FILES["settings"] if key in tools}
+    if name.endswith(".toml") and "ruff" not in name:
+        return tomllib.loads(text)
+    if name.endswith(".py"):
+        return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]}
+    if name.endswith(YAML):
+        return {str(key): value for key, value in parse_yaml(text, file).items()}
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    return {"ignore" if name.endswith("ignore") else "settings": list(filter(None, lines))}
 
 
 def differences(file: str, old: str, new: str, read: Callable[[str, str], dict[str, Any]] = parse) -> list[Change]:
-    """Compare two texts of a file; an empty one is a file that is not there.
-
-    Raises:
-        InputError: the newer one cannot be read. An older one that could not be read said nothing.
-    """
+    """Compare two texts of a file; an empty one is a file that is not there."""
     if not old and any(fnmatch(file, pattern) for pattern in FILES["new"]):
         return [Change(file, (), "new", "is new")]
-    before: dict[str, Any] = {}
-    with suppress(InputError):
-        before = read(file, old)
-    found = compare(before, read(file, new))
-    return [Change(file, path, kind, words, _line(old, new, path)) for path, kind, words in found]
+    return [
+        Change(file, path, kind, words, _line(old, new, path, gone=gone))
+        for path, kind, words, gone in compare(read(file, old), read(file, new))
+    ]
 
 
 def _keyed(value: Any) -> Any:
@@ -125,8 +118,8 @@ def _keyed(value: Any) -> Any:
 
 def compare(
     old: Any, new: Any, path: tuple[str, ...] = (), way: Way = UNKNOWN, above: str = ""
-) -> Iterator[tuple[tuple[str, ...], Kind, str]]:
-    """Find every difference and which way it goes; what nobody can tell counts as weaker.
+) -> Iterator[tuple[tuple[str, ...], Kind, str, bool]]:
+    """Find every difference: its keys, which way it goes, in words, and whether it is gone. What nobody can tell is weaker.
 
     `way` holds for all below a key above; `above` is that key, empty where it is only a name, as a job may be called `gates`.
     """
@@ -139,15 +132,16 @@ def compare(
     way = WAYS.get(key, way if way[0] < 0 else UNKNOWN)
     said = " ".join(path)
     if is_thing and old is None:
-        yield path, "new", f"{said} is new"
+        yield path, "new", f"{said} is new", False
     elif is_thing and new is None:
         # a column that is gone loosens nothing: a table with a column that its contract does not know is refused
-        yield path, "removed" if above in {"properties", "tests"} else "weaker", f"{said} is gone"
+        yield path, "removed" if above in {"properties", "tests"} else "weaker", f"{said} is gone", True
     elif isinstance(old or new, Mapping) and isinstance(new or old, Mapping) and (way[0] >= 0 or (old and new)):
         for name in dict.fromkeys([*(old or {}), *(new or {})]):
             yield from compare((old or {}).get(name), (new or {}).get(name), (*path, str(name)), way, key)
     else:
-        yield path, "stricter" if _is_stricter(old, new, way) else "weaker", f"{said}: {_shown(old, new)}"
+        kind: Kind = "stricter" if _is_stricter(old, new, way) else "weaker"
+        yield path, kind, f"{said}: {_shown(old, new)}", new is None
 
 
 def _is_stricter(old: Any, new: Any, way: Way) -> bool:
@@ -167,25 +161,22 @@ def _size(value: Any) -> Any:
 
 def _shown(old: Any, new: Any) -> str:
     if isinstance(old or new, list) and isinstance(new or old, list):
-        before, after = ([str(item) for item in value or ()] for value in (old, new))
-        more, fewer = ([item for item in one if item not in other] for one, other in ((after, before), (before, after)))
-        return shortened([*(f"+ {item}" for item in more), *(f"- {item}" for item in fewer)]) or "another order"
+        before, after = (dict.fromkeys(map(str, value or ())) for value in (old, new))
+        more = [f"+ {item}" for item in after if item not in before]
+        fewer = [f"- {item}" for item in before if item not in after]
+        return shortened(more + fewer) or "another order"
     return " -> ".join("nothing" if value is None else str(value)[:80] for value in (old, new))
 
 
-def _line(old: str, new: str, path: tuple[str, ...]) -> int:
-    """Find where a difference stands: its key, in the newer text or else the older, or else the first line that differs."""
-    keys = [re.escape(re.sub(r" \d+$", "", key)) for key in path if key not in KEYS["ours"]]
-    found = (line_of(text, keys, last) for last in (r'^[ \t-]*\[*"?{}"?\]* *[:=]', WORD) for text in (new, old))
+def _line(old: str, new: str, path: tuple[str, ...], *, gone: bool) -> int:
+    """Find the line of a difference: each of its keys is sought below the one before, or else it is the first that differs."""
+    text, line, end = old if gone else new, 0, 0
+    for key in (re.escape(re.sub(r" \d+$", "", one)) for one in path if one not in KEYS["ours"]):
+        word = rf"(?<![\w-]){key}(?![\w-])"
+        as_key = re.compile(rf'{word}(?=["\]]* *[:=]|\]\]$)', re.MULTILINE)
+        found = as_key.search(text, end) or re.compile(word).search(text, end)
+        if found:
+            line, end = text.count("\n", 0, found.start()) + 1, found.end()
     before, after = old.splitlines(), new.splitlines()
-    same = (number for number, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
-    return next(filter(None, found), 0) or next(same, min(len(before), len(after))) + 1
-
-
-def line_of(text: str, keys: list[str], last: str) -> int:
-    """Find the line in which the last of some nested keys stands, written so; 0 where it does not."""
-    begin, end, found = 0, 0, None
-    for pattern in [*(WORD.format(key) for key in keys[:-1]), *(last.format(key) for key in keys[-1:])]:
-        found = re.compile(pattern, re.MULTILINE).search(text, end)
-        begin, end = found.span() if found else (begin, end)
-    return text.count("\n", 0, begin) + 1 if found else 0
+    others = (number for number, (one, other) in enumerate(zip(before, after, strict=False), 1) if one != other)
+    return line or next(others, min(len(before), len(after)) + 1)

@@ -1,6 +1,8 @@
 """Hold the workflows and the Makefile to the rule that buttons hold the logic, and that no failure is lost on the way.
 
-OB201, OB202, OB203, OB204, OB205, OB423, OB211 and OB212: `docs/checks/` has a page for each.
+OB201, OB202, OB204, OB423, OB211 and OB212: `docs/checks/` has a page for each.
+
+That a job has a time limit and says what it may do is held by jactionlint and zizmor.
 """
 
 from __future__ import annotations
@@ -32,35 +34,23 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
             )
             yield Finding("OB202", place, words, "take them out; `make test AFFECTED=1` chooses what to run")
     for name, job in content.get("jobs", {}).items():
-        if missing := [key for key in ("timeout-minutes", "permissions") if key not in job]:
-            lacks = "`, no `".join(missing)
-            words = f"job {name!r} has no `{lacks}`: it could hang for six hours, or do all that its token may"
-            yield Finding("OB205", place, words, "write it into the job")
-        yield from check_seen(f"job {name!r}", job, place)
-        yield from check_steps(job.get("steps", []), place)
-        yield from check_cache(name, job, place)
+        steps = job.get("steps", [])
+        holds_keys = "secrets." in str(job) or "id-token" in str(job.get("permissions"))
+        yield from check_steps([job, *steps], place)
+        yield from check_cache(name, steps, place) if holds_keys else ()
 
 
-def check_seen(what: str, body: dict[str, Any], place: str) -> Iterator[Finding]:
-    """Refuse a job or a step that may fail unseen."""
-    if "continue-on-error" in body:
-        words = f"{what} has `continue-on-error`, so its failure would show green"
-        yield Finding("OB204", place, words, "take it out")
-
-
-def check_cache(name: str, job: dict[str, Any], place: str) -> Iterator[Finding]:
+def check_cache(job: str, steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
     """Refuse a cache in a job that holds keys: who may push a branch can fill it with programs that this job runs."""
-    if "secrets." not in str(job) and "id-token" not in str(job.get("permissions")):
-        return
-    for step in job.get("steps", []):
+    for step in steps:
         uses = step.get("uses", "")
         if uses.startswith("actions/cache") or (uses == SETUP and step.get("with", {}).get("cache") != "false"):
-            words = f"job {name!r} holds keys and takes what {uses} has in its cache; another branch may have filled it"
+            words = f"job {job!r} holds keys and takes what {uses} has in its cache; another branch may have filled it"
             yield Finding("OB423", place, words, f'write `cache: "false"` under `with`, as {SETUP} takes it')
 
 
 def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
-    """Hold the steps of a job, or of a local action, to the rules."""
+    """Hold a job with its steps, or the steps of a local action, to the rules."""
     for step in steps:
         command = step.get("run")
         if command is not None and not PRESS.fullmatch(command):
@@ -69,11 +59,10 @@ def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
         elif missing := {*HANDED_OVER.findall(command or "")} - {*step.get("env", {})}:
             words = f"the step `{command}` hands over {min(missing)}, which its own `env` does not set"
             yield Finding("OB201", place, words, f"write `{min(missing)}: ${{{{ … }}}}` under the step's `env`")
-        yield from check_seen("a step", step, place)
-        for key, value in step.get("with", {}).items():
-            if key.endswith("version") and isinstance(value, float):
-                words = f"`{key}: {value}` is a number to YAML, where 3.10 is 3.1"
-                yield Finding("OB203", place, words, f'quote it: `{key}: "{value}"`')
+        if "continue-on-error" in step:
+            what = "job" if "steps" in step else "step"
+            words = f"the {what} `{step.get('name', command)}` has `continue-on-error`, so its failure would show green"
+            yield Finding("OB204", place, words, "take it out")
 
 
 def check_makefile(text: str) -> Iterator[Finding]:

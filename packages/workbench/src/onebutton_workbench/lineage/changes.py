@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.git import call, git, holds, names
+from onebutton_workbench.git import at_commit, call, git, holds, names
 
 MAIN = "main"
 
@@ -25,6 +25,13 @@ class Changes:
     # their paths, relative to the root, in order; deleted ones and both names of renamed ones included
     files: tuple[str, ...]
     commit: str  # the one that they are compared with
+    root: Path
+
+    def texts(self, path: str) -> tuple[str, str]:
+        """Read a file as the other commit has it, and as it stands; empty where it is not there."""
+        file = self.root / path
+        here = file.read_text(encoding="utf-8", errors="backslashreplace") if file.is_file() else ""
+        return at_commit(self.commit, path, self.root) or "", here
 
 
 def is_commit(name: str, root: Path) -> bool:
@@ -110,4 +117,4 @@ def changes_since(base: str, root: Path) -> Changes:
     commit = parted(base, root)
     edited = names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
     added = names("ls-files", "--others", "--exclude-standard", "-z", folder=root)
-    return Changes(f"{base} ({commit[:8]})", tuple(sorted({*edited, *added})), commit)
+    return Changes(f"{base} ({commit[:8]})", tuple(sorted({*edited, *added})), commit, root)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_workbench.checks.assertion_rules import assertions, parsed, skips, tests
-from onebutton_workbench.checks.ruler_rules import read_both, ruler_changes
+from onebutton_workbench.checks.ruler_rules import sorted_out
 from onebutton_workbench.checks.rulers import Change, differences
 from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
 from onebutton_workbench.runs.metrics import write_summary
@@ -34,9 +34,9 @@ def read_tests(file: str, text: str) -> dict[str, Any]:
     return {"tests": asserted, "skips": len([*skips(tree)]), "ignores": len(IGNORES.findall(text))}
 
 
-def test_changes(changes: Changes, root: Path) -> Iterator[Change]:
+def test_changes(changes: Changes) -> Iterator[Change]:
     """Find tests that are gone, assert less, or are passed over; and ignores in any file."""
-    found = [one for file in changes.files for one in differences(file, *read_both(file, changes, root), read_tests)]
+    found = [one for file in changes.files for one in differences(file, *changes.texts(file), read_tests)]
     moved = {one.path for one in found if one.kind == "new"}
     yield from (one for one in found if one.kind in {"weaker", "removed"} and one.path not in moved)
 
@@ -48,7 +48,7 @@ def ruler(base: str = "", root: Path = ROOT) -> None:
     except NothingToCompareError as error:
         print(f"ruler: NOT RUN: {error}")
         return
-    found = [*ruler_changes(changes, root), *test_changes(changes, root)]
+    found = [*sorted_out(changes)[0], *test_changes(changes)]
     found.sort(key=lambda one: (ORDER.index(one.kind), one.file, one.line, one.words))
     width = max((len(one.place) for one in found), default=0)
     print(*(f"  {one.kind:<9} {one.place:<{width}}  {one.words}" for one in found), sep="\n" if found else "")
