@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,9 @@ def read_card(folder: Path, said: Declarations) -> dict[str, Any]:
         InputError: a file is missing or malformed.
     """
     text, results = CardText.load(folder / "card.toml"), read_json(folder / SLICES)
-    known, slices = said.judging.known(), results["slices"]
+    model, slices, known = folder / text.model, results["slices"], said.judging.known()
+    require(model.is_file(), f"{model} is not here, so the card cannot name it. `make run` writes it")
+    digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode()).hexdigest()
     found = verdicts(folder, said, {SERVICE: {}})  # as if nothing was measured: the same results make the same card
     return {
         "heading": text.title,
@@ -48,19 +49,12 @@ def read_card(folder: Path, said: Declarations) -> dict[str, Any]:
         "compared": read_json(folder / COMPARISON),
         "verdicts": found,
         "standing": standing(found),
-        "facts": _facts(folder, text, results),
-    }
-
-
-def _facts(folder: Path, text: CardText, results: Mapping[str, Any]) -> dict[str, str]:
-    model = folder / text.model
-    require(model.is_file(), f"{model} is not here, so the card cannot name it. `make run` writes it")
-    digest = hashlib.sha256(json.dumps(results, sort_keys=True).encode()).hexdigest()
-    return {
-        "model": f"{text.model}, SHA-256 {sha256(model)}",
-        "holdout": f"{results['holdout']['rows']:,} rows, SHA-256 {results['holdout']['digest']}",
-        "results": f"{SLICES}, SHA-256 {digest} of its content",
-        "packages": ", ".join(f"{name} {metadata.version(name)}" for name in text.packages) or "none named",
+        "facts": {
+            "model": f"{text.model}, SHA-256 {sha256(model)}",
+            "holdout": f"{results['holdout']['rows']:,} rows, SHA-256 {results['holdout']['digest']}",
+            "results": f"{SLICES}, SHA-256 {digest} of its content",
+            "packages": ", ".join(f"{name} {metadata.version(name)}" for name in text.packages) or "none named",
+        },
     }
 
 

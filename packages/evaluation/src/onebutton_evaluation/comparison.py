@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.influence import Metric, Rows
+from onebutton_evaluation.influence import Metric, Rows, ranks
 from onebutton_evaluation.intervals import (
     LEVEL,
     RARE,
@@ -23,7 +23,6 @@ from onebutton_evaluation.intervals import (
     short,
     standard_error,
     student,
-    units_of,
 )
 from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.slices import ALL, Slice
@@ -60,16 +59,16 @@ def compare(
     parts: dict[str, dict[str, Any]] = {}
     found: dict[str, Interval] = {}
     for part in slices:
-        sides = ours.take(part.mask), theirs.take(part.mask)
-        rows, units = len(sides[0]), units_of(None, sides[0].units, len(sides[0]))
-        parts[part.name] = {"group": part.group, "rows": rows, "units": units, "verdict": NONE, "rows_needed": None}
-        if judging.enough(rows, units) and (one := difference(*sides, metric)):
-            found[part.name] = one
-    for (place, one), p in zip(found.items(), holm([one.p for one in found.values()]), strict=True):
+        one, other = ours.take(part.mask), theirs.take(part.mask)
+        facts = {"group": part.group, "rows": len(one), "units": one.unit_count}
+        parts[part.name] = {**facts, "verdict": NONE, "rows_needed": None}
+        if judging.enough(len(one), one.unit_count) and (seen := difference(one, other, metric)):
+            found[part.name] = seen
+    for (place, seen), p in zip(found.items(), holm([seen.p for seen in found.values()]), strict=True):
         if not math.isnan(p):
-            parts[place]["verdict"] = "no difference" if p >= 1 - LEVEL else "better" if one.estimate > 0 else "worse"
-        needed = rows_needed(one, judging.tolerance)
-        parts[place] |= {"difference": one.mapping() | {"p": short(one.p)}, "rows_needed": needed}
+            parts[place]["verdict"] = "no difference" if p >= 1 - LEVEL else "better" if seen.estimate > 0 else "worse"
+        needed = rows_needed(seen, judging.tolerance)
+        parts[place] |= {"difference": seen.mapping() | {"p": short(seen.p)}, "rows_needed": needed}
     alone = interval(theirs, metric) if ALL in found else None
     verdict = overall({part["verdict"] for part in parts.values()})
     return {
@@ -91,53 +90,41 @@ def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
         on it, and is the worse for it. Where both err so rarely that nothing is known of the spread, the interval is put together
         from those of both (Zou and Donner 2008), as if the models had nothing in common: wide rather than sure of itself.
     """
+    from scipy.special import stdtr
+
     measured, before = metric.measure(ours), metric.measure(theirs)
-    sides = interval(ours, metric), interval(theirs, metric)
-    known = [side for side in sides if side is not None]
+    one, other = interval(ours, metric), interval(theirs, metric)
+    known = [side for side in (one, other) if side is not None]
     if measured is None or before is None or not known:
         return None
     sign = 1.0 if metric.better == "higher" else -1.0
     estimate = sign * (measured.estimate - before.estimate)
     error, units = standard_error(measured.influence - before.influence, ours.units)
     basis = max(side.basis for side in known)
-    both = metric.in_points and (not error > ROUNDING or all(side.method in RARE for side in known))
+    rare = metric.in_points and (not error > ROUNDING or all(side.method in RARE for side in known))
+    low = high = estimate
+    p, method = 1.0, "the same in every row"
     if _equal(ours, theirs, metric):
-        estimate, low, high, p, method = 0.0, 0.0, 0.0, 1.0, "equal in every row"
-    elif both and sides[0] is not None and sides[1] is not None:
-        low, high = _apart(sides[0], sides[1]) if sign > 0 else _apart(sides[1], sides[0])
-        error = (high - low) / 2 / student(basis)
-        p, method = _chance(estimate, error, basis), "of both intervals"
+        estimate, low, high, method = 0.0, 0.0, 0.0, "equal in every row"
+    elif rare and one is not None and other is not None:
+        better, worse = (one, other) if sign > 0 else (other, one)
+        low -= math.hypot(better.estimate - better.low, worse.high - worse.estimate)
+        high += math.hypot(better.high - better.estimate, worse.estimate - worse.low)
+        error, method = (high - low) / 2 / student(basis), "of both intervals"
     elif error > ROUNDING:
-        reach = student(basis) * error
-        low, high, p, method = estimate - reach, estimate + reach, _chance(estimate, error, basis), "delta method"
-    else:  # by the sign test: every unit says the same
-        p = 0.5 ** (units - 1) if abs(estimate) > ROUNDING else 1.0
-        low, high, method = estimate, estimate, "the same in every row"
+        low, high, method = low - student(basis) * error, high + student(basis) * error, "delta method"
+    elif abs(estimate) > ROUNDING:  # by the sign test: every unit says the same
+        p = 0.5 ** (units - 1)
+    if method in {"of both intervals", "delta method"}:
+        p = float(2 * stdtr(basis - 1, -abs(estimate) / error))
     return Interval(estimate, low, high, error, p, method, len(ours), units, basis)
-
-
-def _apart(one: Interval, other: Interval) -> tuple[float, float]:
-    """Find the interval of a difference from those of both sides (Zou and Donner 2008)."""
-    estimate = one.estimate - other.estimate
-    below = math.hypot(one.estimate - one.low, other.high - other.estimate)
-    above = math.hypot(one.high - one.estimate, other.estimate - other.low)
-    return estimate - below, estimate + above
-
-
-def _chance(estimate: float, error: float, basis: int) -> float:
-    """Return the p-value of an estimate, by Student's t."""
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(basis - 1, -abs(estimate) / error))
 
 
 def _equal(ours: Rows, theirs: Rows, metric: Metric) -> bool:
     """Say whether two models cannot differ in a metric, whatever rows come: equal answers, or an equal order of them."""
-    if np.array_equal(ours.predictions, theirs.predictions):
-        return True
-    if metric.kind not in {"rank", "precision"} or ours.predictions.ndim > 1:
-        return False
-    one, other = (np.unique(side.predictions, return_inverse=True)[1] for side in (ours, theirs))
+    one, other = ours.predictions, theirs.predictions
+    if metric.kind in {"rank", "precision"} and one.ndim == 1:
+        one, other = ranks(one), ranks(other)
     return np.array_equal(one, other)
 
 

@@ -17,15 +17,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from onebutton_contracts.errors import InputError
-
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 # How the interval of a metric is made; `intervals.KINDS` has the method and the least units of each.
 Kind = Literal["mean", "loss", "r2", "share", "f1", "quantile", "average", "rank", "precision", "agreement"]
 Better = Literal["higher", "lower", "zero", ""]
-STEP = 1e-30  # of a complex step: nothing is subtracted, so it costs no digits (Squire and Trapp 1998)
+STEP = 1e-5  # to either side of a mean, as a part of its spread, to see how a function of means changes
+ROUNDING = 1e-9  # of the largest change: what is less is the rounding of none
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,11 @@ class Rows:
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.answers)
+
+    @cached_property
+    def unit_count(self) -> int:
+        """How many independent units these rows are."""
+        return len(self) if self.units is None else int(np.count_nonzero(np.bincount(self.units)))
 
     @cached_property
     def codes(self) -> Codes:
@@ -100,7 +104,7 @@ class Metric:
     Attributes:
         better: which way is better; "zero" for a bias, "" for what is not good or bad, such as the share of late flights.
         kind: how its interval is made.
-        measure: returns None where the rows cannot be judged.
+        of: measures some rows, at least one; returns None where they cannot be judged.
         decides: whether gates and comparisons may rest on it: its interval holds what it promises.
         least_rows: under which there is not enough data, where a few rows make most of it.
     """
@@ -109,9 +113,13 @@ class Metric:
     words: str
     better: Better
     kind: Kind
-    measure: Callable[[Rows], Measured | None]
+    of: Callable[[Rows], Measured | None]
     decides: bool = True
     least_rows: int = 0
+
+    def measure(self, rows: Rows) -> Measured | None:
+        """Measure some rows; None where they cannot be judged."""
+        return self.of(rows) if len(rows) else None
 
     @property
     def in_points(self) -> bool:
@@ -133,49 +141,28 @@ def smooth(
         name: as gates call it.
         better: which way is better.
         statistics: of each row, shape (rows,), or (rows, k) where `value` combines k means.
-        value: a smooth function of the k means; the mean itself where it is left out. It is differentiated by a complex step, so
-            it must not use `abs`, `max` or a comparison.
+        value: a smooth function of the k means; the mean itself where it is left out.
         kind: how its interval is made.
         facts: other fields of a `Metric`, such as its `words`.
     """
 
     def measure(rows: Rows) -> Measured | None:
-        if not len(rows):
-            return None
         each: Floats = np.asarray(statistics(rows), dtype=np.float64)
         mean = each.mean(axis=0)
         if value is None:
             return Measured(float(mean), each - mean)
-        with np.errstate(all="ignore"):
-            estimate, slope = float(np.real(value(mean))), gradient(value, mean)
-            if not np.isfinite(estimate) or not np.isfinite(slope).all():
-                return None
-            _check_slope(name, value, mean, slope, each.std(axis=0))
-        return Measured(estimate, (each - mean) @ slope)
+        estimate, slope = delta(value, mean, each.std(axis=0))
+        return Measured(estimate, (each - mean) @ slope) if np.isfinite([estimate, *slope]).all() else None
 
     return Metric(name, facts.pop("words", name.replace("_", " ")), better, kind, measure, **facts)
 
 
-def gradient(value: Callable[[Any], Any], means: Floats) -> Floats:
-    """Differentiate a function of means by a complex step (Squire and Trapp 1998); shape as `means`, flattened."""
-    flat, places = means.ravel(), np.arange(means.size)
-    moved = (flat + 1j * STEP * (places == place) for place in places)
-    return np.array([np.imag(value(one.reshape(means.shape))) / STEP for one in moved])
-
-
-def _check_slope(name: str, value: Callable[[Any], Any], means: Floats, slope: Floats, spread: Floats) -> None:
-    """Hold a complex step against finite differences: on `abs`, `max` and comparisons it is wrong without a word.
-
-    Raises:
-        InputError: they differ.
-    """
-    told, steps = slope * spread, 1e-4 * np.diag(spread)
-    seen = np.array([np.real(value(means + step) - value(means - step)) / 2e-4 for step in steps])
-    if (np.abs(seen - told) > 0.01 * np.abs(told).max() + 1e-9 * np.abs(seen)).any():
-        raise InputError(
-            f"metric {name}: its function of means has another slope than the complex step says, so its interval would be "
-            "wrong. It may use no abs, max, min or comparison: move these into the statistics of a row"
-        )
+def delta(value: Callable[[Any], Any], means: Floats, spread: Floats) -> tuple[float, Floats]:
+    """Return a function of means and its slopes, by central differences; a mean without spread has the slope 0."""
+    with np.errstate(all="ignore"):
+        changes = np.array([value(means + step) - value(means - step) for step in STEP * np.diag(spread)])
+        changes[np.abs(changes) < ROUNDING * np.abs(changes).max()] = 0.0
+        return float(value(means)), np.where(spread > 0, changes / (2 * STEP * spread), 0.0)
 
 
 def counted(
@@ -187,19 +174,16 @@ def counted(
     """
 
     def measure(rows: Rows) -> Measured | None:
-        if not len(rows):
-            return None
         size = len(rows.classes)
         cell = rows.codes * size + rows.called
-        shares = np.bincount(cell, minlength=size * size).reshape(size, size) / len(rows)
-        with np.errstate(all="ignore"):
-            estimate, slope = float(np.real(value(shares.astype(np.complex128)))), gradient(value, shares)
-        if not np.isfinite(estimate) or not np.isfinite(slope[shares.ravel() > 0]).all():
+        shares = np.bincount(cell, minlength=size * size) / len(rows)
+        spread = np.sqrt(shares * (1 - shares))
+        estimate, slope = delta(lambda flat: value(flat.reshape(size, size)), shares, spread)
+        if not np.isfinite([estimate, *slope]).all():
             return None  # 0/0
-        slope[shares.ravel() == 0] = 0.0
-        influence = slope[cell] - shares.ravel() @ slope
         stands_on = None if basis is None else basis(rows)
-        return Measured(estimate, influence, stands_on, errors=int(np.count_nonzero(rows.codes != rows.called)))
+        errors = int(np.count_nonzero(rows.codes != rows.called))
+        return Measured(estimate, slope[cell] - shares @ slope, stands_on, errors=errors)
 
     return Metric(name, words, "higher", kind, measure)
 
@@ -221,15 +205,12 @@ def ranked(name: str, words: str, kind: Kind, of: Callable[[Mask, Floats], Measu
     return Metric(name, words, "higher", kind, measure)
 
 
-def median_of(values: Floats) -> Measured | None:
-    """Median; its influence has the density of Woodruff's interval (1952). It is None where there are no values."""
-    if not len(values):
-        return None
-    here = float(np.quantile(values, 0.5))
-    below = (values <= here).astype(np.float64)
+def median_of(values: Floats) -> Measured:
+    """Median; its influence has the density of Woodruff's interval (1952)."""
     half = 1.96 * np.sqrt(0.25 / len(values))
-    low, high = np.quantile(values, np.clip([0.5 - half, 0.5 + half], 0, 1))
-    return Measured(here, -(below - below.mean()) * float(high - low) / (2 * half), values=values)
+    low, here, high = np.quantile(values, np.clip([0.5 - half, 0.5, 0.5 + half], 0, 1))
+    below = (values <= here).astype(np.float64)
+    return Measured(float(here), (below.mean() - below) * (high - low) / (2 * half), values=values)
 
 
 def rarest_called(rows: Rows) -> Mask:
@@ -252,9 +233,9 @@ def auc_of(happened: Mask, scores: Floats) -> Measured | None:
     negatives = count - positives
     if positives == 0 or negatives == 0:
         return None
-    below = _ranks(scores)  # less the rank among rows of the same answer: how many of the other one stand below
+    below = ranks(scores)  # less the rank among rows of the same answer: how many of the other one stand below
     for side in (happened, ~happened):
-        below[side] -= _ranks(scores[side])
+        below[side] -= ranks(scores[side])
     placement = np.where(happened, below / negatives, 1 - below / positives)
     area = float(placement[happened].mean())
     influence = (placement - area) * np.where(happened, count / positives, count / negatives)
@@ -272,7 +253,7 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     if positives == 0:
         return None
     falling = -scores[order]
-    starts, ends = _ranks(falling, "min") - 1, _ranks(falling, "max")  # of the rows with the same score
+    starts, ends = ranks(falling, "min") - 1, ranks(falling, "max")  # of the rows with the same score
     precision = np.cumsum(answers)[ends - 1] / ends
 
     def from_here(each: Floats) -> Any:  # the sum over the rows that are scored at most as high
@@ -286,5 +267,6 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     return Measured(estimate, influence, basis=happened)
 
 
-def _ranks(values: Floats, of_equals: Literal["average", "min", "max"] = "average") -> Any:
+def ranks(values: Floats, of_equals: Literal["average", "min", "max"] = "average") -> Any:
+    """Rank values from 1 on."""
     return pl.Series(values).rank(of_equals).to_numpy(writable=True)

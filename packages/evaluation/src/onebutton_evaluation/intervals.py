@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows, gradient
+from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows
 
 LEVEL = 0.95
+NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)
 DIGITS = 6  # of a number in a file
 ROUNDING = 1e-12  # a standard error below this is the rounding of equal numbers
 FEW = 5  # errors under which their spread is known too badly for a transformed interval
@@ -61,23 +63,28 @@ def short(value: float) -> float | None:
 
 
 class Scale(NamedTuple):
-    """A scale on which an estimate is nearer to normal: the way there, smooth as `gradient` asks, and the way back."""
+    """A scale on which an estimate is nearer to normal: the way there, its slope, and the way back."""
 
     name: str
-    there: Callable[[Any], Any]
-    back: Callable[[Any], Any]
+    there: Callable[[float], float]
+    slope: Callable[[float], float]
+    back: Callable[[float], float]
 
 
-PLAIN = Scale("delta method", lambda x: x, lambda z: z)
-LOG = Scale("delta method, log scale", np.log, np.exp)
-LOGIT = Scale("delta method, logit scale", lambda x: np.log(x / (1 - x)), lambda z: 1 / (1 + np.exp(-z)))
+PLAIN = Scale("delta method", lambda x: x, lambda _: 1.0, lambda z: z)
+LOG = Scale("delta method, log scale", np.log, lambda x: 1 / x, np.exp)
+R2 = Scale("delta method, log(1 - R2)", lambda x: -np.log1p(-x), lambda x: 1 / (1 - x), lambda z: -np.expm1(-z))
+FISHER = Scale("delta method, Fisher's z", np.arctanh, lambda x: 1 / (1 - x**2), np.tanh)
+LOGIT = Scale(
+    "delta method, logit scale",
+    lambda x: np.log(x / (1 - x)),
+    lambda x: 1 / (x * (1 - x)),
+    lambda z: 1 / (1 + np.exp(-z)),
+)
 DELONG = LOGIT._replace(name="DeLong, logit scale")
-UNEXPLAINED = Scale("delta method, log(1 - R2)", lambda x: -np.log1p(-x), lambda z: -np.expm1(-z))
-FISHER = Scale("delta method, Fisher's z", np.arctanh, np.tanh)
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """What is declared of a kind of metric before any row is seen: its scale, and what is not enough data.
 
     That is under `least` units of the basis, which `of` says in words, or under so many `rows`; from simulations.
@@ -92,7 +99,7 @@ class Declared:
 KINDS: dict[Kind, Declared] = {
     "mean": Declared(20),
     "loss": Declared(20, "", LOG, 50),
-    "r2": Declared(20, "", UNEXPLAINED, 100),
+    "r2": Declared(20, "", R2, 100),
     "quantile": Declared(20),
     "share": Declared(10, "that it is a share of"),
     "f1": Declared(10, "of the class, or called so"),
@@ -116,26 +123,26 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
     Returns:
         None where there is not enough data: the units are fewer than is declared for the kind of metric.
     """
-    found = metric.measure(rows)
-    if found is None or len(rows) < max(KINDS[metric.kind].rows, metric.least_rows):
+    found, declared = metric.measure(rows), KINDS[metric.kind]
+    if found is None or len(rows) < max(declared.rows, metric.least_rows):
         return None
-    error, count = standard_error(found.influence, rows.units)
-    basis = count if found.basis is None else units_of(found.basis, rows.units, len(rows))
-    if basis < KINDS[metric.kind].least or count <= 1:
+    error, units = standard_error(found.influence, rows.units)
+    basis = units if found.basis is None else units_of(found.basis, rows.units)
+    if basis < declared.least or units <= 1:
         return None
-    if found.parts:
-        low, high, method = _of_parts(found, metric.kind, rows.units)
-    else:
-        low, high, method = _ends(found, metric.kind, rows.units, error, basis)
-    return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), count, basis)
+    low, high, method = (_of_parts if found.parts else _ends)(found, metric.kind, rows.units)
+    return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), units, basis)
 
 
-def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis: int) -> tuple[float, float, str]:
+def _ends(  # noqa: PLR0911  one for each method
+    found: Measured, kind: Kind, units: Codes | None
+) -> tuple[float, float, str]:
     """Choose the method and find both ends by it."""
-    estimate, quantile = found.estimate, student(basis)
+    estimate, stands_on = found.estimate, np.ones(len(found.influence), bool) if found.basis is None else found.basis
+    error, basis, held = standard_error(found.influence, units)[0], units_of(stands_on, units), int(stands_on.sum())
+    quantile = student(basis)
     if found.values is not None:
         return *woodruff(found.values, estimate, units, quantile), "Woodruff"
-    held = len(found.influence) if found.basis is None else int(np.count_nonzero(found.basis))
     if units is None and kind in {"share", "f1"}:
         error = 0.0  # every row counts as one
     if kind == "share":
@@ -143,43 +150,31 @@ def _ends(found: Measured, kind: Kind, units: Codes | None, error: float, basis:
     if kind == "f1":  # f/(2-f) is a share of the union of answers and calls (Lam et al. 2023)
         low, high = agresti_coull(estimate / (2 - estimate), error * 2 / (2 - estimate) ** 2, held, quantile)
         return 2 * low / (1 + low), 2 * high / (1 + high), "Agresti-Coull of f/(2-f)"
-    if few := _of_few_errors(found, kind, units, basis):
-        return few
+    if kind == "rank":
+        ones, zeros = (effective_rows(found.influence, side, units) for side in (stands_on, ~stands_on))
+        if ones * (1 - estimate) < FEW:
+            return *inverted(estimate, ones, zeros, quantile), INVERTED
+    wrong = basis * (1 - estimate) if kind == "precision" else found.errors
+    if wrong is not None and wrong < FEW:
+        return *agresti_coull(max(estimate, 0.0), 0.0, basis, quantile), OF_RAREST
     if not error > ROUNDING:
         return float("nan"), float("nan"), NO_SPREAD
     scale = KINDS[kind].scale
-    middle, reach = scale.there(estimate), quantile * error * float(gradient(scale.there, np.array(estimate))[0])
+    middle, reach = scale.there(estimate), quantile * error * scale.slope(estimate)
     return float(scale.back(middle - reach)), float(scale.back(middle + reach)), scale.name
-
-
-def _of_few_errors(found: Measured, kind: Kind, units: Codes | None, basis: int) -> tuple[float, float, str] | None:
-    """Find both ends where under five errors would make all of the spread; None where there are more."""
-    if kind == "rank" and found.basis is not None and basis * (1 - found.estimate) < FEW:
-        ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
-        if ones * (1 - found.estimate) < FEW:
-            return *inverted(found.estimate, ones, zeros, student(basis)), INVERTED
-    hits = kind == "precision" and basis * (1 - found.estimate) < FEW
-    called = kind in {"average", "agreement"} and found.errors is not None and found.errors < FEW
-    if called or hits:
-        return *agresti_coull(max(found.estimate, 0.0), 0.0, basis, student(basis)), OF_RAREST
-    return None
 
 
 def _of_parts(found: Measured, kind: Kind, units: Codes | None) -> tuple[float, float, str]:
     """Put the ends of a mean together from those of its parts and how these go together (Zou and Donner 2008)."""
-    sums = [one.influence if units is None else np.bincount(units, weights=one.influence) for one in found.parts]
-    spread = np.array([np.sqrt(one @ one) for one in sums])
+    sums = np.array([by_unit(one.influence, units) for one in found.parts])
+    spread = np.sqrt((sums**2).sum(axis=1))
     scale = np.where(spread > ROUNDING, spread, 1.0)
-    alike = np.array([[one @ other for other in sums] for one in sums]) / np.outer(scale, scale)
+    alike = sums @ sums.T / np.outer(scale, scale)
     np.fill_diagonal(alike, 1.0)
-    ends = []
-    for one in found.parts:
-        basis = units_of(one.basis, units, len(one.influence))
-        low, high, _ = _ends(one, kind, units, standard_error(one.influence, units)[0], basis)
-        ends.append((one.estimate - low, high - one.estimate))
-    below, above = np.array(ends).T
-    reach = [float(np.sqrt(max(0.0, side @ alike @ side))) / len(ends) for side in (below, above)]
-    return found.estimate - reach[0], found.estimate + reach[1], "of each class"
+    ends = np.array([_ends(one, kind, units)[:2] for one in found.parts])
+    reaches = np.abs(ends - [[one.estimate] for one in found.parts])
+    below, above = (float(np.sqrt(max(0.0, side @ alike @ side))) / len(ends) for side in reaches.T)
+    return found.estimate - below, found.estimate + above, "of each class"
 
 
 def student(units: int) -> float:
@@ -189,20 +184,24 @@ def student(units: int) -> float:
     return float(stdtrit(units - 1, (1 + LEVEL) / 2))
 
 
+def by_unit(values: Floats, units: Codes | None) -> Floats:
+    """Sum what is of each row over those of its unit; a number that no row has gets 0."""
+    return values if units is None else np.bincount(units, weights=values).astype(np.float64)
+
+
+def units_of(among: Mask, units: Codes | None) -> int:
+    """Count the units that have one of these rows."""
+    return int(np.count_nonzero(among if units is None else np.bincount(units[among])))
+
+
 def standard_error(influence: Floats, units: Codes | None) -> tuple[float, int]:
     """Return the standard error by the cluster sandwich (Liang and Zeger 1986; Obuchowski 1997 for an AUC), and the units."""
-    sums: Floats = influence if units is None else np.bincount(units, weights=influence).astype(np.float64)
-    count = units_of(None, units, len(influence))
+    sums, count = by_unit(influence, units), len(influence)
+    if units is not None:
+        count = int(np.count_nonzero(np.bincount(units)))
     if count <= 1:
         return float("nan"), count
     return float(np.sqrt(count / (count - 1) * (sums @ sums)) / len(influence)), count
-
-
-def units_of(rows: Mask | None, units: Codes | None, count: int) -> int:
-    """Count the units with a row among these; of all rows where None."""
-    if units is None:
-        return count if rows is None else int(np.count_nonzero(rows))
-    return int(np.count_nonzero(np.bincount(units if rows is None else units[rows], minlength=1)))
 
 
 def agresti_coull(share: float, error: float, rows: float, quantile: float) -> tuple[float, float]:
@@ -211,14 +210,11 @@ def agresti_coull(share: float, error: float, rows: float, quantile: float) -> t
     Rows that share a unit tell less than as many independent ones: the standard error says how much less. It has the centre of
     Wilson's (1927) and is a little wider: that one holds a share of 0.98 of 20 rows only 84 times of 100.
     """
-    from scipy.special import ndtri
-
-    normal = float(ndtri((1 + LEVEL) / 2))
     if error > ROUNDING:
-        rows = min(rows, share * (1 - share) / error**2 * (normal / quantile) ** 2)
-    more = rows + normal**2
-    centre = (rows * share + normal**2 / 2) / more
-    reach = normal * float(np.sqrt(centre * (1 - centre) / more))
+        rows = min(rows, share * (1 - share) / error**2 * (NORMAL / quantile) ** 2)
+    more = rows + NORMAL**2
+    centre = (rows * share + NORMAL**2 / 2) / more
+    reach = NORMAL * math.sqrt(centre * (1 - centre) / more)
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
@@ -232,11 +228,11 @@ def woodruff(values: Floats, estimate: float, units: Codes | None, quantile: flo
 
 def effective_rows(influence: Floats, side: Mask, units: Codes | None) -> float:
     """Count the independent rows that would tell as much as these, by the spread between units (Korn and Graubard 1998)."""
-    each, rows, held = influence[side], int(np.count_nonzero(side)), units_of(side, units, 0)
+    each, rows, held = influence[side], int(np.count_nonzero(side)), units_of(side, units)
     total = float(each @ each)
     if units is None or total < ROUNDING:
         return float(held)
-    sums = np.bincount(units[side], weights=each)
+    sums = by_unit(each, units[side])
     return float(np.clip(rows * total / max(float(sums @ sums), ROUNDING), held, rows))
 
 

@@ -26,7 +26,13 @@ def read_rows(frame: pl.DataFrame, judging: Judging, prediction: str = "") -> Ro
         InputError: a column is not there, or lacks values: a row left out would flatter the model.
     """
     columns, levels = judging.predicted(prediction), {} if prediction else judging.quantiles
-    _check_columns(frame, [judging.answer, *columns, *([judging.unit] if judging.unit else []), *levels.values()])
+    for name in filter(None, (judging.answer, *columns, judging.unit, *levels.values())):
+        there = ", ".join(frame.columns)
+        require(name in frame.columns, f"nothing can be judged: {name!r} is no column; there are {there}")
+        values = frame[name]
+        lacking = values.null_count() + (int(values.is_nan().sum()) if values.dtype.is_float() else 0)
+        words = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
+        require(not lacking, words)
     predictions = frame.select(columns).to_numpy() if len(columns) > 1 else frame[columns[0]].to_numpy()
     return Rows(
         answers=answer_values(frame[judging.answer], judging),
@@ -55,16 +61,6 @@ def answer_values(answers: pl.Series, judging: Judging) -> NDArray[np.float64]:
             )
         return found.to_numpy()
     return answers.cast(pl.Float64).to_numpy()
-
-
-def _check_columns(frame: pl.DataFrame, columns: list[str]) -> None:
-    for name in columns:
-        there = ", ".join(frame.columns)
-        require(name in frame.columns, f"nothing can be judged: {name!r} is no column; there are {there}")
-        values = frame[name]
-        lacking = values.null_count() + (int(values.is_nan().sum()) if values.dtype.is_float() else 0)
-        words = f"{lacking} of {frame.height} rows have no {name}; leaving them out would flatter the model"
-        require(not lacking, words)
 
 
 def metrics(rows: Rows, judging: Judging, bins: int) -> dict[str, float | int]:

@@ -13,7 +13,7 @@ import polars as pl
 from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.declarations import Judging, SliceRule
 from onebutton_evaluation.influence import Mask, Metric
-from onebutton_evaluation.intervals import interval, units_of
+from onebutton_evaluation.intervals import interval
 from onebutton_evaluation.metrics import read_rows
 
 ALL = "all"
@@ -92,10 +92,9 @@ def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> dic
     rows = rows.take(order)  # what is in order already is put into it quickly, slice after slice
     for part in slices:
         some = rows.take(part.mask[order])
-        units = units_of(None, some.units, len(some))
-        names = judging.metrics if judging.enough(len(some), units) else ()
+        names = judging.metrics if judging.enough(len(some), some.unit_count) else ()
         numbers = {name: one.mapping() for name in names if (one := interval(some, known[name]))}
-        found[part.name] = {"group": part.group, "rows": len(some), "units": units, "metrics": numbers}
+        found[part.name] = {"group": part.group, "rows": len(some), "units": some.unit_count, "metrics": numbers}
     return found
 
 

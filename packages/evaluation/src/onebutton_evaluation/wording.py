@@ -44,19 +44,9 @@ def alike(values: Sequence[float], least: int = 3, sign: str = "") -> Callable[[
     return lambda value: f"{value:{sign},.{digits}f}"
 
 
-def number(value: int) -> str:
-    """Write a count."""
-    return f"{value:,}"
-
-
 def capital(words: str) -> str:
     """Begin words with a capital letter."""
     return words[:1].upper() + words[1:]
-
-
-def tick(value: float) -> str:
-    """Write a share on a scale as a percentage."""
-    return f"{100 * value:g} %"
 
 
 def percent(value: float) -> str:
@@ -73,10 +63,9 @@ def number_words(metric: Metric, number: Mapping[str, Any] | None) -> str:
     """Write a metric with its 95 % interval, as in `0.714 (0.694 to 0.734)`; a share of answers in percent."""
     if number is None:
         return "not enough data"
-    ends = [number[end] for end in ("estimate", "low", "high") if number[end] is not None]
-    scale, digits = (100, 1) if metric.name.startswith("share") else (1, places(ends))
-    estimate, *rest = (f"{scale * end:,.{digits}f}" for end in ends)
-    return f"{estimate} ({rest[0]} to {rest[1]})" if rest else estimate
+    share = metric.name.startswith("share")
+    ends = [100 * end if share else end for end in _ends(number)]
+    return _written(ends, 1 if share else places(ends))
 
 
 def with_interval(number: Mapping[str, Any], limits: LimitedGate | None = None, *, sign: bool = False) -> str:
@@ -87,13 +76,20 @@ def with_interval(number: Mapping[str, Any], limits: LimitedGate | None = None, 
         limits: what it is held to: it gets as many digits as tell the two apart.
         sign: whether to write a plus sign, as for a difference.
     """
-    ends = [end for end in map(number.get, ("estimate", "low", "high")) if end is not None]
-    digits = _digits(ends, limits, least=places(ends))
-    estimate, *rest = (f"{end:{'+' if sign else ''},.{digits}f}" for end in ends)
-    return f"{estimate} (95 % interval {rest[0]} to {rest[1]})" if rest else estimate
+    ends = _ends(number)
+    return _written(ends, _digits(ends, limits, places(ends)), "95 % interval ", "+" if sign else "")
 
 
-def _digits(values: list[float], limits: LimitedGate | None, least: int = 3) -> int:
+def _ends(number: Mapping[str, Any]) -> list[float]:
+    return [end for end in map(number.get, ("estimate", "low", "high")) if end is not None]
+
+
+def _written(ends: Sequence[float], digits: int, of: str = "", sign: str = "") -> str:
+    estimate, *rest = (f"{end:{sign},.{digits}f}" for end in ends)
+    return f"{estimate} ({of}{rest[0]} to {rest[1]})" if rest else estimate
+
+
+def _digits(values: Sequence[float], limits: LimitedGate | None, least: int) -> int:
     """Count the digits behind the point that show on which side of its limit each value stands."""
     marks = [mark for mark in (limits.at_least, limits.at_most) if mark is not None] if limits else []
     for digits in range(least, MOST_DIGITS):
