@@ -144,5 +144,5 @@ def test_a_schema_reads_as_it_was_written_and_one_of_the_format_before_still_doe
     (made / "schema.json").write_text(json.dumps(before), encoding="utf-8")
     assert read_schema(made).classes == ()
     (made / "schema.json").write_text(json.dumps(before | {"format": 3, "colour": "red"}), encoding="utf-8")
-    with pytest.raises(ReleaseError, match="newer format than this server reads"):
+    with pytest.raises(ReleaseError, match=r"at `\$\.format`; a newer `format` needs a newer server"):
         read_schema(made)

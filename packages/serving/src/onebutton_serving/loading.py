@@ -38,13 +38,10 @@ def labels(schema: Schema, numbers: NDArray[np.floating[Any]]) -> NDArray[np.str
 
 def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     """Lay answers out as JSON has them: numbers by their names; of classes the label, and each probability by its class."""
+    names = schema.classes if schema.by_class else [field.name for field in schema.outputs]
+    found: list[dict[str, Any]] = [dict(zip(names, answer, strict=True)) for answer in answers]
     if schema.by_class:
-        found: list[dict[str, Any]] = [
-            {schema.prediction: dict(zip(schema.classes, each, strict=True))} for each in answers
-        ]
-    else:
-        names = [field.name for field in schema.outputs]
-        found = [dict(zip(names, answer, strict=True)) for answer in answers]
+        found = [{schema.prediction: one} for one in found]
     if not schema.classes:
         return found
     called = labels(schema, np.array(answers)).tolist()

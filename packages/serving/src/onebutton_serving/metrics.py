@@ -32,9 +32,6 @@ TOTALS = {
     "taken": ("onebutton_swaps", "Releases taken into service"),
     "refusals": ("onebutton_swaps_refused", "Releases refused"),
 }
-REQUESTS = "Requests for predictions, by status of the answer"
-LATENCY = "From a request's head to its answer"
-IN_SERVICE = "How many workers have a release in service"
 
 
 class Metrics(Collector):
@@ -48,35 +45,31 @@ class Metrics(Collector):
         self._state, self._service, self._log = state, service, log
         self._folder = state / "workers"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._statuses = Counter({200: 0, 400: 0, 422: 0})
-        self._rows, self._seconds = 0, 0.0
-        self._latencies = [0] * (len(BUCKETS) + 1)
+        self._counted: dict[str, Any] = {
+            "pid": os.getpid(),
+            "statuses": Counter({200: 0, 400: 0, 422: 0}),
+            "latencies": [0] * (len(BUCKETS) + 1),
+            "seconds": 0.0,
+            "rows": 0,
+        }
         self._own = (self._folder / f"{os.getpid()}-{time.time_ns()}.json").open("w+b", buffering=0)
         fcntl.flock(self._own, fcntl.LOCK_EX)
         self.flush()
 
     def answered(self, status: int, rows: int, seconds: float) -> None:
         """Count one answer."""
-        self._statuses[status] += 1
-        self._rows += rows
-        self._latencies[bisect_left(BUCKETS, seconds)] += 1
-        self._seconds += seconds
+        counted = self._counted
+        counted["statuses"][status] += 1
+        counted["latencies"][bisect_left(BUCKETS, seconds)] += 1
+        counted["seconds"] += seconds
+        counted["rows"] += rows
 
     def flush(self) -> None:
         """Write how things stand."""
         service, log = self._service, self._log
-        said = {
-            "pid": os.getpid(),
-            "version": service.current.version if service.current else None,
-            "refused": service.refused,
-            "statuses": self._statuses,
-            "latencies": self._latencies,
-            "seconds": self._seconds,
-            "rows": self._rows,
-            "written": log.written,
-            "dropped": log.dropped,
-            **service.swaps,
-        }
+        version = service.current.version if service.current else None
+        others = {"version": version, "refused": service.refused, "written": log.written, "dropped": log.dropped}
+        said = self._counted | others | service.swaps
         with contextlib.suppress(OSError):  # the disk is full: answers matter more
             os.pwrite(self._own.fileno(), msgspec.json.encode(said).ljust(SIZE), 0)
 
@@ -99,33 +92,24 @@ class Metrics(Collector):
             return generate_latest(self) + (self._state / MONITOR).read_bytes()
         return generate_latest(self)
 
-    def collect(self) -> list[Metric]:
+    def collect(self) -> Iterator[Metric]:
         """Add up the workers, those that have ended included."""
         files = list(self._files())
         workers = [said for _, said in files]
         statuses, versions = Counter[str](), Counter[str]()
         for living, said in files:
             statuses.update(said["statuses"])
-            if living and said["version"]:
-                versions[said["version"]] += 1
-        requests = CounterMetricFamily("onebutton_requests", REQUESTS, labels=["status"])
-        for status, count in statuses.items():
-            requests.add_metric([status], count)
-        release = GaugeMetricFamily("onebutton_release_info", IN_SERVICE, labels=["version"])
-        for version, count in versions.items():
-            release.add_metric([version], count)
+            versions.update([said["version"]] if living and said["version"] else [])
+        words = "Requests for predictions, by status of the answer"
+        yield _by_label(CounterMetricFamily("onebutton_requests", words, labels=["status"]), statuses)
+        for key, (name, words) in TOTALS.items():
+            yield CounterMetricFamily(name, words, sum(one[key] for one in workers))
         counts = accumulate(map(sum, zip(*(one["latencies"] for one in workers), strict=True)))
         buckets = list(zip([*map(str, BUCKETS), "+Inf"], counts, strict=True))
-        seconds = sum(one["seconds"] for one in workers)
-        totals = [
-            CounterMetricFamily(name, words, sum(one[key] for one in workers)) for key, (name, words) in TOTALS.items()
-        ]
-        return [
-            requests,
-            *totals,
-            HistogramMetricFamily("onebutton_latency_seconds", LATENCY, buckets, seconds),
-            release,
-        ]
+        words, seconds = "From a request's head to its answer", sum(one["seconds"] for one in workers)
+        yield HistogramMetricFamily("onebutton_latency_seconds", words, buckets, seconds)
+        words = "How many workers have a release in service"
+        yield _by_label(GaugeMetricFamily("onebutton_release_info", words, labels=["version"]), versions)
 
     def _files(self) -> Iterator[tuple[bool, dict[str, Any]]]:
         """Read what every worker said, and whether it lives."""
@@ -136,6 +120,12 @@ class Metrics(Collector):
                         said = msgspec.json.decode(os.pread(stream.fileno(), SIZE, 0))
                         yield _is_locked(stream.fileno()), said
                         break
+
+
+def _by_label(family: Metric, counts: Counter[str]) -> Metric:
+    for label, count in counts.items():
+        family.add_metric([label], count)  # type: ignore[attr-defined]  # of both classes that have labels
+    return family
 
 
 def _is_locked(number: int) -> bool:

@@ -94,12 +94,12 @@ class Pages(Starlette):
 
     def _model(self, _: Request) -> Response:
         service = self._service
-        follows = service.follows
-        if service.current:
-            said = _release(service.current)
-        else:
-            said = {"pipeline": follows and follows["pipeline"], "version": None, "reason": service.reason}
-        return JSONResponse({"follows": follows, "workers": self._metrics.workers(), **said})
+        said = (
+            _release(service.current)
+            if service.current
+            else {"pipeline": None, "version": None, "reason": service.reason}
+        )
+        return JSONResponse({"follows": service.follows, "workers": self._metrics.workers(), **said})
 
     def _loaded(self) -> Loaded:
         if self._service.current is None:
@@ -107,14 +107,12 @@ class Pages(Starlette):
         return self._service.current
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    rule, words = {
-        404: ("path", f"there is no {request.url.path}; /docs shows what there is"),
-        405: ("method", f"{request.url.path} does not take {request.method}"),
-    }.get(status, ("not ready", getattr(error, "detail", "")))
+async def _refusal(request: Request, error: Any) -> Response:
+    rule, words = {404: "path", 405: "method"}.get(error.status_code, "not ready"), error.detail
+    if rule != "not ready":
+        words = f"{words}: {request.method} {request.url.path}; /docs shows what there is"
     fault = {"rule": rule, "message": words, "row": None, "field": None}
-    return JSONResponse({"errors": [fault]}, status, getattr(error, "headers", None))
+    return JSONResponse({"errors": [fault]}, error.status_code, error.headers)
 
 
 def _release(loaded: Loaded) -> dict[str, Any]:

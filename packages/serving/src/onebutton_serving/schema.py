@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -48,6 +48,7 @@ class Schema(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     threshold: float = 0.5  # the probability from which the second of two classes is called
     quantiles: tuple[str, ...] = ()  # the last outputs, each of which a file of its own answers
     draft: bool = False  # whether the pipeline was still being tried out
+    format: Annotated[int, msgspec.Meta(le=FORMAT)] = FORMAT
 
     @property
     def callers_contract(self) -> tuple[str, str]:
@@ -74,14 +75,10 @@ def read_schema(folder: Path) -> Schema:
         ReleaseError: it is missing, damaged, or of a newer format than this server reads.
     """
     try:
-        content = msgspec.json.decode((folder / SCHEMA).read_bytes(), type=dict[str, Any])
-        if content.pop("format") <= FORMAT:
-            return msgspec.convert(content, Schema)
-    except (OSError, KeyError, TypeError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ReleaseError(f"release {folder.name}: {SCHEMA} cannot be read: {error}") from None
-    raise ReleaseError(
-        f"release {folder.name}: {SCHEMA} has a newer format than this server reads: upgrade the server first"
-    )
+        return msgspec.json.decode((folder / SCHEMA).read_bytes(), type=Schema)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        words = f"release {folder.name}: {SCHEMA} cannot be read: {error}; a newer `format` needs a newer server"
+        raise ReleaseError(words) from None
 
 
 def is_draft(folder: Path) -> bool:
