@@ -68,7 +68,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ('"auc", "share"', '"auc", "mean"', "no metric of a task binary is called mean; there are share, log_loss"),
         ("[judging]", '[judging]\ntask = "regression"', "no metric of a task regression is called auc; there are mae"),
         ("[judging]", '[judging]\ntask = "text"', "task: input should be 'binary', 'multiclass' or 'regression'"),
-        ("[judging]", '[judging]\ntask = "multiclass"', "names 0, and a task multiclass has at least three"),
+        ("[judging]", '[judging]\ntask = "multiclass"', "judging: a task multiclass cannot have 0 classes"),
         ("[judging]", '[judging]\nclasses = ["a", "macro"]', "no class can be called 'macro'"),
         (
             "[judging]",

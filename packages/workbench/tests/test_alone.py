@@ -67,7 +67,7 @@ def test_a_result_that_the_stage_does_not_write_fails(pipeline: Path, capsys: py
     (pipeline / "sum.json").write_text("4", encoding="utf-8")
     with pytest.raises(InputError):
         alone.run_each_alone("")
-    assert "failed sum.json is not what comes out: it says 4, computed 3" in capsys.readouterr().out
+    assert "failed sum.json is not what comes out: line 1 says 4, computed 3" in capsys.readouterr().out
 
 
 @pytest.fixture

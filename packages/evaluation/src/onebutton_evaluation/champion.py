@@ -43,13 +43,7 @@ def read_champion(folder: Path) -> Champion | None:
 
 
 def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predictions: Mapping[str, str]) -> pl.DataFrame:
-    """Put the champion's predictions beside the challenger's rows.
-
-    Args:
-        frame: the challenger's rows.
-        champion: whose predictions to take.
-        key: the columns that together name a row.
-        predictions: the champion's columns of predictions, and what each is called then.
+    """Put the champion's predictions beside the challenger's rows; `predictions` says what each of their columns is called then.
 
     Raises:
         InputError: the champion lacks a column, or has no prediction for one of the rows: a comparison on the others would leave

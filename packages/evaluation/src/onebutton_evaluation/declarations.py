@@ -54,23 +54,17 @@ class Judging:
 
     @model_validator(mode="after")
     def _can_judge(self) -> Self:
-        count = len(self.classes)
-        good, needed = {
-            "binary": (count in {0, 2}, "two or none"),
-            "multiclass": (count > 2, "at least three"),  # noqa: PLR2004
-            "regression": (count == 0, "none"),
-        }[self.task]
-        if not good:
-            raise ValueError(f"classes names {count}, and a task {self.task} has {needed}")
+        count, known = len(self.classes), self.known()
+        if count not in {"binary": (0, 2), "multiclass": range(3, 1000), "regression": (0,)}[self.task]:
+            raise ValueError(f"a task {self.task} cannot have {count} classes")
         if MACRO in self.classes:
             raise ValueError(f"no class can be called {MACRO!r}: f1[{MACRO}] is the mean over classes")
-        known = self.known()
         if unknown := [name for name in (*self.metrics, self.champion) if name not in known]:
             raise ValueError(f"no metric of a task {self.task} is called {unknown[0]}; there are {', '.join(known)}")
-        if known[self.champion].better not in {"higher", "lower"}:
-            raise ValueError(f"champion is {self.champion}, of which neither more nor less is better")
-        if not known[self.champion].decides:
-            raise ValueError(f"champion is {self.champion}: {UNSURE}")
+        champion = known[self.champion]
+        if champion.better not in {"higher", "lower"} or not champion.decides:
+            why = "neither more nor less is better" if champion.decides else UNSURE
+            raise ValueError(f"champion is {self.champion}: {why}")
         return self
 
     def known(self) -> dict[str, Metric]:

@@ -101,11 +101,7 @@ def ask(model: OnnxModel, rows: pl.DataFrame, file: str, columns: Sequence[str])
 def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: Mapping[str, OnnxModel]) -> pl.DataFrame:
     """Put the answer of the model and of each baseline beside its row, and the class that it is called in a column `label`.
 
-    Args:
-        rows: the holdout.
-        known: the rows that the model was trained on, with their answers.
-        said: what `gates.toml` declares.
-        models: by the file that they were read from.
+    `rows` are the holdout, `known` those of training with their answers; models are by the file that they were read from.
 
     Raises:
         InputError: as `ask`, or a column of the holdout is called as one of predictions.

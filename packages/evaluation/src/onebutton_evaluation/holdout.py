@@ -26,26 +26,16 @@ class Holdout(NamedTuple):
 
 
 def read_holdout(frame: pl.DataFrame, key: Sequence[str], answer: str) -> Holdout:
-    """Hash the keys and answers of the rows that were judged.
-
-    Args:
-        frame: one row per prediction, in any order.
-        key: the columns that together name a row, the contract's primary key.
-        answer: the column of what happened: a label that changes makes another holdout.
-    """
+    """Hash the keys and answers of the rows that were judged, in any order: a label that changes makes another holdout."""
     instants = [pl.col(name).dt.epoch("us") for name, kind in frame.select(key).schema.items() if kind.is_temporal()]
     lines = frame.select(*key, answer).sort(key).with_columns(instants).write_csv(include_header=True)
     return Holdout(frame.height, hashlib.sha256(lines.encode()).hexdigest())
 
 
 def golden_examples(inputs: pl.DataFrame, answers: pl.DataFrame) -> dict[str, Any]:
-    """Choose examples from the lowest answer to the highest: half of them, where there are some, with missing numbers.
+    """Choose examples from the lowest answer, in its first column, to the highest; half of them with missing numbers, if any.
 
     Rows with a missing text are left out: a server refuses them.
-
-    Args:
-        inputs: what the model sees of each row.
-        answers: of each row, the columns that a server answers with; by the first of them examples are chosen.
 
     Returns:
         The content of `golden.json`: `tolerance`, and `rows`, each with `input` and `output`.

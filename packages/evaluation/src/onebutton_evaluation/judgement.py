@@ -32,12 +32,8 @@ def judgement(
 ) -> dict[str, dict[str, Any]]:
     """Judge a model by all that its `gates.toml` declares, beside the champion, if there is one, and every baseline.
 
-    Args:
-        frame: one row per prediction, with all columns that slices and `judging` name.
-        said: what `gates.toml` declares.
-        contract: of the predictions; its primary key names a row.
-        model: to ask again with perturbed inputs.
-        champion: the model in service; None at the first release.
+    The frame has one row per prediction, and all columns that slices and `[judging]` name; the contract has its primary key. The
+    model is asked again with perturbed inputs.
 
     Returns:
         The content of each file, by its name.

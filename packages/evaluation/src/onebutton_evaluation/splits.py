@@ -77,15 +77,9 @@ def at_random(rows: pl.DataFrame, *, holdout_share: float, seed: int, tune_share
 def as_split(  # noqa: PLR0913  what a split in pandas gives
     known: Any, answers: Any, held_out: Any, held_answers: Any, *, answer: str, key: str
 ) -> pl.DataFrame:
-    """Join what was split already, in pandas, such as by scikit-learn's `train_test_split`.
+    """Join what was split already, in pandas, such as by scikit-learn's `train_test_split`: inputs and answers of either side.
 
-    Args:
-        known: the inputs to train on.
-        answers: of these rows.
-        held_out: the inputs of the rows that judge.
-        held_answers: of these rows.
-        answer: what the column of answers is called.
-        key: what the column is called that names a row: by its index where that is a number of its own, else by its place.
+    The column of answers is called `answer`; `key` names a row by its index where that is a number of its own, else by its place.
     """
     sides = (known, answers, FIT), (held_out, held_answers, HOLDOUT)
     parts = [inputs.assign(**{answer: np.asarray(column), SPLIT: part}) for inputs, column, part in sides]
