@@ -562,7 +562,7 @@ def test_what_selftest_plants_is_found_in_this_repository(tmp_path: Path, copy_o
     planted = [one for one in read_violations() if {"OB411", "OB412"} & {*one.gates}]
     missed = []
     for violation in planted:
-        plant(violation, clone)
+        plant(violation.edits, clone)
         told = "\n".join(map(str, check(clone, "HEAD")[0]))
         missed += [f"{violation.what}: {told}" for reason in violation.reasons if not re.search(reason, told)]
         shell("git", "reset", "--quiet", "--hard", folder=clone)

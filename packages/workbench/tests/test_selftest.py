@@ -59,14 +59,14 @@ def test_a_violation_can_be_planted_into_the_files_as_they_are(violation: Violat
             (tmp_path / edit["file"]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / edit["file"]).write_bytes(source.read_bytes())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    plant(violation, tmp_path)
+    plant(violation.edits, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} != before
 
 
 def test_a_violation_that_finds_nothing_to_change_is_an_error(tmp_path: Path) -> None:
     violation = Violation("x", ["y"], "make lint", ["z"], [{"file": "a", "find": "b", "replace": "c"}])
     with pytest.raises(InputError, match="nothing would be planted"):
-        plant(violation, tmp_path)
+        plant(violation.edits, tmp_path)
 
 
 def test_no_two_violations_of_a_gate_are_told_by_the_same_words() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -15,69 +16,59 @@ from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import name_of
 
-Test = ast.FunctionDef | ast.AsyncFunctionDef
 EXPECTS = re.compile(  # what fails by intent: of pytest, Hypothesis and Schemathesis, and all that is called so
     "raises|warns|deprecated_call|fail|run_state_machine_as_test|call_and_validate|validate_response|(?i:assert).*"
 )
 PASSES_OVER = {"skip", "skipif", "xfail"}
 
 
+@dataclass(frozen=True)
+class Function:
+    """A test or a helper of tests."""
+
+    name: str
+    line: int
+    asserted: int  # what in it can fail by intent
+    called: list[str]  # what else it calls
+
+    @property
+    def is_test(self) -> bool:
+        """Whether pytest collects it."""
+        return self.name.startswith("test")
+
+    def assertions(self, helpers: Collection[str] = ()) -> int:
+        """Count what in it can fail by intent; a call of a helper that asserts is one."""
+        return self.asserted + sum(name in helpers for name in self.called)
+
+
 @cache
-def parsed(source: str | bytes) -> ast.Module:
-    """Parse a module; one with a syntax error, of which ruff says so, is as an empty one."""
+def _nodes(source: str | bytes) -> list[ast.AST]:
     try:
-        return ast.parse(source)
-    except SyntaxError:
-        return ast.Module([], [])
+        return list(ast.walk(ast.parse(source)))
+    except SyntaxError:  # ruff says so
+        return []
 
 
 @cache
-def nodes_of(tree: ast.AST) -> list[ast.AST]:
-    """Walk through a module or a part of one, once."""
-    return list(ast.walk(tree))
+def functions(source: str | bytes) -> list[Function]:
+    """Read every function of a module, those of classes too."""
+    found = []
+    for one in _nodes(source):
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside = list(ast.walk(one))
+            called = [name_of(node.func) for node in inside if isinstance(node, ast.Call)]
+            others = [name for name in called if not EXPECTS.fullmatch(name)]
+            asserts = [
+                node for node in inside if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)
+            ]
+            found.append(Function(one.name, one.lineno, len(asserts) + len(called) - len(others), others))
+    return found
 
 
-@cache
-def functions(tree: ast.AST) -> list[Test]:
-    """List every function of a module, those of classes too."""
-    return [node for node in nodes_of(tree) if isinstance(node, Test)]
-
-
-def tests(tree: ast.AST) -> list[Test]:
-    """List the tests of a module."""
-    return [one for one in functions(tree) if one.name.startswith("test")]
-
-
-@cache
-def read(test: ast.AST) -> tuple[int, list[str]]:
-    """Count what in a function can fail by intent, and name what else it calls."""
-    nodes = nodes_of(test)
-    called = [name_of(node.func) for node in nodes if isinstance(node, ast.Call)]
-    asserted = [node for node in nodes if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)]
-    others = [name for name in called if not EXPECTS.fullmatch(name)]
-    return len(asserted) + len(called) - len(others), others
-
-
-def assertions(test: ast.AST, helpers: Collection[str] = ()) -> int:
-    """Count what in a function can fail by intent; a call of a helper that asserts is one."""
-    asserted, called = read(test)
-    return asserted + sum(name in helpers for name in called)
-
-
-def helpers_of(*trees: ast.AST) -> set[str]:
-    """Name the functions that assert, directly or through each other."""
-    found = [one for tree in trees for one in functions(tree) if not one.name.startswith("test")]
-    names, known = set[str](), -1
-    while len(names) > known:
-        known = len(names)
-        names |= {one.name for one in found if assertions(one, names)}
-    return names
-
-
-def skips(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
+def skips(source: str | bytes) -> Iterator[tuple[int, str, bool]]:
     """Find every skip and expected failure: its line, its name, and whether it says why."""
-    calls = {id(node.func): node for node in nodes_of(tree) if isinstance(node, ast.Call)}
-    for node in nodes_of(tree):
+    calls = {id(node.func): node for node in _nodes(source) if isinstance(node, ast.Call)}
+    for node in _nodes(source):
         if isinstance(node, ast.Attribute) and node.attr in PASSES_OVER and name_of(node.value) in {"pytest", "mark"}:
             call = calls.get(id(node))
             given = [key.value for key in call.keywords if key.arg in {"reason", "msg"}] if call else []
@@ -90,15 +81,19 @@ def check(root: Path) -> Iterator[Finding]:
     """Look at every test of every member."""
     for path in listed(root, "packages/*/tests/**test_*.py", "pipelines/*/tests/**test_*.py"):
         file = root / path
-        shared = (root / "conftest.py", *file.parent.glob("conftest.py"))
-        tree, *others = (parsed(one.read_bytes()) for one in (file, *shared) if one.is_file())
-        helpers = helpers_of(tree, *others)
-        for test in tests(tree):
-            if not assertions(test, helpers):
+        source = file.read_bytes()
+        shared = [one.read_bytes() for one in (root / "conftest.py", file.with_name("conftest.py")) if one.is_file()]
+        others = [one for text in (source, *shared) for one in functions(text) if not one.is_test]
+        helpers, known = set[str](), -1
+        while len(helpers) > known:  # a helper may assert through another
+            known = len(helpers)
+            helpers |= {one.name for one in others if one.assertions(helpers)}
+        for test in functions(source):
+            if test.is_test and not test.assertions(helpers):
                 words = f"{test.name} asserts nothing, so it is green whatever the code answers"
                 mend = "assert what a user would notice, or take the test out"
-                yield Finding("OB413", f"{path}:{test.lineno}", words, mend)
-        for line, kind, has_reason in skips(tree):
+                yield Finding("OB413", f"{path}:{test.line}", words, mend)
+        for line, kind, has_reason in skips(source):
             if not has_reason:
                 words = f"`{kind}` without a reason, so nobody will know when to take it out"
                 yield Finding("OB414", f"{path}:{line}", words, f'write `{kind}(reason="...")`')

@@ -25,19 +25,15 @@ from onebutton_workbench.workspace import ROOT, drafts
 
 @dataclass(frozen=True)
 class Check:
-    """One tool, held to one kind of file.
-
-    Mistakes in drafts stop nobody where `without` can leave drafts out. What git would keep for ever, such as a key, stops in
-    drafts as well.
-    """
+    """One tool, held to one kind of file."""
 
     finds: str  # what it looks for, in the words of the person who reads its finding
     command: str  # the call that only reads, and ends with another status than 0 on a finding
     mend: str  # what to press or do about a finding
     # git's patterns for files to add to the command; a commit is held to those that it changes
     files: tuple[str, ...] = ()
-    without: str = ""  # the option that leaves a folder out, or `:!` where `files` can
-    itself: bool = False  # whether it finds all files by itself, and is told only those that a commit changes
+    itself: bool = False  # whether it finds all files by itself in less time than it takes their names
+    drafts: bool = False  # whether it stops in drafts as well: what git would keep for ever, such as a key
 
 
 @dataclass(frozen=True)
@@ -68,51 +64,50 @@ LEAKS = "betterleaks fs --config .github/betterleaks.toml --no-banner --redact"
 LAYOUT, MISTAKES = "ruff format --check --diff --quiet --force-exclude", "ruff check --quiet --force-exclude"
 CHECKS = (
     Check("what rules of this repository refuse", RULES, AS_IT_SAYS),
-    Check("layout of code", LAYOUT, FORMAT, CODE, "--extend-exclude", itself=True),
-    Check("mistakes in code", MISTAKES, LINE, CODE, "--extend-exclude", itself=True),
-    Check("pickles in notebooks", "ruff check --quiet --select TID251,S301,S302", "the cell", IPYNB),
+    Check("layout of code", LAYOUT, FORMAT, CODE, itself=True),
+    Check("mistakes in code", MISTAKES, LINE, CODE, itself=True),
+    Check("pickles in notebooks", "ruff check --quiet --select TID251,S301,S302", "the cell", IPYNB, drafts=True),
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
     Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),
-    Check("mistakes in shell scripts", "shellcheck", "the script", SCRIPTS, ":!"),
-    Check("mistakes in YAML", "yamllint --strict --config-file .github/yamllint.yaml", "the file", YAML, ":!"),
-    Check("mistakes in TOML", "check-toml", "the file", TOML, ":!"),
-    Check("spelling", "typos --format brief --force-exclude", WORD, ALL, "--exclude", itself=True),
-    Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES, ":!"),
-    Check("keys and tokens", LEAKS, REVOKE, ALL, itself=True),
-    Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA),
-    Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE),
-    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, IPYNB),
+    Check("mistakes in shell scripts", "shellcheck", "the script", SCRIPTS),
+    Check("mistakes in YAML", "yamllint --strict --config-file .github/yamllint.yaml", "the file", YAML),
+    Check("mistakes in TOML", "check-toml", "the file", TOML),
+    Check("spelling", "typos --format brief --force-exclude", WORD, ALL, itself=True),
+    Check("Markdown and dead links", "rumdl check --no-cache --quiet", LINE, PAGES),
+    Check("keys and tokens", LEAKS, REVOKE, ALL, itself=True, drafts=True),
+    Check("files too large for git", "check-added-large-files --enforce-all --maxkb=500", LARGE, DATA, drafts=True),
+    Check("conflict markers", "check-merge-conflict --assume-in-merge", "the lines", READABLE, drafts=True),
+    Check("outputs left in notebooks", "nbstripout --verify --keep-id", FORMAT, IPYNB, drafts=True),
     Check("what a good repo has", "sp-repo-review --show err .", REPO),
 )
 
 
 def run(check: Check, root: Path, drafts: Sequence[str] = (), *, changed: bool = False) -> Verdict:
-    """Run one check on all files, or on those that changed since the last commit; `drafts` are the folders of drafts."""
+    """Run one check on all files, or on those that changed since the last commit; `drafts` are the folders of drafts.
+
+    Mistakes in drafts stop nobody, where the check is not of those that do.
+    """
     program = shlex.split(check.command)[0]
     if shutil.which(program) is None:
         return Verdict(check, "NOT RUN", f"{program} is not installed; `make setup` brings it\n")
     status, output = call(check, root, changed=changed)
     told = status == TOLD and check.command.startswith(RULES)
-    if status and drafts and check.without:
+    if status and drafts and check.files and not check.drafts:
         told = call(check, root, drafts, changed=changed)[0] == 0
     return Verdict(check, "told" if told else "failed" if status else "passed", output)
 
 
 def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: bool) -> tuple[int, str]:
     """Call a check's program without some folders; return its status and what it says, 0 where there is no file to read."""
-    command = shlex.split(check.command)
-    if check.files and (changed or not check.itself):
+    files = ["."] if check.itself else []
+    if check.files and (changed or left_out or not check.itself):
         find = changed_files if changed else listed
         files = find(root, *check.files, *(f":!{folder}" for folder in left_out))
         if not files:
             return 0, ""
-        command += files
-    else:
-        command += [word for folder in left_out for word in (check.without, folder)]
-        command += ["."] if check.itself else []
     # what tools say is indented here, and may end in a log
-    done = call_program(*command, folder=root, NO_COLOR="1")
+    done = call_program(*shlex.split(check.command), *files, folder=root, NO_COLOR="1")
     return done.returncode, done.stdout + done.stderr
 
 

@@ -58,19 +58,17 @@ def read_violations(root: Path = ROOT) -> list[Violation]:
     return [Violation(**item) for file in files if file.is_file() for item in read_toml(file)["violation"]]
 
 
-def plant(violation: Violation, clone: Path) -> None:
-    """Change the files of a clone.
+def plant(edits: Sequence[Mapping[str, Any]], clone: Path) -> None:
+    """Change the files of a clone; an edit that several violations share is made once.
 
     Raises:
         InputError: an edit finds nothing to replace, so the violation would prove nothing.
     """
-    for edit in violation.edits:
+    for edit in (one for number, one in enumerate(edits) if one not in edits[:number]):
         file = clone / edit["file"]
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         if edit.get("find", "") not in text:
-            raise InputError(
-                f"violation {violation.what!r}: {edit['file']} does not hold {edit['find']!r}, so nothing would be planted"
-            )
+            raise InputError(f"{edit['file']} does not hold {edit['find']!r}, so nothing would be planted")
         if edit.get("delete"):
             file.unlink()
             continue
@@ -139,8 +137,7 @@ def collide(one: Violation, other: Violation) -> bool:
         return True
     if {*one.gates} & {*other.gates} and not (_names_its_file(one) and _names_its_file(other)):
         return True
-    pairs = [(edit, another) for edit in one.edits for another in other.edits if edit["file"] == another["file"]]
-    return any(_overlap(*pair) for pair in pairs)
+    return any(_overlap(edit, another) for edit in one.edits for another in other.edits)
 
 
 def _names_its_file(violation: Violation) -> bool:
@@ -149,12 +146,10 @@ def _names_its_file(violation: Violation) -> bool:
 
 
 def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    if one == other:
-        return one.get("find", "") not in one.get("replace", "")
-    if not {"write", "delete"}.isdisjoint([*one, *other]):
-        return True
-    some, others = one.get("find", ""), other.get("find", "")
-    return bool(some and others) and (some in others or others in some)
+    if one == other or one["file"] != other["file"]:
+        return False
+    some, others = one.get("find", ""), other.get("find", "")  # nothing is in every text: such an edit stands alone
+    return some in others or others in some
 
 
 def batches(violations: Iterable[Violation]) -> list[list[Violation]]:
@@ -176,7 +171,6 @@ class Pressed:
     violations: Sequence[Violation]
     red: bool
     said: str
-    seconds: float
 
     def lacks(self, violation: Violation) -> list[str]:
         """List the reasons of a violation that it does not hold."""
@@ -200,14 +194,12 @@ def press(violations: Sequence[Violation], clone: Path) -> Pressed:
     """Plant violations, press their button, and take them out again."""
     begun = time.monotonic()
     try:
-        for violation in violations:
-            plant(violation, clone)
+        plant([edit for one in violations for edit in one.edits], clone)
         done = call(violations[0].press, clone)
     finally:
         reset(clone)
-    found = Pressed(violations, done.returncode != 0, done.stdout, time.monotonic() - begun)
-    print(f"pressed {violations[0].press}: {len(violations)} planted ({found.seconds:.0f} s)", flush=True)
-    return found
+    print(f"pressed {violations[0].press}: {len(violations)} planted ({time.monotonic() - begun:.0f} s)", flush=True)
+    return Pressed(violations, done.returncode != 0, done.stdout)
 
 
 def press_all(groups: Sequence[Sequence[Violation]], clones: Sequence[Path]) -> list[Pressed]:
@@ -228,15 +220,6 @@ def is_clear(violation: Violation, batch: Pressed, others: Iterable[Pressed]) ->
     return not batch.problem(violation) and all(one.lacks(violation) for one in elsewhere)
 
 
-def tell(violation: Violation, batch: Pressed) -> str:
-    """Print a row for each gate of a violation; return what was not as it must be."""
-    problem = batch.problem(violation)
-    state = "FAILED" if problem else "green" if violation.gates == CLEAN else "caught"
-    for gate in violation.gates:
-        print(f"{state:<7} {gate:<38} {violation.what:<62} {violation.press}", flush=True)
-    return f"{violation.what}, {violation.press}: {problem}" if problem else ""
-
-
 def selftest() -> int:
     """Plant everything, and print what was caught by what.
 
@@ -246,10 +229,10 @@ def selftest() -> int:
     check_clean(ROOT, "selftest")
     begun = time.monotonic()
     violations = read_violations()
-    buttons = {one.press for one in violations if one.press.startswith("make")}
+    buttons = sorted({one.press for one in violations if one.press.startswith("make")})
     named = sorted({match[1] for button in buttons if (match := PIPELINE.search(button))})
     # Every button is pressed on a clean tree first, and before all others those that make results. Hooks and jobs take longest.
-    clean = dict.fromkeys([*(f"make run PIPELINE={name}" for name in named), *sorted(buttons)])
+    clean = dict.fromkeys([*(f"make run PIPELINE={name}" for name in named), *buttons])
     groups = [[Violation("nothing", CLEAN, button)] for button in clean]
     groups += batches(sorted(violations, key=lambda one: (one.press.startswith("make"), one.press)))
     with tempfile.TemporaryDirectory(prefix="onebutton-selftest-", ignore_cleanup_errors=True) as folder:
@@ -257,13 +240,15 @@ def selftest() -> int:
         with ThreadPoolExecutor(len(places)) as pool:
             clones = list(pool.map(make_clone, places))
         found = press_all(groups, clones)
-        together = [(one, batch) for batch in found if len(batch.violations) > 1 for one in batch.violations]
-        again = [[one] for one, batch in together if not is_clear(one, batch, found)]
-        found += press_all(again, clones)
-    final = [
-        (one, batch) for batch in found for one in batch.violations if len(batch.violations) == 1 or [one] not in again
-    ]
-    bad = list(filter(None, (tell(one, batch) for one, batch in final)))
+        pairs = [(one, batch) for batch in found for one in batch.violations]
+        settled = [(one, batch) for one, batch in pairs if len(batch.violations) == 1 or is_clear(one, batch, found)]
+        alone = press_all([[one] for one, batch in pairs if (one, batch) not in settled], clones)
+    bad = []
+    for one, batch in [*settled, *((batch.violations[0], batch) for batch in alone)]:
+        problem = batch.problem(one)
+        state = "FAILED" if problem else "green" if one.gates == CLEAN else "caught"
+        print(*(f"{state:<7} {gate:<38} {one.what:<62} {one.press}" for gate in one.gates), sep="\n", flush=True)
+        bad += [f"{one.what}, {one.press}: {problem}"] if problem else []
     print(*bad, sep="\n\n", file=sys.stderr)
     took = f"{(time.monotonic() - begun) / 60:.0f} min"
     if bad:

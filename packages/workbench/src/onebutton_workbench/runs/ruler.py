@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from onebutton_workbench.checks.assertion_rules import assertions, parsed, skips, tests
+from onebutton_workbench.checks.assertion_rules import functions, skips
 from onebutton_workbench.checks.ruler_rules import sorted_out
 from onebutton_workbench.checks.rulers import Change, differences
 from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
@@ -29,9 +29,9 @@ ORDER = ("weaker", "removed", "new", "stricter", "upgrade")
 
 def read_tests(file: str, text: str) -> dict[str, Any]:
     """Read how often a file tells a tool to look away, and of tests how much each asserts and how many are passed over."""
-    tree = parsed(text if fnmatch(file, "*/tests/*.py") else "")
-    asserted = {test.name: {"assertions": assertions(test)} for test in tests(tree)}
-    return {"tests": asserted, "skips": len([*skips(tree)]), "ignores": len(IGNORES.findall(text))}
+    source = text if fnmatch(file, "*/tests/*.py") else ""
+    tests = {one.name: {"assertions": one.assertions()} for one in functions(source) if one.is_test}
+    return {"tests": tests, "skips": len([*skips(source)]), "ignores": len(IGNORES.findall(text))}
 
 
 def test_changes(changes: Changes) -> Iterator[Change]:
