@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_contracts.compatibility import breaking_changes, needs_major
+from onebutton_contracts.compatibility import needs_major
 from onebutton_contracts.contract import Contract, contract_of
 
 
@@ -55,7 +55,7 @@ def test_what_takes_a_promise_from_readers_is_named(
         edits = [("primaryKeyPosition: 1", "primaryKeyPosition: 9"), (said, instead), ("Position: 9", "Position: 2")]
     if "logicalType: date" in instead:
         edits.append(("value: 2013-01-01T10:00", "value: 2013-01-01"))
-    (found,) = breaking_changes(contract, changed(contract_file, *edits))
+    (found,) = needs_major(contract, changed(contract_file, *edits))
     assert words in found
 
 
@@ -74,7 +74,7 @@ def test_what_takes_a_promise_from_readers_is_named(
 def test_a_promise_that_became_stronger_breaks_no_reader(
     contract: Contract, contract_file: Path, said: str, instead: str
 ) -> None:
-    assert breaking_changes(contract, changed(contract_file, (said, instead))) == []
+    assert needs_major(contract, changed(contract_file, (said, instead))) == []
 
 
 def test_a_new_major_version_may_break_readers_and_a_minor_one_may_not(contract: Contract, contract_file: Path) -> None:

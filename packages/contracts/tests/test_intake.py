@@ -285,7 +285,7 @@ def test_a_value_of_few_rows_is_not_named_in_the_draft(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high"), [(4983, 4500, 5000), (17, 15, 20), (-17, -20, -15), (0.3, 0, 1), (7, 7, 7)]
+    ("value", "low", "high"), [(4983, 4000, 5000), (17, 10, 20), (-17, -20, -10), (0.3, 0, 1), (7, 7, 7)]
 )
 def test_limits_are_rounded_away_from_the_values(value: float, low: float, high: float) -> None:
     assert (outwards(value, up=False), outwards(value, up=True)) == (low, high)

@@ -150,6 +150,6 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_date_is_named_with_the_line_that_mends_it(file: Path) -> None:
     words = refusal(file, GOOD.replace("late flights", "2013-07-01"))
-    assert words.startswith("title: 2013-07-01 is read as a date; write it in quotes: '2013-07-01'")
+    assert words.endswith("2013-07-01 is read as a date; write it in quotes: '2013-07-01'")
     file.write_text(GOOD.replace("late flights", "'2013-07-01'"), encoding="utf-8")
     assert load_parameters(Params, file).title == "2013-07-01"

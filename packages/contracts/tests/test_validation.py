@@ -132,7 +132,7 @@ def test_a_rule_in_sql_over_several_columns_shows_these(flights: pl.DataFrame, c
 def test_data_that_ends_too_early_is_refused(flights: pl.DataFrame, contract: Contract) -> None:
     rules = refusal(flights.with_columns(pl.col("time_hour").dt.offset_by("-1h")), contract)
     assert rules == (
-        "time_hour: the newest must be of 2013-01-01 10:00 UTC or later, is 2013-01-01T09:00:00+00:00 [freshness]"
+        "time_hour: the newest must be of 2013-01-01 10:00 UTC or later, is 2013-01-01 09:00:00+00:00 [freshness]"
     )
 
 

@@ -222,7 +222,7 @@ def test_what_a_person_says_is_taken(tmp_path: Path) -> None:
     ("columns", "answer", "typed", "words"),
     [
         (rents(), "", {}, "ANSWER= says which column is to be predicted. It can be: flat_id, size, district, rent"),
-        (rents(), "Rnt", {}, "ANSWER=Rnt is no column of the table. Did you mean: rent"),
+        (rents(), "Rnt", {}, "ANSWER=Rnt is no column of the table. It can be: flat_id, size, district, rent"),
         (rents(), "rent", {"group": "town"}, "GROUP=town is no column of the table"),
         (twelve(), "rent", {}, "ANSWER=rent: 12 rows have one, and fewer than 100 cannot train and judge a model"),
         (constant(), "country", {}, "ANSWER=country is X in every row, so there is nothing to predict"),

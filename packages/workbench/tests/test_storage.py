@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, absent, check_remote, choose, configured, push, why
+from onebutton_workbench.data.storage import UnreachableError, check_remote, choose, configured, push, unsent, why
 from onebutton_workbench.runs.doctor import storage
 
 
@@ -33,23 +33,21 @@ def test_what_a_commit_names_must_be_on_the_shared_remote_but_for_what_is_in_git
 ) -> None:
     folder = repo / "pipelines/toy"
     folder.mkdir(parents=True)
-    deps, outs = (".code/judge", "gates.toml", "../../raw.csv"), ("slices.json", "model.onnx")
-    named = [
-        [f"{{path: {path}, md5: '{'0' * 31}{number}'}}" for number, path in enumerate(side)] for side in (deps, outs)
-    ]
-    lock = f"stages: {{judge: {{deps: [{', '.join(named[0])}], outs: [{', '.join(named[1])}]}}}}\n"
-    texts = {"dvc.lock": lock, "dvc.yaml": "stages: {}\n", "gates.toml": "", "slices.json": "{}"}
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    shell("git", "add", "--all", folder=repo)
-    shell("git", "commit", "--quiet", "--message", "first", folder=repo)
+    plan = "stages: {judge: {cmd: touch slices.json model.onnx, outs: [model.onnx, slices.json: {cache: false}]}}\n"
+    (folder / "dvc.yaml").write_text(plan, encoding="utf-8")
+    shell("dvc", "repro", "--quiet", "pipelines/toy/dvc.yaml", folder=repo)
     (tmp_path / "team").mkdir()
     choose(str(tmp_path / "team"), repo)
     remote = configured(repo)
     assert remote
-    found = list(check_remote(repo, remote))
-    assert [one.words.split()[0] for one in found] == ["pipelines/toy/model.onnx", "raw.csv"]
-    assert {one.place for one in found} == {"pipelines/toy/dvc.lock"}
+    assert list(check_remote(repo, remote)) == [], "nothing is committed"
+    shell("git", "add", "--all", folder=repo)
+    shell("git", "commit", "--quiet", "--message", "first", folder=repo)
+    (found,) = check_remote(repo, remote)
+    assert (found.check, found.place) == ("OB304", "pipelines/toy/model.onnx")
+    assert found.words == f"is not on {remote.url}, so it is lost with the machine that has it"
+    push(repo)
+    assert list(check_remote(repo, remote)) == []
 
 
 def test_a_folder_of_the_checkout_is_shared_with_nobody_and_one_elsewhere_is_shared(repo: Path, tmp_path: Path) -> None:
@@ -95,7 +93,7 @@ def test_a_folder_that_is_not_mounted_gives_no_answer(repo: Path, tmp_path: Path
     remote = configured(repo)
     assert remote
     with pytest.raises(UnreachableError, match="is not there"):
-        absent(remote, {"0" * 32}, repo)
+        unsent(remote, repo)
     assert [state for _, state, _ in storage(repo)] == ["missing"]
 
 

@@ -7,25 +7,21 @@ from collections.abc import Iterator
 from onebutton_contracts.terms import Column, Contract, Limit
 
 
-def breaking_changes(old: Contract, new: Contract) -> list[str]:
-    """Say what of the old contract the new one no longer promises; empty when every reader of the old can read the new.
+def needs_major(old: Contract, new: Contract) -> list[str]:
+    """Say what breaks readers of the old contract while the major version is still theirs; empty when nothing does.
 
     A promise that became stronger (a narrower range, a column more, no nulls where there were some) breaks no reader. It may
     break who writes the data, and validation tells them.
     """
+    if new.major > old.major:
+        return []
     if old.name != new.name:
         return [f"the table {old.name} is now called {new.name}"]
     found = [words for column in old.columns for words in _of_column(column, new)]
     if old.primary_key != new.primary_key:
         found.append(f"the primary key was ({', '.join(old.primary_key)}), it is ({', '.join(new.primary_key)})")
     kept = {rule.condition for rule in new.row_rules}
-    found += [f"the rule {rule.name!r} no longer holds" for rule in old.row_rules if rule.condition not in kept]
-    return found
-
-
-def needs_major(old: Contract, new: Contract) -> list[str]:
-    """Say what breaks readers while the major version is still the old one; empty when nothing does."""
-    return breaking_changes(old, new) if new.major <= old.major else []
+    return found + [f"the rule {rule.name!r} no longer holds" for rule in old.row_rules if rule.condition not in kept]
 
 
 def _of_column(old: Column, contract: Contract) -> Iterator[str]:

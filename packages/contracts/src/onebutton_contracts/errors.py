@@ -11,11 +11,7 @@ class InputError(Exception):
 
 
 def require(good: object, message: str) -> None:
-    """Refuse an input unless something holds of it.
-
-    Raises:
-        InputError: with the message.
-    """
+    """Raise an `InputError` with a message unless something holds of an input."""
     if not good:
         raise InputError(message)
 
@@ -24,9 +20,6 @@ def run_stage(main: Callable[[], object]) -> None:
     """Run a stage's `main`; end the program with the message alone, and status 1, when an input is wrong.
 
     Errors of packages that depend on none of ours are told so too when their class says `for_people = True`.
-
-    Args:
-        main: reads the files that `dvc.yaml` names, calls the stage's function, writes its outputs.
     """
     try:
         main()

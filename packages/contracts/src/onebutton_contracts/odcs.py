@@ -10,7 +10,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+import polars as pl
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +25,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from onebutton_contracts.frames import is_pattern
 from onebutton_contracts.parameters import STRICT
 
 # What tells people something and promises nothing of a row; it may stand anywhere.
@@ -41,9 +44,23 @@ def _instant(said: Any) -> datetime:
         raise ValueError(f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}") from None
 
 
-T = TypeVar("T")
+def _column_name(said: str) -> str:
+    if is_pattern(said):
+        raise ValueError("would be taken for a pattern: no column may be called * or begin with ^ and end with $")
+    return said
+
+
+def _regular_expression(said: str) -> str:
+    try:
+        pl.select(pl.lit("text").str.contains(said))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{said!r} is no regular expression: {str(error).splitlines()[0]}") from None
+    return said
+
+
 KIND = TypeVar("KIND")
 OPTIONS = TypeVar("OPTIONS")
+VALUE = TypeVar("VALUE")
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Day = Annotated[date, BeforeValidator(lambda said: _instant(said).date())]
@@ -68,7 +85,7 @@ class AllowedValues(Part):
     type: Literal["library"] = "library"
     metric: Literal["invalidValues"]
     must_be: Literal[0]
-    arguments: dict[Literal["validValues"], list[Whole | str]]
+    arguments: dict[Literal["validValues"], list[Whole] | list[str]]
 
 
 class MissingShare(Part):
@@ -97,19 +114,19 @@ class CustomProperty(Part):
     value: Any
 
 
-class Range(Part, Generic[T]):
-    minimum: T | None = None
-    maximum: T | None = None
+class Range(Part, Generic[VALUE]):
+    minimum: VALUE | None = None
+    maximum: VALUE | None = None
 
 
 class Text(Part):
-    pattern: str = ""
+    pattern: Annotated[str, AfterValidator(_regular_expression)] = ""
     min_length: NonNegativeInt | None = None
     max_length: NonNegativeInt | None = None
 
 
 class Column(Part, Generic[KIND, OPTIONS]):
-    name: str
+    name: Annotated[str, AfterValidator(_column_name)]
     logical_type: KIND
     logical_type_options: OPTIONS | None = None
     description: str = ""
@@ -160,7 +177,7 @@ class Document(Part):
     api_version: Annotated[str, Field(pattern=r"^v3\.")]
     kind: Literal["DataContract"]
     id: str
-    version: str
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     team: Team
     tables: Annotated[list[Table], Field(alias="schema", min_length=1, max_length=1)]
     sla_properties: Annotated[list[Freshness], Field(max_length=1)] = []

@@ -21,7 +21,6 @@ from onebutton_contracts.terms import Column, Contract
 MOST = 200  # odd values of a column
 FEWEST_ALONE = 12  # rows in which a column alone is odd
 TOGETHER = 0.3  # the chance of each column, where several are odd
-WITHOUT_LIMIT = 1.0  # how far beyond what was seen a number without a limit goes, in spans of what was seen
 FOREIGN = ("", "Ünïcode Straße", "ИВАН 日本", "O'Brien-Smith, 3rd", "UPPER lower", "   ")
 
 
@@ -84,11 +83,14 @@ def _odd(contract: Contract, column: Column, seen: pl.Series, chance: np.random.
 
 
 def _numbers(column: Column, known: pl.Series, chance: np.random.Generator) -> list[float]:
-    """Return ends of the range, values halfway between neighbours, and any between the ends."""
+    """Return ends of the range, values halfway between neighbours, and any between the ends.
+
+    A range without a limit goes as far beyond what was seen as that is wide.
+    """
     values = known.to_numpy().astype(float)
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
-    span = WITHOUT_LIMIT * (high - low or 1.0)
+    span = high - low or 1.0
     low = float(column.minimum) if isinstance(column.minimum, int | float) else low - span
     high = float(column.maximum) if isinstance(column.maximum, int | float) else high + span
     halfway = (values[1:] + values[:-1]) / 2
@@ -110,7 +112,6 @@ def _words(known: pl.Series, chance: np.random.Generator) -> list[str]:
 
 def _another(letter: str, letters: random.Random) -> str:
     """Put another letter of the same kind in its place: most patterns then still hold."""
-    for kind in ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789"):
-        if letter in kind:
-            return letters.choice(kind)
-    return letter
+    kinds = ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789")
+    kind = next((kind for kind in kinds if letter in kind), "")
+    return letters.choice(kind) if kind else letter

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
-from datetime import date, time
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -69,13 +67,11 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text) if path.suffix == ".toml" else parse_yaml(text, str(path))
-        if found := list(_dates(content)):
-            raise InputError(f"{path}: {'; '.join(found)}. Then press `make run`")
+        ours = ButtonParams.model_fields if path.name == "params.yaml" else {}
+        of_buttons = {name: content.pop(name) for name in ours if name in content}
         # As JSON, because there a strict dataclass may be written as a mapping.
-        if path.name == "params.yaml":
-            ours = {name: content.pop(name) for name in ButtonParams.model_fields if name in content}
-            TypeAdapter(ButtonParams).validate_json(json.dumps(ours))
-        return TypeAdapter(schema).validate_json(json.dumps(content))
+        TypeAdapter(ButtonParams).validate_json(json.dumps(of_buttons, default=_unquoted))
+        return TypeAdapter(schema).validate_json(json.dumps(content, default=_unquoted))
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror}. `git checkout {path}` brings it back"
     except ValidationError as error:
@@ -85,13 +81,9 @@ def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
     raise InputError(message)
 
 
-def _dates(value: Any, place: str = "") -> Iterator[str]:
-    """Name every date or time that YAML or TOML read as one: DVC, MLflow and JSON each write it in their own way."""
-    if isinstance(value, date | time):
-        yield f"{place.removesuffix('.')}: {value} is read as a {type(value).__name__}; write it in quotes: '{value}'"
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from _dates(item, f"{place}{key}.")
+def _unquoted(value: Any) -> None:
+    """Refuse what YAML or TOML read as a date or time: DVC, MLflow and JSON each write it in their own way."""
+    raise ValueError(f"{value} is read as a {type(value).__name__}; write it in quotes: '{value}'")
 
 
 def faults(error: ValidationError, content: Any, *, unknown: str = "unknown key") -> str:

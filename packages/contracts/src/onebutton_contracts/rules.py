@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 
 import polars as pl
 
@@ -91,8 +90,8 @@ def _of_column(column: Column) -> Iterator[Rule]:
         (column.unique, "unique", "must stand in one row only", cell.is_duplicated() & cell.is_not_null()),
         (column.allowed, "allowed values", f"must be one of {allowed}", ~cell.is_in(column.allowed or [None])),
         (is_number, "not a number", "must be a number, or missing where that is allowed", cell.is_nan()),
-        (low is not None, "minimum", f"must be at least {_limit(low, column.unit)}", below),
-        (high is not None, "maximum", f"must be at most {_limit(high, column.unit)}", above),
+        (low is not None, "minimum", f"must be at least {low} {column.unit}".rstrip(), below),
+        (high is not None, "maximum", f"must be at most {high} {column.unit}".rstrip(), above),
         (column.pattern, "pattern", f"must match {column.pattern}", ~cell.str.contains(column.pattern)),
         (least is not None, "shortest", f"must have at least {least} characters", cell.str.len_chars() < (least or 0)),
         (most is not None, "longest", f"must have at most {most} characters", cell.str.len_chars() > (most or 0)),
@@ -105,8 +104,3 @@ def _of_column(column: Column) -> Iterator[Rule]:
 def _literal(value: Limit | None, column: Column) -> pl.Expr:
     kind = {"date": pl.Date(), "timestamp": pl.Datetime("us", "UTC")}.get(column.logical_type)
     return pl.lit(value, dtype=kind)
-
-
-def _limit(limit: Limit | None, unit: str) -> str:
-    text = limit.isoformat() if isinstance(limit, date) else f"{limit or 0:g}"
-    return f"{text} {unit}".strip()

@@ -24,11 +24,6 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
 
     The bytes depend on the rows alone: not on the day, nor on the number of threads that made the frame.
 
-    Args:
-        frame: the rows.
-        path: the file; its folder is made.
-        contract: what the rows must be.
-
     Raises:
         InputError: the rows break the contract; nothing was written.
     """
@@ -71,12 +66,7 @@ def _write(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
 
 
 def scan_parquet(path: Path, name: str = "", major: int = 0) -> pl.LazyFrame:
-    """Read a table lazily, after a look at what it says it is.
-
-    Args:
-        path: a file that `write_parquet` or `write_split` wrote.
-        name: of the contract that the reader was written for; left out where a reader takes the table of any.
-        major: the major version of that contract.
+    """Read a table lazily, after a look at the contract that it says it keeps: any where no name is given.
 
     Raises:
         InputError: the file is missing or damaged, or holds another table or another major version of it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TypeVar
 
 import polars as pl
@@ -20,11 +19,7 @@ PAGE = "docs/contracts.md"
 
 
 def validate(frame: Frame, contract: Contract) -> Frame:
-    """Return the frame when it is what its contract says.
-
-    Args:
-        frame: the rows, with the contract's columns in any order and no other.
-        contract: what they must be.
+    """Return the frame when it is what its contract says, its columns in any order.
 
     Raises:
         InputError: names each broken rule, how many rows break it, up to five of them, the owner and the page.
@@ -78,9 +73,5 @@ def _rows(rule: Rule, frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = f"{value:,}" if isinstance(value, int) and value >= 10**6 else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004  a cell of a terminal

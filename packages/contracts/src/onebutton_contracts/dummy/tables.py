@@ -139,7 +139,7 @@ def _numbers(frame: pl.DataFrame) -> dict[str, Floats]:
 def generate(
     plan: Plan, described: Mapping[str, Description], contracts: Mapping[str, Contract], rows: int
 ) -> dict[str, pl.DataFrame]:
-    """Draw every table of a plan, of so many rows where it is no series; what breaks a rule about rows is drawn again.
+    """Draw every table of a plan, of so many rows where it is no series; more are drawn, as some break a rule about rows.
 
     Raises:
         InputError: the description does not fit the plan, or its rows do not keep the contracts.
@@ -148,13 +148,12 @@ def generate(
     tables: dict[str, pl.DataFrame] = {}
     try:
         for name, table in plan.tables.items():
-            contract, beside = contracts[name], _beside(table, plan, tables, contracts)
-            for more in (1.1, 2, 8):
-                laid = _laid(table, described[name], int(more * rows) + 10, chance)
-                drawn = _finish(_numbered(table, described[name], laid, beside, chance), table, contract)
-                kept = drawn.unique(contract.primary_key or None, keep="first", maintain_order=True)
-                if table.series or kept.height >= rows:
-                    break
+            contract, told = contracts[name], described[name]
+            laid = _laid(table, told, 2 * rows + 10, chance)
+            drawn = _numbered(table, told, laid, _beside(table, plan, tables, contracts), chance)
+            kept = _finish(drawn, table, contract).unique(
+                contract.primary_key or None, keep="first", maintain_order=True
+            )
             words = f"only {kept.height:,} of {rows:,} rows of {name} keep {contract.path}: see dummy.yaml"
             require(table.series or kept.height >= rows, words)
             tables[name] = (kept if table.series else kept.head(rows)).sort(table.instant, *contract.primary_key)
@@ -219,8 +218,5 @@ def read_description(path: Path) -> dict[str, Description]:
     """
     try:
         return STORED.validate_json(path.read_bytes())
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror}): {AGAIN}"
-    except ValidationError as error:
-        message = f"{path} is no description of tables ({error.errors()[0]['msg']}): {AGAIN}"
-    raise InputError(message)
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())[:100]}): {AGAIN}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from itertools import combinations
 from typing import Any
 
@@ -55,18 +55,15 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: 
     """
     personal = personal_columns(frame)
     key = guess_key(frame.drop(list(personal))) if key is None else key
-    columns = [
-        {
-            "name": series.name,
-            "type": logical_type(series),
-            "guess": guesses.get(series.name, ""),
-            "required": not series.null_count(),
-            "personal": personal.get(series.name, ""),
-            "limits": {} if series.name in personal else limits(series, is_key=series.name in key),
-            "allowed": [] if series.name in personal or series.name in key else allowed(series),
-        }
-        for series in frame
-    ]
+    columns: list[dict[str, Any]] = []
+    for series in frame:
+        name = series.name
+        facts = {"name": name, "type": logical_type(series), "required": not series.null_count()}
+        facts |= {"guess": guesses.get(name, ""), "personal": personal.get(name, ""), "limits": {}, "allowed": []}
+        if name not in personal:
+            facts["limits"] = limits(series, is_key=name in key)
+            facts["allowed"] = [] if name in key else allowed(series)
+        columns.append(facts)
     environment = Environment(
         loader=PackageLoader("onebutton_contracts", "intake"),
         autoescape=select_autoescape(),  # of HTML, and this is none
@@ -100,24 +97,17 @@ def logical_type(series: pl.Series) -> str:
 def limits(series: pl.Series, *, is_key: bool) -> dict[str, Any]:
     """Guess the range of a column of numbers or times: rounded outwards, and open above in a key, which goes on counting."""
     low, high = series.min(), series.max()
-    if isinstance(low, datetime | date):
+    if isinstance(low, date):
         return {"minimum": f"{low.year:04}-01-01"}
-    if isinstance(low, bool) or not isinstance(low, int | float) or not isinstance(high, int | float):
-        return {}
-    if not (abs(low) <= LARGEST and abs(high) <= LARGEST):
+    if low is None or not series.dtype.is_numeric() or not series.is_between(-LARGEST, LARGEST).all():
         return {}
     return {"minimum": outwards(low, up=False)} | ({} if is_key else {"maximum": outwards(high, up=True)})
 
 
-def outwards(value: float, *, up: bool) -> float:
-    """Round a limit away from the values inside it, to one digit and a half: 4,983 becomes 5,000, and 17 becomes 15."""
-    if not value:
-        return 0
-    if abs(value) < 1:  # a share, or a small number: to the next whole one
-        return math.ceil(value) if up else math.floor(value)
-    step = 10 ** math.floor(math.log10(abs(value)))
-    half = step // 2 if step > 1 else 1
-    return int((math.ceil if up else math.floor)(value / half) * half)
+def outwards(value: Any, *, up: bool) -> int:
+    """Round a limit away from the values inside it, to one digit: 4,983 becomes 5,000, and 17 becomes 10."""
+    step = 10 ** math.floor(math.log10(abs(value))) if abs(value) >= 1 else 1
+    return int((math.ceil if up else math.floor)(value / step) * step)
 
 
 def allowed(series: pl.Series) -> list[str]:

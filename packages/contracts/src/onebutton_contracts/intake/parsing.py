@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,6 @@ from onebutton_contracts.intake.files import read_table, sniff
 from onebutton_contracts.personal import kinds
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # missing where all else is a number, date or boolean
-BOOLEAN = r"^(?i:true|false)$"
-INTEGER = r"^[+-]?(?:0|[1-9]\d{0,17})$"  # 007 is a code, and what has more digits does not fit
 NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"
 TOO_EXACT = r"^[+-]?\d{16,}$"  # more digits than a float keeps
 PHONE = r"^\+\d{8,15}$"  # +4930123456 calls somebody; a measurement so large bears no plus
@@ -60,17 +59,15 @@ def parse(path: Path) -> Parsed:
         column = plain(series)
         words = f"column {series.name!r} is {series.dtype}, which no contract describes; make plain columns of it"
         require(column.dtype in POLARS_TYPES.values(), f"{path.name}: {words}")
+        without_zone = isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None
         if column.dtype == pl.String and kind != "parquet":  # which has types of its own
             texts, column = column, _typed(column)
+            zones = texts.str.extract(INSTANT, 3).null_count()
+            without_zone = column.dtype == pl.Datetime and zones > column.null_count()
             if column.dtype == pl.String and (doubt := _doubt(texts)):
                 guesses[series.name], example = doubt
                 notes.append(f"column {series.name!r} stays text: {guesses[series.name]}{example}")
-            zone_missing = (
-                column.dtype == pl.Datetime and texts.str.extract(INSTANT, 3).null_count() > column.null_count()
-            )
-        else:
-            zone_missing = isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is None
-        if zone_missing:
+        if without_zone:
             guesses[series.name] = NO_ZONE
         columns.append(column)
     return Parsed(pl.DataFrame(columns), guesses, tuple(notes))
@@ -81,26 +78,13 @@ def _typed(texts: pl.Series) -> pl.Series:
     bare = texts.str.strip_chars()
     present = bare.set(bare.is_in(MISSING), None)
     known = present.drop_nulls()
-    if not len(known) or known.str.contains(PHONE).any():
+    if known.is_empty() or known.str.contains(PHONE).any():
         return texts
-
-    def all_are(pattern: str) -> bool:
-        return bool(known.str.contains(pattern).all())
-
-    if all_are(DATE):
-        made = present.str.to_date("%Y-%m-%d", strict=False)
-    elif all_are(INSTANT):
-        made = _instants(present)
-    elif all_are(BOOLEAN):
-        made = present.str.to_lowercase() == "true"
-    elif all_are(INTEGER):
-        made = present.str.strip_prefix("+").cast(pl.Int64, strict=False)
-    elif all_are(NUMBER) and not known.str.contains(TOO_EXACT).any():
-        made = present.str.strip_prefix("+").cast(pl.Float64, strict=False)
-        made = made.set(made.is_infinite(), None)  # 1e999 is no number that fits
-    else:
-        return texts
-    return made if made.null_count() == present.null_count() else texts
+    for pattern, read in READERS.items():
+        if known.str.contains(pattern).all():
+            made = read(present)
+            return made if made.null_count() == present.null_count() else texts
+    return texts
 
 
 def _instants(texts: pl.Series) -> pl.Series:
@@ -108,6 +92,22 @@ def _instants(texts: pl.Series) -> pl.Series:
     whole = texts.str.replace(" ", "T", literal=True).str.replace(r"(T\d{2}:\d{2})($|Z|[+-])", "${1}:00${2}")
     zoned = whole.str.replace(r"(T[\d:.]+)$", "${1}Z")
     return zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
+
+
+def _numbers(texts: pl.Series) -> pl.Series:
+    """Read numbers; what a float does not hold, such as 1e999 or 17 digits, becomes null."""
+    made = texts.str.strip_prefix("+").cast(pl.Float64, strict=False)
+    return made.set(made.is_infinite() | texts.str.contains(TOO_EXACT), None)
+
+
+READERS: dict[str, Callable[[pl.Series], pl.Series]] = {
+    DATE: lambda texts: texts.str.to_date("%Y-%m-%d", strict=False),
+    INSTANT: _instants,
+    r"^(?i:true|false)$": lambda texts: texts.str.to_lowercase() == "true",
+    # 007 is a code, and what has more digits does not fit
+    r"^[+-]?(?:0|[1-9]\d{0,17})$": lambda texts: texts.str.strip_prefix("+").cast(pl.Int64),
+    NUMBER: _numbers,
+}
 
 
 def _doubt(texts: pl.Series) -> tuple[str, str] | None:

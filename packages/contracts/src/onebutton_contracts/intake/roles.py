@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import polars as pl
 
@@ -26,6 +24,7 @@ ID = r"(?i)(^|_|-|\s)(id|uuid|guid|key|nr|no|number|code)$|[a-z](Id|ID)$"
 LIKE_ID = r"^[A-Za-z]{0,6}[-_]?\d{2,}$"  # C0042
 PREDICTED: dict[Task, str] = {"binary": "probability", "multiclass": "probability", "regression": "predicted"}
 TAKEN = {"split", "label", *PREDICTED.values()}  # what stages and results call columns of their own
+RENAME = "a stage calls a column of its own so; rename it"
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,12 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
         InputError: no model can be made of this; the message names the column and the way on.
     """
     answer = said.answer
+    require(answer, f"ANSWER= says which column is to be predicted. It can be: {_some(table.columns)}")
     for value, names in (("ANSWER", [answer]), ("KEY", said.key), ("TIME", [said.time]), ("GROUP", [said.group])):
-        for name in names:
-            _hold_name(value, name, table.columns)
+        for name in filter(None, names):
+            there = f"{value}={name} is no column of the table. It can be: {_some(table.columns)}"
+            require(name in table.columns, there)
+            require(name not in TAKEN, f"{value}={name}: {RENAME} in the file")
     for name in table.columns:
         require(name.isprintable(), f"the column {name!r} has a name that cannot be printed; rename it in the file")
     missing = tuple(word for word in MISSING if table[answer].dtype == pl.String and word in table[answer])
@@ -95,7 +97,8 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
     inputs = able.drop(reasons)
     without = table.height - rows.height
     unanswered = [f"answer: {without:,} rows have no {answer} and are left out"] if without else []
-    left_out = _grouped(reasons)
+    alike = {reason: [name for name in reasons if reasons[name] == reason] for reason in reasons.values()}
+    left_out = [f"left out: {_some(names)} ({reason})" for reason, names in alike.items()]
     require(inputs.width, f"no column is left to predict {answer} from. {'; '.join(left_out)}")
     return Roles(
         *(task, answer, classes, missing, key, time, group),
@@ -128,19 +131,6 @@ def _answered(answer: str, missing: Sequence[str]) -> pl.Expr:
     return there & ~pl.col(answer).is_in(missing) if missing else there
 
 
-def _hold_name(value: str, name: str, columns: Sequence[str]) -> None:
-    """Refuse what was typed for a column and is none; what is left empty is found, but for the answer."""
-    require(
-        name not in columns or name not in TAKEN,
-        f"{value}={name}: a stage calls a column of its own so; rename it in the file",
-    )
-    near = difflib.get_close_matches(name.lower(), {one.lower() for one in columns}, 3)
-    meant = [one for one in columns if one.lower() in near]
-    instead = f"{'Did you mean' if meant else 'It can be'}: {_some(meant or columns)}"
-    missing = f"{value}={name} is no column of the table" if name else f"{value}= says which column is to be predicted"
-    require(name in columns or (not name and value != "ANSWER"), f"{missing}. {instead}")
-
-
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
@@ -148,24 +138,21 @@ def _some(names: Sequence[str]) -> str:
 
 def _task(answers: pl.Series, said: Said, guess: str) -> tuple[Task, tuple[str, ...], str]:
     """Say what is predicted, the names of classes, and why."""
-    values, start = answers.unique().sort(), f"ANSWER={said.answer}"
+    values, start, text = answers.unique().sort(), f"ANSWER={said.answer}", answers.dtype == pl.String
     rarest, rows = answers.value_counts(sort=True).row(-1)
-    text, two = answers.dtype == pl.String, len(values) == 2  # noqa: PLR2004
     few = answers.dtype == pl.Int64 and len(values) <= CLASS_NUMBERS and rows >= CLASS_ROWS
+    two = len(values) == 2  # noqa: PLR2004
+    fits = {"binary": two, "multiclass": len(values) <= CLASSES, "regression": not text}
     task: Task = said.kind or ("binary" if two else "multiclass" if text or few else "regression")  # type: ignore[assignment]
-    many, classes = len(values) > CLASSES, text or task == "multiclass"
-    unlike = (task == "binary") != two or (task == "regression" and text) or (classes and many)
     require(len(values) > 1, f"{start} is {rarest} in every row, so there is nothing to predict; choose another column")
-    require(
-        not answers.dtype.is_temporal(), f"{start} is a time; write the days until it into the file, and predict these"
-    )
-    require(task in get_args(Task), f"KIND={task}: from a table it can be {', '.join(get_args(Task))}")
-    nearly = text and guess and KEPT not in guess and (many or not said.kind)
+    temporal = f"{start} is a time; write the days until it into the file, and predict these"
+    require(not answers.dtype.is_temporal(), temporal)
+    require(task in fits, f"KIND={task}: from a table it can be {', '.join(fits)}")
+    nearly = text and guess and KEPT not in guess and not (said.kind and fits["multiclass"])
     anew = "Write it anew as numbers, such as 1.5, and leave empty what is missing"
     require(not nearly, f"{start} is text: {guess.split('; ', 1)[0]}. {anew}")
-    require(
-        not unlike, f"{start} has {len(values):,} different values, which is no {task}; choose another column or KIND="
-    )
+    unlike = f"{start} has {len(values):,} different values, which is no {task}; choose another column or KIND="
+    require(fits[task], unlike)
     rare = f"{start} is {rarest} in {rows} rows, and a class needs {RARE}; join it to another class, or leave it empty"
     require(task == "regression" or rows >= RARE, rare)
     if task == "regression":
@@ -173,7 +160,7 @@ def _task(answers: pl.Series, said: Said, guess: str) -> tuple[Task, tuple[str, 
     names = tuple(map(str, values))
     what = f"the probability of {names[-1]} is predicted" if two else ", ".join(names)
     other = "" if text or two else ". KIND=regression takes it for a number"
-    return task, names if classes else (), f"{said.answer} has {len(names)} values: {what}{other}"
+    return task, names if text or task == "multiclass" else (), f"{said.answer} has {len(names)} values: {what}{other}"
 
 
 def _key(rows: pl.DataFrame, said: Said) -> tuple[tuple[str, ...], str]:
@@ -236,7 +223,7 @@ def _unfit(rows: pl.DataFrame, guesses: Mapping[str, str]) -> dict[str, str]:
     for series in rows:
         name, different = series.name, series.drop_nulls().n_unique()
         if name in TAKEN:
-            found[name] = "a stage calls a column of its own so; rename it to use it"
+            found[name] = f"{RENAME} to use it"
         elif name in personal:
             found[name] = "personal data"
         elif {'"', "\\"} & set(name):
@@ -250,10 +237,3 @@ def _unfit(rows: pl.DataFrame, guesses: Mapping[str, str]) -> dict[str, str]:
         elif series.dtype == pl.String and different > WORDS and different * ROWS_A_WORD > rows.height:
             found[name] = f"text, {guesses[name]}" if name in guesses else "text of too many different values"
     return found
-
-
-def _grouped(reasons: Mapping[str, str]) -> list[str]:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for name, reason in reasons.items():
-        by_reason[reason].append(name)
-    return [f"left out: {_some(names)} ({reason})" for reason, names in by_reason.items()]
