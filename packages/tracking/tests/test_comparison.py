@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_tracking.comparison import DIFFERENT, IDENTICAL, WITHIN, compare, page
+from onebutton_tracking.comparison import DIFFERENT, IDENTICAL, WITHIN, compare, page, verdict
 
 
 def lock(data: str = "d1", model: str = "m1", metrics: str = "j1") -> dict[str, Any]:
@@ -14,13 +14,13 @@ def lock(data: str = "d1", model: str = "m1", metrics: str = "j1") -> dict[str, 
 
 
 def test_the_same_bytes_are_identical() -> None:
-    assert compare(lock(), lock(), {"auc": 0.7}, {"auc": 0.7}, 0).verdict == IDENTICAL
+    assert verdict(*compare(lock(), lock(), {"auc": 0.7}, {"auc": 0.7}, 0)) == IDENTICAL
 
 
 def test_other_bytes_with_metrics_near_enough_are_within_tolerance() -> None:
-    found = compare(lock(), lock(model="m2", metrics="j2"), {"auc": 0.7}, {"auc": 0.70001}, 0.001)
-    assert found.verdict == WITHIN
-    assert "model.onnx    m1   m2       other bytes" in page(found)
+    rows, reasons = compare(lock(), lock(model="m2", metrics="j2"), {"auc": 0.7}, {"auc": 0.70001}, 0.001)
+    assert verdict(rows, reasons) == WITHIN
+    assert "model.onnx    m1   m2       other bytes" in page(rows)
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_other_bytes_with_metrics_near_enough_are_within_tolerance() -> None:
     ],
 )
 def test_what_differs_is_named(now: dict[str, Any], metrics: dict[str, float], words: str) -> None:
-    found = compare(lock(), now, {"auc": 0.7}, metrics, 0.001)
-    assert found.verdict == DIFFERENT
-    assert words in found.reasons
+    rows, reasons = compare(lock(), now, {"auc": 0.7}, metrics, 0.001)
+    assert verdict(rows, reasons) == DIFFERENT
+    assert words in reasons
 
 
 def test_other_bytes_without_a_metric_to_judge_by_are_different() -> None:
-    assert compare(lock(), lock(model="m2"), {}, {}, 1).verdict == DIFFERENT
+    assert verdict(*compare(lock(), lock(model="m2"), {}, {}, 1)) == DIFFERENT

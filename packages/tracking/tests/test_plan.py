@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.dvc_files import Output
-from onebutton_tracking.results import collect, produced_files, read_metrics
+from onebutton_tracking.results import all_metrics, collect, locked_digests, produced_files, read_metrics
 
 PLAN = """\
 stages:
@@ -55,11 +55,11 @@ def many(tmp_path: Path) -> Path:
 
 
 def test_each_of_several_stages_keeps_its_own_metrics(many: Path) -> None:
-    assert collect(many).metrics == {"slow.auc": 0.7, "fast.auc": 0.6, "7.auc": 0.5, "8.auc": 0.4}
+    assert all_metrics(many) == {"slow.auc": 0.7, "fast.auc": 0.6, "7.auc": 0.5, "8.auc": 0.4}
 
 
 def test_the_code_behind_several_stages_is_one(many: Path) -> None:
-    assert collect(many).code == {"train": "c0de"}
+    assert locked_digests(collect(many).lock)[1] == {"train": "c0de"}
 
 
 def test_what_several_stages_write_into_git_is_theirs_and_no_edit_of_yours(many: Path) -> None:
@@ -78,4 +78,4 @@ def test_a_key_becomes_a_name_that_mlflow_takes() -> None:
 
 def test_metrics_that_are_no_mapping_of_names_stop_nobody(many: Path) -> None:
     (many / "judged/7.json").write_text("[0.5, 0.4]", encoding="utf-8")
-    assert "7.auc" not in collect(many).metrics
+    assert "7.auc" not in all_metrics(many)

@@ -5,16 +5,15 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.results import collect, declared_plots, lock_digest, produced_files
+from onebutton_tracking.results import collect, curves, declared_plots, lock_digest, locked_digests, produced_files
 
 
 def test_a_pipelines_results_are_read_from_what_dvc_left(pipeline: Path) -> None:
     results = collect(pipeline)
-    assert results.pipeline == "demo"
     assert results.params == {"train.rate": "0.1", "train.leaves": "[15, 31]"}
     assert results.metrics == {"model.auc": 0.75, "model.rows": 100, "by_month.07.auc": 0.5}
     assert results.model == pipeline / "model/model.onnx"
-    assert [plot.name for plot in results.plots] == ["by_month.csv", "roc.csv"]
+    assert [*results.plots] == ["plots/by_month.csv", "plots/roc.csv"]
 
 
 def test_what_a_stage_reads_of_gates_toml_is_no_parameter(pipeline: Path) -> None:
@@ -27,14 +26,18 @@ def test_what_a_stage_reads_of_gates_toml_is_no_parameter(pipeline: Path) -> Non
 
 
 def test_a_plot_over_a_whole_number_becomes_curves_and_an_empty_cell_is_left_out(pipeline: Path) -> None:
-    assert collect(pipeline).curves == {
-        "curves/by_month.auc": [(7, 0.75), (8, 0.71)],
-        "curves/by_month.log_loss": [(7, 0.5), (8, 0.6), (9, 0.4)],
-    }
+    assert [*curves(pipeline / "plots/by_month.csv", "month")] == [
+        ("curves/by_month.auc", 0.75, 7),
+        ("curves/by_month.auc", 0.71, 8),
+        ("curves/by_month.log_loss", 0.5, 7),
+        ("curves/by_month.log_loss", 0.6, 8),
+        ("curves/by_month.log_loss", 0.4, 9),
+    ]
+    assert not [*curves(pipeline / "plots/roc.csv", "false_positive_rate")]
 
 
 def test_fingerprints_are_neither_data_nor_results_to_commit(pipeline: Path) -> None:
-    assert set(collect(pipeline).data) == {"data/raw", "metrics.json", "model/model.onnx"}
+    assert set(locked_digests(collect(pipeline).lock)[0]) == {"data/raw", "metrics.json", "model/model.onnx"}
     assert set(map(str, produced_files(pipeline))) == {
         "dvc.lock",
         "plots/by_month.csv",

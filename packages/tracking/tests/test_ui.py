@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.mirror import mirror
 from onebutton_tracking.ui import ui
 
 
@@ -26,17 +24,6 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         with pytest.raises(InputError, match=rf"port {port} already.*make ui PORT=5001"):
             ui(root=tmp_path, port=port)
-
-
-def test_the_tables_of_runs_that_were_seen_are_named(
-    pipeline: Path, uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for _ in range(2):
-        mirror(pipeline, uri)
-    monkeypatch.setattr(os, "execvpe", lambda *_: None)  # the program would become MLflow's
-    ui(root=pipeline.parents[1], port=5999)
-    shown = capsys.readouterr().out
-    assert "ui: demo: http://127.0.0.1:5999/#/experiments/1/runs?viewStateShareKey=onebutton" in shown
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def release_of_results(target: Target, in_service: str) -> Path:
     if not target.environment.laptop:
         why = "something that makes this model is not committed, so nobody else could make it again"
         remedy = "Commit it, then press again; an environment that says `laptop = true` takes it as it is"
-        require(not read_commit(one.folder)[0].dirty, f"{why}. {remedy}")
+        require(not read_commit(one.folder).dirty, f"{why}. {remedy}")
         check_champion(target.root, one.folder)
     say("computing every judged number again, from the model and the holdout")
     computed = compute(one.folder, release_of_champion(target.root, one.folder))
@@ -127,7 +127,7 @@ def provenance(folder: Path, root: Path) -> dict[str, Any]:
     """Write down what made the release of the results in a pipeline's folder."""
     data, code = locked_digests(read_stages(folder / "dvc.lock"))
     digest, run = lock_digest(folder), ""
-    commit, _ = read_commit(folder)
+    commit = read_commit(folder)
     with suppress(Exception):  # MLflow is away, which must not stop a release
         run = run_of_lock(tracking_uri(root), folder.name, digest)
     return {

@@ -32,8 +32,13 @@ class Commit:
 
     sha: str  # empty outside git or before the first commit
     branch: str  # empty when detached
-    dirty: bool  # whether a source differs from that commit
     sources: str = ""  # SHA-256 over the names and contents of all sources, equal exactly where they are
+    patch: str = ""  # from the commit to the sources, where they differ
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a source differs from the commit."""
+        return bool(self.patch)
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,6 @@ class Origin:
 
     lock_digest: str
     commit: Commit
-    patch: str = ""  # from the commit to the sources, where they differed
     machine: str = ""  # host, system, processors and Python; empty where nobody wrote it down
     seconds: dict[str, float] = field(default_factory=dict)  # of each stage that ran then; the others were up to date
     peak_mb: dict[str, float] = field(default_factory=dict)  # the memory that each of these needed at its peak
@@ -102,13 +106,11 @@ def _branch(folder: Path) -> str:
     return git("branch", "--show-current", folder=folder).strip()
 
 
-def read_commit(folder: Path) -> tuple[Commit, str]:
-    """Read the state of a pipeline's sources: the commit, and where it is dirty the patch from it to the working tree."""
+def read_commit(folder: Path) -> Commit:
+    """Read the state of a pipeline's sources."""
     sha = git("rev-parse", "--verify", "--quiet", "HEAD", folder=folder).strip()
-    if not sha:
-        return Commit("", _branch(folder), dirty=False), ""
-    committed, here, patch = _compare(folder)
-    return Commit(sha, _branch(folder), committed != here, here), patch
+    _, here, patch = _compare(folder) if sha else ("", "", "")
+    return Commit(sha, _branch(folder), here, patch)
 
 
 def holding_commit(folder: Path, digest: str, sources: str, *, just_run: bool) -> Commit | None:
@@ -122,7 +124,7 @@ def holding_commit(folder: Path, digest: str, sources: str, *, just_run: bool) -
     committed, here, _ = _compare(folder)
     if committed != sources and not (just_run and committed == here):
         return None
-    return Commit(git("rev-parse", "HEAD", folder=folder).strip(), _branch(folder), dirty=False, sources=committed)
+    return Commit(git("rev-parse", "HEAD", folder=folder).strip(), _branch(folder), committed)
 
 
 def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, float] | None = None) -> None:
@@ -136,7 +138,7 @@ def record(folder: Path, seconds: Mapping[str, float], peak_mb: Mapping[str, flo
         return
     system = f"{platform.node()}, {platform.system()} {platform.machine()}"
     machine = f"{system}, {os.cpu_count()} processors, Python {platform.python_version()}"
-    origin = Origin(digest, *read_commit(folder), machine, dict(seconds), dict(peak_mb or {}), time.time())
+    origin = Origin(digest, read_commit(folder), machine, dict(seconds), dict(peak_mb or {}), time.time())
     path = folder / RECORD
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(asdict(origin), indent=1), encoding="utf-8")
@@ -157,8 +159,8 @@ def find_origin(folder: Path, digest: str, *, just_run: bool) -> Origin:
     if origin := _recorded(folder, digest):
         sources = origin.commit.sources if origin.commit.dirty else ""
         held = holding_commit(folder, digest, sources, just_run=just_run)
-        return replace(origin, commit=held, patch="") if held else origin
+        return replace(origin, commit=held) if held else origin
     sha = git("log", "-1", "--format=%H", "--", "dvc.lock", folder=folder).strip()
     if sha and _sha256(git("show", f"{sha}:./dvc.lock", folder=folder)) == digest:
-        return Origin(digest, Commit(sha, _branch(folder), dirty=False))
-    return Origin(digest, *read_commit(folder))
+        return Origin(digest, Commit(sha, _branch(folder)))
+    return Origin(digest, read_commit(folder))

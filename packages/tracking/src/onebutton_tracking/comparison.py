@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onebutton_contracts.dvc_files import FINGERPRINTS
@@ -22,24 +22,18 @@ class Row(NamedTuple):
     verdict: str
 
 
-class Comparison(NamedTuple):
-    """The outcome: every file and each metric that differs, and in words what speaks against it."""
-
-    verdict: str
-    rows: tuple[Row, ...]
-    reasons: tuple[str, ...] = ()
-
-
 def compare(
     then: Mapping[str, Any],
     now: Mapping[str, Any],
     metrics_then: Mapping[str, float],
     metrics_now: Mapping[str, float],
     tolerance: float,
-) -> Comparison:
+) -> tuple[list[Row], list[str]]:
     """Compare two states of a pipeline, by the stages of their `dvc.lock` and their metrics.
 
-    It is `within tolerance` when outputs have other bytes and no metric differs by more than the absolute `tolerance`.
+    Returns:
+        Every file and each metric that differs; and in words what speaks against the two being one. Other bytes do not, where
+        no metric differs by more than the absolute `tolerance`.
     """
     inputs = list(_files(read_by(then), read_by(now)))
     outputs = list(_files(_digests(then, "outs"), _digests(now, "outs")))
@@ -51,8 +45,14 @@ def compare(
     reasons += [f"{row.name} is {row.now} and was {row.then}" for row in metrics if row.verdict == DIFFERENT]
     if not (same or metrics_then or reasons):
         reasons = ["outputs have other bytes, and there is no metric to judge them by"]
-    verdict = DIFFERENT if reasons else IDENTICAL if same else WITHIN
-    return Comparison(verdict, (*inputs, *outputs, *metrics), tuple(reasons))
+    return [*inputs, *outputs, *metrics], reasons
+
+
+def verdict(rows: Sequence[Row], reasons: Sequence[str]) -> str:
+    """Say in a word what a comparison came to."""
+    if reasons:
+        return DIFFERENT
+    return IDENTICAL if all(row.verdict == IDENTICAL for row in rows) else WITHIN
 
 
 def _digests(lock: Mapping[str, Any], side: str) -> dict[str, str]:
@@ -81,8 +81,8 @@ def _metrics(then: Mapping[str, float], now: Mapping[str, float], tolerance: flo
             yield Row(name, before, after, WITHIN if near else DIFFERENT)
 
 
-def page(comparison: Comparison) -> str:
+def page(rows: Sequence[Row]) -> str:
     """Lay the rows out for a terminal."""
-    cells = [(row.name, row.then[:12], row.now[:12], row.verdict) for row in comparison.rows]
+    cells = [(row.name, row.then[:12], row.now[:12], row.verdict) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip() for row in cells)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import Commit, Origin
 from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
 from onebutton_tracking.prompts import register_prompts
-from onebutton_tracking.results import DUMMY, Results, file_digest
+from onebutton_tracking.results import DUMMY, Results, curves, file_digest, locked_digests
 from onebutton_tracking.store import (
     DIRTY_TAG,
     LOCK_TAG,
@@ -40,17 +39,18 @@ BRANCH_TAG = "mlflow.source.git.branch"
 GATES_TAG = "onebutton.gates"
 PATCH = "sources/patch.diff"
 CARD = "card.md"
+NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 NOTE = 5000  # characters that MLflow takes of a run's description
 COPIED = ("dvc.lock", "dvc.yaml", "params.yaml")
 
 
 def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
     """Return the experiment of a pipeline, made where it is missing, with the columns that its table of runs shows first."""
-    found = find_experiment(client, results.pipeline)
+    found = find_experiment(client, results.folder.name)
     if found is None:  # where a mirror on another machine is quicker now, MLflow refuses, and the next press finds it
         file = sqlite_file(uri)  # a server knows where its artifacts go; a file does not
-        place = (file.parent / "mlartifacts" / results.pipeline).as_uri() if file else None
-        found = client.get_experiment(client.create_experiment(results.pipeline, artifact_location=place))
+        place = (file.parent / "mlartifacts" / results.folder.name).as_uri() if file else None
+        found = client.get_experiment(client.create_experiment(results.folder.name, artifact_location=place))
     identity = str(found.experiment_id)
     headline = [f"metrics.`{results.headline}`"] * bool(results.headline)
     columns = [*headline, f"tags.`{GATES_TAG}`", "attributes.`Version`", f"tags.`{DIRTY_TAG}`"]
@@ -78,8 +78,8 @@ def bring(client: MlflowClient, results: Results, origin: Origin, uri: str, runs
     experiment = experiment_id(client, results, uri)
     run = runs[0] if runs else _create(client, experiment, results, origin)
     model = _write(client, run, results, origin)
-    settle(client, find_runs(client, results.pipeline, results.lock_digest))
-    return f"{results.pipeline} -> MLflow run {run.info.run_id[:8]}{model}"
+    settle(client, find_runs(client, results.folder.name, results.lock_digest))
+    return f"{results.folder.name} -> MLflow run {run.info.run_id[:8]}{model}"
 
 
 def _create(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run:
@@ -90,7 +90,7 @@ def _create(client: MlflowClient, experiment: str, results: Results, origin: Ori
     if headline := results.headline:
         name += f" {headline.rpartition('.')[2]} {results.metrics[headline]:.4g}"
     name += f" gates {results.gates}" if results.gates else ""
-    tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.pipeline}
+    tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.folder.name}
     return client.create_run(experiment, started, tags, name)
 
 
@@ -98,16 +98,16 @@ def _write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> 
     """Write a run, new or left unfinished, to its end; return in words which version of the registered model it is."""
     run_id = str(run.info.run_id)
     points = [(name, value, 0) for name, value in results.metrics.items()]
-    points += [(name, value, step) for name, curve in results.curves.items() for step, value in curve]
+    points += [point for plot, how in results.plots.items() for point in curves(results.folder / plot, how.get("x"))]
     log_values(client, run, results.params, points, _tags(results, origin))
     _log_inputs(client, run_id, results)
     _log_files(client, run_id, results, origin)
     register_prompts(client, run, results.folder)
     words = ""
     if results.model:
-        version, new = register(client, run, results.pipeline, results.model)
-        client.set_tag(run_id, RUN_TAG, f"{results.pipeline}/{version}")
-        words = f", model {results.pipeline} version {version}{'' if new else ' as before'}"
+        version, new = register(client, run, results.folder.name, results.model)
+        client.set_tag(run_id, RUN_TAG, f"{results.folder.name}/{version}")
+        words = f", model {results.folder.name} version {version}{'' if new else ' as before'}"
     client.set_terminated(run_id, "FINISHED", int(origin.finished * 1000) or int(time.time() * 1000))
     return words
 
@@ -146,13 +146,13 @@ def _commit_tags(commit: Commit) -> dict[str, str]:
 
 
 def _tags(results: Results, origin: Origin) -> dict[str, str]:
-    folder, root = results.folder, results.folder.parents[1]
-    card = folder / CARD
+    root, card = results.folder.parents[1], results.folder / CARD
+    data, code = locked_digests(results.lock)
     tags = {
-        "onebutton.data": "dummy" if results.pipeline.endswith(DUMMY) else "real",
+        "onebutton.data": "dummy" if results.folder.name.endswith(DUMMY) else "real",
         GATES_TAG: results.gates,
         "mlflow.note.content": card.read_text(encoding="utf-8")[:NOTE] if card.is_file() else "",
-        "mlflow.source.name": f"pipelines/{results.pipeline}",
+        "mlflow.source.name": f"pipelines/{results.folder.name}",
         "mlflow.source.type": "LOCAL",
         "mlflow.user": os.environ.get("LOGNAME") or os.environ.get("USER") or str(os.getuid()),
         "onebutton.machine": origin.machine or "not known: nobody wrote it down when the stages ran",
@@ -160,8 +160,8 @@ def _tags(results: Results, origin: Origin) -> dict[str, str]:
         MODEL_TAG: file_digest(results.model) if results.model else "",
         **{f"onebutton.seconds.{stage}": f"{seconds:.1f}" for stage, seconds in origin.seconds.items()},
         **{f"onebutton.peak_mb.{stage}": f"{peak:.0f}" for stage, peak in origin.peak_mb.items()},
-        **{f"onebutton.code.{stage}": digest for stage, digest in results.code.items()},
-        **{f"onebutton.md5.{path.replace('/', '.')}": digest for path, digest in results.data.items()},
+        **{f"onebutton.code.{stage}": digest for stage, digest in code.items()},
+        **{f"onebutton.md5.{path.replace('/', '.')}": digest for path, digest in data.items()},
     }
     return {key: text for key, text in tags.items() if text} | _commit_tags(origin.commit)
 
@@ -190,37 +190,31 @@ def log_values(
 
 
 def _log_inputs(client: MlflowClient, run_id: str, results: Results) -> None:
-    """Log the data sets that stages read, by the MD5 that DVC has of them, and the sources that contracts pin."""
+    """Log the data sets that stages read, by the MD5 that DVC has of them."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    from onebutton_contracts.contract import load_contract
-
+    data, _ = locked_digests(results.lock)
+    readers: dict[str, list[str]] = {}
+    for stage, done in results.lock.items():
+        for path in [entry["path"] for entry in done.get("deps", [])]:
+            if path in data and not path.endswith(NOT_DATA):
+                readers.setdefault(path, []).append(stage)
     inputs = []
-
-    def add(name: str, digest: str, kind: str, source: Mapping[str, str], reader: str) -> None:
-        data = Dataset(name, digest[:LONGEST_DIGEST], kind, json.dumps(source, sort_keys=True))
-        inputs.append(DatasetInput(data, [InputTag("mlflow.data.context", reader)]))
-
-    for contract in map(load_contract, sorted(results.folder.glob("contracts/*.odcs.yaml"))):
-        facts = {key: text for key, text in contract.properties.items() if key.startswith("source")}
-        if digest := facts.get("sourceSha256"):
-            add(contract.name, digest, "distribution", facts, "source")
-    for path, stages in results.inputs.items():
-        add(path, results.data[path], "dvc", {"path": path}, ", ".join(stages))
+    for path, stages in readers.items():
+        data_set = Dataset(path, data[path][:LONGEST_DIGEST], "dvc", json.dumps({"path": path}))
+        inputs.append(DatasetInput(data_set, [InputTag("mlflow.data.context", ", ".join(stages))]))
     if inputs:
         client.log_inputs(run_id, inputs)
 
 
 def _log_files(client: MlflowClient, run_id: str, results: Results, origin: Origin) -> None:
-    """Log the plots, the card, the `dvc.lock`, the parameters as they stood, and the patch of a dirty run, in one call."""
-    files = {f"plots/{plot.name}": plot for plot in results.plots}
-    files |= {f"sources/{name}": results.folder / name for name in COPIED} | {CARD: results.folder / CARD}
-    with tempfile.TemporaryDirectory(prefix="onebutton-artifacts-") as scratch:
-        for name, path in files.items():
-            if path.is_file():
-                target = Path(scratch, name)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, target)
-        if origin.patch:
-            Path(scratch, PATCH).write_text(origin.patch, encoding="utf-8", errors="surrogateescape")
-        client.log_artifacts(run_id, scratch)
+    """Log the plots, the card, the `dvc.lock`, the parameters as they stood, and the patch of a dirty run."""
+    files = [(plot, "plots") for plot in results.plots] + [(name, "sources") for name in COPIED] + [(CARD, None)]
+    for name, place in files:
+        if (results.folder / name).is_file():
+            client.log_artifact(run_id, str(results.folder / name), place)
+    if origin.commit.patch:
+        with tempfile.TemporaryDirectory(prefix="onebutton-patch-") as scratch:
+            file = Path(scratch, Path(PATCH).name)
+            file.write_text(origin.commit.patch, encoding="utf-8", errors="surrogateescape")
+            client.log_artifact(run_id, str(file), "sources")

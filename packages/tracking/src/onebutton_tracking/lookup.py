@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_tracking.model import RUN_TAG
 from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import LOCK_TAG, check_there, connect, find_experiment, find_runs, is_finished
@@ -32,34 +32,26 @@ def find_model(client: MlflowClient, text: str) -> tuple[Run, ModelVersion]:
     match = _MODEL.fullmatch(text)
     if match is None:
         raise InputError(f"MODEL={text} is not understood: it can be name, name@alias or name/3")
-    name = match["name"]
-    known = {model.name: model for model in client.search_registered_models()}
-    if name not in known:
-        names = ", ".join(sorted(known)) or "(none yet)"
-        raise InputError(f"there is no model {name!r} in MLflow. MODEL can be: {names}")
-    aliases = {alias: int(version) for alias, version in known[name].aliases.items()}
+    name, alias, number = match.groups()
     versions = {int(one.version): one for one in client.search_model_versions(f"name = '{name}'")}
-    if match["version"]:
-        wanted = int(match["version"])
-    else:
-        wanted = aliases.get(match["alias"] or CHAMPION, 0 if match["alias"] else max(versions, default=0))
-    if wanted not in versions:
-        there = ", ".join([f"/{number}" for number in sorted(versions)] + [f"@{alias}" for alias in aliases])
-        raise InputError(f"{text} is not in MLflow. After {name} can stand: {there or '(it has no version)'}")
-    version = client.get_model_version(name, str(wanted))
-    run = _maker(client, version)
-    if run is None:
-        raise InputError(
-            f"no run is known that made {name}/{wanted}: it was registered by hand, or its run was deleted"
-        )
-    return run, version
+    if not versions:
+        names = ", ".join(sorted(model.name for model in client.search_registered_models())) or "(none yet)"
+        raise InputError(f"there is no model {name!r} in MLflow. MODEL can be: {names}")
+    aliases = {one: int(version) for one, version in client.get_registered_model(name).aliases.items()}
+    newest = 0 if alias else max(versions)
+    wanted = int(number or aliases.get(alias or CHAMPION, newest))
+    there = ", ".join([f"/{one}" for one in sorted(versions)] + [f"@{one}" for one in aliases])
+    require(wanted in versions, f"{text} is not in MLflow. After {name} can stand: {there}")
+    return _maker(client, versions[wanted]), client.get_model_version(name, str(wanted))
 
 
-def _maker(client: MlflowClient, version: ModelVersion) -> Run | None:
+def _maker(client: MlflowClient, version: ModelVersion) -> Run:
     """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
     find_experiment(client, version.name)  # says it where the run is gone because the whole experiment is
-    made = search(client, f"tags.`{RUN_TAG}` = '{version.name}/{version.version}'")
-    return next((run for run in made if run.info.run_id == version.run_id), made[-1] if made else None)
+    label = f"{version.name}/{version.version}"
+    made = search(client, f"tags.`{RUN_TAG}` = '{label}'")
+    require(made, f"no run is known that made {label}: it was registered by hand, or its run was deleted")
+    return next((run for run in made if run.info.run_id == version.run_id), made[-1])
 
 
 def find_run(client: MlflowClient, text: str) -> Run:
@@ -69,16 +61,16 @@ def find_run(client: MlflowClient, text: str) -> Run:
         latest = ", ".join(run.info.run_id[:8] for run in search(client)[:5])
         count = "more than one run begins" if found else "no run begins"
         raise InputError(f"{count} with {text!r}. The latest are: {latest or '(none yet)'}")
-    if LOCK_TAG not in found[0].data.tags:
-        raise InputError(f"run {text} was written by another program: nothing leads from it to code and data")
+    foreign = f"run {text} was written by another program: nothing leads from it to code and data"
+    require(LOCK_TAG in found[0].data.tags, foreign)
     return found[0]
 
 
 def find_file(client: MlflowClient, file: Path) -> Run:
     """Find the run behind the results that stand now in the folder of a pipeline's file."""
     path = file.resolve()
-    folder = next((parent for parent in path.parents if (parent / "dvc.yaml").is_file()), None)
-    if not path.exists() or folder is None or folder.parent.name != "pipelines":
+    folder = next((parent for parent in path.parents if parent.parent.name == "pipelines"), None)
+    if not path.exists() or folder is None:
         raise InputError(
             f"FILE={file} is no file of a pipeline. It can be, for one: pipelines/flight_delays/metrics.json"
         )

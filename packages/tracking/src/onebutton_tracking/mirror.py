@@ -39,16 +39,16 @@ def markers(root: Path, uri: str) -> Path:
     return root / ".dvc/tmp/onebutton-mlflow" / hashlib.sha256(shown(uri).encode()).hexdigest()[:12]
 
 
-def read_marker(file: Path) -> dict[str, str]:
+def _read_marker(file: Path) -> dict[str, str]:
     """Read which run MLflow was seen to hold, whole and once; empty where nothing can be read.
 
-    It has `lock`, the digest of the `dvc.lock`; `run` and `experiment`, their ids; and of a dirty run `sources`, their digest.
+    It has `lock`, the digest of the `dvc.lock`; `run`, its id; and of a dirty run `sources`, their digest.
     """
     try:
         found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if {"lock", "run", "experiment", "sources"} == set(found) else {}
+    return found if {"lock", "run", "sources"} == set(found) else {}
 
 
 def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
@@ -70,7 +70,7 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
         """Find the commit that has come to hold the sources of a dirty run."""
         return holding_commit(folder, digest, sources, just_run=just_run)
 
-    seen = read_marker(file) if just_run else {}
+    seen = _read_marker(file) if just_run else {}
     if seen.get("lock") == digest and not gained(seen["sources"]):
         return _already(folder, seen)
     check_there(uri, to_write=True)
@@ -83,12 +83,12 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
             origin = find_origin(folder, digest, just_run=just_run)
             return entry.bring(client, results, origin, uri, runs)
         entry.settle(client, runs)
-        info, tags = runs[0].info, runs[0].data.tags
+        run_id, tags = runs[0].info.run_id, runs[0].data.tags
         sources = tags.get(SOURCES_TAG, "") if tags.get(DIRTY_TAG) == "true" else ""
-        seen = {"lock": digest, "run": info.run_id, "experiment": info.experiment_id, "sources": sources}
+        seen = {"lock": digest, "run": run_id, "sources": sources}
         if commit := gained(sources):
             entry.gain_commit(client, runs[0], commit)
-            return f"{folder.name} is in MLflow already, run {info.run_id[:8]}; its sources are now commit {commit.sha[:8]}"
+            return f"{folder.name} is in MLflow already, run {run_id[:8]}; its sources are now commit {commit.sha[:8]}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(seen), encoding="utf-8")
         return _already(folder, seen)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -18,20 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebutton_contracts.dvc_files import read_stages, read_yaml
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.dvc_files import read_plan, read_stages, read_yaml
+from onebutton_contracts.errors import InputError, require
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git, git_environment
-from onebutton_tracking.comparison import DIFFERENT, Comparison, compare, page, read_by
+from onebutton_tracking.comparison import DIFFERENT, Row, compare, page, read_by, verdict
 from onebutton_tracking.entry import COMMIT_TAG, PATCH
-from onebutton_tracking.results import CURVES, collect, file_digest
+from onebutton_tracking.results import CURVES, all_metrics, file_digest
 from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, StoreError, check_there, connect, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_RUNNING = re.compile(r"^Running stage '(?:.+:)?(?P<stage>[^:']+)':")
 _FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")  # they lead to another environment
 
 
@@ -54,8 +52,7 @@ def records(root: Path, *, run: str = "", model: str = "") -> list[Record]:
     Raises:
         InputError: it is not there, or MLflow does not answer.
     """
-    if run and model:
-        raise InputError("RUN and MODEL each say what to make again: type one of them")
+    require(not (run and model), "RUN and MODEL each say what to make again: type one of them")
     uri, sha = tracking_uri(root), git("rev-parse", "HEAD", folder=root).strip()
     names = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.lock"))
     committed = {name: Record(f"{name} at the last commit", name, sha) for name in names}
@@ -99,17 +96,6 @@ def _artifact(client: MlflowClient, run: Run, path: str) -> str:
         return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
-def check_possible(record: Record, root: Path) -> None:
-    """Refuse what cannot be gone back to."""
-    fault = ""
-    if not record.sha:
-        fault = f"{record.name} was made outside git: there is no commit to go back to"
-    elif not git("cat-file", "-t", f"{record.sha}^{{commit}}", folder=root):
-        fault = f"commit {record.sha[:12]} of {record.name} is not in this clone. `git fetch --all` may bring it"
-    if fault:
-        raise InputError(fault)
-
-
 @contextmanager
 def worktree(root: Path, sha: str) -> Iterator[Path]:
     """Check a commit out into a temporary folder, and remove it again whatever happens."""
@@ -117,19 +103,18 @@ def worktree(root: Path, sha: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="onebutton-reproduce-", ignore_cleanup_errors=True) as scratch:
         tree = Path(scratch, root.name)
         try:
-            _call(["git", "worktree", "add", "--quiet", "--detach", str(tree), sha], root, "git made no worktree")
+            _call("git", "worktree", "add", "--quiet", "--detach", str(tree), sha, folder=root)
             yield tree
         finally:
             git("worktree", "remove", "--force", str(tree), folder=root)
 
 
-def _environment(**more: str) -> dict[str, str]:
-    return {key: text for key, text in git_environment(more).items() if key not in _FOREIGN}
-
-
-def _call(command: list[str], folder: Path, trouble: str) -> None:
-    if subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode:
-        raise InputError(f"{trouble}, and says why above")
+def _call(*command: str, folder: Path) -> None:
+    """Call a program with what is installed in a folder first on PATH; what it says is for the person."""
+    path = f"{folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {key: text for key, text in git_environment({"PATH": path}).items() if key not in _FOREIGN}
+    failed = subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+    require(not failed, f"`{' '.join(command[:3])}` failed, and says why above")
 
 
 def prepare(record: Record, tree: Path, root: Path) -> list[str]:
@@ -138,41 +123,25 @@ def prepare(record: Record, tree: Path, root: Path) -> list[str]:
     if record.patch:
         file = tree.parent / "patch.diff"
         file.write_text(record.patch, encoding="utf-8", errors="surrogateescape")
-        _call(["git", "apply", "--whitespace=nowarn", str(file)], tree, "the patch does not fit its commit")
+        _call("git", "apply", "--whitespace=nowarn", str(file), folder=tree)
     if record.lock:  # the commit's own is older where code was committed first and run then
         lock.write_bytes(record.lock.encode("utf-8", "surrogateescape"))
     if record.lock_digest and file_digest(lock) != record.lock_digest:
         notes.append(
             f"dvc.lock of commit {record.sha[:12]} is another than that of {record.name}, which MLflow does not hold"
         )
-    _call(["uv", "sync", "--frozen", "--all-packages", "--quiet"], tree, "uv did not make the environment")
+    _call("uv", "sync", "--frozen", "--all-packages", "--quiet", folder=tree)
     settings = root / ".dvc/config.local"
     if settings.is_file():
         shutil.copy2(settings, tree / ".dvc/config.local")  # how to reach the remote
-    dvc = str(tree / ".venv/bin/dvc")
     cache = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False).stdout
-    _call([dvc, "cache", "dir", "--quiet", "--local", str(root / cache.strip())], tree, "DVC did not take the cache")
+    _call("dvc", "cache", "dir", "--quiet", "--local", str(root / cache.strip()), folder=tree)
     if tracked := git("ls-files", "*.dvc", folder=tree).splitlines():
         try:
-            _call([dvc, "checkout", "--quiet", *tracked], tree, "")
+            _call("dvc", "checkout", "--quiet", *tracked, folder=tree)
         except InputError:  # what is not in the cache
-            _call([dvc, "pull", "--quiet", *tracked], tree, "DVC did not bring the data that it tracks")
+            _call("dvc", "pull", "--quiet", *tracked, folder=tree)
     return notes
-
-
-def run_stages(record: Record, tree: Path) -> set[str]:
-    """Run every stage of the pipeline by force, whatever the cache holds; return the names of those that ran."""
-    environment = _environment(PATH=f"{tree / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", PYTHONUNBUFFERED="1")
-    command, said = ["dvc", "repro", "--force", f"pipelines/{record.pipeline}/dvc.yaml"], subprocess.PIPE
-    ran = set()
-    with subprocess.Popen(command, cwd=tree, env=environment, stdout=said, text=True, errors="replace") as dvc:
-        for line in dvc.stdout or ():
-            print(f"  {line}", end="", flush=True)
-            if match := _RUNNING.match(line):
-                ran.add(match["stage"])
-    if dvc.returncode:
-        raise InputError(f"a stage of {record.name} does not run any more, and says why above")
-    return ran
 
 
 def _other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
@@ -185,9 +154,15 @@ def _other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
     ]
 
 
-def reproduce(record: Record, root: Path) -> Comparison:
-    """Make the results of a record again and compare."""
-    check_possible(record, root)
+def reproduce(record: Record, root: Path) -> tuple[list[Row], list[str]]:
+    """Make the results of a record again, and compare as `compare` does.
+
+    Raises:
+        InputError: there is no commit to go back to, or a stage does not run any more.
+    """
+    require(record.sha, f"{record.name} was made outside git: there is no commit to go back to")
+    gone = f"commit {record.sha[:12]} of {record.name} is not in this clone. `git fetch --all` may bring it"
+    require(git("cat-file", "-t", f"{record.sha}^{{commit}}", folder=root), gone)
     patched = " and its patch" if record.patch else ""
     print(f"reproduce: {record.name} from commit {record.sha[:12]}{patched}, in a worktree", flush=True)
     with worktree(root, record.sha) as tree:
@@ -195,15 +170,14 @@ def reproduce(record: Record, root: Path) -> Comparison:
         notes = prepare(record, tree, root)
         then = read_stages(folder / "dvc.lock")
         notes += _other_inputs(then, folder)
-        before = collect(folder).metrics if record.metrics is None else record.metrics
-        ran = run_stages(record, tree)
+        before = all_metrics(folder) if record.metrics is None else record.metrics
+        _call("dvc", "repro", "--force", f"pipelines/{record.pipeline}/dvc.yaml", folder=tree)
         now = read_stages(folder / "dvc.lock")
-        found = compare(then, now, before, collect(folder).metrics, tolerance(folder))
-        notes += [f"{stage} did not run" for stage in sorted(set(now) - ran)]
-    if notes:
-        return Comparison(DIFFERENT, found.rows, (*notes, *found.reasons))
-    print(f"reproduce: {len(ran)} of {len(now)} stages ran", flush=True)
-    return found
+        rows, reasons = compare(then, now, before, all_metrics(folder), tolerance(folder))
+        frozen = [
+            f"{stage.name} did not run: it is frozen" for stage in read_plan(folder / "dvc.yaml").stages if stage.frozen
+        ]
+    return rows, [*notes, *frozen, *reasons]
 
 
 def tolerance(folder: Path) -> float:
@@ -217,9 +191,9 @@ def reproduce_all(*, root: Path, run: str = "", model: str = "") -> int:
     """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status."""
     status = 0
     for record in records(root, run=run, model=model):
-        found = reproduce(record, root)
-        print(page(found))
-        why = f": {'; '.join(found.reasons[:5])}" if found.reasons else ""
-        print(f"reproduce: {record.name} is {found.verdict}{why}", flush=True)
-        status |= found.verdict == DIFFERENT
+        rows, reasons = reproduce(record, root)
+        found = verdict(rows, reasons)
+        print(page(rows))
+        print(f"reproduce: {record.name} is {found}{': ' if reasons else ''}{'; '.join(reasons[:5])}", flush=True)
+        status |= found == DIFFERENT
     return status

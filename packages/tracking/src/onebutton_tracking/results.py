@@ -19,7 +19,6 @@ from onebutton_contracts.errors import InputError
 GATES = "gates.toml"
 VERDICTS = "verdicts.json"
 CURVES = "curves/"  # MLflow draws what stands before a slash as a group, and no curve overwrites a metric of its name
-NOT_DATA = (".onnx", ".yaml", ".yml", ".json", ".toml")  # models, contracts and settings that stages read
 DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data, and so of its experiment and model
 
 
@@ -27,18 +26,14 @@ DUMMY = "-dummy"  # ends the name of a copy of a pipeline that ran on dummy data
 class Results:
     """One pipeline's results, as its `dvc.lock` describes them."""
 
-    pipeline: str
-    folder: Path  # where its `dvc.yaml` stands
+    folder: Path  # of the pipeline, whose name is the pipeline's
     lock_digest: str  # SHA-256 of its `dvc.lock`: equal digest, equal results
+    lock: Mapping[str, Any]  # its stages
     params: dict[str, str]  # every parameter that a stage used, by dotted name
     metrics: dict[str, float]  # every number of the metrics files, by dotted name
     headline: str  # the metric that `gates.toml` lets decide; empty where it names none
     gates: str  # `passed`, or which failed or could not be judged; empty without verdicts
-    curves: dict[str, list[tuple[int, float]]]  # points by step, such as `curves/by_month.auc` -> [(7, 0.75), ...]
-    plots: list[Path]  # files with the data of plots
-    data: dict[str, str]  # the MD5 of every file or folder that a stage reads or writes, fingerprints left out
-    code: dict[str, str]  # the MD5 of each stage's fingerprint
-    inputs: dict[str, list[str]]  # of `data`, the data sets that a stage reads, each with the stages that read it
+    plots: dict[str, Mapping[str, Any]]  # files with the data of plots, relative to the folder, with their options
     model: Path | None  # the ONNX file that ships, if there is one
 
 
@@ -61,39 +56,31 @@ def collect(folder: Path) -> Results:
     Raises:
         InputError: a file that `dvc.yaml` names is missing or malformed.
     """
-    digest = lock_digest(folder)
-    plan, lock = read_yaml(folder / "dvc.yaml"), read_stages(folder / "dvc.lock")
-    data, code = locked_digests(lock)
-    params: dict[str, Any] = {}
-    inputs: dict[str, list[str]] = {}
-    for name, stage in lock.items():
-        for file, values in stage.get("params", {}).items():
-            params |= flatten(values) if file != GATES else {}  # how a model is judged is nothing to turn
-        for path in [entry["path"] for entry in stage.get("deps", [])]:
-            if path in data and not path.endswith(NOT_DATA):
-                inputs.setdefault(path, []).append(name)
-    metrics: dict[str, float] = {}
-    for one in outputs(plan.get("stages") or {}, lock, "metrics"):
-        metrics |= read_metrics(_text(folder / one.path), one)
+    lock, metrics = read_stages(folder / "dvc.lock"), all_metrics(folder)
+    used = [values for stage in lock.values() for values in stage.get("params", {}).items()]
+    # how a model is judged is nothing to turn
+    params = {name: str(one) for file, values in used if file != GATES for name, one in flatten(values).items()}
     judging = tomllib.loads(_text(folder / GATES)).get("judging", {}) if (folder / GATES).is_file() else {}
     headline = f"model.{judging.get('champion')}"
-    plots = declared_plots(plan, lock)
     written = [out["path"] for stage in lock.values() for out in stage.get("outs", [])]
     return Results(
-        pipeline=folder.name,
         folder=folder,
-        lock_digest=digest,
-        params={name: str(value) for name, value in params.items()},
+        lock_digest=lock_digest(folder),
+        lock=lock,
+        params=params,
         metrics=metrics,
         headline=headline if headline in metrics else "",
         gates=_gates(folder / VERDICTS),
-        curves={name: points for plot, how in plots.items() for name, points in _curves(folder / plot, how.get("x"))},
-        plots=[folder / name for name in plots],
-        data=data,
-        code=code,
-        inputs=inputs,
+        plots=declared_plots(read_yaml(folder / "dvc.yaml"), lock),
         model=next((folder / path for path in written if path.endswith("model.onnx")), None),
     )
+
+
+def all_metrics(folder: Path) -> dict[str, float]:
+    """Read every number of a pipeline's metrics files, by dotted name."""
+    plan, lock = read_yaml(folder / "dvc.yaml").get("stages") or {}, read_stages(folder / "dvc.lock")
+    files = outputs(plan, lock, "metrics")
+    return {name: number for one in files for name, number in read_metrics(_text(folder / one.path), one).items()}
 
 
 def read_metrics(text: str, file: Output) -> dict[str, float]:
@@ -154,12 +141,12 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({error}). `make run` writes it again") from None
 
 
-def _curves(plot: Path, x: Any) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-    """Take a plot over a whole number as curves: one for every other column of numbers, named `curves/<plot>.<column>`."""
+def curves(plot: Path, x: Any) -> Iterator[tuple[str, float, int]]:
+    """Take a plot over a whole number as curves: the points of every other column of numbers, `curves/<plot>.<column>`."""
     rows = list(csv.DictReader(_text(plot).splitlines())) if plot.suffix == ".csv" else []
     if not rows or not all((row.get(x) or "").lstrip("-").isdigit() for row in rows):
         return
     for column in [name for name in rows[0] if name != x]:
         with suppress(ValueError):  # a column of words
-            if points := [(int(row[x]), float(row[column])) for row in rows if row[column]]:
-                yield f"{CURVES}{plot.stem}.{column}", points
+            points = [(f"{CURVES}{plot.stem}.{column}", float(row[column]), int(row[x])) for row in rows if row[column]]
+            yield from points

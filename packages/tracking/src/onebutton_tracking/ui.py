@@ -7,8 +7,7 @@ import socket
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError
-from onebutton_tracking.mirror import markers, read_marker
-from onebutton_tracking.store import VIEW, is_server, tracking_uri
+from onebutton_tracking.store import is_server, tracking_uri
 
 HOST = "127.0.0.1"
 
@@ -24,7 +23,6 @@ def ui(*, root: Path, port: int = 5000) -> None:
     uri = tracking_uri(root)
     if is_server(uri):
         print(f"ui: the team's MLflow is at {uri}")
-        _say_tables(root, uri, uri)
         return
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
@@ -32,15 +30,6 @@ def ui(*, root: Path, port: int = 5000) -> None:
                 f"something listens on port {port} already. Open http://{HOST}:{port}, or press `make ui PORT=5001`"
             )
     print(f"ui: MLflow is at http://{HOST}:{port} in a few seconds. Ctrl-C ends it", flush=True)
-    _say_tables(root, uri, f"http://{HOST}:{port}")
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # half the start-up, a fifth of the memory
     command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
     os.execvpe(command[0], command, os.environ | settings)  # noqa: S606
-
-
-def _say_tables(root: Path, uri: str, server: str) -> None:
-    """Say where the table of each pipeline's runs is that shows metric, gates, commit and whether it was dirty."""
-    for file in sorted(markers(root, uri).glob("*.json")):
-        if seen := read_marker(file):
-            table = f"{server}/#/experiments/{seen['experiment']}/runs?viewStateShareKey={VIEW}"
-            print(f"ui: {file.stem}: {table}", flush=True)

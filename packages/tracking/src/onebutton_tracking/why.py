@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import textwrap
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-CARD = "card.toml"
-CHOSEN = {"chosen_because": "chosen", "also_tried": "also tried"}
-WIDTH = 104  # of a line of prose
 SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
@@ -49,17 +43,15 @@ def trace(run: Run, version: ModelVersion | None, root: Path) -> dict[str, Any]:
         "finished": run.info.end_time or run.info.start_time,
         "model": f"{version.name} version {version.version}" if version else "",
         "promoted": {alias: version.tags.get(f"{PROMOTED}{alias}", "") for alias in version.aliases} if version else {},
-        "chosen": _chosen(tags, root),
         "gates": tags.get(GATES_TAG, ""),
         "commit": {"sha": sha, "branch": tags.get(BRANCH_TAG, ""), "author": author, "date": date, "subject": words},
         "dirty": tags.get(DIRTY_TAG) == "true",
         "data": {
-            entry.dataset.name: {
-                "digest": entry.dataset.digest,
-                "source": entry.dataset.source,
-                "read_by": next((tag.value for tag in entry.tags if tag.key == "mlflow.data.context"), ""),
+            one.dataset.name: {
+                "digest": one.dataset.digest,
+                "read_by": next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), ""),
             }
-            for entry in sorted(inputs, key=lambda one: one.dataset.name)
+            for one in sorted(inputs, key=lambda one: one.dataset.name)
         },
         "params": dict(run.data.params),
         "metrics": dict(run.data.metrics),
@@ -69,17 +61,6 @@ def trace(run: Run, version: ModelVersion | None, root: Path) -> dict[str, Any]:
         "code": under("code"),
         "outputs": under("md5"),
     }
-
-
-def _chosen(tags: Mapping[str, str], root: Path) -> dict[str, str]:
-    """Read why the model was chosen from the card that the run read: as it was committed, or as it still stands here."""
-    path = f"pipelines/{tags[PIPELINE_TAG]}/{CARD}"
-    here = (root / path).read_text(encoding="utf-8") if (root / path).is_file() else ""
-    for text in (git("show", f"{tags.get(COMMIT_TAG, '')}:{path}", folder=root), here):
-        if hashlib.md5(text.encode()).hexdigest() == tags.get(f"onebutton.md5.{CARD}"):  # noqa: S324  DVC's own
-            card = tomllib.loads(text)
-            return {name: " ".join(card[name].split()) for name in CHOSEN if card.get(name)}
-    return {}
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -93,10 +74,10 @@ def page(found: Mapping[str, Any]) -> str:
         for name, taken in found["seconds"].items()
     ]
     points = [f"@{alias} points here{words and ': '}{words}" for alias, words in found["promoted"].items()]
-    parts = {CHOSEN[name]: textwrap.wrap(words, WIDTH) for name, words in found["chosen"].items()} | {
+    parts = {
         "gates": [found["gates"]],
         "commit": _commit_words(found),
-        "data": [f"{name}  {entry['digest'][:SHORT]}  {_source(entry)}" for name, entry in found["data"].items()],
+        "data": [f"{name}  {one['digest'][:SHORT]}  read by {one['read_by']}" for name, one in found["data"].items()],
         "params": [f"{name} = {text}" for name, text in found["params"].items()],
         "metrics": [f"{name} = {n:.6g}" for name, n in metrics if name.count(".") < SLICE and CURVES not in name],
         "environment": [f"uv.lock {environment['uv.lock'][:SHORT]}", environment["machine"]],
@@ -118,13 +99,6 @@ def _commit_words(found: Mapping[str, Any]) -> list[str]:
     else:
         lines.append("it is not in this clone: `git fetch --all` may bring it, or it was made in another repository")
     return [*lines, *["and sources that are in no commit: MLflow keeps them as sources/patch.diff"] * found["dirty"]]
-
-
-def _source(entry: Mapping[str, str]) -> str:
-    source = json.loads(entry["source"])
-    if "sourceFile" in source:
-        return f"{source['sourceFile']} of {source['sourceDistribution']}"
-    return f"read by {entry['read_by']}"
 
 
 def why(*, root: Path, model: str = "", run: str = "", file: str = "", json_: bool = False) -> None:
