@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_release.moves import begin
 from onebutton_release.target import FILE, find_target, port_of, read_environments, release_in_service, who
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,13 +65,13 @@ def test_only_who_is_named_may_deploy(repo: Path, monkeypatch: pytest.MonkeyPatc
     assert who() == ("ann@acme.example", "git")
     monkeypatch.setenv("GITHUB_ACTOR", "bob")  # in a shell that is no CI anybody may set it: it counts for nothing
     assert who() == ("ann@acme.example", "git")
-    production.check_allowed(who()[0])
+    begin(production, "deploy", "")
     monkeypatch.setenv("CI", "true")
     assert who() == ("bob", "CI")
     with pytest.raises(InputError, match=r"bob may not deploy to production: ann@acme.example may. On call: Ann"):
-        production.check_allowed(who()[0])
+        begin(production, "deploy", "")
     monkeypatch.setenv("GITHUB_TRIGGERING_ACTOR", "ann@acme.example")  # she ran bob's workflow again
-    production.check_allowed(who()[0])
+    begin(production, "deploy", "")
 
 
 def test_without_a_name_rollback_means_production(repo: Path) -> None:

@@ -630,10 +630,11 @@ SCORE = """
 import sys
 from pathlib import Path
 from onebutton_contracts.errors import run_stage
-from onebutton_release.scoring import score_table
+from onebutton_release import scoring
 
 rows, scored, release = sys.argv[1:]
-run_stage(lambda: print(score_table(rows, scored, lambda: Path(release))))
+scoring.release_in_service = lambda *_: Path(release)
+run_stage(lambda: scoring.score_table(root=Path(), in_=rows, out=scored))
 """
 
 

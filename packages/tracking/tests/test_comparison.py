@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_tracking.comparison import DIFFERENT, IDENTICAL, WITHIN, compare, page, verdict
+from onebutton_tracking.comparison import DIFFERENT, IDENTICAL, WITHIN, compare
 
 
 def lock(data: str = "d1", model: str = "m1", metrics: str = "j1") -> dict[str, Any]:
@@ -14,13 +14,13 @@ def lock(data: str = "d1", model: str = "m1", metrics: str = "j1") -> dict[str, 
 
 
 def test_the_same_bytes_are_identical() -> None:
-    assert verdict(*compare(lock(), lock(), {"auc": 0.7}, {"auc": 0.7}, 0)) == IDENTICAL
+    assert compare(lock(), lock(), {"auc": 0.7}, {"auc": 0.7}, 0) == (IDENTICAL, [])
 
 
 def test_other_bytes_with_metrics_near_enough_are_within_tolerance() -> None:
-    rows, reasons = compare(lock(), lock(model="m2", metrics="j2"), {"auc": 0.7}, {"auc": 0.70001}, 0.001)
-    assert verdict(rows, reasons) == WITHIN
-    assert "model.onnx    m1   m2       other bytes" in page(rows)
+    found = compare(lock(), lock(model="m2", metrics="j2"), {"auc": 0.7}, {"auc": 0.70001}, 0.001)
+    words = ["model.onnx has other bytes", "metrics.json has other bytes", "auc is 0.70001 and was 0.7"]
+    assert found == (WITHIN, words)
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_other_bytes_with_metrics_near_enough_are_within_tolerance() -> None:
     ],
 )
 def test_what_differs_is_named(now: dict[str, Any], metrics: dict[str, float], words: str) -> None:
-    rows, reasons = compare(lock(), now, {"auc": 0.7}, metrics, 0.001)
-    assert verdict(rows, reasons) == DIFFERENT
-    assert words in reasons
+    verdict, differences = compare(lock(), now, {"auc": 0.7}, metrics, 0.001)
+    assert verdict == DIFFERENT
+    assert differences[0] == words
 
 
 def test_other_bytes_without_a_metric_to_judge_by_are_different() -> None:
-    assert verdict(*compare(lock(), lock(model="m2"), {}, {}, 1)) == DIFFERENT
+    assert compare(lock(), lock(model="m2"), {}, {}, 1)[0] == DIFFERENT

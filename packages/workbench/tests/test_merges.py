@@ -52,13 +52,12 @@ def test_nothing_that_people_write_is_merged_by_a_driver() -> None:
 
 
 @pytest.fixture
-def repo(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repo(tmp_path: Path, shell: Shell) -> Path:
     """A repository of two branches, set up as `make setup` does."""
     shell("git", "init", "--quiet", "--initial-branch", "main", folder=tmp_path)
     (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
-    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    for _ in range(2):
-        bootstrap.tell_git_how_to_merge()
+    for key, command in bootstrap.DRIVERS.items():
+        shell("git", "config", key, command, folder=tmp_path)
     return tmp_path
 
 

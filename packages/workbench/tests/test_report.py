@@ -33,7 +33,7 @@ def test_a_pipeline_that_main_does_not_have_is_compared_with_nothing(repo: Path)
     assert around("example", "nowhere", repo).other is None
 
 
-def test_without_a_run_the_link_leads_to_mlflow_itself(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert around("example", "main", repo).links == {"MLflow": "http://127.0.0.1:5000"}
+def test_a_link_leads_to_mlflow_where_it_is_used(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert around("example", "main", repo).links == {"MLflow (make ui)": "http://127.0.0.1:5000"}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.team.example")
-    assert around("example", "main", repo).links == {"MLflow": "https://mlflow.team.example"}
+    assert around("example", "main", repo).links == {"MLflow (make ui)": "https://mlflow.team.example"}

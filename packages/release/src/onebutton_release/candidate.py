@@ -8,7 +8,6 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,7 @@ from onebutton_serving.loading import GOLDEN, MODEL, quantile_file
 from onebutton_serving.schema import SCHEMA, schema_text
 from onebutton_serving.sealed import MANIFEST, digest_of, seal
 from onebutton_tracking.commit import git, read_commit
-from onebutton_tracking.lookup import run_of_lock
 from onebutton_tracking.results import file_digest, lock_digest, locked_digests
-from onebutton_tracking.store import tracking_uri
 
 FORMAT = b"release 1"
 
@@ -126,10 +123,7 @@ def version_of(folder: Path) -> str:
 def provenance(folder: Path, root: Path) -> dict[str, Any]:
     """Write down what made the release of the results in a pipeline's folder."""
     data, code = locked_digests(read_stages(folder / "dvc.lock"))
-    digest, run = lock_digest(folder), ""
     commit = read_commit(folder)
-    with suppress(Exception):  # MLflow is away, which must not stop a release
-        run = run_of_lock(tracking_uri(root), folder.name, digest)
     return {
         "pipeline": folder.name,
         "commit": commit.sha,
@@ -140,12 +134,11 @@ def provenance(folder: Path, root: Path) -> dict[str, Any]:
         "built_by": who()[0],
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "dvc.lock": digest,
+        "dvc.lock": lock_digest(folder),
         "uv.lock": file_digest(root / "uv.lock"),
         "params.yaml": file_digest(folder / "params.yaml"),
         "data": data,
         "code": code,
-        "mlflow_run": run,
     }
 
 

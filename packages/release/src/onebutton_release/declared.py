@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -54,12 +54,12 @@ def declared(folder: Path) -> Declared:
 
 
 def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | None = None) -> Schema:
-    """Describe a model's inputs and outputs by their contracts.
+    """Describe a model's inputs and outputs by their contracts, narrowed to what the model was proven to answer.
 
     Args:
         one: what the pipeline declares.
         takes: each input of the model and its kind, `string` or `float`, as the file says.
-        limits: what the model does not take although the contract does; the schema then says that too.
+        limits: what the model does not take although the contract does.
 
     Raises:
         InputError: a contract has no such column, or one of another type than the model's.
@@ -81,7 +81,7 @@ def compile_schema(one: Declared, takes: Mapping[str, str], limits: Limits | Non
 
 
 def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
-    """Describe an input or output, narrowed to what the model was proven to answer, and say so."""
+    """Describe an input or output, and say where it is narrowed."""
     unknown = f"{contract.path}: the model has {name!r}, of which this contract says nothing. Describe it there"
     require(name in contract.column_names, unknown)
     column = contract.column(name)
@@ -94,8 +94,8 @@ def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
         required = True
         said.append("the model takes no missing value here")
     if name in limits.allowed:
-        kinds: Mapping[str, Callable[[Any], Any]] = {"integer": int, "boolean": bool}
-        known = map(kinds.get(field_type, lambda value: value), limits.allowed[name])
+        kind_of = {"integer": int, "boolean": bool}.get(field_type)  # the model itself knows numbers alone
+        known = [kind_of(value) if kind_of else value for value in limits.allowed[name]]
         allowed = tuple(value for value in known if not allowed or value in allowed)
         said.append("the model takes only the values that it was trained on")
     terms: dict[str, Any] = {term: getattr(column, term) for term in _SAID}

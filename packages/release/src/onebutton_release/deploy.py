@@ -75,20 +75,26 @@ def deploy(target: Target, *, version: str = "", why: str = "", breaking: bool =
     check_no_draft(target, draft=is_draft(folder))
     if before and before.after == folder.name:
         say(f"{folder.name} is in service in {target.name} already, since {before.at}")
-        bad = _confirmed(target, addresses, before.after)
+        wrong = _confirmed(target, addresses, before.after)
         mend = f"The history names {folder.name} and was not moved: restart that server, then press again"
-        require(not bad, f"{bad}. {mend}")
+        require(not wrong, f"{wrong}. {mend}")
         return before
-    if not version:
-        _check_not_rolled_back(target, folder.name)
+    if not version and (
+        bad := rolled_back(read_history(target.store), folder.name)
+    ):  # a push of other work is no request
+        back = f"make deploy PIPELINE={target.pipeline} ENV={target.name} TO={folder.name}"
+        raise InputError(
+            f"{folder.name} was rolled back in {target.name} by {bad.who}, {bad.at}: {bad.why}. Train a model that mends this, "
+            f"and it goes in as usual; {back} brings this one back"
+        )
     if before and not breaking:
         _check_callers(target.fetch(before.after), folder)
     target.store.publish(folder)
     load_release(target.fetch(folder.name))  # as the servers will, before anybody is pointed at it
     move = replace(move, at=now(), after=folder.name, digest=digest_of(folder / MANIFEST))
     record(target.store, move)
-    if bad := _confirmed(target, addresses, folder.name):
-        raise InputError(f"{bad}. {_undone(target, addresses, before, replace(move, why=bad))}")
+    if wrong := _confirmed(target, addresses, folder.name):
+        raise InputError(f"{wrong}. {_undone(target, addresses, before, replace(move, why=wrong))}")
     return move
 
 
@@ -128,15 +134,6 @@ def _servers_of_ours(target: Target) -> tuple[str, ...]:
             f"{target.pipeline} there, or mend `servers` of {target.name} in {FILE}, then press again"
         )
     return tuple(one.address for one in reports if not one.foreign)
-
-
-def _check_not_rolled_back(target: Target, version: str) -> None:
-    """Refuse to bring back what somebody took out of service, unless its name was typed: a push of other work is no request."""
-    if move := rolled_back(read_history(target.store), version):
-        raise InputError(
-            f"{version} was rolled back in {target.name} by {move.who}, {move.at}: {move.why}. Train a model that mends this, "
-            f"and it goes in as usual; make deploy PIPELINE={target.pipeline} ENV={target.name} TO={version} brings this one back"
-        )
 
 
 def _check_callers(current: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onebutton_contracts.errors import require
-from onebutton_release.target import Target, who
+from onebutton_release.target import EVERYBODY, Target, who
 from onebutton_serving.history import Action, Move, altered, following, in_service, now, read_history
 from onebutton_serving.sealed import MANIFEST, check, digest_of
 
@@ -22,7 +22,11 @@ def say(words: str) -> None:
 def begin(target: Target, action: Action, why: str) -> Move:
     """Begin a move of a person who may, which names no release yet. Who moves meanwhile takes its number, and turns it away."""
     person, known_by = who()
-    target.check_allowed(person)
+    allowed = target.environment.may_deploy
+    refusal = (
+        f"{person} may not deploy to {target.name}: {', '.join(allowed)} may. On call: {target.environment.on_call}"
+    )
+    require({EVERYBODY, person} & {*allowed}, refusal)
     sequence, previous = following(target.store)  # before all else is read
     current = in_service(target.store)
     return Move(

@@ -6,11 +6,12 @@ It needs neither MLflow nor the network of anybody but the release store and its
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_release.moves import begin, good, say, whole
 from onebutton_release.servers import wait
-from onebutton_release.target import Target
+from onebutton_release.target import Target, find_target
 from onebutton_serving.history import Move, now, read_history, record
 from onebutton_serving.release_store import ReleaseStoreError
 from onebutton_serving.sealed import MANIFEST, ReleaseError, digest_of
@@ -50,6 +51,14 @@ def rollback(target: Target, *, version: str = "", why: str) -> Move:
             then = f"; going back does not wait for it{'' if report.foreign else f', it takes {wanted} when it starts'}"
         say(f"{report.address} {report.words(wanted)}{then}")
     return moved
+
+
+def go_back(*, root: Path, pipeline: str = "", env: str = "", to: str = "", why: str = "") -> None:
+    """Go back as `rollback` does, and say what is in service; in production where no environment is named."""
+    target = find_target(root, pipeline, env, "production")
+    move = rollback(target, version=to, why=why)
+    then = "make run TRACK=only (MLflow's alias), then find out why"
+    print(f"rollback: {move.after} is in service in {target.name} again, {move.before} is not. Next: {then}")
 
 
 def _damage(target: Target, version: str) -> str:

@@ -27,11 +27,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_release.scoring_rows import Scorer, is_text
+from onebutton_release.target import release_in_service
 from onebutton_serving.loading import Loaded, load_release
 from onebutton_serving.sealed import MANIFEST, digest_of
 
@@ -43,13 +45,15 @@ CLEAR = "\r\x1b[K"  # a terminal's line
 MADE_OF = "onebutton.scoring"  # in the metadata of OUT: the release and the input that gave it
 
 
-def score_table(rows: str, scored: str, find_release: Callable[[], Path], shard: str = "") -> str:
-    """Score as `score_file` does, in another thread, so that Ctrl-C ends the program whatever polars is in the middle of."""
+def score_table(  # noqa: PLR0913  what can be typed after the button
+    *, root: Path, pipeline: str = "", env: str = "", in_: str = "", out: str = "", shard: str = ""
+) -> None:
+    """Score with what is in service, in another thread, so that Ctrl-C ends the program whatever polars is in the middle of."""
     # Python's own answer, instead of the one that polars put there: a panic in one of its threads
     signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
-    doing = ThreadPoolExecutor(1).submit(score_file, rows, scored, find_release, shard)
+    doing = ThreadPoolExecutor(1).submit(score_file, in_, out, lambda: release_in_service(root, pipeline, env), shard)
     try:
-        return doing.result()
+        print(f"score: {doing.result()}")
     except KeyboardInterrupt:
         print("\nscore: interrupted; finished parts are kept, press again to go on", file=sys.stderr, flush=True)
         os._exit(130)
@@ -117,7 +121,7 @@ class Job:
         except (OSError, pl.exceptions.PolarsError):
             return False
         if done:
-            self.remove()
+            shutil.rmtree(self.folder, ignore_errors=True)
         return done
 
     def keep(self, stem: str, write: Callable[[Path], object]) -> Path:
@@ -132,10 +136,6 @@ class Job:
             return draft.replace(self.folder / self._name(stem, draft))
         finally:
             draft.unlink(missing_ok=True)
-
-    def remove(self) -> None:
-        """Remove all that is kept."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _name(self, stem: str, content: Path) -> str:
         digest = hashlib.sha256(f"{self.made_of}\n{self.rows}\n{stem}\n".encode())
@@ -154,7 +154,11 @@ def score(job: Job, shard: int = 1, shards: int = 1) -> int:
         OSError: it cannot be written; finished parts are kept.
     """
     try:
-        parquet = job.keep("input", lambda draft: _to_parquet(job.source, draft)) if is_text(job.source) else job.source
+        parquet = job.source
+        if is_text(job.source):  # as parquet, so that any part of it can be reached at once
+            csv = pl.scan_csv(job.source, infer_schema=False, glob=False)
+            how: dict[str, Any] = {"compression": "lz4", "row_group_size": ROW_GROUP}
+            parquet = job.keep("input", lambda draft: csv.sink_parquet(draft, **how))
         table = pl.scan_parquet(parquet, glob=False)
         rows = table.select(pl.len()).collect().item()
         require(rows, f"{job.source} has columns but no rows, so there is nothing to score")
@@ -163,23 +167,17 @@ def score(job: Job, shard: int = 1, shards: int = 1) -> int:
         files = _make(job, parts, Scorer(job.source, table, job.release))
         if shards == 1:
             _join(job, files)
-            job.remove()
+            shutil.rmtree(job.folder, ignore_errors=True)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, InputError) as error:
         if "os error" in str(error):
             raise OSError(str(error)) from None
         if shards == 1:
-            job.remove()
+            shutil.rmtree(job.folder, ignore_errors=True)
         if isinstance(error, InputError):
             raise
         kind = "CSV" if is_text(job.source) else "parquet"
         raise InputError(f"{job.source} cannot be read as {kind}: {str(error).strip().splitlines()[0]}") from None
     return sum(map(len, parts))
-
-
-def _to_parquet(source: Path, target: Path) -> None:
-    """Write a CSV as parquet, in bounded memory, so that any part of it can be reached at once."""
-    rows = pl.scan_csv(source, infer_schema=False, glob=False)
-    rows.sink_parquet(target, compression="lz4", row_group_size=ROW_GROUP)
 
 
 def _make(job: Job, parts: Sequence[range], scorer: Scorer) -> list[Path]:

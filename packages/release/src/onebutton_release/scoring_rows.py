@@ -6,7 +6,7 @@ What the model is asked is the same as what was checked: both come from one cast
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -31,11 +31,6 @@ TEXTS = (pl.String, pl.Categorical, pl.Enum)
 def is_text(source: Path) -> bool:
     """Whether it is a CSV; anything else is parquet."""
     return source.suffix.lower() == ".csv"
-
-
-def span(part: range) -> str:
-    """Say for people which rows a part has; here they are counted from 0."""
-    return f"rows {part.start + 1:,} to {part.stop:,}"
 
 
 def place(source: Path, row: int) -> str:
@@ -113,7 +108,7 @@ class Scorer:
             f"{place(self._source, part.start + at)} ({'***' if masked else _cell(rows[rule.column][at])})"
             for at in marks.fill_null(value=False).arg_true().head(SHOWN).to_list()
         ]
-        among = f"{marks.sum():,} of {span(part)} break it: {', '.join(shown)}"
+        among = f"{marks.sum():,} of rows {part.start + 1:,} to {part.stop:,} break it: {', '.join(shown)}"
         message = f"column {rule.column} {rule.words} [{rule.name}]; {among}"
         more = ", ".join(f"{other.column} [{other.name}]" for other, _ in others)
         raise InputError(f"{message}. Broken there too: {more}" if others else message)
@@ -156,10 +151,10 @@ def _type_rule(field: Field, actual: pl.DataType, value: pl.Expr) -> Rule:
     return Rule("type", field.name, f"must be a {'whole number' if whole else field.type}", broken, ())
 
 
-def _marks(rules: Sequence[Rule], rows: pl.DataFrame) -> list[tuple[Rule, pl.Series]]:
+def _marks(rules: Sequence[Rule], rows: pl.DataFrame) -> Iterator[tuple[Rule, pl.Series]]:
     """Mark the rows that break each rule."""
     marked = rows.select(rule.broken.alias(str(number)) for number, rule in enumerate(rules))
-    return list(zip(rules, marked, strict=True))
+    return zip(rules, marked, strict=True)
 
 
 def _cell(value: object) -> str:

@@ -109,12 +109,6 @@ class Target(NamedTuple):
         """Return a folder on this machine that holds one of the releases."""
         return self.store.fetch(version, self.root / CACHE / self.name / self.pipeline)
 
-    def check_allowed(self, person: str) -> None:
-        """Refuse who is not on the environment's list."""
-        known = self.environment.may_deploy
-        refusal = f"{person} may not deploy to {self.name}: {', '.join(known)} may. On call: {self.environment.on_call}"
-        require(EVERYBODY in known or person in known, refusal)
-
 
 def port_of(pipeline: Path) -> int:
     """Return the port of a pipeline's server on a laptop: what its `release.toml` declares, else one made from its name."""
@@ -133,7 +127,7 @@ def pipelines_to_ship(root: Path) -> list[str]:
 def pipeline_named(name: str, root: Path) -> str:
     """Find a pipeline; without a name the only one there is."""
     there = sorted(path.parent.name for path in root.glob("pipelines/*/dvc.yaml"))
-    return _chosen("pipeline", "PIPELINE", name, there[0] if len(there) == 1 else "", there)
+    return _chosen("pipeline", "PIPELINE", name, "", there)
 
 
 def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Target:
@@ -149,18 +143,15 @@ def find_target(root: Path, pipeline: str, wanted: str, otherwise: str) -> Targe
         InputError: there is no such pipeline or environment, or its release store is not there.
     """
     environments = read_environments(root)
-    known = [*environments]
-    name = _chosen("environment", "ENV", wanted, known[0] if len(known) == 1 else otherwise, known)
-    found = pipeline_named(pipeline, root)
-    url = environments[name].store
-    if is_folder(url):
-        url = str(_folder_of(name, environments[name], root))
-    return Target(name, environments[name], url, ReleaseStore(url, found), root, found)
+    name = _chosen("environment", "ENV", wanted, otherwise, [*environments])
+    found, environment = pipeline_named(pipeline, root), environments[name]
+    url = str(_folder_of(name, environment, root)) if is_folder(environment.store) else environment.store
+    return Target(name, environment, url, ReleaseStore(url, found), root, found)
 
 
-def _chosen(what: str, value: str, typed: str, usual: str, known: list[str]) -> str:
-    """Return what was typed, or what is meant when nothing was."""
-    name = typed or usual
+def _chosen(what: str, value: str, typed: str, otherwise: str, known: list[str]) -> str:
+    """Return what was typed, or when nothing was the only one there is, or else `otherwise`."""
+    name = typed or (known[0] if len(known) == 1 else otherwise)
     problem = f"there is no {what} {typed!r}" if typed else f"say which {what}"
     require(name in known, f"{problem}. {value} can be: {', '.join(known) or '(none yet)'}")
     return name
@@ -187,10 +178,7 @@ def release_in_service(root: Path, pipeline: str, environment: str) -> Path:
         ReleaseStoreError: the release store cannot be read.
     """
     target = find_target(root, pipeline, environment, "production")
-    move = in_service(target.store)
-    if move is None:
-        name = target.name
-        raise InputError(
-            f"no release of {target.pipeline} is in service in {name}. `make deploy ENV={name}` puts one there"
-        )
-    return target.fetch(move.after)
+    if move := in_service(target.store):
+        return target.fetch(move.after)
+    none = f"no release of {target.pipeline} is in service in {target.name}"
+    raise InputError(f"{none}. `make deploy ENV={target.name}` puts one there")

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from onebutton_contracts.dvc_files import FINGERPRINTS
 
 IDENTICAL = "identical"
 WITHIN = "within tolerance"
 DIFFERENT = "different"
-OTHER = "other bytes"
-
-
-class Row(NamedTuple):
-    """One file or one metric, then and now, and a verdict."""
-
-    name: str
-    then: str
-    now: str
-    verdict: str
 
 
 def compare(
@@ -28,31 +18,28 @@ def compare(
     metrics_then: Mapping[str, float],
     metrics_now: Mapping[str, float],
     tolerance: float,
-) -> tuple[list[Row], list[str]]:
+) -> tuple[str, list[str]]:
     """Compare two states of a pipeline, by the stages of their `dvc.lock` and their metrics.
 
     Returns:
-        Every file and each metric that differs; and in words what speaks against the two being one. Other bytes do not, where
-        no metric differs by more than the absolute `tolerance`.
+        `identical`; `within tolerance` when outputs have other bytes and no metric differs by more than the absolute
+        `tolerance`; or `different`. And in words all that differs, what speaks against the two being one before the rest.
     """
-    inputs = list(_files(read_by(then), read_by(now)))
-    outputs = list(_files(_digests(then, "outs"), _digests(now, "outs")))
-    same = all(row.verdict == IDENTICAL for row in outputs)
-    metrics = [] if same else list(_metrics(metrics_then, metrics_now, tolerance))
-    reasons = [f"the input {row.name} is another" for row in inputs if row.verdict != IDENTICAL]
-    reasons += [f"{row.name} was not written" for row in outputs if not row.now]
-    reasons += [f"{row.name} was not there before" for row in outputs if not row.then]
-    reasons += [f"{row.name} is {row.now} and was {row.then}" for row in metrics if row.verdict == DIFFERENT]
-    if not (same or metrics_then or reasons):
-        reasons = ["outputs have other bytes, and there is no metric to judge them by"]
-    return [*inputs, *outputs, *metrics], reasons
-
-
-def verdict(rows: Sequence[Row], reasons: Sequence[str]) -> str:
-    """Say in a word what a comparison came to."""
-    if reasons:
-        return DIFFERENT
-    return IDENTICAL if all(row.verdict == IDENTICAL for row in rows) else WITHIN
+    inputs, inputs_now = read_by(then), read_by(now)
+    outputs, outputs_now = _digests(then, "outs"), _digests(now, "outs")
+    wrong = [f"the input {path} is another" for path in inputs | inputs_now if inputs.get(path) != inputs_now.get(path)]
+    wrong += [f"{path} was not written" for path in outputs if path not in outputs_now]
+    wrong += [f"{path} was not there before" for path in outputs_now if path not in outputs]
+    other = [f"{path} has other bytes" for path in outputs if outputs[path] != outputs_now.get(path, outputs[path])]
+    if other and not metrics_then:
+        wrong.append("there is no metric to judge them by")
+    for name in {**metrics_then, **metrics_now} if other or wrong else ():
+        old, new = metrics_then.get(name), metrics_now.get(name)
+        if old != new:
+            before, after = ("(none)" if number is None else f"{number:.6g}" for number in (old, new))
+            near = old is not None and new is not None and abs(old - new) <= tolerance  # false for NaN
+            (other if near else wrong).append(f"{name} is {after} and was {before}")
+    return DIFFERENT if wrong else WITHIN if other else IDENTICAL, [*wrong, *other]
 
 
 def _digests(lock: Mapping[str, Any], side: str) -> dict[str, str]:
@@ -64,25 +51,3 @@ def read_by(lock: Mapping[str, Any]) -> dict[str, str]:
     """List the MD5 of every file that comes from outside the stages of a `dvc.lock`."""
     written = _digests(lock, "outs")
     return {path: digest for path, digest in _digests(lock, "deps").items() if path not in written}
-
-
-def _files(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Row]:
-    for path in dict.fromkeys([*then, *now]):
-        old, new = then.get(path, ""), now.get(path, "")
-        yield Row(path, old, new, IDENTICAL if old == new else OTHER)
-
-
-def _metrics(then: Mapping[str, float], now: Mapping[str, float], tolerance: float) -> Iterator[Row]:
-    for name in dict.fromkeys([*then, *now]):
-        old, new = then.get(name), now.get(name)
-        if old != new:
-            near = old is not None and new is not None and abs(old - new) <= tolerance  # false for NaN
-            before, after = ("(none)" if number is None else f"{number:.6g}" for number in (old, new))
-            yield Row(name, before, after, WITHIN if near else DIFFERENT)
-
-
-def page(rows: Sequence[Row]) -> str:
-    """Lay the rows out for a terminal."""
-    cells = [(row.name, row.then[:12], row.now[:12], row.verdict) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(f"  {'  '.join(map(str.ljust, row, widths))}".rstrip() for row in cells)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from onebutton_contracts.errors import InputError, require
 from onebutton_tracking.model import RUN_TAG
 from onebutton_tracking.results import lock_digest
-from onebutton_tracking.store import LOCK_TAG, check_there, connect, find_experiment, find_runs, is_finished
+from onebutton_tracking.store import LOCK_TAG, find_experiment, find_runs, is_finished
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,14 +78,3 @@ def find_file(client: MlflowClient, file: Path) -> Run:
     if run is None:
         raise InputError(f"the results in {folder.name} are not in MLflow yet. `make run` brings them")
     return run
-
-
-def run_of_lock(uri: str, pipeline: str, digest: str) -> str:
-    """Return the id of the finished run of a `dvc.lock`; empty when there is none.
-
-    Raises:
-        StoreError: there is no MLflow yet, it is away, or it refuses.
-    """
-    check_there(uri)
-    with connect(uri) as client:
-        return next((str(run.info.run_id) for run in find_runs(client, pipeline, digest) if is_finished(run)), "")

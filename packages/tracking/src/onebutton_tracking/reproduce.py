@@ -21,7 +21,7 @@ from onebutton_contracts.dvc_files import read_plan, read_stages, read_yaml
 from onebutton_contracts.errors import InputError, require
 from onebutton_tracking import lookup
 from onebutton_tracking.commit import git, git_environment
-from onebutton_tracking.comparison import DIFFERENT, Row, compare, page, read_by, verdict
+from onebutton_tracking.comparison import DIFFERENT, compare, read_by
 from onebutton_tracking.entry import COMMIT_TAG, PATCH
 from onebutton_tracking.results import CURVES, all_metrics, file_digest
 from onebutton_tracking.store import DIRTY_TAG, LOCK_TAG, PIPELINE_TAG, StoreError, check_there, connect, tracking_uri
@@ -154,7 +154,7 @@ def _other_inputs(lock: Mapping[str, Any], folder: Path) -> list[str]:
     ]
 
 
-def reproduce(record: Record, root: Path) -> tuple[list[Row], list[str]]:
+def reproduce(record: Record, root: Path) -> tuple[str, list[str]]:
     """Make the results of a record again, and compare as `compare` does.
 
     Raises:
@@ -173,11 +173,10 @@ def reproduce(record: Record, root: Path) -> tuple[list[Row], list[str]]:
         before = all_metrics(folder) if record.metrics is None else record.metrics
         _call("dvc", "repro", "--force", f"pipelines/{record.pipeline}/dvc.yaml", folder=tree)
         now = read_stages(folder / "dvc.lock")
-        rows, reasons = compare(then, now, before, all_metrics(folder), tolerance(folder))
-        frozen = [
-            f"{stage.name} did not run: it is frozen" for stage in read_plan(folder / "dvc.yaml").stages if stage.frozen
-        ]
-    return rows, [*notes, *frozen, *reasons]
+        verdict, differences = compare(then, now, before, all_metrics(folder), tolerance(folder))
+        stages = read_plan(folder / "dvc.yaml").stages
+        notes += [f"{stage.name} did not run: it is frozen" for stage in stages if stage.frozen]
+    return DIFFERENT if notes else verdict, [*notes, *differences]
 
 
 def tolerance(folder: Path) -> float:
@@ -188,12 +187,11 @@ def tolerance(folder: Path) -> float:
 
 
 def reproduce_all(*, root: Path, run: str = "", model: str = "") -> int:
-    """Make again a run or a model, or every champion; print a table and a verdict for each, and return the exit status."""
+    """Make again a run or a model, or every champion; print a verdict for each with what differs, and return the exit status."""
     status = 0
     for record in records(root, run=run, model=model):
-        rows, reasons = reproduce(record, root)
-        found = verdict(rows, reasons)
-        print(page(rows))
-        print(f"reproduce: {record.name} is {found}{': ' if reasons else ''}{'; '.join(reasons[:5])}", flush=True)
-        status |= found == DIFFERENT
+        verdict, differences = reproduce(record, root)
+        words = "; ".join([f"{record.name} is {verdict}", *differences])
+        print(f"reproduce: {words}", flush=True)
+        status |= verdict == DIFFERENT
     return status

@@ -160,22 +160,17 @@ def lock(uv: str) -> None:
     print(f"lock: uv.lock {words}. Next: the button that you came from; commit uv.lock with what asked for it")
 
 
-def tell_git_how_to_merge() -> None:
-    """Let git know the drivers that .gitattributes names."""
-    for key, command in DRIVERS.items():
-        if (done := call("git", "config", key, command)).returncode:
-            raise SetupError("git could not be told how results merge: " + done.stderr.strip())
-
-
-def install_hooks() -> None:
-    """Let `git commit` and `git push` press the buttons, where this folder is a git checkout."""
+def tell_git() -> None:
+    """Let git know how results merge, and press the buttons at a commit and a push; where this folder is a git checkout."""
     if not shutil.which("git"):
         return
     top = call("git", "rev-parse", "--show-toplevel").stdout.strip()
     if not top or Path(top).resolve() != ROOT:
         say("not a git checkout, so no hooks")
         return
-    tell_git_how_to_merge()
+    for key, command in DRIVERS.items():
+        if (done := call("git", "config", key, command)).returncode:
+            raise SetupError("git could not be told how results merge: " + done.stderr.strip())
     if other_hooks := call("git", "config", "--get", "core.hooksPath").stdout.strip():
         say(OTHER_HOOKS.format(other_hooks))
         return
@@ -209,7 +204,7 @@ def main() -> int:
             return 0
         say("installing what uv.lock pins into .venv (first time: about 1.3 GB)")
         sync(find_uv())
-        install_hooks()
+        tell_git()
     except SetupError as error:
         print(f"{button}: {error}", file=sys.stderr)
         return 1

@@ -52,13 +52,16 @@ BUTTONS = {
     "doctor": "onebutton_workbench.runs.doctor:examine",
     "why": "onebutton_tracking.why:why",
     "reproduce": "onebutton_tracking.reproduce:reproduce_all",
+    "rollback": "onebutton_release.rollback:go_back",
     "image": "onebutton_release.image:image",
+    "score": "onebutton_release.scoring:score_table",
     "data-add": "onebutton_workbench.data.intake:data_add",
     "remote": "onebutton_workbench.data.storage:choose",
     "push": "onebutton_workbench.data.storage:push",
     "pull": "onebutton_workbench.data.storage:pull",
     "try": "onebutton_workbench.runs.prompts:ask",
     "new-pipeline": "onebutton_workbench.runs.own_table:new_pipeline",
+    "new-package": "onebutton_workbench.members.new:new_package",
     "promote": "onebutton_workbench.promote.promote:promote",
     "add": "onebutton_workbench.members.lockfile:add",
     "remove": "onebutton_workbench.members.remove:remove",
@@ -102,18 +105,6 @@ def deploy(
 
 
 @app.command
-def rollback(*, pipeline: str = "", env: str = "", to: str = "", why: str = "") -> None:
-    """Go back to the release before."""
-    from onebutton_release.rollback import rollback
-    from onebutton_release.target import find_target
-
-    target = find_target(ROOT, pipeline, env, "production")
-    move = rollback(target, version=to, why=why)
-    then = "make run TRACK=only (MLflow's alias), then find out why"
-    print(f"rollback: {move.after} is in service in {target.name} again, {move.before} is not. Next: {then}")
-
-
-@app.command
 def monitor(*, pipeline: str = "", env: str = "", labels: str = "", replay: bool = False) -> int:
     """Watch what is in service by its log and late labels, or replay history."""
     from onebutton_monitoring.monitor import monitor, replay_history
@@ -144,23 +135,6 @@ def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None
         print("serve: nothing of this draft is in service yet, so what was run here is deployed first", flush=True)
         deploy(pipeline=pipeline, env=env)
     serve(ROOT, pipeline, env, port)
-
-
-@app.command
-def score(*, pipeline: str = "", env: str = "", in_: str = "", out: str = "", shard: str = "") -> None:
-    """Score a table with what is in service."""
-    from onebutton_release.scoring import score_table
-    from onebutton_release.target import release_in_service
-
-    print(f"score: {score_table(in_, out, lambda: release_in_service(ROOT, pipeline, env), shard)}")
-
-
-@app.command
-def new_package(*, name: str = "") -> int:
-    """Write a package that others can import."""
-    from onebutton_workbench.members.new import new
-
-    return new(ROOT, kind="package", name=name)
 
 
 def values_of(button: str) -> set[str]:

@@ -15,7 +15,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.workspace import Member, distribution, read_toml
+from onebutton_workbench.workspace import ROOT, Member, distribution, read_toml
 
 Kind = Literal["package", "pipeline"]
 Task = Literal["binary", "multiclass", "regression", "text"]
@@ -79,6 +79,11 @@ def new(root: Path, *, kind: Kind, name: str, task: Task = "binary") -> int:
         lock(root)
     say_next(kind, member)
     return 0
+
+
+def new_package(root: Path = ROOT, *, name: str = "") -> int:
+    """Write a package that others can import."""
+    return new(root, kind="package", name=name)
 
 
 def named(root: Path, kind: Kind, name: str) -> Member:

@@ -1,4 +1,4 @@
-"""Write the report as a site, with what git and MLflow know of each pipeline. The work of `make report`."""
+"""Write the report as a site, with what git knows of each pipeline. The work of `make report`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
 from onebutton_evaluation.report import INDEX, Around, write_site
-from onebutton_tracking.lookup import run_of_lock
-from onebutton_tracking.results import lock_digest
 from onebutton_tracking.store import is_server, tracking_uri
 from onebutton_workbench.git import at_commit, call
 from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
@@ -21,7 +18,7 @@ MLFLOW = "http://127.0.0.1:5000"  # where `make ui` opens it
 
 
 def around(name: str, base: str, root: Path = ROOT) -> Around:
-    """Collect a pipeline's metrics on another commit, its MLflow run, and the commit and date of its results."""
+    """Collect a pipeline's metrics on another commit, and the commit and date of its results."""
     folder = f"pipelines/{name}"
     other = None
     with suppress(ValueError):  # that commit may have none
@@ -30,11 +27,7 @@ def around(name: str, base: str, root: Path = ROOT) -> Around:
     made = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
     changed = call("status", "--porcelain", "--", lock, folder=root).stdout
     uri = tracking_uri(root)
-    server = uri if is_server(uri) else MLFLOW
-    links = {"MLflow": server}
-    with suppress(InputError):
-        if run := run_of_lock(uri, name, lock_digest(root / folder)):
-            links = {f"MLflow run {run[:8]} (make ui)": f"{server}/#/runs/{run}"}
+    links = {"MLflow (make ui)": uri if is_server(uri) else MLFLOW}
     return Around(base, other, links, made if made and not changed else "not committed yet")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +59,9 @@ def metrics_table(title: str, file: Path) -> list[str]:
         raise InputError(f"{file} is no JSON: {error}. The stage that writes it must write JSON") from None
     rows = rows_of(metrics if isinstance(metrics, Mapping) else {"metrics": metrics})
     lines = table(rows)
-    if max(map(len, lines)) > WIDTH:
-        lines = [line for part in apart(rows) for line in table(part)]
+    if max(map(len, lines)) > WIDTH:  # rows that have other columns than those above begin a table of their own
+        lines = [line for _, part in groupby(rows.items(), lambda row: [*row[1]]) for line in table(dict(part))]
     return ["", f"{title}:", *lines]
-
-
-def apart(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Mapping[str, Any]]]:
-    """Put rows that have no value in common into tables of their own."""
-    tables: list[dict[str, Mapping[str, Any]]] = []
-    for name, row in rows.items():
-        fits = (one for one in tables if any(set(row) & set(other) for other in one.values()))
-        found = next(fits, None)
-        if found is None:
-            tables.append(found := {})
-        found[name] = row
-    return tables
 
 
 def summarise(names: Sequence[str], made: Collection[str]) -> None:
