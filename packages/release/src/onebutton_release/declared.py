@@ -95,7 +95,7 @@ def _field(contract: Contract, name: str, kind: str, limits: Limits) -> Field:
         said.append("the model takes no missing value here")
     if name in limits.allowed:
         kind_of = {"integer": int, "boolean": bool}.get(field_type)  # the model itself knows numbers alone
-        known = [kind_of(value) if kind_of else value for value in limits.allowed[name]]
+        known: list[Any] = [kind_of(value) if kind_of else value for value in limits.allowed[name]]
         allowed = tuple(value for value in known if not allowed or value in allowed)
         said.append("the model takes only the values that it was trained on")
     terms: dict[str, Any] = {term: getattr(column, term) for term in _SAID}

@@ -73,14 +73,15 @@ def measure(release: Path) -> dict[str, float]:
     with boot(release) as (address, pid, start_seconds):
         load(address, body, seconds=0.3)  # caches fill
         rounds = [[milliseconds for milliseconds, _ in load(address, body, seconds=SECONDS)] for _ in range(ROUNDS)]
-        memory = _memory(pid)
+        found = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=False).stdout
+    processes = [tuple(map(int, line.split())) for line in found.splitlines()]  # none where the system does not say
     size = sum(path.stat().st_size for path in release.rglob("*") if path.is_file())
     percentiles = [quantiles(one, n=100, method="inclusive") for one in rounds]
     return {
         "requests_per_second": round(max(map(len, rounds)) / SECONDS, 1),
         **{f"p{percent}_ms": round(min(one[percent - 1] for one in percentiles), 3) for percent in (50, 95, 99)},
         "start_seconds": round(start_seconds, 2),
-        "memory_mb": round(memory, 1),
+        "memory_mb": round(sum(rss for own, parent, rss in processes if pid in (own, parent)) / 1000, 1),
         "size_mb": round(size / 1e6, 2),
     }
 
@@ -120,13 +121,6 @@ def _is_ready(address: str) -> bool:
     except OSError:
         pass
     return False
-
-
-def _memory(pid: int) -> float:
-    """Sum up the resident memory of a process and its children, in MB; 0 where the system does not say."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=False).stdout
-    rows = [tuple(int(word) for word in line.split()) for line in found.splitlines()]
-    return sum(rss for own, parent, rss in rows if pid in (own, parent)) / 1000
 
 
 def load(address: str, body: str, *, seconds: float) -> list[tuple[float, str]]:

@@ -76,22 +76,23 @@ def bring(client: MlflowClient, results: Results, origin: Origin, uri: str, runs
     if results.model and not results.model.is_file():
         raise InputError(f"{results.model} is not here. `make run` or `make pull` brings it")
     experiment = experiment_id(client, results, uri)
-    run = runs[0] if runs else _create(client, experiment, results, origin)
+    if runs:
+        run = runs[0]
+    else:  # with the tags by which the next press finds it; its time is the pipeline's, not that of the mirror
+        started = int(((origin.finished or time.time()) - sum(origin.seconds.values())) * 1000)
+        tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.folder.name}
+        run = client.create_run(experiment, started, tags, _run_name(results, origin.commit))
     model = _write(client, run, results, origin)
     settle(client, find_runs(client, results.folder.name, results.lock_digest))
     return f"{results.folder.name} -> MLflow run {run.info.run_id[:8]}{model}"
 
 
-def _create(client: MlflowClient, experiment: str, results: Results, origin: Origin) -> Run:
-    """Begin a run, with the tags by which the next press finds it; its time is the pipeline's, not that of the mirror."""
-    finished = origin.finished or time.time()
-    started = int((finished - sum(origin.seconds.values())) * 1000)
-    name = _commit_words(origin.commit)
+def _run_name(results: Results, commit: Commit) -> str:
+    """Name a run by what counts, such as `1a2b3c4d+ auc 0.714 gates passed`."""
+    words = _commit_words(commit)
     if headline := results.headline:
-        name += f" {headline.rpartition('.')[2]} {results.metrics[headline]:.4g}"
-    name += f" gates {results.gates}" if results.gates else ""
-    tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.folder.name}
-    return client.create_run(experiment, started, tags, name)
+        words += f" {headline.rpartition('.')[2]} {results.metrics[headline]:.4g}"
+    return words + (f" gates {results.gates}" if results.gates else "")
 
 
 def _write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> str:

@@ -28,7 +28,10 @@ def search(client: MlflowClient, wanted: str = "") -> list[Run]:
 
 
 def find_model(client: MlflowClient, text: str) -> tuple[Run, ModelVersion]:
-    """Find a registered model and its run: `name@alias`, `name/3`, or `name` for the champion, without one the newest."""
+    """Find a registered model and its run: `name@alias`, `name/3`, or `name` for the champion, without one the newest.
+
+    The run is the one that registered it; where that was deleted, the first that made the same bytes.
+    """
     match = _MODEL.fullmatch(text)
     if match is None:
         raise InputError(f"MODEL={text} is not understood: it can be name, name@alias or name/3")
@@ -42,16 +45,11 @@ def find_model(client: MlflowClient, text: str) -> tuple[Run, ModelVersion]:
     wanted = int(number or aliases.get(alias or CHAMPION, newest))
     there = ", ".join([f"/{one}" for one in sorted(versions)] + [f"@{one}" for one in aliases])
     require(wanted in versions, f"{text} is not in MLflow. After {name} can stand: {there}")
-    return _maker(client, versions[wanted]), client.get_model_version(name, str(wanted))
-
-
-def _maker(client: MlflowClient, version: ModelVersion) -> Run:
-    """Find the run that registered a version; where it was deleted, the first that made the same bytes."""
-    find_experiment(client, version.name)  # says it where the run is gone because the whole experiment is
-    label = f"{version.name}/{version.version}"
+    find_experiment(client, name)  # says it where the run is gone because the whole experiment is
+    version, label = client.get_model_version(name, str(wanted)), f"{name}/{wanted}"
     made = search(client, f"tags.`{RUN_TAG}` = '{label}'")
     require(made, f"no run is known that made {label}: it was registered by hand, or its run was deleted")
-    return next((run for run in made if run.info.run_id == version.run_id), made[-1])
+    return next((run for run in made if run.info.run_id == version.run_id), made[-1]), version
 
 
 def find_run(client: MlflowClient, text: str) -> Run:

@@ -142,17 +142,18 @@ def promote(promotions: Sequence[Promotion], uri: str, seconds: float) -> list[s
         StoreError: MLflow is away, or refuses.
     """
     check_there(uri)
+    said = []
     with at_most(seconds, uri), connect(uri) as client:
-        return [words for one in promotions if (words := _promote(client, *one))]
-
-
-def _promote(client: MlflowClient, name: str, alias: str, digest: str, words: str) -> str:
-    known = versions_of(client, name, digest)
-    if not known:
-        return f"{name}@{alias}: MLflow does not know this model yet; `make run` where it was made brings it"
-    version = str(known[0].version)
-    if str(client.get_registered_model(name).aliases.get(alias)) == version:
-        return ""
-    client.set_model_version_tag(name, version, f"{PROMOTED}{alias}", words)
-    client.set_registered_model_alias(name, alias, version)
-    return f"{name}@{alias} is version {version} in MLflow"
+        for name, alias, digest, words in promotions:
+            known = versions_of(client, name, digest)
+            if not known:
+                said.append(
+                    f"{name}@{alias}: MLflow does not know this model yet; `make run` where it was made brings it"
+                )
+                continue
+            version = str(known[0].version)
+            if str(client.get_registered_model(name).aliases.get(alias)) != version:
+                client.set_model_version_tag(name, version, f"{PROMOTED}{alias}", words)
+                client.set_registered_model_alias(name, alias, version)
+                said.append(f"{name}@{alias} is version {version} in MLflow")
+    return said

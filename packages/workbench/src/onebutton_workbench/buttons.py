@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[4]
 EVERY_DAY = "Every day"
-CHECKS = "docs/checks"
 _GROUP = re.compile(r"^##@ (?P<group>.+)$")
 _BUTTON = re.compile(r"^(?P<name>[a-z][a-z-]*):[^#=]*## (?P<help>.+)$")
 
@@ -52,20 +51,14 @@ def page(buttons: list[Button], *, everything: bool) -> str:
     return "\n".join(lines)
 
 
-def check_page(check: str) -> str:
-    """Return the page that explains a check; empty when there is no such check."""
-    file = ROOT / CHECKS / f"{check.upper()}.md"
-    return file.read_text(encoding="utf-8") if re.fullmatch(r"OB\d{3}", check.upper()) and file.is_file() else ""
-
-
 def main() -> int:
     """Print the list, all of it with ALL=1; or with ID=OB103 the page of that check."""
     if check := os.environ.get("BUTTON_ID", ""):
-        if found := check_page(check):
-            sys.stdout.write(found)
+        pages = {path.stem: path for path in sorted((ROOT / "docs/checks").glob("OB*.md"))}
+        if page_of_check := pages.get(check.upper()):
+            print(page_of_check.read_text(encoding="utf-8"), end="")
             return 0
-        known = ", ".join(sorted(path.stem for path in (ROOT / CHECKS).glob("OB*.md")))
-        print(f"help: there is no check {check!r}. ID can be: {known}", file=sys.stderr)
+        print(f"help: there is no check {check!r}. ID can be: {', '.join(pages)}", file=sys.stderr)
         return 1
     buttons = read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))
     print(page(buttons, everything=bool(os.environ.get("BUTTON_ALL"))))

@@ -168,25 +168,23 @@ def check_values(button: str) -> None:
 
 
 def press(words: list[str]) -> Any:
-    """Do what a button is for; what was typed is read, and then taken out of the environment of all that is started."""
+    """Do what a button is for; what was typed is read, and then taken out of the environment of all that is started.
+
+    With JSON=1 the button is pressed by a program of its own, and what it says is printed as one document.
+    """
     if words and words[0] in buttons():
         check_values(words[0])
         if words[0] in AS_JSON and os.environ.pop(f"{PREFIX}JSON", "") not in {"", "0"}:
-            return press_for_programs(words)
+            from onebutton_workbench.findings import document
+
+            command = [sys.executable, "-m", "onebutton_workbench.cli", *words]
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            print(document(words[0], done.returncode, done.stdout))
+            return done.returncode
     work, values, untyped = app.parse_args(words, print_error=False, exit_on_error=False)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     return work(*values.args, **values.kwargs, **dict.fromkeys(untyped, ROOT))
-
-
-def press_for_programs(words: list[str]) -> int:
-    """Press a button, and print what it says as one document; its status is the button's."""
-    from onebutton_workbench.findings import document
-
-    command = [sys.executable, "-m", "onebutton_workbench.cli", *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    print(document(words[0], done.returncode, done.stdout))
-    return done.returncode
 
 
 def mistake(error: Exception) -> str:
