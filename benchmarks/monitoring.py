@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,9 @@ from onebutton_evaluation.slices import ALL, find_slices
 from onebutton_models.scoring import OnnxModel
 from onebutton_monitoring import alarms
 from onebutton_monitoring.declaration import Harm, Monitor
-from onebutton_monitoring.drift import of_inputs, psi
-from onebutton_monitoring.joining import DAY, WEEK, Joined, join, outcome
-from onebutton_monitoring.seen import Replay, look, score
-from onebutton_monitoring.watch import Watch, watch
+from onebutton_monitoring.drift import of_inputs
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, join, outcome
+from onebutton_monitoring.watch import Replay, Watch, score, watch
 from onebutton_monitoring.weeks import by_week
 from onebutton_release.declared import declared
 
@@ -64,7 +63,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def history(one: Watch) -> None:
     """Replay July to December with few labels and many, beside tests of drift whose thresholds are of June as well."""
-    rows = pl.read_parquet(FOLDER / "data/holdout.parquet")
+    rows = one.history("holdout")
     full = one.as_logged(rows)
     truth, key = by_week(full.days), one.declared.outputs.primary_key
     said = replace(one.said, key=tuple(key), watched_rows=1000)
@@ -81,7 +80,7 @@ def history(one: Watch) -> None:
             labels = shuffled.filter(pl.int_range(pl.len()).over(WEEK) < (count or rows.height)).select(*key, "late")
             days = join(scored.lazy(), labels.lazy(), said, one.judging).days
             name = f"cost, {count:,} labels a week" if count else "cost, all labels"
-            found.setdefault(name, []).append(score(cost_alarms(one, days), truth, one.usual, said.label_delay_days))
+            found.setdefault(name, []).append(score(one.judge(by_week(days)), truth, one.usual, said.label_delay_days))
         print(name, found[name][0].words, flush=True)
     for name, alarm in drift_alarms(one, full).items():
         found[name] = [score(alarm, truth, one.usual, 0)]
@@ -114,18 +113,9 @@ def history(one: Watch) -> None:
     write("history", table(head, lines))
 
 
-def cost_alarms(one: Watch, days: pl.DataFrame) -> list[alarms.Alarm]:
-    """Find alarms about cost and labels alone."""
-    weeks, usual = by_week(days), one.usual
-    labelled = {name: float(np.median([week.labelled for week in weeks[name]])) for name in usual}
-    threshold = alarms.threshold_of(usual, labelled, one.said.false_alarms_per_half_year)
-    costs = [found for name in usual for found in alarms.of_cost(name, weeks[name], usual[name], threshold)]
-    return costs + alarms.of_relation(weeks[ALL], usual[ALL])
-
-
 def drift_alarms(one: Watch, full: Joined) -> dict[str, list[alarms.Alarm]]:
     """Alarm by drift of inputs, each week against June: at thresholds of textbooks, and at those that keep the budget in June."""
-    inputs, june, rng = list(one.model.inputs), one.tuning.watched, np.random.default_rng(0)
+    inputs, june, rng = list(one.model.inputs), of_all(one.tuning), np.random.default_rng(0)
     usual = june.sample(SAMPLE, seed=0)
     days = june.partition_by(DAY)
     tests: dict[str, Callable[[pl.DataFrame], float]] = {
@@ -135,7 +125,7 @@ def drift_alarms(one: Watch, full: Joined) -> dict[str, list[alarms.Alarm]]:
     }
     sampled = [
         (week, part.sample(min(SAMPLE, part.height), seed=1))
-        for (week,), part in full.watched.partition_by(WEEK, as_dict=True, maintain_order=True).items()
+        for (week,), part in of_all(full).partition_by(WEEK, as_dict=True, maintain_order=True).items()
     ]
     drawn = [
         pl.concat([days[at] for at in rng.integers(len(days), size=7)]).sample(SAMPLE, with_replacement=True, seed=n)
@@ -156,6 +146,21 @@ def drift_alarms(one: Watch, full: Joined) -> dict[str, list[alarms.Alarm]]:
     return found
 
 
+def of_all(joined: Joined) -> pl.DataFrame:
+    """Return each watched row once."""
+    return joined.watched.filter(pl.col(SLICE) == ALL)
+
+
+def psi(usual: pl.Series, seen: pl.Series) -> float:
+    """Return the population stability index (Siddiqi 2006) over tenths of what is usual; what is missing is a bin of its own."""
+    codes = pl.concat([usual, seen]).rank("dense").fill_null(0).to_numpy()
+    edges = np.unique(np.quantile(codes[: len(usual)], np.linspace(0, 1, 11)[1:-1]))
+    bins = np.where(codes == 0, 0, 1 + np.searchsorted(edges, codes))
+    counts = [np.bincount(part, minlength=len(edges) + 2) + 0.5 for part in np.split(bins, [len(usual)])]
+    there, here = (one / one.sum() for one in counts)
+    return float(((here - there) * np.log(here / there)).sum())
+
+
 def distance(usual: pl.Series, seen: pl.Series) -> tuple[float, float]:
     """Return the distance of Kolmogorov and Smirnov and its p-value, over ranks; what is missing is the lowest."""
     codes = pl.concat([usual, seen]).rank("dense").fill_null(0).to_numpy()
@@ -174,8 +179,9 @@ def domain_auc(usual: pl.DataFrame, seen: pl.DataFrame, inputs: list[str]) -> fl
 
 def fold(weeks: list[tuple[object, bool]]) -> list[alarms.Alarm]:
     """Make alarms of weeks in which a test says so."""
-    said = [(week, "drift" if wrong else "", week) for week, wrong in weeks if isinstance(week, date)]
-    return alarms.spells("cost", ALL, "", said)
+    known = [(week, wrong) for week, wrong in weeks if isinstance(week, date)]
+    found = (alarms.Alarm("cost", ALL, "", week, "drift", week) for week, wrong in known if wrong)
+    return alarms.fold(found, [week for week, _ in known])
 
 
 def power(one: Watch) -> None:
@@ -197,7 +203,7 @@ def power(one: Watch) -> None:
         for cost in (as_it_was, at_the_limit(one, scored, as_it_was)):
             seen, harmful = evidence(one, scored, cost, count, 26)
             standing = alarms.climb(seen, threshold)[1]
-            false, quiet = (alarms.begins(standing) & ~harmful).sum(axis=0), (~harmful).mean()
+            false, quiet = (alarms.calls(standing) & ~harmful).sum(axis=0), (~harmful).mean()
             told.append(f"{false.mean():.2f} ± {2 * false.std() / np.sqrt(len(false)):.2f} in {26 * quiet:.0f} weeks")
         for where in (ALL, "origin JFK") if count in {200, 0} else (ALL,):
             at, shares = list(one.usual).index(where), []
@@ -211,7 +217,7 @@ def power(one: Watch) -> None:
 
 def cost_of(one: Watch, scored: pl.DataFrame) -> np.ndarray:
     """Return what each row costs."""
-    return outcome(scored, one.judging, one.said.harm)["cost"].to_numpy()
+    return outcome(scored, one.judging, one.said.harm)["_cost"].to_numpy()
 
 
 def at_the_limit(one: Watch, scored: pl.DataFrame, cost: np.ndarray) -> np.ndarray:
@@ -266,7 +272,7 @@ def evidence(
 
 def faults(one: Watch) -> None:
     """Plant faults into the last week of June, or from the week before on, and say which alarms came of it."""
-    rows, last = pl.read_parquet(FOLDER / "data/train.parquet").filter(split="tune"), date(2013, 6, 24)
+    rows, last = one.history("train").filter(split="tune"), date(2013, 6, 24)
     begun, stale = pl.col("day") >= last, (pl.col("day") >= last) & (pl.col("origin") == "LGA")
     weather = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
     week = rows.filter(begun)
@@ -290,9 +296,10 @@ def faults(one: Watch) -> None:
     ]  # fmt: skip
     key, lines = one.declared.outputs.primary_key, []
     for name, logged, labels in planted:
-        seen = look(one, one.as_logged(logged, labels.select(*key, "late")), datetime(2013, 7, 2))  # noqa: DTZ001  in UTC
+        pressed = date(2013, 7, 2)
+        seen = one.look(one.as_logged(logged, labels.select(*key, "late")), pressed)
         told = [
-            f"`{alarm.name}` found {alarm.seen:%d %B}"
+            f"`{alarm.name}` found {min(alarm.week + timedelta(6), pressed):%d %B}"
             for alarm in seen.alarms
             if alarm.what != "labels" or alarm.kind != "silence"
         ]
@@ -313,24 +320,24 @@ def units(one: Watch) -> None:
         other = Watch(
             folder, replace(one.said, tuning="TRUE"), declared(folder), OnnxModel(folder / "model/model.onnx")
         )
-        full = other.history("holdout")
+        full = other.as_logged(other.history("holdout")).watched
         changed = [pl.col(column) * factor for column, (_, factor) in UNITS.items()]
-        planted = replace(full, watched=full.watched.with_columns(changed))
+        planted = full.with_columns(changed)
         for factor in FACTORS:
-            watched = replace(other, said=replace(other.said, size_factor=factor, slices=()))
             seen = Counter[str]()
-            for alarm in moved(watched, planted):
-                seen[alarm.what] += ((alarm.until or date.max) - alarm.seen).days // 7 + 1
-            false = moved(replace(watched, said=replace(watched.said, slices=other.said.slices)), full)
-            told = ", ".join(alarm.name.removeprefix("moved / ") for alarm in false) or "none"
+            for alarm in moved(other, planted.filter(pl.col(SLICE) == ALL), factor):
+                seen[alarm.what] += ((alarm.until or date(2014, 1, 5)) - alarm.week).days // 7
+            false = sorted(alarm.name.removeprefix("moved / ") for alarm in moved(other, full, factor))
+            told = ", ".join(false) or "none"
             lines.append([name, f"{factor:g}", told, *(str(seen[column]) for column in UNITS)])
     head = ["pipeline", "factor", "false alarms", *(f"{words}, weeks of 26" for words, _ in UNITS.values())]
     write("units", table(head, lines))
 
 
-def moved(one: Watch, joined: Joined) -> list[alarms.Alarm]:
+def moved(one: Watch, watched: pl.DataFrame, factor: float) -> list[alarms.Alarm]:
     """Find what looks like another unit."""
-    return [alarm for alarm in of_inputs(one, joined, date(2014, 1, 5)) if alarm.kind == "moved"]
+    found = of_inputs(watched, one.training, one.inputs(watched), factor, date(2014, 1, 5))
+    return [alarm for alarm in found if alarm.kind == "moved"]
 
 
 SAID = Monitor(key=("request", "row"), time="day", label_delay_days=1, harm=Harm(limit=0.5))
@@ -388,7 +395,7 @@ def join_one(folder: str) -> None:
     log, labels = (pl.scan_parquet(f"{folder}/{name}-*.parquet") for name in ("log", "labels"))
     joined = join(log, labels, said, judging, "20260601-aaaaaaaa")
     by_week(joined.days)
-    labelled = joined.days.filter(slice=ALL)["labelled"].sum()
+    labelled = joined.days.filter(pl.col(SLICE) == ALL)["labelled"].sum()
     print(
         f"{labelled:,} {time.monotonic() - begun:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGA:.0f}"
     )

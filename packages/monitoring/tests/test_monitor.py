@@ -167,7 +167,6 @@ def test_a_log_that_is_joined_in_parts_says_the_same(world: Any, monkeypatch: py
     state = world.root / ".monitoring/local/shops"
     whole = (state / "page.html").read_text(encoding="utf-8")
     monkeypatch.setattr("onebutton_monitoring.joining.AT_ONCE", 1000)
-    monkeypatch.setattr("onebutton_monitoring.joining.PARTS", 3)  # so that parts are parted again
     press(world, 85)
     assert (state / "page.html").read_text(encoding="utf-8") == whole
     assert "labels that were corrected" in whole
@@ -187,7 +186,7 @@ def test_a_model_that_predicts_quantiles_beside_a_number_is_watched_by_that_numb
         quantiles={0.1: "p10"},
     )  # fmt: skip
     known = pl.DataFrame({"minutes": [10.0, 20.0], "said": [12.0, 15.0]})  # a log has no p10
-    assert outcome(known, judging, Harm(limit=9, wrong=2))["cost"].to_list() == [4, 10]
+    assert outcome(known, judging, Harm(limit=9, wrong=2))["_cost"].to_list() == [4, 10]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_contracts.parameters import STRICT, load_parameters
 from onebutton_evaluation.declarations import SliceRule, Text
 
@@ -55,11 +55,9 @@ def load_monitor(folder: Path) -> Monitor:
     Raises:
         InputError: it is not there, which is told with a beginning, or it says something unknown.
     """
-    if not (folder / FILE).is_file():
-        raise InputError(
-            f"{folder.name} has no {FILE}, so nobody knows what to watch. docs/monitoring.md begins with five lines"
-        )
+    none = f"{folder.name} has no {FILE}, so nobody knows what to watch. docs/monitoring.md begins with five lines"
+    require((folder / FILE).is_file(), none)
     said = load_parameters(Monitor, folder / FILE)
-    if any(rule.quantiles for rule in said.slices):
-        raise InputError(f"{FILE}: slices are by values or by a condition: quantiles would be others each week")
+    by_quantile = f"{FILE}: slices are by values or by a condition: quantiles would be others each week"
+    require(not any(rule.quantiles for rule in said.slices), by_quantile)
     return said

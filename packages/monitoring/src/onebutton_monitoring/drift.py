@@ -5,7 +5,7 @@ Measured on the flights of New York, tests of drift alarm in every week of a hal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,128 +13,116 @@ import numpy as np
 import polars as pl
 
 from onebutton_contracts.rules import row_rules
-from onebutton_evaluation.slices import ALL, find_slices
-from onebutton_monitoring.alarms import Alarm, spells
-from onebutton_monitoring.declaration import FILE
-from onebutton_monitoring.joining import DAY, WEEK, Joined
-from onebutton_monitoring.watch import Watch
-from onebutton_monitoring.weeks import DAYS, figures
+from onebutton_contracts.terms import Contract
+from onebutton_evaluation.slices import ALL
+from onebutton_monitoring.alarms import Alarm, fold
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined
+from onebutton_monitoring.weeks import measure, words
 
 LEAST_ROWS = 200  # of a slice in a week
 MORE_NULLS, UNSEEN = 0.1, 0.05  # shares: of nulls beyond the worst week of training, of values that training never saw
 FEWER = 0.25  # of the fewest values that a week of training had: the source stands still
 MOST_VALUES = 1000  # of a text that names kinds; more is a key or a free text
-SIZES = {"median": 0.5, "90th percentile": 0.9}  # of absolute values: another unit moves both, a season seldom
-BINS = 10
+LARGE = 0.9  # the quantile of absolute values that is a number's size: another unit moves it, a season seldom
+MOST_MOVED = 3  # inputs that are told
 
 
-def of_inputs(one: Watch, joined: Joined, last: date) -> list[Alarm]:
-    """Find inputs that break the contract, or that are as in no week of training; of the running week what is so at once.
+def of_contract(watched: pl.DataFrame, contract: Contract, inputs: Sequence[str]) -> list[Alarm]:
+    """Find inputs that break their contract, in the running week too."""
+    rows, found = watched.filter(pl.col(SLICE) == ALL), []
+    for rule in row_rules(contract):
+        if rule.column in inputs:
+            counts = rows.group_by(WEEK).agg(rule.broken.sum().alias("broken")).filter(pl.col("broken") > 0)
+            for week, count in counts.iter_rows():
+                told = f"{count:,} rows of those watched: {rule.words} [{rule.name}]"
+                found.append(Alarm("contract", ALL, rule.column, week, told, week))
+    return fold(found, rows[WEEK].unique().sort())
+
+
+def of_inputs(
+    watched: pl.DataFrame, training: pl.DataFrame, inputs: Sequence[str], factor: float, last: date
+) -> list[Alarm]:
+    """Find inputs that are as in no week of training; in the running week, what is so at once.
 
     Args:
-        one: what is watched.
-        joined: the log.
+        watched: rows of the log, with slice and week.
+        training: rows that the model was trained on, with slice and week.
+        inputs: that are logged.
+        factor: beyond the sizes of all weeks of training, at which a number alarms.
         last: the last day that is over.
     """
-    seen, training = joined.watched, one.training.watched
-    inputs = one.inputs(seen)
-    hits: dict[tuple[str, str, str], dict[date, str]] = {}
-    for week, column, words in _forbidden(one, seen, inputs):
-        hits.setdefault(("contract", ALL, column), {})[week] = words
-    known = {part.name: training.filter(part.mask) for part in find_slices(training, one.said.slices, FILE)}
-    for part in find_slices(seen, one.said.slices, FILE):
-        for name in inputs if part.name in known else ():
-            for kind, week, words in _strange(
-                seen.filter(part.mask), known[part.name], name, last, one.said.size_factor
-            ):
-                if week not in hits.get((kind, ALL, name), {}):  # what holds of all rows is told once
-                    hits.setdefault((kind, part.name, name), {})[week] = words
-    weeks = seen[WEEK].unique().sort().to_list()
-    return [
-        one for key, said in hits.items() for one in spells(*key, ((week, said.get(week, ""), week) for week in weeks))
-    ]
+    found = []
+    for name in inputs:
+        usual = _facts(training, name, training[name]).group_by(SLICE)
+        ranges = usual.agg(
+            pl.max("nulls").name.prefix("most_"),
+            pl.min("values").name.prefix("least_"),
+            pl.median("rows").name.prefix("usual_"),
+            pl.min("size").name.prefix("least_"),
+            pl.max("size").name.prefix("most_"),
+        )
+        for week in _facts(watched, name, training[name]).join(ranges, on=SLICE).iter_rows(named=True):
+            strange = _strange(week, factor, last)
+            found += [Alarm(kind, week[SLICE], name, week[WEEK], told, week[WEEK]) for kind, told in strange]
+    of_all = {(one.kind, one.what, one.week) for one in found if one.where == ALL}
+    once = [one for one in found if one.where == ALL or (one.kind, one.what, one.week) not in of_all]
+    return fold(once, watched[WEEK].unique().sort())
 
 
-def _forbidden(one: Watch, seen: pl.DataFrame, inputs: list[str]) -> Iterator[tuple[date, str, str]]:
-    for rule in row_rules(one.declared.inputs):
-        if rule.column in inputs:
-            counts = seen.group_by(WEEK).agg(rule.broken.sum().alias("broken")).filter(pl.col("broken") > 0)
-            for week, count in counts.iter_rows():
-                yield week, rule.column, f"{count:,} rows of those watched: {rule.words} [{rule.name}]"
+def _facts(rows: pl.DataFrame, name: str, usual: pl.Series) -> pl.DataFrame:
+    """Say of an input in each week and slice how much is missing or new, how many values it has, and how large they are."""
+    number = usual.dtype.is_numeric()
+    cell = pl.col(name).cast(pl.Float64 if number else pl.String)
+    facts = {
+        "rows": pl.len(),
+        "nulls": cell.is_null().mean(),
+        "values": cell.drop_nulls().n_unique(),
+        "size": cell.abs().quantile(LARGE) if number else pl.lit(None, dtype=pl.Float64),
+        "new": pl.lit(0.0),
+        "newest": pl.lit(""),
+    }
+    if not number and usual.n_unique() <= MOST_VALUES:
+        unknown = ~cell.is_in(usual.cast(pl.String).unique().implode()) & cell.is_not_null()
+        facts |= {"new": unknown.mean(), "newest": cell.filter(unknown).first()}
+    return rows.group_by(SLICE, WEEK).agg(**facts).filter(pl.col("rows") >= LEAST_ROWS)
 
 
-def _facts(rows: pl.DataFrame, usual: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Say of an input in each week how much is missing or new, how many values it has, and where they lie."""
-    cell = pl.col(name)
-    found = {"rows": pl.len(), "nulls": cell.is_null().mean(), "values": cell.drop_nulls().n_unique()}
-    if rows[name].dtype.is_numeric():
-        found |= {size: cell.abs().quantile(share).cast(pl.Float64) for size, share in SIZES.items()}
-    elif 0 < usual[name].n_unique() <= MOST_VALUES:
-        new = ~cell.is_in(usual[name].unique().implode()) & cell.is_not_null()
-        found |= {"new": new.mean(), "newest": cell.filter(new).first()}
-    return rows.group_by(WEEK).agg(**found).filter(pl.col("rows") >= LEAST_ROWS).sort(WEEK)
-
-
-def _strange(
-    rows: pl.DataFrame, usual: pl.DataFrame, name: str, last: date, factor: float
-) -> Iterator[tuple[str, date, str]]:
-    before = _facts(usual, usual, name)
-    if before.is_empty():
+def _strange(week: Mapping[str, Any], factor: float, last: date) -> Iterator[tuple[str, str]]:
+    """Say in what an input's week is as none of training."""
+    nulls, rows, least, most = week["nulls"], week["rows"], week["least_size"], week["most_size"]
+    if nulls > week["most_nulls"] + MORE_NULLS:
+        yield "nulls", f"{nulls:.0%} are missing; in training at most {week['most_nulls']:.0%} of a week"
+    if week["new"] > UNSEEN:
+        yield "unseen", f"{week['new']:.0%} have values that training never saw, such as {week['newest']}"
+    whole = week[WEEK] + timedelta(6) <= last and rows >= week["usual_rows"] / 2
+    if not whole or (1 - nulls) * rows < LEAST_ROWS:
         return
-    most, fewest, half = before.select(pl.max("nulls"), pl.min("values"), pl.median("rows") / 2).row(0)
-    for week in _facts(rows, usual, name).iter_rows(named=True):
-        monday, nulls, new = week[WEEK], week["nulls"], week.get("new") or 0
-        if nulls > most + MORE_NULLS:
-            yield "nulls", monday, f"{nulls:.0%} are missing; in training at most {most:.0%} of a week"
-        if new > UNSEEN:
-            yield "unseen", monday, f"{new:.0%} have values that training never saw, such as {week['newest']}"
-        whole = monday + timedelta(DAYS - 1) <= last and week["rows"] >= half
-        if not whole or (1 - nulls) * week["rows"] < LEAST_ROWS:
-            continue
-        if week["values"] < FEWER * fewest:
-            words = f"{week['values']} values in a week; in training at least {fewest}. Does the source stand still?"
-            yield "stale", monday, words
-        elif words := _resized(week, before, factor):
-            yield "moved", monday, f"{words}. Has its unit changed?"
+    if week["values"] < FEWER * week["least_values"]:
+        before = f"in training at least {week['least_values']}"
+        yield "stale", f"{week['values']} values in a week; {before}. Does the source stand still?"
+    elif most and not least / factor <= week["size"] <= most * factor:  # of zero no factor is more
+        before = f"in weeks of training {least:.4g} to {most:.4g}"
+        yield "moved", f"the 90th percentile of its size is {week['size']:.4g}; {before}. Has its unit changed?"
 
 
-def _resized(week: Mapping[str, Any], before: pl.DataFrame, factor: float) -> str:
-    """Say how large a number is in a week, if each of its sizes lies a factor beyond those of all weeks of training."""
-    ends = {size: before.select(least=pl.min(size), most=pl.max(size)).row(0) for size in SIZES if size in week}
-    ends = {size: (least, most) for size, (least, most) in ends.items() if most}  # of zero no factor is more
-    if not ends or any(least / factor <= week[size] <= most * factor for size, (least, most) in ends.items()):
-        return ""
-    size, (least, most) = next(iter(ends.items()))
-    return f"the {size} of its absolute value is {week[size]:.4g}; in weeks of training {least:.4g} to {most:.4g}"
-
-
-def explain(one: Watch, alarm: Alarm, joined: Joined) -> list[str]:
+def explain(alarm: Alarm, joined: Joined, tuning: Joined, inputs: Sequence[str]) -> tuple[str, ...]:
     """Say what else is different since an alarm began: the answers, how they follow predictions, and which inputs moved."""
-    since = pl.col(DAY) >= alarm.since
-    here, there = (
-        figures(days.filter(pl.col("slice") == alarm.where)) for days in (joined.days.filter(since), one.tuning.days)
-    )
+    here, since = pl.col(SLICE) == alarm.where, pl.col(DAY) >= alarm.since
+    now = measure(joined.days.filter(here, since)).row(0, named=True)
+    before = measure(tuning.days.filter(here)).row(0, named=True)
     told = [
-        f"predicted minus observed {here.gap}, in tuning {there.gap}",
-        f"slope of answers on predictions {here.slope}, in tuning {there.slope}",
+        f"{what} {words(now[name])}, in tuning {words(before[name])}"
+        for name, what in (("gap", "predicted minus observed"), ("slope", "slope of answers on predictions"))
     ]
-    samples = []
-    for rows in (one.tuning.watched, joined.watched.filter(since)):
-        masks = {part.name: part.mask for part in find_slices(rows, one.said.slices, FILE)}
-        samples.append(rows.filter(masks[alarm.where]) if alarm.where in masks else rows.clear())
-    usual, seen = samples
-    inputs = one.inputs(seen)
-    if min(usual.height, seen.height) >= LEAST_ROWS:
-        moved = sorted(((psi(usual[name], seen[name]), name) for name in inputs), reverse=True)[:3]
-        told.append("inputs that moved most (PSI): " + ", ".join(f"{name} {value:.2f}" for value, name in moved))
-    return told
+    seen, usual = joined.watched.filter(here, since), tuning.watched.filter(here)
+    if min(seen.height, usual.height) >= LEAST_ROWS:
+        moved = sorted(((distance(usual[name], seen[name]), name) for name in inputs), reverse=True)[:MOST_MOVED]
+        told.append("inputs that moved most (KS): " + ", ".join(f"{name} {value:.2f}" for value, name in moved))
+    return tuple(told)
 
 
-def psi(usual: pl.Series, seen: pl.Series) -> float:
-    """Return the population stability index (Siddiqi 2006) over tenths of what is usual; what is missing is a bin of its own."""
-    codes = pl.concat([usual, seen]).rank("dense").fill_null(0).to_numpy()
-    edges = np.unique(np.quantile(codes[: len(usual)], np.linspace(0, 1, BINS + 1)[1:-1]))
-    bins = np.where(codes == 0, 0, 1 + np.searchsorted(edges, codes))
-    counts = [np.bincount(part, minlength=len(edges) + 2) + 0.5 for part in np.split(bins, [len(usual)])]
-    there, here = (one / one.sum() for one in counts)
-    return float(((here - there) * np.log(here / there)).sum())
+def distance(usual: pl.Series, seen: pl.Series) -> float:
+    """Return the distance of Kolmogorov and Smirnov: 0 of alike samples, at most 1; what is missing is the lowest value."""
+    codes = pl.concat([usual, seen]).rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    there, here = (np.bincount(part, minlength=codes.max() + 1) / len(part) for part in np.split(codes, [len(usual)]))
+    return float(np.abs((here - there).cumsum()).max())

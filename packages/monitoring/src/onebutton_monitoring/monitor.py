@@ -2,36 +2,45 @@
 
 .monitoring/production/flight_delays/page.html      weeks, slices, alarms, what to do
                                      monitor.prom   for Prometheus; the server's own /metrics shows it too
-                                     told.json      what was told already
+                                     told.json      what was told already, the one thing that is remembered
 """
 
 from __future__ import annotations
 
+import json
+import os
+import textwrap
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
+from onebutton_evaluation.declarations import Judging
+from onebutton_evaluation.intervals import Interval, interval
 from onebutton_evaluation.judgement import write_text
+from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL
+from onebutton_monitoring.alarms import Alarm
 from onebutton_monitoring.drift import explain
-from onebutton_monitoring.joining import join, scan
-from onebutton_monitoring.notify import tell
-from onebutton_monitoring.seen import Seen, look, replay, score
-from onebutton_monitoring.watch import Watch, watch
-from onebutton_monitoring.weeks import Week, headline
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, join, scan
+from onebutton_monitoring.watch import Seen, Watch, replay, score, watch
+from onebutton_monitoring.weeks import words
 from onebutton_release.target import Target, find_target, pipeline_named
 from onebutton_serving.history import in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.segments import read_log
 
 STATE = Path(".monitoring")
+URLS = "ONEBUTTON_ALARM_URLS"  # as https://github.com/caronc/apprise/wiki writes them, with spaces between
+KINDS = ("cost", "relation", "silence", "contract", "nulls", "unseen", "stale", "moved")
+FOUR = 4  # weeks of the metric: its interval needs some twenty days
 
 
 def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datetime | None = None) -> int:
@@ -49,88 +58,91 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     """
     moment = now or datetime.now(UTC)
     target = find_target(root, pipeline, environment, "production")
-    move = in_service(target.store)
+    name, move = f"{target.pipeline} in {target.name}", in_service(target.store)
     if move is None:
-        raise InputError(
-            f"no release of {target.pipeline} is in service in {target.name}. `make deploy` puts one there"
-        )
-    one = watch(root / "pipelines" / target.pipeline, target.fetch(move.after) / MODEL)
-    named = labels or one.said.labels
-    if not named:
-        raise InputError("say where labels are: LABELS=file, or `labels` in monitor.toml")
-    known = scan(named, root if labels else one.folder, "labels")
+        raise InputError(f"no release is in service of {name}. `make deploy` puts one there")
+    one = watch(target.folder, target.fetch(move.after) / MODEL)
+    require(labels or one.said.labels, "say where labels are: LABELS=file, or `labels` in monitor.toml")
+    known = scan(labels, root) if labels else scan(one.said.labels, one.folder)
     place = root / one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
     folders = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
-    log = pl.concat([read_log(folder) for folder in folders], how="diagonal_relaxed") if folders else None
-    if log is None or log.limit(1).collect().is_empty():
-        raise InputError(f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere")
-    seen = look(one, join(log, known, one.said, one.judging, move.after), moment)
-    name = f"{target.pipeline} in {target.name}"
-    state = root / STATE / target.name / target.pipeline
-    details = {alarm.name: explain(one, alarm, seen.joined) for alarm in seen.standing if alarm.kind == "cost"}
-    todo = _to_do(target, seen, root)
+    logs = [log for log in map(read_log, folders) if not log.limit(1).collect().is_empty()]
+    require(logs, f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere")
+    joined = join(pl.concat(logs, how="diagonal_relaxed"), known, one.said, one.judging, move.after)
+    seen = one.look(joined, moment.date())
+    for number, alarm in enumerate(seen.alarms):
+        if alarm.kind == "cost" and alarm.until is None:
+            why = explain(alarm, joined, one.tuning, one.inputs(joined.watched))
+            seen.alarms[number] = alarm._replace(why=why)
+    count = {0: "no alarm stands", 1: "1 alarm stands"}.get(len(seen.standing), f"{len(seen.standing)} alarms stand")
+    todo, state = _to_do(target, seen), root / STATE / target.name / target.pipeline
     state.mkdir(parents=True, exist_ok=True)
-    write_text(state / "page.html", _page(one, seen, name, details=details, todo=todo))
+    write_text(state / "page.html", _page(one, seen, f"Monitor: {name}", count, todo))
     for folder in (state, *(folder.parent for folder in folders)):
         with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
-            write_text(folder / "monitor.prom", figures(seen, moment, target.pipeline))
+            write_text(folder / "monitor.prom", _figures(seen, moment, target.pipeline))
     for alarm in seen.standing:
-        print(f"  {alarm.name}, since {alarm.since}: {alarm.words}", *details.get(alarm.name, []), sep="\n    ")
-    for what, count in sorted(seen.joined.told.items()):
-        if count:
-            print(f"  {count:,} {what}")
-    words = tell(name, seen.standing, details, todo, state)
-    print(f"monitor: {name}: {seen.standing_in_words}; {words}. {state / 'page.html'}")
+        print(textwrap.indent(str(alarm), "  "))
+    for what, times in sorted((+joined.told).items()):
+        print(f"  {times:,} {what}")
+    print(f"monitor: {name}: {count}; {_tell(name, seen.standing, todo, state / 'told.json')}. {state / 'page.html'}")
     return int(bool(seen.standing))
 
 
 def replay_history(root: Path, pipeline: str) -> int:
     """Replay the holdout, and print what the rules would have done."""
-    name = pipeline_named(pipeline, root)
-    folder = root / "pipelines" / name
+    folder = root / "pipelines" / pipeline_named(pipeline, root)
     one = watch(folder, folder / "model" / MODEL)
     seen = replay(one, one.history("holdout"))
-    found = score(seen.alarms, seen.weeks, one.usual, one.said.label_delay_days)
     for alarm in seen.alarms:
-        over = f" until {alarm.until}" if alarm.until else ""
-        print(f"  {alarm.seen}: {alarm.name}, since {alarm.since}{over}: {alarm.words}")
-    print(*(f"monitor: {line}" for line in found.words), sep="\n")
+        print(f"  week of {alarm.week}: {alarm}")
+    for line in score(seen.alarms, seen.weeks, one.usual, one.said.label_delay_days).words:
+        print(f"monitor: {line}")
     return 0
 
 
-def _page(one: Watch, seen: Seen, name: str, **told: object) -> str:
+def _page(one: Watch, seen: Seen, heading: str, count: str, todo: list[str]) -> str:
     """Write alarms and what to do, the cost of each week, slices, and what was told of log and labels."""
+    weeks = {name: table.to_dicts() for name, table in seen.weeks.items()}
+    costs = [
+        {"week": number, "cost of a row": week["cost"]["estimate"], **week["cost"]}
+        for number, week in enumerate(weeks.get(ALL, []))
+        if week["cost"]["error"] is not None
+    ]
     return render(
         "monitor.html",
-        heading=f"Monitor: {name}",
-        standing=("failed" if seen.standing else "passed", seen.standing_in_words),
+        heading=heading,
+        standing=("failed" if seen.standing else "passed", count),
         seen=seen,
-        costs=_costs(seen.weeks.get(ALL, [])),
+        weeks=weeks,
+        words=words,
+        costs=costs,
         usual=one.usual,
         metric=one.judging.known()[one.judging.champion],
-        headline=headline(seen.joined.watched, one.judging),
+        headline=_headline(seen.joined.watched, one.judging),
         harm=one.said.harm,
-        **told,
+        todo=todo,
     )
 
 
-def _costs(weeks: Sequence[Week]) -> list[dict[str, float]]:
-    """List what a row cost in each week, with its interval; one day alone has none."""
-    found = []
-    for number, week in enumerate(weeks):
-        if cost := week.cost:
-            low, high = cost.ends if cost.days > 1 else (cost.estimate, cost.estimate)
-            found.append({"week": number, "cost of a row": cost.estimate, "low": low, "high": high})
+def _headline(watched: pl.DataFrame, judging: Judging) -> dict[date, Interval | None]:
+    """Judge the four weeks up to each week by the metric of `gates.toml`; None where its interval needs more labels."""
+    rows = watched.filter(pl.col(SLICE) == ALL)
+    known, one = rows.filter(pl.col(judging.answer).is_not_null()), replace(judging, unit=DAY, quantiles={})
+    metric, found = judging.known()[judging.champion], {}
+    for week in rows[WEEK].unique():
+        four = known.filter(pl.col(WEEK).is_between(pl.lit(week).dt.offset_by(f"-{FOUR - 1}w"), week))
+        found[week] = interval(read_rows(four, one), metric) if four.height else None
     return found
 
 
-def _to_do(target: Target, seen: Seen, root: Path) -> list[str]:
+def _to_do(target: Target, seen: Seen) -> list[str]:
     """Write who is on call and what to press."""
-    why = next((alarm.name for alarm in seen.standing), "")
-    place = target.environment.runbook
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    address = project.get("urls", {}).get("repository", "")
-    runbook = place if "://" in place or not address else f"{address}/blob/main/{place}"
+    why = seen.standing[0].name if seen.standing else ""
+    project = tomllib.loads((target.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runbook, address = target.environment.runbook, project.get("urls", {}).get("repository")
+    if address and "://" not in runbook:
+        runbook = f"{address}/blob/main/{runbook}"
     return [
         f"On call: {target.environment.on_call}",
         f'If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name} WHY="{why}"',
@@ -138,18 +150,47 @@ def _to_do(target: Target, seen: Seen, root: Path) -> list[str]:
     ]
 
 
-def figures(seen: Seen, now: datetime, pipeline: str) -> str:
+def _figures(seen: Seen, now: datetime, pipeline: str) -> str:
     """Write figures for Prometheus."""
-    registry = CollectorRegistry()
-    ran = Gauge("onebutton_monitor_run_timestamp_seconds", "When the monitor last ran", ["pipeline"], registry=registry)
-    ran.labels(pipeline).set(now.timestamp())
-    alarms = Gauge("onebutton_monitor_alarms", "Alarms that stand", ["pipeline", "kind"], registry=registry)
-    for kind in ("cost", "relation", "silence", "contract", "nulls", "unseen", "stale", "moved"):
-        alarms.labels(pipeline, kind).set(sum(alarm.kind == kind for alarm in seen.standing))
-    cost = Gauge(
-        "onebutton_monitor_cost", "Mean cost of a row in the last week", ["pipeline", "slice"], registry=registry
-    )
+    registry, standing = CollectorRegistry(), [alarm.kind for alarm in seen.standing]
+
+    def gauge(name: str, words: str, *labels: str) -> Gauge:
+        return Gauge(f"onebutton_monitor_{name}", words, ["pipeline", *labels], registry=registry)
+
+    gauge("run_timestamp_seconds", "When the monitor last ran").labels(pipeline).set(now.timestamp())
+    alarms = gauge("alarms", "Alarms that stand", "kind")
+    for kind in KINDS:
+        alarms.labels(pipeline, kind).set(standing.count(kind))
+    costs = gauge("cost", "Mean cost of a row in the last week", "slice")
     for name, weeks in seen.weeks.items():
-        if weeks[-1].cost:
-            cost.labels(pipeline, name).set(weeks[-1].cost.estimate)
+        cost = weeks["cost"].struct.field("estimate")[-1]
+        if cost is not None:
+            costs.labels(pipeline, name).set(cost)
     return generate_latest(registry).decode()
+
+
+def _tell(name: str, standing: Sequence[Alarm], footer: Sequence[str], memory: Path) -> str:
+    """Tell the owner of a release what is new and what is over since the last time; say in words what was done.
+
+    What was told is written after it was sent: a monitor that is killed in between tells again, and never keeps silent.
+    """
+    told: dict[str, str] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    kept = {alarm.name: told.get(alarm.name, str(alarm.week)) for alarm in standing}
+    new = [alarm for alarm in standing if alarm.name not in told]
+    over = [one for one in told if one not in kept]
+    if not new and not over:
+        return f"nothing new to tell: {len(told)} told before still stand" if told else "nothing to tell"
+    title = f"Over: {name}: {', '.join(over)}"
+    if new:
+        more = f" and {len(new) - 1} more" if new[1:] else ""
+        title = f"ALARM {name}: {new[0].name}{more}, since {min(alarm.since for alarm in new)}"
+    if not (urls := os.environ.get(URLS, "").split()):
+        return f"nobody was told: {URLS} is not set. {title}"
+    import apprise
+
+    sender = apprise.Apprise()
+    body = "\n".join([*map(str, new), *(f"over: {one}, of the week of {told[one]}" for one in over), "", *footer])
+    sent = sender.add(urls) and sender.notify(title=title, body=body, body_format="text")
+    require(sent, f"an alarm could not be sent to all that {URLS} names, and is sent again at the next press: {title}")
+    write_text(memory, json.dumps(kept, indent=1) + "\n")
+    return f"told {len(urls)} address{'es' if urls[1:] else ''}: {title}"

@@ -1,21 +1,44 @@
-"""A pipeline that is watched: what it declares, its history scored as if it had been logged, what that leads to expect."""
+"""A pipeline that is watched: what it declares, what its history leads to expect, and every alarm of a log or of history.
+
+Rules look back only, so one pass over all weeks of history finds what a press in each of them would have.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.evaluate import ask
+from onebutton_evaluation.slices import ALL
 from onebutton_models.scoring import OnnxModel
-from onebutton_monitoring.alarms import Usual, usual
+from onebutton_monitoring.alarms import HALF_YEAR, Alarm, Usual, of_costs, of_relation, of_silence, usual
 from onebutton_monitoring.declaration import Monitor, load_monitor
-from onebutton_monitoring.joining import Joined, join
+from onebutton_monitoring.drift import of_contract, of_inputs
+from onebutton_monitoring.joining import DAY, WEEK, Joined, by_slice, join, week_of
+from onebutton_monitoring.weeks import by_week
 from onebutton_release.declared import Declared, declared
+
+
+class Seen(NamedTuple):
+    """What was seen until now."""
+
+    joined: Joined
+    weeks: dict[str, pl.DataFrame]  # whose labels are due, by slice
+    alarms: list[Alarm]  # in the order in which they were found
+
+    @property
+    def standing(self) -> list[Alarm]:
+        """Alarms that are not over."""
+        return [alarm for alarm in self.alarms if alarm.until is None]
 
 
 @dataclass(frozen=True)
@@ -32,48 +55,59 @@ class Watch:
         """How rows are judged."""
         return self.declared.said.judging
 
-    def history(self, table: str, where: str = "TRUE") -> Joined:
-        """Score a table of `data/` and join it with its own answers, as if it had been logged.
+    def history(self, table: str) -> pl.DataFrame:
+        """Read a table of `data/`, with the time at which each row would have been predicted.
 
         Raises:
             InputError: it is not here.
         """
         file = self.folder / "data" / f"{table}.parquet"
-        if not file.is_file():
-            raise InputError(
-                f"{file} is not here, so nobody knows what is usual. `make pull` fetches it, `make run` makes it"
-            )
-        return self.as_logged(pl.read_parquet(file).filter(pl.sql_expr(where)))
+        mend = "so nobody knows what is usual. `make pull` fetches it, `make run` makes it"
+        require(file.is_file(), f"{file} is not here, {mend}")
+        return pl.read_parquet(file).with_columns(pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"))
 
     def as_logged(self, rows: pl.DataFrame, labels: pl.DataFrame | None = None) -> Joined:
-        """Score rows and join them with labels by the contract's key; by their own answers where no others are given."""
-        answers = ask(self.model, rows, "the model", self.judging.predicted())
-        scored = rows.with_columns(
-            pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"),
-            *(pl.Series(name, values) for name, values in answers.items()),
-        )
+        """Score rows of history and join them with labels by the contract's key; with their own answers where none are given."""
+        scored = rows.with_columns(**ask(self.model, rows, "the model", self.judging.predicted()))
         key = tuple(self.declared.outputs.primary_key)
-        known = scored.select(*key, self.judging.answer) if labels is None else labels
+        known = rows.select(*key, self.judging.answer) if labels is None else labels
         return join(scored.lazy(), known.lazy(), replace(self.said, key=key, known_at=""), self.judging)
 
-    def inputs(self, logged: pl.DataFrame) -> list[str]:
-        """Name the inputs that are logged: personal ones are not."""
-        return [name for name in self.model.inputs if name in logged.columns]
-
     @cached_property
-    def training(self) -> Joined:
-        """What the model was trained on."""
-        return self.history("train")
+    def training(self) -> pl.DataFrame:
+        """What the model was trained on, with slice and week."""
+        rows = self.history("train").with_columns(pl.col("time").dt.date().alias(DAY))
+        return by_slice(rows.with_columns(week_of()), self.said.slices)
 
     @cached_property
     def tuning(self) -> Joined:
         """The rows that say what is usual."""
-        return self.history("train", self.said.tuning)
+        return self.as_logged(self.history("train").filter(pl.sql_expr(self.said.tuning)))
 
     @cached_property
     def usual(self) -> dict[str, Usual]:
         """What the tuning months lead to expect, by slice."""
         return usual(self.tuning, self.said, self.judging)
+
+    def inputs(self, logged: pl.DataFrame) -> list[str]:
+        """Name the inputs that are logged: personal ones are not."""
+        return [name for name in self.model.inputs if name in logged.columns]
+
+    def look(self, joined: Joined, today: date) -> Seen:
+        """Find alarms in weeks whose labels are due; silence and inputs at once."""
+        due = today - timedelta(weeks=1, days=self.said.label_delay_days)
+        weeks = by_week(joined.days.filter(pl.col(DAY).dt.truncate("1w") <= due))
+        found = [*of_silence(joined.days, self.said, today)]
+        found += self.judge(weeks)
+        inputs = self.inputs(joined.watched)
+        found += of_contract(joined.watched, self.declared.inputs, inputs)
+        found += of_inputs(joined.watched, self.training, inputs, self.said.size_factor, today - timedelta(1))
+        return Seen(joined, weeks, sorted(found, key=lambda alarm: (alarm.week, alarm.name)))
+
+    def judge(self, weeks: Mapping[str, pl.DataFrame]) -> list[Alarm]:
+        """Find alarms about cost and labels."""
+        found = [*of_costs(weeks, self.usual, self.said.false_alarms_per_half_year)]
+        return found + of_relation(weeks[ALL], self.usual[ALL]) if ALL in weeks else found
 
 
 def watch(folder: Path, model: Path) -> Watch:
@@ -83,3 +117,61 @@ def watch(folder: Path, model: Path) -> Watch:
         InputError: something is missing or wrong.
     """
     return Watch(folder, load_monitor(folder), declared(folder), OnnxModel(model))
+
+
+def replay(one: Watch, rows: pl.DataFrame) -> Seen:
+    """Look at history as it stood when its last labels were due."""
+    joined = one.as_logged(rows)
+    end: date = joined.days[DAY].max()  # type: ignore[assignment]
+    seen = one.look(joined, end + timedelta(weeks=1, days=one.said.label_delay_days))
+    return seen._replace(alarms=[alarm for alarm in seen.alarms if alarm.kind != "silence"])  # history ends: no fault
+
+
+class Replay(NamedTuple):
+    """What came of it; weeks are harmful by the cost on all labels, of all rows or of a slice."""
+
+    weeks: int
+    harmful: int
+    caught: int  # harmful weeks in which an alarm about cost or labels stood
+    false: int  # quiet weeks in which somebody would have been called about them
+    stood: int  # quiet weeks in which an alarm stood, called in them or before
+    delays: list[
+        int | None
+    ]  # of each run of harmful weeks, days from the end of its first to the call; None: none came
+
+    @property
+    def words(self) -> list[str]:
+        """Say it in lines."""
+        quiet = self.weeks - self.harmful
+        half_year = self.false / quiet * HALF_YEAR if quiet else float("nan")
+        came = ", ".join("never" if days is None else str(days) for days in self.delays)
+        return [
+            f"{self.weeks} weeks, {self.harmful} harmful; {self.caught} of these caught",
+            f"{self.false} calls in a quiet week: {half_year:.1f} false alarms in 26 quiet weeks",
+            f"an alarm stood in {self.stood} of {quiet} quiet weeks",
+            f"days from the end of the first harmful week to the call: {came or 'no harm'}",
+        ]
+
+
+def score(found: Sequence[Alarm], truth: Mapping[str, pl.DataFrame], usual: Mapping[str, Usual], delay: int) -> Replay:
+    """Hold alarms against harm, which is told by the cost on all labels and not by what alarms.
+
+    Args:
+        found: what alarmed.
+        truth: weeks with all labels, by slice.
+        usual: with the limit of each slice.
+        delay: of labels, in days.
+    """
+    weeks, harm = truth[ALL][WEEK].to_list(), set[date]()
+    for name in usual.keys() & truth.keys():
+        harm |= {*truth[name].filter(pl.col("cost").struct.field("estimate") > usual[name].limit)[WEEK]}
+    spans = [(one.week, one.until or date.max) for one in found if one.kind in {"cost", "relation"}]
+    called = {week for week, _ in spans if not any(begun < week < end for begun, end in spans)}
+    stood = {week for week in weeks if any(begun <= week < end for begun, end in spans)}
+    delays = []
+    for harmful, spell in groupby(weeks, key=harm.__contains__):
+        if harmful:
+            first, *others = spell
+            call = next((week for week in (first, *others) if week in stood), None)
+            delays.append((call - first).days + delay if call else None)
+    return Replay(len(weeks), len(harm), len(harm & stood), len(called - harm), len(stood - harm), delays)
