@@ -140,7 +140,7 @@ def test_the_page_lists_each_that_converts() -> None:
 def test_the_advice_on_voting_holds(seen: pl.DataFrame, unseen: pl.DataFrame, late: NDArray[np.int64]) -> None:
     advised = VotingClassifier(CLASSIFIERS, voting="soft", flatten_transform=False)
     pipeline = around(advised).fit(seen, late)
-    assert prove_equal(pipeline, to_onnx(pipeline, seen), unseen, TOLERANCE) <= TOLERANCE
+    prove_equal(pipeline, to_onnx(pipeline, seen), unseen, TOLERANCE)
 
 
 def test_a_booster_inside_another_estimator_converts_before_any_other_did(
@@ -151,7 +151,7 @@ def test_a_booster_inside_another_estimator_converts_before_any_other_did(
         [("trees", make("lightgbm.LGBMClassifier")), ("line", LogisticRegression(solver="newton-cholesky"))]
     )
     pipeline = around(stacked).fit(seen, late)
-    assert prove_equal(pipeline, to_onnx(pipeline, seen), unseen, TOLERANCE) <= TOLERANCE
+    prove_equal(pipeline, to_onnx(pipeline, seen), unseen, TOLERANCE)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -38,5 +38,4 @@ def test_a_network_that_jax_exported_is_adopted_and_answers_as_it_did_there(seen
     inputs = inputs.select((pl.all() - pl.all().mean()) / pl.all().std())
     file, answers = export(inputs.to_numpy(), tmp_path)
     proof = adopt(file, lambda frame: answers[: len(frame)], inputs)
-    assert proof.difference < 1e-6
     np.testing.assert_allclose(OnnxModel(proof.model).predict(inputs), answers, atol=1e-6)

@@ -153,11 +153,11 @@ def test_a_forest_that_would_answer_a_null_otherwise_refuses_it(
         inputs, answers, "passthrough", ordinal(), RandomForestClassifier(20, max_depth=6, random_state=0)
     )
     unlimited = to_onnx(pipeline, inputs)
-    assert prove_equal(pipeline, unlimited, inputs, TOLERANCE) < 1e-6
+    prove_equal(pipeline, unlimited, inputs, TOLERANCE)
     null = odd.filter(pl.col("x").is_null() & (pl.col("kind") != "new"))
     assert np.abs(OnnxModel(unlimited).predict(null) - pipeline.predict_proba(null)[:, 1]).max() > 0.05
     proof = proven(pipeline, inputs, odd)
-    assert OnnxModel(proof.model).limits.required == ("x", "z")
+    assert OnnxModel(proof.model).limits.required == ["x", "z"]
     assert proof.refuses[0].startswith(
         "x: a missing value is refused (required): the ONNX file and what was trained differ"
     )
@@ -171,8 +171,8 @@ def test_where_an_encoder_refuses_new_words_the_column_is_closed_to_those_of_tra
     columns = ColumnTransformer([("both", OneHotEncoder(), ["kind", "day"]), ("fill", SimpleImputer(), ["x", "z"])])
     pipeline = make_pipeline(columns, LogisticRegression()).fit(rows, answers)
     model = OnnxModel(proven(pipeline, rows, drawn).model)
-    assert model.limits.allowed == {"kind": ("a", "b", "c"), "day": (1, 2, 3, 4, 5)}
-    assert model.limits.required == ()
+    assert model.limits.allowed == {"kind": ["a", "b", "c"], "day": [1, 2, 3, 4, 5]}
+    assert model.limits.required == []
     with pytest.raises(ScoringError, match="column 'kind' is closed to the values of training, and holds 'new'"):
         model.predict(drawn.filter(pl.col("kind") == "new"))
     with pytest.raises(ScoringError, match=r"column 'day' is closed .* holds 7\.0"):
@@ -186,14 +186,14 @@ def test_what_is_refused_and_the_names_of_classes_stand_in_one_file(rows: pl.Dat
     pipeline = fitted(inputs, marks, "passthrough", ordinal(), RandomForestClassifier(5, random_state=0))
     model = OnnxModel(proven(pipeline, inputs, drawn.select("kind", "x", "z")).model)
     assert model.classes == ("large", "middle", "small")
-    assert model.limits.required == ("x", "z")
+    assert model.limits.required == ["x", "z"]
 
 
 def test_values_with_a_fraction_are_written_as_people_write_them(answers: NDArray[np.int64]) -> None:
     tenths = pl.DataFrame({"share": np.tile(np.array([0.1, 0.2, 0.7], dtype=np.float32), ROWS // 3)})
     pipeline = make_pipeline(OrdinalEncoder(), LogisticRegression()).fit(tenths, answers)
     model = OnnxModel(proven(pipeline, tenths, pl.DataFrame({"share": [0.3]}, schema=tenths.schema)).model)
-    assert model.limits.allowed == {"share": (0.1, 0.2, 0.7)}
+    assert model.limits.allowed == {"share": [0.1, 0.2, 0.7]}
     assert model.predict(tenths).shape == (ROWS,)
 
 
@@ -224,7 +224,7 @@ def test_the_tolerance_is_a_share_of_the_spread_of_the_answers(rows: pl.DataFram
         answers = (inputs["x"].to_numpy() * 3 + inputs["z"].to_numpy()) * unit
         line = LinearRegression().fit(inputs, answers)
         model = to_onnx(line, inputs)
-        assert prove_equal(line, model, inputs, TOLERANCE) < 1e-5 * unit
+        prove_equal(line, model, inputs, TOLERANCE)
         worse = LinearRegression().fit(inputs, answers + unit * 0.01)
         with pytest.raises(ConversionError, match="differ by"):
             prove_equal(worse, model, inputs, TOLERANCE)
@@ -254,4 +254,4 @@ def test_a_pipeline_of_pandas_is_asked_in_pandas(
     columns = ColumnTransformer([("texts", OneHotEncoder(), ["kind"]), ("rest", SimpleImputer(), ["day", "x", "z"])])
     pipeline = make_pipeline(columns, LogisticRegression()).fit(frame, answers)
     model = OnnxModel(prove(pipeline, to_onnx(pipeline, frame), frame, drawn).model)
-    assert model.limits.allowed == {"kind": ("a", "b", "c")}
+    assert model.limits.allowed == {"kind": ["a", "b", "c"]}

@@ -156,8 +156,8 @@ def test_an_unknown_key_in_release_toml_is_named(one: Declared) -> None:
 
 def test_what_the_model_was_not_proven_to_answer_the_server_refuses_and_says_so(one: Declared) -> None:
     takes = {"origin": "string", "distance": "float", "seats": "float", "paid": "float"}
-    allowed = {"origin": ("EWR", "JFK", "SFO"), "seats": (1.0, 2.0), "paid": (1.0,)}
-    limits = Limits(required=("distance",), allowed=allowed)
+    allowed: dict[str, list[str | float]] = {"origin": ["EWR", "JFK", "SFO"], "seats": [1.0, 2.0], "paid": [1.0]}
+    limits = Limits(required=["distance"], allowed=allowed)
     origin, distance, seats, paid = compile_schema(one, takes, limits).inputs
     assert distance.required
     assert distance.description == "the model takes no missing value here"

@@ -6,9 +6,10 @@ the rows to prove with are drawn from the contract too, by the training stage: t
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,12 +37,10 @@ class Proof:
 
     Attributes:
         model: the ONNX file; what it refuses is written into it, and nothing when it refuses nothing.
-        difference: the largest that was seen, in the unit of the answers.
         refuses: for people, one line for each column that takes less than its contract lets in.
     """
 
     model: bytes
-    difference: float
     refuses: tuple[str, ...] = ()
 
 
@@ -71,7 +70,7 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
     sample = _take(seen, np.unique(np.linspace(0, len(seen) - 1, min(ROWS, len(seen))).astype(int)))
     drawn = seen[:0] if drawn is None else _like(drawn, seen)
     texts = [name for name in seen.columns if not is_number(seen[name])]
-    nulls = tuple(name for name in texts if _missing(sample[name]).any() or _missing(drawn[name]).any())
+    nulls = [name for name in texts if _missing(sample[name]).any() or _missing(drawn[name]).any()]
     limits = Limits(text_nulls=nulls)
     judge = _Judge(answers_of(trained), OnnxModel(_limited(model, limits)), tolerance)
     judge.insist(sample, " on the sample")
@@ -83,12 +82,12 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
         rows = odd[:, at] & ~odd[:, refused].any(axis=1)
         if fault := judge.fault(_take(drawn, np.flatnonzero(rows))):
             refused[at] = True
-            limits = _narrowed(limits, name, what, seen[name], fault)
+            _narrow(limits, name, what, seen[name], fault)
             closed = "a missing value is refused (required)" if what == NULL else "closed to the values of training"
             lines.append(f"{name}: {closed}: {fault.words}")
     let_in = np.flatnonzero(~odd[:, refused].any(axis=1))
     judge.insist(_take(drawn, let_in), " on rows that the contract lets in")
-    return Proof(_limited(model, limits), judge.largest, tuple(lines))
+    return Proof(_limited(model, limits), tuple(lines))
 
 
 def answers_of(trained: Any) -> Predict:
@@ -112,7 +111,6 @@ class _Judge:
     def __init__(self, predict: Predict, onnx: OnnxModel, tolerance: float) -> None:
         self._predict, self._onnx, self._tolerance = predict, onnx, tolerance
         self._spread: float | None = None
-        self.largest = 0.0
 
     def insist(self, frame: Any, where: str) -> None:
         if fault := self.fault(frame, where):
@@ -146,7 +144,6 @@ class _Judge:
             return _Fault(
                 f"the ONNX file and what was trained differ by {apart[worst]:.3g}{where}, {allowed[worst]:.3g} is allowed"
             )
-        self.largest = max(self.largest, float(apart.max()))
         return None
 
 
@@ -161,20 +158,19 @@ def _oddities(seen: Any, drawn: Any) -> tuple[list[tuple[str, str]], NDArray[np.
     return oddities, np.column_stack(marks)
 
 
-def _narrowed(limits: Limits, name: str, what: str, column: Any, fault: _Fault) -> Limits:
+def _narrow(limits: Limits, name: str, what: str, column: Any, fault: _Fault) -> None:
     """Refuse one oddity of a column from now on; raise where that would refuse what comes every day."""
-    if what == NULL and name in limits.text_nulls:
-        return replace(limits, text_nulls=tuple(other for other in limits.text_nulls if other != name))
-    if what == NULL:
-        return replace(limits, required=(*limits.required, name))
     values = sorted({value for value in _values(column) if not is_missing(value)})
-    if len(values) > min(MOST, len(column) // 2) or (is_number(column) and not fault.by_training):
+    if what == NULL and name in limits.text_nulls:
+        limits.text_nulls.remove(name)
+    elif what == NULL:
+        limits.required.append(name)
+    elif len(values) > min(MOST, len(column) // 2) or (is_number(column) and not fault.by_training):
         raise ConversionError(
             f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{ADVICE}"
         )
-    if is_number(column):
-        values = [float(str(np.float32(value))) for value in values]  # as a person writes it, 0.1
-    return replace(limits, allowed={**limits.allowed, name: tuple(values)})
+    else:  # a number as a person writes it: 0.1
+        limits.allowed[name] = [float(str(np.float32(value))) for value in values] if is_number(column) else values
 
 
 def _limited(model: bytes, limits: Limits) -> bytes:
@@ -185,7 +181,7 @@ def _limited(model: bytes, limits: Limits) -> bytes:
 
     file = onnx.load_from_string(model)
     known = {one.key: one.value for one in file.metadata_props}
-    onnx.helper.set_model_props(file, known | {LIMITS: limits.text()})
+    onnx.helper.set_model_props(file, known | {LIMITS: json.dumps(asdict(limits), sort_keys=True)})
     content: bytes = file.SerializeToString(deterministic=True)
     return content
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ LIMITS = "onebutton.limits"  # where an ONNX file says what it refuses
 CLASSES = "onebutton.classes"  # and which classes its probabilities are of
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
     """What a model does not take although its contract may, because it was not proven to answer it as it was trained to.
 
@@ -29,20 +29,9 @@ class Limits:
         text_nulls: columns of text in which a missing one is answered; everywhere else it is refused.
     """
 
-    required: tuple[str, ...] = ()
-    allowed: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
-    text_nulls: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, text: str) -> Limits:
-        """Read what `text` wrote."""
-        said = json.loads(text)
-        allowed = {name: tuple(values) for name, values in said["allowed"].items()}
-        return cls(tuple(said["required"]), allowed, tuple(said["text_nulls"]))
-
-    def text(self) -> str:
-        """Write the limits as JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+    required: list[str] = field(default_factory=list)
+    allowed: dict[str, list[str | float]] = field(default_factory=dict)
+    text_nulls: list[str] = field(default_factory=list)
 
     def hold(self, feed: Mapping[str, NDArray[Any]]) -> None:
         """Refuse what the model does not take.
@@ -95,7 +84,7 @@ class OnnxModel:
         self.inputs: Mapping[str, str] = {item.name: kinds[item.type] for item in self._session.get_inputs()}
         self._last_output = [self._session.get_outputs()[-1].name]  # of a classifier the first is its labels
         said = self._session.get_modelmeta().custom_metadata_map
-        self.limits = Limits.read(said[LIMITS]) if LIMITS in said else Limits()
+        self.limits = Limits(**json.loads(said.get(LIMITS, "{}")))
         self.classes: tuple[str, ...] = tuple(json.loads(said.get(CLASSES, "[]")))
 
     def predict(self, frame: Any) -> NDArray[np.float32]:
