@@ -15,7 +15,8 @@ from packages.evaluation.tests.test_evaluate import TASKS, write
 from onebutton_evaluation import evaluate
 from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.influence import Rows
-from onebutton_evaluation.report import Around, Results, page
+from onebutton_evaluation.pages import render
+from onebutton_evaluation.report import Around, read_results
 from onebutton_evaluation.robustness import MOST_ROWS, Asked, importance
 
 CARD = 'title = "A model"\npredicts = "P"\nowner = "O"\ndata = "D"\nintended = "I"\nforbidden = "F"\nlimits = "L"\npeople = "P"\n'
@@ -33,7 +34,7 @@ SHOWN = {
 
 def shown(folder: Path) -> str:
     """What a reader sees of the page: no tags, single blanks."""
-    text = page(Results(folder, Around()))
+    text = render("report.html", **read_results(folder, Around()))
     return " ".join(re.sub(r"<style>.*?</style>|<[^>]+>", " ", text, flags=re.DOTALL).split())
 
 

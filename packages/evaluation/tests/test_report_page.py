@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from onebutton_evaluation.declarations import Judging, SliceRule
-from onebutton_evaluation.report import Around, Results, page
+from onebutton_evaluation.pages import render
+from onebutton_evaluation.report import Around, read_results
 from onebutton_evaluation.slices import find_slices, judge
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def folder(tmp_path: Path, days: pl.DataFrame, judging: Judging) -> Path:
 def shown(folder: Path, metrics: dict[str, Any], other: dict[str, Any]) -> str:
     """Write the page of a pipeline that has some metrics here, and others on the branch that it is compared with."""
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    return page(Results(folder, Around(other=other)))
+    return render("report.html", **read_results(folder, Around(other=other)))
 
 
 @pytest.mark.parametrize("training", [0.3, None, "not yet", {"share": None}, {"share": "a third"}])

@@ -20,7 +20,7 @@ from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.influence import Rows, smooth
 from onebutton_evaluation.judgement import judgement, write_judgement
 from onebutton_evaluation.pages import render
-from onebutton_evaluation.report import Around, Results, page
+from onebutton_evaluation.report import Around, read_results
 from onebutton_evaluation.robustness import Asked
 
 CONTRACT = """
@@ -213,5 +213,5 @@ def test_card_and_page_of_any_task_name_its_metrics(kind: str, request: pytest.F
     said = load_declarations(judged.folder / "gates.toml")
     words = {"prices": "median absolute error", "species": "mean F1 of the classes"}[kind]
     assert words in render("card.md", **read_card(judged.folder, said))
-    text = page(Results(judged.folder, Around()))
+    text = render("report.html", **read_results(judged.folder, Around()))
     assert {"prices": "MAE by slice", "species": "mean F1 of the classes by slice"}[kind] in text

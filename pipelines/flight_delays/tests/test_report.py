@@ -169,7 +169,7 @@ def test_the_index_says_what_cannot_be_shown_and_why(folder: Path, tmp_path: Pat
     (line,) = write_site({folder: Around(), broken: Around()}, tmp_path / "report")
     assert line.startswith("broken: ")
     index = Reader((tmp_path / "report" / "index.html").read_text(encoding="utf-8"))
-    assert re.search(r"broken .*slices\.json is not here", index.words)
+    assert re.search(r"broken .*slices\.json cannot be read", index.words)
     assert "flight_delays" in index.words
 
 

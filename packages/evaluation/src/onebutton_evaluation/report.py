@@ -11,13 +11,13 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import QUESTIONS, CardText
-from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION
 from onebutton_evaluation.checks import standing
 from onebutton_evaluation.comparison import NONE
 from onebutton_evaluation.curves import declared_plots
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.gatekeeping import gate_folder, is_draft
+from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.judgement import COMPARISON, ROBUSTNESS, SLICES, number_at, read_json, write_text
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL, ranked
@@ -26,7 +26,7 @@ from onebutton_evaluation.wording import with_interval
 INDEX = "index.html"
 CHANGE = "Change since"
 MANY = 30  # points that are drawn as a line alone
-# What the template draws by its name; any other plot needs columns of numbers as its x and y.
+# What the template draws by its name; any other plot needs columns of numbers as its `x` and `y`.
 KNOWN = {"roc", "calibration", "thresholds", "predicted", "residuals", "residuals_by_slice", "coverage"}
 KNOWN |= {"confusion", "classes", "importance"}
 
@@ -41,39 +41,66 @@ class Around:
     made: str = ""  # the commit and the date of its results, in words
 
 
-class Results:
-    """All that a pipeline's page shows, read from what its stages wrote.
+def read_results(folder: Path, around: Around) -> dict[str, Any]:
+    """Read all that pages show of a pipeline from what its stages wrote, by the names that the templates have for it.
 
-    Attributes:
-        curves: the rows of each plot that `dvc.yaml` declares, by the name of its file.
-        axes: what `dvc.yaml` says of it.
-        decides: the metric by which models are compared.
+    Raises:
+        InputError: a file is missing or malformed.
     """
+    judging = load_declarations(folder / "gates.toml").judging
+    known = judging.known()
+    decides, gates, draft = known[judging.champion], gate_folder(folder), is_draft(folder)
+    judged, comparison, metrics = (read_json(folder / file) for file in (SLICES, COMPARISON, "metrics.json"))
+    slices = judged["slices"]
+    whole = slices[ALL]["metrics"].get(decides.name)
+    worst = {name: slices[name] | slices[name]["metrics"][decides.name] for name in ranked(slices, decides)}
+    differences = {
+        name: _with_ends({place: part | part.get("difference", {}) for place, part in one.get("slices", {}).items()})
+        for name, one in comparison.items()
+    }
+    return {
+        "heading": folder.name,
+        "back": INDEX,
+        "text": CardText.load(folder / "card.toml"),
+        "questions": QUESTIONS,
+        "links": around.links,
+        "known": known,
+        "decides": decides,
+        "verdicts": gates,
+        "standing": standing(gates, draft=draft),
+        "headline": _headline(decides, whole, comparison) | _change(f"model.{decides.name}", metrics, around),
+        "label": judged["answer_label"],
+        "unit": judged["unit"],
+        "slices": slices,
+        "whole": whole,
+        "story": _story(slices),
+        "in_training": number_at("training.share", metrics),
+        "by_slice": _with_ends(worst),
+        "comparison": comparison,
+        "differences": differences,
+        "perturbed": read_json(folder / ROBUSTNESS)["perturbed"],
+        **_curves(folder),
+    }
 
-    def __init__(self, folder: Path, around: Around) -> None:
-        """Read the files; raise an `InputError` where one is missing or malformed."""
-        self.name, self.around, self.draft = folder.name, around, is_draft(folder)
-        judging = load_declarations(folder / "gates.toml").judging
-        self.known = judging.known()
-        self.decides = self.known[judging.champion]
-        self.text = CardText.load(folder / "card.toml")
-        self.verdicts = gate_folder(folder)
-        self.metrics = read_json(folder / "metrics.json")
-        self.slices = read_json(folder / SLICES)
-        self.comparison = read_json(folder / COMPARISON)
-        self.robustness = read_json(folder / ROBUSTNESS)
-        self.curves: dict[str, list[dict[str, Any]]] = {}
-        self.axes: dict[str, dict[str, Any]] = {}
-        for path, said in declared_plots(folder / "dvc.yaml").items():
-            if path.suffix == ".csv" and (folder / path).is_file() and (rows := _rows(folder / path)):
-                self.curves[path.stem], self.axes[path.stem] = rows, said
 
-
-def _rows(file: Path) -> list[dict[str, Any]]:
-    try:
-        return pl.read_csv(file).to_dicts()
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{file} cannot be drawn: {error}. `make run` writes it again") from None
+def _curves(folder: Path) -> dict[str, Any]:
+    """Read the rows of each plot that `dvc.yaml` declares, those of a pipeline's own apart, with what it says of them."""
+    curves, own = {}, []
+    for path, said in declared_plots(folder / "dvc.yaml").items():
+        if path.suffix != ".csv" or not (folder / path).is_file():
+            continue
+        try:
+            rows = pl.read_csv(folder / path).to_dicts()
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"{folder / path} cannot be drawn: {error}. `make run` writes it again") from None
+        x, y = str(said.get("x")), str(said.get("y"))
+        numbers = all(isinstance(row.get(one), int | float) for row in rows for one in (x, y))
+        if path.stem in KNOWN and rows:
+            curves[path.stem] = rows
+        elif path.stem not in KNOWN and numbers and len(rows) > 1:
+            kind = "line" if len(rows) > MANY else "line dotted"
+            own.append({"rows": rows, "title": said.get("title", path.stem), "words": "", "x": x, "y": {y: kind}})
+    return {"curves": curves, "own_plots": own}
 
 
 def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
@@ -82,86 +109,50 @@ def write_site(folders: Mapping[Path, Around], target: Path) -> list[str]:
     summaries, refused = [], {}
     for folder, around in folders.items():
         try:
-            results = Results(folder, around)
+            results = read_results(folder, around)
         except InputError as error:
             refused[folder.name] = str(error)
             continue
-        write_text(target / f"{folder.name}.html", page(results))
+        write_text(target / f"{folder.name}.html", render("report.html", **results))
         links = {"Gates, slices and curves": f"{folder.name}.html"}
         for own in sorted(folder.glob("data/*.html")):  # what a stage of its own wrote
             links[own.stem.capitalize()] = f"{folder.name}.{own.name}"
             write_text(target / f"{folder.name}.{own.name}", own.read_text(encoding="utf-8"))
-        links |= around.links
-        summaries.append({**summary(results), "links_to": links})
+        summaries.append(results | {"links": links | dict(around.links)})
     write_text(target / INDEX, render("index.html", heading="Report", summaries=summaries, refused=refused))
     return [f"{name}: {why}" for name, why in refused.items()]
-
-
-def page(results: Results) -> str:
-    """Write the page."""
-    compared = {
-        name: _with_ends({key: one | one.get("difference", {}) for key, one in found["slices"].items()})
-        for name, found in results.comparison.items()
-        if "slices" in found
-    }
-    tried = dict.fromkeys((results.decides.name, "log_loss", "bias"))
-    return render(
-        "report.html",
-        **summary(results),
-        heading=results.name,
-        back=INDEX,
-        questions=QUESTIONS,
-        metrics=[named(results.known, name) for name in results.slices["slices"][ALL]["metrics"]],
-        own_plots=_own_plots(results),
-        compared={name: rows for name, rows in compared.items() if rows},
-        tried=[results.known[name] for name in tried if name in results.known],
-    )
-
-
-def summary(results: Results) -> dict[str, Any]:
-    """Collect a pipeline's part of the index, which its own page begins with."""
-    slices, metric = results.slices["slices"], results.decides
-    judged = {name: slices[name] | slices[name]["metrics"][metric.name] for name in ranked(slices, metric)}
-    return {
-        "results": results,
-        "headline": headline(results),
-        "standing": standing(results.verdicts, draft=results.draft),
-        "story": _story(slices),
-        "in_training": number_at("training.share", results.metrics),
-        "by_slice": _with_ends(judged),
-        "whole": slices[ALL]["metrics"].get(metric.name),
-    }
 
 
 def summary_line(folder: Path) -> str:
     """Sum up a pipeline in a line for a terminal; empty where its results cannot be read."""
     try:
-        results = Results(folder, Around())
+        results = read_results(folder, Around())
     except InputError:
         return ""
-    numbers = [f"{name} {words}." for name, words in headline(results).items() if not name.startswith(CHANGE)]
-    return f"{' '.join(numbers)} {standing(results.verdicts, draft=results.draft)[1]}"
+    numbers = [f"{name} {words}." for name, words in results["headline"].items() if not name.startswith(CHANGE)]
+    return f"{' '.join(numbers)} {results['standing'][1]}"
 
 
-def headline(results: Results) -> dict[str, str]:
-    """Write the numbers that stand first, by what they are: the model's, the first baseline's, the change."""
-    metric, around = results.decides, results.around
-    whole = results.slices["slices"][ALL]["metrics"].get(metric.name)
-    lines = {metric.words: with_interval(whole) if whole else NONE}
-    for name, one in results.comparison.items():
-        if name != CHAMPION and one.get("metric") == metric.name and one.get("theirs"):
-            lines[f"Baseline ({name.replace('_', ' ')})"] = with_interval(one["theirs"])
-            break
-    base, number = around.base.removeprefix("origin/"), f"model.{metric.name}"
-    now, before = number_at(number, results.metrics), number_at(number, around.other)
+def _headline(decides: Metric, whole: Mapping[str, Any] | None, comparison: Mapping[str, Any]) -> dict[str, str]:
+    """Write the numbers that stand first, the model's and the first baseline's, by what they are."""
+    lines = {decides.words: with_interval(whole) if whole else NONE}
+    for name, one in comparison.items():
+        if name != CHAMPION and one.get("metric") == decides.name and one.get("theirs"):
+            return lines | {f"Baseline ({name.replace('_', ' ')})": with_interval(one["theirs"])}
+    return lines
+
+
+def _change(number: str, metrics: Mapping[str, Any], around: Around) -> dict[str, str]:
+    """Say what became of a number of `metrics.json` since the base."""
+    base = around.base.removeprefix("origin/")
+    now, before = number_at(number, metrics), number_at(number, around.other)
     if around.other is None:
         change = f"new: {base} has no result"
     elif now is None or before is None:
         change = f"not known: metrics.json has no number {number}"
     else:
         change = "none" if now == before else f"{now - before:+.2g}, was {before:.3f}"
-    lines[f"{CHANGE} {base}"] = change
-    return lines | ({"Result": around.made} if around.made else {})
+    return {f"{CHANGE} {base}": change} | ({"Result": around.made} if around.made else {})
 
 
 def _with_ends(numbers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -184,16 +175,3 @@ def _story(slices: Mapping[str, Any]) -> list[dict[str, Any]]:
         return max(shares) - min(shares)
 
     return max((rows for rows in groups.values() if len(rows) > 1), key=spread, default=[])
-
-
-def _own_plots(results: Results) -> list[dict[str, Any]]:
-    """Find the plots of a pipeline's own that have columns of numbers as `x` and `y`."""
-    found = []
-    for name, rows in results.curves.items():
-        said = results.axes[name]
-        x, y = str(said.get("x")), str(said.get("y"))
-        numbers = all(isinstance(row.get(one), int | float) for row in rows for one in (x, y))
-        if name not in KNOWN and len(rows) > 1 and numbers:
-            kind = "line" if len(rows) > MANY else "line dotted"
-            found.append({"rows": rows, "title": said.get("title", name), "words": "", "x": x, "y": {y: kind}})
-    return found
