@@ -186,22 +186,17 @@ def write_fingerprints(folder: Path, root: Path) -> None:
             draft.rename(file)
 
 
-def check_parameters(folder: Path, root: Path) -> None:
-    """Hold `params.yaml` in the current folder to the class `Params` of each package whose stages stand in its `dvc.yaml`.
+def main() -> None:
+    """Do what the stage `code` does in the current folder.
 
     Raises:
-        InputError: a parameter is unknown, missing or not of its type.
+        InputError: as `write_fingerprints`; or a parameter is unknown, missing or not of its type.
     """
+    folder, root = Path.cwd(), find_root(Path.cwd())
     packages = {module.partition(".")[0] for stage in read_plan(folder / "dvc.yaml").stages for module in stage.modules}
     for module in sorted(f"{package}.params" for package in packages):
         if module in read_imports(root).files:
             load_parameters(import_module(module).Params)
-
-
-def main() -> None:
-    """Do what the stage `code` does in the current folder."""
-    folder, root = Path.cwd(), find_root(Path.cwd())
-    check_parameters(folder, root)
     write_fingerprints(folder, root)
 
 

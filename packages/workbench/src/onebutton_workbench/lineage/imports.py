@@ -65,9 +65,6 @@ def read_imports(root: Path) -> Imports:
 
     A package with a syntax error is left out and remembered, so that it stops only those that reach it. No cache is kept on disk:
     grimp's own goes by the time of a file, and takes a change for known when another set of packages was read in between.
-
-    Raises:
-        InputError: grimp refuses a package in which Python finds no fault.
     """
     found: dict[str, Path] = {}
     sources = [root / member / "src" for member in member_paths(root)]
@@ -79,10 +76,12 @@ def read_imports(root: Path) -> Imports:
     unreadable: dict[str, InputError] = {}
     try:
         graph = _build(packages, sources)
-    except (SourceSyntaxError, UnicodeError) as error:
-        unreadable = _faults(found)
-        if not unreadable:
-            raise InputError(" ".join(str(error).split())) from None
+    except (SourceSyntaxError, UnicodeError):
+        for name, file in sorted(found.items()):
+            try:
+                parse(file)
+            except InputError as error:
+                unreadable.setdefault(name.partition(".")[0], error)
         graph = _build(packages - unreadable.keys(), sources)
     modules = graph.modules
     files = {name: file for name, file in found.items() if name in modules}
@@ -107,17 +106,6 @@ def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGr
     finally:
         del sys.path[: len(sources)]
         sys.modules.update(imported)
-
-
-def _faults(files: Mapping[str, Path]) -> dict[str, InputError]:
-    """Find the first fault in each package that Python cannot read."""
-    faults: dict[str, InputError] = {}
-    for name, file in sorted(files.items()):
-        try:
-            parse(file)
-        except InputError as error:
-            faults.setdefault(name.partition(".")[0], error)
-    return faults
 
 
 def parse(file: Path) -> ast.Module:

@@ -48,7 +48,7 @@ def run_tests(  # noqa: PLR0913  what can be typed after the button
             print(f"test: everything: {found.words}", flush=True)
         else:
             chosen, more = [path.as_posix() for path in found.members], found.repo_tests
-            print(*lineage.table(found.members), f"test: {found.words}", sep="\n", flush=True)
+            print(*found.table, f"test: {found.words}", sep="\n", flush=True)
     if not chosen and (alone or not more):
         print("test: no member is affected, so there is no test to run. `make test` runs all")
     elif alone:
