@@ -157,12 +157,15 @@ def overall(verdicts: set[str]) -> str:
 
 
 def in_words(parts: Mapping[str, Mapping[str, Any]], verdict: str, metric: Metric) -> str:
-    """Sum up a comparison in a sentence."""
+    """Sum up a comparison in a sentence, differences in points of a hundred where the metric is a share or an AUC."""
+    scale, digits, unit = (100, 1, " points") if metric.in_points else (1, 4, "")
     names: dict[str, list[str]] = {}
     for name, part in parts.items():
         place = "all rows" if name == ALL else name
         if part["verdict"] in {"better", "worse"}:
-            place += f" ({_span(part['difference'], metric)})"
+            ends = [scale * part["difference"][end] for end in ("low", "high")]
+            low, high = map(alike(ends, digits, "+"), ends)
+            place += f" ({low} to {high}{unit})"
         names.setdefault(part["verdict"], []).append(place)
     said = [f"{one} on {', '.join(names[one])}" for one in ("better", "worse") if one in names]
     if "no difference" in names:
@@ -171,11 +174,3 @@ def in_words(parts: Mapping[str, Mapping[str, Any]], verdict: str, metric: Metri
         said.append(f"{NONE} on {', '.join(names[NONE])}")
     words = "; ".join(said)
     return words if words.startswith(verdict) else f"{verdict}: {words}"
-
-
-def _span(difference: Mapping[str, Any], metric: Metric) -> str:
-    """Write the ends of a difference, in points of a hundred where the metric is a share or an AUC."""
-    scale, digits, unit = (100, 1, " points") if metric.in_points else (1, 4, "")
-    low, high = scale * difference["low"], scale * difference["high"]
-    write = alike((low, high), digits, "+")
-    return f"{write(low)} to {write(high)}{unit}"

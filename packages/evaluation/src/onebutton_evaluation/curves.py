@@ -17,7 +17,6 @@ from onebutton_evaluation.metrics import binned, calibration_curve
 from onebutton_evaluation.slices import Slice
 
 TINY = 1e-12  # no log loss at all
-_PERCENTILES = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
 
 
 def curves(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFrame]:
@@ -31,7 +30,22 @@ def curves(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFr
         return {"confusion": confusion(rows), "classes": by_class(rows)}
     if rows.classes:
         return {"roc": roc_points(rows), "calibration": calibration_curve(rows, bins), "thresholds": thresholds(rows)}
-    return _of_numbers(rows, bins, parts)
+    frame = pl.DataFrame({"predicted": rows.predictions, "error": rows.predictions - rows.answers})
+    percentiles = [pl.col("error").quantile(level / 100, "linear").alias(f"p{level}") for level in (10, 50, 90)]
+    middle, count = pl.col("predicted").mean(), pl.len().alias("rows")
+    found = {
+        "predicted": calibration_curve(rows, bins),
+        "residuals": binned(frame, bins, middle, *percentiles),
+        "residuals_by_slice": pl.concat(
+            frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *percentiles, count) for part in parts
+        ),
+    }
+    if len(rows.quantiles) > 1:
+        low, high = min(rows.quantiles), max(rows.quantiles)
+        inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
+        covered = binned(frame.with_columns(covered=inside), bins, middle, pl.col("covered").mean())
+        found["coverage"] = covered.with_columns(expected=pl.lit(high - low))
+    return found
 
 
 def confusion(rows: Rows) -> pl.DataFrame:
@@ -56,8 +70,7 @@ def by_class(rows: Rows) -> pl.DataFrame:
         line: dict[str, object] = {"class": label, "rows": int(np.count_nonzero(rows.codes == code))}
         for name in PER_CLASS:
             one = interval(rows, known[f"{name}[{label}]"])
-            ends = (None, None, None) if one is None else (one.estimate, one.low, one.high)
-            line |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+            line |= {name: one and one.estimate, f"{name}_low": one and one.low, f"{name}_high": one and one.high}
         table.append(line)
     return pl.DataFrame(table, infer_schema_length=None)
 
@@ -73,40 +86,17 @@ def thresholds(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame({"threshold": marks, **shares})
 
 
-def _of_numbers(rows: Rows, bins: int, parts: Sequence[Slice]) -> dict[str, pl.DataFrame]:
-    """Draw what was predicted beside the observed, the percentiles of their difference, and how often quantiles cover."""
-    frame = pl.DataFrame({"predicted": rows.predictions, "error": rows.predictions - rows.answers})
-    middle, count = pl.col("predicted").mean(), pl.len().alias("rows")
-    by_slice = (
-        frame.filter(part.mask).select(pl.lit(part.name).alias("slice"), *_PERCENTILES, count) for part in parts
-    )
-    found = {
-        "predicted": calibration_curve(rows, bins),
-        "residuals": binned(frame, bins, middle, *_PERCENTILES),
-        "residuals_by_slice": pl.concat(by_slice),
-    }
-    if len(rows.quantiles) > 1:
-        low, high = min(rows.quantiles), max(rows.quantiles)
-        inside = (rows.answers >= rows.quantiles[low]) & (rows.answers <= rows.quantiles[high])
-        covered = binned(frame.with_columns(covered=inside), bins, middle, pl.col("covered").mean())
-        found["coverage"] = covered.with_columns(expected=pl.lit(high - low))
-    return found
-
-
 def roc_points(rows: Rows, points: int = 200) -> pl.DataFrame:
     """Draw the ROC curve with few points, from (0, 0) at the highest probability to (1, 1) at the lowest."""
-    order = np.argsort(rows.predictions, kind="stable")[::-1]
-    happened, falling = rows.answers[order], rows.predictions[order]
-    ends = np.append(np.flatnonzero(np.diff(falling)), len(happened) - 1)  # equal probabilities are one step
-    right = np.cumsum(happened)[ends]
-    wrong = ends + 1 - right
-    if len(ends) > 2:  # noqa: PLR2004  points on a straight line are left out; two have nothing between them
-        corner = np.concatenate(([True], (np.diff(wrong, 2) != 0) | (np.diff(right, 2) != 0), [True]))
-        right, wrong = right[corner], wrong[corner]
-    keep = np.unique(np.linspace(0, len(right), points).astype(int))
-    rates = [(np.append(0.0, steps) / max(steps[-1], 1))[keep] for steps in (wrong, right)]
-    drawn = pl.DataFrame(rates, schema=["false_positive_rate", "true_positive_rate"])
-    return drawn.with_columns(pl.all().round(DIGITS))
+    each = pl.DataFrame({"score": rows.predictions, "wrong": 1 - rows.answers, "right": rows.answers})
+    steps = each.group_by("score").sum().sort("score", descending=True)  # equal probabilities are one step
+    sums = steps.select(pl.col("wrong", "right").cum_sum()).to_numpy()
+    if len(sums) > 2:  # noqa: PLR2004  points on a straight line are left out; two have nothing between them
+        corners = (np.diff(sums, 2, axis=0) != 0).any(axis=1)
+        sums = sums[np.concatenate(([True], corners, [True]))]
+    keep = np.unique(np.linspace(0, len(sums), points).astype(int))
+    rates = np.vstack([[0.0, 0.0], sums / sums[-1].clip(1)])[keep]
+    return pl.DataFrame(rates, schema=["false_positive_rate", "true_positive_rate"]).select(pl.all().round(DIGITS))
 
 
 def declared_plots(file: Path = Path("dvc.yaml")) -> dict[Path, dict[str, Any]]:

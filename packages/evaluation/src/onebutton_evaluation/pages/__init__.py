@@ -6,17 +6,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from onebutton_evaluation import charts, wording
 from onebutton_evaluation.catalogue import named
-from onebutton_evaluation.charts import axis, numbers
-from onebutton_evaluation.wording import (
-    alike,
-    capital,
-    compared_heading,
-    figure,
-    metric_label,
-    number_words,
-    percent,
-)
 
 
 def render(template: str, **values: object) -> str:
@@ -39,9 +30,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {
-        one.__name__: one for one in (capital, compared_heading, figure, metric_label, number_words, percent)
-    }
-    made.filters["number"] = "{:,}".format
-    made.globals |= {one.__name__: one for one in (alike, axis, named, numbers, percent)}
+    words = (wording.capital, wording.compared_heading, wording.figure, wording.metric_label, wording.number_words)
+    made.filters |= {one.__name__: one for one in (*words, wording.percent)} | {"number": "{:,}".format}
+    made.globals |= {one.__name__: one for one in (charts.axis, charts.numbers, wording.alike, wording.percent, named)}
     return made
