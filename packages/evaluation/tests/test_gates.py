@@ -285,7 +285,7 @@ def say_the_same_of_all(pipeline: Pipeline) -> None:
             lambda one: one.edit("gates.toml", "at_least = 0.4\n", "at_least = 0.6\n"),
             "AUC with nothing known 0.",
         ),
-        ("fast", lambda one: one.measure(80), "p95 latency 80.0 ms, must be at most 50 ms"),
+        ("fast", lambda one: one.measure(80), "p95 ms 80.00, must be at most 50"),
     ],
 )
 def test_each_gate_can_fail(pipeline: Pipeline, gate: str, fault: Callable[[Pipeline], None], words: str) -> None:
@@ -299,7 +299,7 @@ def test_each_gate_can_fail(pipeline: Pipeline, gate: str, fault: Callable[[Pipe
 
 def test_a_measured_service_passes_until_the_model_is_another(pipeline: Pipeline) -> None:
     pipeline.measure(8.5)
-    assert pipeline.verdicts()["fast"] == ("passed", "p95 latency 8.5 ms, at most 50 ms")
+    assert pipeline.verdicts()["fast"] == ("passed", "p95 ms 8.500, at most 50")
     pipeline.write("model.onnx", "another model")
     result, words = pipeline.verdicts()["fast"]
     assert result == "NOT RUN"
@@ -528,7 +528,7 @@ def test_the_page_of_the_report_has_the_written_part_of_the_card_and_what_was_me
     pipeline.measure(20.0)
     write_site({pipeline.folder: Around()}, tmp_path / "report")
     page = (tmp_path / "report/example.html").read_text(encoding="utf-8")
-    assert "p95 latency 20.0 ms" in page
+    assert "p95 ms 20.00" in page
     assert "&lt;b&gt;Ada&lt;/b&gt; &amp; co" in page
     assert "nobody has written this yet" in page
 

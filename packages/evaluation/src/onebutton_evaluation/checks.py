@@ -28,7 +28,7 @@ from onebutton_evaluation.influence import Metric
 from onebutton_evaluation.intervals import LEVEL, needs
 from onebutton_evaluation.judgement import AGAIN, COMPARISON, ROBUSTNESS, SLICES, number_at, read_json
 from onebutton_evaluation.slices import ALL
-from onebutton_evaluation.wording import limit_words, service_words, with_interval
+from onebutton_evaluation.wording import limit_words, with_interval
 
 Result = Literal["failed", "NOT RUN", "passed"]
 WORST_FIRST: tuple[Result, ...] = ("failed", "NOT RUN", "passed")
@@ -103,11 +103,7 @@ def _perturbed(gate: PerturbedGate, judging: Judging, results: Results) -> Findi
 
 
 def _number(gate: NumberGate, _: Judging, results: Results) -> Finding:
-    value = number_at(gate.number, results["metrics.json"])
-    if value is None:
-        return Finding("failed", f"metrics.json has no number {gate.number}")
-    number, name = {"estimate": value}, gate.number.removeprefix("model.").replace("_", " ")
-    return _held(gate, number, f"{name} {with_interval(number, gate)}")
+    return _found(gate, "metrics.json", results)
 
 
 def _service(gate: NumberGate, _: Judging, results: Results) -> Finding:
@@ -115,13 +111,18 @@ def _service(gate: NumberGate, _: Judging, results: Results) -> Finding:
     measured = results[SERVICE] if (results.folder / SERVICE).is_file() else {}
     if not model.is_file() or sha256(model) != measured.get("model_sha256"):
         return Finding("NOT RUN", MEASURES)
-    value = number_at(gate.number, measured)
+    return _found(gate, SERVICE, results)
+
+
+def _found(gate: NumberGate, file: str, results: Results) -> Finding:
+    value = number_at(gate.number, results[file])
     if value is None:
-        return Finding("failed", f"{SERVICE} has no number {gate.number}")
-    return _held(gate, {"estimate": value}, *service_words(gate.number, value, gate))
+        return Finding("failed", f"{file} has no number {gate.number}")
+    number, name = {"estimate": value}, gate.number.removeprefix("model.").replace("_", " ")
+    return _held(gate, number, f"{name} {with_interval(number, gate)}")
 
 
-def _held(gate: LimitedGate, number: Mapping[str, Any], words: str, limits: str = "") -> Finding:
+def _held(gate: LimitedGate, number: Mapping[str, Any], words: str) -> Finding:
     """Hold a number to a gate's limits: what counts is the worse end of its interval.
 
     A metric whose interval is not known can fail, and cannot pass; other numbers, such as a latency, have none.
@@ -130,7 +131,7 @@ def _held(gate: LimitedGate, number: Mapping[str, Any], words: str, limits: str 
     low, high = (number["estimate"],) * 2 if alone else (number["low"], number["high"])
     below = math.inf if gate.at_least is None else low - gate.at_least
     above = math.inf if gate.at_most is None else gate.at_most - high
-    limits, room = limits or limit_words(gate), min(below, above)
+    limits, room = limit_words(gate), min(below, above)
     if not room >= 0:
         end = "" if alone else "the lower end " if below == room else "the upper end "
         return Finding("failed", f"{words}, {end}must be {limits}", room)

@@ -9,19 +9,9 @@ from typing import Any
 from onebutton_evaluation.declarations import LimitedGate
 from onebutton_evaluation.influence import Metric
 
-SERVICE_NUMBERS = {  # of service.json: in words, and the unit
-    "p50_ms": ("median latency", "ms"),
-    "p95_ms": ("p95 latency", "ms"),
-    "p99_ms": ("p99 latency", "ms"),
-    "requests_per_second": ("throughput", "requests/s"),
-    "start_seconds": ("start-up", "s"),
-    "memory_mb": ("memory", "MB"),
-    "size_mb": ("size", "MB"),
-}
 MOST_DIGITS = 6
 FIGURES = 4  # of a large number
 TEN, SMALL = 10, 0.001  # from where on numbers get fewer digits, and below which more
-LARGE = 100  # from here on a measured number needs no digit behind the point
 
 
 def figure(value: float) -> str:
@@ -98,18 +88,10 @@ def _digits(values: Sequence[float], limits: LimitedGate | None, least: int) -> 
     return MOST_DIGITS
 
 
-def limit_words(limits: LimitedGate, unit: str = "") -> str:
+def limit_words(limits: LimitedGate) -> str:
     """Write the limits of a gate, as in `at least 0.68`."""
     marks = {"at least": limits.at_least, "at most": limits.at_most}
-    return " and ".join(f"{side} {mark:,g}{unit}" for side, mark in marks.items() if mark is not None)
-
-
-def service_words(name: str, value: float, limits: LimitedGate) -> tuple[str, str]:
-    """Write a number of `service.json` and its limits, each with its unit."""
-    words, unit = SERVICE_NUMBERS.get(name, (name, ""))
-    digits = _digits([value], limits, least=1 if abs(value) < LARGE else 0)
-    space = f" {unit}" if unit else ""
-    return f"{words} {value:,.{digits}f}{space}", limit_words(limits, space)
+    return " and ".join(f"{side} {mark:,g}" for side, mark in marks.items() if mark is not None)
 
 
 def compared_heading(name: str) -> str:
