@@ -24,7 +24,6 @@ from onebutton_release.champion import check_champion, release_of_champion
 from onebutton_release.declared import Declared, compile_schema, declared
 from onebutton_release.measurement import in_words, measured
 from onebutton_release.moves import say, whole
-from onebutton_release.pickle_scan import pickles
 from onebutton_release.sbom import SBOM, bill_of_materials
 from onebutton_release.target import Target, pipeline_named, pipelines_to_ship, who
 from onebutton_serving.history import now
@@ -85,7 +84,7 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     """Lay out a candidate in a new folder.
 
     Raises:
-        InputError: a result is missing, a contract does not describe the model, or a file holds a pickle.
+        InputError: a result is missing, or a contract does not describe the model.
     """
     models = [f"model/{name}" for name in (MODEL, GOLDEN, *map(quantile_file, one.said.judging.quantiles.values()))]
     folder.mkdir(parents=True)
@@ -100,8 +99,6 @@ def build(one: Declared, root: Path, folder: Path) -> None:
     (folder / SCHEMA).write_text(schema_text(schema), encoding="utf-8")
     _write(folder / "provenance.json", provenance(one.folder, root))
     (folder / SBOM).write_text(bill_of_materials(root), encoding="utf-8")
-    found = "; ".join(pickles(folder))
-    require(not found, f"{one.folder.name}: {found}. A model is data, not a program: nothing was released")
 
 
 def version_of(folder: Path) -> str:

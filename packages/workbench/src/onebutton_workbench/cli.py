@@ -150,11 +150,7 @@ def buttons() -> list[str]:
 
 
 def check_values(button: str) -> None:
-    """Refuse a value that no button takes; and one that this does not, when it is the only button that was pressed.
-
-    Raises:
-        InputError: there is one; the message names the nearest that would do.
-    """
+    """Refuse a value that no button takes; and one that this does not, when it is the only button that was pressed."""
     typed = {name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX) and name != GOALS}
     taken = values_of(button)
     for name in sorted(typed - taken):

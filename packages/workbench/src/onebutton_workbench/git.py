@@ -16,11 +16,7 @@ YOURS = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_ASKPASS")  # who you a
 
 
 def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Call git and return what became of it; it never stops to ask for a password.
-
-    Raises:
-        InputError: git is missing.
-    """
+    """Call git and return what became of it; it never stops to ask for a password."""
     yours = {name: text for name, text in os.environ.items() if name.startswith(YOURS)}
     try:
         return call_program("git", *arguments, folder=folder, GIT_TERMINAL_PROMPT="0", **yours)
@@ -29,11 +25,7 @@ def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def git(*arguments: str, folder: Path) -> str:
-    """Call git and return what it prints.
-
-    Raises:
-        InputError: it failed; the message is git's own.
-    """
+    """Call git and return what it prints; where it fails, the refusal is git's own words."""
     done = call(*arguments, folder=folder)
     failed = f"git {arguments[0]} failed: {done.stderr.strip() or f'status {done.returncode}'}"
     require(not done.returncode, failed)
@@ -74,11 +66,7 @@ def shortened(files: Sequence[str], most: int = SHOWN) -> str:
 
 
 def check_clean(folder: Path, button: str, *paths: str) -> None:
-    """Refuse to go on where somebody's unfinished work stands: in these paths, or anywhere.
-
-    Raises:
-        InputError: something is not committed; the message names up to five files.
-    """
+    """Refuse to go on where somebody's unfinished work stands: in these paths, or anywhere."""
     changed = uncommitted(folder, *paths)
     unfinished = (
         f"not committed: {shortened(changed)}. `make {button}` goes by what is committed, or would mix with it. Commit it "

@@ -40,11 +40,7 @@ class Member:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        InputError: it is missing, or no TOML; the message names the line.
-    """
+    """Read a TOML file; where it is none, the refusal names the line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -52,11 +48,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def find_root(folder: Path) -> Path:
-    """Find the workspace that a folder belongs to: the nearest one above whose pyproject.toml lists members.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Find the workspace that a folder belongs to: the nearest one above whose pyproject.toml lists members."""
     for candidate in (folder, *folder.parents):
         file = candidate / "pyproject.toml"
         if file.is_file() and "workspace" in read_toml(file).get("tool", {}).get("uv", {}):
@@ -87,11 +79,7 @@ def unnamed_drafts(pipeline: str, root: Path = ROOT) -> list[str]:
 
 
 def read_member(root: Path, path: Path) -> Member:
-    """Read one member's pyproject.toml.
-
-    Raises:
-        InputError: it cannot be read, or has no name.
-    """
+    """Read one member's pyproject.toml."""
     content = read_toml(root / path / "pyproject.toml")
     project = content.get("project", {})
     require("name" in project, f"{path}/pyproject.toml has no name under [project]")
@@ -103,11 +91,7 @@ def read_member(root: Path, path: Path) -> Member:
 
 
 def the_member(name: str, root: Path = ROOT) -> Member:
-    """Return the member of a name, a folder or a path: `onebutton-models`, `models` and `packages/models` are one.
-
-    Raises:
-        InputError: there is none, or more than one; the message lists those that are.
-    """
+    """Return the one member of a name, a folder or a path: `onebutton-models`, `models` and `packages/models` are one."""
     workspace = members(root)
     found = [member for member in workspace if name in {member.name, member.path.name, member.path.as_posix()}]
     paths = ", ".join(member.path.as_posix() for member in found or workspace)
@@ -133,20 +117,12 @@ def dvc_files(root: Path = ROOT) -> list[Path]:
 
 
 def the_pipeline(name: str, root: Path = ROOT) -> str:
-    """Return the name when it is a pipeline.
-
-    Raises:
-        InputError: it is not; the message lists those that are.
-    """
+    """Return the name of a pipeline; refuse one that is none with a list of those that are."""
     known = pipelines(root)
     require(name in known, f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(known) or '(none yet)'}")
     return name
 
 
 def pipelines_named(name: str, root: Path = ROOT) -> list[str]:
-    """List the pipeline of a name, or all of them where none was typed.
-
-    Raises:
-        InputError: there is no such pipeline.
-    """
+    """List the pipeline of a name, or all of them where none was typed."""
     return [the_pipeline(name, root)] if name else pipelines(root)

@@ -80,10 +80,7 @@ def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", 
     """Change every file that says whose repository this is, and name each.
 
     The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well, and
-    the packages that only they need.
-
-    Raises:
-        InputError: a value is refused, something is not committed, or uv cannot lock; nothing was changed.
+    the packages that only they need. What is refused has changed nothing.
     """
     texts = read_texts(root, names("ls-files", "-z", folder=root))
     before = read_identity(texts[PYPROJECT], texts.get(OWNERS, ""))

@@ -26,13 +26,7 @@ def lock(folder: Path) -> None:
 def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
     """Declare a package in the `pyproject.toml` of a member and bring the lock along, or change nothing.
 
-    Args:
-        package: of an index, with or without a version (`xgboost`, `polars>=2`), or the folder of a package here.
-        member: who imports it, by folder or name.
-        root: of the workspace.
-
-    Raises:
-        InputError: the member is unknown, or uv cannot lock the two together.
+    The package is of an index, with or without a version (`xgboost`, `polars>=2`), or the folder of one here.
     """
     require(package, "PACKAGE= says what to add: make add PACKAGE=xgboost MEMBER=churn")
     into = the_member(member, root)

@@ -62,17 +62,7 @@ def render(  # noqa: PLR0913, PLR0917  a table brings two more
 
 
 def new(root: Path, *, kind: Kind, name: str, task: Task = "binary") -> int:
-    """Write a member, lock it, and say what to do with it.
-
-    Args:
-        root: of the repository.
-        kind: package or pipeline.
-        name: of its folder.
-        task: which pipeline: what it predicts, or from what.
-
-    Raises:
-        InputError: the name is refused, or uv cannot lock it; nothing was written.
-    """
+    """Write a member, lock it, and say what to do with it; one that is refused or cannot be locked leaves nothing behind."""
     member = named(root, kind, name)
     with written_whole(member, root):
         render(kind, member, root, task)
@@ -87,11 +77,7 @@ def new_package(root: Path = ROOT, *, name: str = "") -> int:
 
 
 def named(root: Path, kind: Kind, name: str) -> Member:
-    """Return a member that is to be.
-
-    Raises:
-        InputError: the name cannot be that of a member, or is somebody else's, such as that of a locked distribution.
-    """
+    """Return a member that is to be; refuse a name that is somebody else's, such as that of a locked distribution."""
     project = read_toml(root / "pyproject.toml")["project"]["name"]
     # a package bears the project's name in front, as others may import it; a pipeline does not, as none may
     called = distribution(f"{project}-{name}" if kind == "package" else name)

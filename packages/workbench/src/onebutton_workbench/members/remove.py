@@ -60,11 +60,7 @@ def say_removed(root: Path, leaving: Sequence[Member]) -> None:
 
 
 def remove(root: Path = ROOT, *, member: str = "") -> int:
-    """Remove the members of a name, or of several with commas between: all or none.
-
-    Raises:
-        InputError: one is unknown, something is not committed, or others need one; nothing was changed.
-    """
+    """Remove the members of a name, or of several with commas between: all or none."""
     leaving = [the_member(name.strip(), root) for name in member.split(",")]
     for one in leaving:
         needing = [

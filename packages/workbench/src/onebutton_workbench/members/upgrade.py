@@ -23,13 +23,6 @@ from onebutton_workbench.members.remove import README, without_samples
 from onebutton_workbench.workspace import ROOT
 
 
-def fetch(root: Path, source: str) -> str:
-    """Bring upstream's commits here, without touching a branch, and return the newest."""
-    done = call("fetch", "--quiet", "--no-tags", "--", source, "HEAD", folder=root)
-    require(not done.returncode, f"upstream {source} cannot be reached: {' '.join(done.stderr.split())}")
-    return git("rev-parse", "FETCH_HEAD^{commit}", folder=root)
-
-
 def find_base(root: Path, tip: str, recorded: str) -> str:
     """Find the newest upstream commit that is in here.
 
@@ -38,11 +31,11 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
     """
     shared = call("merge-base", "HEAD", tip, folder=root).stdout.strip()
     if recorded and shared != tip:
-        commit = f"{recorded}^{{commit}}"
+        within = ("merge-base", "--is-ancestor", f"{recorded}^{{commit}}")
         missing = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
-        require(_is_in(root, commit, tip), missing)
-        if not (shared and _is_in(root, commit, shared)):
-            return git("rev-parse", commit, folder=root)
+        require(holds(*within, tip, folder=root), missing)
+        if not (shared and holds(*within, shared, folder=root)):
+            return git("rev-parse", f"{recorded}^{{commit}}", folder=root)
     if not shared:
         log = ("log", "--no-show-signature", "--format=%T %H")
         ours = {line.split()[0] for line in git(*log, "HEAD", folder=root).splitlines()}
@@ -60,11 +53,9 @@ def removed_members(root: Path, base: str) -> list[str]:
     """List the folders of members that are in a commit and no longer here; `pipelines` when every one of those is gone."""
     ask = ("ls-tree", "-d", "-z", "--name-only")
     here, there = (set(names(*ask, commit, "packages/", "pipelines/", folder=root)) for commit in ("HEAD", base))
-    gone = sorted(there - here)
-    samples = {member for member in there if member.startswith("pipelines/")}
-    if samples and samples <= set(gone):  # a team without samples wants no new ones either
-        return [*(member for member in gone if member not in samples), "pipelines"]
-    return gone
+    gone, samples = there - here, {member for member in there if member.startswith("pipelines/")}
+    # a team without samples wants no new ones either
+    return sorted(gone - samples | {"pipelines"} if samples and samples <= gone else gone)
 
 
 def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, after: Identity, *parents: str) -> str:
@@ -112,8 +103,7 @@ def merge(root: Path, base: str, tip: str, title: str) -> None:
 def finish(root: Path) -> tuple[list[str], list[str], str]:
     """Keep removed what was removed here, and write the lock again.
 
-    Returns:
-        The files that stay removed, those that a person must finish, and why uv could not write the lock, if so.
+    Returned are the files that stay removed, those that a person must finish, and why uv could not write the lock, if so.
     """
     lines = names("status", "--porcelain", "--no-renames", "-z", folder=root)
     removed = [line[3:] for line in lines if line[:2] == "DU"]  # deleted by us
@@ -132,15 +122,15 @@ def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
     """Merge upstream, and say what came, what stays removed and what is left to a person; the status is then 1.
 
     Without FROM, an address or a folder, that of `[tool.onebutton]` in pyproject.toml is fetched from.
-
-    Raises:
-        InputError: it cannot begin, or failed on the way; nothing was changed.
     """
     shallow = cut_off(root)
     require(not shallow, f"{shallow}. Then press `make upgrade` again; nothing was changed")
     check_clean(root, "upgrade")
     ours = _identity(root, "HEAD")
-    tip = fetch(root, from_ or ours.upstream)
+    source = from_ or ours.upstream
+    fetched = call("fetch", "--quiet", "--no-tags", "--", source, "HEAD", folder=root)  # no branch is touched
+    require(not fetched.returncode, f"upstream {source} cannot be reached: {' '.join(fetched.stderr.split())}")
+    tip = git("rev-parse", "FETCH_HEAD^{commit}", folder=root)
     base = find_base(root, tip, ours.upgraded_to)
     if base == tip:
         print(f"upgrade: nothing new: upstream is at {tip[:7]}, and all of it is in here")
@@ -177,7 +167,3 @@ def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
 
 def _identity(root: Path, commit: str) -> Identity:
     return read_identity(*(git("show", f"{commit}:{path}", folder=root) for path in (PYPROJECT, OWNERS)))
-
-
-def _is_in(root: Path, commit: str, branch: str) -> bool:
-    return holds("merge-base", "--is-ancestor", commit, branch, folder=root)

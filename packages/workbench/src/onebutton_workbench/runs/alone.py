@@ -23,11 +23,7 @@ NO_NETWORK = ("unshare", "--map-root-user", "--net")  # a namespace of its own, 
 
 
 def run_each_alone(pipeline: str) -> None:
-    """Run every stage of a pipeline, or of all, in a folder of its own; drafts are told and stop nobody.
-
-    Raises:
-        InputError: a stage needs more than it declares, or writes something else than what stands here.
-    """
+    """Run every stage of a pipeline, or of all, in a folder of its own; drafts are told and stop nobody."""
     told = unnamed_drafts(pipeline)
     inside = NO_NETWORK if shutil.which(NO_NETWORK[0]) and not call(*NO_NETWORK, "true", folder=ROOT).returncode else ()
     if not inside:

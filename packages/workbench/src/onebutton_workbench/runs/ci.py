@@ -19,11 +19,7 @@ WORKFLOW = ".github/workflows/ci.yml"
 
 
 def run_workflow() -> None:
-    """Clone the commit, and let act run the workflow there, on this machine, as .actrc says.
-
-    Raises:
-        InputError: something is not committed, or a job failed.
-    """
+    """Clone the commit, and let act run the workflow there, on this machine, as .actrc says."""
     check_clean(ROOT, "ci")
     commit = git("rev-parse", "HEAD", folder=ROOT)
     print(f"ci: {WORKFLOW} on a clean clone of {commit[:8]}", flush=True)

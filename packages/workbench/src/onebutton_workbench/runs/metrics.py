@@ -28,13 +28,7 @@ HEAD = ["| metric | old | new | difference |", "|---|--:|--:|--:|"]
 def read_numbers(plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callable[[str], str | None]) -> Numbers:
     """Read the metrics of a pipeline, then those of its slices.
 
-    Args:
-        plan: the stages of its `dvc.yaml`, which name their files.
-        lock: the stages of its `dvc.lock`.
-        read: returns the text of a file, or None where it is not there.
-
-    Raises:
-        InputError: a metrics file is no JSON.
+    The stages of its `dvc.yaml` and its `dvc.lock` name their files; `read` returns the text of one, None where it is not there.
     """
     numbers: Numbers = {}
     for one in outputs(plan, lock, "metrics"):
@@ -67,9 +61,6 @@ def metrics(pipeline: str = "", base: str = "") -> None:
     """Print every metric that moved, beside that of another commit, and in a workflow write the summary.
 
     What was typed is compared with, in a workflow the branch that the commit goes into, or the last commit.
-
-    Raises:
-        InputError: the commit to compare with is unknown, or a file cannot be read.
     """
     check_base(base, ROOT)
     try:

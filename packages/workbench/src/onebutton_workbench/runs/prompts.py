@@ -15,14 +15,7 @@ GROUP = "model"  # of a pipeline's dependencies: a model that pip installs, and 
 
 
 def ask(pipeline: str = "", prompt: str = "", text: str = "") -> int:
-    """Call the module `ask` of a pipeline that has prompts; in a workflow its answer goes into the summary.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        InputError: no text was typed, or no pipeline, or more than one, has prompts.
-    """
+    """Call the module `ask` of a pipeline that has prompts; in a workflow its answer goes into the summary."""
     there = sorted(path.parent.name for path in ROOT.glob("pipelines/*/prompts"))
     if not there and not pipeline:
         print("try: no pipeline has prompts, so there is nothing to ask. docs/prompts.md shows one that has")

@@ -32,11 +32,7 @@ def around(name: str, base: str, root: Path = ROOT) -> Around:
 
 
 def report(pipeline: str = "", base: str = "") -> int:
-    """Write every page, and say where to open them.
-
-    Raises:
-        InputError: the pipeline or BASE is unknown.
-    """
+    """Write every page, and say where to open them."""
     check_base(base, ROOT)
     base = base or (f"origin/{MAIN}" if is_commit(f"origin/{MAIN}", ROOT) else MAIN)
     names = pipelines_named(pipeline)

@@ -46,11 +46,7 @@ def rows_of(metrics: Mapping[str, Any], name: str = "") -> dict[str, dict[str, A
 
 
 def metrics_table(title: str, file: Path) -> list[str]:
-    """Lay out what a metrics file holds, or say that there is none.
-
-    Raises:
-        InputError: it is no JSON.
-    """
+    """Lay out what a metrics file holds, or say that there is none."""
     if not file.is_file():
         return ["", f"{title}: no {file.name} is there, so there are no metrics to show"]
     try:

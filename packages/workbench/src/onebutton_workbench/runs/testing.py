@@ -31,11 +31,7 @@ def run_tests(  # noqa: PLR0913  what can be typed after the button
     slow: bool = False,
     coverage: bool = False,
 ) -> None:
-    """Run the tests of every member, of one, or of those that a change reaches.
-
-    Raises:
-        InputError: values contradict each other, the member is unknown or has no tests, or one failed.
-    """
+    """Run the tests of every member, of one, or of those that a change reaches."""
     named = member or (pipeline and the_pipeline(pipeline))
     require(not (named and affected), "AFFECTED and MEMBER each say which members to test: type one of them")
     only = f"ALONE=1 runs the quick tests of each member by itself: leave {'SLOW' if slow else 'COVERAGE'} out"
@@ -64,9 +60,6 @@ def run_together(
     """Call pytest in the environment that all members share.
 
     The tests of the drafts in the folders `told` run after all others, and a failure there stops nobody.
-
-    Raises:
-        InputError: there are none, or one failed.
     """
     if slow:
         added = add_groups(*SLOW_GROUPS, folder=root)
@@ -93,11 +86,7 @@ def run_together(
 
 
 def hold_floors(folders: Sequence[str], root: Path) -> None:
-    """Refuse members whose tests reach less of their code than `fail_under` in their own pyproject.toml asks; drafts may.
-
-    Raises:
-        InputError: there are some; the message has what was reached.
-    """
+    """Refuse members whose tests reach less of their code than `fail_under` in their own pyproject.toml asks; drafts may."""
     below = []
     for folder in folders:
         tools = read_toml(root / folder / "pyproject.toml").get("tool", {})
@@ -141,11 +130,7 @@ def examine(member: Member, root: Path) -> tuple[str, str]:
 
 
 def run_alone(members: Sequence[Member], root: Path = ROOT) -> None:
-    """Examine members, as many at once as there are processors, and print what came of each.
-
-    Raises:
-        InputError: one of them did not pass.
-    """
+    """Examine members, as many at once as there are processors, print what came of each, and refuse what did not pass."""
     bad: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for member, (result, said) in zip(members, pool.map(lambda one: examine(one, root), members), strict=True):

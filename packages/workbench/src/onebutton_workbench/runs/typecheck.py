@@ -29,11 +29,7 @@ MANNERS = (
 
 
 def check() -> None:
-    """Call mypy on drafts, then on all others and on what the root has.
-
-    Raises:
-        InputError: it found a mistake outside drafts, or could not check.
-    """
+    """Call mypy on drafts, then on all others and on what the root has; refuse mistakes outside drafts."""
     drafts = [member for member in members(ROOT) if member.draft]
     told = _call([str(member.path) for member in drafts]) if drafts else []
     if told:
