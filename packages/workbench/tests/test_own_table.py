@@ -173,9 +173,9 @@ def write(columns: Columns, file: Path) -> Path:
 
 def decide(columns: Columns, folder: Path, answer: str, **typed: Any) -> Roles:
     """What is decided of a table in a CSV file."""
-    taken = read(write(columns, folder / "own.csv"), "table", "own", "CC0-1.0")
-    roles = find_roles(taken.frame, Said(answer, **typed), taken.guesses)
-    hold_out(prepare(taken.frame, roles), roles)
+    table, _ = read(write(columns, folder / "own.csv"), "table", "own", "CC0-1.0")
+    roles = find_roles(table.frame, Said(answer, **typed), table.guesses)
+    hold_out(prepare(table.frame, roles), roles)
     return roles
 
 
@@ -288,11 +288,11 @@ def test_what_is_written_is_small_and_speaks_of_this_table(
     table: str, repo: Path, breaks_standard: Callable[[Path], list[str]]
 ) -> None:
     columns, answer = TABLES[table]
-    taken = read(write(columns, repo / "own.csv"), "table", "own", "CC0-1.0")
+    taken, origin = read(write(columns, repo / "own.csv"), "table", "own", "CC0-1.0")
     roles = find_roles(taken.frame, Said(answer), taken.guesses)
     rows, split = hold_out(prepare(taken.frame, roles), roles)
     must = "mae<=99" if roles.task == "regression" else "auc>=0.7"
-    facts = describe(taken, roles, rows, []) | {"split": split, "musts": read_must(must, roles)}
+    facts = describe(taken.frame, origin, roles, rows, []) | {"split": split, "musts": read_must(must, roles)}
     render("pipeline", Member(Path("pipelines/own"), "own"), repo, roles.task, facts)
     folder = repo / "pipelines/own"
     files = {path.relative_to(folder): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}

@@ -51,17 +51,13 @@ def sniff(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             if BOOK in archive.namelist():
                 return "xlsx"
+    found = next((words for mark, words in FOREIGN.items() if first.startswith(mark)), "" if first else "empty")
     if head[257:262] == b"ustar":
         found = ARCHIVE
-    elif mark := next((mark for mark in FOREIGN if first.startswith(mark)), b""):
-        found = FOREIGN[mark]
-    elif not first:
-        found = "empty"
-    elif b"\0" in head and not head.startswith(UTF_16):
+    elif not found and b"\0" in head and not head.startswith(UTF_16):
         found = "binary, of no known format"
-    else:
-        return "csv"
-    raise InputError(f"{path.name} is {found}. Taken in are {SUPPORTED}")
+    require(not found, f"{path.name} is {found}. Taken in are {SUPPORTED}")
+    return "csv"
 
 
 def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
@@ -71,33 +67,33 @@ def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
         InputError: it is damaged, no table or not UTF-8, has no rows or names of columns that will not do; or a line of a CSV
             is not as the others.
     """
-    readers = {"parquet": _read_parquet, "xlsx": _read_book, "csv": _read_csv}
+    notes: list[str] = []
     try:
-        frame, notes = readers[kind](path)
+        if kind == "parquet":
+            frame = pl.read_parquet(path)
+        elif kind == "xlsx":
+            first, *others = read_excel(path).sheet_names
+            frame = pl.read_excel(
+                path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False
+            )
+            more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
+            notes.append(f"the sheet {first} was read{more if others else ''}")
+        else:
+            lines = _read_csv(path)
+            frame = lines.filter(~pl.all_horizontal(pl.all().is_null()))
+            if blank := lines.height - frame.height:
+                notes.append(f"{blank:,} blank lines were left out")
     except UnicodeDecodeError:
         raise InputError(_not_utf8(path)) from None
     except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
-        raise InputError(
-            f"{path.name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        ) from None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path.name} cannot be read: {reason}") from None
     _check_names(frame.columns, path)
     require(frame.height, f"{path.name} has no rows")
     return frame, notes
 
 
-def _read_parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
-    return pl.read_parquet(path), []
-
-
-def _read_book(path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """Read the first sheet of a workbook, and say which others there are."""
-    first, *others = read_excel(path).sheet_names
-    frame = pl.read_excel(path, sheet_name=first, engine="calamine", infer_schema_length=None, raise_if_empty=False)
-    more = f"; not taken in: {', '.join(others)}. Another is taken once it stands first, or is saved as CSV"
-    return frame, [f"the sheet {first} was read{more if others else ''}"]
-
-
-def _read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
+def _read_csv(path: Path) -> pl.DataFrame:
     """Read every cell as text, after a look at each line: polars alone would fill or drop cells silently."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
         start = stream.read(HEAD)
@@ -107,10 +103,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
         require(marked or _cuts(start, delimiter), f"{path.name} {words}")
         stream.seek(0)
         _check_lines(stream, path, delimiter, skipped=int(marked))
-    frame = pl.read_csv(path, separator=delimiter, infer_schema=False, skip_lines=int(marked))
-    kept = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    blank = frame.height - kept.height
-    return kept, [f"{blank:,} blank lines were left out"] if blank else []
+    return pl.read_csv(path, separator=delimiter, infer_schema=False, skip_lines=int(marked))
 
 
 def _cuts(text: str, delimiter: str) -> int:

@@ -19,11 +19,7 @@ from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 
 
 def bring(root: Path, pipelines: Collection[str]) -> None:
-    """Put the committed data that pipelines have or read in place where that of an earlier commit lies, or none.
-
-    Raises:
-        InputError: it is not here, or your own data, which stays, lies in its place.
-    """
+    """Put the committed data that pipelines have or read in place where that of an earlier commit lies, or none."""
     if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
         return  # nothing is committed yet, or this is no checkout
     edited = names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root)

@@ -18,11 +18,7 @@ GROUP = "database"  # of the root's pyproject.toml
 
 
 def snapshot(query: Path, folder: Path) -> Path:
-    """Ask a database what a file of SQL asks, and write its answer into a folder as Parquet.
-
-    Raises:
-        InputError: no address is set, or the database refuses; no message holds the address.
-    """
+    """Ask a database what a file of SQL asks, and write its answer into a folder as Parquet."""
     address = os.environ.get(ADDRESS, "")
     unset = (
         f"{query.name} asks a database, whose address must be in the variable {ADDRESS}, such as "

@@ -37,11 +37,7 @@ def folder_of(pipeline: str) -> Path:
 
 
 def run(pipeline: str, rows: int) -> None:
-    """Draw the tables, of so many rows each, and run the stages of the copy.
-
-    Raises:
-        InputError: there is no description or it does not fit the plan, or a stage failed.
-    """
+    """Draw the tables, of so many rows each, and run the stages of the copy."""
     source, target = ROOT / "pipelines" / pipeline, folder_of(pipeline)
     plan = Plan.load(source / "dummy.yaml")
     tables = generate(plan, read_description(source / DESCRIPTION), plan.contracts(source), rows)
@@ -60,11 +56,7 @@ def run(pipeline: str, rows: int) -> None:
 
 
 def describe_tables(pipeline: str) -> None:
-    """Fit the description of a pipeline's tables; needs the real ones.
-
-    Raises:
-        InputError: a table is not here, or the plan does not fit it.
-    """
+    """Fit the description of a pipeline's tables; needs the real ones."""
     source = ROOT / "pipelines" / pipeline
     plan = Plan.load(source / "dummy.yaml")
     contracts = plan.contracts(source)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +17,7 @@ from onebutton_contracts.contract import contract_of, load_contract
 from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import polars_schema
 from onebutton_contracts.intake.drafting import Origin, draft
-from onebutton_contracts.intake.parsing import parse
+from onebutton_contracts.intake.parsing import Parsed, parse
 from onebutton_contracts.sources import sha256 as hash_of
 from onebutton_contracts.tables import write_parquet
 from onebutton_contracts.terms import Contract
@@ -26,23 +25,12 @@ from onebutton_workbench.data.database import snapshot
 from onebutton_workbench.data.storage import call_dvc
 from onebutton_workbench.workspace import ROOT, pipelines, the_pipeline
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 QUERY = "query.sql"  # in a pipeline whose table is of a database
 NO_FILE = "FILE= names the table, a file here: download it first, and unpack it where it is in an archive"
 NO_HASH = (
     "SHA256= must be the 64 digits that the publisher of the data names for it; of a file of your own "
     "`sha256sum` prints them. They tell a changed file from the one that you looked at"
 )
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A table that was read and is not kept yet."""
-
-    frame: pl.DataFrame
-    guesses: Mapping[str, str]  # by column, what had to be assumed
-    notes: tuple[str, ...]
-    origin: Origin
 
 
 def data_add(  # noqa: PLR0913  a table has as many facts
@@ -55,11 +43,7 @@ def data_add(  # noqa: PLR0913  a table has as many facts
     name: str = "",
     again: bool = False,
 ) -> None:
-    """Take a table in, whole or not at all, and say what a person should know of it; or ask the query of a pipeline anew.
-
-    Raises:
-        InputError: what was typed, the file or its table is not what can be taken in, or DVC refuses.
-    """
+    """Take a table in, whole or not at all, and say what a person should know of it; or ask the query of a pipeline anew."""
     if again:
         fetch_again(pipeline, root)
         return
@@ -68,34 +52,30 @@ def data_add(  # noqa: PLR0913  a table has as many facts
     require(pipeline, f"PIPELINE= says which pipeline takes the table in: {known}. {around}")
     require(file, NO_FILE)
     require(re.fullmatch(r"[0-9a-fA-F]{64}", sha256), NO_HASH)
-    require(NAME.fullmatch(name), f"NAME= must be a name in small letters, such as weather, it is {name!r}")
+    require(re.fullmatch("[a-z][a-z0-9_]*", name), f"NAME= must be a name in small letters, it is {name!r}")
     paths = written(root / "pipelines" / the_pipeline(pipeline, root), name)
     for path in paths:
         there = f"{path.relative_to(root)} is there already; choose another NAME, or remove it first"
         require(not path.exists(), there)
-    taken = read(Path(file), name, pipeline, license_of(license_), sha256.lower())
+    table, origin = read(Path(file), name, pipeline, license_of(license_), sha256.lower())
     try:
-        contract = keep(taken, root)
+        contract = keep(table, origin, root)
     except BaseException:
         for path in paths:
             path.unlink(missing_ok=True)
         raise
-    for note in taken.notes:
+    for note in table.notes:
         print(f"data-add: {note}")
     if personal := ", ".join(column.name for column in contract.columns if column.classification == "personal"):
         print(f"data-add: personal data in {personal}: may this pipeline have it? Other columns may hold names, too")
     print(f"data-add: key, as guessed: {', '.join(contract.primary_key) or 'none'}")
-    text, table, tracked = (path.relative_to(root).as_posix() for path in paths)
-    print(f"data-add: {table} is tracked. Read {text}: each guess in it is yours to decide")
-    print(f"data-add: Next: git add {text} {tracked} {Path(table).parent.as_posix()}/.gitignore")
+    text, data, tracked = (path.relative_to(root).as_posix() for path in paths)
+    print(f"data-add: {data} is tracked. Read {text}: each guess in it is yours to decide")
+    print(f"data-add: Next: git add {text} {tracked} {Path(data).parent.as_posix()}/.gitignore")
 
 
 def license_of(text: str) -> str:
-    """Read a licence as SPDX names it.
-
-    Raises:
-        InputError: it is missing, or SPDX knows none of that name.
-    """
+    """Read a licence as SPDX names it."""
     try:
         return canonicalize_license_expression(text)
     except InvalidLicenseExpression:
@@ -111,12 +91,8 @@ def written(folder: Path, name: str) -> tuple[Path, Path, Path]:
     return folder / "contracts" / f"{name}.odcs.yaml", table, table.with_name(f"{table.name}.dvc")
 
 
-def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") -> Taken:
-    """Hold a file to its hash, where one is known, and parse its table; of a query in SQL the answer of the database.
-
-    Raises:
-        InputError: the file cannot be had, or it or its table is not what can be taken in.
-    """
+def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") -> tuple[Parsed, Origin]:
+    """Hold a file to its hash, where one is known, and parse its table; of a query in SQL the answer of the database."""
     with tempfile.TemporaryDirectory(prefix="onebutton-") as scratch:
         path = path.expanduser()
         if path.suffix == ".sql":
@@ -131,23 +107,19 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
         )
         parsed = parse(path)
     size = f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {path.name}"
-    origin = Origin(name, pipeline, path.name, path.name, found, license_)
-    return Taken(parsed.frame, parsed.guesses, (size, *parsed.notes), origin)
+    noted = replace(parsed, notes=(size, *parsed.notes))
+    return noted, Origin(name, pipeline, path.name, path.name, found, license_)
 
 
-def keep(taken: Taken, root: Path) -> Contract:
-    """Write the drafted contract and the table, and let DVC track it; the caller takes back what a failure leaves.
-
-    Raises:
-        InputError: DVC refuses.
-    """
-    contract_file, table, _ = written(root / "pipelines" / taken.origin.pipeline, taken.origin.name)
-    text = draft(taken.frame, taken.origin, taken.guesses)
+def keep(table: Parsed, origin: Origin, root: Path) -> Contract:
+    """Write the drafted contract and the table, and let DVC track it; the caller takes back what a failure leaves."""
+    contract_file, data, _ = written(root / "pipelines" / origin.pipeline, origin.name)
+    text = draft(table.frame, origin, table.guesses)
     contract = contract_of(text, contract_file.relative_to(root))
-    write_parquet(taken.frame, table, contract)
+    write_parquet(table.frame, data, contract)
     contract_file.parent.mkdir(exist_ok=True)
     contract_file.write_text(text, encoding="utf-8")
-    track(table, root)
+    track(data, root)
     return contract
 
 
@@ -159,23 +131,20 @@ def track(table: Path, root: Path) -> None:
 
 
 def fetch_again(pipeline: str, root: Path) -> None:
-    """Ask the query of a pipeline anew, and keep the answer in place of its table.
-
-    Raises:
-        InputError: the pipeline has no query, the database refuses, or the answer breaks the contract of the table.
-    """
+    """Ask the query of a pipeline anew, and keep the answer in place of its table."""
     folder = root / "pipelines" / the_pipeline(pipeline, root)
     no_query = f"{pipeline} has no {QUERY}: AGAIN=1 is for a pipeline that `make new-pipeline FROM=query.sql` wrote"
     require((folder / QUERY).is_file(), no_query)
-    contract = load_contract(folder / "contracts/table.odcs.yaml")
-    taken = read(folder / QUERY, "table", pipeline, "")
-    there, wanted = ", ".join(taken.frame.columns), ", ".join(contract.column_names)
+    contract_file, data, _ = written(folder, "table")
+    contract = load_contract(contract_file)
+    table, origin = read(folder / QUERY, "table", pipeline, "")
+    there, wanted = ", ".join(table.frame.columns), ", ".join(contract.column_names)
     require(there == wanted, f"{QUERY} answers {there}, {contract.path} has {wanted}")
-    write_parquet(taken.frame.cast(pl.Schema(polars_schema(contract.columns))), folder / "data/table.parquet", contract)
-    track(folder / "data/table.parquet", root)
-    for text in (folder / "contracts/table.odcs.yaml", folder / "contracts/rows.odcs.yaml"):
-        now = rf"\g<1>{taken.origin.sha256}"
-        known = re.sub(r"(property: sourceSha256\n\s+value: )\S+", now, text.read_text(encoding="utf-8"))
-        text.write_text(known, encoding="utf-8")
-    rows = f"{taken.frame.height:,} rows of {QUERY} are the table of {pipeline} now"
+    write_parquet(table.frame.cast(pl.Schema(polars_schema(contract.columns))), data, contract)
+    track(data, root)
+    for file in (contract_file, folder / "contracts/rows.odcs.yaml"):
+        text = file.read_text(encoding="utf-8")
+        now = re.sub(r"(property: sourceSha256\n\s+value: )\S+", rf"\g<1>{origin.sha256}", text)
+        file.write_text(now, encoding="utf-8")
+    rows = f"{table.frame.height:,} rows of {QUERY} are the table of {pipeline} now"
     print(f"data-add: {rows}. Next: make run PIPELINE={pipeline}")

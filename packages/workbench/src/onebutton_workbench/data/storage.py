@@ -60,11 +60,7 @@ def call_dvc(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 
 def configured(root: Path) -> Remote | None:
-    """Read which remote DVC uses; None when none is set.
-
-    Raises:
-        InputError: the configuration cannot be read.
-    """
+    """Read which remote DVC uses; None when none is set."""
     from dvc.config import Config, ConfigError
 
     try:
@@ -78,7 +74,7 @@ def configured(root: Path) -> Remote | None:
 
 
 def why(output: str) -> str:
-    """Say in one line why DVC failed: in its own last words, or which button brings the package that it lacks."""
+    """Say in one line why DVC failed: in its own first and last words, or which button brings the package that it lacks."""
     if lacking := LACKING.search(output):
         package = lacking["package"]
         return f"DVC needs {package} for it. `make add PACKAGE={package} MEMBER=workbench` brings it"
@@ -86,21 +82,18 @@ def why(output: str) -> str:
         return "data of yours without another copy is in the way. Move it away, or `dvc add` it"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["it does not say why"])[-1]
+    said = errors or lines[-1:] or ["it does not say why"]
+    return "; ".join(dict.fromkeys([said[0], said[-1]]))
 
 
 def unsent(remote: Remote, root: Path) -> list[str]:
-    """List the committed data that a remote does not have; a folder of which it has nothing ends in a slash.
-
-    Raises:
-        UnreachableError: it does not answer, or refuses the key.
-    """
+    """List the committed data that a remote does not have; a folder of which it has nothing ends in a slash."""
     from dvc.repo import Repo
 
     if "://" not in remote.url and not Path(remote.url).is_dir():
         raise UnreachableError(f"the folder {remote.url} is not there")
-    seconds = {"connect_timeout": 5, "read_timeout": 20}
-    patience = {"remote": {remote.name: seconds}} if remote.url.startswith("s3://") else None
+    settings = {"url": remote.url, "connect_timeout": 5, "read_timeout": 20}  # seconds
+    patience = {"remote": {remote.name: settings}} if remote.url.startswith("s3://") else None
     logging.disable()  # some clients print every attempt with a traceback; what counts is raised
     try:
         with Repo(str(root), config=patience) as repo:
@@ -128,11 +121,7 @@ def silence(remote: Remote, root: Path) -> str:
 
 
 def push(root: Path = ROOT, pipeline: str = "") -> None:
-    """Send data and models to the remote; what arrived stays, whatever happens after.
-
-    Raises:
-        InputError: there is no remote, it refuses, or some of the data is not here.
-    """
+    """Send data and models to the remote; what arrived stays, whatever happens after."""
     remote = configured(root)
     if remote is None:
         raise InputError(UNSET)
@@ -142,11 +131,7 @@ def push(root: Path = ROOT, pipeline: str = "") -> None:
 
 
 def pull(root: Path = ROOT, pipeline: str = "") -> None:
-    """Fetch data and models from the remote; what arrived stays, whatever happens after.
-
-    Raises:
-        InputError: the remote refuses, or lacks what no stage makes.
-    """
+    """Fetch data and models from the remote; what arrived stays, whatever happens after."""
     remote = configured(root)
     if remote is None:
         print(f"pull: nothing to fetch, {UNSET}")
@@ -180,11 +165,7 @@ def _added(root: Path, pipeline: str) -> list[Tracked]:
 
 
 def choose(url: str = "", root: Path = ROOT) -> None:
-    """Write a remote into `.dvc/config`, or say which is there when no URL was typed.
-
-    Raises:
-        InputError: the URL is no remote that DVC can write to, or holds a key.
-    """
+    """Write a remote into `.dvc/config`, or say which is there when no URL was typed."""
     if url:
         parts = urlsplit(url)
         keyless = not (parts.password or parts.query)
@@ -205,10 +186,6 @@ def choose(url: str = "", root: Path = ROOT) -> None:
 
 
 def check_remote(root: Path, remote: Remote) -> Iterator[Finding]:
-    """Find data that a commit names and the remote does not have.
-
-    Raises:
-        UnreachableError: the remote does not answer, so it is not known.
-    """
+    """Find data that a commit names and the remote does not have."""
     for path in unsent(remote, root):
         yield Finding("OB304", path, f"is not on {remote.url}, so it is lost with the machine that has it", MEND)

@@ -17,7 +17,7 @@ from onebutton_contracts.intake.drafting import Origin, draft
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.sources import sha256
 from onebutton_contracts.tables import SPLIT
-from onebutton_workbench.data.intake import Taken, track
+from onebutton_workbench.data.intake import track
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import render
 from onebutton_workbench.promote.kernel import Seen
@@ -58,7 +58,7 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         "notes": [*(f"likely a leak: {one}" for one in told), *left],
         **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
     }
-    facts = describe(Taken(features, {}, (), origin), roles, seen.features, [])
+    facts = describe(features, origin, roles, seen.features, [])
     facts |= {"code": code, "split": {}, "musts": []}
     render("pipeline", member, root, roles.task, facts, ("table", "promoted"))
     for name, frame, key in (("rows", seen.rows, None), ("features", features, roles.key)):

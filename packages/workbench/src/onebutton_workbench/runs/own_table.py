@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.errors import InputError, require
-from onebutton_contracts.intake.drafting import draft, logical_type
+from onebutton_contracts.intake.drafting import Origin, draft, logical_type
 from onebutton_contracts.intake.files import SUPPORTED
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles, Said, find_roles, prepare
@@ -22,7 +22,7 @@ from onebutton_evaluation import splits
 from onebutton_evaluation.catalogue import known_metrics
 from onebutton_evaluation.declarations import UNSURE
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_workbench.data.intake import QUERY, Taken, keep, license_of, read
+from onebutton_workbench.data.intake import QUERY, keep, license_of, read
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import Task, named, new, render, say_next, written_whole
 from onebutton_workbench.workspace import ROOT
@@ -46,11 +46,7 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     must: str = "",
     license_: str = "",
 ) -> int:
-    """Write a pipeline that runs, whole or not at all: around your own table, or an example for you to change.
-
-    Raises:
-        InputError: something that was typed will not do, or no model can be made of the table; nothing was written.
-    """
+    """Write a pipeline that runs, whole or not at all: around your own table, or an example for you to change."""
     said = Said(answer, kind or "", tuple(filter(None, key.split(","))), time, group)
     if not from_:
         words = "FROM= says of which file: ANSWER, KEY, TIME, GROUP, MUST and LICENSE are about its table"
@@ -59,40 +55,34 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     member, file = named(root, "pipeline", name), Path(from_).expanduser()
     known = f"FROM= names a file of yours: {SUPPORTED}; or a query in a file query.sql"
     require(file.is_file(), f"FROM={from_} is no file here; {known}")
-    license_ = license_of(license_)
-    taken = read(file, "table", name, license_)
-    roles = find_roles(taken.frame, said, taken.guesses)
+    table, origin = read(file, "table", name, license_of(license_))
+    roles = find_roles(table.frame, said, table.guesses)
     musts = read_must(must, roles)
-    rows, split = hold_out(prepare(taken.frame, roles), roles)
+    rows, split = hold_out(prepare(table.frame, roles), roles)
     leaks = knowing_columns(rows, roles)
     more = len(leaks) < len(roles.numbers) + len(roles.words)
     alone = f"{', '.join(leaks)} alone tells {roles.answer} almost wholly, and no other column is left to learn from"
     require(more, alone)
-    facts = describe(taken, roles, rows, leaks) | {"split": split, "musts": musts}
+    facts = describe(table.frame, origin, roles, rows, leaks) | {"split": split, "musts": musts}
     with written_whole(member, root):
         render("pipeline", member, root, roles.task, facts)
-        keep(taken, root)
-        origin = replace(taken.origin, name="rows")
-        text = draft(rows.drop(SPLIT), origin, taken.guesses, roles.key)
+        keep(table, origin, root)
+        text = draft(rows.drop(SPLIT), replace(origin, name="rows"), table.guesses, roles.key)
         (root / member.path / "contracts/rows.odcs.yaml").write_text(text, encoding="utf-8")
         if file.suffix == ".sql":
             shutil.copyfile(file, root / member.path / QUERY)
         lock(root)
     advice = "left out until you say that it is known before the answer: then add it to train.py"
     found = [f"{name} alone tells {roles.answer} almost wholly; {advice}" for name in leaks]
-    found += likely_leaks(taken.frame, rows, roles)
-    for note in (*taken.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
+    found += likely_leaks(table.frame, rows, roles)
+    for note in (*table.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
         print(f"new-pipeline: {note}")
     say_next("pipeline", member)
     return 0
 
 
 def read_must(text: str, roles: Roles) -> list[dict[str, Any]]:
-    """Read limits that a person set before there was a model, such as `mae<=300,median_ae<=200`.
-
-    Raises:
-        InputError: one cannot be read, is of no metric of the task, or would hold for any model.
-    """
+    """Read limits that a person set before there was a model, such as `mae<=300,median_ae<=200`."""
     known, found = known_metrics(roles.task, roles.classes), []
     for part in filter(None, text.split(",")):
         match = LIMIT.fullmatch(part)
@@ -109,11 +99,7 @@ def read_must(text: str, roles: Roles) -> list[dict[str, Any]]:
 
 
 def hold_out(rows: pl.DataFrame, roles: Roles) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Split the rows as the written `features.py` will; return them with the parameters of the split.
-
-    Raises:
-        InputError: a class would stand on one side alone.
-    """
+    """Split the rows as the written `features.py` will; return them with the parameters of the split."""
     share = HALF if rows.height < SMALL else SHARE
     said: dict[str, Any] = {"share": share, "seed": SEED}
     if roles.time:
@@ -135,18 +121,21 @@ def hold_out(rows: pl.DataFrame, roles: Roles) -> tuple[pl.DataFrame, dict[str, 
     return drawn, said
 
 
-def describe(taken: Taken, roles: Roles, rows: pl.DataFrame, leaks: Iterable[str]) -> dict[str, Any]:
+def describe(
+    table: pl.DataFrame, origin: Origin, roles: Roles, rows: pl.DataFrame, leaks: Collection[str]
+) -> dict[str, Any]:
     """Collect what the template fills in; names are quoted, so that Python, TOML and YAML all read them as they are.
 
     Args:
-        taken: the table as it came.
+        table: as it came.
+        origin: where it comes from.
         roles: which column is what.
         rows: as `prepare` returns them, with the column `split`.
         leaks: inputs that are left out.
     """
     held_out = rows.filter(pl.col(SPLIT) == HOLDOUT)
     holdout = read_holdout(held_out, roles.key, roles.answer)
-    answers, came = rows[roles.answer], taken.frame[roles.answer]
+    answers, came = rows[roles.answer], table[roles.answer]
     numbers, words = ([name for name in names if name not in leaks] for names in (roles.numbers, roles.words))
     one = roles.classes[-1] if roles.classes else came.max()
     names = asdict(roles) | {
@@ -155,8 +144,8 @@ def describe(taken: Taken, roles: Roles, rows: pl.DataFrame, leaks: Iterable[str
         "words": words,
         "parts": [name for name in words if not rows[name].null_count() and _is_cut(held_out[name])][:1],
         "leaks": list(leaks),
-        "row_number": [name for name in roles.key if name not in taken.frame.columns],
-        "file": taken.origin.source,
+        "row_number": [name for name in roles.key if name not in table.columns],
+        "file": origin.source,
         "one": str(one),
     }
     return {name: value and quoted(value) for name, value in names.items()} | {
@@ -168,7 +157,7 @@ def describe(taken: Taken, roles: Roles, rows: pl.DataFrame, leaks: Iterable[str
         "whole": roles.task != "regression" and came.dtype not in (pl.String, pl.Int64),
         "tolerance": float(f"{answers.std() / 100:.0e}") if roles.task == "regression" else 0.01,  # type: ignore[operator]
         "holdout": {"rows": holdout.rows, "sha256": holdout.digest},
-        "license": taken.origin.license,
+        "license": origin.license,
         "rows": rows.height,
         "notes": roles.notes,
     }
