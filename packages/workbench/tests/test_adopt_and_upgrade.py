@@ -14,6 +14,7 @@ from onebutton_workbench.checks.ruler_rules import check
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import git
+from onebutton_workbench.lineage.changes import changes_since
 from onebutton_workbench.members import upgrade as upgrades
 from onebutton_workbench.members.adopt import adopt, read_identity
 from onebutton_workbench.members.upgrade import upgrade
@@ -476,9 +477,11 @@ def test_a_weaker_ruler_beside_results_is_upstreams_own_and_what_the_team_adds_i
     upstream.commit()
     before = either.git("rev-parse", "HEAD")
     assert upgrade(either.folder) == 0
-    assert list(check(either.folder, before)) == []
+    assert list(check(changes_since(before, either.folder))) == []
     either.edit("Makefile", "\tpytest\n", "\t@true\n")
-    assert [one.place for one in check(either.folder, before) if isinstance(one, Finding)] == ["Makefile:7"]
+    assert [one.place for one in check(changes_since(before, either.folder)) if isinstance(one, Finding)] == [
+        "Makefile:7"
+    ]
 
 
 def test_an_upgrade_that_was_squashed_on_its_way_to_main_is_not_merged_twice(upstream: Repo, either: Repo) -> None:

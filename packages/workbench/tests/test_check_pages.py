@@ -14,7 +14,7 @@ SECTIONS = ["Why it matters", "An example", "How to mend it", "How to turn it of
 USED = {
     match
     for file in (ROOT / "packages/workbench/src").rglob("*.py")
-    for match in re.findall(r'Finding\(\s*"(OB\d{3})"', file.read_text(encoding="utf-8"))
+    for match in re.findall(r'(?:Finding\(\s*|SetupError\(f)"(OB\d{3})\b', file.read_text(encoding="utf-8"))
 }
 WRITTEN = {file.stem for file in (ROOT / PAGES).glob("*.md")}
 

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onebutton_contracts.dvc_files import read_yaml
-from onebutton_workbench.checks.contract_rules import check as held
+from onebutton_workbench.checks.contract_rules import check_readers, check_standard
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.changes import changes_since, choose_base
 from onebutton_workbench.workspace import ROOT
 
 CONTRACT = """\
@@ -41,12 +41,12 @@ def repo(tmp_path: Path, shell: Any) -> Path:
 
 
 def check(repo: Path) -> list[Finding]:
-    return [one for one in held(repo, "") if isinstance(one, Finding)]
+    return [*check_standard(repo), *check_readers(changes_since(choose_base("", repo), repo))]
 
 
 def lint(repo: Path) -> int:
     (repo / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
-    return hold(repo, [partial(held, base="")])
+    return hold(repo, "", [check_standard], [check_readers])
 
 
 def found(repo: Path, said: str, instead: str) -> list[str]:
@@ -80,8 +80,9 @@ def test_a_commit_on_the_branch_does_not_hide_it(repo: Path, shell: Any) -> None
     assert [finding.check for finding in check(repo)] == ["OB301"]
 
 
-def test_on_main_itself_the_commit_before_counts(repo: Path, shell: Any) -> None:
+def test_on_main_itself_what_was_pushed_counts(repo: Path, shell: Any) -> None:
     shell("git", "switch", "--quiet", "main", folder=repo)
+    shell("git", "update-ref", "refs/remotes/origin/main", "main", folder=repo)
     found(repo, "required: true", "required: false")
     assert [finding.check for finding in check(repo)] == ["OB301"]
     shell("git", "commit", "--quiet", "--all", "--message", "looser", folder=repo)
@@ -118,22 +119,9 @@ def test_a_shallow_clone_is_told_as_not_run_and_red_in_ci(
     monkeypatch.setenv("CI", ci)
     assert lint(shallow) == status
     said = capsys.readouterr().out
-    assert "NOT RUN OB301: this clone is shallow" in said
+    assert "NOT RUN OB301, OB411, OB412: " in said
+    assert "this clone is shallow" in said
     assert "fetch-depth: 0" in said
-
-
-def test_a_clone_of_main_is_compared_with_the_commit_before_and_a_shallow_one_with_nothing(
-    repo: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, shell: Any
-) -> None:
-    shell("git", "switch", "--quiet", "main", folder=repo)
-    found(repo, "required: true", "required: false")
-    shell("git", "commit", "--quiet", "--all", "--message", "looser", folder=repo)
-    whole, cut = (tmp_path_factory.mktemp(name) for name in ("whole", "cut"))
-    shell("git", "clone", "--quiet", repo.as_uri(), str(whole), folder=repo)
-    shell("git", "clone", "--quiet", "--depth", "1", repo.as_uri(), str(cut), folder=repo)
-    assert [finding.check for finding in check(whole)] == ["OB301"]
-    monkeypatch.setenv("CI", "true")
-    assert lint(cut) == 1
 
 
 def test_a_shallow_clone_is_held_to_the_standard_all_the_same(

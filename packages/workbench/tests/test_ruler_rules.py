@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.checks.selftest import plant, read_violations
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.changes import changes_since
 from onebutton_workbench.workspace import ROOT
 
 GATES = """\
@@ -355,13 +355,13 @@ def edit(root: Path, *several: Edits) -> None:
 
 def check(root: Path, base: str) -> tuple[list[Finding], list[str]]:
     """What breaks the rules; and the places of what is weaker and alone."""
-    said = list(held(root, base))
+    said = list(held(changes_since(base, root)))
     told = [one.split()[1].rstrip(":") for one in said if isinstance(one, str)]
     return [one for one in said if isinstance(one, Finding)], told
 
 
 def lint(root: Path) -> int:
-    return hold(root, [partial(held, base="")])
+    return hold(root, "", (), [held])
 
 
 def found(root: Path, base: str = "main") -> set[tuple[str, str]]:
@@ -541,7 +541,7 @@ def test_without_a_base_nothing_is_said_to_have_passed(repo: Path, shell: Any, m
     shell("git", "switch", "--quiet", "main", folder=repo)
     assert lint(repo) == 0
     assert capsys.readouterr().out.startswith(
-        "NOT RUN OB411, OB412: this is main, with no origin/main to compare it with"
+        "NOT RUN OB301, OB411, OB412: this is main, with no origin/main to compare it with"
     )
     monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
     monkeypatch.setenv("GITHUB_BASE_REF", "main")

@@ -19,8 +19,9 @@ echo https://github.example/acme/pull/1
 """
 HELD = """
 from onebutton_workbench.checks.ruler_rules import check
+from onebutton_workbench.lineage.changes import changes_since
 from onebutton_workbench.workspace import ROOT
-print(*check(ROOT, "main"), sep="\\n")
+print(*check(changes_since("main", ROOT)), sep="\\n")
 """
 
 

@@ -1,6 +1,6 @@
-"""Refuse packages that a company which forks this could not build on, or that come from elsewhere.
+"""Refuse packages that a company which forks this could not build on.
 
-OB302 and OB421: `docs/checks/` has a page for each.
+OB302: `docs/checks/` has its page. Where packages come from every button asks before it installs one: OB421, in `bootstrap.py`.
 
 What says nothing of its licence, or is allowed in spite of it, stands with the reason under `[tool.onebutton.licenses]` in the
 root's pyproject.toml.
@@ -14,7 +14,6 @@ from importlib import metadata
 from pathlib import Path
 
 from onebutton_release.sbom import licenses
-from onebutton_workbench.bootstrap import RELOCK, from_elsewhere
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.lineage.fingerprint import locked_versions
 from onebutton_workbench.workspace import members, read_toml
@@ -53,10 +52,3 @@ def check_licenses(root: Path) -> Iterator[Finding]:
     reasons = read_toml(root / "pyproject.toml")["tool"].get("onebutton", {}).get("licenses", {})
     locked = locked_versions(root)
     yield from denied(locked.keys() - {member.name for member in members(root)} - reasons.keys())
-
-
-def check_hosts(root: Path) -> Iterator[Finding]:
-    """Hold every address in the lock to the hosts that are listed, and every file to a hash."""
-    texts = [(root / name).read_text(encoding="utf-8") for name in ("uv.lock", "pyproject.toml")]
-    for place, _, words in (one.partition(": ") for one in from_elsewhere(*texts)):
-        yield Finding("OB421", place, words, RELOCK)

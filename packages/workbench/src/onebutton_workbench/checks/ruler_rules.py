@@ -1,8 +1,6 @@
 """Refuse a branch that makes a ruler weaker and changes what it measures: nobody could tell which of the two made it pass.
 
 OB411 and OB412: `docs/checks/` has a page for each.
-
-Compared is with where this branch left the one that it will go into. Where there is no such branch both are NOT RUN.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from onebutton_contracts.dvc_files import parse_yaml
@@ -20,7 +17,7 @@ from onebutton_evaluation.champion import CHAMPION, NAME
 from onebutton_workbench.checks.rulers import MEMBER, Change, Kind, differences, is_ruler
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, call, shortened
-from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
+from onebutton_workbench.lineage.changes import Changes
 from onebutton_workbench.lineage.months import UNTIL, months_of, moved, put
 
 JUDGING, HOLDOUT = "reproduce", "evaluate"  # sections of params.yaml: a ruler; and which rows are the holdout
@@ -107,13 +104,8 @@ def holdout_moved(contract: str, changes: Changes) -> Literal["", "by hand", "by
     return "by the rule" if another and was == now and champion[0] == champion[1] and answered else by_hand
 
 
-def check(root: Path, base: str) -> Iterator[Finding | str]:
-    """Find what breaks the rules since a base; tell what is weaker and alone."""
-    try:
-        changes = changes_since(choose_base(base, root), root)
-    except NothingToCompareError as error:
-        yield f"NOT RUN OB411, OB412: {error}"
-        return
+def check(changes: Changes) -> Iterator[Finding | str]:
+    """Find what breaks the rules; tell what is weaker and alone."""
     rulers, measured = sorted_out(changes)
     for one in (one for one in rulers if one.kind == "weaker"):
         member = MEMBER.fullmatch(one.file)

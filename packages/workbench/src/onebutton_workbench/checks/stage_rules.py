@@ -26,34 +26,46 @@ ABSOLUTE = re.compile(r"""["'](~/|/(home|Users|root|mnt|media|data|tmp|srv|opt|v
 BY_NAME = {"__import__", "import_module", "run_module", "run_path", "spec_from_file_location"}
 
 
-def check(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
-    """Hold one `dvc.yaml` to the rules."""
-    place = plan.file.relative_to(root).as_posix()
+def check_all(root: Path) -> list[Finding]:
+    """Hold every `dvc.yaml`, and the code behind its stages, to the rules; what cannot be read is found, too."""
+    imports = read_imports(root)
+    findings: list[Finding] = []
+    for file in dvc_files(root):
+        place = file.relative_to(root).as_posix()
+        try:
+            plan = read_plan(file)
+            findings += [*_check_stages(plan, imports, place), *_check_code(plan, imports, root)]
+        except InputError as error:
+            words = f"cannot be followed: {str(error).replace(f'{root}/', '')}"
+            findings.append(Finding("OB104", place, words, "the line that it names"))
+    return list(dict.fromkeys(findings))  # two pipelines may reach one module
+
+
+def _check_stages(plan: Plan, imports: Imports, place: str) -> Iterator[Finding]:
     if plan.code.get("cmd") != COMMAND or plan.code.get("always_changed") is not True:
         words = f"no stage `code` that runs `{COMMAND}` with `always_changed: true`, so edits of code rerun nothing"
         yield Finding("OB101", place, words, "`make format` writes it")
-    written = paths(plan.code.get("outs"))
-    for stage in (one for one in plan.stages if not one.frozen):
-        unknown = [name for name in stage.modules if not imports.has(name)]
-        if unknown or stage.others or not stage.modules:
-            runs = f"{unknown[0]}, no module here," if unknown else f"`{next(iter(stage.others), '')}`"
-            words = f"stage {stage.name!r} runs {runs} and nobody can say when the code behind that has changed"
-            yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
-        elif stage.fingerprint not in stage.deps or stage.fingerprint not in written:
-            reached = sorted({name.partition(".")[0] for name in imports.reached(stage.modules)[0]})
-            cost = f"so an edit in {', '.join(reached)} would not rerun it"
-            words = f"stage {stage.name!r} does not depend on its fingerprint {stage.fingerprint}, {cost}"
-            yield Finding("OB103", place, words, "`make format`, where its `deps` are a list")
-
-
-def check_holdout(plan: Plan, root: Path) -> Iterator[Finding]:
-    """Find training stages that the holdout reaches: a model that has seen it is judged by what it knows by heart."""
-    place = plan.file.relative_to(root).as_posix()
-    for stage in (one for one in plan.stages if any(path.endswith(MODEL) for path in one.outs)):
-        if reader := _reader_of_holdout(stage, plan):
+    for stage in plan.stages:
+        if not stage.frozen:
+            yield from _check_fingerprint(stage, plan, imports, place)
+        # a model that has seen the holdout is judged by what it knows by heart
+        if any(path.endswith(MODEL) for path in stage.outs) and (reader := _reader_of_holdout(stage, plan)):
             through = "" if reader == stage.name else f" through {reader!r}"
             words = f"stage {stage.name!r} trains a model and reads the holdout{through}, so its score would flatter it"
             yield Finding("OB106", place, words, "let it depend on `data/train.parquet` alone")
+
+
+def _check_fingerprint(stage: Stage, plan: Plan, imports: Imports, place: str) -> Iterator[Finding]:
+    unknown = [name for name in stage.modules if not imports.has(name)]
+    if unknown or stage.others or not stage.modules:
+        runs = f"{unknown[0]}, no module here," if unknown else f"`{next(iter(stage.others), '')}`"
+        words = f"stage {stage.name!r} runs {runs} and nobody can say when the code behind that has changed"
+        yield Finding("OB102", place, words, "let its `cmd` be `python -m` and a module of a member")
+    elif stage.fingerprint not in stage.deps or stage.fingerprint not in paths(plan.code.get("outs")):
+        reached = sorted({name.partition(".")[0] for name in imports.reached(stage.modules)[0]})
+        cost = f"so an edit in {', '.join(reached)} would not rerun it"
+        words = f"stage {stage.name!r} does not depend on its fingerprint {stage.fingerprint}, {cost}"
+        yield Finding("OB103", place, words, "`make format`, where its `deps` are a list")
 
 
 def _reader_of_holdout(stage: Stage, plan: Plan) -> str:
@@ -73,46 +85,30 @@ def _overlap(some: Iterable[str], others: Iterable[str]) -> bool:
     return any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs)
 
 
-def check_imports(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
-    """Find what stages reach that no fingerprint can hold."""
-    reached = sorted(imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})[0])
-    for name in reached:
-        yield from _known_only_when_it_runs(imports.files[name], root)
-    for folder in sorted({imports.files[name].parent for name in reached}):
-        for file in (file for file in data_files(folder) if file.suffix == ".py"):
+def _check_code(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
+    """Find what stages reach that no fingerprint can hold: code that is not followed, and files that one machine alone has."""
+    modules, _ = imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})
+    files = sorted(imports.files[name] for name in modules)
+    for file in files:
+        text, path = file.read_text(encoding="utf-8"), file.relative_to(root).as_posix()
+        suspect = ABSOLUTE.search(text) or any(name in text for name in BY_NAME)
+        for node in ast.walk(parse(file)) if suspect else ():  # to parse takes longer
+            place = f"{path}:{getattr(node, 'lineno', 1)}"
+            if (named := name_of(node)) in BY_NAME and not isinstance(node, ast.FunctionDef):
+                words = (
+                    f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
+                )
+                yield Finding(
+                    "OB104", place, words, "write `import package.module`, inside a function where it must be late"
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
+                words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
+                mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
+                yield Finding("OB108", place, words, mend)
+    for file in (file for folder in sorted({one.parent for one in files}) for file in data_files(folder)):
+        if file.suffix == ".py":
             words = "lies in a folder without `__init__.py`, so what it imports is not followed and reruns no stage"
             yield Finding("OB104", file.relative_to(root).as_posix(), words, "write an empty `__init__.py` beside it")
-
-
-def _known_only_when_it_runs(file: Path, root: Path) -> Iterator[Finding]:
-    """Find imports by a name that is put together, and files that one machine alone has."""
-    text = file.read_text(encoding="utf-8")
-    if not ABSOLUTE.search(text) and not any(name in text for name in BY_NAME):  # to parse takes longer
-        return
-    for node in ast.walk(parse(file)):
-        named, place = name_of(node), f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 1)}"
-        if named in BY_NAME and not isinstance(node, ast.FunctionDef):
-            words = f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
-            mend = "write `import package.module`, inside a function where it must be late"
-            yield Finding("OB104", place, words, mend)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
-            words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
-            mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
-            yield Finding("OB108", place, words, mend)
-
-
-def check_all(root: Path) -> list[Finding]:
-    """Hold every `dvc.yaml`, and the code behind its stages, to the rules; what cannot be read is found, too."""
-    imports = read_imports(root)
-    findings: list[Finding] = []
-    for file in dvc_files(root):
-        try:
-            plan = read_plan(file)
-            findings += [*check(plan, imports, root), *check_holdout(plan, root), *check_imports(plan, imports, root)]
-        except InputError as error:
-            words = f"cannot be followed: {str(error).replace(f'{root}/', '')}"
-            findings.append(Finding("OB104", file.relative_to(root).as_posix(), words, "the line that it names"))
-    return list(dict.fromkeys(findings))  # two pipelines may reach one module
 
 
 def mend(dvc_yaml: Path) -> bool:
@@ -125,7 +121,7 @@ def mend(dvc_yaml: Path) -> bool:
 
 
 def _complete(content: Any) -> None:
-    """Add what the rules ask for; what is no list is left to a person."""
+    """Add what the rules ask for; `deps` that are no list are left to a person."""
     from ruamel.yaml.comments import CommentedMap
 
     stages = content["stages"] = content.get("stages") or CommentedMap()
@@ -147,9 +143,8 @@ def _complete(content: Any) -> None:
             body["deps"].insert(0, fingerprint)
 
 
-def mend_all() -> int:
+def mend_all() -> None:
     """Mend every `dvc.yaml`; a part of `make format`."""
     for file in dvc_files(ROOT):
         if mend(file):
             print(f"format: {file.relative_to(ROOT)} now has every fingerprint")
-    return 0
