@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 
 from onebutton_contracts.errors import InputError
 from onebutton_monitoring.monitor import monitor
-from onebutton_release.rollback import rollback
+from onebutton_release.moves import rollback
 from onebutton_release.target import find_target
 from onebutton_serving.history import in_service
 

@@ -16,8 +16,7 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_release import candidate, deploy
 from onebutton_release.aliases import promotions
-from onebutton_release.moves import been_in_service
-from onebutton_release.rollback import rollback
+from onebutton_release.moves import been_in_service, rollback
 from onebutton_release.status import status as status_of
 from onebutton_release.target import FILE, Target, find_target
 from onebutton_serving.history import Move, last_move, read_history, record

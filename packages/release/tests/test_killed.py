@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_release.deploy import deploy
-from onebutton_release.rollback import rollback
+from onebutton_release.moves import rollback
 from onebutton_release.target import FILE, find_target
 from onebutton_serving.history import chain_fault, in_service
 from onebutton_serving.loading import load_release
@@ -28,7 +28,7 @@ import os, signal, sys
 from pathlib import Path
 
 import onebutton_release.deploy as deploying
-import onebutton_release.rollback as going_back
+import onebutton_release.moves as going_back
 from onebutton_release.target import find_target
 from onebutton_serving.release_store import ReleaseStore
 from packages.release.tests import conftest

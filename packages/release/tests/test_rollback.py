@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_release.rollback import rollback
+from onebutton_release.moves import rollback
 from onebutton_release.target import Target, find_target
 from onebutton_serving.history import Move, last_move, record
 from onebutton_serving.release_store import ReleaseStore, ReleaseStoreError
@@ -91,7 +91,7 @@ def test_who_rolls_back_while_somebody_deploys_is_told_and_presses_again(
         deployed(C)
         return record(store, ours)
 
-    monkeypatch.setattr("onebutton_release.rollback.record", meanwhile)
+    monkeypatch.setattr("onebutton_release.moves.record", meanwhile)
     with pytest.raises(
         ReleaseStoreError, match="somebody else deployed or rolled back meanwhile, so nothing was changed"
     ):
@@ -104,7 +104,7 @@ def test_the_button_is_quick_because_it_imports_little(target: Target, deployed:
     deployed(A)
     deployed(B)
     code = (
-        "import sys; from pathlib import Path; from onebutton_release.rollback import rollback; "
+        "import sys; from pathlib import Path; from onebutton_release.moves import rollback; "
         "from onebutton_release.target import find_target; "
         "print(rollback(find_target(Path.cwd(), 'flights', '', 'production'), why='bad').after); "
         "print(sorted({'mlflow', 'polars', 'onnxruntime', 'pandas', 'sklearn'} & {*sys.modules}))"

@@ -55,7 +55,7 @@ import json, sys
 from pathlib import Path
 from onebutton_contracts.errors import InputError
 from onebutton_release.deploy import deploy_and_report
-from onebutton_release.rollback import rollback
+from onebutton_release.moves import rollback
 from onebutton_release.serve import serve
 from onebutton_release.target import find_target
 from onebutton_serving.sealed import ServingError

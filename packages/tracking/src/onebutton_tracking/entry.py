@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.commit import Commit, Origin
-from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register
-from onebutton_tracking.prompts import register_prompts
+from onebutton_tracking.model import MODEL_TAG, RUN_TAG, keep_one_version, register, register_prompts
 from onebutton_tracking.results import DUMMY, Results, curves, file_digest, locked_digests
 from onebutton_tracking.store import (
     DIRTY_TAG,

@@ -1,4 +1,4 @@
-"""The ONNX file of a pipeline in MLflow: registered once for each digest, with aliases that say what is in service where."""
+"""The ONNX file and the prompts of a pipeline in MLflow: registered once each, with aliases that say what is in service where."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MODEL_TAG = "onebutton.sha256"
 RUN_TAG = "onebutton.model"  # of a run: the version that it made or made again
 REQUIREMENTS = ("onnxruntime", "onnx", "numpy", "pandas")  # what MLflow's ONNX flavour needs to score
+PROMPTS = "prompts/*.prompt.md"
 MODEL_URI = "models:/"
 PROMOTED = "onebutton.promoted."  # of a model version: who pointed an alias at it, when and why
 
@@ -157,3 +158,14 @@ def promote(promotions: Sequence[Promotion], uri: str, seconds: float) -> list[s
                 client.set_registered_model_alias(name, alias, version)
                 said.append(f"{name}@{alias} is version {version} in MLflow")
     return said
+
+
+def register_prompts(client: MlflowClient, run: Run, folder: Path) -> None:
+    """Make sure that the latest version of each prompt of a pipeline is the file as it stands, and link it to a run."""
+    for file in sorted(folder.glob(PROMPTS)):
+        name, text = f"{folder.name}.{file.name.partition('.')[0]}", file.read_text(encoding="utf-8")
+        text = text.replace("{text}", "{{text}}")  # as MLflow writes what is filled in
+        version = client.load_prompt(name, allow_missing=True, cache_ttl_seconds=0)
+        if version is None or version.template != text:
+            version = client.register_prompt(name, text)
+        client.link_prompt_version_to_run(run.info.run_id, version)

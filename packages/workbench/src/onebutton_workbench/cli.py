@@ -52,7 +52,7 @@ BUTTONS = {
     "doctor": "onebutton_workbench.runs.doctor:examine",
     "why": "onebutton_tracking.why:why",
     "reproduce": "onebutton_tracking.reproduce:reproduce_all",
-    "rollback": "onebutton_release.rollback:go_back",
+    "rollback": "onebutton_release.moves:go_back",
     "image": "onebutton_release.image:image",
     "score": "onebutton_release.scoring:score_table",
     "data-add": "onebutton_workbench.data.intake:data_add",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_tracking.comparison import DIFFERENT, IDENTICAL, WITHIN, compare
+from onebutton_tracking.reproduce import DIFFERENT, IDENTICAL, WITHIN, compare
 
 
 def lock(data: str = "d1", model: str = "m1", metrics: str = "j1") -> dict[str, Any]:
