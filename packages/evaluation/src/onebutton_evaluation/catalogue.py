@@ -109,6 +109,14 @@ def _by_class(name: str, cells: Any) -> Any:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
 
 
+def _of_class(name: str, code: int, cells: Any) -> Any:
+    return _by_class(name, cells)[code]
+
+
+def _mean_of_classes(name: str, cells: Any) -> Any:
+    return _by_class(name, cells).mean()
+
+
 def _rows_of_class(name: str, code: int, rows: Rows) -> Any:
     answered, called = rows.codes == code, rows.called == code
     return {"precision": called, "recall": answered, "f1": answered | called}[name]
@@ -123,10 +131,9 @@ def _of_classes(classes: Sequence[str]) -> list[Metric]:
     for name, words in PER_CLASS.items():
         kind: Kind = "f1" if name == "f1" else "share"
         for code, label in enumerate(classes):
-            value = partial(lambda name, code, cells: _by_class(name, cells)[code], name, code)
-            basis = partial(_rows_of_class, name, code)
+            value, basis = partial(_of_class, name, code), partial(_rows_of_class, name, code)
             found.append(counted(f"{name}[{label}]", f"{words} of {label}", value, kind, basis))
-        mean = partial(lambda name, cells: _by_class(name, cells).mean(), name)
+        mean = partial(_mean_of_classes, name)
         found.append(counted(f"{name}[{MACRO}]", f"mean {words} of the classes", mean, "average", rarest_called))
     return found
 

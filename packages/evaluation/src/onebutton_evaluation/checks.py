@@ -36,6 +36,10 @@ SERVICE = "service.json"
 MEASURES = "needs a running server: `make deploy` measures it, and so does `make gates MEASURE=1`"
 
 
+class UnknownError(InputError):
+    """A gate names what the results do not have, so it fails."""
+
+
 class Finding(NamedTuple):
     """What one gate's check found, and the room that is left between its number and the limit; negative beyond it."""
 
@@ -68,7 +72,7 @@ class Results(dict[str, Any]):
         return self[name]
 
 
-Slices = Mapping[str, Mapping[str, Any] | None]  # as results have them, by name; None where nothing is called so
+Slices = Mapping[str, Mapping[str, Any]]  # as results have them, by name
 
 
 def _holdout(gate: HoldoutGate, _: Judging, results: Results) -> Finding:
@@ -117,7 +121,7 @@ def _service(gate: NumberGate, _: Judging, results: Results) -> Finding:
 def _found(gate: NumberGate, file: str, results: Results) -> Finding:
     value = number_at(gate.number, results[file])
     if value is None:
-        return Finding("failed", f"{file} has no number {gate.number}")
+        raise UnknownError(f"{file} has no number {gate.number}")
     number, name = {"estimate": value}, gate.number.removeprefix("model.").replace("_", " ")
     return _held(gate, number, f"{name} {with_interval(number, gate)}")
 
@@ -143,7 +147,7 @@ def _held(gate: LimitedGate, number: Mapping[str, Any], words: str) -> Finding:
 def _no_worse(gate: NoWorseGate, judging: Judging, results: Results) -> Finding:
     compared = results[COMPARISON].get(gate.than)
     if compared is None:
-        return Finding("failed", f"nothing was compared with {gate.than!r}, which is no baseline that ranks rows")
+        raise UnknownError(f"nothing was compared with {gate.than!r}, which is no baseline that ranks rows")
     champion = champion_name(results.folder / CHAMPION) if gate.than == CHAMPION else None
     if champion is not None and champion != compared["name"]:
         with_whom = "no champion" if compared["name"] is None else f"the champion {compared['name']}"
@@ -179,27 +183,23 @@ def shown_worse(slices: Slices) -> set[str]:
 
     A gate asks about the slices that it names; how many others are shown beside them must not weaken it.
     """
-    found = {name: one["difference"] for name, one in slices.items() if one is not None and "difference" in one}
+    found = {name: one["difference"] for name, one in slices.items() if "difference" in one}
     p_values = holm([math.nan if one.get("p") is None else one["p"] for one in found.values()])
     pairs = zip(found.items(), p_values, strict=True)
     return {name for (name, one), p in pairs if p < 1 - LEVEL and one["estimate"] < 0}
 
 
-def _chosen(slices: Mapping[str, Any], names: Sequence[str]) -> Slices:
+def _chosen(slices: Slices, names: Sequence[str]) -> Slices:
     """Find slices by name or by group."""
-    found: dict[str, Mapping[str, Any] | None] = {}
     for name in names:
-        found |= {key: one for key, one in slices.items() if name in (key, one["group"])} or {name: None}
-    return found
+        if not any(name in (key, one["group"]) for key, one in slices.items()):
+            raise UnknownError(f"no slice or group is called {name!r}")
+    return {key: one for name in names for key, one in slices.items() if name in (key, one["group"])}
 
 
 def _together(chosen: Slices, judged: Callable[[str, Mapping[str, Any]], Finding]) -> Finding:
     """Judge each slice; the worst decides, and stands beside all rows."""
-    found = {}
-    for name, one in chosen.items():
-        if one is None:
-            return Finding("failed", f"no slice or group is called {name!r}")
-        found[name] = judged(name, one)
+    found = {name: judged(name, one) for name, one in chosen.items()}
     parts = {name: one for name, one in found.items() if name != ALL}
     told = [found[ALL].words] if ALL in found else []
     if parts:
@@ -238,7 +238,7 @@ def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None
         try:
             finding = CHECKS[gate.check](gate, said.judging, read)
         except InputError as error:
-            finding = Finding("NOT RUN", str(error))
+            finding = Finding("failed" if isinstance(error, UnknownError) else "NOT RUN", str(error))
         except (AttributeError, LookupError, TypeError) as error:
             finding = Finding("NOT RUN", f"a result is not laid out as this version reads it ({error!r}). {AGAIN}")
         found.append(Verdict(gate.id, finding.result, finding.words, gate.why, gate.check))

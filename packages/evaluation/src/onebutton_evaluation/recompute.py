@@ -201,7 +201,7 @@ def _inputs(lock: bytes | None, stage: Stage) -> Any:
     """Return what a stage read according to a `dvc.lock`."""
     try:
         done = parse_yaml((lock or b"").decode(), "dvc.lock")["stages"][stage.name]
-        return {entry["path"]: entry.get("md5") for entry in done["deps"]} | {"params": done.get("params")}
+        return done["deps"], done.get("params")
     except (InputError, TypeError, KeyError):
         return None
 
