@@ -20,12 +20,8 @@ import pytest
 
 from onebutton_serving.app import App
 from onebutton_serving.history import Move, last_move, now, record
-from onebutton_serving.log import PredictionLog
-from onebutton_serving.metrics import Metrics
-from onebutton_serving.pages import Pages
 from onebutton_serving.release_store import ReleaseStore
 from onebutton_serving.sealed import MANIFEST, seal
-from onebutton_serving.service import Service
 
 HERE = Path(__file__).parent
 FIRST, SECOND = "20261124-0a0a0a0a", "20261125-0b0b0b0b"
@@ -148,11 +144,8 @@ class Client:
     """Asks the application without a network, as an ASGI server would."""
 
     def __init__(self, state: Path) -> None:
-        self.service = Service(state / "releases")
-        self.log = PredictionLog(state / "log")
-        self.metrics = Metrics(state, self.service, self.log)
-        pages = Pages(self.service, self.log, self.metrics)
-        self.app = App(self.service, self.log, self.metrics, pages)
+        self.app = App(state)
+        self.service, self.log, self.metrics = self.app.service, self.app.log, self.app.metrics
         self.runner = asyncio.Runner()
 
     def ask(
@@ -191,7 +184,7 @@ class Client:
 
     def close(self) -> None:
         self.log.close()
-        self.metrics.close()
+        self.metrics._own.close()  # as the end of a process does
         self.runner.close()
 
 

@@ -36,7 +36,8 @@ def test_answers_rows_and_refusals_are_counted_and_the_release_is_named(client: 
 def test_workers_are_added_up_and_one_that_ended_still_counts(client: Client, tmp_path: Path) -> None:
     other = Metrics(tmp_path / "state", client.service, client.log)
     other.answered(200, 7, 20.0)
-    other.close()
+    other.flush()
+    other._own.close()  # as the end of a process does
     client.predict(ROW)
     found = figures(client)
     assert (found["onebutton_rows_total"], found[f"onebutton_release_info {FIRST}"]) == (8, 1)

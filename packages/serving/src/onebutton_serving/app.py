@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import sys
 import threading
@@ -29,7 +28,7 @@ from onebutton_serving.service import Service, watch
 from onebutton_serving.settings import Settings
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
 PATH = "/v1/predict"
 MAX_BYTES = 8_000_000  # of one body
@@ -55,9 +54,12 @@ def _refuse(status: int, rule: Rule, words: str) -> NoReturn:
 class App:
     """Answers requests with what is in service when they come."""
 
-    def __init__(self, service: Service, log: PredictionLog, metrics: Metrics, pages: ASGIApp) -> None:
-        """Put the parts together; `pages` answers everything but predictions."""
-        self._service, self._log, self._metrics, self._pages = service, log, metrics, pages
+    def __init__(self, state: Path) -> None:
+        """Log and count in the state folder of the server; nothing is in service yet."""
+        self.service = Service(state / "releases")
+        self.log = PredictionLog(state / "log")
+        self.metrics = Metrics(state, self.service, self.log)
+        self._pages = Pages(self.service, self.log, self.metrics)  # answers everything but predictions
         self._batcher = Batcher()
         self._held = 0  # bytes of bodies that are read or answered now
         self._one_search = asyncio.Semaphore(1)
@@ -72,7 +74,7 @@ class App:
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
-        release = self._service.current  # taken once: one release answers the whole request
+        release = self.service.current  # taken once: one release answers the whole request
         headers = [(b"content-type", _JSON)]
         if release:
             headers.append((b"x-model-version", release.version.encode("ascii", "replace")))
@@ -83,17 +85,17 @@ class App:
             request = request or f"{self._prefix}-{next(self._numbers)}"
             await self._read(body, receive, announced)
             if release is None:
-                _refuse(503, "not ready", self._service.reason)
+                _refuse(503, "not ready", self.service.reason)
             rows, answers = await self._answered(release, body)
             status, content = 200, release.written(answers)
             headers.append((b"x-request-id", request.encode()))
-            self._log.add(release, rows, answers, request, time.perf_counter() - begun)
+            self.log.add(release, rows, answers, request, time.perf_counter() - begun)
         except RefusedError as error:
             status, faults = error.args
             content = _encode(Refusal(faults))
         finally:
             self._held -= len(body)
-        self._metrics.answered(status, len(rows), time.perf_counter() - begun)
+        self.metrics.answered(status, len(rows), time.perf_counter() - begun)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
@@ -178,17 +180,12 @@ def _unscorable(release: Loaded, rows: list[Values], words: str) -> tuple[int, l
 def make_app(settings: Settings) -> App:
     """Put a worker together, as granian has each do after it was started or came back, and let it look for its release."""
     sys.setswitchinterval(SWITCH)
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter(f"%(asctime)s serving {os.getpid()} %(levelname)s %(message)s"))
-    logger = logging.getLogger("onebutton_serving")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
-    state = settings.folder
+    said = "%(asctime)s serving %(process)d %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stdout, format=said, force=True)
+    logging.getLogger("onebutton_serving").setLevel(logging.INFO)
+    app = App(settings.folder)
     store = ReleaseStore(settings.store, settings.pipeline) if settings.store else None
-    service = Service(state / "releases")
     if store is None:
-        service.fix(Path(settings.release))
-    log = PredictionLog(state / "log")
-    metrics = Metrics(state, service, log)
-    threading.Thread(target=watch, args=(service, store, threading.Event()), name="watcher", daemon=True).start()
-    return App(service, log, metrics, Pages(service, log, metrics))
+        app.service.fix(Path(settings.release))
+    threading.Thread(target=watch, args=(app.service, store, threading.Event()), name="watcher", daemon=True).start()
+    return app

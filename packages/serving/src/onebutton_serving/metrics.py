@@ -73,11 +73,6 @@ class Metrics(Collector):
         with contextlib.suppress(OSError):  # the disk is full: answers matter more
             os.pwrite(self._own.fileno(), msgspec.json.encode(said).ljust(SIZE), 0)
 
-    def close(self) -> None:
-        """Write for the last time, and unlock the file."""
-        self.flush()
-        self._own.close()
-
     def workers(self) -> list[dict[str, Any]]:
         """Return what every living worker has in service and has refused, by number of process."""
         self.flush()
