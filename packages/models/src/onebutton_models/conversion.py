@@ -85,8 +85,7 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
     model.opset_import.extend(opsets)
     if is_classifier(pipeline) and (classes := _named_classes(pipeline.classes_)):
         model.metadata_props.add(key=CLASSES, value=json.dumps(classes))
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _call_inputs_by_their_columns(graph: Any, columns: list[str]) -> None:

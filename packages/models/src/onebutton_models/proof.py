@@ -182,8 +182,7 @@ def _limited(model: bytes, limits: Limits) -> bytes:
     file = onnx.load_from_string(model)
     known = {one.key: one.value for one in file.metadata_props}
     onnx.helper.set_model_props(file, known | {LIMITS: json.dumps(asdict(limits), sort_keys=True)})
-    content: bytes = file.SerializeToString(deterministic=True)
-    return content
+    return bytes(file.SerializeToString(deterministic=True))
 
 
 def _values(column: Any) -> list[Any]:
