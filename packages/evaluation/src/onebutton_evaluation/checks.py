@@ -11,7 +11,6 @@ from onebutton_contracts.contract import load_contract
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import CardText
-from onebutton_evaluation.catalogue import named
 from onebutton_evaluation.champion import CHAMPION, champion_name
 from onebutton_evaluation.comparison import holm
 from onebutton_evaluation.declarations import (
@@ -89,7 +88,7 @@ def _holdout(gate: HoldoutGate, _: Judging, results: Results) -> Finding:
 
 
 def _limit(gate: LimitGate, judging: Judging, results: Results) -> Finding:
-    metric = named(judging.known(), gate.metric)
+    metric = judging.known()[gate.metric]
 
     def judged(_: str, one: Mapping[str, Any]) -> Finding:
         number = one["metrics"].get(gate.metric)
@@ -99,7 +98,7 @@ def _limit(gate: LimitGate, judging: Judging, results: Results) -> Finding:
 
 
 def _perturbed(gate: PerturbedGate, judging: Judging, results: Results) -> Finding:
-    metric = named(judging.known(), gate.metric)
+    metric = judging.known()[gate.metric]
     number = results[ROBUSTNESS]["perturbed"][gate.perturbation].get(gate.metric)
     if number is None:
         return Finding("NOT RUN", f"not enough data with {gate.perturbation!r}; {needs(metric)}")
@@ -156,7 +155,7 @@ def _no_worse(gate: NoWorseGate, judging: Judging, results: Results) -> Finding:
     if compared["name"] is None:
         return Finding("passed", compared["in_words"])
     chosen = _chosen(compared["slices"], (ALL, *gate.protected))
-    metric, tolerance, worse = named(judging.known(), compared["metric"]), compared["tolerance"], shown_worse(chosen)
+    metric, tolerance, worse = judging.known()[compared["metric"]], compared["tolerance"], shown_worse(chosen)
 
     def judged(name: str, one: Mapping[str, Any]) -> Finding:
         if "difference" not in one:

@@ -58,12 +58,11 @@ class Params(Parameters, extra="ignore"):
     evaluate: EvaluateParams = EvaluateParams()
 
 
-def answered(said: Declarations) -> dict[str, list[str]]:
-    """List the columns of predictions that each model answers with, by its file."""
-    judging = said.judging
-    files = {MODEL: judging.predicted()}
-    files |= {f"model/{column}.onnx": [column] for column in judging.quantiles.values()}
-    return files | {kind: judging.predicted(name) for name, kind in said.baselines.items() if kind.endswith(ONNX)}
+def answering(said: Declarations) -> list[tuple[str, list[str]]]:
+    """List who answers, the file of a model or what a baseline always says, each with its columns of predictions."""
+    quantiles = [(f"model/{column}.onnx", [column]) for column in said.judging.quantiles.values()]
+    baselines = [(kind, said.judging.predicted(name)) for name, kind in said.baselines.items()]
+    return [(MODEL, said.judging.predicted()), *quantiles, *baselines]
 
 
 def read_models(said: Declarations) -> dict[str, OnnxModel]:
@@ -73,7 +72,8 @@ def read_models(said: Declarations) -> dict[str, OnnxModel]:
         ScoringError: one is not here, or is no model.
         InputError: one has the classes in another order than `gates.toml`.
     """
-    found, classes = {file: OnnxModel(Path(file)) for file in answered(said)}, said.judging.classes
+    found = {file: OnnxModel(Path(file)) for file, _ in answering(said) if file.endswith(ONNX)}
+    classes = said.judging.classes
     for file, model in found.items():
         if model.classes and classes not in ((), model.classes):
             raise InputError(
@@ -107,12 +107,11 @@ def score(rows: pl.DataFrame, known: pl.DataFrame, said: Declarations, models: M
         InputError: as `ask`, or a column of the holdout is called as one of predictions.
     """
     judging, found = said.judging, dict[str, Any]()
-    for file, columns in answered(said).items():
-        found |= ask(models[file], rows, file, columns)
-    for name, kind in said.baselines.items():
-        if kind not in models:
-            always = constant(kind, known[judging.answer], judging)
-            found |= dict(zip(judging.predicted(name), always, strict=True))
+    for who, columns in answering(said):
+        if who.endswith(ONNX):
+            found |= ask(models[who], rows, who, columns)
+        else:
+            found |= dict(zip(columns, constant(who, known[judging.answer], judging), strict=True))
     for name in found:
         taken = f"the holdout has a column {name!r} already, as gates.toml calls predictions; give one another name"
         require(name not in rows.columns, taken)
