@@ -52,7 +52,11 @@ def test_a_day_that_begins_the_holdout_becomes_the_first_of_a_month() -> None:
     ("params", "until", "says"),
     [
         ({}, UNTIL, "no section `retrain`"),
-        (BY_NUMBER | {"retrain": {"train.months": [0, 0]}}, UNTIL, "retrain names train.months, which is no key"),
+        (
+            BY_NUMBER | {"retrain": {"train.months": [0, 0]}},
+            UNTIL,
+            "retrain names train.months, which is neither a list of months",
+        ),
         (BY_NUMBER, 2013 * 12 + 1, "UNTIL=2013-02 leaves train.fit_months of params.yaml without a month"),
         ({"from": 7, "retrain": {"from": [0, 0]}}, UNTIL, "neither a list of months nor a day"),
         ({"from": "2013-07-01", "retrain": {"from": ["first", 0]}}, UNTIL, "neither a list of months nor a day"),

@@ -23,7 +23,7 @@ from onebutton_evaluation.metrics import answer_values, read_rows
 from onebutton_evaluation.slices import find_slices
 from onebutton_monitoring.declaration import FILE, Harm, Monitor
 
-AT_ONCE = 1_000_000  # rows that are joined in memory
+AT_ONCE, WRITTEN = 250_000, 20_000  # rows: that are joined in memory, and written to a part
 MOST_PARTS = 256  # files that are open at a time
 KEY, DAY, WEEK, KNOWN, SLICE = "_key", "_day", "_week", "_known", "_slice"
 SUMS = ("_predicted", "_answered", "_both", "_squared", "_cost")
@@ -118,7 +118,7 @@ def _parts(log: pl.LazyFrame, labels: pl.LazyFrame) -> Iterator[tuple[pl.DataFra
     with tempfile.TemporaryDirectory(prefix="onebutton-monitor-") as scratch:
         for name, table in tables.items():
             by = pl.PartitionBy(Path(scratch) / name, key={"_part": pl.col(KEY) % parts}, include_key=False)
-            table.sink_ipc(by, mkdir=True, engine="streaming", compression="lz4", record_batch_size=AT_ONCE // 50)
+            table.sink_ipc(by, mkdir=True, engine="streaming", compression="lz4", record_batch_size=WRITTEN)
         for part in range(parts):
             folders = {name: Path(scratch, name, f"_part={part}") for name in tables}
             found = [
@@ -175,14 +175,14 @@ def _watched(log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor) -> pl.DataF
     return by_slice(watched, said.slices)
 
 
-def scan(pattern: str, root: Path) -> pl.LazyFrame:
-    """Read the labels that a path or a pattern names, Parquet or CSV, in the order of the files' names.
+def scan(path: Path) -> pl.LazyFrame:
+    """Read the labels that a path names, Parquet or CSV; of a pattern, in the order of the files' names.
 
     Raises:
         InputError: there are none.
     """
-    files = sorted((root / pattern).parent.glob(Path(pattern).name))
-    require(files, f"labels: there is no file {root / pattern}")
+    files = sorted(path.parent.glob(path.name))
+    require(files, f"labels: there is no file {path}")
     if files[0].suffix == ".csv":
         return pl.scan_csv(files, try_parse_dates=True)
     return pl.scan_parquet(files, missing_columns="insert")

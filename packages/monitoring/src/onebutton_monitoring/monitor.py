@@ -20,7 +20,7 @@ from pathlib import Path
 import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.errors import require
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.intervals import Interval, interval
 from onebutton_evaluation.judgement import write_text
@@ -32,8 +32,7 @@ from onebutton_monitoring.drift import explain
 from onebutton_monitoring.joining import DAY, SLICE, WEEK, join, scan
 from onebutton_monitoring.watch import Seen, Watch, replay, score, watch
 from onebutton_monitoring.weeks import words
-from onebutton_release.target import Target, find_target, pipeline_named
-from onebutton_serving.history import in_service
+from onebutton_release.target import Target, find_target, pipeline_named, release_in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.segments import read_log
 
@@ -58,17 +57,15 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     """
     moment = now or datetime.now(UTC)
     target = find_target(root, pipeline, environment, "production")
-    name, move = f"{target.pipeline} in {target.name}", in_service(target.store)
-    if move is None:
-        raise InputError(f"no release is in service of {name}. `make deploy` puts one there")
-    one = watch(target.folder, target.fetch(move.after) / MODEL)
+    name, release = f"{target.pipeline} in {target.name}", release_in_service(root, target.pipeline, target.name)
+    one = watch(target.folder, release / MODEL)
     require(labels or one.said.labels, "say where labels are: LABELS=file, or `labels` in monitor.toml")
-    known = scan(labels, root) if labels else scan(one.said.labels, one.folder)
+    known = scan(root / labels if labels else one.folder / one.said.labels)
     place = root / one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
     folders = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
     logs = [log for log in map(read_log, folders) if not log.limit(1).collect().is_empty()]
     require(logs, f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere")
-    joined = join(pl.concat(logs, how="diagonal_relaxed"), known, one.said, one.judging, move.after)
+    joined = join(pl.concat(logs, how="diagonal_relaxed"), known, one.said, one.judging, release.name)
     seen = one.look(joined, moment.date())
     for number, alarm in enumerate(seen.alarms):
         if alarm.kind == "cost" and alarm.until is None:

@@ -135,9 +135,7 @@ class Replay(NamedTuple):
     caught: int  # harmful weeks in which an alarm about cost or labels stood
     false: int  # quiet weeks in which somebody would have been called about them
     stood: int  # quiet weeks in which an alarm stood, called in them or before
-    delays: list[
-        int | None
-    ]  # of each run of harmful weeks, days from the end of its first to the call; None: none came
+    delays: list[int | None]  # days from the end of the first of harmful weeks in a row to the call, if one came
 
     @property
     def words(self) -> list[str]:

@@ -1,42 +1,40 @@
-"""Move the months that train and judge on by the rule `retrain` of `params.yaml`: `make retrain` writes it, OB411 checks it."""
+"""Move the months that train and judge on by the rule `retrain` of `params.yaml`: `make retrain` writes it, OB411 checks it.
+
+A month is a number, counted from year 0.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from datetime import date
 from functools import reduce
 from operator import getitem
 from typing import Any
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 
 UNTIL = "retrained_until"
 
 
 def moved(params: Mapping[str, Any], until: int) -> dict[str, Any]:
-    """Return the parameters that the rule writes, by dotted key.
+    """Return the parameters that the rule writes, by dotted key, the last month among them.
 
-    Args:
-        params: as `params.yaml` has them; `retrain` says by key the months from and to, counted back from the last one, or
-            `first` for the first that stands there now.
-        until: the last month, counted from year 0, which is written, too.
+    The rule says by key the months from and to, counted back from the last one, or `first` for the first that stands there now.
 
     Raises:
-        InputError: there is no rule, a key of it does not exist, or it leaves no month.
+        InputError: there is no rule, a key of it holds no months, or it leaves none.
     """
-    rule = params.get("retrain")
-    if not rule:
-        raise InputError(
-            "params.yaml has no section `retrain`, which says how the months that train and judge move on: "
-            "docs/retraining.md shows one"
-        )
+    none = "params.yaml has no section `retrain`, which says how the months that train and judge move on"
+    require(params.get("retrain"), f"{none}: docs/retraining.md shows one")
     found = {}
-    for key, (since, to) in rule.items():
+    for key, (since, to) in params["retrain"].items():
         try:
-            value = reduce(getitem, key.split("."), params)
+            found[key] = _like(reduce(getitem, key.split("."), params), since, to, until)
         except (LookupError, TypeError):
-            raise InputError(f"params.yaml: retrain names {key}, which is no key of this file") from None
-        found[key] = _like(value, since, to, until, key)
+            why = f"neither a list of months nor a day that a number moves, but {since!r} is to move it"
+            raise InputError(f"params.yaml: retrain names {key}, which is {why}") from None
+        left = f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years"
+        require(found[key], left)
     return found | {UNTIL: spelt(until)}
 
 
@@ -52,38 +50,33 @@ def put(params: Any, values: Mapping[str, Any]) -> None:
             section[last] = value
 
 
-def _like(value: Any, since: int | str, to: int, until: int, key: str) -> Any:
+def _like(value: Any, since: Any, to: int, until: int) -> Any:
     """Write months as those that stand there now: numbers of one year, texts such as `2013-09`, or the day that begins one."""
-    if not value or not isinstance(value, list | str) or (isinstance(value, str) and since == "first"):
-        raise InputError(
-            f"params.yaml: retrain names {key}, {value!r}: neither a list of months nor a day that a number moves"
-        )
     if isinstance(value, str):
-        return f"{spelt(until - int(since))}-01"
-    by_number = isinstance(value[0], int)
-    begins = until // 12 * 12 + value[0] - 1 if by_number else months_of(value[0])[0]
-    months = range(begins if since == "first" else until - int(since), until - to + 1)
-    if not months or (by_number and months[0] // 12 != months[-1] // 12):
-        raise InputError(
-            f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years"
-        )
-    return [one % 12 + 1 if by_number else spelt(one) for one in months]
+        return f"{spelt(until - since)}-01"
+    numbers = isinstance(value[0], int)
+    begins = until // 12 * 12 + value[0] - 1 if numbers else months_of(value[0])[0]
+    months = range(begins if since == "first" else until - since, until - to + 1)
+    if not numbers:
+        return [spelt(month) for month in months]
+    return [month % 12 + 1 for month in months] if len({month // 12 for month in months}) == 1 else []
 
 
 def months_of(text: str) -> tuple[int, int]:
-    """Read `2013-09` or `2013-07..2013-12` as months counted from year 0.
+    """Read `2013-09` or `2013-07..2013-12`, its first month and its last.
 
     Raises:
         InputError: it is neither.
     """
-    found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])(?:\.\.(\d{4})-(0[1-9]|1[0-2]))?", text)
-    if not found:
-        raise InputError(f"UNTIL must be a month such as 2013-09, or a range such as 2013-07..2013-12, it is {text!r}")
-    year, month, last_year, last_month = found.groups()
-    first = int(year) * 12 + int(month) - 1
-    return first, int(last_year) * 12 + int(last_month) - 1 if last_year else first
+    begins, _, ends = text.partition("..")
+    try:
+        first, last = (date.fromisoformat(f"{month}-01") for month in (begins, ends or begins))
+    except ValueError:
+        wrong = f"UNTIL must be a month such as 2013-09, or a range such as 2013-07..2013-12, it is {text!r}"
+        raise InputError(wrong) from None
+    return first.year * 12 + first.month - 1, last.year * 12 + last.month - 1
 
 
 def spelt(month: int) -> str:
-    """Write a month counted from year 0, as `2013-09`."""
+    """Write a month as `2013-09`."""
     return f"{month // 12}-{month % 12 + 1:02}"

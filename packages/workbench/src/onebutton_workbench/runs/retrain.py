@@ -18,7 +18,7 @@ import polars as pl
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dvc_files import read_plan, read_yaml
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, PREDICTIONS, champion_name
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.holdout import read_holdout
@@ -34,11 +34,6 @@ from onebutton_workbench.workspace import ROOT, the_pipeline
 
 HOLDOUT, COMPARISON = "data/holdout.parquet", "comparison.json"
 REPORT = ROOT / "report/retrain.md"  # of the last press; a pull request begins with it
-SAYS = {
-    "better": "retraining helps",
-    "worse": "retraining harms",
-    "mixed": "retraining helps some and harms others",
-}
 
 
 def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
@@ -66,22 +61,100 @@ def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
     old, model = _old(folder)
     said = [f"# {folder.name}: does retraining help?\n"]
     with tempfile.TemporaryDirectory(prefix="onebutton-retrain-") as name:
-        for month in range(first, last + 1):
-            scratch = Path(name, spelt(month))
+        for month in map(spelt, range(first, last + 1)):
+            scratch = Path(name, month)
             scratch.mkdir()
-            said.append(f"{spelt(month)}, {sentence(_compare(folder, old, model, month, scratch), spelt(month))}\n")
+            said.append(f"{month}, {sentence(_compare(folder, old, model, month, scratch), month)}\n")
             print(f"retrain: {said[-1]}", end="", flush=True)
         REPORT.parent.mkdir(exist_ok=True)
         write_text(REPORT, "\n".join(said))
         if first != last:
-            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={spelt(last)}")
+            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={month}")
             return 0
         _write(folder, scratch)
-    print(f"retrain: params.yaml and {CONTRACT} of {folder.name} moved on to {spelt(last)}", flush=True)
+    print(f"retrain: params.yaml and {CONTRACT} of {folder.name} moved on to {month}", flush=True)
     status = run(folder.name)
     if pr and not status:
-        _propose(folder.name, spelt(last))
+        _propose(folder.name, month)
     return status
+
+
+def sentence(comparison: Mapping[str, Any], month: str) -> str:
+    """Say whether retraining helps, and how sure that is, by the comparison with the old model that `evaluate` writes."""
+    than, whole, metric = comparison["name"], comparison["slices"]["all"], comparison["metric"].replace("_", " ")
+    if "difference" not in whole:
+        return f"{whole['verdict']} to compare with {than} ({whole['rows']:,} rows): nothing says that retraining helps"
+    does = {"better": "helps", "worse": "harms", "mixed": "helps some and harms others"}
+    does_it = f"retraining {does.get(whole['verdict'], f'does not mend {month}')}"
+    by = f"{with_interval(whole['difference'], sign=True)} {metric} beside {than}, {whole['rows']:,} rows"
+    judged = sum("difference" in one for one in comparison["slices"].values())
+    return f"{whole['verdict']} after Holm over {judged} slices: {by}; {does_it}. By slice: {comparison['in_words']}"
+
+
+def _old(folder: Path) -> tuple[str, Path]:
+    """Find the model to beat, its name and file: the champion's, or where nothing is in service the one that was trained last."""
+    from onebutton_release.champion import release_of_champion
+
+    if name := champion_name(folder / CHAMPION):
+        if release := release_of_champion(ROOT, folder):
+            return name, release / "model.onnx"
+        raise InputError(
+            f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
+        )
+    file = folder / "model/model.onnx"
+    require(file.is_file(), f"{file.relative_to(ROOT)} is not here. `make run PIPELINE={folder.name}` makes it")
+    return "the model trained before", file
+
+
+def _compare(folder: Path, old: str, model: Path, month: str, scratch: Path) -> dict[str, Any]:
+    """Run the stages that the moved parameters reach, up to the comparison, and let the old model answer the new holdout."""
+    file = folder / "params.yaml"
+    values = moved(read_yaml(file), months_of(month)[0])
+    text = edit_yaml(file.read_text(encoding="utf-8"), lambda params: put(params, values))
+    (scratch / "params.yaml").write_text(text, encoding="utf-8")
+    reached = {"params.yaml"}
+    for stage in read_plan(folder / "dvc.yaml").stages:
+        if stage.filled_in or reached.isdisjoint(stage.reads):
+            continue
+        run_alone(folder, stage, scratch)
+        reached |= {*stage.outs}
+        if HOLDOUT in stage.outs:
+            _answer(folder, old, model, scratch)
+        if COMPARISON in stage.outs:
+            found: dict[str, Any] = json.loads((scratch / COMPARISON).read_text(encoding="utf-8"))[CHAMPION]
+            return found
+    raise InputError(f"no stage of {folder.name} that params.yaml reaches writes {COMPARISON}: nothing can be compared")
+
+
+def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
+    """Write the old model's predictions for the new holdout; refuse one that it has learnt from."""
+    rows = pl.read_parquet(scratch / HOLDOUT)
+    none = "no row is of the months that would judge. Is the newest data here? `make data-add` adds it"
+    require(rows.height, none)
+    key = load_contract(folder / CONTRACT).primary_key
+    learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
+    before = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
+    require(not learnt, before)
+    answer_as_champion(folder, model, old, rows, scratch / CHAMPION)
+
+
+def _write(folder: Path, scratch: Path) -> None:
+    """Write parameters, the pin of the holdout, and the champion's answers to it."""
+    judged, key = load_declarations(folder / "gates.toml").judging, load_contract(folder / CONTRACT).primary_key
+    holdout = read_holdout(pl.read_parquet(scratch / HOLDOUT), key, judged.answer)
+    pins = {"holdoutRows": holdout.rows, "holdoutSha256": holdout.digest}
+
+    def pin(content: Any) -> None:
+        for entry in (entry for table in content["schema"] for entry in table.get("customProperties", [])):
+            entry["value"] = pins.get(entry["property"], entry["value"])
+
+    contract = edit_yaml((folder / CONTRACT).read_text(encoding="utf-8"), pin)
+    write_texts(folder, {"params.yaml": (scratch / "params.yaml").read_text(encoding="utf-8"), CONTRACT: contract})
+    if champion_name(folder / CHAMPION):
+        answers = folder / CHAMPION / PREDICTIONS
+        answers.unlink(missing_ok=True)  # it may be a link into DVC's cache
+        shutil.copyfile(scratch / CHAMPION / PREDICTIONS, answers)
+        _call("dvc", "add", "--quiet", str(answers.relative_to(ROOT)))
 
 
 def _propose(pipeline: str, month: str) -> None:
@@ -99,97 +172,6 @@ def _propose(pipeline: str, month: str) -> None:
 
 def _call(*command: str) -> str:
     done = call(*command, folder=ROOT)
-    if done.returncode:
-        raise InputError(
-            f"`{' '.join(command[:2])}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
-        )
+    failed = f"`{' '.join(command[:2])}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
+    require(not done.returncode, failed)
     return done.stdout.strip()
-
-
-def sentence(comparison: Mapping[str, Any], month: str) -> str:
-    """Say whether retraining helps, and how sure that is.
-
-    Args:
-        comparison: of the new model with the old one, as the stage `evaluate` writes it.
-        month: that was judged.
-    """
-    than, whole, metric = comparison["name"], comparison["slices"]["all"], comparison["metric"].replace("_", " ")
-    verdict = whole["verdict"]
-    does = SAYS.get(verdict, f"retraining does not mend {month}")
-    if "difference" not in whole:
-        return f"{verdict} to compare with {than} ({whole['rows']:,} rows): nothing says that retraining helps"
-    by = f"{with_interval(whole['difference'], sign=True)} {metric} beside {than}, {whole['rows']:,} rows"
-    judged = sum("difference" in one for one in comparison["slices"].values())
-    return f"{verdict} after Holm over {judged} slices: {by}; {does}. By slice: {comparison['in_words']}"
-
-
-def _old(folder: Path) -> tuple[str, Path]:
-    """Find the model to beat, its name and file: the champion's, or where nothing is in service the one that was trained last."""
-    from onebutton_release.champion import release_of_champion
-
-    if name := champion_name(folder / CHAMPION):
-        if not (release := release_of_champion(ROOT, folder)):
-            raise InputError(
-                f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
-            )
-        return name, release / "model.onnx"
-    file = folder / "model/model.onnx"
-    if not file.is_file():
-        raise InputError(f"{file.relative_to(ROOT)} is not here. `make run PIPELINE={folder.name}` makes it")
-    return "the model trained before", file
-
-
-def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> dict[str, Any]:
-    """Run the stages that the moved parameters reach, up to the comparison, and let the old model answer the new holdout."""
-    values = moved(read_yaml(folder / "params.yaml"), month)
-    text = (folder / "params.yaml").read_text(encoding="utf-8")
-    (scratch / "params.yaml").write_text(edit_yaml(text, lambda params: put(params, values)), encoding="utf-8")
-    made: set[str] = set()
-    for stage in read_plan(folder / "dvc.yaml").stages:
-        if stage.filled_in or not ({"params.yaml"} | made) & {*stage.reads}:
-            continue
-        if missing := [path for path in stage.lacking(folder) if path not in made]:
-            raise InputError(f"{missing[0]} is not here, and the stage {stage.name} reads it. `make run` makes it")
-        run_alone(folder, stage, scratch)
-        made |= {*stage.outs}
-        if HOLDOUT in stage.outs:
-            _answer(folder, old, model, scratch)
-        if COMPARISON in stage.outs:
-            found: dict[str, Any] = json.loads((scratch / COMPARISON).read_text(encoding="utf-8"))[CHAMPION]
-            return found
-    raise InputError(
-        f"no stage of {folder.name} that params.yaml reaches writes {COMPARISON}, so nothing can be compared"
-    )
-
-
-def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
-    """Write the old model's predictions for the new holdout; refuse one that it has learnt from."""
-    rows = pl.read_parquet(scratch / HOLDOUT)
-    if not rows.height:
-        raise InputError("no row is of the months that would judge. Is the newest data here? `make data-add` adds it")
-    key = load_contract(folder / CONTRACT).primary_key
-    learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
-    if learnt:
-        raise InputError(
-            f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
-        )
-    answer_as_champion(folder, model, old, rows, scratch)
-
-
-def _write(folder: Path, scratch: Path) -> None:
-    """Write parameters, the pin of the holdout, and the champion's answers to it."""
-    judged = load_declarations(folder / "gates.toml").judging
-    key = load_contract(folder / CONTRACT).primary_key
-    holdout = read_holdout(pl.read_parquet(scratch / HOLDOUT), key, judged.answer)
-    pins = {"holdoutRows": holdout.rows, "holdoutSha256": holdout.digest}
-
-    def pin(content: Any) -> None:
-        for entry in (entry for table in content["schema"] for entry in table.get("customProperties", [])):
-            entry["value"] = pins.get(entry["property"], entry["value"])
-
-    contract = edit_yaml((folder / CONTRACT).read_text(encoding="utf-8"), pin)
-    write_texts(folder, {"params.yaml": (scratch / "params.yaml").read_text(encoding="utf-8"), CONTRACT: contract})
-    if champion_name(folder / CHAMPION):
-        shutil.copyfile(scratch / CHAMPION / PREDICTIONS, folder / CHAMPION / f"{PREDICTIONS}.draft")
-        (folder / CHAMPION / f"{PREDICTIONS}.draft").replace(folder / CHAMPION / PREDICTIONS)
-        _call("dvc", "add", "--quiet", str((folder / CHAMPION / PREDICTIONS).relative_to(ROOT)))
