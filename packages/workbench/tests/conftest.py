@@ -112,7 +112,7 @@ def forget() -> Callable[[], None]:
 
     def clear() -> None:
         of_code = (read_imports, fingerprint._digest_of_code, fingerprint._data_lines, fingerprint._in_git)
-        for cached in (*of_code, fingerprint.locked_versions, fingerprint._declared):
+        for cached in (*of_code, fingerprint.locked_versions):
             cached.cache_clear()
 
     clear()

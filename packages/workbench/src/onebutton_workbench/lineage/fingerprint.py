@@ -25,7 +25,7 @@ from onebutton_contracts.errors import InputError, run_stage
 from onebutton_contracts.parameters import load_parameters
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
-from onebutton_workbench.workspace import distribution, find_root, member_paths, read_toml
+from onebutton_workbench.workspace import distribution, find_root, member_paths
 
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -118,25 +118,13 @@ def locked_versions(root: Path) -> dict[str, str]:
     return {name: "|".join(sorted(found)) for name, found in versions.items()}
 
 
-@cache
-def _declared(root: Path) -> dict[str, str]:
-    """Read which distribution brings a package, as members name it in deptry's own table."""
-    declared: dict[str, str] = {}
-    for folder in (Path(), *member_paths(root)):
-        tool = read_toml(root / folder / "pyproject.toml").get("tool", {})
-        for name, packages in tool.get("deptry", {}).get("package_module_name_map", {}).items():
-            declared |= dict.fromkeys([packages] if isinstance(packages, str) else packages, name)
-    return declared
+def _brought_by(package: str, versions: Mapping[str, str]) -> list[str]:
+    """Describe which locked distributions bring a package: the one of its name, or those that are installed with it.
 
-
-def _brought_by(package: str, versions: Mapping[str, str], root: Path) -> list[str]:
-    """Describe which locked distributions bring a package.
-
-    It is the one of its name; the one that a member names for it; or those that are installed with it: PIL comes from pillow, and
-    several may share a name such as google.
+    PIL comes from pillow, and several may share a name such as google.
     """
-    named = (package.lower().replace("_", "-"), _declared(root).get(package, ""))
-    found = [one for one in named if one in versions][:1] or sorted(_installed_with(package) & versions.keys())
+    named = package.lower().replace("_", "-")
+    found = [named] if named in versions else sorted(_installed_with(package) & versions.keys())
     return [f"{one}=={versions[one]}" for one in found] or [f"{package}==not locked"]
 
 
@@ -161,7 +149,7 @@ def fingerprint(entries: Iterable[str], root: Path, versions: Mapping[str, str])
     code = [f"{_digest_of_code(imports.files[name])}  {name}" for name in sorted(modules)]
     folders = {imports.files[name].parent for name in modules}
     data = {line for folder in folders for line in _data_lines(folder, root)}
-    third_party = {line for package in packages for line in _brought_by(package, versions, root)}
+    third_party = {line for package in packages for line in _brought_by(package, versions)}
     return "\n".join([f"algorithm {ALGORITHM}", *code, *sorted(data), *sorted(third_party)]) + "\n"
 
 
