@@ -55,28 +55,31 @@ def sorted_out(changes: Changes) -> tuple[list[Change], list[Change]]:
     Returns:
         The changes of rulers, of which a member that is new, or gone as a whole, is one; and all others in members that stay.
     """
-    rulers: dict[str, list[Change]] = {}
+    kinds: dict[str, Kind] = {}
+    for member in filter(None, map(MEMBER.fullmatch, changes.files)):
+        if member[2] == "pyproject.toml" and not all(both := changes.texts(member[0])):
+            kinds[member[1]] = "removed" if both[0] else "new"
+    rulers = [Change(folder, (), kind, f"the member is {kind}") for folder, kind in kinds.items()]
     others: list[Change] = []
     merged = list(upgrades(changes))
     for path in changes.files:
-        member = MEMBER.fullmatch(path)
-        if member and not all(both := changes.texts(f"{member[1]}/pyproject.toml")):
-            kind: Kind = "removed" if both[0] else "new"
-            rulers[member[1]] = [Change(member[1], (), kind, f"the member is {kind}")]
+        within = MEMBER.fullmatch(path)
+        is_measured = bool(within and MEASURED.fullmatch(within[2]))
+        if (within and within[1] in kinds) or not (is_measured or is_ruler(path)):
             continue
         old, new = changes.texts(path)
+        found = differences(path, old, new)
         if not is_ruler(path, old + new):
-            others += differences(path, old, new) if member and MEASURED.fullmatch(member[2]) else []
+            others += found
             continue
-        held = differences(path, old, new)
         for tip in merged:  # what differs from both in the same way is this branch's own
             theirs = differences(path, at_commit(tip, path, changes.root) or "", new)
             own = {(one.path, one.kind): one for one in theirs}
-            held = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in held]
-        judge = [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
-        others += [one for one in held if one not in judge]
-        rulers[path] = judge
-    return [one for several in rulers.values() for one in several], others
+            found = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in found]
+        for one in found:
+            judges = not path.endswith("/params.yaml") or one.path[0] == JUDGING
+            (rulers if judges else others).append(one)
+    return rulers, others
 
 
 def holdout_moved(contract: str, changes: Changes) -> Literal["", "by hand", "by the rule"]:
