@@ -9,8 +9,7 @@ import pytest
 
 from onebutton_contracts.contract import Contract, contract_of
 from onebutton_contracts.dummy.copula import ENOUGH, fit_copula, fit_spread
-from onebutton_contracts.dummy.plan import Plan
-from onebutton_contracts.dummy.tables import Description, describe, generate, read_description, write_description
+from onebutton_contracts.dummy.tables import Description, Plan, describe, generate, read_description, write_description
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.validation import validate
 

@@ -18,8 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flight_delays.features import CATEGORIES, NUMBERS, build_features
 from flight_delays.params import Params
-from onebutton_contracts.dummy.plan import Plan
-from onebutton_contracts.dummy.tables import generate, read_description
+from onebutton_contracts.dummy.tables import Plan, generate, read_description
 
 pytestmark = pytest.mark.slow  # two models on half a year each
 PIPELINE = Path(__file__).resolve().parents[1]

@@ -15,8 +15,8 @@ import polars as pl
 
 from onebutton_contracts.errors import require
 from onebutton_contracts.frames import POLARS_TYPES, polars_schema
-from onebutton_contracts.rules import without_broken
 from onebutton_contracts.terms import Column, Contract
+from onebutton_contracts.validation import without_broken
 
 MOST = 200  # odd values of a column
 FEWEST_ALONE = 12  # rows in which a column alone is odd

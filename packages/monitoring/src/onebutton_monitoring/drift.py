@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.rules import row_rules
 from onebutton_contracts.terms import Contract
+from onebutton_contracts.validation import row_rules
 from onebutton_evaluation.slices import ALL
 from onebutton_monitoring.alarms import Alarm, fold
 from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined

@@ -16,8 +16,8 @@ import polars as pl
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import POLARS_TYPES
-from onebutton_contracts.rules import Rule, row_rules
 from onebutton_contracts.terms import Column, Contract
+from onebutton_contracts.validation import Rule, row_rules
 from onebutton_models.scoring import ScoringError
 from onebutton_serving.loading import Loaded, labels
 from onebutton_serving.schema import LABEL, Field

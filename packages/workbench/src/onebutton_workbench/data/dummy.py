@@ -11,8 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from onebutton_contracts.dummy.plan import Plan
-from onebutton_contracts.dummy.tables import describe, generate, read_description, write_description
+from onebutton_contracts.dummy.tables import Plan, describe, generate, read_description, write_description
 from onebutton_contracts.dvc_files import FINGERPRINTS, paths, read_yaml
 from onebutton_contracts.errors import require
 from onebutton_contracts.tables import read_parquet, write_parquet

@@ -106,7 +106,7 @@ def unsent(remote: Remote, root: Path) -> list[str]:
     finally:
         logging.disable(logging.NOTSET)
     not_committed = {path for kind in ("added", "modified") for path in found["committed"].get(kind, [])}
-    gone = [path for path in found["not_in_remote"] if path not in not_committed]
+    gone = sorted(path for path in found["not_in_remote"] if path not in not_committed)
     folders = tuple(path for path in gone if path.endswith("/"))
     return [path for path in gone if path in folders or not path.startswith(folders)]
 
