@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import subprocess
@@ -32,6 +33,14 @@ run_stage(lambda: why(root=Path.cwd(), **json.loads(sys.argv[1])))
 """
 
 
+CARD = '''title = "A demo"
+chosen_because = """
+It errs less than the mean,
+and is small."""
+also_tried = "A forest."
+'''
+
+
 def press(root: Path, **asked: str | bool) -> tuple[int, str]:
     """Do what `make why` does with some values; return its status and what it prints."""
     printed = io.StringIO()
@@ -57,8 +66,11 @@ def two_versions(checkout: Path, git: Any, anywhere: None) -> Path:
     del anywhere
     root = checkout.parents[1]
     uri = tracking_uri(root)
+    (checkout / "card.toml").write_text(CARD, encoding="utf-8")
+    digest = hashlib.md5(CARD.encode()).hexdigest()  # noqa: S324  DVC's own
+    raw, read = "    - {path: data/raw,", f"    - {{path: card.toml, hash: md5, md5: {digest}, size: {len(CARD)}}}\n"
     lock = checkout / "dvc.lock"
-    (checkout / "card.toml").write_text('title = "A demo"\n', encoding="utf-8")
+    lock.write_text(lock.read_text(encoding="utf-8").replace(raw, f"{read}{raw}"), encoding="utf-8")
     git(checkout, "add", "--all")
     git(checkout, "commit", "--quiet", "--message", "docs: a card")
     record(checkout, {"train": 3.0})
@@ -87,6 +99,8 @@ def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Pat
     assert "Ada <ada@test>" in shown
     assert "data/raw  111111111111  read by train" in shown
     assert "train 3.0 s" in shown
+    assert "chosen      It errs less than the mean, and is small." in shown
+    assert "also tried  A forest." in shown
 
     _, shown = press(two_versions, model="demo/2")
     assert "train.rate = 0.2" in shown

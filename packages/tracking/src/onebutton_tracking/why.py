@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import textwrap
+import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+CARD = "card.toml"
+CHOSEN = {"chosen_because": "chosen", "also_tried": "also tried"}
+WIDTH = 104  # of a line of prose
 SHORT = 12  # characters of a digest
 SLICE = 2  # dots in the name of a metric that is about a part of the data, such as `by_month.07.auc`
 
@@ -43,6 +49,7 @@ def trace(run: Run, version: ModelVersion | None, root: Path) -> dict[str, Any]:
         "finished": run.info.end_time or run.info.start_time,
         "model": f"{version.name} version {version.version}" if version else "",
         "promoted": {alias: version.tags.get(f"{PROMOTED}{alias}", "") for alias in version.aliases} if version else {},
+        "chosen": _chosen(tags, root),
         "gates": tags.get(GATES_TAG, ""),
         "commit": {"sha": sha, "branch": tags.get(BRANCH_TAG, ""), "author": author, "date": date, "subject": words},
         "dirty": tags.get(DIRTY_TAG) == "true",
@@ -63,6 +70,17 @@ def trace(run: Run, version: ModelVersion | None, root: Path) -> dict[str, Any]:
     }
 
 
+def _chosen(tags: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Read why the model was chosen from the card that the run read: as it was committed, or as it still stands here."""
+    path = f"pipelines/{tags[PIPELINE_TAG]}/{CARD}"
+    here = (root / path).read_text(encoding="utf-8") if (root / path).is_file() else ""
+    for text in (git("show", f"{tags.get(COMMIT_TAG, '')}:{path}", folder=root), here):
+        if hashlib.md5(text.encode()).hexdigest() == tags.get(f"onebutton.md5.{CARD}"):  # noqa: S324  DVC's own
+            card = tomllib.loads(text)
+            return {name: " ".join(card[name].split()) for name in CHOSEN if card.get(name)}
+    return {}
+
+
 def page(found: Mapping[str, Any]) -> str:
     """Lay a lineage out for a terminal; `JSON=1` has every value."""
     aliases = f" (@{', @'.join(found['promoted'])})" if found["promoted"] else ""
@@ -74,7 +92,7 @@ def page(found: Mapping[str, Any]) -> str:
         for name, taken in found["seconds"].items()
     ]
     points = [f"@{alias} points here{words and ': '}{words}" for alias, words in found["promoted"].items()]
-    parts = {
+    parts = {CHOSEN[name]: textwrap.wrap(words, WIDTH) for name, words in found["chosen"].items()} | {
         "gates": [found["gates"]],
         "commit": _commit_words(found),
         "data": [f"{name}  {one['digest'][:SHORT]}  read by {one['read_by']}" for name, one in found["data"].items()],
