@@ -14,7 +14,7 @@ from typing import Literal
 from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME
-from onebutton_workbench.checks.rulers import MEMBER, Change, Kind, differences, is_ruler
+from onebutton_workbench.checks.rulers import Change, Kind, differences, is_ruler, owner_of
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, call, shortened
 from onebutton_workbench.lineage.changes import Changes
@@ -49,23 +49,22 @@ def upgrades(changes: Changes) -> Iterator[str]:
             yield f"{merge}^2"
 
 
-def sorted_out(changes: Changes) -> tuple[list[Change], list[Change]]:
+def sort_out(changes: Changes) -> tuple[list[Change], list[Change]]:
     """Compare every ruler with another commit, and what rulers measure.
 
     Returns:
         The changes of rulers, of which a member that is new, or gone as a whole, is one; and all others in members that stay.
     """
     kinds: dict[str, Kind] = {}
-    for member in filter(None, map(MEMBER.fullmatch, changes.files)):
-        if member[2] == "pyproject.toml" and not all(both := changes.texts(member[0])):
-            kinds[member[1]] = "removed" if both[0] else "new"
+    for folder, inside in map(owner_of, changes.files):
+        if folder and inside == "pyproject.toml" and not all(both := changes.texts(f"{folder}/{inside}")):
+            kinds[folder] = "removed" if both[0] else "new"
     rulers = [Change(folder, (), kind, f"the member is {kind}") for folder, kind in kinds.items()]
     others: list[Change] = []
     merged = list(upgrades(changes))
     for path in changes.files:
-        within = MEMBER.fullmatch(path)
-        is_measured = bool(within and MEASURED.fullmatch(within[2]))
-        if (within and within[1] in kinds) or not (is_measured or is_ruler(path)):
+        folder, inside = owner_of(path)
+        if folder in kinds or not (is_ruler(path) or (folder and MEASURED.fullmatch(inside))):
             continue
         old, new = changes.texts(path)
         found = differences(path, old, new)
@@ -77,7 +76,7 @@ def sorted_out(changes: Changes) -> tuple[list[Change], list[Change]]:
             own = {(one.path, one.kind): one for one in theirs}
             found = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in found]
         for one in found:
-            judges = not path.endswith("/params.yaml") or one.path[0] == JUDGING
+            judges = inside != "params.yaml" or one.path[0] == JUDGING
             (rulers if judges else others).append(one)
     return rulers, others
 
@@ -109,16 +108,16 @@ def holdout_moved(contract: str, changes: Changes) -> Literal["", "by hand", "by
 
 def check(changes: Changes) -> Iterator[Finding | str]:
     """Find what breaks the rules; tell what is weaker and alone."""
-    rulers, measured = sorted_out(changes)
+    rulers, measured = sort_out(changes)
     for one in (one for one in rulers if one.kind == "weaker"):
-        member = MEMBER.fullmatch(one.file)
+        folder, _ = owner_of(one.file)
         how = "" if PINS.isdisjoint(one.path) else holdout_moved(one.file, changes)
+        measures = BY_MEMBER if folder else BY_REPOSITORY
         others: dict[str, Change] = {}  # the first of each file
         for other in measured:
-            _, folder, file = MEMBER.split(other.file)[:3]
-            what = f"{file} {' '.join(other.path)}"
-            measures = BY_REPOSITORY if not member else BY_MEMBER if folder == member[1] else MOVES[""]
-            if measures.fullmatch(what) and not MOVES[how].fullmatch(what):
+            of_member, inside = owner_of(other.file)
+            what = f"{inside} {' '.join(other.path)}"
+            if folder in {"", of_member} and measures.fullmatch(what) and not MOVES[how].fullmatch(what):
                 others.setdefault(other.file, other)
         beside = [f"{other.place} ({' '.join(other.path[-2:]) or 'code'})" for other in others.values()]
         if not beside:
@@ -126,4 +125,4 @@ def check(changes: Changes) -> Iterator[Finding | str]:
             yield f"TOLD {one.place}: {one.words}: weaker, or nobody can tell. {why}"
             continue
         words = f"{one.words}: weaker, or nobody can tell. Beside it changes {shortened(beside, SHOWN)}, so {COST}"
-        yield Finding("OB411", one.place, words, MEND) if member else Finding("OB412", one.place, words, MEND)
+        yield Finding("OB411", one.place, words, MEND) if folder else Finding("OB412", one.place, words, MEND)

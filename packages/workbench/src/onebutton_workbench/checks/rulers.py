@@ -36,7 +36,6 @@ WAYS: dict[str, Way] = (
     | {key: (-1, absent) for key, absent in KEYS["less"].items()}
 )
 UNKNOWN: Way = (0, ())
-MEMBER = re.compile(r"((?:packages|pipelines)/[^/]+)/(.+)")
 # a pipeline's module that says what is measured
 OWN_METRICS = re.compile(r"onebutton_evaluation.*\bregister\b", re.DOTALL)
 YAML = (".yaml", ".yml", ".lock", ".dvc", "ruleset.json")
@@ -58,13 +57,18 @@ class Change:
         return f"{self.file}:{self.line}"
 
 
+def owner_of(path: str) -> tuple[str, str]:
+    """Split a path into the folder of its member and the rest; the folder is empty where it belongs to none."""
+    found = re.fullmatch(r"((?:packages|pipelines)/[^/]+)/(.+)", path)
+    return (found[1], found[2]) if found else ("", path)
+
+
 def is_ruler(path: str, text: str = "") -> bool:
     """Say of a file, and of a module of a pipeline by its text, whether it is a ruler, of its member or of the repository."""
-    member = MEMBER.fullmatch(path)
-    if path.startswith("pipelines/") and path.endswith(".py") and OWN_METRICS.search(text):
+    folder, inside = owner_of(path)
+    if folder.startswith("pipelines/") and inside.endswith(".py") and OWN_METRICS.search(text):
         return True
-    patterns = FILES["member" if member else "repository"]
-    return any(fnmatch(member[2] if member else path, pattern) for pattern in patterns)
+    return any(fnmatch(inside, pattern) for pattern in FILES["member" if folder else "repository"])
 
 
 def parse(file: str, text: str) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def _parse(file: str, text: str) -> dict[str, Any]:
     name = file.rpartition("/")[2]
     if name == "pyproject.toml":
         tools = tomllib.loads(text).get("tool", {})
-        if "ruff" in tools and MEMBER.fullmatch(file):  # takes the place of all that the root says
+        if "ruff" in tools and owner_of(file)[0]:  # takes the place of all that the root says
             tools["ruff"] = {"settings": [str(tools["ruff"])]}
         return {key: tools[key] for key in FILES["settings"] if key in tools}
     if name.endswith(".toml") and "ruff" not in name:
