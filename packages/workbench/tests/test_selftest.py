@@ -119,26 +119,18 @@ def replacing(find: str, gate: str) -> Violation:
 
 
 def test_violations_are_planted_together_where_they_can_be_told_apart() -> None:
-    a, b, c, named = (
-        fault("a", "one", "a"),
-        fault("b", "one", "vague"),
-        fault("c", "two", "vague"),
-        fault("d", "one", "d:1"),
-    )
-    assert batches([a, b, c, named]) == [[a, c, named], [b]]
+    a, b, c = fault("a", "one", "a"), fault("b", "one", "vague"), fault("c", "two", "vague")
+    assert batches([a, b, c]) == [[a, c], [b]]
     of_another = Violation("e", ["three"], "make lint", ["e"], [{"file": "e", "write": "x"}])
     last = Violation("f", ["four"], "make gates", ["f"], [{"file": "f", "write": "x"}], alone=True)
     assert batches([a, of_another, last]) == [[a], [of_another], [last]]
 
 
-def test_violations_that_change_the_same_text_are_planted_apart() -> None:
-    line, part, other, file = (
-        replacing("a: 1", "one"),
-        replacing("a", "two"),
-        replacing("b", "three"),
-        fault("same", "four", "x"),
-    )
-    assert batches([line, part, other, file]) == [[line, other], [part], [file]]
+def test_violations_that_change_the_same_file_are_planted_apart_but_for_an_edit_that_they_share() -> None:
+    line, other, beside = replacing("a: 1", "one"), replacing("b", "two"), fault("c", "three", "c")
+    assert batches([line, other, beside]) == [[line, beside], [other]]
+    shared = Violation("d", ["four"], "make gates", ["d"], [*line.edits, {"file": "d", "write": "x"}])
+    assert batches([line, shared]) == [[line, shared]]
 
 
 def test_what_does_not_show_in_a_batch_or_shows_elsewhere_is_not_clear(clone: Path, shell: Any) -> None:
