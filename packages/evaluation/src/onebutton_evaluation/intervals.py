@@ -130,17 +130,19 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
     basis = units if found.basis is None else units_of(found.basis, rows.units)
     if basis < declared.least or units <= 1:
         return None
-    low, high, method = (_of_parts if found.parts else _ends)(found, metric.kind, rows.units)
+    if found.parts:
+        low, high, method = _of_parts(found, metric.kind, rows.units)
+    else:
+        low, high, method = _ends(found, metric.kind, rows.units, error, basis)
     return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), units, basis)
 
 
 def _ends(  # noqa: PLR0911  one for each method
-    found: Measured, kind: Kind, units: Codes | None
+    found: Measured, kind: Kind, units: Codes | None, error: float, basis: int
 ) -> tuple[float, float, str]:
     """Choose the method and find both ends by it."""
-    estimate, stands_on = found.estimate, np.ones(len(found.influence), bool) if found.basis is None else found.basis
-    error, basis, held = standard_error(found.influence, units)[0], units_of(stands_on, units), int(stands_on.sum())
-    quantile = student(basis)
+    estimate, quantile = found.estimate, student(basis)
+    held = len(found.influence) if found.basis is None else int(np.count_nonzero(found.basis))
     if found.values is not None:
         return *woodruff(found.values, estimate, units, quantile), "Woodruff"
     if units is None and kind in {"share", "f1"}:
@@ -150,8 +152,8 @@ def _ends(  # noqa: PLR0911  one for each method
     if kind == "f1":  # f/(2-f) is a share of the union of answers and calls (Lam et al. 2023)
         low, high = agresti_coull(estimate / (2 - estimate), error * 2 / (2 - estimate) ** 2, held, quantile)
         return 2 * low / (1 + low), 2 * high / (1 + high), "Agresti-Coull of f/(2-f)"
-    if kind == "rank":
-        ones, zeros = (effective_rows(found.influence, side, units) for side in (stands_on, ~stands_on))
+    if kind == "rank" and found.basis is not None and basis * (1 - estimate) < FEW:  # effective rows are no fewer
+        ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
         if ones * (1 - estimate) < FEW:
             return *inverted(estimate, ones, zeros, quantile), INVERTED
     wrong = basis * (1 - estimate) if kind == "precision" else found.errors
@@ -171,9 +173,12 @@ def _of_parts(found: Measured, kind: Kind, units: Codes | None) -> tuple[float, 
     scale = np.where(spread > ROUNDING, spread, 1.0)
     alike = sums @ sums.T / np.outer(scale, scale)
     np.fill_diagonal(alike, 1.0)
-    ends = np.array([_ends(one, kind, units)[:2] for one in found.parts])
-    reaches = np.abs(ends - [[one.estimate] for one in found.parts])
-    below, above = (float(np.sqrt(max(0.0, side @ alike @ side))) / len(ends) for side in reaches.T)
+    reaches = []
+    for one in found.parts:
+        basis = 0 if one.basis is None else units_of(one.basis, units)
+        low, high, _ = _ends(one, kind, units, standard_error(one.influence, units)[0], basis)
+        reaches.append((one.estimate - low, high - one.estimate))
+    below, above = (float(np.sqrt(max(0.0, side @ alike @ side))) / len(reaches) for side in np.array(reaches).T)
     return found.estimate - below, found.estimate + above, "of each class"
 
 
