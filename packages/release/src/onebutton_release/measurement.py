@@ -21,9 +21,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.checks import SERVICE
@@ -113,13 +111,9 @@ def boot(release: Path) -> Iterator[tuple[str, int, float]]:
 
 
 def _is_ready(address: str) -> bool:
-    try:
-        with urlopen(f"{address}/health/ready", timeout=2):  # noqa: S310  this machine
-            return True
-    except HTTPError as error:
-        error.close()  # it holds the connection
-    except OSError:
-        pass
+    with suppress(OSError), closing(HTTPConnection(urlsplit(address).netloc, timeout=2)) as connection:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == HTTPStatus.OK
     return False
 
 

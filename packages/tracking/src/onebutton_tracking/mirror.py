@@ -34,11 +34,6 @@ from onebutton_tracking.store import (
 PATIENCE = 60  # seconds that `make run` waits for MLflow
 
 
-def markers(root: Path, uri: str) -> Path:
-    """Name the folder of a store's markers, one file for each pipeline."""
-    return root / ".dvc/tmp/onebutton-mlflow" / hashlib.sha256(shown(uri).encode()).hexdigest()[:12]
-
-
 def _read_marker(file: Path) -> dict[str, str]:
     """Read which run MLflow was seen to hold, whole and once; empty where nothing can be read.
 
@@ -64,7 +59,8 @@ def mirror(folder: Path, uri: str, *, just_run: bool = False) -> str:
     Raises:
         InputError: the results are not complete, the experiment was deleted in MLflow, or the store cannot be used.
     """
-    digest, file = lock_digest(folder), markers(folder.parents[1], uri) / f"{folder.name}.json"
+    digest, store = lock_digest(folder), hashlib.sha256(shown(uri).encode()).hexdigest()[:12]
+    file = folder.parents[1] / ".dvc/tmp/onebutton-mlflow" / store / f"{folder.name}.json"
 
     def gained(sources: str) -> Commit | None:
         """Find the commit that has come to hold the sources of a dirty run."""

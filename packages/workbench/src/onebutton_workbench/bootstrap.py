@@ -146,18 +146,11 @@ def lock(uv: str) -> None:
     before = LOCK.read_text(encoding="utf-8")
     if conflict_in(LOCK):
         call("git", "checkout", "--ours", "--", LOCK.name)
-    done = call(uv, "lock", *python_arguments(uv))
-    if done.returncode:
+    if call(uv, "lock", *python_arguments(uv), keep=False).returncode:  # uv says what it adds, updates and removes
         LOCK.write_text(before, encoding="utf-8")
-        raise SetupError(
-            f"uv.lock is as it was, because uv cannot lock what is declared: {' '.join(done.stderr.split())}"
-        )
-    for line in done.stderr.splitlines():
-        if line.startswith(("Add", "Remove", "Update")):
-            print(f"  {line}")
-    same = LOCK.read_text(encoding="utf-8") == before
-    words = "was in line already" if same else "is in line with every pyproject.toml"
-    print(f"lock: uv.lock {words}. Next: the button that you came from; commit uv.lock with what asked for it")
+        raise SetupError("uv.lock is as it was, because uv cannot lock what is declared, and says why above")
+    next_one = "the button that you came from; commit uv.lock with what asked for it"
+    print(f"lock: uv.lock is in line with every pyproject.toml. Next: {next_one}")
 
 
 def tell_git() -> None:
