@@ -108,10 +108,11 @@ def test_a_models_lineage_is_told_from_the_champion_by_default(two_versions: Pat
 
     _, of_file = press(two_versions, file="pipelines/demo/metrics.json", json_=True)
     lineage = json.loads(of_file)
-    assert lineage["commit"]["sha"] == git(two_versions, "rev-parse", "HEAD")
-    assert lineage["params"]["train.rate"] == "0.2"
-    _, of_run = press(two_versions, run=lineage["run_id"][:8])
-    assert f"demo: run {lineage['run_id'][:8]}" in of_run
+    assert lineage["data"]["tags"]["mlflow.source.git.commit"] == git(two_versions, "rev-parse", "HEAD")
+    assert lineage["data"]["params"]["train.rate"] == "0.2"
+    run_id = lineage["info"]["run_id"][:8]
+    _, of_run = press(two_versions, run=run_id)
+    assert f"demo: run {run_id}" in of_run
 
     for asked, words in (
         ({"model": "dem"}, "there is no model 'dem' in MLflow. MODEL can be: demo"),

@@ -67,23 +67,36 @@ def experiment_id(client: MlflowClient, results: Results, uri: str) -> str:
 
 
 def bring(client: MlflowClient, results: Results, origin: Origin, uri: str, runs: Sequence[Run]) -> str:
-    """Write a run, or go on with the first of those that were begun; return the line that says so.
+    """Write a run to its end, a new one or the first of those that were begun; return the line that says so.
 
     Raises:
         InputError: the model's file is not here, or the experiment was deleted.
     """
     if results.model and not results.model.is_file():
         raise InputError(f"{results.model} is not here. `make run` or `make pull` brings it")
-    experiment = experiment_id(client, results, uri)
+    pipeline, experiment = results.folder.name, experiment_id(client, results, uri)
+    finished = origin.finished or time.time()  # by the pipeline, not by the mirror
     if runs:
         run = runs[0]
-    else:  # with the tags by which the next press finds it; its time is the pipeline's, not that of the mirror
-        started = int(((origin.finished or time.time()) - sum(origin.seconds.values())) * 1000)
-        tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: results.folder.name}
+    else:  # with the tags by which the next press finds it
+        started = int((finished - sum(origin.seconds.values())) * 1000)
+        tags = {LOCK_TAG: results.lock_digest, PIPELINE_TAG: pipeline}
         run = client.create_run(experiment, started, tags, _run_name(results, origin.commit))
-    model = _write(client, run, results, origin)
-    settle(client, find_runs(client, results.folder.name, results.lock_digest))
-    return f"{results.folder.name} -> MLflow run {run.info.run_id[:8]}{model}"
+    run_id = str(run.info.run_id)
+    points = [(name, value, 0) for name, value in results.metrics.items()]
+    points += [point for plot, how in results.plots.items() for point in curves(results.folder / plot, how.get("x"))]
+    log_values(client, run, results.params, points, _tags(results, origin))
+    _log_inputs(client, run_id, results)
+    _log_files(client, run_id, results, origin)
+    register_prompts(client, run, results.folder)
+    words = f"{pipeline} -> MLflow run {run_id[:8]}"
+    if results.model:
+        version, new = register(client, run, pipeline, results.model)
+        client.set_tag(run_id, RUN_TAG, f"{pipeline}/{version}")
+        words += f", model {pipeline} version {version}{'' if new else ' as before'}"
+    client.set_terminated(run_id, "FINISHED", int(finished * 1000))
+    settle(client, find_runs(client, pipeline, results.lock_digest))
+    return words
 
 
 def _run_name(results: Results, commit: Commit) -> str:
@@ -92,24 +105,6 @@ def _run_name(results: Results, commit: Commit) -> str:
     if headline := results.headline:
         words += f" {headline.rpartition('.')[2]} {results.metrics[headline]:.4g}"
     return words + (f" gates {results.gates}" if results.gates else "")
-
-
-def _write(client: MlflowClient, run: Run, results: Results, origin: Origin) -> str:
-    """Write a run, new or left unfinished, to its end; return in words which version of the registered model it is."""
-    run_id = str(run.info.run_id)
-    points = [(name, value, 0) for name, value in results.metrics.items()]
-    points += [point for plot, how in results.plots.items() for point in curves(results.folder / plot, how.get("x"))]
-    log_values(client, run, results.params, points, _tags(results, origin))
-    _log_inputs(client, run_id, results)
-    _log_files(client, run_id, results, origin)
-    register_prompts(client, run, results.folder)
-    words = ""
-    if results.model:
-        version, new = register(client, run, results.folder.name, results.model)
-        client.set_tag(run_id, RUN_TAG, f"{results.folder.name}/{version}")
-        words = f", model {results.folder.name} version {version}{'' if new else ' as before'}"
-    client.set_terminated(run_id, "FINISHED", int(origin.finished * 1000) or int(time.time() * 1000))
-    return words
 
 
 def settle(client: MlflowClient, runs: Sequence[Run]) -> None:
