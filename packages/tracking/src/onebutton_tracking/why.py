@@ -63,7 +63,11 @@ def _chosen(tags: dict[str, str], root: Path) -> dict[str, list[str]]:
     for text in (git("show", f"{tags.get(COMMIT_TAG, '')}:{path}", folder=root), here):
         if hashlib.md5(text.encode()).hexdigest() == tags.get(f"onebutton.md5.{CARD}"):  # noqa: S324  DVC's own
             card = tomllib.loads(text)
-            return {words: textwrap.wrap(card[name], WIDTH) for name, words in CHOSEN.items() if card.get(name)}
+            return {
+                words: textwrap.wrap(" ".join(card[name].split()), WIDTH)
+                for name, words in CHOSEN.items()
+                if card.get(name)
+            }
     return {}
 
 
