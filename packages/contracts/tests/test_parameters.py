@@ -141,13 +141,6 @@ def test_a_number_with_an_exponent_is_a_number_as_it_is_to_dvc(tmp_path: Path) -
     assert load_parameters(Rate, file).rate == 0.00001
 
 
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text("rate: 1.0\nrate: 2.0\n", encoding="utf-8")
-    with pytest.raises(InputError, match="the key 'rate' stands twice"):
-        load_parameters(dict, file)
-
-
 def test_a_date_is_named_with_the_line_that_mends_it(file: Path) -> None:
     words = refusal(file, GOOD.replace("late flights", "2013-07-01"))
     assert words.endswith("2013-07-01 is read as a date; write it in quotes: '2013-07-01'")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from onebutton_contracts import odcs
 from onebutton_contracts.dvc_files import parse_yaml, read_yaml
 from onebutton_contracts.errors import InputError, require
-from onebutton_contracts.frames import polars_schema
+from onebutton_contracts.frames import is_pattern, polars_schema
 from onebutton_contracts.parameters import faults
 from onebutton_contracts.terms import Column, Contract, Freshness, RowRule
 
@@ -81,7 +81,9 @@ def _column(said: odcs.AnyColumn, usual: str) -> Column:
     fits = allowed and type(allowed[0]) is {"string": str, "integer": int}.get(said.logical_type)
     words = f"validValues must be a list of what a {said.logical_type} may hold"
     require(fits or not values, f"column {said.name!r}: {words}")
-    return Column(
+    words = "its name would be taken for a pattern: none may be * or begin with ^ and end with $"
+    require(not is_pattern(said.name), f"column {said.name!r}: {words}")
+    column = Column(
         name=said.name,
         logical_type=said.logical_type,
         required=said.required,
@@ -93,6 +95,11 @@ def _column(said: odcs.AnyColumn, usual: str) -> Column:
         null_percent=missing.must_be_less_or_equal_to if missing else None,
         **(said.logical_type_options.model_dump() if said.logical_type_options else {}),
     )
+    try:
+        pl.select(pl.lit("text").str.contains(column.pattern))
+    except pl.exceptions.PolarsError:
+        raise InputError(f"column {said.name!r}: pattern {column.pattern!r} is no regular expression") from None
+    return column
 
 
 def _row_rule(rule: odcs.NoRow, table: str, columns: tuple[Column, ...]) -> RowRule:

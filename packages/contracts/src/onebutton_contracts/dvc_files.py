@@ -136,14 +136,6 @@ def _loader() -> Any:
             for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
 
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  PyYAML's own
-            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-            if len(set(keys)) < len(keys):
-                twice = next(key for key in keys if keys.count(key) > 1)
-                message = f"the key {twice!r} stands twice"
-                raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
-            return super().construct_mapping(node, deep)
-
     for kind, pattern in {
         "bool": r"true|True|TRUE|false|False|FALSE",
         "int": r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F]+)",

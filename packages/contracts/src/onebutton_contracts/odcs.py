@@ -10,9 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-import polars as pl
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,7 +23,6 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from onebutton_contracts.frames import is_pattern
 from onebutton_contracts.parameters import STRICT
 
 # What tells people something and promises nothing of a row; it may stand anywhere.
@@ -42,20 +39,6 @@ def _instant(said: Any) -> datetime:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"must be a date or time in ISO 8601, such as 2013-12-31, it is {said!r}") from None
-
-
-def _column_name(said: str) -> str:
-    if is_pattern(said):
-        raise ValueError("would be taken for a pattern: no column may be called * or begin with ^ and end with $")
-    return said
-
-
-def _regular_expression(said: str) -> str:
-    try:
-        pl.select(pl.lit("text").str.contains(said))
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{said!r} is no regular expression: {str(error).splitlines()[0]}") from None
-    return said
 
 
 KIND = TypeVar("KIND")
@@ -120,13 +103,13 @@ class Range(Part, Generic[VALUE]):
 
 
 class Text(Part):
-    pattern: Annotated[str, AfterValidator(_regular_expression)] = ""
+    pattern: str = ""
     min_length: NonNegativeInt | None = None
     max_length: NonNegativeInt | None = None
 
 
 class Column(Part, Generic[KIND, OPTIONS]):
-    name: Annotated[str, AfterValidator(_column_name)]
+    name: str
     logical_type: KIND
     logical_type_options: OPTIONS | None = None
     description: str = ""
