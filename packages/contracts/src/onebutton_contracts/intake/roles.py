@@ -199,7 +199,8 @@ def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, s
     require(not said.time or rows[said.time].dtype.is_temporal(), dates)
     whole = [series for series in rows if series.name not in {said.answer, *TAKEN} and not series.null_count()]
     times = [series.name for series in whole if series.dtype.is_temporal() and series.n_unique() >= RARE]
-    groups = [series.name for series in whole if series.name not in key and _is_group(series)]
+    named = [one for one in whole if one.name not in key and one.dtype in (pl.String, pl.Int64) and _names(one)]
+    groups = [series.name for series in named if GROUPS <= series.n_unique() <= series.len() / 2]
     time = said.time or (times[0] if len(times) == 1 and not said.group else "")
     group = said.group or (groups[0] if len(groups) == 1 and not time else "")
     asked = [f"split: {_some(times)} are times: TIME= says by which"] if times and not time else []
@@ -209,12 +210,6 @@ def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, s
     if group:
         return "", group, [f"split: by {group}, all rows of one on one side, as they know of each other", *asked]
     return "", "", ["split: at random, as neither a time nor a group is seen; TIME= or GROUP= names one", *asked]
-
-
-def _is_group(series: pl.Series) -> bool:
-    """Say whether a column names what several rows belong to, such as a customer."""
-    repeats = GROUPS <= series.n_unique() <= series.len() / 2
-    return series.dtype in (pl.String, pl.Int64) and repeats and _names(series)
 
 
 def _unfit(rows: pl.DataFrame, guesses: Mapping[str, str]) -> dict[str, str]:
