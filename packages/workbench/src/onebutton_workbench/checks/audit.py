@@ -74,16 +74,12 @@ def leaks(root: Path, base: str = "") -> Verdict:
     return Verdict(Check(f"keys and tokens in the commits since {base}", "betterleaks git", REVOKE), found, done.stdout)
 
 
-def licences(root: Path) -> Verdict:
-    """Hold installed packages to the licences that a fork may build on, and write the bill of materials."""
+def audit(base: str = "", root: Path = ROOT) -> int:
+    """Print what was found, and write the bill of materials; the status is 1 where something was, or GitHub could not ask."""
     (root / BILL).parent.mkdir(exist_ok=True)
     (root / BILL).write_text(bill_of_materials(root, ""), encoding="utf-8")
-    return _judged(Check("licences", "OB302", "as it says"), map(str, check_licenses(root)))
-
-
-def audit(base: str = "", root: Path = ROOT) -> int:
-    """Print what was found; the status is 1 where something was, or where GitHub could not ask."""
-    found = [licences(root), leaks(root, base), vulnerabilities(root), of_the_index(root)]
+    licences = _judged(Check("licences", "OB302", "as it says"), map(str, check_licenses(root)))
+    found = [licences, leaks(root, base), vulnerabilities(root), of_the_index(root)]
     for verdict in found:
         report(verdict, "audit")
     results = [verdict.result for verdict in found]

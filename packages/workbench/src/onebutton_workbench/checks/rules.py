@@ -24,14 +24,7 @@ from onebutton_workbench.checks import (
     workflow_rules,
 )
 from onebutton_workbench.findings import Finding, tell
-from onebutton_workbench.lineage.changes import (
-    Changes,
-    NothingToCompareError,
-    changes_since,
-    choose_base,
-    cut_off,
-    target_branch,
-)
+from onebutton_workbench.lineage import changes as lineage
 from onebutton_workbench.workspace import ROOT, drafts
 
 Found = Iterable[Finding | str]
@@ -47,14 +40,14 @@ RULES: tuple[Callable[[Path], Found], ...] = (
     text_rules.check_pickles,
 )
 # These look at what changed since this branch left the one that it will go into.
-COMPARING: tuple[Callable[[Changes], Found], ...] = (contract_rules.check_readers, ruler_rules.check)
+COMPARING: tuple[Callable[[lineage.Changes], Found], ...] = (contract_rules.check_readers, ruler_rules.check)
 
 
 def hold(
     root: Path,
     base: str = "",
     rules: Iterable[Callable[[Path], Found]] = RULES,
-    comparing: Iterable[Callable[[Changes], Found]] = COMPARING,
+    comparing: Iterable[Callable[[lineage.Changes], Found]] = COMPARING,
 ) -> int:
     """Print what breaks the rules; return the status as `tell` does.
 
@@ -64,11 +57,12 @@ def hold(
     looks: list[Callable[[], Found]] = [partial(rule, root) for rule in rules]
     refused = False
     try:
-        changes = changes_since(choose_base(base, root), root)
+        changes = lineage.changes_since(lineage.choose_base(base, root), root)
         looks += [partial(rule, changes) for rule in comparing]
-    except NothingToCompareError as error:
+    except lineage.NothingToCompareError as error:
         print(f"NOT RUN OB301, OB411, OB412: {error}")
-        refused = bool(target_branch(os.environ) or (os.environ.get("CI") == "true" and cut_off(root)))
+        in_ci = os.environ.get("CI") == "true"
+        refused = bool(lineage.target_branch(os.environ) or (in_ci and lineage.cut_off(root)))
     found: list[Finding | str] = []
     for look in looks:
         try:

@@ -137,9 +137,7 @@ def _complete(content: Any) -> None:
         if fingerprint not in paths(outs):
             outs.append({fingerprint: {"cache": False}})
         if fingerprint not in paths(body.get("deps")):
-            if not body.get("deps"):
-                body.pop("deps", None)
-                body.insert(list(body).index("cmd") + 1, "deps", [])
+            body["deps"] = body.get("deps") or []
             body["deps"].insert(0, fingerprint)
 
 
