@@ -20,12 +20,9 @@ from onebutton_workbench.workspace import dvc_files
 
 @contextmanager
 def only_press(root: Path) -> Iterator[int]:
-    """Let one press at a time run stages here.
+    """Let one press at a time run stages here; give the descriptor of a locked file.
 
-    The lock is on an open file that DVC inherits: when `make` is killed and DVC goes on without it, the next press still waits.
-
-    Yields:
-        The file's descriptor.
+    DVC inherits it: when `make` is killed and DVC goes on without it, the next press still waits.
     """
     place = root / ".dvc/tmp"
     place.mkdir(parents=True, exist_ok=True)
@@ -59,20 +56,14 @@ def mend(root: Path) -> None:
 
 
 def _of_the_dead(notes: str) -> bool:
-    """Say whether notes are half written, or all who hold a file by them are dead."""
+    """Say whether notes are half written, or all who hold a file by them are dead, whether somebody asked after them or not."""
     try:
         held = json.loads(notes)
     except ValueError:
         return True
-    holders = [*held.get("write", {}).values(), *chain.from_iterable(held.get("read", {}).values())]
-    return bool(holders) and all(_is_dead(one["pid"]) for one in holders)
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # killed, and nobody has asked after it yet
-    except psutil.NoSuchProcess:
-        return True
+    holders = {one["pid"] for one in [*held.get("write", {}).values(), *chain(*held.get("read", {}).values())]}
+    running = (one for one in psutil.process_iter(["status"]) if one.info["status"] != psutil.STATUS_ZOMBIE)
+    return bool(holders) and not holders & {one.pid for one in running}
 
 
 def _is_whole(lock: Path) -> bool:

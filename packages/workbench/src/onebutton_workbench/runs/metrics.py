@@ -22,7 +22,6 @@ Numbers = dict[str, float]
 Rows = dict[str, dict[str, str]]  # of each metric, by name: old, new and the difference, as text
 SUMMARY = "summary.md"  # what a pipeline itself says of its results
 SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
-HEAD = ["| metric | old | new | difference |", "|---|--:|--:|--:|"]
 
 
 def read_numbers(plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callable[[str], str | None]) -> Numbers:
@@ -93,13 +92,9 @@ def _of_pipeline(name: str, commit: str) -> list[str]:
     old, new = read_numbers(plan, lock, lambda file: at_commit(commit, file, folder)), read_numbers(plan, lock, here)
     rows = moved(old, new)
     words = f"{len(rows)} of {len(old | new)} metrics moved, slices included"
-    print("", f"{name}: {words}", *(table(rows) if rows else ()), sep="\n")
-    return [f"### {name}: {words}", "", *markdown(rows), "", *(here(SUMMARY) or "").splitlines(), ""]
-
-
-def markdown(rows: Rows) -> list[str]:
-    """Write a table for GitHub."""
-    return [*HEAD, *(f"| {' | '.join([name, *row.values()])} |" for name, row in rows.items())] if rows else []
+    lines = table(rows) if rows else []
+    print("", f"{name}: {words}", *lines, sep="\n")
+    return [f"### {name}: {words}", "", "```text", *lines, "```", "", *(here(SUMMARY) or "").splitlines(), ""]
 
 
 def write_summary(lines: Iterable[str]) -> None:
