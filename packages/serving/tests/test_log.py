@@ -15,6 +15,7 @@ import pytest
 from packages.serving.tests.conftest import FIRST, SECOND, Client, golden_rows, make_release
 
 from onebutton_serving import log as log_module
+from onebutton_serving.rows import Reader
 from onebutton_serving.schema import Field, Schema
 from onebutton_serving.segments import forget, read_log, roll
 
@@ -84,7 +85,7 @@ def test_inputs_with_the_log_s_own_names_are_kept_beside_them(client: Client, tm
     schema = Schema("flights", "Late?", "features 1.0.0", "predictions 1.0.0", fields, (Field("time", "number"),))
     current = client.service.current
     assert current is not None
-    release = replace(current, schema=schema)
+    release = replace(current, schema=schema, reader=Reader(schema))
     client.log.add(release, [("a seat", 12.5)], [[0.25]], "order-17", 0.5)
     client.log.close()
     (row,) = read_log(tmp_path / "state/log").collect().to_dicts()

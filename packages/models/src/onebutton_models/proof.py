@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,17 +31,11 @@ Predict = Callable[[Any], Any]
 NULL, NEW = "null", "new"  # what is odd in a column of a row: it is missing, or training never saw its value
 
 
-@dataclass(frozen=True)
-class Proof:
-    """A file that was proven.
+class Proof(NamedTuple):
+    """A file that was proven."""
 
-    Attributes:
-        model: the ONNX file; what it refuses is written into it, and nothing when it refuses nothing.
-        refuses: for people, one line for each column that takes less than its contract lets in.
-    """
-
-    model: bytes
-    refuses: tuple[str, ...] = ()
+    model: bytes  # the ONNX file; what it refuses is written into it, and nothing when it refuses nothing
+    refuses: tuple[str, ...] = ()  # for people, one line for each column that takes less than its contract lets in
 
 
 class _Fault(NamedTuple):

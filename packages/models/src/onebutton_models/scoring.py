@@ -21,17 +21,13 @@ CLASSES = "onebutton.classes"  # and which classes its probabilities are of
 
 @dataclass
 class Limits:
-    """What a model does not take although its contract may, because it was not proven to answer it as it was trained to.
+    """What a model does not take although its contract may, because it was not proven to answer it as it was trained to."""
 
-    Attributes:
-        required: columns in which a missing number is refused.
-        allowed: columns closed to the values listed.
-        text_nulls: columns of text in which a missing one is answered; everywhere else it is refused.
-    """
-
-    required: list[str] = field(default_factory=list)
-    allowed: dict[str, list[str | float]] = field(default_factory=dict)
-    text_nulls: list[str] = field(default_factory=list)
+    required: list[str] = field(default_factory=list)  # columns in which a missing number is refused
+    allowed: dict[str, list[str | float]] = field(default_factory=dict)  # columns closed to the values listed
+    text_nulls: list[str] = field(
+        default_factory=list
+    )  # of text, in which a missing one is answered; elsewhere it is refused
 
     def hold(self, feed: Mapping[str, NDArray[Any]]) -> None:
         """Refuse what the model does not take.

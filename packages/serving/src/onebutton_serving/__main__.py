@@ -37,9 +37,11 @@ def main(words: Sequence[str]) -> int:
     try:
         settings = read_settings(words)
         _check_settings(settings)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{settings.port}"
         with _claimed(settings.folder):
-            print(f"serving {settings.served} on {settings.address}")
-            print(f"  pages: {settings.address}/docs  /v1/model  /metrics  /health/ready", flush=True)
+            print(f"serving {settings.served} on {address}")
+            print(f"  pages: {address}/docs  /v1/model  /metrics  /health/ready", flush=True)
             return _serve(settings)
     except ServingError as error:
         print(f"serving: {error}", file=sys.stderr)

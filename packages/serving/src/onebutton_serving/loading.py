@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,24 +49,14 @@ def predictions(schema: Schema, answers: Sequence[Sequence[float]]) -> list[dict
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A release that answers as it should.
-
-    Attributes:
-        version: the name of its folder.
-        models: the file that answers, and one for each quantile.
-        golden: the first of its golden examples, for pages that show how to ask.
-    """
+    """A release that answers as it should."""
 
     folder: Path
-    version: str
+    version: str  # the name of its folder
     schema: Schema
-    models: Sequence[OnnxModel]
-    golden: Mapping[str, Any]
-
-    @cached_property
-    def reader(self) -> Reader:
-        """Reads the rows of a request."""
-        return Reader(self.schema)
+    reader: Reader  # of the rows of a request
+    models: Sequence[OnnxModel]  # that answers, and one for each quantile
+    golden: Mapping[str, Any]  # the first of its golden examples, for pages that show how to ask
 
     def answer(self, rows: Sequence[Values]) -> Answers:
         """Ask the model about rows as the reader has them; for each it answers one number for each output.
@@ -78,13 +67,11 @@ class Loaded:
             ScoringError: the model refuses a value.
         """
         columns, texts = list(zip(*rows, strict=True)), self.reader.texts
-        shape = (-1, len(rows), 1)
-        parts: list[NDArray[Any]] = []
-        if texts:
-            parts.append(np.array(columns[:texts], dtype=object).reshape(shape))
-        if len(columns) > texts:
-            parts.append(np.array(columns[texts:], dtype=np.float32).reshape(shape))  # None becomes NaN
-        answers: Answers = self.ask(dict(zip(self.reader.names, chain.from_iterable(parts), strict=True))).tolist()
+        words = np.array(columns[:texts], dtype=object).reshape(texts, len(rows), 1)
+        numbers = np.array(columns[texts:], dtype=np.float32).reshape(
+            len(columns) - texts, len(rows), 1
+        )  # None becomes NaN
+        answers: Answers = self.ask(dict(zip(self.reader.names, chain(words, numbers), strict=True))).tolist()
         return answers
 
     def ask(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -123,7 +110,7 @@ def load_release(folder: Path) -> Loaded:
             if dict(model.inputs) != kinds:
                 raise ScoringError(f"{name} takes {', '.join(model.inputs)}; schema.json says {', '.join(kinds)}")
         golden = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))
-        loaded = Loaded(folder, folder.name, schema, [*models.values()], golden["rows"][0])
+        loaded = Loaded(folder, folder.name, schema, Reader(schema), [*models.values()], golden["rows"][0])
         _check_golden(golden, loaded)
     except (OSError, ValueError, TypeError, LookupError, re.error) as error:
         words = str(error) if isinstance(error, ScoringError) else f"{GOLDEN} cannot be asked: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, get_type_hints
 
@@ -38,13 +38,8 @@ class Settings(msgspec.Struct, frozen=True):
         """The state folder."""
         return Path(self.state or Path(".serving", self.served, str(self.port))).absolute()
 
-    @property
-    def address(self) -> str:
-        """Where the server is found: `http://127.0.0.1:8000`."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
-
-def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(words: Sequence[str]) -> Settings:
     """Read the command line; what it leaves out, environment variables say; empty ones count as left out.
 
     Raises:
@@ -56,7 +51,7 @@ def read_settings(words: Sequence[str], environment: Mapping[str, str] = os.envi
         epilog="Each option can be an environment variable instead: ONEBUTTON_STORE, ONEBUTTON_PORT and so on.",
     )
     for name, kind in get_type_hints(Settings, include_extras=True).items():
-        said = environment.get(PREFIX + name.upper()) or argparse.SUPPRESS
+        said = os.environ.get(PREFIX + name.upper()) or argparse.SUPPRESS
         parser.add_argument(f"--{name.replace('_', '-')}", default=said, help=kind.__metadata__[0].description)
     try:
         settings = msgspec.convert(vars(parser.parse_args(words)), Settings, strict=False)
