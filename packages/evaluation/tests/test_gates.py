@@ -441,7 +441,7 @@ def test_who_has_more_rows_than_are_needed_is_not_told_to_bring_fewer(
         "verdict": "no difference",
         "rows": 20_000,
         "rows_needed": needed,
-        "difference": {"estimate": -0.004, "low": -0.011, "high": 0.002},
+        "difference": {"estimate": -0.004, "low": -0.011, "high": 0.002, "p": 0.2},
     }
     compared = {"tolerance": 0.01, "name": "v7", "metric": "auc", "slices": {"all": whole}}
     words = "improvement in AUC over v7 -0.004 (95 % interval -0.011 to +0.002): cannot tell with a tolerance of 0.01; "

@@ -12,7 +12,7 @@ from onebutton_contracts.errors import InputError
 from onebutton_contracts.sources import sha256
 from onebutton_evaluation.card_text import CardText
 from onebutton_evaluation.champion import CHAMPION, champion_name
-from onebutton_evaluation.comparison import holm
+from onebutton_evaluation.comparison import NONE, holm
 from onebutton_evaluation.declarations import (
     Declarations,
     HoldoutGate,
@@ -158,7 +158,7 @@ def _no_worse(gate: NoWorseGate, judging: Judging, results: Results) -> Finding:
     metric, tolerance, worse = judging.known()[compared["metric"]], compared["tolerance"], shown_worse(chosen)
 
     def judged(name: str, one: Mapping[str, Any]) -> Finding:
-        if "difference" not in one:
+        if one["verdict"] == NONE:
             return _few(one, metric)
         difference = one["difference"]
         floor = 0.0 if gate.better and name == ALL else -tolerance
@@ -167,7 +167,7 @@ def _no_worse(gate: NoWorseGate, judging: Judging, results: Results) -> Finding:
         words += f" {with_interval(difference, sign=True)}"
         if room > 0:
             return Finding("passed", f"{words}, {must}", room)
-        if name in worse or one["verdict"] == "worse" or difference["low"] > -tolerance:
+        if name in worse or difference["low"] > -tolerance:
             return Finding("failed", f"{words}, the lower end must be {must}", room)
         tail = f"about {one['rows_needed']:,} rows are needed, there are {one['rows']:,}"
         if one["rows_needed"] <= one["rows"]:
@@ -183,7 +183,7 @@ def shown_worse(slices: Slices) -> set[str]:
     A gate asks about the slices that it names; how many others are shown beside them must not weaken it.
     """
     found = {name: one["difference"] for name, one in slices.items() if "difference" in one}
-    p_values = holm([math.nan if one.get("p") is None else one["p"] for one in found.values()])
+    p_values = holm([math.nan if one["p"] is None else one["p"] for one in found.values()])
     pairs = zip(found.items(), p_values, strict=True)
     return {name for (name, one), p in pairs if p < 1 - LEVEL and one["estimate"] < 0}
 
