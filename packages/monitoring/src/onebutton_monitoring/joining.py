@@ -165,10 +165,10 @@ def outcome(known: pl.DataFrame, judging: Judging, harm: Harm) -> pl.DataFrame:
 def _watched(log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor) -> pl.DataFrame:
     """Draw rows of each week by the hash of their key, which is the same draw on every day."""
     log = log.with_columns(week_of())
-    counts = log.group_by(WEEK).len().collect(engine="streaming")
-    share = (said.watched_rows / pl.col("len")).clip(0, 1) * float(2**64)
+    counts = log.group_by(WEEK).agg(pl.len().alias("_rows")).collect(engine="streaming")
+    share = (said.watched_rows / pl.col("_rows")).clip(0, 1) * float(2**64)
     below = pl.col(KEY).cast(pl.Float64) <= share
-    drawn = log.join(counts.lazy(), on=WEEK).filter(below).drop("len").collect(engine="streaming")
+    drawn = log.join(counts.lazy(), on=WEEK).filter(below).drop("_rows").collect(engine="streaming")
     drawn = _last(drawn, "time").sort("time", KEY)
     known = labels.join(drawn.lazy().select(KEY), on=KEY, how="semi").collect(engine="streaming")
     watched = drawn.join(_last(known, KNOWN).drop(KNOWN), on=KEY, how="left", maintain_order="left")
