@@ -16,9 +16,9 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_contracts.frames import changed_types, from_pandas, to_pandas
 from onebutton_evaluation.splits import as_split
-from onebutton_workbench.promote import headline, leaks, plan, refusals
-from onebutton_workbench.promote.kernel import Notebook, Seen, run
-from onebutton_workbench.promote.notebook import Cell, Statement, follow, walk_back
+from onebutton_workbench.promote import leaks, plan
+from onebutton_workbench.promote.kernel import Seen, run
+from onebutton_workbench.promote.notebook import Cell, Statement, follow, hold_page, walk_back
 from onebutton_workbench.promote.promote import see_tables, understand
 from onebutton_workbench.workspace import ROOT
 
@@ -71,24 +71,6 @@ def test_what_a_comprehension_counts_with_is_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
-    [
-        ("train_test_split(X, y)", ["train_test_split"]),
-        ("train_test_split(X, y, random_state=1)", []),
-        ("train_test_split(X, y, random_state=None)", ["train_test_split"]),
-        ("train_test_split(X, y, shuffle=False)", []),
-        ("df.sample(frac=0.5)", ["df.sample"]),
-        ("np.random.rand(3)", ["np.random.rand"]),
-        ("np.random.default_rng(3)", []),
-        ("KFold(5)", []),
-        ("KFold(5, shuffle=True)", ["KFold"]),
-    ],
-)
-def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[str]) -> None:
-    assert [name for _, name in refusals.unseeded(statements(source))] == found
-
-
-@pytest.mark.parametrize(
     ("sources", "words"),
     [
         (["import pickle"], "cell 1 (`import pickle`): it reads or writes a pickle"),
@@ -101,38 +83,77 @@ def test_a_call_that_draws_and_says_no_seed_is_named(source: str, found: list[st
 )
 def test_what_the_source_shows_is_refused_by_the_cell(sources: list[str], words: str) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
-        refusals.before_running(statements(*sources))
+        statements(*sources)
 
 
 def test_a_download_that_is_held_to_its_hash_is_not_refused() -> None:
     download = 'file = retrieve("https://x.org/a.csv", known_hash={})'
-    refusals.before_running(statements(download.format('"ab12"')))
+    assert statements(download.format('"ab12"'))
     with pytest.raises(InputError, match="comes from the network"):
-        refusals.before_running(statements(download.format("None")))
+        statements(download.format("None"))
 
 
 @pytest.mark.parametrize("line", ["!pip install x", "%cd ..", "files = !ls", "%%bash", "%env A=1"])
 def test_a_magic_that_changes_the_machine_is_refused(line: str) -> None:
     with pytest.raises(InputError, match=r"cell 1 .*changes the machine"):
-        refusals.before_reading([Cell(1, line)], ROOT)
+        hold_page([Cell(1, line)], ROOT)
 
 
 def test_a_magic_that_changes_nothing_is_passed_over() -> None:
-    refusals.before_reading([Cell(1, "%matplotlib inline\n!ls\nx = 1")], ROOT)
+    hold_page([Cell(1, "%matplotlib inline\n!ls\nx = 1")], ROOT)
     assert [one.defines for one in statements("%matplotlib inline\nx = 1")] == [{"x"}]
+
+
+def test_what_could_not_ship_is_refused_with_the_nearest_that_could() -> None:
+    fitted = "model = HistGradientBoostingClassifier()\nmodel.fit(X, y)\nmodel.score(X, y)"
+    seen = Seen(numbers={(2, "model.score(X, y)"): 0.5})
+    with pytest.raises(InputError, match=re.escape("Take lightgbm.LGBMClassifier")):
+        plan.plan(Path("page.ipynb"), statements(fitted), seen)
+
+
+def planned(folder: Path, *sources: str) -> plan.Plan:
+    """Plan a notebook that reads `rows.csv` and ends with a score."""
+    (folder / "rows.csv").write_text("a,b", encoding="utf-8")
+    ends = "model.fit(X_train, y_train)\nmodel.score(X_test, y_test)"
+    found = statements(*sources, ends)
+    kinds = {"df": "table", "X_train": "table", "X_test": "table", "y_train": "column", "y_test": "column"}
+    seen = Seen(numbers={(len(found) - 1, "model.score(X_test, y_test)"): 0.5})
+    seen.kinds = {one.index: kinds for one in found}
+    return plan.plan(folder / "page.ipynb", found, seen)
+
+
+READ = 'df = read_csv("rows.csv")'
+SPLIT = "X_train, X_test, y_train, y_test = train_test_split(df, df.b, random_state=1)"
+
+
+def test_each_statement_goes_where_it_is_needed(tmp_path: Path) -> None:
+    made = planned(tmp_path, "SEED = 1", READ, "df['a'] = 1", "plot(df)", SPLIT, "X_train.hist()", "model = Ridge()")
+    assert [plan.stage_of(made, one) for one in made.statements] == [
+        *(plan.LEFT, "ingest", "features", plan.LEFT, "features", plan.LEFT, "train", "train", "headline")
+    ]
 
 
 @pytest.mark.parametrize(
     ("sources", "words"),
     [
-        (["model = HistGradientBoostingClassifier()"], "Take lightgbm.LGBMClassifier"),
-        (["def load():\n    return df.head()"], "the function load reads the global `df`"),
+        (["df = load_wine(as_frame=True).frame", SPLIT], "cell 1 (`df = load_wine(as_frame=True).frame`): no cell"),
+        (
+            [READ, "def add():\n    return df * 2", "df = add()", SPLIT],
+            "cell 2 (`def add():`): the function add reads `df`",
+        ),
+        (
+            [READ, "top = df.a.max()", SPLIT, "model = Ridge(top)"],
+            "cell 2 (`top = df.a.max()`): `top` (unknown) is made",
+        ),
+        (
+            [READ, SPLIT, "X_train = Own(X_train)"],
+            "cell 3 (`X_train = Own(X_train)`): between `X_train` and the model",
+        ),
     ],
 )
-def test_what_the_number_needs_and_no_stage_could_have_is_refused(sources: list[str], words: str) -> None:
-    found = statements(*sources)
+def test_what_no_stage_could_have_is_refused_by_the_cell(sources: list[str], words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
-        refusals.hold_needed(found, range(len(found)))
+        planned(tmp_path, *sources)
 
 
 @pytest.mark.parametrize(
@@ -151,16 +172,11 @@ def test_a_notebook_is_refused_before_it_runs(name: str, words: str, pages: Path
 def test_the_headline_is_what_metric_names_else_what_is_printed_last() -> None:
     fitted = "model.fit(X, y)\nmae = mean_absolute_error(t, model.predict(X))\nauc = roc_auc_score(t, model.predict(X))"
     found = statements(fitted, "print(mae)\nprint(f'AUC {auc:.2f}')")
-    shown = headline.candidates(found)
-    seen = Seen(numbers={one.number: float(one.number + 1) for one in shown})
-    named = {metric: headline.choose(found, shown, seen, metric)[0].node for metric in ("", "mae", "auc")}
-    assert {metric: node.id for metric, node in named.items() if hasattr(node, "id")} == {
-        "": "auc",
-        "mae": "mae",
-        "auc": "auc",
-    }
+    numbers = {(1, "mean_absolute_error(t, model.predict(X))"): 1.0, (3, "mae"): 1.0, (4, "auc"): 2.0}
+    chosen = {metric: plan.choose(found, numbers, metric)[0].at for metric in ("", "mae", "auc", "absolute")}
+    assert chosen == {"": 4, "mae": 3, "auc": 4, "absolute": 1}
     with pytest.raises(InputError, match="METRIC=f1 names no number"):
-        headline.choose(found, shown, seen, "f1")
+        plan.choose(found, numbers, "f1")
 
 
 def test_a_table_comes_back_as_pandas_had_it() -> None:
@@ -187,7 +203,7 @@ def see(name: str, pages: Path) -> tuple[float, list[str], list[str]]:
     """Run a notebook twice; return its number, the likely leaks, and the plan as it is printed."""
     made = understand(ROOT, page(name, pages))
     seen, roles = see_tables(made)
-    return made.number, list(leaks.tell(made, seen, roles)), plan.tabled(made)
+    return made.headline.number, list(leaks.tell(made, seen, roles)), plan.tabled(made)
 
 
 @pytest.mark.slow
@@ -196,7 +212,7 @@ def see(name: str, pages: Path) -> tuple[float, list[str], list[str]]:
     [
         (
             "unseeded_split",
-            r"cell 4 \(.*`train_test_split` sets no random_state.*: the number was 0\.\d+ in one run and",
+            r"cell 4 \(.*train_test_split.* sets no random_state.*: the number was 0\.\d+ in one run and",
         ),
         ("global_state", r"cell 5 \(.*np.random.seed is one global state"),
     ],
@@ -217,14 +233,32 @@ def test_what_two_runs_or_two_stages_would_not_repeat_is_refused(name: str, word
 )
 def test_a_cell_that_ends_the_notebook_is_named(source: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"cell 1 .*it fails when the notebook runs from the top: {words}"):
-        run(Notebook(tmp_path / "page.ipynb", "page.ipynb", statements(source)))
+        run(tmp_path / "page.ipynb", statements(source))
+
+
+@pytest.mark.slow
+def test_what_draws_without_a_seed_of_its_own_is_noted(tmp_path: Path) -> None:
+    seeded = "X, y = pd.DataFrame({'a': range(9)}), range(9)\ntrain_test_split(X, y, random_state=1)\nKFold(5)"
+    drawing = "train_test_split(X, y)\ntrain_test_split(X, y, random_state=None)\nX.sample(frac=0.5)\nnp.random.rand(3)"
+    start = "import numpy as np, pandas as pd\nfrom sklearn.model_selection import KFold, train_test_split\n"
+    seen = run(tmp_path / "page.ipynb", statements(start, seeded, drawing))
+    assert seen.draws == {5, 6, 7, 8}
+
+
+@pytest.mark.slow
+def test_a_number_is_noted_with_all_its_digits_however_it_is_printed(tmp_path: Path) -> None:
+    ways = ("print('x', round(x, 2))", "print(f'{x:.1f}')", "print('%.2f' % x)", "print('{:.2f}'.format(x))", "x")
+    for way in ways:
+        seen = run(tmp_path / "page.ipynb", statements("x = 1 / 3", way))
+        assert seen.numbers == {(0, "1 / 3"): 1 / 3, (1, "x"): 1 / 3}
 
 
 @pytest.mark.slow
 def test_workers_that_a_notebook_started_end_with_it(tmp_path: Path) -> None:
-    source = "from joblib import Parallel, delayed\nlengths = Parallel(n_jobs=2)(delayed(len)(one) for one in ('a', 'bc'))\n0"
+    workers = "from sklearn.utils.parallel import Parallel, delayed\n"
+    source = f"{workers}lengths = Parallel(n_jobs=2)(delayed(len)(one) for one in ('a', 'bc'))\n0"
     begun = time.monotonic()
-    seen = run(Notebook(tmp_path / "page.ipynb", "page.ipynb", statements(source)))
+    seen = run(tmp_path / "page.ipynb", statements(source))
     assert seen.kinds[2]["lengths"] == "list"
     assert time.monotonic() - begun < 200  # joblib's own wait 300 seconds for more work
 
@@ -250,7 +284,7 @@ def test_plots_are_left_out_and_named(pages: Path) -> None:
         ("leak", "cell 3 .*StandardScaler.* is fitted before the split"),
         ("scaled_before", "cell 4 .*StandardScaler.* is fitted before the split"),
         ("filled_before", "cell 4 .*fillna.* is fitted before the split"),
-        ("chosen_before", "X of cell 5, .* before the split knows the rows that judge"),
+        ("chosen_before", "SelectKBest.* of cell 5, .* before the split knows the rows that judge"),
         ("mean_of_the_answer", "cell 4 .*the mean of `left`, so each row knows its answer"),
         ("the_answer_itself", "`account_closed` alone tells `left` almost wholly"),
         ("time_shuffled", "cell 5 .*time is shuffled: rows have joined"),
@@ -272,6 +306,17 @@ def test_each_planted_leak_is_told_or_refused_as_one(name: str, words: str, page
 @pytest.mark.parametrize("name", ["clean_forest", "clean_pipeline", "clean_scaled", "chains", "plots"])
 def test_no_leak_is_told_of_a_notebook_without_one(name: str, pages: Path) -> None:
     assert see(name, pages)[1] == []
+
+
+@pytest.mark.slow
+def test_a_scaler_ships_with_the_model_also_where_it_takes_the_name_of_the_inputs(pages: Path, tmp_path: Path) -> None:
+    text = page("clean_scaled", pages).read_text(encoding="utf-8")
+    shutil.copy(pages / "clean_scaled" / "customers.csv", tmp_path)
+    scaled = tmp_path / "scaled.ipynb"
+    scaled.write_text(text.replace("X_train_scaled", "X_train").replace("X_test_scaled", "X_test"), encoding="utf-8")
+    made, known = understand(ROOT, scaled), understand(ROOT, page("clean_scaled", pages))
+    assert made.steps == known.steps == ["scaler"]
+    assert made.headline.number == known.headline.number
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Run a notebook in a process of its own, and note which number it reaches, what each name holds, which files it reads."""
+"""Run a notebook in a process of its own, and note which number it shows, what each name holds, and what draws."""
 
 from __future__ import annotations
 
@@ -6,154 +6,125 @@ import ast
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from numbers import Integral, Real
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import polars as pl
 
-from onebutton_contracts.frames import changed_types, from_pandas
-from onebutton_evaluation.splits import as_split
-from onebutton_workbench.promote.notebook import Statement, refuse
+from onebutton_workbench.promote.notebook import Statement, called, refuse
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".txt", ".parquet", ".json", ".jsonl", ".feather", ".xlsx", ".arff", ".arff.gz")
-MOST = 300  # texts of a list that is written down
-WATCH = "_onebutton"
-
-
-@dataclass(frozen=True)
-class Notebook:
-    """A notebook that was read; `shown` is its path in the repository."""
-
-    path: Path
-    shown: str
-    statements: Sequence[Statement]
+NOTE = "_onebutton_note"  # what a noted expression is handed to
 
 
 @dataclass
 class Seen:
-    """What a run showed, noted while it ran; the last three where tables were kept."""
+    """What a run showed; from `rows` on what `Plan.keep` keeps."""
 
-    now: int = -1  # the statement that runs, or failed
+    now: int = 0  # the statement that runs, or failed
     failed: str = ""  # why
-    numbers: dict[int, float] = field(default_factory=dict)  # by the candidate for the headline
+    numbers: dict[tuple[int, str], float] = field(default_factory=dict)  # by statement and expression
     kinds: dict[int, Mapping[str, str]] = field(default_factory=dict)  # by statement, what each name held before it
-    # the same, of texts, whole numbers, lists of them
-    values: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    files: dict[str, int] = field(default_factory=dict)  # of data, that were read, with the statement that first did
-    facts: dict[str, Any] = field(default_factory=dict)  # of the tables and the model
+    draws: set[int] = field(default_factory=set)  # statements that drew from the generator that all share
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)  # what goes from ingest to features
     features: pl.DataFrame = field(default_factory=pl.DataFrame)  # key, inputs, answer and `split`
+    types: Mapping[str, str] = field(default_factory=dict)  # of rows, where pandas has others than a contract
+    input_types: Mapping[str, str] = field(default_factory=dict)  # the same of features
+    answer: str = ""
+    key: str = ""
+    classes: Sequence[Any] = ()  # that the model tells apart
 
-    def opened(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Note a file of data that is read; Python calls it on all that it audits."""
-        if event == "open" and isinstance(arguments[0], str | os.PathLike):
-            name, mode = str(os.fspath(arguments[0])), arguments[1]
-            if name.endswith(SUFFIXES) and (mode is None or "r" in mode) and Path(name).is_file():
-                self.files.setdefault(name, self.now)
-
-    def number(self, which: int, value: Any) -> Any:
+    def note(self, text: str, value: Any) -> Any:
         """Note a number that the notebook shows, and hand it back."""
-        if kind(value) == "number" and not isinstance(value, int):
-            self.numbers[which] = float(value)
+        if isinstance(value, Real) and not isinstance(value, Integral):
+            self.numbers[self.now, text] = float(value)
         return value
 
-    def before(self, statement: int, namespace: Mapping[str, Any], kept: Sequence[str]) -> None:
-        """Note what each name holds before a statement runs, and keep the rows, or inputs and answers by the split."""
-        self.now = statement
-        named = {name: value for name, value in namespace.items() if not name.startswith("_")}
-        self.kinds[statement] = {name: kind(value) for name, value in named.items()}
-        known = {name: plain(value) for name, value in named.items()}
-        self.values[statement] = {name: value for name, value in known.items() if value is not None}
-        if len(kept) == 1:
-            rows = named[kept[0]]
-            self.rows = from_pandas(rows)
-            self.facts["types"] = changed_types(rows, self.rows)
-            rows.reset_index(drop=True, inplace=True)  # as it comes to the next stage
-        elif kept:
-            self._keep_sides(*(named[name] for name in kept))
 
-    def _keep_sides(self, inputs: Any, answers: Any, *held_out: Any) -> None:
-        name = str(getattr(answers, "name", None) or "")
-        answer = name if name and name not in inputs.columns else "answer"
-        key = next(one for one in ("row", "row_number", "row_of_table") if one not in {*inputs.columns, answer})
-        self.features = as_split(inputs, answers, *held_out, answer=answer, key=key)
-        frame = inputs.assign(**{answer: getattr(answers, "array", answers)})
-        types = changed_types(frame, from_pandas(frame))
-        if types.get(answer) in {"object", "bool"}:
-            del types[answer]
-        self.facts |= {"answer": answer, "key": key, "input_types": types}
+Keep = Callable[[Seen, Mapping[str, Any]], None]
 
 
-def run(notebook: Notebook, tables: Mapping[int, Sequence[str]] | None = None, model: str = "") -> Seen:
+def run(path: Path, statements: Sequence[Statement], keep: Keep | None = None) -> Seen:
     """Run a notebook from the top, in the locked environment, in its own folder; it is not written to.
 
     Args:
-        notebook: what is run.
-        tables: before which statement which are kept: the name of the rows; those of inputs and answers, by the split.
-        model: the name of what is noted which classes it calls.
+        path: of the notebook.
+        statements: of it.
+        keep: called before each statement with what was seen and what each name holds, to keep more.
 
     Raises:
         InputError: a cell fails.
     """
     context = get_context("spawn")
     notes, told = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(notebook, tables or {}, model, told))
+    process = context.Process(target=_run, args=(path.parent, statements, keep, told))
     process.start()
     told.close()
     try:
         seen: Seen = notes.recv()
     except EOFError:
-        refuse(notebook.statements[-1].cell, "fails", why="its process ended")
+        refuse(statements[-1].cell, "fails", why="its process ended")
     finally:
         if process.pid:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)  # with what it started: joblib's workers would stay for minutes
         process.join()
     if seen.failed:
-        refuse(notebook.statements[seen.now].cell, "fails", why=seen.failed)
+        refuse(statements[seen.now].cell, "fails", why=seen.failed)
     return seen
 
 
-def _run(notebook: Notebook, tables: Mapping[int, Sequence[str]], model: str, told: Connection) -> None:
+def _run(folder: Path, statements: Sequence[Statement], keep: Keep | None, told: Connection) -> None:
     """Run it in this process, which has nothing else to do, as a module of its own."""
     os.setpgrp()
-    os.chdir(notebook.path.parent)
+    os.chdir(folder)
     os.environ["MPLBACKEND"] = "Agg"  # plots open no window
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     seen, module = Seen(), ModuleType("__main__")
     sys.modules["__main__"] = module
-    sys.addaudithook(seen.opened)
     names = module.__dict__
-    names.update({WATCH: seen, "display": print})
+    names.update({NOTE: seen.note, "display": print})
     try:
-        for one in notebook.statements:
-            seen.before(one.index, names, tables.get(one.index, ()))
-            tree = ast.fix_missing_locations(ast.Module([_Numbers().visit(one.node)], []))
-            exec(compile(tree, str(one.cell), "exec"), names)  # noqa: S102  what a notebook is
-        if model:
-            classes = getattr(names[model], "classes_", ())
-            seen.facts["classes"] = [one.item() if hasattr(one, "item") else one for one in classes]
+        for one in statements:
+            seen.now = one.index
+            seen.kinds[one.index] = {name: kind(value) for name, value in names.items()}
+            if keep:
+                keep(seen, names)
+            generator = str(np.random.get_state())  # noqa: NPY002  of all that is given no seed
+            exec(compile(_noted(one), str(one.cell), "exec"), names)  # noqa: S102  what a notebook is
+            if generator != str(np.random.get_state()):  # noqa: NPY002
+                seen.draws.add(one.index)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a notebook raises
         seen.failed = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     told.send(seen)
 
 
-class _Numbers(ast.NodeTransformer):
-    """Wraps the expressions that `headline.candidates` marked, so that their numbers are noted."""
+class _Noted(ast.NodeTransformer):
+    """Hands each part of an expression, with its text, to `NOTE`, which returns it; but nothing that was rounded."""
 
     def visit(self, node: ast.AST) -> Any:
-        found: Any = self.generic_visit(node)
-        if (which := getattr(node, "number", None)) is None:
-            return found
-        watch = ast.Attribute(ast.Name(WATCH, ast.Load()), "number", ast.Load())
-        return ast.Call(watch, [ast.Constant(which), found], [])
+        is_value = isinstance(node, ast.Call | ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.IfExp)
+        is_set = isinstance(getattr(node, "ctx", None), ast.Store)
+        if not is_value or is_set or (isinstance(node, ast.Call) and called(node) == "round"):
+            return self.generic_visit(node)
+        text, value = ast.Constant(ast.unparse(node)), cast("ast.expr", self.generic_visit(node))
+        return ast.Call(ast.Name(NOTE, ast.Load()), [text, value], [])
+
+
+def _noted(one: Statement) -> ast.Module:
+    """Return a statement such that the numbers which it shows, or gives one name, are noted where it runs."""
+    node = ast.parse(ast.unparse(one.node)).body[0]
+    if one.shows or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
+        node.value = _Noted().visit(node.value)  # type: ignore[attr-defined]
+    return ast.fix_missing_locations(ast.Module([node], []))
 
 
 def kind(value: Any) -> str:
@@ -163,15 +134,4 @@ def kind(value: Any) -> str:
         return "table" if type(value).__module__.startswith("pandas") else "polars"
     if name == "Series" or (name == "ndarray" and value.ndim == 1):
         return "column"
-    if isinstance(value, int | float) or (hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0):
-        return "number"
     return "array" if name == "ndarray" else name
-
-
-def plain(value: Any) -> Any:
-    """Return texts, whole numbers and lists of them, which can be written into a stage; nothing of all else."""
-    if isinstance(value, str | int):
-        return value
-    if type(value).__name__ in {"Index", "list", "tuple"} and len(value) <= MOST:
-        return [*value] if all(isinstance(one, str | int) for one in value) else None
-    return None

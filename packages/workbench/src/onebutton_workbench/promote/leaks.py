@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.tables import SPLIT
 from onebutton_workbench.promote.kernel import Seen
-from onebutton_workbench.promote.notebook import Statement, called, called_in, calls, root
+from onebutton_workbench.promote.notebook import Statement, called, called_in, calls, names_in, root
 from onebutton_workbench.promote.plan import FITS, Plan
 
 LABELS = {"LabelEncoder", "LabelBinarizer", "OrdinalEncoder"}  # numbering what is there learns nothing from it
@@ -24,37 +24,26 @@ DATE = r"^(\d{4}-\d\d(-\d\d)?|\d{1,2}[./]\d{1,2}[./]\d{2,4})"
 
 def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
     """Name the likely leaks that the source and the tables show."""
-    statements = plan.notebook.statements
-    needed = [statements[at] for at in plan.needed]
-    answer = roles.answer
-    for one in needed:
+    for one in plan.needed:
         if one.index < plan.split_at:
-            yield from _before_split(one, seen, answer)
-    yield from _chosen_on_holdout(plan, statements)
-    if plan.rivals:
-        others = ", ".join(str(number) for number in sorted({statements[one.at].cell.number for one in plan.rivals}))
-        same = f"test rows chose the model, as cell {others} shows the same number of another"
-        yield f"{statements[plan.headline.at].cell}: {same}; choose on part of training"
-    drawn = [one for one in needed if DRAWN & called_in(one.node) and "shuffle=False" not in ast.unparse(one.node)]
+            yield from _before_split(one, seen, roles.answer)
+    yield from _chosen_on_holdout(plan)
+    drawn = [o for o in plan.needed if DRAWN & called_in(o.node) and "shuffle=False" not in ast.unparse(o.node)]
     if drawn and (times := ", ".join(_times(seen.rows))):
         cost = "training sees some that come after those that judge; split by it"
         yield f"{drawn[0].cell}: time is shuffled: rows have {times}, and {cost}"
     for name in knowing_columns(seen.features, roles):
-        yield f"the input `{name}` alone tells `{answer}` almost wholly: is it there by mistake, or known only later?"
+        yield f"the input `{name}` alone tells `{roles.answer}` almost wholly: is it there by mistake, or known only later?"
     yield from likely_leaks(seen.features.drop(SPLIT), seen.features, roles)
 
 
 def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
     for call in calls(one.node):
         name, inner = called(call), called_in(call)
-        owner = root(call.func.value) if isinstance(call.func, ast.Attribute) else ""
-        numbers = {owner, seen.kinds[one.index].get(owner), *called_in(call.func)} & LABELS
-        scales = (
-            name == "std" and "mean" in called_in(one.node) and not any(word.arg == "axis" for word in call.keywords)
-        )
-        by_hand = scales or (name == "fillna" and CENTRES & inner)
-        if by_hand or (name in FITS and not numbers):
-            what = ast.unparse(call if by_hand else call.func)
+        numbers = LABELS & {seen.kinds[one.index].get(root(call.func)), *called_in(call.func)}
+        fills = name == "fillna" and CENTRES & inner
+        if fills or (name in FITS and not numbers):
+            what = ast.unparse(call if fills else call.func)
             cost = "is fitted before the split, so it knows the rows that judge; put it into the model's Pipeline"
             yield f"{one.cell}: `{what}` {cost}"
         texts = {part.value for part in ast.walk(call) if isinstance(part, ast.Constant)}
@@ -63,16 +52,19 @@ def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
             yield f"{one.cell}: an input is made of the mean of `{answer}`, {cost}"
 
 
-def _chosen_on_holdout(plan: Plan, statements: Sequence[Statement]) -> Iterator[str]:
-    """Find what the number needs besides itself and is made of the answers that judge: a threshold, a parameter."""
-    node, answers = plan.headline.node, plan.sides[3]
-    chosen = {statements[plan.headline.at].cell: "the best of several"} if _tries(node) else {}
-    for one in (statements[at] for at in plan.parts["headline"].statements):
+def _chosen_on_holdout(plan: Plan) -> Iterator[str]:
+    """Find what the answers that judge chose: a threshold, a parameter, a model."""
+    node, answers, cell = plan.headline.node, plan.sides[3], plan.statements[plan.headline.at].cell
+    chosen = {cell: "the best of several"} if _tries(node) else {}
+    for one in (plan.statements[at] for at in plan.stages["headline"]):
         is_number = root(node) in one.defines and not _tries(one.node)
         if answers in one.uses and not is_number:
             chosen[one.cell] = ", ".join(sorted(one.defines))
-    for cell, names in chosen.items():
-        yield f"{cell}: `{answers}`, which judges, chooses {names}; choose on a part of training"
+    for where, names in chosen.items():
+        yield f"{where}: `{answers}`, which judges, chooses {names}; choose on a part of training"
+    rivals = {plan.statements[one.at].cell.number for one in plan.rivals if answers in names_in(one.node)}
+    if others := ", ".join(map(str, sorted(rivals))):
+        yield f"{cell}: test rows chose the model, as cell {others} has a number of another; choose on part of training"
 
 
 def _tries(node: ast.AST) -> bool:

@@ -1,25 +1,41 @@
-"""Read a notebook, and follow what each statement defines, changes and uses; a column that is set defines its table anew."""
+"""Read a notebook, refuse what its page shows, and follow what each statement defines, changes and uses.
+
+A column that is set defines its table anew.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 import symtable
+import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 from onebutton_contracts.errors import InputError
+from onebutton_workbench import environment
 
 CHANGES = re.compile(  # methods that change what they are called on
     "append|extend|insert|remove|pop|popitem|clear|update|setdefault|add|discard|sort|reverse"
     "|fit|fit_transform|fit_predict|fit_resample|partial_fit|set_params|set_output"
 )
 CHANGE_ARGUMENTS = {"shuffle", "setattr", "insort"}  # functions that change what they are given
-MAGIC = re.compile(r"^\s*(%|!|\w[\w, ]*=\s*[%!])")
+CALM = re.compile(r"\s*(%matplotlib|%config InlineBackend|%(load_ext )?autoreload|%%?time\b|!(ls|head|cat|pwd|wc)\b)")
+SHOWN = {  # what a statement says, as `ast.unparse` writes it, and the refusal
+    "pickle": r"(?m)^\s*(?:import|from) .*\b(pickle|joblib|dill|cloudpickle)\b|\b((?:to|read)_pickle)\(",
+    "foreign": r"(?m)^\s*(?:import|from) (torch|tensorflow|keras)\b",
+    "absolute": r"""['"]((?:/[\w.-]+/|~\w*/|[A-Za-z]:[\\/])[^'"]*)""",
+    "network": r"""['"]((?:https?|ftp|s3|gs|abfss?|hdfs)://[^'"]*)|\b(fetch_\w+|load_dataset|urlretrieve|urlopen)\(""",
+}
+HELD = re.compile(r"\b(known_hash|sha256)=(?!None\b)")  # a download, which then is the same tomorrow
+IMPORT, FUNCTION = (ast.Import, ast.ImportFrom), (ast.FunctionDef, ast.ClassDef)
+LONG = 200  # letters: no file is called so
+MAGIC = re.compile(r"^[ \t]*(?:%|!|\w[\w, ]*=[ \t]*[%!]).*$", re.MULTILINE)  # a line that IPython alone understands
 
 
 @dataclass(frozen=True)
@@ -49,17 +65,7 @@ class Statement:
     text: str  # its source with the comments above it
     defines: frozenset[str]  # names that it binds or changes
     uses: frozenset[str]  # names that it reads or changes, those that its functions read too
-    last: bool  # whether its cell shows what it returns
-
-    @property
-    def is_import(self) -> bool:
-        """Whether it stands at the top of a module."""
-        return isinstance(self.node, ast.Import | ast.ImportFrom)
-
-    @property
-    def is_function(self) -> bool:
-        """Whether it is a function or a class."""
-        return isinstance(self.node, ast.FunctionDef | ast.ClassDef)
+    shows: bool  # whether it prints, or is what its cell returns
 
     def __str__(self) -> str:
         """Name it by how it begins."""
@@ -100,22 +106,53 @@ def _said(output: Any) -> str:
     return "\n".join([output.get("text", ""), *output.get("traceback", []), *shown])
 
 
-def without_magics(source: str) -> str:
-    """Blank the lines that IPython alone understands, so that lines keep their numbers."""
-    return "\n".join("" if MAGIC.match(line) else line for line in source.splitlines())
+def hold_page(cells: Sequence[Cell], root: Path) -> None:
+    """Refuse secrets, magics that change state, and cells that ran in another order.
+
+    Raises:
+        InputError: names the first cell of them.
+    """
+    with tempfile.TemporaryDirectory(prefix="onebutton-promote-") as folder:
+        for cell in cells:
+            Path(folder, f"{cell.number}.txt").write_text(f"{cell.source}\n{cell.said}\n", encoding="utf-8")
+        look = ("betterleaks", "fs", "--config", str(root / ".github/betterleaks.toml"), "--no-banner", "--redact")
+        done = environment.call(*look, folder, folder=root, NO_COLOR="1")
+    if done.returncode:
+        named = re.search(r"(\d+)\.txt", done.stdout)
+        refuse(cells[int(named[1]) - 1 if named else 0], "secret")
+    for cell in cells:
+        for line in MAGIC.findall(cell.source):
+            if not CALM.match(line):
+                refuse(cell, "magic", line=line.strip()[:40])
+    for one, other in pairwise(cell for cell in cells if cell.ran):
+        if (other.ran or 0) < (one.ran or 0):
+            refuse(other, "ran-before", above=one.number)
 
 
 def follow(cells: Sequence[Cell]) -> list[Statement]:
-    """Split cells, all of them Python, into statements, and say of each what it defines and uses."""
+    """Split cells into statements, and say of each what it defines and uses.
+
+    Raises:
+        InputError: a cell is no Python, or says what no pipeline may, needed or not: all of them run.
+    """
     found = list[Statement]()
     reads = dict[str, frozenset[str]]()  # what each function takes from outside
     changing = {*CHANGE_ARGUMENTS}  # functions that change what they are given
     for cell in cells:
-        source, end = without_magics(cell.source), 0
-        nodes = ast.parse(source).body
+        source, end = MAGIC.sub("", cell.source), 0  # so lines keep their numbers
+        try:
+            nodes = ast.parse(source).body
+        except SyntaxError as error:
+            refuse(cell, "syntax", why=error.msg)
         for node in nodes:
-            names = _names(node, reads, changing)
-            found.append(Statement(len(found), cell, node, _text(source, node, end), *names, last=node is nodes[-1]))
+            said = ast.unparse(node)
+            for which, pattern in SHOWN.items():
+                match = re.search(pattern, said)
+                if match and not (which == "network" and HELD.search(said)):
+                    refuse(cell, which, what=match[match.lastindex or 0][:60])
+            defines, uses = _names(node, reads, changing)
+            shows = isinstance(node, ast.Expr) and (node is nodes[-1] or "print" in called_in(node))
+            found.append(Statement(len(found), cell, node, _text(source, node, end), defines, uses, shows))
             end = node.end_lineno or end
     return found
 
@@ -132,13 +169,14 @@ def _names(
     node: ast.stmt, reads: dict[str, frozenset[str]], changing: set[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Name what a statement defines and what it uses; what it changes is both. Remember its functions."""
-    table = symtable.symtable(ast.unparse(node), "cell", "exec")
-    symbols = table.get_symbols()
-    imported = {one.get_name() for one in symbols if one.is_imported()}
-    binds = {one.get_name() for one in symbols if one.is_assigned()} | imported
-    uses = ({one.get_name() for one in symbols if one.is_referenced()} | {*_of_inner(table)}) - imported
+    top, *inner = _tables(symtable.symtable(ast.unparse(node), "cell", "exec"))
+    binds = {one.get_name() for one in top.get_symbols() if one.is_assigned() or one.is_imported()}
+    uses = {one.get_name() for one in top.get_symbols() if one.is_referenced()}
+    uses |= {
+        one.get_name() for table in inner for one in table.get_symbols() if one.is_global() and one.is_referenced()
+    }
     changes = {name for part in ast.walk(node) for name in _changed(part, changing)} - {""}
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, FUNCTION):
         arguments = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
         changing |= {node.name} if changes & arguments else set()
         reads[node.name] = frozenset(uses - binds)
@@ -149,19 +187,17 @@ def _names(
     return frozenset(binds | changes), frozenset(uses | changes)
 
 
-def _of_inner(table: symtable.SymbolTable) -> Iterator[str]:
-    """Name what functions, lambdas and comprehensions take from outside."""
-    for child in table.get_children():
-        yield from (one.get_name() for one in child.get_symbols() if one.is_global() and one.is_referenced())
-        yield from _of_inner(child)
+def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():  # functions, lambdas, comprehensions
+        yield from _tables(child)
 
 
 def _changed(node: ast.AST, changing: Collection[str]) -> Iterator[str]:
     """Name what one node changes: the table of a column, the owner of a method that changes it, an argument."""
     match node:
-        case ast.Assign(targets=targets) | ast.Delete(targets=targets):
-            parts = [part for target in targets for part in getattr(target, "elts", [target])]
-            yield from (root(part) for part in parts if isinstance(part, ast.Attribute | ast.Subscript))
+        case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(ctx=ast.Store() | ast.Del()):
+            yield root(node)
         case ast.AugAssign(target=target):
             yield root(target)
         case ast.Call(func=function, args=args, keywords=words):
@@ -197,6 +233,17 @@ def called_in(node: ast.AST) -> set[str]:
 def names_in(node: ast.AST) -> set[str]:
     """Name what an expression reads."""
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
+def file_of(node: ast.AST, folder: Path) -> str:
+    """Return the name of a file beside the notebook where a text is one."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    return text if isinstance(text, str) and len(text) < LONG and (folder / text).is_file() else ""
+
+
+def files_of(one: Statement, folder: Path) -> list[str]:
+    """Name the files beside the notebook that a statement names."""
+    return [name for part in ast.walk(one.node) if (name := file_of(part, folder))]
 
 
 def walk_back(

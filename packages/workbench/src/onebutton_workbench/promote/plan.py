@@ -1,52 +1,59 @@
-"""Plan a pipeline: which statements a number stands on, and into which stage each goes."""
+"""Plan a pipeline: which number a notebook is about, on which statements it stands, and into which stage each goes."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
-from onebutton_workbench.promote.headline import Candidate, fits_in
-from onebutton_workbench.promote.kernel import Notebook, Seen
+import numpy as np
+
+from onebutton_contracts.errors import require
+from onebutton_contracts.frames import changed_types, from_pandas
+from onebutton_evaluation.splits import as_split
+from onebutton_models.conversion import REPLACEMENTS
+from onebutton_workbench.promote.kernel import Seen
 from onebutton_workbench.promote.notebook import (
+    FUNCTION,
+    IMPORT,
     Statement,
     called,
     called_in,
+    calls,
+    files_of,
     names_in,
     refuse,
     root,
     walk_back,
 )
-from onebutton_workbench.promote.refusals import hold_needed
 
-READS = re.compile(r"^(read_\w+|scan_\w+|load_\w+|open|loadtxt|genfromtxt)$")
 FITS = {"fit", "fit_transform", "fit_resample", "partial_fit"}
 SIDES = ["column", "column", "table", "table"]  # answers and inputs, to train on and to judge
-STAGES = ("ingest", "features", "train", "headline")
 LEFT = "left out: the number does not need it"
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one stage does."""
+class Headline:
+    """A number that a notebook shows or gives a name."""
 
-    statements: Sequence[int]  # in their order
-    given: Sequence[str]  # names that it gets from the stage before
-    carried: Mapping[str, object]  # lists and texts that the notebook made of its tables, as they were
+    at: int  # its statement
+    node: ast.expr
+    number: float
+    fits: Sequence[tuple[int, ast.Call]]  # what fits the models that it stands on, each with its statement
 
 
 @dataclass(frozen=True)
 class Plan:
     """A pipeline."""
 
-    notebook: Notebook
-    headline: Candidate
-    number: float  # that it was
-    rivals: Sequence[Candidate]  # the same number of other models
-    parts: Mapping[str, Part]  # by stage
+    notebook: Path
+    statements: Sequence[Statement]
+    headline: Headline
+    rivals: Sequence[Headline]  # the numbers of other models
+    stages: Mapping[str, Sequence[int]]  # the statements of each
     table: str  # the name that goes from ingest to features
     sides: Sequence[str]  # the names of inputs and answers to train on, then of those that judge
     features_from: int  # the statement where features begins
@@ -58,32 +65,88 @@ class Plan:
     passed: Sequence[str]  # what training hands to the headline
 
     @property
-    def needed(self) -> list[int]:
+    def needed(self) -> list[Statement]:
         """The statements of all stages."""
-        return sorted({at for part in self.parts.values() for at in part.statements})
+        return [self.statements[at] for at in sorted({at for stage in self.stages.values() for at in stage})]
+
+    def drawn(self, seen: Seen) -> list[Statement]:
+        """Name those of them that drew without a seed of their own."""
+        return [one for one in self.needed if one.index in seen.draws]
+
+    def keep(self, seen: Seen, names: Mapping[str, Any]) -> None:
+        """Keep the rows, numbered anew as they come to the next stage; inputs and answers by the split; the classes."""
+        if seen.now == self.features_from:
+            rows = names[self.table]
+            seen.rows = from_pandas(rows)
+            seen.types = changed_types(rows, seen.rows)
+            rows.reset_index(drop=True, inplace=True)
+        elif seen.now == self.train_from:
+            inputs, answers, *held_out = (names[name] for name in self.sides)
+            name = str(getattr(answers, "name", None) or "")
+            seen.answer = name if name and name not in inputs.columns else "answer"
+            seen.key = next(one for one in ("row", "row_number") if one not in {*inputs.columns, seen.answer})
+            seen.features = as_split(inputs, answers, *held_out, answer=seen.answer, key=seen.key)
+            seen.input_types = changed_types(inputs, from_pandas(inputs))
+        elif seen.now == self.headline.at:
+            seen.classes = np.asarray(getattr(names[self.model], "classes_", ())).tolist()
 
 
-def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], seen: Seen) -> Plan:
-    """Find the borders between stages, and what crosses them.
+def choose(
+    statements: Sequence[Statement], numbers: Mapping[tuple[int, str], float], metric: str
+) -> tuple[Headline, list[Headline]]:
+    """Choose the last number that is shown and that a fitted model made, or the one that METRIC= names; and name other models'.
+
+    Raises:
+        InputError: there is no such number.
+    """
+    made = list[Headline]()
+    for (at, text), number in numbers.items():
+        node = ast.parse(text, mode="eval").body
+        behind, _ = walk_back(statements[:at], names_in(node))
+        found = [(where, call) for where in behind for call in calls(statements[where].node) if called(call) == "fit"]
+        if fits := [(where, call) for where, call in found if len(call.args + call.keywords) > 1]:
+            made.append(Headline(at, node, number, fits))
+
+    def named(one: Headline) -> tuple[bool, bool]:
+        return metric.lower() in ast.unparse(one.node).lower(), statements[one.at].shows
+
+    beside = [one for one in made if metric.lower() in ast.unparse(statements[one.at].node).lower()]
+    fitting = sorted((one for one in beside if metric or statements[one.at].shows), key=named)
+    if not fitting:
+        can_be = "it can be a variable, a function or words"
+        require(not metric, f"METRIC={metric} names no number that a fitted model made; {can_be}")
+        refuse(statements[-1].cell, "no-number")
+    last = fitting[-1]
+    # `max(before, after)` is the number of one of two models
+    best = min([last, *(one for one in made if one.number == last.number)], key=lambda one: len(one.fits))
+    return best, [one for one in made if len(one.fits) == 1 and one.fits != best.fits]
+
+
+def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: str = "") -> Plan:
+    """Choose the number, find the borders between stages, and what crosses them.
 
     A statement that sees nothing of the data stands in each stage that needs what it makes; any other in one.
 
     Raises:
-        InputError: there is no such border; names the cell, and what stands in the way.
+        InputError: there is no such number or border; names the cell, and what stands in the way.
     """
-    statements, wanted = notebook.statements, names_in(headline.node)
+    headline, rivals = choose(statements, seen.numbers, metric)
+    wanted = names_in(headline.node)
     behind, _ = walk_back(statements[: headline.at], wanted)
-    fit, model, fitted = _fit(statements, behind)
-    plain, reads = _apart(statements)
-    hold_needed(statements, behind, plain)
+    fit, model, fitted = _fit(statements, behind, headline.fits)
+    reads = [at for at in behind if files_of(statements[at], notebook.parent)]
+    if not reads:
+        refuse(next(statements[at].cell for at in behind if not isinstance(statements[at].node, IMPORT)), "no-file")
+    plain = _plain(statements, behind, notebook.parent)
 
-    def part(names: Collection[str], start: int, end: int, without: Collection[int] = ()) -> Part:
+    def part(
+        names: Collection[str], start: int, end: int, without: Collection[int] = ()
+    ) -> tuple[list[int], list[str]]:
         taken, given = walk_back(statements[:end], names, lambda at: at in plain or (at >= start and at not in without))
-        carried = {name: seen.values[start][name] for name in given & seen.values.get(start, {}).keys()}
-        return Part(taken, sorted(given - carried.keys()), carried)
+        return taken, sorted(given)
 
     def crossing(at: int) -> dict[str, str]:
-        return {name: seen.kinds[at].get(name, "") for name in part(wanted, at, headline.at).given}
+        return {name: seen.kinds[at].get(name, "") for name in part(wanted, at, headline.at)[1]}
 
     valid = [at for at in range(fit + 1) if sorted(crossing(at).values()) == SIDES]
     if not valid:
@@ -94,42 +157,36 @@ def plan(notebook: Notebook, headline: Candidate, rivals: Sequence[Candidate], s
     while border + 1 in valid and not (border in behind and _learns(statements[border])):
         border += 1
     kinds = crossing(border)
-    train = part({model}, border, fit + 1)
-    if sorted(kinds[name] for name in train.given) != ["column", "table"]:
-        refuse(statements[fit].cell, "sees-holdout", names=", ".join(train.given))
-    judge = part(wanted, border, headline.at, without=train.statements)
-    if trained_on := sorted({*judge.given} & {*train.given}):
+    train, sees = part({model}, border, fit + 1)
+    if sorted(kinds[name] for name in sees) != ["column", "table"]:
+        refuse(statements[fit].cell, "sees-holdout", names=", ".join(sees))
+    judge, judged = part(wanted, border, headline.at, without=train)
+    if trained_on := sorted({*judged} & {*sees}):
         refuse(statements[headline.at].cell, "of-training", names=", ".join(trained_on))
-    inputs, answers, inputs_held_out, answers_held_out = sorted(
-        kinds, key=lambda name: (name not in train.given, kinds[name] == "column")
-    )
-    last_read = max([at for at in behind if at < split and at in reads], default=-1)
+    last_read = max([at for at in reads if at < split], default=behind[0])
     tables = [at for at in range(last_read + 1, split) if [*crossing(at).values()] == ["table"]]
     if not tables:
-        refuse(statements[max(last_read, behind[0])].cell, "no-table")
+        refuse(statements[last_read].cell, "no-table")
     by_heading = [at for at in tables if statements[at].cell.heading != statements[at - 1].cell.heading]
     start = (by_heading or tables)[0]
     (table,) = crossing(start)
+    sides = sorted(kinds, key=lambda name: (name not in sees, kinds[name] == "column"))
+    ingest, features = part({table}, 0, start)[0], part(kinds, start, border)[0]
     return Plan(
         notebook=notebook,
+        statements=statements,
         headline=headline,
-        number=seen.numbers[headline.number],
         rivals=rivals,
-        parts={
-            "ingest": part({table}, 0, start),
-            "features": part(kinds, start, border),
-            "train": train,
-            "headline": judge,
-        },
+        stages={"ingest": ingest, "features": features, "train": train, "headline": judge},
         table=table,
-        sides=[inputs, answers, inputs_held_out, answers_held_out],
+        sides=sides,
         features_from=start,
         split_at=split,
         train_from=border,
         fit=fit,
         model=model,
-        steps=_steps(statements, train.statements, fitted, inputs, statements[fit]),
-        passed=[name for name in judge.given if name not in {model, *kinds}],
+        steps=_steps(statements[fit], [statements[at] for at in train], fitted, sides[0]),
+        passed=[name for name in judged if name not in {model, *kinds}],
     )
 
 
@@ -137,40 +194,44 @@ def _learns(one: Statement) -> bool:
     return any(name[:1].isupper() or name in FITS for name in called_in(one.node))
 
 
-def _apart(statements: Sequence[Statement]) -> tuple[set[int], set[int]]:
-    """Tell the statements that see nothing of the data, directly or through others, and those that read it."""
-    plain, reads = set[int](), set[int]()
-    of_data, readers = set[str](), set[str]()
+def _plain(statements: Sequence[Statement], behind: Collection[int], folder: Path) -> set[int]:
+    """Find the statements that see nothing of the data; functions see it where they are given it, and nowhere else."""
+    plain, of_data, functions = set[int](), set[str](), set[str]()
     for one in statements:
-        if any(READS.match(name) or name in readers for name in called_in(one.node)):
-            (readers.update(one.defines) if one.is_function else reads.add(one.index))
-        if one.index in reads or one.uses & of_data:
+        is_function, sees = isinstance(one.node, FUNCTION), one.uses & of_data
+        if is_function and one.index in behind and sees - functions:
+            refuse(one.cell, "reads-global", function=min(one.defines), name=min(sees - functions))
+        functions |= one.defines if is_function else set()
+        if sees or files_of(one, folder):
             of_data |= one.defines
         else:
             plain.add(one.index)
             of_data -= one.defines
-    return plain, reads
+    return plain
 
 
-def _fit(statements: Sequence[Statement], behind: Sequence[int]) -> tuple[int, str, str]:
-    """Find what fits the model, its name, and the name of the inputs that it is fitted to."""
-    fits = {}
-    for at, call in fits_in(statements, behind):
-        node, cell, owner = statements[at].node, statements[at].cell, getattr(call.func, "value", None)
-        if not isinstance(node, ast.Expr | ast.Assign):
-            refuse(cell, "loop")
-        # of `model = Pipeline(steps).fit(X, y)` it is model, X and y
-        model = owner if isinstance(owner, ast.Name) else getattr(node, "targets", [None])[0]
-        given = [*call.args, *(word.value for word in call.keywords)][:2]
-        names = [getattr(part, "id", "") for part in (model, *given)]
-        if not all(names):
-            refuse(cell, "nameless")
-        fits[names[0]] = (at, names[0], names[1])
-    last = max(fits.values())
+def _fit(
+    statements: Sequence[Statement], behind: Sequence[int], fits: Sequence[tuple[int, ast.Call]]
+) -> tuple[int, str, str]:
+    """Find the statement that fits the model, which must ship, its name, and the name of the inputs it is fitted to."""
+    for one in (statements[at] for at in behind):
+        for name in sorted(called_in(one.node) & REPLACEMENTS.keys()):
+            refuse(one.cell, "no-onnx", name=name, instead=REPLACEMENTS[name])
+    at, call = fits[-1]
+    cell = statements[at].cell
     if len(fits) > 1:
-        cells = ", ".join(f"{name} of cell {statements[at].cell.number}" for at, name, _ in fits.values())
-        refuse(statements[last[0]].cell, "several", names=cells)
-    return last
+        names = ", ".join(f"`{ast.unparse(one.func)}` of cell {statements[fit].cell.number}" for fit, one in fits)
+        refuse(cell, "several", names=names)
+    match statements[at].node, call:
+        case ast.Expr() | ast.Assign(), ast.Call(ast.Attribute(ast.Name(model)), [ast.Name(inputs), ast.Name(), *_]):
+            found = at, model, inputs
+        case ast.Assign([ast.Name(model)]), ast.Call(args=[ast.Name(inputs), ast.Name(), *_]):
+            found = at, model, inputs  # of `model = Pipeline(steps).fit(X, y)`
+        case ast.Expr() | ast.Assign(), _:
+            refuse(cell, "nameless")
+        case _:
+            refuse(cell, "loop")
+    return found
 
 
 def _refuse_border(statements: Sequence[Statement], fit: int, crossing: Mapping[str, str]) -> NoReturn:
@@ -183,34 +244,35 @@ def _refuse_border(statements: Sequence[Statement], fit: int, crossing: Mapping[
     refuse(statements[fit].cell, "no-split", names=found or "none")
 
 
-def _steps(
-    statements: Sequence[Statement], train: Collection[int], fitted: str, given: str, fit: Statement
-) -> list[str]:
-    """Follow the inputs from what training gets to what the model is fitted to, through `scaler.fit_transform`."""
+def _steps(fit: Statement, train: Sequence[Statement], fitted: str, given: str) -> list[str]:
+    """Follow the inputs from what the model is fitted to back to what training gets, through `scaler.fit_transform`."""
     steps = list[str]()
-    while fitted != given:
-        one = next((statements[at] for at in reversed([*train]) if fitted in statements[at].defines), fit)
-        call: Any = getattr(one.node, "value", None)
-        steady = isinstance(call, ast.Call) and called(call) in {"transform", "fit_transform"}
-        if one is fit or not steady or not isinstance(call.args[0], ast.Name):
-            refuse(one.cell, "no-step", given=given, name=fitted)
-        steps.insert(0, root(call.func))
-        fitted = call.args[0].id
+    for one in reversed(train):
+        match one.node:
+            case _ if fitted not in one.defines:
+                pass
+            case ast.Assign(value=ast.Call(ast.Attribute(step, "transform" | "fit_transform"), [ast.Name(before), *_])):
+                steps.insert(0, root(step))
+                fitted = before
+            case _:
+                refuse(one.cell, "no-step", given=given, name=fitted)
+    if fitted != given:
+        refuse(fit.cell, "no-step", given=given, name=fitted)
     return steps
 
 
 def stage_of(plan: Plan, one: Statement) -> str:
     """Say where a statement goes, or that it goes nowhere."""
-    if one.is_import or one.is_function:
+    if isinstance(one.node, IMPORT + FUNCTION):
         return "where it is used"
-    stages = [stage for stage in STAGES if one.index in plan.parts[stage].statements]
+    stages = [name for name, statements in plan.stages.items() if one.index in statements]
     return ", ".join(stages) or ("headline" if one.index == plan.headline.at else LEFT)
 
 
 def tabled(plan: Plan) -> list[str]:
     """Write the plan as a table of cells and stages."""
     lines = ["| cell | begins with | stage |", "|--:|---|---|"]
-    for one in plan.notebook.statements:
+    for one in plan.statements:
         first = str(one).replace("|", "\\|")
         lines.append(f"| {one.cell.number} | `{first}` | {stage_of(plan, one)} |")
     return lines
