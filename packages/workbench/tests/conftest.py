@@ -111,7 +111,7 @@ def forget() -> Callable[[], None]:
     """Forget what was read: sources are read once per program, and a test is many programs in one."""
 
     def clear() -> None:
-        of_code = (read_imports, fingerprint._digest_of_code, fingerprint._data_lines, fingerprint._in_git)
+        of_code = (read_imports, fingerprint._digest_of_code, fingerprint._digest_of_data, fingerprint.data_files)
         for cached in (*of_code, fingerprint.locked_versions):
             cached.cache_clear()
 
@@ -173,4 +173,5 @@ def _write_workspace(folder: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet", "--initial-branch", "main"], cwd=folder, env=pristine(), check=True)
     return folder

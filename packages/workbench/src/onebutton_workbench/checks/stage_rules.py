@@ -105,7 +105,7 @@ def _check_code(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
                 words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
                 mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
                 yield Finding("OB108", place, words, mend)
-    for file in (file for folder in sorted({one.parent for one in files}) for file in data_files(folder)):
+    for file in (file for folder in sorted({one.parent for one in files}) for file in data_files(root).get(folder, [])):
         if file.suffix == ".py":
             words = "lies in a folder without `__init__.py`, so what it imports is not followed and reruns no stage"
             yield Finding("OB104", file.relative_to(root).as_posix(), words, "write an empty `__init__.py` beside it")

@@ -12,7 +12,7 @@ import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import distributions
@@ -75,34 +75,27 @@ def _digest_of_code(file: Path) -> str:
 
 
 @cache
-def _data_lines(folder: Path, root: Path) -> tuple[str, ...]:
-    """One line for each file that lies beside the code, or in a folder below that is no package: a stage may read it."""
-    known = _in_git(root)
-    files = (path for path in data_files(folder) if known is None or path.relative_to(root).as_posix() in known)
-    return tuple(
-        f"{_digest(path.read_bytes())}  {path.relative_to(folder.parent).as_posix()}" for path in sorted(files)
-    )
-
-
-def data_files(folder: Path, *, beside_code: bool = True) -> Iterator[Path]:
-    """Yield the files beside a folder's modules, and all in folders below that are no packages: code there counts as data."""
-    for path in folder.iterdir():
-        if path.name.startswith(LEFT_BEHIND) or path.name.endswith("~"):
-            continue
-        if path.is_dir():
-            if path.name != "__pycache__" and not (path / "__init__.py").is_file():
-                yield from data_files(path, beside_code=False)
-        elif path.suffix not in NOT_DATA or (path.suffix == ".py" and not beside_code):
-            yield path
+def _digest_of_data(file: Path) -> str:
+    return _digest(file.read_bytes())
 
 
 @cache
-def _in_git(root: Path) -> frozenset[str] | None:
-    """Name the files of all members that git has or is about to have; None where this is no checkout."""
-    try:
-        return frozenset(listed(root, *(f"{path.as_posix()}/src" for path in member_paths(root))))
-    except InputError:
-        return None
+def data_files(root: Path) -> dict[Path, list[Path]]:
+    """List what lies beside code, or in a folder below that is no package, by the folder of the code: a stage may read it.
+
+    It is what git has, or is about to have. Code in a folder that is no package counts as data.
+    """
+    files = [root / name for name in listed(root, *(f"{path.as_posix()}/src" for path in member_paths(root)))]
+    packages = {file.parent for file in files if file.name == "__init__.py"}
+    found: dict[Path, list[Path]] = {package: [] for package in packages}
+    for file in files:
+        package = next((folder for folder in file.parents if folder in packages), None)
+        inside = file.relative_to(package).parts if package else ()
+        left_behind = file.name.endswith("~") or any(part.startswith(LEFT_BEHIND) for part in inside)
+        is_data = file.suffix not in NOT_DATA or (file.suffix == ".py" and len(inside) > 1)
+        if package and is_data and not left_behind:
+            found[package].append(file)
+    return found
 
 
 @cache
@@ -148,7 +141,11 @@ def fingerprint(entries: Iterable[str], root: Path, versions: Mapping[str, str])
     modules, packages = imports.reached(entries)
     code = [f"{_digest_of_code(imports.files[name])}  {name}" for name in sorted(modules)]
     folders = {imports.files[name].parent for name in modules}
-    data = {line for folder in folders for line in _data_lines(folder, root)}
+    data = [
+        f"{_digest_of_data(file)}  {file.relative_to(folder.parent).as_posix()}"
+        for folder in folders
+        for file in data_files(root).get(folder, [])
+    ]
     third_party = {line for package in packages for line in _brought_by(package, versions)}
     return "\n".join([f"algorithm {ALGORITHM}", *code, *sorted(data), *sorted(third_party)]) + "\n"
 
