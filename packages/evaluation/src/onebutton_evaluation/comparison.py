@@ -70,7 +70,11 @@ def compare(
         needed = rows_needed(seen, judging.tolerance)
         parts[place] |= {"difference": seen.mapping() | {"p": short(seen.p)}, "rows_needed": needed}
     alone = interval(theirs, metric) if ALL in found else None
-    verdict = overall({part["verdict"] for part in parts.values()})
+    verdicts = {part["verdict"] for part in parts.values()}
+    summed = {"better": "better", "worse": "worse", "no difference": "same", NONE: NONE}
+    verdict = next(said for one, said in summed.items() if one in verdicts)
+    if {"better", "worse"} <= verdicts:
+        verdict = "mixed"
     return {
         "name": name or column,
         "metric": metric.name,
@@ -99,7 +103,7 @@ def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
         return None
     sign = 1.0 if metric.better == "higher" else -1.0
     estimate = sign * (measured.estimate - before.estimate)
-    error, units = standard_error(measured.influence - before.influence, ours.units)
+    error = standard_error(measured.influence - before.influence, ours)
     basis = max(side.basis for side in known)
     rare = metric.in_points and (not error > ROUNDING or all(side.method in RARE for side in known))
     low = high = estimate
@@ -114,10 +118,10 @@ def difference(ours: Rows, theirs: Rows, metric: Metric) -> Interval | None:
     elif error > ROUNDING:
         low, high, method = low - student(basis) * error, high + student(basis) * error, "delta method"
     elif abs(estimate) > ROUNDING:  # by the sign test: every unit says the same
-        p = 0.5 ** (units - 1)
+        p = 0.5 ** (ours.unit_count - 1)
     if method in {"of both intervals", "delta method"}:
         p = float(2 * stdtr(basis - 1, -abs(estimate) / error))
-    return Interval(estimate, low, high, error, p, method, len(ours), units, basis)
+    return Interval(estimate, low, high, error, p, method, len(ours), basis)
 
 
 def _equal(ours: Rows, theirs: Rows, metric: Metric) -> bool:
@@ -146,14 +150,6 @@ def rows_needed(difference: Interval, tolerance: float) -> int | None:
     if not difference.error > 0:
         return None
     return math.ceil(difference.rows * (SEEN * difference.error / tolerance) ** 2)
-
-
-def overall(verdicts: set[str]) -> str:
-    """Sum up: mixed when something got better and something worse."""
-    if {"better", "worse"} <= verdicts:
-        return "mixed"
-    words = {"better": "better", "worse": "worse", "no difference": "same"}
-    return next((said for verdict, said in words.items() if verdict in verdicts), NONE)
 
 
 def in_words(parts: Mapping[str, Mapping[str, Any]], verdict: str, metric: Metric) -> str:

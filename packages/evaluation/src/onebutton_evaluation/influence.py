@@ -53,7 +53,15 @@ class Rows:
     @cached_property
     def unit_count(self) -> int:
         """How many independent units these rows are."""
-        return len(self) if self.units is None else int(np.count_nonzero(np.bincount(self.units)))
+        return self.units_of(np.ones(len(self), dtype=np.bool_))
+
+    def units_of(self, among: Mask) -> int:
+        """Count the units that have one of these rows."""
+        return int(np.count_nonzero(among if self.units is None else np.bincount(self.units[among])))
+
+    def by_unit(self, values: Floats) -> Floats:
+        """Sum what is of each row over those of its unit."""
+        return values if self.units is None else np.bincount(self.units, weights=values).astype(np.float64)
 
     @cached_property
     def codes(self) -> Codes:

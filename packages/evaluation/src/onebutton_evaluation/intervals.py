@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from onebutton_evaluation.influence import Codes, Floats, Kind, Mask, Measured, Metric, Rows
+from onebutton_evaluation.influence import Floats, Kind, Mask, Measured, Metric, Rows
 
 LEVEL = 0.95
 NORMAL = NormalDist().inv_cdf((1 + LEVEL) / 2)
@@ -37,7 +37,6 @@ class Interval:
         low: lower end at 95 %; NaN where the rows do not differ, so that nothing is known of the spread.
         error: standard error.
         p: probability of an estimate this far from 0, were the truth 0; two-sided. Of a difference; NaN else.
-        units: independent ones among the rows, such as days.
         basis: units that the number stands on, such as those with the rarer answer.
     """
 
@@ -48,7 +47,6 @@ class Interval:
     p: float
     method: str
     rows: int
-    units: int
     basis: int
 
     def mapping(self) -> dict[str, Any]:
@@ -126,26 +124,29 @@ def interval(rows: Rows, metric: Metric) -> Interval | None:
     found, declared = metric.measure(rows), KINDS[metric.kind]
     if found is None or len(rows) < max(declared.rows, metric.least_rows):
         return None
-    error, units = standard_error(found.influence, rows.units)
-    basis = units if found.basis is None else units_of(found.basis, rows.units)
-    if basis < declared.least or units <= 1:
+    basis = rows.unit_count if found.basis is None else rows.units_of(found.basis)
+    if basis < declared.least:
         return None
+    error = standard_error(found.influence, rows)
     if found.parts:
-        low, high, method = _of_parts(found, metric.kind, rows.units)
+        low, high, method = _of_parts(found, metric.kind, rows)
     else:
-        low, high, method = _ends(found, metric.kind, rows.units, error, basis)
-    return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), units, basis)
+        low, high, method = _ends(found, metric.kind, rows, error, basis)
+    return Interval(found.estimate, low, high, error, float("nan"), method, len(rows), basis)
 
 
 def _ends(  # noqa: PLR0911  one for each method
-    found: Measured, kind: Kind, units: Codes | None, error: float, basis: int
+    found: Measured, kind: Kind, rows: Rows, error: float, basis: int
 ) -> tuple[float, float, str]:
     """Choose the method and find both ends by it."""
     estimate, quantile = found.estimate, student(basis)
-    held = len(found.influence) if found.basis is None else int(np.count_nonzero(found.basis))
-    if found.values is not None:
-        return *woodruff(found.values, estimate, units, quantile), "Woodruff"
-    if units is None and kind in {"share", "f1"}:
+    held = len(rows) if found.basis is None else int(np.count_nonzero(found.basis))
+    if found.values is not None:  # the values at the ends of the interval of the share below (Woodruff 1952)
+        below = (found.values <= estimate).astype(np.float64)
+        reach = quantile * standard_error(below - below.mean(), rows)
+        low, high = np.quantile(found.values, np.clip([below.mean() - reach, below.mean() + reach], 0, 1))
+        return float(low), float(high), "Woodruff"
+    if rows.units is None and kind in {"share", "f1"}:
         error = 0.0  # every row counts as one
     if kind == "share":
         return *agresti_coull(estimate, error, held, quantile), "Agresti-Coull"
@@ -153,7 +154,7 @@ def _ends(  # noqa: PLR0911  one for each method
         low, high = agresti_coull(estimate / (2 - estimate), error * 2 / (2 - estimate) ** 2, held, quantile)
         return 2 * low / (1 + low), 2 * high / (1 + high), "Agresti-Coull of f/(2-f)"
     if kind == "rank" and found.basis is not None and basis * (1 - estimate) < FEW:  # effective rows are no fewer
-        ones, zeros = (effective_rows(found.influence, side, units) for side in (found.basis, ~found.basis))
+        ones, zeros = (effective_rows(found.influence, side, rows) for side in (found.basis, ~found.basis))
         if ones * (1 - estimate) < FEW:
             return *inverted(estimate, ones, zeros, quantile), INVERTED
     wrong = basis * (1 - estimate) if kind == "precision" else found.errors
@@ -166,17 +167,17 @@ def _ends(  # noqa: PLR0911  one for each method
     return float(scale.back(middle - reach)), float(scale.back(middle + reach)), scale.name
 
 
-def _of_parts(found: Measured, kind: Kind, units: Codes | None) -> tuple[float, float, str]:
+def _of_parts(found: Measured, kind: Kind, rows: Rows) -> tuple[float, float, str]:
     """Put the ends of a mean together from those of its parts and how these go together (Zou and Donner 2008)."""
-    sums = np.array([by_unit(one.influence, units) for one in found.parts])
+    sums = np.array([rows.by_unit(one.influence) for one in found.parts])
     spread = np.sqrt((sums**2).sum(axis=1))
     scale = np.where(spread > ROUNDING, spread, 1.0)
     alike = sums @ sums.T / np.outer(scale, scale)
     np.fill_diagonal(alike, 1.0)
     reaches = []
     for one in found.parts:
-        basis = 0 if one.basis is None else units_of(one.basis, units)
-        low, high, _ = _ends(one, kind, units, standard_error(one.influence, units)[0], basis)
+        basis = rows.unit_count if one.basis is None else rows.units_of(one.basis)
+        low, high, _ = _ends(one, kind, rows, standard_error(one.influence, rows), basis)
         reaches.append((one.estimate - low, high - one.estimate))
     below, above = (float(np.sqrt(max(0.0, side @ alike @ side))) / len(reaches) for side in np.array(reaches).T)
     return found.estimate - below, found.estimate + above, "of each class"
@@ -189,24 +190,10 @@ def student(units: int) -> float:
     return float(stdtrit(units - 1, (1 + LEVEL) / 2))
 
 
-def by_unit(values: Floats, units: Codes | None) -> Floats:
-    """Sum what is of each row over those of its unit; a number that no row has gets 0."""
-    return values if units is None else np.bincount(units, weights=values).astype(np.float64)
-
-
-def units_of(among: Mask, units: Codes | None) -> int:
-    """Count the units that have one of these rows."""
-    return int(np.count_nonzero(among if units is None else np.bincount(units[among])))
-
-
-def standard_error(influence: Floats, units: Codes | None) -> tuple[float, int]:
-    """Return the standard error by the cluster sandwich (Liang and Zeger 1986; Obuchowski 1997 for an AUC), and the units."""
-    sums, count = by_unit(influence, units), len(influence)
-    if units is not None:
-        count = int(np.count_nonzero(np.bincount(units)))
-    if count <= 1:
-        return float("nan"), count
-    return float(np.sqrt(count / (count - 1) * (sums @ sums)) / len(influence)), count
+def standard_error(influence: Floats, rows: Rows) -> float:
+    """Return the standard error by the cluster sandwich (Liang and Zeger 1986; Obuchowski 1997 for an AUC); NaN of one unit."""
+    sums, count = rows.by_unit(influence), rows.unit_count
+    return math.sqrt(count / (count - 1) * (sums @ sums)) / len(rows) if count > 1 else float("nan")
 
 
 def agresti_coull(share: float, error: float, rows: float, quantile: float) -> tuple[float, float]:
@@ -223,22 +210,13 @@ def agresti_coull(share: float, error: float, rows: float, quantile: float) -> t
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-def woodruff(values: Floats, estimate: float, units: Codes | None, quantile: float) -> tuple[float, float]:
-    """Find the interval of a quantile (Woodruff 1952): the values at the ends of the interval of the share below it."""
-    below = (values <= estimate).astype(np.float64)
-    reach = quantile * standard_error(below - below.mean(), units)[0]
-    low, high = np.quantile(values, np.clip([below.mean() - reach, below.mean() + reach], 0, 1))
-    return float(low), float(high)
-
-
-def effective_rows(influence: Floats, side: Mask, units: Codes | None) -> float:
+def effective_rows(influence: Floats, side: Mask, rows: Rows) -> float:
     """Count the independent rows that would tell as much as these, by the spread between units (Korn and Graubard 1998)."""
-    each, rows, held = influence[side], int(np.count_nonzero(side)), units_of(side, units)
-    total = float(each @ each)
-    if units is None or total < ROUNDING:
-        return float(held)
-    sums = by_unit(each, units[side])
-    return float(np.clip(rows * total / max(float(sums @ sums), ROUNDING), held, rows))
+    count, units, alone = int(np.count_nonzero(side)), rows.units_of(side), float(influence[side] @ influence[side])
+    if rows.units is None or alone < ROUNDING:
+        return float(units)
+    sums = rows.by_unit(np.where(side, influence, 0.0))
+    return float(np.clip(count * alone / max(float(sums @ sums), ROUNDING), units, count))
 
 
 def inverted(area: float, ones: float, zeros: float, quantile: float) -> tuple[float, float]:

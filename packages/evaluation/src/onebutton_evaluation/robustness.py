@@ -94,8 +94,8 @@ def importance(rows: Rows, model: Asked, metric: Metric) -> pl.DataFrame:
                 influences.append(moved + moved[np.argsort(order)])  # of what a row borrows, and of what it lends
         line: dict[str, object] = {"input": name, "importance": None, "low": None, "high": None, "rows": len(kept)}
         if len(changes) == REPEATS:
-            error, units = standard_error(np.mean(influences, axis=0), rows.units)
-            estimate, reach = float(np.mean(changes)), student(units) * error
+            error = standard_error(np.mean(influences, axis=0), rows)
+            estimate, reach = float(np.mean(changes)), student(rows.unit_count) * error
             line |= {"importance": estimate, "low": estimate - reach, "high": estimate + reach}
         table.append(line)
     return pl.DataFrame(table, infer_schema_length=None).sort(
