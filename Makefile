@@ -56,7 +56,7 @@ metrics: .venv/.synced ## Compare the metrics with the last commit; BASE=branch 
 	@onebutton metrics
 
 .PHONY: report
-report: .venv/.synced ## Write report/index.html: verdicts, slices, curves, comparisons; BASE=branch to compare with
+report: .venv/.synced ## Write report/index.html: verdicts, slices, curves, comparisons
 	@onebutton report
 
 .PHONY: ui

@@ -50,24 +50,17 @@ def folder(tmp_path: Path, days: pl.DataFrame, judging: Judging) -> Path:
     return tmp_path
 
 
-def shown(folder: Path, metrics: dict[str, Any], other: dict[str, Any]) -> str:
-    """Write the page of a pipeline that has some metrics here, and others on the branch that it is compared with."""
+def shown(folder: Path, metrics: dict[str, Any]) -> str:
+    """Write the page of a pipeline that has some metrics."""
     (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    return render("report.html", **read_results(folder, Around(other=other)))
+    return render("report.html", **read_results(folder, Around()))
 
 
 @pytest.mark.parametrize("training", [0.3, None, "not yet", {"share": None}, {"share": "a third"}])
 def test_a_page_is_written_whatever_training_is_called_in_the_metrics(training: object, folder: Path) -> None:
-    text = shown(folder, {"training": training}, {})
+    text = shown(folder, {"training": training})
     assert "Late flats by part" in text
     assert "in training" not in text
-
-
-def test_a_metric_that_is_no_number_is_not_compared_with_that_of_before(folder: Path) -> None:
-    for before, now in ((0.7, None), ("old", 0.7)):
-        text = shown(folder, {"model": {"auc": now}}, {"model": {"auc": before}})
-        assert "not known: metrics.json has no number model.auc" in text
-    assert "-0.05, was 0.750" in shown(folder, {"model": {"auc": 0.7}}, {"model": {"auc": 0.75}})
 
 
 def test_slices_that_are_too_small_for_the_metric_that_decides_are_named_all_the_same(
@@ -77,6 +70,6 @@ def test_slices_that_are_too_small_for_the_metric_that_decides_are_named_all_the
     parts = find_slices(days, [SliceRule(by=("part",))])
     content["slices"] = judge(days, parts, replace(judging, minimum_rows=5000))
     (folder / "slices.json").write_text(json.dumps(content), encoding="utf-8")
-    text = shown(folder, {}, {})
+    text = shown(folder, {})
     assert "AUC by slice" in text
     assert "Not enough data: part 0 (" in text

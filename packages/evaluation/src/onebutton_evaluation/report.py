@@ -24,7 +24,6 @@ from onebutton_evaluation.slices import ALL, ranked
 from onebutton_evaluation.wording import with_interval
 
 INDEX = "index.html"
-CHANGE = "Change since"
 MANY = 30  # points that are drawn as a line alone
 # What the template draws by its name; any other plot needs columns of numbers as its `x` and `y`.
 KNOWN = {"roc", "calibration", "thresholds", "predicted", "residuals", "residuals_by_slice", "coverage"}
@@ -35,8 +34,6 @@ KNOWN |= {"confusion", "classes", "importance"}
 class Around:
     """What a pipeline's folder does not know of itself."""
 
-    base: str = "main"
-    other: Mapping[str, Any] | None = None  # what `metrics.json` has there
     links: Mapping[str, str] = field(default_factory=dict)  # addresses by what they lead to
     made: str = ""  # the commit and the date of its results, in words
 
@@ -50,7 +47,7 @@ def read_results(folder: Path, around: Around) -> dict[str, Any]:
     judging = load_declarations(folder / "gates.toml").judging
     known = judging.known()
     decides, gates, draft = known[judging.champion], gate_folder(folder), is_draft(folder)
-    judged, comparison, metrics = (read_json(folder / file) for file in (SLICES, COMPARISON, "metrics.json"))
+    judged, comparison = read_json(folder / SLICES), read_json(folder / COMPARISON)
     slices = judged["slices"]
     whole = slices[ALL]["metrics"].get(decides.name)
     worst = {name: slices[name] | slices[name]["metrics"][decides.name] for name in ranked(slices, decides)}
@@ -68,13 +65,13 @@ def read_results(folder: Path, around: Around) -> dict[str, Any]:
         "decides": decides,
         "verdicts": gates,
         "standing": standing(gates, draft=draft),
-        "headline": _headline(decides, whole, comparison) | _change(f"model.{decides.name}", metrics, around),
+        "headline": _headline(decides, whole, comparison) | ({"Result": around.made} if around.made else {}),
         "label": judged["answer_label"],
         "unit": judged["unit"],
         "slices": slices,
         "whole": whole,
         "story": _story(slices),
-        "in_training": number_at("training.share", metrics),
+        "in_training": number_at("training.share", read_json(folder / "metrics.json")),
         "by_slice": _with_ends(worst),
         "comparison": comparison,
         "differences": differences,
@@ -129,8 +126,7 @@ def summary_line(folder: Path) -> str:
         results = read_results(folder, Around())
     except InputError:
         return ""
-    numbers = [f"{name} {words}." for name, words in results["headline"].items() if not name.startswith(CHANGE)]
-    return f"{' '.join(numbers)} {results['standing'][1]}"
+    return " ".join([*(f"{name} {words}." for name, words in results["headline"].items()), results["standing"][1]])
 
 
 def _headline(decides: Metric, whole: Mapping[str, Any] | None, comparison: Mapping[str, Any]) -> dict[str, str]:
@@ -140,19 +136,6 @@ def _headline(decides: Metric, whole: Mapping[str, Any] | None, comparison: Mapp
         if name != CHAMPION and one.get("metric") == decides.name and one.get("theirs"):
             return lines | {f"Baseline ({name.replace('_', ' ')})": with_interval(one["theirs"])}
     return lines
-
-
-def _change(number: str, metrics: Mapping[str, Any], around: Around) -> dict[str, str]:
-    """Say what became of a number of `metrics.json` since the base."""
-    base = around.base.removeprefix("origin/")
-    now, before = number_at(number, metrics), number_at(number, around.other)
-    if around.other is None:
-        change = f"new: {base} has no result"
-    elif now is None or before is None:
-        change = f"not known: metrics.json has no number {number}"
-    else:
-        change = "none" if now == before else f"{now - before:+.2g}, was {before:.3f}"
-    return {f"{CHANGE} {base}": change} | ({"Result": around.made} if around.made else {})
 
 
 def _with_ends(numbers: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

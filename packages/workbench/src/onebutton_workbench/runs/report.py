@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from onebutton_evaluation.report import INDEX, Around, write_site
 from onebutton_tracking.store import is_server, tracking_uri
-from onebutton_workbench.git import at_commit, call
-from onebutton_workbench.lineage.changes import MAIN, check_base, is_commit
+from onebutton_workbench.git import call
 from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 TARGET = Path("report")
 MLFLOW = "http://127.0.0.1:5000"  # where `make ui` opens it
 
 
-def around(name: str, base: str, root: Path = ROOT) -> Around:
-    """Collect a pipeline's metrics on another commit, and the commit and date of its results."""
-    folder = f"pipelines/{name}"
-    other = None
-    with suppress(ValueError):  # that commit may have none
-        other = json.loads(at_commit(base, f"{folder}/metrics.json", root) or "")
-    lock = f"{folder}/dvc.lock"
+def around(name: str, root: Path = ROOT) -> Around:
+    """Say where a pipeline's runs are, and the commit and date of its results."""
+    lock = f"pipelines/{name}/dvc.lock"
     made = call("log", "-1", "--format=commit %h of %cs", "--", lock, folder=root).stdout.strip()
     changed = call("status", "--porcelain", "--", lock, folder=root).stdout
     uri = tracking_uri(root)
     links = {"MLflow (make ui)": uri if is_server(uri) else MLFLOW}
-    return Around(base, other, links, made if made and not changed else "not committed yet")
+    return Around(links, made if made and not changed else "not committed yet")
 
 
-def report(pipeline: str = "", base: str = "") -> int:
+def report(pipeline: str = "") -> int:
     """Write every page, and say where to open them."""
-    check_base(base, ROOT)
-    base = base or (f"origin/{MAIN}" if is_commit(f"origin/{MAIN}", ROOT) else MAIN)
     names = pipelines_named(pipeline)
-    refused = write_site({ROOT / "pipelines" / name: around(name, base) for name in names}, ROOT / TARGET)
+    refused = write_site({ROOT / "pipelines" / name: around(name) for name in names}, ROOT / TARGET)
     for line in refused:
         print(f"report: no page for {line}", file=sys.stderr)
     print(f"report: {len(names) - len(refused)} of {len(names)} pipelines -> {TARGET / INDEX}. Open it in a browser")
