@@ -32,10 +32,11 @@ CLEAN = ["(clean tree)"]
 START = "selftest-start"  # what a clone goes back to
 WARM = (".mypy_cache", ".ruff_cache", ".dvc/cache")  # what a person's clone would have, too
 SHOWN = 2000  # characters of an output that was not what it should be
+COMMITTED = ("git add --all", "git commit --quiet --no-verify --allow-empty --message planted")
 PRESSES = {  # what proves hooks and jobs
-    "git commit": "git commit --message planted",
-    "git push": "git push planted HEAD:refs/heads/planted",
-    "act push": f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml",
+    "git commit": ("git add --all", "git commit --message planted"),
+    "git push": (*COMMITTED, "git push planted HEAD:refs/heads/planted"),
+    "act push": (*COMMITTED, f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml"),
 }
 PIPELINE = re.compile(r"\bPIPELINE=(\w+)")  # what is pressed so needs the results of a pipeline
 
@@ -116,12 +117,11 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     cache = subprocess.run(["uv", "cache", "dir"], env=environment, capture_output=True, text=True, check=True)
     environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": cache.stdout.strip()}
     environment["PATH"] = without_tools(ROOT, environment["PATH"])
-    if command in PRESSES:
-        git("add", "--all", folder=clone)
-    if command in {"git push", "act push"}:
-        git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "planted", folder=clone)
-    words, out, both = shlex.split(PRESSES.get(command, command)), subprocess.PIPE, subprocess.STDOUT
-    return subprocess.run(words, cwd=clone, env=environment, stdout=out, stderr=both, text=True, check=False)
+    out, both = subprocess.PIPE, subprocess.STDOUT
+    *before, last = (shlex.split(line) for line in PRESSES.get(command, (command,)))
+    for words in before:
+        subprocess.run(words, cwd=clone, env=environment, check=True)
+    return subprocess.run(last, cwd=clone, env=environment, stdout=out, stderr=both, text=True, check=False)
 
 
 def reset(clone: Path) -> None:
