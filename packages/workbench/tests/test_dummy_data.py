@@ -6,28 +6,9 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import read_plan
-from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.dummy import drop_stage, relax
+from onebutton_workbench.data.dummy import relax
 from onebutton_workbench.workspace import ROOT
 
-STAGES = """\
-stages:
-  code:
-    cmd: python -m onebutton_workbench.lineage.fingerprint
-    always_changed: true
-    outs:
-      - .code/ingest: {cache: false}
-      - .code/train: {cache: false}
-  ingest: # takes real data in
-    cmd: python -m churn.ingest
-    deps: [.code/ingest]
-    outs: [data/rows.parquet]
-  train:
-    cmd: python -m churn.train
-    deps: [.code/train, data/rows.parquet]
-    outs: [model/model.onnx]
-"""
 CONTRACT = """\
 apiVersion: v3.1.0
 kind: DataContract
@@ -48,16 +29,6 @@ schema:
       - {name: came, logicalType: integer, required: true, logicalTypeOptions: {minimum: 1900}}
       - {name: gone, logicalType: integer}
 """
-
-
-def test_the_stage_that_takes_real_data_in_is_left_out_and_no_other(tmp_path: Path) -> None:
-    file = tmp_path / "dvc.yaml"
-    file.write_text(STAGES, encoding="utf-8")
-    drop_stage(file, "ingest")
-    assert [stage.name for stage in read_plan(file).stages] == ["train"]
-    assert ".code/ingest" not in file.read_text(encoding="utf-8")
-    with pytest.raises(InputError, match="has no stage 'ingest'"):
-        drop_stage(file, "ingest")
 
 
 def test_only_the_number_of_rows_is_relaxed(tmp_path: Path) -> None:

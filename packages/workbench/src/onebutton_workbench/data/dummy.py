@@ -5,14 +5,12 @@ It stands in `.dummy/<pipeline>-dummy`, a DVC repository of its own, so nothing 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from onebutton_contracts.dummy.tables import Plan, describe, generate, read_description, write_description
-from onebutton_contracts.dvc_files import FINGERPRINTS, paths, read_yaml
 from onebutton_contracts.errors import require
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_tracking.results import produced_files
@@ -41,13 +39,14 @@ def run(pipeline: str, rows: int) -> None:
     plan = Plan.load(source / "dummy.yaml")
     tables = generate(plan, read_description(source / DESCRIPTION), plan.contracts(source), rows)
     copy_sources(source, target)
-    drop_stage(target / "dvc.yaml", plan.replaces)
     for file in (target / "contracts").glob("*.odcs.yaml"):
         relax(file)
     for name, contract in plan.contracts(target).items():
         write_parquet(tables[name], target / plan.tables[name].file, contract)
     if not (target / ".dvc").is_dir():
         call("dvc", "init", "--quiet", "--no-scm", folder=target).check_returncode()
+    frozen = call("dvc", "freeze", plan.replaces, folder=target)  # what it would write is here
+    require(not frozen.returncode, f"dummy.yaml replaces {plan.replaces!r}: {' '.join(frozen.stderr.split())}")
     print(f"run: {rows:,} rows a table in {target.relative_to(ROOT)}", flush=True)
     done = subprocess.run(["dvc", "repro"], cwd=target, env=clean_environment(), check=False)
     require(not done.returncode, f"a stage failed in {target.relative_to(ROOT)} and says why above")
@@ -76,16 +75,6 @@ def copy_sources(source: Path, target: Path) -> None:
         if not name.startswith(("src/", "tests/")) and name not in results:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target / name)
-
-
-def drop_stage(dvc_yaml: Path, stage: str) -> None:
-    """Take a stage out of a `dvc.yaml`; what it wrote is then a file like any other."""
-    content = read_yaml(dvc_yaml)
-    require(stage in content["stages"], f"{dvc_yaml} has no stage {stage!r}, which dummy.yaml says is replaced")
-    del content["stages"][stage]
-    code = content["stages"]["code"]
-    code["outs"] = [out for out in code["outs"] if paths([out]) != [f"{FINGERPRINTS}{stage}"]]
-    dvc_yaml.write_text(json.dumps(content), encoding="utf-8")  # JSON is YAML, too
 
 
 def relax(file: Path) -> None:
