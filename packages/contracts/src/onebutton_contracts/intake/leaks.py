@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.tables import HOLDOUT, SPLIT
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 # Of the way from guessing to knowing.
 WHOLE = {"binary": 0.9, "multiclass": 0.95, "regression": 0.98}
@@ -62,41 +56,41 @@ def _shared(rows: pl.DataFrame, alike: list[str]) -> int:
     return held_out.join(known.select(alike).unique(), on=alike, how="semi", nulls_equal=True).height
 
 
-def tells(column: pl.Series, answers: Floats, task: str) -> float:
+def tells(column: pl.Series, answers: pl.Series, task: str) -> float:
     """Measure how much of an answer a column alone tells on rows that it was not looked up in, from 0 for nothing to 1 for all.
 
     Of a number the share of the variance of its rank, of classes the share of the errors of always saying the commonest that go.
     A missing value is a value, and is left out where most are known.
     """
-    known = column.is_not_null().to_numpy()
+    known = column.is_not_null()
     found = _by_lookup(column, answers, task)
-    return max(found, _by_lookup(column.drop_nulls(), answers[known], task)) if 0.5 < known.mean() < 1 else found  # noqa: PLR2004
+    some = len(column) / 2 < known.sum() < len(column)
+    return max(found, _by_lookup(column.filter(known), answers.filter(known), task)) if some else found
 
 
-def _answers(rows: pl.DataFrame, roles: Roles) -> Floats:
-    return rows[roles.answer].rank("average" if roles.task == "regression" else "dense").cast(pl.Float64).to_numpy()
+def _answers(rows: pl.DataFrame, roles: Roles) -> pl.Series:
+    return rows[roles.answer].rank("average" if roles.task == "regression" else "dense")
 
 
-def _by_lookup(column: pl.Series, answers: Floats, task: str) -> float:
+def _by_lookup(column: pl.Series, answers: pl.Series, task: str) -> float:
     """Measure what the usual answer for each value in one half of the rows tells of the other half."""
-    fit = np.random.Generator(np.random.PCG64(SEED)).permutation(len(answers)) % 2 == 0
-    rows = pl.DataFrame({"value": _codes(column, fit), "answer": answers})
-    known, asked = rows.filter(fit), rows.filter(~fit)
-    usual = pl.col("answer").mean() if task == "regression" else pl.col("answer").mode().min()
-    looked_up = asked.join(known.group_by("value").agg(said=usual), on="value", how="left", maintain_order="left")
-    always = known.select(usual).item()
-    said, happened = looked_up["said"].fill_null(always).to_numpy(), asked["answer"].to_numpy()
+    in_first_half = np.random.Generator(np.random.PCG64(SEED)).permutation(len(answers)) % 2 == 0
+    rows = pl.DataFrame({"value": _codes(column), "answer": answers, "first": in_first_half})
+    answer, first = pl.col("answer"), pl.col("first")
+    known = answer.filter(first)
+    usual = known.mean() if task == "regression" else known.mode().min()
+    asked = rows.with_columns(said=usual.over("value"), always=usual).filter(~first)
+    said, always = pl.coalesce("said", "always"), pl.col("always")
     if task == "regression":
-        return float(1 - ((said - happened) ** 2).sum() / max(((happened - happened.mean()) ** 2).sum(), 1e-300))
-    errors = (always != happened).sum()
-    return float(1 - (said != happened).sum() / errors) if errors else 0.0
+        left, at_first = ((said - answer) ** 2).sum(), ((always - answer) ** 2).sum()
+    else:
+        left, at_first = (said != answer).sum(), (always != answer).sum()
+    return float(asked.select(pl.when(at_first > 0).then(1 - left / at_first).otherwise(0)).item())
 
 
-def _codes(column: pl.Series, fit: Any) -> Any:
-    """Number the values of a column, many numbers by bins of equal count in the rows that are looked up in; nulls are a value."""
-    bins = int(min(BINS, fit.sum() // ROWS_A_BIN))
+def _codes(column: pl.Series) -> pl.Series:
+    """Number the values of a column, many numbers by bins of equal count; nulls are a value."""
+    bins = min(BINS, len(column) // (2 * ROWS_A_BIN))
     if column.dtype == pl.String or column.n_unique() <= bins:
-        return (column.rank("dense").fill_null(0)).to_numpy().astype(int)
-    values = column.cast(pl.Float64).to_numpy()
-    edges = np.unique(np.nanquantile(values[fit], np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.where(np.isnan(values), 0, np.searchsorted(edges, values) + 1)
+        return column.rank("dense").fill_null(0)
+    return (column.rank("average") * bins // len(column)).fill_null(-1)
