@@ -154,10 +154,11 @@ def of_costs(weeks: Mapping[str, pl.DataFrame], known: Mapping[str, Usual], budg
     labelled = {name: float(np.median(weeks[name]["labelled"])) if name in weeks else 0.0 for name in known}
     threshold = threshold_of(known, labelled, budget)
     for name in known.keys() & weeks.keys():
-        table, usual, found, since, before = weeks[name], known[name], [], date.min, 0.0
+        table, usual = weeks[name], known[name]
         counts = table["labelled"].to_numpy()
         beyond = usual.beyond(table["cost"].struct.field("estimate").to_numpy(), counts)
         evidence = np.where(counts >= max(labelled[name] / REST, 1), beyond, 0.0)
+        found, since, before = [], date.min, 0.0
         for week, level, stands in zip(table.iter_rows(named=True), *climb(evidence, threshold), strict=True):
             since, before = week[WEEK] if before == 0 else since, level
             if stands:

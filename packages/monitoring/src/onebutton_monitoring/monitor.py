@@ -14,15 +14,16 @@ import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from onebutton_contracts.errors import require
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.intervals import Interval, interval
+from onebutton_evaluation.intervals import interval
 from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.pages import render
@@ -31,7 +32,6 @@ from onebutton_monitoring.alarms import Alarm
 from onebutton_monitoring.drift import explain
 from onebutton_monitoring.joining import DAY, SLICE, WEEK, join, scan
 from onebutton_monitoring.watch import Seen, Watch, replay, score, watch
-from onebutton_monitoring.weeks import words
 from onebutton_release.target import Target, find_target, pipeline_named, release_in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.segments import read_log
@@ -45,12 +45,7 @@ FOUR = 4  # weeks of the metric: its interval needs some twenty days
 def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datetime | None = None) -> int:
     """Look once; return 1 where an alarm stands.
 
-    Args:
-        root: of the repository.
-        pipeline: as typed; may be empty where there is one.
-        environment: as typed; production where empty.
-        labels: a file or a pattern, as typed; where empty, as `monitor.toml` says.
-        now: in UTC; the clock's where None.
+    What is left empty is the only pipeline, production, and the labels that `monitor.toml` names; now is in UTC, by the clock.
 
     Raises:
         InputError: something is missing, or nobody could be told.
@@ -112,7 +107,6 @@ def _page(one: Watch, seen: Seen, heading: str, count: str, todo: list[str]) -> 
         standing=("failed" if seen.standing else "passed", count),
         seen=seen,
         weeks=weeks,
-        words=words,
         costs=costs,
         usual=one.usual,
         metric=one.judging.known()[one.judging.champion],
@@ -122,14 +116,15 @@ def _page(one: Watch, seen: Seen, heading: str, count: str, todo: list[str]) -> 
     )
 
 
-def _headline(watched: pl.DataFrame, judging: Judging) -> dict[date, Interval | None]:
-    """Judge the four weeks up to each week by the metric of `gates.toml`; None where its interval needs more labels."""
-    rows = watched.filter(pl.col(SLICE) == ALL)
-    known, one = rows.filter(pl.col(judging.answer).is_not_null()), replace(judging, unit=DAY, quantiles={})
+def _headline(watched: pl.DataFrame, judging: Judging) -> dict[date, dict[str, Any]]:
+    """Judge the four weeks up to each week by the metric of `gates.toml`, where there are labels enough for its interval."""
+    known = watched.filter(pl.col(SLICE) == ALL, pl.col(judging.answer).is_not_null())
+    one = replace(judging, unit=DAY, quantiles={})
     metric, found = judging.known()[judging.champion], {}
-    for week in rows[WEEK].unique():
-        four = known.filter(pl.col(WEEK).is_between(pl.lit(week).dt.offset_by(f"-{FOUR - 1}w"), week))
-        found[week] = interval(read_rows(four, one), metric) if four.height else None
+    for week in known[WEEK].unique():
+        four = known.filter(pl.col(WEEK).is_between(week - timedelta(weeks=FOUR - 1), week))
+        if number := interval(read_rows(four, one), metric):
+            found[week] = number.mapping()
     return found
 
 

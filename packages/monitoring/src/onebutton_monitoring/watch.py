@@ -152,14 +152,7 @@ class Replay(NamedTuple):
 
 
 def score(found: Sequence[Alarm], truth: Mapping[str, pl.DataFrame], usual: Mapping[str, Usual], delay: int) -> Replay:
-    """Hold alarms against harm, which is told by the cost on all labels and not by what alarms.
-
-    Args:
-        found: what alarmed.
-        truth: weeks with all labels, by slice.
-        usual: with the limit of each slice.
-        delay: of labels, in days.
-    """
+    """Hold alarms against harm: which weeks of the truth, with all labels that came after a delay of days, cost too much."""
     weeks, harm = truth[ALL][WEEK].to_list(), set[date]()
     for name in usual.keys() & truth.keys():
         harm |= {*truth[name].filter(pl.col("cost").struct.field("estimate") > usual[name].limit)[WEEK]}

@@ -37,16 +37,9 @@ REPORT = ROOT / "report/retrain.md"  # of the last press; a pull request begins 
 
 
 def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
-    """Retrain until a month and write what that took, or try every month of a range and write nothing.
+    """Retrain until a month and write what that took, or try every month of a range and write nothing; return the exit status.
 
-    Args:
-        pipeline: its name.
-        until: the last month whose rows are known, `2013-09`, or a range of them, `2013-07..2013-12`; the month before this one
-            when empty.
-        pr: whether to propose the result on GitHub; the sentence is its text.
-
-    Returns:
-        The exit status: of the run that made the results, 0 after a range.
+    The month is the last whose rows are known, `2013-09`, a range `2013-07..2013-12`; the month before this one when empty.
 
     Raises:
         InputError: the pipeline has no rule, a month leaves no rows, or a stage failed. Nothing was written.
