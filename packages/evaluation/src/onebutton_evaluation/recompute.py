@@ -13,8 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import zip_longest
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from polars.testing import assert_frame_equal
 
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dvc_files import Stage, entries, parse_yaml, paths, read_plan, read_yaml
@@ -159,31 +159,33 @@ def rerun(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] = ())
         if here is None:
             found.append(f"{file} is not here, and the stage {stage.name} writes it")
         for where, said in {"": here, " at HEAD": None if head == here else head}.items():
-            differing = [] if said is None else list(_differing(path.suffix, said, path.read_bytes(), near))
+            differing = [] if said is None else _differing(path.suffix, said, path.read_bytes(), near)
             more = f", and {len(differing) - MOST} more" if len(differing) > MOST else ""
             if differing:
                 found.append(f"{file}{where} is not what comes out: {'; '.join(differing[:MOST])}{more}")
     return found
 
 
-def _differing(kind: str, said: bytes, computed: bytes, near: float) -> Iterator[str]:
+def _differing(kind: str, said: bytes, computed: bytes, near: float) -> list[str]:
     """Name the lines that differ: decimal numbers by more than `near` of their size, counts and words at all."""
-    pairs = zip_longest(_lines(kind, said), _lines(kind, computed), fillvalue="")
-    for number, (one, other) in enumerate(pairs, 1):
-        if one == other:
-            continue
-        same_words = DECIMAL.sub("#", one) == DECIMAL.sub("#", other)
-        ours, theirs = (np.array(DECIMAL.findall(line), dtype=np.float64) for line in (one, other))
-        if not (same_words and np.allclose(ours, theirs, rtol=near, atol=near)):
-            yield f"line {number} says {one.strip(' ,')[:60]}, computed {other.strip(' ,')[:60]}"
-
-
-def _lines(kind: str, content: bytes) -> list[str]:
-    """Read a file as lines of text, a table as CSV; one that cannot be read stays as it is, and is not what comes out."""
     if kind == ".parquet":
-        with suppress(pl.exceptions.PolarsError):
-            content = pl.read_parquet(BytesIO(content)).write_csv().encode()
-    return content.decode(errors="backslashreplace").splitlines()
+        try:
+            tables = [pl.read_parquet(BytesIO(content)) for content in (said, computed)]
+            assert_frame_equal(*tables, rel_tol=near, abs_tol=near)
+        except (AssertionError, pl.exceptions.PolarsError) as error:
+            return str(error).splitlines()[:1]
+        return []
+    lines = (content.decode(errors="backslashreplace").splitlines() for content in (said, computed))
+    return [
+        f"line {number} says {one.strip(' ,')[:60]}, computed {other.strip(' ,')[:60]}"
+        for number, (one, other) in enumerate(zip_longest(*lines, fillvalue=""), 1)
+        if one != other and not _alike(one, other, near)
+    ]
+
+
+def _alike(one: str, other: str, near: float) -> bool:
+    ours, theirs = (np.array(DECIMAL.findall(line), dtype=np.float64) for line in (one, other))
+    return DECIMAL.sub("#", one) == DECIMAL.sub("#", other) and np.allclose(ours, theirs, rtol=near, atol=near)
 
 
 def _here(file: Path) -> bytes | None:
