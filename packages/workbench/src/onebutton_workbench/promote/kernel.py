@@ -54,10 +54,7 @@ Keep = Callable[[Seen, Mapping[str, Any]], None]
 def run(path: Path, statements: Sequence[Statement], keep: Keep | None = None) -> Seen:
     """Run a notebook from the top, in the locked environment, in its own folder; it is not written to.
 
-    Args:
-        path: of the notebook.
-        statements: of it.
-        keep: called before each statement with what was seen and what each name holds, to keep more.
+    `keep` is called before each statement, with what was seen and what each name holds.
 
     Raises:
         InputError: a cell fails.

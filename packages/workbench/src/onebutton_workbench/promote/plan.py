@@ -40,6 +40,7 @@ class Headline:
     """A number that a notebook shows or gives a name."""
 
     at: int  # its statement
+    text: str  # its expression
     node: ast.expr
     number: float
     fits: Sequence[tuple[int, ast.Call]]  # what fits the models that it stands on, each with its statement
@@ -105,10 +106,10 @@ def choose(
         behind, _ = walk_back(statements[:at], names_in(node))
         found = [(where, call) for where in behind for call in calls(statements[where].node) if called(call) == "fit"]
         if fits := [(where, call) for where, call in found if len(call.args + call.keywords) > 1]:
-            made.append(Headline(at, node, number, fits))
+            made.append(Headline(at, text, node, number, fits))
 
     def named(one: Headline) -> tuple[bool, bool]:
-        return metric.lower() in ast.unparse(one.node).lower(), statements[one.at].shows
+        return metric.lower() in one.text.lower(), statements[one.at].shows
 
     beside = [one for one in made if metric.lower() in ast.unparse(statements[one.at].node).lower()]
     fitting = sorted((one for one in beside if metric or statements[one.at].shows), key=named)

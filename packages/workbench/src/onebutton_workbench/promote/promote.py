@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def promote(  # noqa: PLR0913  what may be typed
     require(path.is_file(), f"NOTEBOOK={notebook} is no file here; say which, as in NOTEBOOK=notebooks/churn.ipynb")
     member, license_ = named(root, "pipeline", name), license_of(license_ or "LicenseRef-internal")
     made = understand(root, path, metric)
-    words, number = ast.unparse(made.headline.node), made.headline.number
+    words, number = made.headline.text, made.headline.number
     if dry:
         print("\n".join([*tabled(made), f"promote: the headline is `{words}`, {number!r}"]))
         return 0
@@ -88,7 +87,7 @@ def see_tables(made: Plan) -> tuple[Seen, Roles]:
     """
     seen = run(made.notebook, made.statements, made.keep)
     headline, cell = made.headline, made.statements[made.fit].cell
-    first, second = headline.number, seen.numbers[headline.at, ast.unparse(headline.node)]
+    first, second = headline.number, seen.numbers[headline.at, headline.text]
     if first != second:
         drawn = made.drawn(seen)
         where = drawn[0] if drawn else made.statements[headline.at]

@@ -41,11 +41,10 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
     packages = {(getattr(one, "module", None) or name.name).partition(".")[0] for one in imports for name in one.names}
     given = metadata.packages_distributions()
     left = (f"cell {one.cell.number} (`{one}`): {LEFT}" for one in plan.statements if stage_of(plan, one) == LEFT)
-    expression = ast.unparse(plan.headline.node)
     code = {stage: _code(plan, stage) for stage in plan.stages} | {
         "notebook": plan.notebook.relative_to(root) if plan.notebook.is_relative_to(root) else plan.notebook.name,
-        "expression": expression,
-        "quoted_label": quoted(expression),
+        "expression": plan.headline.text,
+        "quoted_label": quoted(plan.headline.text),
         "files": [f"source/{Path(one).name}" for one in beside],
         "types": seen.types or "",
         "input_types": seen.input_types or "",
