@@ -28,7 +28,7 @@ def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
         if one.index < plan.split_at:
             yield from _before_split(one, seen, roles.answer)
     yield from _chosen_on_holdout(plan)
-    drawn = [o for o in plan.needed if DRAWN & called_in(o.node) and "shuffle=False" not in ast.unparse(o.node)]
+    drawn = [one for one in plan.needed if DRAWN & called_in(one.node) and "shuffle=False" not in ast.unparse(one.node)]
     if drawn and (times := ", ".join(_times(seen.rows))):
         cost = "training sees some that come after those that judge; split by it"
         yield f"{drawn[0].cell}: time is shuffled: rows have {times}, and {cost}"
