@@ -102,24 +102,19 @@ def _kappa(cells: Any) -> Any:
 PER_CLASS = {"precision": "precision", "recall": "recall", "f1": "F1"}  # what is measured of each class, in words
 
 
-def _by_class(name: str, cells: Any) -> Any:
-    """Measure each class, by the cells of a confusion matrix; 0 where nothing is called so, as in scikit-learn."""
-    hit, answered, called = np.diag(cells), cells.sum(axis=1), cells.sum(axis=0)
-    part, whole = {"precision": (hit, called), "recall": (hit, answered), "f1": (2 * hit, answered + called)}[name]
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole != 0)
-
-
 def _of_class(name: str, code: int, cells: Any) -> Any:
-    return _by_class(name, cells)[code]
-
-
-def _mean_of_classes(name: str, cells: Any) -> Any:
-    return _by_class(name, cells).mean()
+    hit, answered, called = cells[code, code], cells[code].sum(), cells[:, code].sum()
+    part, whole = {"precision": (hit, called), "recall": (hit, answered), "f1": (2 * hit, answered + called)}[name]
+    return part / whole if whole != 0 else 0 * part  # nothing called so is no success, as in scikit-learn
 
 
 def _rows_of_class(name: str, code: int, rows: Rows) -> Any:
     answered, called = rows.codes == code, rows.called == code
     return {"precision": called, "recall": answered, "f1": answered | called}[name]
+
+
+def _mean_of_classes(name: str, cells: Any) -> Any:
+    return sum(_of_class(name, code, cells) for code in range(len(cells))) / len(cells)
 
 
 def _of_classes(classes: Sequence[str]) -> list[Metric]:
@@ -129,9 +124,9 @@ def _of_classes(classes: Sequence[str]) -> list[Metric]:
         counted("kappa", "kappa", _kappa, "agreement", rarest_called),
     ]
     for name, words in PER_CLASS.items():
-        kind: Kind = "f1" if name == "f1" else "share"
         for code, label in enumerate(classes):
             value, basis = partial(_of_class, name, code), partial(_rows_of_class, name, code)
+            kind: Kind = "f1" if name == "f1" else "share"
             found.append(counted(f"{name}[{label}]", f"{words} of {label}", value, kind, basis))
         mean = partial(_mean_of_classes, name)
         found.append(counted(f"{name}[{MACRO}]", f"mean {words} of the classes", mean, "average", rarest_called))
