@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,6 @@ from onebutton_contracts.errors import InputError
 
 OUTPUTS = ("outs", "metrics", "plots")
 FINGERPRINTS = ".code/"  # where the stage `code` writes what the code behind each stage means
-_FILLED_IN = re.compile(r"\\\$\\\{.*?\\\}")  # a `${…}` in a pattern that was escaped
 _NO_COMMAND = re.compile(r"\d*>&\d|\\\n")  # `2>&1`, and a line that goes on
 _BETWEEN = re.compile(r"[;&|\n]+")  # what stands between the commands of a shell line
 _MODULE = re.compile(r"\bpython[\d.]*(?:\s+-(?:[WX]\s+\S+|(?!m\s)\S+))*\s+-m\s+(\S+)")
@@ -189,22 +189,19 @@ def paths(listed: Any) -> list[str]:
 
 
 def outputs(plan: Mapping[str, Any], lock: Mapping[str, Any], *kinds: str) -> list[Output]:
-    """List what the stages of a pipeline write.
+    """List what the stages of a `dvc.yaml` write, of some of the `OUTPUTS` or of all.
 
-    Args:
-        plan: the stages of a `dvc.yaml`.
-        lock: the stages of its `dvc.lock`: it tells what DVC made of names such as `${key}`; empty before the first run.
-        kinds: of `OUTPUTS`; all of them when left out.
+    The stages of its `dvc.lock` tell what DVC made of names such as `${key}`; there are none before the first run.
     """
     found = []
     for name, stage in plan.items():
         body = body_of(stage)
         for path, options in [pair for kind in kinds or OUTPUTS for pair in entries(body.get(kind))]:
-            pattern = re.compile(_FILLED_IN.sub(".+", re.escape(path)))
             if "${" not in path:
                 found.append(Output(name, path, options))
                 continue
+            pattern = re.sub(r"\$\{.*?\}", "*", path)
             for run, done in lock.items():
                 written = done.get("outs", []) if run.partition("@")[0] == name else []
-                found += [Output(run, out["path"], options) for out in written if pattern.fullmatch(out["path"])]
+                found += [Output(run, out["path"], options) for out in written if fnmatchcase(out["path"], pattern)]
     return found

@@ -66,12 +66,7 @@ def from_pandas(frame: Any) -> pl.DataFrame:
 
 
 def to_pandas(frame: pl.DataFrame, types: Mapping[str, str] | None = None) -> Any:
-    """Return a table as pandas has it.
-
-    Args:
-        frame: in the types of a contract.
-        types: of the columns which had others in pandas, as `changed_types` names them.
-    """
+    """Return a table as pandas has it; of columns which had other types there, `changed_types` names them."""
     found: Any = frame.to_pandas()  # whose types take a column's own for granted
     for name, kind in (types or {}).items():
         if name in found.columns:

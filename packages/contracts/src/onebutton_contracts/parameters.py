@@ -53,12 +53,9 @@ class ButtonParams(Parameters):
 
 
 def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:
-    """Read the whole file as one object, so that a typing mistake anywhere in it is found by every stage.
+    """Read the whole file, YAML or TOML, as one object, so that a typing mistake anywhere in it is found by every stage.
 
-    Args:
-        schema: `Parameters`, or a frozen pydantic dataclass, with one field per top-level key of the file, but those of
-            `ButtonParams`.
-        path: the file, YAML or TOML by its name.
+    The schema is `Parameters`, or a frozen pydantic dataclass: a field for each top-level key, but for those of `ButtonParams`.
 
     Raises:
         InputError: the file is missing, is neither YAML nor TOML, or does not match; every fault is named.
@@ -89,10 +86,7 @@ def _unquoted(value: Any) -> None:
 def faults(error: ValidationError, content: Any, *, unknown: str = "unknown key") -> str:
     """Say in the words of a file what is wrong in it, each with its place, such as `schema.flights.properties.dest: missing`.
 
-    Args:
-        error: what pydantic found.
-        content: of the file; an item of a list is called by its name, where it has one.
-        unknown: what is said of a key that should not be there.
+    An item of a list is called by its name, where it has one; `unknown` is said of a key that should not be there.
     """
     found = {}
     for fault in error.errors():

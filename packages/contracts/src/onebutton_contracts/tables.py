@@ -33,12 +33,7 @@ def write_parquet(frame: pl.DataFrame, path: Path, contract: Contract) -> None:
 def write_split(frame: pl.DataFrame, contract: Contract, folder: Path = Path("data")) -> None:
     """Write `train.parquet`, whose column `split` says fit or tune, and `holdout.parquet`, which training never sees.
 
-    The contract is held on all rows together, so that a key stands once in both files.
-
-    Args:
-        frame: the rows, with the contract's columns and `split`: fit, tune or holdout.
-        contract: what the rows must be; of `split` it says nothing.
-        folder: where both files go.
+    The contract, which says nothing of `split`, is held on all rows together, so that a key stands once in both files.
 
     Raises:
         InputError: the rows break the contract, or one of the files would be empty; nothing was written.

@@ -45,13 +45,8 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: 
     """Write a contract that the table keeps, as YAML in the Open Data Contract Standard; the template beside this file says how.
 
     Limits are rounded outwards and rare values left out, so the text, which goes into git, tells of no single row. Of columns
-    with personal data it tells the type alone.
-
-    Args:
-        frame: the table, in the types of `POLARS_TYPES`.
-        origin: where it comes from.
-        guesses: by column, what was assumed to give it its type.
-        key: the columns that name a row; a guess where left out.
+    with personal data it tells the type alone. `guesses` say by column what was assumed to give it its type; a key that is left
+    out is guessed.
     """
     personal = personal_columns(frame)
     key = guess_key(frame.drop(list(personal))) if key is None else key

@@ -29,13 +29,7 @@ def knowing_columns(rows: pl.DataFrame, roles: Roles) -> dict[str, float]:
 
 
 def likely_leaks(table: pl.DataFrame, rows: pl.DataFrame, roles: Roles) -> Iterator[str]:
-    """Say what else may know the answer: an id that orders it, and rows that stand on both sides of the split.
-
-    Args:
-        table: as it came.
-        rows: as `prepare` returns them, with the column `split`.
-        roles: which column is what.
-    """
+    """Say what else may know the answer: an id that orders it, and rows that stand on both sides of the column `split`."""
     answers = _answers(rows, roles)
     for name in roles.key:
         known = name in table.columns and name != roles.time

@@ -66,12 +66,7 @@ class Roles:
 
 
 def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> Roles:
-    """Decide what each column is.
-
-    Args:
-        table: in the types of a contract.
-        said: what a person typed.
-        guesses: by column, what was assumed when it was read, or why it stays text.
+    """Decide what each column of a table is; `guesses` say by column what was assumed when it was read, or why it stays text.
 
     Raises:
         InputError: no model can be made of this; the message names the column and the way on.
