@@ -49,36 +49,42 @@ def upgrades(changes: Changes) -> Iterator[str]:
             yield f"{merge}^2"
 
 
-def sort_out(changes: Changes) -> tuple[list[Change], list[Change]]:
-    """Compare every ruler with another commit, and what rulers measure.
-
-    Returns:
-        The changes of rulers, of which a member that is new, or gone as a whole, is one; and all others in members that stay.
-    """
-    kinds: dict[str, Kind] = {}
+def whole_members(changes: Changes) -> dict[str, Kind]:
+    """Name the folders of members that are new, or gone as a whole."""
+    found: dict[str, Kind] = {}
     for folder, inside in map(owner_of, changes.files):
         if folder and inside == "pyproject.toml" and not all(both := changes.texts(f"{folder}/{inside}")):
-            kinds[folder] = "removed" if both[0] else "new"
-    rulers = [Change(folder, (), kind, f"the member is {kind}") for folder, kind in kinds.items()]
-    others: list[Change] = []
+            found[folder] = "removed" if both[0] else "new"
+    return found
+
+
+def ruler_changes(changes: Changes) -> list[Change]:
+    """Compare every ruler with another commit. A member that is new, or gone as a whole, is one change."""
+    whole = whole_members(changes)
+    found = [Change(folder, (), kind, f"the member is {kind}") for folder, kind in whole.items()]
     merged = list(upgrades(changes))
     for path in changes.files:
-        folder, inside = owner_of(path)
-        if folder in kinds or not (is_ruler(path) or (folder and MEASURED.fullmatch(inside))):
+        if owner_of(path)[0] in whole or not is_ruler(path):
             continue
         old, new = changes.texts(path)
-        found = differences(path, old, new)
-        if not is_ruler(path, old + new):
-            others += found
-            continue
+        held = differences(path, old, new) if is_ruler(path, old + new) else []
         for tip in merged:  # what differs from both in the same way is this branch's own
             theirs = differences(path, at_commit(tip, path, changes.root) or "", new)
             own = {(one.path, one.kind): one for one in theirs}
-            found = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in found]
-        for one in found:
-            judges = inside != "params.yaml" or one.path[0] == JUDGING
-            (rulers if judges else others).append(one)
-    return rulers, others
+            held = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in held]
+        found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
+    return found
+
+
+def measured(changes: Changes) -> Iterator[Change]:
+    """Find what rulers may measure and changes, in members that stay."""
+    whole = whole_members(changes)
+    for path in changes.files:
+        folder, inside = owner_of(path)
+        if folder and folder not in whole and MEASURED.fullmatch(inside):
+            old, new = changes.texts(path)
+            if inside == "params.yaml" or not is_ruler(path, old + new):
+                yield from differences(path, old, new)
 
 
 def holdout_moved(contract: str, changes: Changes) -> Literal["", "by hand", "by the rule"]:
@@ -108,13 +114,14 @@ def holdout_moved(contract: str, changes: Changes) -> Literal["", "by hand", "by
 
 def check(changes: Changes) -> Iterator[Finding | str]:
     """Find what breaks the rules; tell what is weaker and alone."""
-    rulers, measured = sort_out(changes)
-    for one in (one for one in rulers if one.kind == "weaker"):
+    weaker = [one for one in ruler_changes(changes) if one.kind == "weaker"]
+    changed = list(measured(changes)) if weaker else []  # it is much to read
+    for one in weaker:
         folder, _ = owner_of(one.file)
         how = "" if PINS.isdisjoint(one.path) else holdout_moved(one.file, changes)
         measures = BY_MEMBER if folder else BY_REPOSITORY
         others: dict[str, Change] = {}  # the first of each file
-        for other in measured:
+        for other in changed:
             of_member, inside = owner_of(other.file)
             what = f"{inside} {' '.join(other.path)}"
             if folder in {"", of_member} and measures.fullmatch(what) and not MOVES[how].fullmatch(what):

@@ -63,11 +63,15 @@ def owner_of(path: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", path)
 
 
-def is_ruler(path: str, text: str = "") -> bool:
-    """Say of a file, and of a module of a pipeline by its text, whether it is a ruler, of its member or of the repository."""
+def is_ruler(path: str, text: str | None = None) -> bool:
+    """Say of a file whether it is a ruler, of its member or of the repository.
+
+    A module of a pipeline is one where its text registers own metrics; without its text it may be one.
+    """
     folder, inside = owner_of(path)
-    if folder.startswith("pipelines/") and inside.endswith(".py") and OWN_METRICS.search(text):
-        return True
+    if inside.startswith("src/"):
+        of_pipeline = folder.startswith("pipelines/") and path.endswith(".py")
+        return of_pipeline and (text is None or OWN_METRICS.search(text) is not None)
     return any(fnmatch(inside, pattern) for pattern in FILES["member" if folder else "repository"])
 
 

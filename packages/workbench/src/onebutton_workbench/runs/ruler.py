@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_workbench.checks.assertion_rules import functions, skips
-from onebutton_workbench.checks.ruler_rules import sort_out
+from onebutton_workbench.checks.ruler_rules import ruler_changes
 from onebutton_workbench.checks.rulers import Change, differences
 from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, choose_base
 from onebutton_workbench.runs.metrics import write_summary
@@ -48,7 +48,7 @@ def ruler(base: str = "", root: Path = ROOT) -> None:
     except NothingToCompareError as error:
         print(f"ruler: NOT RUN: {error}")
         return
-    found = [*sort_out(changes)[0], *test_changes(changes)]
+    found = [*ruler_changes(changes), *test_changes(changes)]
     found.sort(key=lambda one: (ORDER.index(one.kind), one.file, one.line, one.words))
     width = max((len(one.place) for one in found), default=0)
     print(*(f"  {one.kind:<9} {one.place:<{width}}  {one.words}" for one in found), sep="\n" if found else "")
