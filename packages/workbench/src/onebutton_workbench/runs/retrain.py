@@ -128,7 +128,7 @@ def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
     learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
     before = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
     require(not learnt, before)
-    answer_as_champion(folder, model, old, rows, scratch / CHAMPION)
+    answer_as_champion(folder, model, old, rows, scratch)
 
 
 def _write(folder: Path, scratch: Path) -> None:
