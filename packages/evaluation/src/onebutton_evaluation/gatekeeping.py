@@ -100,9 +100,6 @@ def gates(
     Raises:
         InputError: a gate failed, or found no result to read.
     """
-    if not folders:
-        print("gates: there is no pipeline yet, so there is nothing to judge")
-        return
     with ThreadPoolExecutor(2) as pool:
         computed = pool.map(lambda folder: compute(folder, champion(folder)), folders)
     judged: list[Verdict] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,9 +15,6 @@ from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import interval, standard_error, student
 from onebutton_evaluation.metrics import OF_QUANTILES, read_rows
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 SEED, SHUFFLING = 20_130_101, 20_130_201
 REPEATS = 3  # shuffles of each input, of which the mean is taken
 MOST_ROWS = 20_000  # drawn at random of more, so that a large holdout costs no minutes
@@ -27,7 +24,7 @@ class Asked(NamedTuple):
     """A model that can be asked again: what it sees of each row, and what predicts, shape (rows,) or (rows, classes)."""
 
     inputs: pl.DataFrame
-    predict: Callable[[pl.DataFrame], NDArray[np.floating[Any]]]
+    predict: Callable[[pl.DataFrame], Any]
 
 
 def perturb(inputs: pl.DataFrame, how: Perturbation) -> pl.DataFrame:
