@@ -73,14 +73,12 @@ def run_together(
     measure = [f"--cov={folder}/src" for folder in covered]
     measure += ["--cov-report=term-missing:skip-covered"] if covered else []
     status = _call([*measure, *of_others], root, slow=slow) if of_others else NONE_COLLECTED
-    if of_drafts:
-        told_status = _call(of_drafts, root, slow=slow)
-        if told_status not in {0, NONE_COLLECTED}:
-            print(f"test: a test of a draft failed, which stops nobody ({', '.join(of_drafts)})", flush=True)
-        if status == NONE_COLLECTED and told_status != NONE_COLLECTED:
-            status = 0
-    require(status != NONE_COLLECTED, "no test was collected, so nothing was tested")
-    require(not status, "a test failed and says why above. Mend it, then press `make test` again")
+    of_draft = _call(of_drafts, root, slow=slow) if of_drafts else NONE_COLLECTED
+    if of_draft not in {0, NONE_COLLECTED}:
+        print(f"test: a test of a draft failed, which stops nobody ({', '.join(of_drafts)})", flush=True)
+    require({status, of_draft} != {NONE_COLLECTED}, "no test was collected, so nothing was tested")
+    failed = "a test failed and says why above. Mend it, then press `make test` again"
+    require(status in {0, NONE_COLLECTED}, failed)
     hold_floors(() if slow else covered, root)
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
 
@@ -114,8 +112,7 @@ def examine(member: Member, root: Path) -> tuple[str, str]:
     Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment, which it might call
     without declaring them, are not on PATH.
 
-    Returns:
-        `passed`, `failed`, or `NOT RUN` where it has no tests; and what its tools said, or the last line of it where it passed.
+    Returned is `passed`, `failed`, or `NOT RUN` where it has no tests; and what its tools said, of a pass the last line.
     """
     folder = member.path.as_posix()
     if not (root / folder / "tests").is_dir():

@@ -45,8 +45,7 @@ def check() -> None:
 def _call(files: Sequence[str]) -> list[str]:
     """Call mypy, which is told where modules are, as its own setting takes no patterns.
 
-    Returns:
-        What it says where it found mistakes or could not check, without the lines that ask a pipeline for annotations.
+    Returned is what it says of mistakes, without the lines that ask a pipeline for annotations, or why it could not check.
     """
     path = os.pathsep.join(f"{member.path}/src" for member in members(ROOT))
     done = call("mypy", "--no-error-summary", "--no-pretty", *files, folder=ROOT, MYPYPATH=path)
