@@ -37,8 +37,8 @@ def page(name: str, pages: Path) -> Path:
     return pages / name / f"{name}.ipynb"
 
 
-def statements(*sources: str) -> list[Statement]:
-    return follow([Cell(number, source) for number, source in enumerate(sources, 1)])
+def statements(*sources: str, folder: Path = ROOT) -> list[Statement]:
+    return follow([Cell(number, source) for number, source in enumerate(sources, 1)], folder)
 
 
 def stands_on(name: str, *sources: str) -> str:
@@ -115,7 +115,7 @@ def planned(folder: Path, *sources: str) -> plan.Plan:
     """Plan a notebook that reads `rows.csv` and ends with a score."""
     (folder / "rows.csv").write_text("a,b", encoding="utf-8")
     ends = "model.fit(X_train, y_train)\nmodel.score(X_test, y_test)"
-    found = statements(*sources, ends)
+    found = statements(*sources, ends, folder=folder)
     kinds = {"df": "table", "X_train": "table", "X_test": "table", "y_train": "column", "y_test": "column"}
     seen = Seen(numbers={(len(found) - 1, "model.score(X_test, y_test)"): 0.5})
     seen.kinds = {one.index: kinds for one in found}

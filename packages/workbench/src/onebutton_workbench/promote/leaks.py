@@ -29,9 +29,12 @@ def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
             yield from _before_split(one, seen, roles.answer)
     yield from _chosen_on_holdout(plan)
     drawn = [one for one in plan.needed if DRAWN & called_in(one.node) and "shuffle=False" not in ast.unparse(one.node)]
-    if drawn and (times := ", ".join(_times(seen.rows))):
+    texts = {name: column.drop_nulls() for name, column in seen.rows.to_dict().items() if column.dtype == pl.String}
+    written = {name for name, some in texts.items() if len(some) and some.str.contains(DATE).all()}
+    times = [name for name, kind in seen.rows.schema.items() if kind.is_temporal() or name in written]
+    if drawn and times:
         cost = "training sees some that come after those that judge; split by it"
-        yield f"{drawn[0].cell}: time is shuffled: rows have {times}, and {cost}"
+        yield f"{drawn[0].cell}: time is shuffled: rows have {', '.join(times)}, and {cost}"
     for name in knowing_columns(seen.features, roles):
         yield f"the input `{name}` alone tells `{roles.answer}` almost wholly: is it there by mistake, or known only later?"
     yield from likely_leaks(seen.features.drop(SPLIT), seen.features, roles)
@@ -69,10 +72,3 @@ def _chosen_on_holdout(plan: Plan) -> Iterator[str]:
 
 def _tries(node: ast.AST) -> bool:
     return any(isinstance(part, TRIES) for part in ast.walk(node))
-
-
-def _times(table: pl.DataFrame) -> list[str]:
-    """Name the columns that hold times, as such or as texts."""
-    texts = {name: table[name].drop_nulls().head(100) for name, kind in table.schema.items() if kind == pl.String}
-    written = {name for name, some in texts.items() if len(some) and some.str.contains(DATE).all()}
-    return [name for name, kind in table.schema.items() if kind.is_temporal() or name in written]

@@ -65,6 +65,7 @@ class Statement:
     text: str  # its source with the comments above it
     defines: frozenset[str]  # names that it binds or changes
     uses: frozenset[str]  # names that it reads or changes, those that its functions read too
+    files: Sequence[str]  # beside the notebook, that it names
     shows: bool  # whether it prints, or is what its cell returns
 
     def __str__(self) -> str:
@@ -129,8 +130,8 @@ def hold_page(cells: Sequence[Cell], root: Path) -> None:
             refuse(other, "ran-before", above=one.number)
 
 
-def follow(cells: Sequence[Cell]) -> list[Statement]:
-    """Split cells into statements, and say of each what it defines and uses.
+def follow(cells: Sequence[Cell], folder: Path) -> list[Statement]:
+    """Split the cells of a notebook in a folder into statements, and say of each what it defines and uses.
 
     Raises:
         InputError: a cell is no Python, or says what no pipeline may, needed or not: all of them run.
@@ -152,7 +153,8 @@ def follow(cells: Sequence[Cell]) -> list[Statement]:
                     refuse(cell, which, what=match[match.lastindex or 0][:60])
             defines, uses = _names(node, reads, changing)
             shows = isinstance(node, ast.Expr) and (node is nodes[-1] or "print" in called_in(node))
-            found.append(Statement(len(found), cell, node, _text(source, node, end), defines, uses, shows))
+            files = [name for part in ast.walk(node) if (name := file_of(part, folder))]
+            found.append(Statement(len(found), cell, node, _text(source, node, end), defines, uses, files, shows))
             end = node.end_lineno or end
     return found
 
@@ -239,11 +241,6 @@ def file_of(node: ast.AST, folder: Path) -> str:
     """Return the name of a file beside the notebook where a text is one."""
     text = node.value if isinstance(node, ast.Constant) else None
     return text if isinstance(text, str) and len(text) < LONG and (folder / text).is_file() else ""
-
-
-def files_of(one: Statement, folder: Path) -> list[str]:
-    """Name the files beside the notebook that a statement names."""
-    return [name for part in ast.walk(one.node) if (name := file_of(part, folder))]
 
 
 def walk_back(

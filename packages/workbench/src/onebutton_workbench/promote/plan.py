@@ -23,7 +23,6 @@ from onebutton_workbench.promote.notebook import (
     called,
     called_in,
     calls,
-    files_of,
     names_in,
     refuse,
     root,
@@ -135,10 +134,10 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
     wanted = names_in(headline.node)
     behind, _ = walk_back(statements[: headline.at], wanted)
     fit, model, fitted = _fit(statements, behind, headline.fits)
-    reads = [at for at in behind if files_of(statements[at], notebook.parent)]
+    reads = [at for at in behind if statements[at].files]
     if not reads:
         refuse(next(statements[at].cell for at in behind if not isinstance(statements[at].node, IMPORT)), "no-file")
-    plain = _plain(statements, behind, notebook.parent)
+    plain = _plain(statements, behind)
 
     def part(
         names: Collection[str], start: int, end: int, without: Collection[int] = ()
@@ -154,8 +153,10 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
         sided = (at for at in range(fit) if not Counter(SIDES) - Counter(crossing(at).values()))
         _refuse_border(statements, fit, crossing(next(sided, fit)))
     split = border = valid[0]
+    called_by = {at: called_in(statements[at].node) for at in behind}
+    learns = [at for at, names in called_by.items() if any(name[:1].isupper() or name in FITS for name in names)]
     # what is done to the tables behind the split belongs to features, until something is made that learns
-    while border + 1 in valid and not (border in behind and _learns(statements[border])):
+    while border + 1 in valid and border not in learns:
         border += 1
     kinds = crossing(border)
     train, sees = part({model}, border, fit + 1)
@@ -191,11 +192,7 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
     )
 
 
-def _learns(one: Statement) -> bool:
-    return any(name[:1].isupper() or name in FITS for name in called_in(one.node))
-
-
-def _plain(statements: Sequence[Statement], behind: Collection[int], folder: Path) -> set[int]:
+def _plain(statements: Sequence[Statement], behind: Collection[int]) -> set[int]:
     """Find the statements that see nothing of the data; functions see it where they are given it, and nowhere else."""
     plain, of_data, functions = set[int](), set[str](), set[str]()
     for one in statements:
@@ -203,7 +200,7 @@ def _plain(statements: Sequence[Statement], behind: Collection[int], folder: Pat
         if is_function and one.index in behind and sees - functions:
             refuse(one.cell, "reads-global", function=min(one.defines), name=min(sees - functions))
         functions |= one.defines if is_function else set()
-        if sees or files_of(one, folder):
+        if sees or one.files:
             of_data |= one.defines
         else:
             plain.add(one.index)

@@ -52,8 +52,7 @@ def promote(  # noqa: PLR0913  what may be typed
     loose = [f"{one.cell}, `{one}`: write random_state=0 into it" for one in made.drawn(seen)]
     for leak in told:
         print(f"promote: LIKELY A LEAK: {leak}")
-    print(f"promote: wrote {where}, a draft; {path.name} stays as it is. ", end="")
-    print(f"Next: `make run PIPELINE={name}`, `make test PIPELINE={name}`")
+    print(f"promote: wrote {where}, a draft; {path.name} stays as it is. Next: `make run test PIPELINE={name}`")
     print(f"promote: {words}: {number!r} in the notebook, {reached!r} in the pipeline")
     print(
         f"promote: what nobody could have repeated: {'; '.join(loose) or 'nothing: both runs and the pipeline agree'}"
@@ -70,7 +69,7 @@ def understand(root: Path, path: Path, metric: str = "") -> Plan:
     """
     cells = read(path)
     hold_page(cells, root)
-    statements = follow(cells)
+    statements = follow(cells, path.parent)
     require(statements, f"{path} has no cell of code")
     seen = run(path, statements)
     made = plan(path, statements, seen, metric)

@@ -19,7 +19,7 @@ from onebutton_workbench.data.intake import track
 from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import render
 from onebutton_workbench.promote.kernel import Seen
-from onebutton_workbench.promote.notebook import FUNCTION, IMPORT, Statement, called, calls, file_of, files_of
+from onebutton_workbench.promote.notebook import FUNCTION, IMPORT, Statement, called, calls, file_of
 from onebutton_workbench.promote.plan import LEFT, Plan, stage_of
 from onebutton_workbench.runs.own_table import describe, quoted
 from onebutton_workbench.workspace import Member
@@ -34,7 +34,7 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         InputError: uv cannot lock the member.
     """
     folder, needed = plan.notebook.parent, plan.needed
-    beside = list(dict.fromkeys(name for one in needed for name in files_of(one, folder)))
+    beside = list(dict.fromkeys(name for one in needed for name in one.files))
     features, file = seen.features.drop(SPLIT), folder / beside[0]
     origin = Origin("rows", member.path.name, file.name, file.name, sha256(file), license_)
     imports = [part for one in needed for part in ast.walk(one.node) if isinstance(part, ast.Import | ast.ImportFrom)]
