@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
+import re
 import zipfile
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 import polars as pl
 from fastexcel import FastExcelError, read_excel
@@ -15,7 +16,7 @@ from onebutton_contracts.errors import InputError, require
 from onebutton_contracts.frames import is_pattern
 
 SUPPORTED = "CSV, Excel (.xlsx) or Parquet"
-HEAD = 65_536  # bytes, or characters, by which a file and its delimiter are known
+HEAD = 65_536  # bytes by which a file is known
 BOOK = "xl/workbook.xml"  # in each Excel workbook, which is a zip
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ARCHIVE = "an archive: take the table out, and take that in with its own SHA256"
@@ -83,8 +84,6 @@ def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
             frame = lines.filter(~pl.all_horizontal(pl.all().is_null()))
             if blank := lines.height - frame.height:
                 notes.append(f"{blank:,} blank lines were left out")
-    except UnicodeDecodeError:
-        raise InputError(_not_utf8(path)) from None
     except (pl.exceptions.PolarsError, FastExcelError, OSError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path.name} cannot be read: {reason}") from None
@@ -95,33 +94,13 @@ def read_table(path: Path, kind: str) -> tuple[pl.DataFrame, list[str]]:
 
 def _read_csv(path: Path) -> pl.DataFrame:
     """Read every cell as text, after a look at each line: polars alone would fill or drop cells silently."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        start = stream.read(HEAD)
-        marked = start.startswith("sep=") and start[5:6] in {"\r", "\n"}  # what Excel writes first: sep=;
-        delimiter = start[4] if marked else max(DELIMITERS, key=lambda one: _cuts(start, one))
-        words = "is text, but no table: no line of names with commas, semicolons, tabs or bars between"
-        require(marked or _cuts(start, delimiter), f"{path.name} {words}")
-        stream.seek(0)
-        _check_lines(stream, path, delimiter, skipped=int(marked))
-    return pl.read_csv(path, separator=delimiter, infer_schema=False, skip_lines=int(marked))
-
-
-def _cuts(text: str, delimiter: str) -> int:
-    """Count the cuts that a delimiter makes in the first line; none where it does not cut the next one alike."""
-    lines = csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter)
-    try:
-        first, second = next(lines, []), next(lines, None)
-    except csv.Error:
-        return 0
-    return len(first) - 1 if second is None or len(second) == len(first) else 0
-
-
-def _check_lines(stream: TextIO, path: Path, delimiter: str, *, skipped: int) -> None:
-    """Hold every line to the first."""
     csv.field_size_limit(LARGEST_CELL)
-    for _ in range(skipped):
-        next(stream)
-    lines = csv.reader(stream, delimiter=delimiter, strict=True)
+    marked = re.fullmatch("sep=(.)\r?\n", next(_lines(path)))  # what Excel writes first: sep=;
+    delimiter = marked[1] if marked else max(DELIMITERS, key=lambda one: _cuts(path, one))
+    words = "is text, but no table: no line of names with commas, semicolons, tabs or bars between"
+    require(marked or _cuts(path, delimiter), f"{path.name} {words}")
+    skipped = 1 if marked else 0
+    lines = csv.reader(islice(_lines(path), skipped, None), delimiter=delimiter, strict=True)
     try:
         names = next(lines, [])
         _check_names(names, path)
@@ -132,23 +111,33 @@ def _check_lines(stream: TextIO, path: Path, delimiter: str, *, skipped: int) ->
                 raise InputError(f"{path.name} has {len(cells)} cells in {where}. {mend}")
     except csv.Error as error:
         where = f"{path.name}, line {lines.line_num + skipped}"
-        raise InputError(
-            f'{where}: {error}. Mend that line: a quote inside a text is written twice, as in "5"" wide"'
-        ) from None
+        mend = 'Mend that line: a quote inside a text is written twice, as in "5"" wide"'
+        raise InputError(f"{where}: {error}. {mend}") from None
+    return pl.read_csv(path, separator=delimiter, infer_schema=False, skip_lines=skipped)
 
 
-def _not_utf8(path: Path) -> str:
-    """Say where a file of text stops being UTF-8, and the command that makes it so."""
-    data, line = path.read_bytes(), 1
-    encoding = "UTF-16" if data.startswith(UTF_16) else "LATIN1"
+def _lines(path: Path) -> Iterator[str]:
+    """Read a file line by line, and say where it stops being UTF-8, with the command that makes it so."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError:
+                encoding = "UTF-16" if line.startswith(UTF_16) else "LATIN1"
+                raise InputError(
+                    f"{path.name} is not UTF-8, from line {number:,} on; it looks like {encoding}. `iconv -f {encoding} "
+                    f"-t UTF-8 {path.name} > utf8-{path.name}` writes it anew; take in that file, with its own SHA256"
+                ) from None
+
+
+def _cuts(path: Path, delimiter: str) -> int:
+    """Count the cuts that a delimiter makes in the first line; none where it does not cut the next one alike."""
+    lines = csv.reader(filter(str.strip, _lines(path)), delimiter=delimiter)
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line += data.count(b"\n", 0, error.start)
-    return (
-        f"{path.name} is not UTF-8, from line {line:,} on; it looks like {encoding}. `iconv -f {encoding} -t UTF-8 {path.name} "
-        f"> utf8-{path.name}` writes it anew; take in that file, with its own SHA256"
-    )
+        first, second = next(lines, []), next(lines, None)
+    except csv.Error:
+        return 0
+    return len(first) - 1 if second is None or len(second) == len(first) else 0
 
 
 def _check_names(columns: list[str], path: Path) -> None:
