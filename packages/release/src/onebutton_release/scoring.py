@@ -27,7 +27,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -157,16 +156,23 @@ def score(job: Job, shard: int = 1, shards: int = 1) -> int:
         parquet = job.source
         if is_text(job.source):  # as parquet, so that any part of it can be reached at once
             csv = pl.scan_csv(job.source, infer_schema=False, glob=False)
-            how: dict[str, Any] = {"compression": "lz4", "row_group_size": ROW_GROUP}
-            parquet = job.keep("input", lambda draft: csv.sink_parquet(draft, **how))
+            parquet = job.keep(
+                "input", lambda place: csv.sink_parquet(place, compression="lz4", row_group_size=ROW_GROUP)
+            )
         table = pl.scan_parquet(parquet, glob=False)
         rows = table.select(pl.len()).collect().item()
         require(rows, f"{job.source} has columns but no rows, so there is nothing to score")
         firsts = range(0, rows, job.rows)[shard - 1 :: shards]
         parts = [range(first, min(first + job.rows, rows)) for first in firsts]
         files = _make(job, parts, Scorer(job.source, table, job.release))
-        if shards == 1:
-            _join(job, files)
+        if shards == 1:  # all in one, on the disk first, then under its name
+            scored, made_of = pl.scan_parquet(files, glob=False), {MADE_OF: job.made_of}
+            whole = job.keep(
+                "out", lambda place: scored.sink_parquet(place, row_group_size=ROW_GROUP, metadata=made_of)
+            )
+            with whole.open("rb") as stream:
+                os.fsync(stream.fileno())
+            whole.replace(job.out)
             shutil.rmtree(job.folder, ignore_errors=True)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, InputError) as error:
         if "os error" in str(error):
@@ -204,12 +210,3 @@ def _make(job: Job, parts: Sequence[range], scorer: Scorer) -> list[Path]:
     same = job.read_made_of() == job.made_of
     require(same, "the input was changed while it was scored, so nothing was written. Press again")
     return files
-
-
-def _join(job: Job, files: list[Path]) -> None:
-    """Put the parts together in their order, and the whole in its place: on the disk first, then under its name."""
-    rows, made_of = pl.scan_parquet(files, glob=False), {MADE_OF: job.made_of}
-    whole = job.keep("out", lambda draft: rows.sink_parquet(draft, row_group_size=ROW_GROUP, metadata=made_of))
-    with whole.open("rb") as stream:
-        os.fsync(stream.fileno())
-    whole.replace(job.out)
