@@ -16,8 +16,11 @@ from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import name_of
 
-EXPECTS = re.compile(  # what fails by intent: of pytest, Hypothesis and Schemathesis, and all that is called so
-    "raises|warns|deprecated_call|fail|run_state_machine_as_test|call_and_validate|validate_response|(?i:assert).*"
+EXPECTS = (
+    re.compile(  # what fails by intent: of pytest, Hypothesis, Schemathesis and our models, and all that is called so
+        "raises|warns|deprecated_call|fail|run_state_machine_as_test|call_and_validate|validate_response|prove_equal"
+        "|(?i:assert).*"
+    )
 )
 PASSES_OVER = {"skip", "skipif", "xfail"}
 
