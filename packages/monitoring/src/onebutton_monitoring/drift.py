@@ -44,12 +44,8 @@ def of_inputs(
 ) -> list[Alarm]:
     """Find inputs that are as in no week of training; in the running week, what is so at once.
 
-    Args:
-        watched: rows of the log, with slice and week.
-        training: rows that the model was trained on, with slice and week.
-        inputs: that are logged.
-        factor: beyond the sizes of all weeks of training, at which a number alarms.
-        last: the last day that is over.
+    Both tables have a slice and a week in each row. A number alarms when its size is a factor beyond those of all weeks of
+    training, in weeks that end on the last day or before.
     """
     found = []
     for name in inputs:

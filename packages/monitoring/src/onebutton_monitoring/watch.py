@@ -96,7 +96,7 @@ class Watch:
     def look(self, joined: Joined, today: date) -> Seen:
         """Find alarms in weeks whose labels are due; silence and inputs at once."""
         due = today - timedelta(weeks=1, days=self.said.label_delay_days)
-        weeks = by_week(joined.days.filter(pl.col(DAY).dt.truncate("1w") <= due))
+        weeks = by_week(joined.days.filter(week_of() <= due))
         found = [*of_silence(joined.days, self.said, today)]
         found += self.judge(weeks)
         inputs = self.inputs(joined.watched)
