@@ -45,7 +45,7 @@ def lexicon_labels(texts: pl.Series) -> list[str]:
 def as_columns(labels: pl.Series, answers: pl.Series, judging: Judging, name: str) -> list[pl.Series]:
     """Write labels as one column a class, 1 where it was called; what is no label is a class that is wrong."""
     wrong = answers.replace_strict(judging.classes, [*judging.classes[1:], judging.classes[0]])
-    called = pl.select(pl.when(labels.is_in(judging.classes)).then(labels).otherwise(wrong)).to_series()
+    called = labels.zip_with(labels.is_in(judging.classes), wrong)
     columns = zip(judging.classes, judging.predicted(name), strict=True)
     return [(called == label).cast(pl.Float64).alias(column) for label, column in columns]
 
