@@ -126,18 +126,14 @@ def describe(
 ) -> dict[str, Any]:
     """Collect what the template fills in; names are quoted, so that Python, TOML and YAML all read them as they are.
 
-    Args:
-        table: as it came.
-        origin: where it comes from.
-        roles: which column is what.
-        rows: as `prepare` returns them, with the column `split`.
-        leaks: inputs that are left out.
+    The rows are as `prepare` returns them, with the column `split`; leaks are inputs that are left out.
     """
     held_out = rows.filter(pl.col(SPLIT) == HOLDOUT)
     holdout = read_holdout(held_out, roles.key, roles.answer)
     answers, came = rows[roles.answer], table[roles.answer]
     numbers, words = ([name for name in names if name not in leaks] for names in (roles.numbers, roles.words))
     one = roles.classes[-1] if roles.classes else came.max()
+    two_numbers = roles.task == "binary" and not roles.classes
     names = asdict(roles) | {
         "numbers": numbers,
         "incomplete": [name for name in numbers if rows[name].null_count()],
@@ -151,9 +147,7 @@ def describe(
     return {name: value and quoted(value) for name, value in names.items()} | {
         "time_type": "date" if roles.time and rows[roles.time].dtype == pl.Date else "datetime",
         "types": {quoted(name): logical_type(rows[name]) for name in (*roles.key, roles.answer)},
-        "larger": repr(one)
-        if roles.task == "binary" and not roles.classes and set(came.drop_nulls()) != {0, 1}
-        else "",
+        "larger": repr(one) if two_numbers and set(came.drop_nulls()) != {0, 1} else "",
         "whole": roles.task != "regression" and came.dtype not in (pl.String, pl.Int64),
         "tolerance": float(f"{answers.std() / 100:.0e}") if roles.task == "regression" else 0.01,  # type: ignore[operator]
         "holdout": {"rows": holdout.rows, "sha256": holdout.digest},
