@@ -112,9 +112,6 @@ def _parts(log: pl.LazyFrame, labels: pl.LazyFrame) -> Iterator[tuple[pl.DataFra
     tables = {"log": log, "labels": labels}
     rows = max(table.select(pl.len()).collect(engine="streaming").item() for table in tables.values())
     parts = min(rows // AT_ONCE + 1, MOST_PARTS)
-    if parts == 1:
-        yield log.collect(), labels.collect()
-        return
     with tempfile.TemporaryDirectory(prefix="onebutton-monitor-") as scratch:
         for name, table in tables.items():
             by = pl.PartitionBy(Path(scratch) / name, key={"_part": pl.col(KEY) % parts}, include_key=False)
