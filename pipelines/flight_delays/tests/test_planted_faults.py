@@ -56,7 +56,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     ),
     "stale date": (
         lambda flights: flights.filter(pl.col("month") < 12),
-        "time_hour: the newest must be of 2013-12-31 12:00 UTC or later, is 2013-12-01T04:00:00+00:00 [freshness]",
+        "time_hour: the newest must be of 2013-12-31 12:00 UTC or later, is 2013-12-01 04:00:00+00:00 [freshness]",
     ),
     "extra column": (
         lambda flights: flights.with_columns(passenger=pl.lit("")),
