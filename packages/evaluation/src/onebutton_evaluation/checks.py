@@ -247,11 +247,14 @@ def verdicts(folder: Path, said: Declarations, results: Mapping[str, Any] | None
 def standing(found: Sequence[Verdict], *, draft: bool = False) -> tuple[Result, str]:
     """Sum up verdicts: the worst result, and a sentence that says what it means for a deployment."""
     names = {result: [one.id for one in found if one.result == result] for result in WORST_FIRST}
+    measurable = all(one.check == "service" for one in found if one.result == "NOT RUN")
     words = [f"{len(names['passed'])} of {len(found)} gates passed"]
     words += [f"{result}: {', '.join(names[result])}" for result in WORST_FIRST[:2] if names[result]]
+    if names["NOT RUN"] and measurable and not names["failed"]:
+        words[-1] += ", which `make deploy` measures"
     sentence = "; ".join(words) + "."
     if draft:
         sentence += " This is a draft: its gates stop nobody, and it stays on your own machine."
-    elif any(one.result != "passed" and (one.check, one.result) != ("service", "NOT RUN") for one in found):
+    elif names["failed"] or not measurable:
         sentence += " `make deploy` refuses it like this."
     return next((result for result in WORST_FIRST if names[result]), "passed"), sentence
