@@ -91,7 +91,9 @@ def four(tmp_path_factory: pytest.TempPathFactory, copy_of_this_repo: Callable[[
 def test_one_of_each_kind_is_green_without_an_edit(four: Path, shell: Shell) -> None:
     assert "drafts" not in shell("make", "lint", "types", folder=four)
     judged = " ".join(shell("make", "status", "report", "gates", folder=four).split())
-    assert judged.count("5 of 6 gates passed; NOT RUN: latency-p95, which `make deploy` measures.") == len(KINDS), judged
+    assert judged.count("5 of 6 gates passed; NOT RUN: latency-p95, which `make deploy` measures.") == len(KINDS), (
+        judged
+    )
     tested = shell(str(four / ".venv/bin/python"), "-m", "pytest", "--quiet", "pipelines", folder=four)
     assert f"{6 * len(KINDS)} passed" in tested
 
