@@ -51,7 +51,7 @@ def test_a_retrained_model_is_judged_beside_the_champion_on_the_newest_month_and
     assert "holdoutRows, value: 27010" in (folder / "contracts/predictions.odcs.yaml").read_text(encoding="utf-8")
     judged = trained.refused("make", "gates", "PIPELINE=flight_delays")  # limits for half a year; one month says less
     assert re.search(r"passed +holdout-unchanged +27,010 rows", judged)
-    assert f"than {champion}" in judged
+    assert f"over {champion}" in " ".join(judged.split())
 
     assert "proposed, https://github.example/acme/pull/1" in said
     assert f"auc beside {champion}, 27,010 rows" in (home / "text").read_text(encoding="utf-8")
