@@ -23,8 +23,8 @@ from onebutton_evaluation.metrics import answer_values, read_rows
 from onebutton_evaluation.slices import find_slices
 from onebutton_monitoring.declaration import FILE, Harm, Monitor
 
-AT_ONCE, WRITTEN = 250_000, 20_000  # rows: that are joined in memory, and written to a part
-MOST_PARTS = 256  # files that are open at a time
+AT_ONCE, WRITTEN = 1_000_000, 20_000  # rows: that are joined in memory, and written to a part
+PARTS, MOST_LEVELS = 16, 4  # rows of one key stay together, however many they are
 KEY, DAY, WEEK, KNOWN, SLICE = "_key", "_day", "_week", "_known", "_slice"
 SUMS = ("_predicted", "_answered", "_both", "_squared", "_cost")
 
@@ -107,22 +107,28 @@ def _with_keys(
     return logged, known.select(hashed, pl.col(said.known_at or KNOWN).alias(KNOWN), judging.answer)
 
 
-def _parts(log: pl.LazyFrame, labels: pl.LazyFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield rows and labels in parts that fit into memory; a key and its label are in the same."""
+def _parts(log: pl.LazyFrame, labels: pl.LazyFrame, level: int = 0) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield rows and labels in parts that fit into memory; a key and its label are in the same.
+
+    What is too large is parted by a digit of its hash, and again by the next one: each file that is being written takes memory.
+    """
     tables = {"log": log, "labels": labels}
     rows = max(table.select(pl.len()).collect(engine="streaming").item() for table in tables.values())
-    parts = min(rows // AT_ONCE + 1, MOST_PARTS)
+    if rows <= AT_ONCE or level == MOST_LEVELS:
+        yield log.collect(), labels.collect()
+        return
     with tempfile.TemporaryDirectory(prefix="onebutton-monitor-") as scratch:
         for name, table in tables.items():
-            by = pl.PartitionBy(Path(scratch) / name, key={"_part": pl.col(KEY) % parts}, include_key=False)
+            digit = pl.col(KEY) // PARTS**level % PARTS
+            by = pl.PartitionBy(Path(scratch) / name, key={"_part": digit}, include_key=False)
             table.sink_ipc(by, mkdir=True, engine="streaming", compression="lz4", record_batch_size=WRITTEN)
-        for part in range(parts):
-            folders = {name: Path(scratch, name, f"_part={part}") for name in tables}
+        for part in range(PARTS):
+            folders = [Path(scratch, name, f"_part={part}") for name in tables]
             found = [
-                pl.read_ipc(folder / "*") if folder.is_dir() else tables[name].head(0).collect()
-                for name, folder in folders.items()
+                pl.scan_ipc(folder / "*") if folder.is_dir() else table.head(0)
+                for folder, table in zip(folders, tables.values(), strict=True)
             ]
-            yield found[0], found[1]
+            yield from _parts(found[0], found[1], level + 1)
 
 
 def _last(rows: pl.DataFrame, by: str) -> pl.DataFrame:
@@ -136,7 +142,10 @@ def _sums(rows: pl.DataFrame, said: Monitor, judging: Judging) -> pl.DataFrame:
     known = rows.filter(answered)
     measured = pl.concat([known.hstack(outcome(known, judging, said.harm)), rows.filter(~answered)], how="diagonal")
     counts = [pl.len().cast(pl.Int64).alias("rows"), answered.sum().cast(pl.Int64).alias("labelled")]
-    return by_slice(measured, said.slices).group_by(SLICE, DAY).agg(*counts, pl.col(SUMS).sum())
+    return pl.concat(
+        measured.filter(part.mask).group_by(DAY).agg(pl.lit(part.name).alias(SLICE), *counts, pl.col(SUMS).sum())
+        for part in find_slices(measured, said.slices, FILE)
+    )
 
 
 def outcome(known: pl.DataFrame, judging: Judging, harm: Harm) -> pl.DataFrame:
