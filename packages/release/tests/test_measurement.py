@@ -35,7 +35,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 def test_each_answer_has_its_time_and_its_version(server: ThreadingHTTPServer) -> None:
     server.status = 200  # type: ignore[attr-defined]
-    answers = load(f"http://127.0.0.1:{server.server_port}", "{}", seconds=0.2)
+    answers = load(f"http://127.0.0.1:{server.server_port}", '{"価格": "süß"}', seconds=0.2)
     assert {version for _, version in answers} == {"one"}
     assert all(0 < milliseconds < 10_000 for milliseconds, _ in answers)
 

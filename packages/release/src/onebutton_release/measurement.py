@@ -131,7 +131,7 @@ def load(address: str, body: str, *, seconds: float) -> list[tuple[float, str]]:
     def ask(_: int) -> Iterator[tuple[float, str]]:
         with closing(HTTPConnection(urlsplit(address).netloc, timeout=30)) as connection:
             while (begun := time.perf_counter()) < end:
-                connection.request("POST", "/v1/predict", body, {"content-type": "application/json"})
+                connection.request("POST", "/v1/predict", body.encode(), {"content-type": "application/json"})
                 answer = connection.getresponse()
                 said = answer.read()
                 require(answer.status == HTTPStatus.OK, f"a request failed, so it is not fit for service: {said!r}")
