@@ -95,11 +95,16 @@ NOTEBOOKS: dict[str, Cells] = {
         "from sklearn.linear_model import Ridge\nfrom sklearn.metrics import mean_absolute_error\n"
         "from sklearn.pipeline import Pipeline\nfrom sklearn.preprocessing import OneHotEncoder, StandardScaler",
         "## The data",
-        'SEED = 3\nNUMBERS = ["months", "calls", "age"]\nWORDS = ["plan"]\ncustomers = pd.read_csv("customers.csv")',
+        (
+            'SEED = 3\ncustomers = pd.read_csv("customers.csv")\n'
+            'NUMBERS = customers.drop(columns=["customer", "spent", "left"]).select_dtypes("number").columns\n'
+            'WORDS = [name for name in customers.columns if name == "plan"]'
+        ),
         "## Split",
         (
             "train, test = train_test_split(customers, test_size=0.25, random_state=SEED)\n"
-            'X_train, y_train = train[NUMBERS + WORDS], train["spent"]\nX_test, y_test = test[NUMBERS + WORDS], test["spent"]'
+            "INPUTS = [*NUMBERS, *WORDS]\n"
+            'X_train, y_train = train[INPUTS], train["spent"]\nX_test, y_test = test[INPUTS], test["spent"]'
         ),
         "## Fit and judge",
         (

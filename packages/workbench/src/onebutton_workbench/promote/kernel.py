@@ -32,6 +32,7 @@ class Seen:
     failed: str = ""  # why
     numbers: dict[tuple[int, str], float] = field(default_factory=dict)  # by statement and expression
     kinds: dict[int, Mapping[str, str]] = field(default_factory=dict)  # by statement, what each name held before it
+    lists: dict[int, Mapping[str, list[str]]] = field(default_factory=dict)  # the same, of lists of names
     draws: set[int] = field(default_factory=set)  # statements that drew from the generator that all share
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)  # what goes from ingest to features
     features: pl.DataFrame = field(default_factory=pl.DataFrame)  # key, inputs, answer and `split`
@@ -93,6 +94,7 @@ def _run(folder: Path, statements: Sequence[Statement], keep: Keep | None, told:
         for one in statements:
             seen.now = one.index
             seen.kinds[one.index] = {name: kind(value) for name, value in names.items()}
+            seen.lists[one.index] = {name: names_of(value) for name, value in names.items() if names_of(value)}
             if keep:
                 keep(seen, names)
             generator = str(np.random.get_state())  # noqa: NPY002  of all that is given no seed
@@ -132,3 +134,9 @@ def kind(value: Any) -> str:
     if name == "Series" or (name == "ndarray" and value.ndim == 1):
         return "column"
     return "array" if name == "ndarray" else name
+
+
+def names_of(value: Any) -> list[str]:
+    """Return the texts of a list or of a table's columns, such as those that hold numbers; none of any other value."""
+    is_list = type(value).__name__ in {"Index", "list", "tuple"}
+    return [*value] if is_list and all(isinstance(one, str) for one in value) else []

@@ -59,7 +59,7 @@ def _chosen_on_holdout(plan: Plan) -> Iterator[str]:
     """Find what the answers that judge chose: a threshold, a parameter, a model."""
     node, answers, cell = plan.headline.node, plan.sides[3], plan.statements[plan.headline.at].cell
     chosen = {cell: "the best of several"} if _tries(node) else {}
-    for one in (plan.statements[at] for at in plan.stages["headline"]):
+    for one in (plan.statements[at] for at in plan.stages["headline"].statements):
         is_number = root(node) in one.defines and not _tries(one.node)
         if answers in one.uses and not is_number:
             chosen[one.cell] = ", ".join(sorted(one.defines))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -45,6 +45,14 @@ class Headline:
     fits: Sequence[tuple[int, ast.Call]]  # what fits the models that it stands on, each with its statement
 
 
+class Part(NamedTuple):
+    """What one stage does."""
+
+    statements: Sequence[int]  # in their order
+    given: Sequence[str]  # names that it gets from the stage before
+    lists: Mapping[str, list[str]]  # names of columns that the notebook made of its tables, as they were
+
+
 @dataclass(frozen=True)
 class Plan:
     """A pipeline."""
@@ -53,7 +61,7 @@ class Plan:
     statements: Sequence[Statement]
     headline: Headline
     rivals: Sequence[Headline]  # the numbers of other models
-    stages: Mapping[str, Sequence[int]]  # the statements of each
+    stages: Mapping[str, Part]
     table: str  # the name that goes from ingest to features
     sides: Sequence[str]  # the names of inputs and answers to train on, then of those that judge
     features_from: int  # the statement where features begins
@@ -67,7 +75,7 @@ class Plan:
     @property
     def needed(self) -> list[Statement]:
         """The statements of all stages."""
-        return [self.statements[at] for at in sorted({at for stage in self.stages.values() for at in stage})]
+        return [self.statements[at] for at in sorted({at for stage in self.stages.values() for at in stage.statements})]
 
     def drawn(self, seen: Seen) -> list[Statement]:
         """Name those of them that drew without a seed of their own."""
@@ -139,14 +147,13 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
         refuse(next(statements[at].cell for at in behind if not isinstance(statements[at].node, IMPORT)), "no-file")
     plain = _plain(statements, behind)
 
-    def part(
-        names: Collection[str], start: int, end: int, without: Collection[int] = ()
-    ) -> tuple[list[int], list[str]]:
+    def part(names: Collection[str], start: int, end: int, without: Collection[int] = ()) -> Part:
         taken, given = walk_back(statements[:end], names, lambda at: at in plain or (at >= start and at not in without))
-        return taken, sorted(given)
+        lists = {name: found for name, found in seen.lists.get(start, {}).items() if name in given}
+        return Part(taken, sorted(given - lists.keys()), lists)
 
     def crossing(at: int) -> dict[str, str]:
-        return {name: seen.kinds[at].get(name, "") for name in part(wanted, at, headline.at)[1]}
+        return {name: seen.kinds[at].get(name, "") for name in part(wanted, at, headline.at).given}
 
     valid = [at for at in range(fit + 1) if sorted(crossing(at).values()) == SIDES]
     if not valid:
@@ -159,11 +166,11 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
     while border + 1 in valid and border not in learns:
         border += 1
     kinds = crossing(border)
-    train, sees = part({model}, border, fit + 1)
-    if sorted(kinds[name] for name in sees) != ["column", "table"]:
-        refuse(statements[fit].cell, "sees-holdout", names=", ".join(sees))
-    judge, judged = part(wanted, border, headline.at, without=train)
-    if trained_on := sorted({*judged} & {*sees}):
+    train = part({model}, border, fit + 1)
+    if sorted(kinds[name] for name in train.given) != ["column", "table"]:
+        refuse(statements[fit].cell, "sees-holdout", names=", ".join(train.given))
+    judge = part(wanted, border, headline.at, without=train.statements)
+    if trained_on := sorted({*judge.given} & {*train.given}):
         refuse(statements[headline.at].cell, "of-training", names=", ".join(trained_on))
     last_read = max([at for at in reads if at < split], default=behind[0])
     tables = [at for at in range(last_read + 1, split) if [*crossing(at).values()] == ["table"]]
@@ -172,8 +179,8 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
     by_heading = [at for at in tables if statements[at].cell.heading != statements[at - 1].cell.heading]
     start = (by_heading or tables)[0]
     (table,) = crossing(start)
-    sides = sorted(kinds, key=lambda name: (name not in sees, kinds[name] == "column"))
-    ingest, features = part({table}, 0, start)[0], part(kinds, start, border)[0]
+    sides = sorted(kinds, key=lambda name: (name not in train.given, kinds[name] == "column"))
+    ingest, features = part({table}, 0, start), part(kinds, start, border)
     return Plan(
         notebook=notebook,
         statements=statements,
@@ -187,8 +194,8 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
         train_from=border,
         fit=fit,
         model=model,
-        steps=_steps(statements[fit], [statements[at] for at in train], fitted, sides[0]),
-        passed=[name for name in judged if name not in {model, *kinds}],
+        steps=_steps(statements[fit], [statements[at] for at in train.statements], fitted, sides[0]),
+        passed=[name for name in judge.given if name not in {model, *kinds}],
     )
 
 
@@ -263,7 +270,9 @@ def stage_of(plan: Plan, one: Statement) -> str:
     """Say where a statement goes, or that it goes nowhere."""
     if isinstance(one.node, IMPORT + FUNCTION):
         return "where it is used"
-    stages = [name for name, statements in plan.stages.items() if one.index in statements]
+    stages = [
+        name for name, part in plan.stages.items() if one.index in part.statements or one.defines & part.lists.keys()
+    ]
     return ", ".join(stages) or ("headline" if one.index == plan.headline.at else LEFT)
 
 

@@ -70,7 +70,8 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
 
 def _code(plan: Plan, stage: str) -> dict[str, Any]:
     """Write what a template puts into the module of a stage; of features and training numbers become parameters."""
-    taken, folder = [plan.statements[at] for at in plan.stages[stage]], plan.notebook.parent
+    part, folder = plan.stages[stage], plan.notebook.parent
+    taken = [plan.statements[at] for at in part.statements]
     needs, outer = {name for one in taken if isinstance(one.node, FUNCTION) for name in one.uses}, list[Statement]()
     chosen = [one for one in taken if not isinstance(one.node, IMPORT)]
     for one in reversed(chosen):  # functions, and what they read
@@ -81,7 +82,8 @@ def _code(plan: Plan, stage: str) -> dict[str, Any]:
     shown = [plan.statements[plan.headline.at]] if stage == "headline" else []
     cells = sorted({one.cell.number for one in [*body, *shown]})
     params: dict[str, float] = {}
-    lines = [_written(one, folder, params if stage in {"features", "train"} else None) for one in body]
+    lines = [f"{name} = {names!r}  # as the notebook made it" for name, names in part.lists.items()]
+    lines += [_written(one, folder, params if stage in {"features", "train"} else None) for one in body]
     return {
         "imports": "\n".join(ast.unparse(one.node) for one in taken if isinstance(one.node, IMPORT)),
         "functions": "\n\n\n".join(_written(one, folder) for one in outer),
