@@ -64,7 +64,7 @@ def test_the_index_sums_up_what_is_predicted_how_well_beside_what_and_by_which_c
         "0.714 AUC 95 % interval 0.694 to 0.734",
         "Baseline (logistic regression) 0.693 (95 % interval 0.676 to 0.710)",
         "Result commit 1234abc of 2026-01-02",
-        "7 of 9 gates passed; NOT RUN: latency-p95, throughput, which `make deploy` measures.",
+        "7 of 9 gates passed; NOT RUN: latency-p95, throughput, which make deploy measures.",
         "Late flights by month: observed with 95 % interval",
     ):
         assert words in index.words, words
@@ -105,7 +105,7 @@ def test_terminal_page_and_card_count_the_same_gates_and_print_the_owner_once(
 
 
 def test_verdicts_come_first_and_then_the_story_of_the_year(page: Reader) -> None:
-    assert "7 of 9 gates passed; NOT RUN: latency-p95, throughput, which `make deploy` measures." in page.words
+    assert "7 of 9 gates passed; NOT RUN: latency-p95, throughput, which make deploy measures." in page.words
     story = "Late flights by month From 13.7 % in September to 33.5 % in December; in training 25.7 %."
     assert story in page.words
     assert (
