@@ -73,16 +73,24 @@ def _serve(settings: Settings) -> int:
         workers_kill_timeout=DRAIN,
     )
 
+    ended = threading.Event()
+
     def told_to_end(*_signal: object) -> None:
-        """End the server once: make and the kernel pass a signal on, and a second one would wait for a lock of the first."""
+        """End the server once, though make and the kernel may each pass a signal on."""
         if not server.interrupt_signal:
             server.interrupt_signal = True
+            # In a thread: the one that was interrupted here may hold the lock of what wakes it.
+            threading.Thread(target=wake, daemon=True).start()
+
+    def wake() -> None:
+        """Wake the loop until it has ended: it forgets being woken while it starts a worker anew that was ended before it."""
+        server.main_loop_interrupt.set()
+        while not ended.wait(0.1):
             server.main_loop_interrupt.set()
 
     # A terminal that is closed ends it, too; granian would start its workers anew.
     server.signal_handler_interrupt = server.signal_handler_reload = told_to_end  # type: ignore[method-assign]
     os.register_at_fork(after_in_child=_let_signals_end_it)
-    ended = threading.Event()
     segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
     segments.start()
     try:
