@@ -38,5 +38,5 @@ def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(
     assert 0 < code.seconds < 1
     assert evaluate.seconds == 0
     assert str(train) == f"train {train.seconds:.1f} s {train.peak_mb:.0f} MB"
-    assert made_again(made) == f"made again: demo ({train}, {card}); churn (evaluate)"
+    assert made_again(made) == f"made again: churn (evaluate); demo ({train}, {card})"
     assert "Stage 'pipelines/other/dvc.yaml:train' didn't change, skipping\n" in capfd.readouterr().out

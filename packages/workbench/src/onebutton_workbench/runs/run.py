@@ -209,7 +209,7 @@ def _refuse_stale(name: str) -> None:
 
 def made_again(made: Sequence[Made]) -> str:
     """Say which stages were made again, by pipeline, with what each took that ran."""
-    told = (one for one in made if one.stage != CODE)
+    told = sorted((one for one in made if one.stage != CODE), key=lambda one: one.pipeline)
     parts = [(name, ", ".join(map(str, stages))) for name, stages in groupby(told, lambda one: one.pipeline)]
     words = "; ".join(f"{name} ({stages})" if name else stages for name, stages in parts)
     return f"made again: {words}" if words else "nothing had to be made again"
