@@ -94,7 +94,7 @@ def _run(folder: Path, statements: Sequence[Statement], keep: Keep | None, told:
         for one in statements:
             seen.now = one.index
             seen.kinds[one.index] = {name: kind(value) for name, value in names.items()}
-            seen.lists[one.index] = {name: names_of(value) for name, value in names.items() if names_of(value)}
+            seen.lists[one.index] = {name: found for name, value in names.items() if (found := names_of(value))}
             if keep:
                 keep(seen, names)
             generator = str(np.random.get_state())  # noqa: NPY002  of all that is given no seed
