@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from onebutton_evaluation.declarations import Judging
-from onebutton_evaluation.influence import Metric, Rows, ranks
+from onebutton_evaluation.influence import Metric, Rows
 from onebutton_evaluation.intervals import (
     LEVEL,
     RARE,
@@ -27,9 +28,6 @@ from onebutton_evaluation.intervals import (
 from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.slices import ALL, Slice
 from onebutton_evaluation.wording import alike
-
-if TYPE_CHECKING:
-    import polars as pl
 
 NONE = "not enough data"  # the verdict where neither can be told
 SEEN = 1.959964 + 0.841621  # standard errors that a difference needs to be seen at 95 % with a power of 80 %
@@ -128,7 +126,7 @@ def _equal(ours: Rows, theirs: Rows, metric: Metric) -> bool:
     """Say whether two models cannot differ in a metric, whatever rows come: equal answers, or an equal order of them."""
     one, other = ours.predictions, theirs.predictions
     if metric.kind in {"rank", "precision"} and one.ndim == 1:
-        one, other = ranks(one), ranks(other)
+        one, other = (pl.Series(each).rank().to_numpy() for each in (one, other))
     return np.array_equal(one, other)
 
 

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -241,9 +240,11 @@ def auc_of(happened: Mask, scores: Floats) -> Measured | None:
     negatives = count - positives
     if positives == 0 or negatives == 0:
         return None
-    below = ranks(scores)  # less the rank among rows of the same answer: how many of the other one stand below
-    for side in (happened, ~happened):
-        below[side] -= ranks(scores[side])
+    order, starts, ends = rising(scores)
+    counts = np.concatenate([[0], np.cumsum(happened[order])])
+    ones = (counts[starts] + counts[ends]) / 2  # that stand below each row, equals counted half
+    below = np.empty(count)
+    below[order] = np.where(happened[order], (starts + ends) / 2 - ones, ones)
     placement = np.where(happened, below / negatives, 1 - below / positives)
     area = float(placement[happened].mean())
     influence = (placement - area) * np.where(happened, count / positives, count / negatives)
@@ -255,13 +256,11 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
 
     It stands on the answer 1, and is None where that does not occur.
     """
-    order = np.argsort(-scores, kind="stable")
+    order, starts, ends = rising(-scores)
     answers, count = happened[order].astype(np.float64), len(scores)
     positives = float(answers.sum())
     if positives == 0:
         return None
-    falling = -scores[order]
-    starts, ends = ranks(falling, "min") - 1, ranks(falling, "max")  # of the rows with the same score
     precision = np.cumsum(answers)[ends - 1] / ends
 
     def from_here(each: Floats) -> Any:  # the sum over the rows that are scored at most as high
@@ -275,6 +274,10 @@ def average_precision_of(happened: Mask, scores: Floats) -> Measured | None:
     return Measured(estimate, influence, basis=happened)
 
 
-def ranks(values: Floats, of_equals: Literal["average", "min", "max"] = "average") -> Any:
-    """Rank values from 1 on."""
-    return pl.Series(values).rank(of_equals).to_numpy(writable=True)
+def rising(values: Floats) -> tuple[Codes, Codes, Codes]:
+    """Sort values; return the order, and at each place of it where those that equal it begin and end."""
+    order = np.argsort(values)
+    firsts = np.flatnonzero(np.diff(values[order], prepend=np.nan))
+    sizes = np.diff(firsts, append=len(values))
+    starts = np.repeat(firsts, sizes)
+    return order, starts, starts + np.repeat(sizes, sizes)

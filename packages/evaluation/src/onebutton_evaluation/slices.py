@@ -88,10 +88,8 @@ def judge(frame: pl.DataFrame, slices: Sequence[Slice], judging: Judging) -> dic
         InputError: a column is not there, or lacks values.
     """
     rows, known, found = read_rows(frame, judging), judging.known(), {}
-    order = np.argsort(rows.predictions, kind="stable") if rows.predictions.ndim == 1 else np.arange(len(rows))
-    rows = rows.take(order)  # what is in order already is put into it quickly, slice after slice
     for part in slices:
-        some = rows.take(part.mask[order])
+        some = rows.take(part.mask)
         names = judging.metrics if judging.enough(len(some), some.unit_count) else ()
         numbers = {name: one.mapping() for name in names if (one := interval(some, known[name]))}
         found[part.name] = {"group": part.group, "rows": len(some), "units": some.unit_count, "metrics": numbers}
