@@ -218,6 +218,13 @@ def test_what_a_person_says_is_taken(tmp_path: Path) -> None:
     assert decide(table, tmp_path, "stars").classes == ("0", "1", "2", "3", "4")
 
 
+def test_a_word_that_ends_in_id_is_no_id(tmp_path: Path) -> None:
+    humid = np.random.default_rng(9).integers(0, 90, 600)
+    roles = decide({**rents(), "humid": humid, "ownerId": humid % 30}, tmp_path, "rent")
+    assert "humid" in roles.numbers
+    assert "left out: ownerId (names things and measures nothing)" in said(roles)
+
+
 @pytest.mark.parametrize(
     ("columns", "answer", "typed", "words"),
     [

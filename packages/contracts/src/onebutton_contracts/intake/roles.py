@@ -20,10 +20,9 @@ RARE = 10  # rows of a class; with fewer it is neither learnt nor judged
 WORDS, ROWS_A_WORD = 20, 10  # a text with more values than this needs so many rows for each
 MOST_NAMED = 8  # columns in one sentence
 GROUPS = 40  # fewer different values than this do not make groups to draw from
-ID = r"(?i)(^|_|-|\s)(id|uuid|guid|key|nr|no|number|code)$|[a-z](Id|ID)$"
+ID = r"(?i:(^|_|-|\s)(id|uuid|guid|key|nr|no|number|code)$)|[a-z](Id|ID)$"
 LIKE_ID = r"^[A-Za-z]{0,6}[-_]?\d{2,}$"  # C0042
-PREDICTED: dict[Task, str] = {"binary": "probability", "multiclass": "probability", "regression": "predicted"}
-TAKEN = {"split", "label", *PREDICTED.values()}  # what stages and results call columns of their own
+TAKEN = {"split", "label", "probability", "predicted"}  # what stages and results call columns of their own
 RENAME = "a stage calls a column of its own so; rename it"
 
 
@@ -81,19 +80,18 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
     for name in table.columns:
         require(name.isprintable(), f"the column {name!r} has a name that cannot be printed; rename it in the file")
     missing = tuple(word for word in MISSING if table[answer].dtype == pl.String and word in table[answer])
-    rows = table.filter(_answered(answer, missing))
+    rows = table.with_columns(pl.col(answer).replace(dict.fromkeys(missing))).drop_nulls(answer)
     few = f"ANSWER={answer}: {rows.height:,} rows have one, and fewer than {LEAST} cannot train and judge a model; add rows"
     require(rows.height >= LEAST, few)
     task, classes, kind = _task(rows[answer], said, guesses.get(answer, ""))
     key, why = _key(rows, said)
     time, group, order = _order(rows, said, key)
     able = rows.drop({*key, answer, time, group} & set(rows.columns))
-    reasons = _unfit(able, guesses)
-    inputs = able.drop(reasons)
+    sorted_out = _sort_out(able, guesses)
+    inputs = able.select(sorted_out.pop("", []))
     without = table.height - rows.height
     unanswered = [f"answer: {without:,} rows have no {answer} and are left out"] if without else []
-    alike = {reason: [name for name in reasons if reasons[name] == reason] for reason in reasons.values()}
-    left_out = [f"left out: {_some(names)} ({reason})" for reason, names in alike.items()]
+    left_out = [f"left out: {_some(names)} ({why})" for why, names in sorted_out.items()]
     require(inputs.width, f"no column is left to predict {answer} from. {'; '.join(left_out)}")
     return Roles(
         *(task, answer, classes, missing, key, time, group),
@@ -109,21 +107,18 @@ def prepare(table: pl.DataFrame, roles: Roles) -> pl.DataFrame:
     Returns:
         The rows that have an answer, and the columns that have a role; of two numbers or booleans the larger is 1, the other 0.
     """
-    for name in roles.key:
-        if name not in table.columns:
-            table = table.with_row_index(name, offset=1).with_columns(pl.col(name).cast(pl.Int64))
-    split_by = [name for name in (roles.time, roles.group) if name]
-    columns = dict.fromkeys([*roles.key, *split_by, *roles.numbers, *roles.words, roles.answer])
-    rows = table.filter(_answered(roles.answer, roles.missing)).select(*columns)
+    for name in set(roles.key) - set(table.columns):
+        table = table.with_row_index(name, offset=1).with_columns(pl.col(name).cast(pl.Int64))
+    columns = dict.fromkeys([*roles.key, roles.time or roles.group, *roles.numbers, *roles.words, roles.answer])
     answer = pl.col(roles.answer)
+    rows = (
+        table.with_columns(answer.replace(dict.fromkeys(roles.missing)))
+        .drop_nulls(roles.answer)
+        .select(*filter(None, columns))
+    )
     if roles.task == "regression" or rows[roles.answer].dtype == pl.String:
         return rows
     return rows.with_columns((answer == answer.max() if roles.task == "binary" else answer).cast(pl.Int64))
-
-
-def _answered(answer: str, missing: Sequence[str]) -> pl.Expr:
-    there = pl.col(answer).is_not_null()
-    return there & ~pl.col(answer).is_in(missing) if missing else there
 
 
 def _some(names: Sequence[str]) -> str:
@@ -140,14 +135,11 @@ def _task(answers: pl.Series, said: Said, guess: str) -> tuple[Task, tuple[str, 
     fits = {"binary": two, "multiclass": len(values) <= CLASSES, "regression": not text}
     task: Task = said.kind or ("binary" if two else "multiclass" if text or few else "regression")  # type: ignore[assignment]
     require(len(values) > 1, f"{start} is {rarest} in every row, so there is nothing to predict; choose another column")
-    temporal = f"{start} is a time; write the days until it into the file, and predict these"
-    require(not answers.dtype.is_temporal(), temporal)
+    require(not answers.dtype.is_temporal(), f"{start} is a time; write the days until it into the file")
     require(task in fits, f"KIND={task}: from a table it can be {', '.join(fits)}")
     nearly = text and guess and KEPT not in guess and not (said.kind and fits["multiclass"])
-    anew = "Write it anew as numbers, such as 1.5, and leave empty what is missing"
-    require(not nearly, f"{start} is text: {guess.split('; ', 1)[0]}. {anew}")
-    unlike = f"{start} has {len(values):,} different values, which is no {task}; choose another column or KIND="
-    require(fits[task], unlike)
+    require(not nearly, f"{start} is text: {guess.split('; ', 1)[0]}. Write it anew: numbers such as 1.5, or nothing")
+    require(fits[task], f"{start} has {len(values):,} different values, which is no {task}; choose another, or KIND=")
     rare = f"{start} is {rarest} in {rows} rows, and a class needs {RARE}; join it to another class, or leave it empty"
     require(task == "regression" or rows >= RARE, rare)
     if task == "regression":
@@ -175,11 +167,10 @@ def _key(rows: pl.DataFrame, said: Said) -> tuple[tuple[str, ...], str]:
 
 def _names(series: pl.Series) -> bool:
     """Say whether the values of a column look like names of things, and not like measures."""
-    known = series.drop_nulls()
-    if series.dtype == pl.Int64 and known.n_unique() == len(known) == known.max() - known.min() + 1:  # type: ignore[operator]
-        return True
-    by_name = pl.Series([series.name]).str.contains(ID).item()
-    return bool(by_name or (series.dtype == pl.String and known.str.contains(LIKE_ID).all()))
+    known, name = series.drop_nulls(), pl.Series([series.name])
+    counts_up = series.dtype == pl.Int64 and known.n_unique() == len(known) == known.max() - known.min() + 1  # type: ignore[operator]
+    alike = series.dtype == pl.String and known.str.contains(LIKE_ID).all()
+    return bool(counts_up or alike or name.str.contains(ID).item())
 
 
 def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, str, list[str]]:
@@ -200,30 +191,28 @@ def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, s
     group = said.group or (groups[0] if len(groups) == 1 and not time else "")
     asked = [f"split: {_some(times)} are times: TIME= says by which"] if times and not time else []
     asked += [f"split: {_some(groups)} repeat: GROUP= says which rows belong together"] if groups and not group else []
-    if time:
-        return time, "", [f"split: by {time}, the last rows judge, as a model is asked about what comes after", *asked]
-    if group:
-        return "", group, [f"split: by {group}, all rows of one on one side, as they know of each other", *asked]
-    return "", "", ["split: at random, as neither a time nor a group is seen; TIME= or GROUP= names one", *asked]
+    by_group = f"by {group}, all rows of one on one side, as they know of each other"
+    drawn = by_group if group else "at random, as neither a time nor a group is seen; TIME= or GROUP= names one"
+    split = f"by {time}, the last rows judge, as a model is asked about what comes after" if time else drawn
+    return time, group, [f"split: {split}", *asked]
 
 
-def _unfit(rows: pl.DataFrame, guesses: Mapping[str, str]) -> dict[str, str]:
-    """Say of each column that a model cannot or should not learn from why."""
-    personal, found = personal_columns(rows), {}
+def _sort_out(rows: pl.DataFrame, guesses: Mapping[str, str]) -> dict[str, list[str]]:
+    """List columns by why a model cannot or should not learn from them; its inputs have an empty reason."""
+    personal, found = personal_columns(rows), dict[str, list[str]]()
     for series in rows:
         name, different = series.name, series.drop_nulls().n_unique()
-        if name in TAKEN:
-            found[name] = f"{RENAME} to use it"
-        elif name in personal:
-            found[name] = "personal data"
-        elif {'"', "\\"} & set(name):
-            found[name] = "a server takes no such name; rename it without quotes and backslashes to use it"
-        elif different < 2:  # noqa: PLR2004
-            found[name] = "constant" if different else "empty"
-        elif series.dtype.is_temporal():
-            found[name] = "a time; what is made of it, such as a weekday, goes into ingest.py"
-        elif different > WORDS and _names(series):
-            found[name] = "names things and measures nothing"
-        elif series.dtype == pl.String and different > WORDS and different * ROWS_A_WORD > rows.height:
-            found[name] = f"text, {guesses[name]}" if name in guesses else "text of too many different values"
+        many = different > WORDS
+        text = f"text, {guesses[name]}" if name in guesses else "text of too many different values"
+        reasons = {
+            f"{RENAME} to use it": name in TAKEN,
+            "personal data": name in personal,
+            "a server takes no such name; rename it without quotes and backslashes to use it": {'"', "\\"} & set(name),
+            "empty": not different,
+            "constant": different == 1,
+            "a time; what is made of it, such as a weekday, goes into ingest.py": series.dtype.is_temporal(),
+            "names things and measures nothing": many and _names(series),
+            text: many and series.dtype == pl.String and different * ROWS_A_WORD > rows.height,
+        }
+        found.setdefault(next((why for why, holds in reasons.items() if holds), ""), []).append(name)
     return found

@@ -14,20 +14,16 @@ from onebutton_workbench.environment import add_groups
 from onebutton_workbench.workspace import ROOT
 
 ADDRESS = "DATABASE_URL"  # the variable that many programs read
-GROUP = "database"  # of the root's pyproject.toml
 
 
 def snapshot(query: Path, folder: Path) -> Path:
     """Ask a database what a file of SQL asks, and write its answer into a folder as Parquet."""
     address = os.environ.get(ADDRESS, "")
-    unset = (
-        f"{query.name} asks a database, whose address must be in the variable {ADDRESS}, such as "
-        f"postgresql://user@host/name: `export {ADDRESS}=...`. It is written nowhere"
-    )
-    require(address, unset)
+    example = f"such as postgresql://user@host/name: `export {ADDRESS}=...`. It is written nowhere"
+    require(address, f"{query.name} asks a database, whose address must be in the variable {ADDRESS}, {example}")
     if not importlib.util.find_spec("connectorx"):
-        print(f"new-pipeline: installing the group {GROUP} (60 MB)", flush=True)
-        add_groups(GROUP, folder=ROOT)
+        print("new-pipeline: installing the group database (60 MB)", flush=True)
+        add_groups("database", folder=ROOT)
         importlib.invalidate_caches()
     file = folder / f"{query.stem}.parquet"
     os.environ.setdefault("RUST_LOG", "off")  # it would log each try
@@ -36,9 +32,8 @@ def snapshot(query: Path, folder: Path) -> Path:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  a driver's panic is no Exception
-        raise InputError(
-            f"{query.name}: the database that {ADDRESS} names does not answer it: {without_address(str(error), address)}"
-        ) from None
+        why = f"the database that {ADDRESS} names does not answer it: {without_address(str(error), address)}"
+        raise InputError(f"{query.name}: {why}") from None
     return file
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.errors import require
 from onebutton_contracts.intake.drafting import Origin, draft, logical_type
 from onebutton_contracts.intake.files import SUPPORTED
 from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
@@ -60,9 +60,8 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     musts = read_must(must, roles)
     rows, split = hold_out(prepare(table.frame, roles), roles)
     leaks = knowing_columns(rows, roles)
-    more = len(leaks) < len(roles.numbers) + len(roles.words)
     alone = f"{', '.join(leaks)} alone tells {roles.answer} almost wholly, and no other column is left to learn from"
-    require(more, alone)
+    require(len(leaks) < len(roles.numbers) + len(roles.words), alone)
     facts = describe(table.frame, origin, roles, rows, leaks) | {"split": split, "musts": musts}
     with written_whole(member, root):
         render("pipeline", member, root, roles.task, facts)
@@ -87,14 +86,12 @@ def read_must(text: str, roles: Roles) -> list[dict[str, Any]]:
     for part in filter(None, text.split(",")):
         match = LIMIT.fullmatch(part)
         name, sign, limit = match.groups() if match else ("", "", "")
-        has = f"a {roles.task} has {', '.join(known)}"
-        require(name in known, f'MUST={part} is no limit such as MUST="mae<=300" or MUST="auc>=0.7"; {has}')
+        no_limit = f'MUST={part} is no limit such as MUST="mae<=300" or MUST="auc>=0.7"'
+        require(name in known, f"{no_limit}; a {roles.task} has {', '.join(known)}")
         require(known[name].decides, f"MUST={part} cannot be judged: {UNSURE}")
-        better = known[name].better
-        bad = f"MUST={part} would hold for a bad model: of {name}, {better} is better"
-        require((better, sign) not in {("lower", ">="), ("higher", "<=")}, bad)
-        at = "at_most" if sign == "<=" else "at_least"
-        found.append({"metric": quoted(name), "at": at, "limit": float(limit)})
+        bad = f"MUST={part} would hold for a bad model: of {name}, {known[name].better} is better"
+        require((known[name].better, sign) not in {("lower", ">="), ("higher", "<=")}, bad)
+        found.append({"metric": quoted(name), "at": "at_most" if sign == "<=" else "at_least", "limit": float(limit)})
     return found
 
 
@@ -104,20 +101,16 @@ def hold_out(rows: pl.DataFrame, roles: Roles) -> tuple[pl.DataFrame, dict[str, 
     said: dict[str, Any] = {"share": share, "seed": SEED}
     if roles.time:
         times = rows[roles.time].sort()
-        start = times[round((1 - share) * rows.height)]
-        start = start if start > times[0] else times.filter(times > start)[0]
-        said = {"from": start.isoformat()}
-        drawn = splits.by_time(rows, roles.time, holdout_from=start)
+        start = max(times[round((1 - share) * rows.height)], times.filter(times > times[0])[0])
+        said, drawn = {"from": start.isoformat()}, splits.by_time(rows, roles.time, holdout_from=start)
     elif roles.group:
         drawn = splits.by_group(rows, roles.group, holdout_share=share, seed=SEED)
     else:
         drawn = splits.at_random(rows, holdout_share=share, seed=SEED)
-    alone = drawn.group_by(roles.answer).agg(pl.col(SPLIT).n_unique()).filter(pl.col(SPLIT) == 1)[roles.answer]
-    if roles.task != "regression" and len(alone):
-        by = roles.time or roles.group or "chance"
-        raise InputError(
-            f"ANSWER={roles.answer}: split by {by}, {alone[0]} stands on one side alone; split by another column"
-        )
+    sides = drawn.group_by(roles.answer).agg(pl.col(SPLIT).n_unique())
+    alone = [] if roles.task == "regression" else sides.filter(pl.col(SPLIT) == 1)[roles.answer].to_list()
+    by = f"split by {roles.time or roles.group or 'chance'}, {', '.join(map(str, alone[:1]))} stands on one side alone"
+    require(not alone, f"ANSWER={roles.answer}: {by}; split by another column")
     return drawn, said
 
 
@@ -129,11 +122,10 @@ def describe(
     The rows are as `prepare` returns them, with the column `split`; leaks are inputs that are left out.
     """
     held_out = rows.filter(pl.col(SPLIT) == HOLDOUT)
-    holdout = read_holdout(held_out, roles.key, roles.answer)
     answers, came = rows[roles.answer], table[roles.answer]
     numbers, words = ([name for name in names if name not in leaks] for names in (roles.numbers, roles.words))
     one = roles.classes[-1] if roles.classes else came.max()
-    two_numbers = roles.task == "binary" and not roles.classes
+    two_numbers = roles.task == "binary" and not roles.classes and set(came.drop_nulls()) != {0, 1}
     names = asdict(roles) | {
         "numbers": numbers,
         "incomplete": [name for name in numbers if rows[name].null_count()],
@@ -147,10 +139,10 @@ def describe(
     return {name: value and quoted(value) for name, value in names.items()} | {
         "time_type": "date" if roles.time and rows[roles.time].dtype == pl.Date else "datetime",
         "types": {quoted(name): logical_type(rows[name]) for name in (*roles.key, roles.answer)},
-        "larger": repr(one) if two_numbers and set(came.drop_nulls()) != {0, 1} else "",
+        "larger": repr(one) if two_numbers else "",
         "whole": roles.task != "regression" and came.dtype not in (pl.String, pl.Int64),
         "tolerance": float(f"{answers.std() / 100:.0e}") if roles.task == "regression" else 0.01,  # type: ignore[operator]
-        "holdout": {"rows": holdout.rows, "sha256": holdout.digest},
+        "holdout": read_holdout(held_out, roles.key, roles.answer),
         "license": origin.license,
         "rows": rows.height,
         "notes": roles.notes,
