@@ -215,13 +215,13 @@ def test_a_pipeline_is_sent_and_fetched_with_the_data_that_no_stage_of_it_makes(
 def test_data_that_was_committed_and_not_pushed_is_told_until_it_is(me: Person) -> None:
     remote = configured(me.root)
     assert remote
-    assert list(check_remote(me.root, remote)) == []
+    assert check_remote(me.root, remote) == ([], "")
     me.add("1\n2\n")
-    (found,) = check_remote(me.root, remote)
+    ((found,), _) = check_remote(me.root, remote)
     assert (found.check, found.place) == ("OB304", DATA)
     assert found.words.startswith(f"is not on {remote.url}, so it is lost with the machine")
     push(me.root, "toy")
-    assert list(check_remote(me.root, remote)) == []
+    assert check_remote(me.root, remote) == ([], "")
 
 
 def test_pull_without_a_remote_says_so_and_is_green(me: Person, capsys: pytest.CaptureFixture[str]) -> None:

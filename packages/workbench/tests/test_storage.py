@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, check_remote, choose, configured, push, unsent, why
+from onebutton_workbench.data.storage import check_remote, choose, configured, push, why
 from onebutton_workbench.runs.doctor import storage
 
 
@@ -40,14 +40,14 @@ def test_what_a_commit_names_must_be_on_the_shared_remote_but_for_what_is_in_git
     choose(str(tmp_path / "team"), repo)
     remote = configured(repo)
     assert remote
-    assert list(check_remote(repo, remote)) == [], "nothing is committed"
+    assert check_remote(repo, remote) == ([], ""), "nothing is committed"
     shell("git", "add", "--all", folder=repo)
     shell("git", "commit", "--quiet", "--message", "first", folder=repo)
-    (found,) = check_remote(repo, remote)
+    ((found,), _) = check_remote(repo, remote)
     assert (found.check, found.place) == ("OB304", "pipelines/toy/model.onnx")
     assert found.words == f"is not on {remote.url}, so it is lost with the machine that has it"
     push(repo)
-    assert list(check_remote(repo, remote)) == []
+    assert check_remote(repo, remote) == ([], "")
 
 
 def test_a_folder_of_the_checkout_is_shared_with_nobody_and_one_elsewhere_is_shared(repo: Path, tmp_path: Path) -> None:
@@ -92,8 +92,7 @@ def test_a_folder_that_is_not_mounted_gives_no_answer(repo: Path, tmp_path: Path
     choose(str(tmp_path / "not-mounted"), repo)
     remote = configured(repo)
     assert remote
-    with pytest.raises(UnreachableError, match="is not there"):
-        unsent(remote, repo)
+    assert check_remote(repo, remote) == ([], f"the folder {tmp_path}/not-mounted is not there")
     assert [state for _, state, _ in storage(repo)] == ["missing"]
 
 

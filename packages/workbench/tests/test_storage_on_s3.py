@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.storage import UnreachableError, check_remote, choose, configured, pull, push, unsent
+from onebutton_workbench.data.storage import check_remote, choose, configured, pull, push
 from onebutton_workbench.runs.doctor import storage
 
 pytestmark = pytest.mark.slow
@@ -205,13 +205,13 @@ def test_a_pull_over_a_cut_connection_leaves_no_half_file_and_the_next_one_compl
 def test_a_commit_whose_data_was_never_pushed_is_found_until_it_is(repo: Path) -> None:
     remote = configured(repo)
     assert remote
-    found = check_remote(repo, remote)
+    found, _ = check_remote(repo, remote)
     assert [(one.check, one.place) for one in found] == [
         ("OB304", "pipelines/toy/raw/"),
         ("OB304", "pipelines/toy/table.bin"),
     ]
     push(repo)
-    assert list(check_remote(repo, remote)) == []
+    assert check_remote(repo, remote) == ([], "")
 
 
 @pytest.mark.parametrize("trouble", ["key", "network"])
@@ -221,8 +221,9 @@ def test_a_remote_that_does_not_answer_is_never_taken_for_one_that_has_the_data_
     use(monkeypatch, server if trouble == "key" else free_port(), WRONG)
     remote = configured(repo)
     assert remote
-    with pytest.raises(UnreachableError, match="Forbidden" if trouble == "key" else "Could not connect"):
-        unsent(remote, repo)
+    found, why = check_remote(repo, remote)
+    assert found == []
+    assert ("Forbidden" if trouble == "key" else "Could not connect") in why
     ((_, state, words),) = storage(repo)
     assert state == "missing"
     assert "CODEOWNERS" in words

@@ -17,7 +17,7 @@ from typing import Any
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Env
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.workspace import ROOT, pipelines_named
 
 PREFIX = "BUTTON_"
@@ -155,12 +155,11 @@ def check_values(button: str) -> None:
     taken = values_of(button)
     for name in sorted(typed - taken):
         every = {value for other in buttons() for value in values_of(other)}
-        if name in every and os.environ.get(GOALS, button).split() != [button]:
-            continue
         near = difflib.get_close_matches(name.upper(), sorted(taken if name in every else every), 1)
         wrong = f"`make {button}` takes no {name}" if name in every else f"no button takes {name}"
         instead = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(sorted(taken)) or 'no value'}"
-        raise InputError(f"{wrong}. {instead}")
+        of_another = name in every and os.environ.get(GOALS, button).split() != [button]
+        require(of_another, f"{wrong}. {instead}")
 
 
 def press(words: list[str]) -> Any:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from onebutton_tracking.commit import git_environment
 
-def clean_environment() -> dict[str, str]:
-    """Return the environment for a program that a button starts.
-
-    Left out is what belongs to somebody else: `GIT_*` of a hook points at another index, `MAKEFLAGS` holds the values of the
-    button that was pressed and not of one pressed inside.
-    """
-    return {name: text for name, text in os.environ.items() if not name.startswith(("GIT_", "MAKE", "MFLAGS"))}
+# Without `GIT_*` of a hook, which points at another index, and without the values of the button that was pressed.
+clean_environment = git_environment
 
 
 def call(*command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

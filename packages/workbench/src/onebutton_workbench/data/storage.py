@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import re
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +34,6 @@ LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as D
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
 # How DVC begins to list what is neither here nor there.
 MISSING = ("Missing cache files", "Checkout failed for following targets")
-
-
-class UnreachableError(InputError):
-    """The remote gave no answer, so what it holds is not known; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +68,13 @@ def configured(root: Path) -> Remote | None:
     return Remote(name, url, shared=not inside) if url else None
 
 
+def the_remote(root: Path) -> Remote:
+    """Return the remote that DVC uses; refuse to go on without one."""
+    if remote := configured(root):
+        return remote
+    raise InputError(UNSET)
+
+
 def why(output: str) -> str:
     """Say in one line why DVC failed: in its own first and last words, or which button brings the package that it lacks."""
     if lacking := LACKING.search(output):
@@ -86,12 +88,15 @@ def why(output: str) -> str:
     return "; ".join(dict.fromkeys([said[0], said[-1]]))
 
 
-def unsent(remote: Remote, root: Path) -> list[str]:
-    """List the committed data that a remote does not have; a folder of which it has nothing ends in a slash."""
+def check_remote(root: Path, remote: Remote) -> tuple[list[Finding], str]:
+    """Find committed data that a remote does not have, and say why nobody knows where it does not answer.
+
+    A folder of which it has nothing ends in a slash.
+    """
     from dvc.repo import Repo
 
     if "://" not in remote.url and not Path(remote.url).is_dir():
-        raise UnreachableError(f"the folder {remote.url} is not there")
+        return [], f"the folder {remote.url} is not there"
     settings = {"url": remote.url, "connect_timeout": 5, "read_timeout": 20}  # seconds
     patience = {"remote": {remote.name: settings}} if remote.url.startswith("s3://") else None
     logging.disable()  # some clients print every attempt with a traceback; what counts is raised
@@ -102,30 +107,20 @@ def unsent(remote: Remote, root: Path) -> list[str]:
                 storage.fs.info(storage.oid_to_path(PROBE))
             found = repo.data_status(granular=True, not_in_remote=True, remote_refresh=True)
     except Exception as error:  # noqa: BLE001  each client has errors of its own; all mean no answer
-        raise UnreachableError(why(f"{type(error).__name__}: {error}")) from None
+        return [], why(f"{type(error).__name__}: {error}")
     finally:
         logging.disable(logging.NOTSET)
     not_committed = {path for kind in ("added", "modified") for path in found["committed"].get(kind, [])}
-    gone = sorted(path for path in found["not_in_remote"] if path not in not_committed)
+    gone = sorted({*found["not_in_remote"]} - not_committed)
     folders = tuple(path for path in gone if path.endswith("/"))
-    return [path for path in gone if path in folders or not path.startswith(folders)]
-
-
-def silence(remote: Remote, root: Path) -> str:
-    """Say why a remote does not answer; empty where it does."""
-    try:
-        unsent(remote, root)
-    except UnreachableError as reason:
-        return str(reason)
-    return ""
+    words = f"is not on {remote.url}, so it is lost with the machine that has it"
+    lost = [path for path in gone if path in folders or not path.startswith(folders)]
+    return [Finding("OB304", path, words, MEND) for path in lost], ""
 
 
 def push(root: Path = ROOT, pipeline: str = "") -> None:
     """Send data and models to the remote; what arrived stays, whatever happens after."""
-    remote = configured(root)
-    if remote is None:
-        raise InputError(UNSET)
-    missing = _transfer("push", remote, root, pipeline)  # DVC only warns of what it cannot send
+    missing = _transfer("push", root, pipeline)  # DVC only warns of what it cannot send
     words = "some data that dvc.lock names is not here, so it was not sent; the rest was. `make run` makes it"
     require(not missing, words)
 
@@ -135,7 +130,7 @@ def pull(root: Path = ROOT, pipeline: str = "") -> None:
     remote = configured(root)
     if remote is None:
         print(f"pull: nothing to fetch, {UNSET}")
-    elif lacking := _transfer("pull", remote, root, pipeline):
+    elif lacking := _transfer("pull", root, pipeline):
         named = {line.strip().rstrip("/") for line in lacking.splitlines()}  # each on a line of its own
         gone = shortened([one.path for one in _added(root, pipeline) if one.path in named])
         sends = "what it has is here now. `make push` where it was added sends it"
@@ -143,8 +138,9 @@ def pull(root: Path = ROOT, pipeline: str = "") -> None:
         print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
 
 
-def _transfer(button: str, remote: Remote, root: Path, pipeline: str) -> str:
+def _transfer(button: str, root: Path, pipeline: str) -> str:
     """Press DVC's button of the same name; return what it says where something is neither here nor there."""
+    remote = the_remote(root)
     print(f"{button}: {'to' if button == 'push' else 'from'} {remote}", flush=True)
     files = sorted({one.file for one in _added(root, pipeline)})
     targets = [f"pipelines/{pipeline}/dvc.yaml", *files] if pipeline else []
@@ -174,18 +170,10 @@ def choose(url: str = "", root: Path = ROOT) -> None:
         require(URL.fullmatch(url), f"URL can be {known}, not {url!r}. Nothing was changed")
         done = call_dvc("remote", "add", "--quiet", "--force", "--default", NAME, url, root=root)
         require(not done.returncode, f"nothing was changed: {why(done.stdout + done.stderr)}")
-    remote = configured(root)
-    if remote is None:
-        raise InputError(UNSET)
+    remote = the_remote(root)
     print(f"remote: {remote}")
     if remote.shared:
-        reason = silence(remote, root)
+        reason = check_remote(root, remote)[1]
         print(f"remote: NOT RUN, it was not asked: {reason}" if reason else "remote: it answers")
     if url:
         print("remote: Next: make push, then commit .dvc/config")
-
-
-def check_remote(root: Path, remote: Remote) -> Iterator[Finding]:
-    """Find data that a commit names and the remote does not have."""
-    for path in unsent(remote, root):
-        yield Finding("OB304", path, f"is not on {remote.url}, so it is lost with the machine that has it", MEND)

@@ -16,7 +16,7 @@ from typing import Any
 
 from onebutton_tracking.store import StoreError, check_there, shown, sqlite_file, tracking_uri
 from onebutton_workbench.bootstrap import OTHER_HOOKS
-from onebutton_workbench.data.storage import UNSET, configured, silence
+from onebutton_workbench.data.storage import UNSET, check_remote, configured
 from onebutton_workbench.git import call
 from onebutton_workbench.workspace import ROOT
 
@@ -60,7 +60,7 @@ def storage(root: Path = ROOT) -> Iterator[Line]:
         yield "storage", "missing", UNSET
     elif not remote.shared:
         yield "storage", "ok", f"{remote}; `make remote URL=s3://…` shares data"
-    elif reason := silence(remote, root):
+    elif reason := check_remote(root, remote)[1]:
         meanwhile = "Ask its owner, whom .github/CODEOWNERS names; `make run DATA=dummy` needs no access"
         yield "storage", "missing", f"{remote}: {reason}. {meanwhile}"
     else:

@@ -6,12 +6,12 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
@@ -29,7 +29,7 @@ from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 # What DVC says when a stage begins, is taken from its cache or ends.
 SAID = re.compile(
-    r"^(?:(?P<what>Running stage|Stage) '(?:(?P<file>[^']+):)?(?P<stage>[^:']+)'|Updating lock file)(?P<more>.*)"
+    r"(?:(?P<runs>Running )?[sS]tage '(?:(?P<file>[^']+):)?(?P<stage>[^:']+)'(?P<cached> is cached)?|Updating lock file)"
 )
 CODE = "code"  # the stage that always runs and takes a moment
 PAUSE = 0.2  # seconds between two looks at the memory in use
@@ -45,7 +45,7 @@ class Made:
 
     pipeline: str  # empty of a stage in the root
     stage: str
-    seconds: float = 0.0  # 0 of one out of the cache, and of one that failed
+    seconds: float = 0.0  # 0 of one out of the cache
     peak_mb: float = 0.0  # the most memory that all its processes held together
 
     def __str__(self) -> str:
@@ -76,7 +76,11 @@ def run(  # noqa: PLR0913  what can be typed after the button
         run_each_alone(pipeline)
         return 0
     if track:
-        return run_nothing(pipeline)
+        from onebutton_release.aliases import tell_all
+
+        status = mirror(map(folder_of, pipelines_named(pipeline)), after_run=False)
+        tell_all(ROOT)
+        return status
     return run_on_dummy_data(pipeline, rows, fit=fit) if data else run_stages(pipeline)
 
 
@@ -88,16 +92,16 @@ def run_stages(pipeline: str) -> int:
     refuse_unfinished_merge(ROOT)
     names, drafts = pipelines_named(pipeline), unnamed_drafts(pipeline)
     made, failed = reproduce(pipeline, names, drafts)
-    if status := mirror([name for name in names if name not in drafts]):
+    if status := mirror(folder_of(name) for name in names if name not in drafts):
         return status
-    failed |= _refused([name for name in drafts if name not in failed], _mirror_draft)
+    failed |= refused([name for name in drafts if name not in failed], _mirror_draft)
     summarise([name for name in names if name not in failed], {one.pipeline for one in made if one.stage != CODE})
     for name, why in failed.items():
         print(f"run: the draft {name} failed, which stops nobody: {why}")
     return 0
 
 
-def _refused(names: Iterable[str], check: Callable[[str], None]) -> dict[str, str]:
+def refused(names: Iterable[str], check: Callable[[str], None]) -> dict[str, str]:
     """Say of each pipeline that a check refuses why it does."""
     failed = {}
     for name in names:
@@ -108,21 +112,22 @@ def _refused(names: Iterable[str], check: Callable[[str], None]) -> dict[str, st
     return failed
 
 
+def folder_of(pipeline: str) -> Path:
+    """Return the folder of a pipeline."""
+    return ROOT / "pipelines" / pipeline
+
+
+def mirror(folders: Iterable[Path], *, after_run: bool = True) -> int:
+    """Bring the results of pipelines into MLflow; return the exit status."""
+    return mirror_all([*folders], tracking_uri(ROOT), after_run=after_run)
+
+
 def _mirror_draft(name: str) -> None:
-    require(not mirror([name]), "its results are not whole, as said above")
-
-
-def mirror(names: Sequence[str]) -> int:
-    """Bring the results of pipelines that have just run into MLflow; return the exit status."""
-    return mirror_all([ROOT / "pipelines" / name for name in names], tracking_uri(ROOT), after_run=True)
+    require(not mirror([folder_of(name)]), "its results are not whole, as said above")
 
 
 def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
-    """Run a copy of a pipeline, or of every one that has a plan, on dummy data; no result of real data is touched.
-
-    Raises:
-        InputError: the pipeline is unknown or has no plan, or a stage failed.
-    """
+    """Run a copy of a pipeline, or of every one that has a plan, on dummy data; no result of real data is touched."""
     from onebutton_workbench.data import dummy
 
     names = pipelines_named(pipeline) if pipeline else dummy.with_plan()
@@ -134,77 +139,56 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
             dummy.run(name, rows or dummy.DEFAULT_ROWS)
     if fit:
         return 0
-    status = mirror_all([dummy.folder_of(name) for name in names], tracking_uri(ROOT), after_run=True)
+    status = mirror(map(dummy.folder_of, names))
     for name in names:
         print(*metrics_table(f"{name} on DUMMY data", dummy.folder_of(name) / METRICS), sep="\n")
     print("", "run: done, on DUMMY data: these numbers say that the code works, not how good a model is", sep="\n")
     return status
 
 
-def run_nothing(pipeline: str) -> int:
-    """Bring results into MLflow that are not there yet, and what is in service as aliases; run no stage.
-
-    Raises:
-        InputError: there is no such pipeline.
-    """
-    from onebutton_release.aliases import tell_all
-
-    status = mirror_all([ROOT / "pipelines" / name for name in pipelines_named(pipeline)], tracking_uri(ROOT))
-    tell_all(ROOT)
-    return status
-
-
 def reproduce(pipeline: str, names: Sequence[str], drafts: Collection[str]) -> tuple[list[Made], dict[str, str]]:
-    """Call DVC, which prints each stage as it runs and goes on after one that failed; write down what each took.
+    """Call DVC on the pipelines of some names, all of them where no `pipeline` was typed, and write down what each stage took.
 
-    Args:
-        pipeline: what was typed; all are meant when it is empty.
-        names: the pipelines that are meant.
-        drafts: those of them that stop nobody.
-
-    Returns:
-        What was made again, and why which draft failed.
+    DVC prints each stage as it runs and goes on after one that failed. Returned is what was made again, and why which of the
+    drafts failed, which stop nobody.
 
     Raises:
         InputError: committed data is not here, or a stage of a pipeline that is no draft failed.
     """
     begun = time.monotonic()
-    target = f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"
-    command = ["dvc", "--wait-for-lock", "repro", "--keep-going", target]
+    command = ["dvc", "--wait-for-lock", "repro", "--keep-going"]
+    command += [f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"]
     others = {*unnamed_drafts("")} - {*names}
     with only_press(ROOT) as lock:
         mend(ROOT)
         bring(ROOT, [name for name in names if name not in drafts])
-        failed = _refused(drafts, _prepare_draft)
-        with unseen(ROOT, {*others, *failed}):
-            made, ended = call_dvc(command, ROOT, lock)
+        failed = refused(drafts, _prepare_draft)
+        made, ended = call_dvc(command, ROOT, lock, unseen={*others, *failed})
         if drafts and not (ended or made):  # DVC reads every dvc.yaml first, and stops at the first that is wrong
             failed = dict.fromkeys(drafts, "DVC says above which file of a draft it cannot read") | failed
-            with unseen(ROOT, {*others, *failed}):
-                made, ended = call_dvc(command, ROOT, lock)
+            made, ended = call_dvc(command, ROOT, lock, unseen={*others, *failed})
     if not ended:
-        stale = _refused([name for name in names if name not in failed], _refuse_stale)
+        stale = refused([name for name in names if name not in failed], _refuse_stale)
         require(stale and {*stale} <= {*drafts}, FAILED)
         failed |= stale
     for name in {*names} - {*failed}:
         ran = [one for one in made if one.pipeline == name and one.seconds]
         peaks = {one.stage: one.peak_mb for one in ran if one.peak_mb}
-        record(ROOT / "pipelines" / name, {one.stage: one.seconds for one in ran}, peaks)
+        record(folder_of(name), {one.stage: one.seconds for one in ran}, peaks)
     made = [one for one in made if one.pipeline not in failed]
     print(f"run: every stage is up to date ({time.monotonic() - begun:.1f} s), {made_again(made)}", flush=True)
     return made, failed
 
 
 def _prepare_draft(name: str) -> None:
-    read_plan(ROOT / "pipelines" / name / "dvc.yaml")
+    read_plan(folder_of(name) / "dvc.yaml")
     bring(ROOT, [name])
 
 
 def _refuse_stale(name: str) -> None:
     from onebutton_workbench.lineage.stale import stale_stages  # imports much that a run without failures does without
 
-    plan = read_plan(ROOT / "pipelines" / name / "dvc.yaml")
-    require(not stale_stages([plan], ROOT), FAILED)
+    require(not stale_stages([read_plan(folder_of(name) / "dvc.yaml")], ROOT), FAILED)
 
 
 def made_again(made: Sequence[Made]) -> str:
@@ -215,47 +199,33 @@ def made_again(made: Sequence[Made]) -> str:
     return f"made again: {words}" if words else "nothing had to be made again"
 
 
-@contextmanager
-def unseen(root: Path, names: Collection[str]) -> Iterator[None]:
-    """Let DVC see nothing of some pipelines; what a killed press left of this, the next takes away."""
-    file = root / "pipelines" / ".dvcignore"
-    file.unlink(missing_ok=True)
-    try:
-        if names:
-            file.write_text("".join(f"/{name}/\n" for name in names), encoding="utf-8")
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-
-
-def call_dvc(command: Sequence[str], root: Path, lock: int) -> tuple[list[Made], bool]:
+def call_dvc(command: Sequence[str], root: Path, lock: int, unseen: Collection[str] = ()) -> tuple[list[Made], bool]:
     """Call DVC, pass on what it prints, and read from that which stages it made again, and whether none failed.
 
-    Args:
-        command: to call.
-        root: of the repository.
-        lock: an open file that DVC inherits, so that it is held while DVC runs.
+    DVC inherits `lock`, an open file that stays locked while it runs, and sees nothing of the pipelines `unseen`.
     """
     made: list[Made] = []
     running, begun = None, 0.0
     environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
-    with subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, errors="replace", pass_fds=(lock,)
-    ) as program:
-        threading.Thread(target=_watch_memory, args=(program, made), daemon=True).start()
-        for line in program.stdout or ():
-            print(line, end="", flush=True)
-            if not (said := SAID.match(line)):
-                continue
-            if running:
-                running.seconds = time.monotonic() - begun
-            running = None
-            if said["what"] == "Running stage" or said["more"].startswith(" is cached"):
-                made.append(Made(Path(said["file"] or "dvc.yaml").parent.name, said["stage"]))
-            if said["what"] == "Running stage":
-                running, begun = made[-1], time.monotonic()
-    if running and not program.returncode:
-        running.seconds = time.monotonic() - begun
+    ignored = root / "pipelines" / ".dvcignore"
+    ignored.unlink(missing_ok=True)  # what a killed press left
+    if unseen:
+        ignored.write_text("".join(f"/{name}/\n" for name in unseen), encoding="utf-8")
+    open_to_read: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "errors": "replace", "pass_fds": (lock,)}
+    try:
+        with subprocess.Popen(command, cwd=root, env=environment, **open_to_read) as program:
+            threading.Thread(target=_watch_memory, args=(program, made), daemon=True).start()
+            for line in program.stdout or ():
+                print(line, end="", flush=True)
+                said = SAID.match(line)
+                if said and running:
+                    running.seconds, running = time.monotonic() - begun, None
+                if said and (said["runs"] or said["cached"]):
+                    made.append(Made(Path(said["file"] or "dvc.yaml").parent.name, said["stage"]))
+                if said and said["runs"]:
+                    running, begun = made[-1], time.monotonic()
+    finally:
+        ignored.unlink(missing_ok=True)
     return made, not program.returncode
 
 
@@ -270,16 +240,9 @@ def _watch_memory(program: subprocess.Popen[str], made: Sequence[Made]) -> None:
 
 
 def refuse_unfinished_merge(root: Path) -> None:
-    """Stop where a merge waits for a person: what stages write is made anew, what people write only they can settle.
-
-    Raises:
-        InputError: code, parameters or settings hold both sides of a conflict; the message names file and line.
-    """
+    """Stop where a merge waits for a person: what stages write is made anew, what people write only they can settle."""
     written = ("*.py", "*.toml", "*.yaml", "*.yml")
     found = git_call("grep", "-nIE", "--untracked", "^<{7} ", "--", *written, folder=root).stdout
-    if found:
-        file, line = found.split(":", 2)[:2]
-        raise InputError(
-            f"a merge is not finished: {file} line {line} holds what both sides wrote. Keep the lines that are right, take "
-            "the marks out, `git add` it, and press the button again"
-        )
+    file, line, *_ = [*found.split(":", 2), ""]
+    mend = "Keep the lines that are right, take the marks out, `git add` it, and press the button again"
+    require(not found, f"a merge is not finished: {file} line {line} holds what both sides wrote. {mend}")

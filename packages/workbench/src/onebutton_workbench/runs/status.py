@@ -6,7 +6,7 @@ from pathlib import Path
 
 from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError, require
-from onebutton_workbench.data.storage import UnreachableError, check_remote, configured
+from onebutton_workbench.data.storage import check_remote, configured
 from onebutton_workbench.findings import TOLD, Finding, tell
 from onebutton_workbench.lineage.affected import report
 from onebutton_workbench.lineage.stale import stale_stages
@@ -31,14 +31,12 @@ def status(root: Path = ROOT, *, affected: bool = False, base: str = "", strict:
             words = f"cannot be compared with what was run: {str(error).replace(f'{root}/', '')}"
             mend = f"what it names, then `make run PIPELINE={plans[folder].parent.name}`"
             findings.append(Finding("OB105", f"{folder}/dvc.yaml", words, mend))
-    remote = configured(root)
-    unasked = False
+    remote, unasked = configured(root), ""
     if remote and remote.shared:
-        try:
-            findings += check_remote(root, remote)
-        except UnreachableError as reason:
-            unasked = True
-            print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {reason}")
+        lost, unasked = check_remote(root, remote)
+        findings += lost
+        if unasked:
+            print(f"NOT RUN OB304 {remote.url}, so nobody knows whether it has the data that dvc.lock names: {unasked}")
     words = "status: every stage was run with the code, command, parameters and files that stand here"
     found = tell(findings, words, folders)
     if found == TOLD:

@@ -65,15 +65,13 @@ def run_together(
         added = add_groups(*SLOW_GROUPS, folder=root)
         uninstalled = f"what slow tests start could not be installed: {' '.join(added.stderr.split())}"
         require(not added.returncode, uninstalled)
-    for missing in (path for path in paths if not (root / path).exists()):
-        print(f"test: NOT RUN: there is no {missing}", flush=True)
-    paths = [path for path in paths if (root / path).exists()]
-    of_drafts = [path for path in paths if path.startswith(tuple(f"{folder}/" for folder in told))]
-    of_others = [path for path in paths if path not in of_drafts]
+    there = [path for path in paths if (root / path).exists()]
+    print("".join(f"test: NOT RUN: there is no {path}\n" for path in paths if path not in there), end="", flush=True)
+    of_drafts = [path for path in there if path.startswith(tuple(f"{folder}/" for folder in told))]
     measure = [f"--cov={folder}/src" for folder in covered]
     measure += ["--cov-report=term-missing:skip-covered"] if covered else []
-    status = _call([*measure, *of_others], root, slow=slow) if of_others else NONE_COLLECTED
-    of_draft = _call(of_drafts, root, slow=slow) if of_drafts else NONE_COLLECTED
+    status = _call([path for path in there if path not in of_drafts], measure, root, slow=slow)
+    of_draft = _call(of_drafts, [], root, slow=slow)
     if of_draft not in {0, NONE_COLLECTED}:
         print(f"test: a test of a draft failed, which stops nobody ({', '.join(of_drafts)})", flush=True)
     require({status, of_draft} != {NONE_COLLECTED}, "no test was collected, so nothing was tested")
@@ -81,6 +79,17 @@ def run_together(
     require(status in {0, NONE_COLLECTED}, failed)
     hold_floors(() if slow else covered, root)
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
+
+
+def _call(paths: Sequence[str], words: Sequence[str], root: Path, *, slow: bool) -> int:
+    if not paths:
+        return NONE_COLLECTED
+    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
+    how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
+    # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
+    environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
+    command = ["pytest", "--numprocesses", "auto", *how, *words, *paths]
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
 
 
 def hold_floors(folders: Sequence[str], root: Path) -> None:
@@ -97,22 +106,10 @@ def hold_floors(folders: Sequence[str], root: Path) -> None:
     require(not below, f"the tests reach too little code: {'; '.join(below)}. {mend}")
 
 
-def _call(words: Sequence[str], root: Path, *, slow: bool) -> int:
-    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
-    how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
-    # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
-    environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
-    command = ["pytest", "--numprocesses", "auto", *how, *words]
-    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
-
-
 def examine(member: Member, root: Path) -> tuple[str, str]:
-    """Hold a member to what it declares by running its tests; `make lint` reads its imports.
+    """Hold a member to what it declares by running its tests: `passed`, `failed` or `NOT RUN`, and what its tools said.
 
-    Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment, which it might call
-    without declaring them, are not on PATH.
-
-    Returned is `passed`, `failed`, or `NOT RUN` where it has no tests; and what its tools said, of a pass the last line.
+    Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment are not on PATH.
     """
     folder = member.path.as_posix()
     if not (root / folder / "tests").is_dir():

@@ -7,35 +7,29 @@ go wrong, not an annotation that is missing; mypy can be told so only module by 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from onebutton_contracts.errors import require
 from onebutton_workbench.environment import call
-from onebutton_workbench.workspace import ROOT, members, read_toml
+from onebutton_workbench.workspace import ROOT, drafts, members, read_toml
 
 CRASHED = 2  # mypy's status when it could not check at all
 # What the packages are held to and pipelines are not: how mypy's lines end.
-MANNERS = (
-    "[import-untyped]",
-    "[no-any-return]",
-    "[no-any-unimported]",
-    "[no-untyped-call]",
-    "[no-untyped-def]",
-    "[type-arg]",
-    "[untyped-decorator]",
-    "[var-annotated]",
+MANNERS = re.compile(
+    r"pipelines/.*\[(import-untyped|no-any-return|no-any-unimported|no-untyped-call|no-untyped-def|type-arg"
+    r"|untyped-decorator|var-annotated)\]"
 )
 
 
 def check() -> None:
     """Call mypy on drafts, then on all others and on what the root has; refuse mistakes outside drafts."""
-    drafts = [member for member in members(ROOT) if member.draft]
-    told = _call([str(member.path) for member in drafts]) if drafts else []
-    if told:
-        folders = ", ".join(str(member.path) for member in drafts)
-        print(*told, f"types: {_count(told)} in drafts ({folders}), which stop nobody: the lines above\n", sep="\n")
-    others = [str(member.path) for member in members(ROOT) if not member.draft]
+    lenient = drafts(ROOT)
+    if told := _call(lenient):
+        stop_nobody = f"types: {_count(told)} in drafts ({', '.join(lenient)}), which stop nobody: the lines above\n"
+        print(*told, stop_nobody, sep="\n")
+    others = [path for member in members(ROOT) if (path := member.path.as_posix()) not in lenient]
     wrong = _call([*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *others])
     print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
     require(not wrong, f"{_count(wrong)}, where the lines above say")
@@ -43,18 +37,13 @@ def check() -> None:
 
 
 def _call(files: Sequence[str]) -> list[str]:
-    """Call mypy, which is told where modules are, as its own setting takes no patterns.
-
-    Returned is what it says of mistakes, without the lines that ask a pipeline for annotations, or why it could not check.
-    """
+    """Call mypy, which is told where modules are, as its own setting takes no patterns; return what it says of mistakes."""
+    if not files:
+        return []
     path = os.pathsep.join(f"{member.path}/src" for member in members(ROOT))
     done = call("mypy", "--no-error-summary", "--no-pretty", *files, folder=ROOT, MYPYPATH=path)
-    lines = [
-        line for line in done.stdout.splitlines() if not (line.startswith("pipelines/") and line.endswith(MANNERS))
-    ]
-    if done.returncode >= CRASHED:
-        lines.append(done.stderr or "mypy stopped")
-    return lines
+    lines = [line for line in done.stdout.splitlines() if not MANNERS.fullmatch(line)]
+    return [*lines, done.stderr or "mypy stopped"] if done.returncode >= CRASHED else lines
 
 
 def _count(lines: Sequence[str]) -> str:
