@@ -29,7 +29,7 @@ from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 # What DVC says when a stage begins, is taken from its cache or ends.
 SAID = re.compile(
-    r"(?:(?P<runs>Running )?[sS]tage '(?:(?P<file>[^']+):)?(?P<stage>[^:']+)'(?P<cached> is cached)?|Updating lock file)"
+    r"(?:(?P<runs>Running stage)|Stage) '(?:(?P<file>[^']+):)?(?P<stage>[^:']+)'(?P<cached> is cached)?|Updating lock file"
 )
 CODE = "code"  # the stage that always runs and takes a moment
 PAUSE = 0.2  # seconds between two looks at the memory in use
