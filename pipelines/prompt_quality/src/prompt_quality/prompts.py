@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 
 FOLDER, SUFFIX = Path("prompts"), ".prompt.md"
 CHAMPION = Path("champion/champion.txt")  # one line: the prompt that is in use
@@ -29,19 +29,15 @@ def read_prompt(file: Path) -> str:
     lines = file.read_text(encoding="utf-8").split("\n")
     first = 0  # line of the text, without a front matter
     if lines[0] == RULE:
-        if RULE not in lines[1:]:
-            raise InputError(f"{file}, line 1: the front matter has no second line {RULE}")
+        require(RULE in lines[1:], f"{file}, line 1: the front matter has no second line {RULE}")
         first = lines.index(RULE, 1) + 1
-        if any(line and not line.startswith(("why:", " ")) for line in lines[1 : first - 1]):
-            raise InputError(f"{file}, line 2: between the lines {RULE} only `why:` may stand")
-    found = [
-        (number, one) for number, line in enumerate(lines, 1) if number > first for one in PLACEHOLDER.findall(line)
-    ]
+        known = all(not line or line.startswith(("why:", " ")) for line in lines[1 : first - 1])
+        require(known, f"{file}, line 2: between the lines {RULE} only `why:` may stand")
+    found = [(number, one) for number, line in enumerate(lines[first:], first + 1) for one in PLACEHOLDER.findall(line)]
     for number, one in found:
-        if one != TEXT:
-            raise InputError(f"{file}, line {number}: {one} stands for nothing; the sentence goes where {TEXT} stands")
-    if len(found) != 1:
-        raise InputError(f"{file}, line {first + 1}: {TEXT} must stand in it once, where the sentence goes")
+        where = f"{file}, line {number}: {one}"
+        require(one == TEXT, f"{where} stands for nothing; the sentence goes where {TEXT} stands")
+    require(len(found) == 1, f"{file}, line {first + 1}: {TEXT} must stand in it once, where the sentence goes")
     return "\n".join(lines[first:]).strip("\n")
 
 
@@ -52,18 +48,13 @@ def read_prompts(folder: Path = FOLDER) -> dict[str, str]:
         InputError: as `read_prompt`; or there is none.
     """
     found = {file.name.removesuffix(SUFFIX): read_prompt(file) for file in sorted(folder.glob(f"*{SUFFIX}"))}
-    if not found:
-        raise InputError(f"{folder} holds no prompt: write one as {folder}/short{SUFFIX}")
+    require(found, f"{folder} holds no prompt: write one as {folder}/short{SUFFIX}")
     return found
 
 
 def champion(prompts: dict[str, str], file: Path = CHAMPION) -> str:
-    """Name the prompt in use.
-
-    Raises:
-        InputError: the file names none of the prompts.
-    """
+    """Name the prompt in use; one that is not there is an `InputError`."""
     name = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    if name not in prompts:
-        raise InputError(f"{file} names the prompt {name!r}, which is not there. It can be: {', '.join(prompts)}")
+    known = f"{file} names the prompt {name!r}, which is not there. It can be: {', '.join(prompts)}"
+    require(name in prompts, known)
     return name

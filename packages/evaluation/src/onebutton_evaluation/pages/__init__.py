@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -18,9 +19,9 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(f"{template}.jinja").render(values)
 
 
-def render_text(template: str, **values: object) -> str:
-    """Fill the text of an HTML template that stands elsewhere; it may extend those beside this file."""
-    return _environment().from_string(template).render(values)
+def render_file(template: Path, **values: object) -> str:
+    """Fill an HTML template that stands elsewhere; it may extend those beside this file."""
+    return _environment().from_string(template.read_text(encoding="utf-8")).render(values)
 
 
 @cache

@@ -11,8 +11,6 @@ from onebutton_contracts.errors import require
 from onebutton_workbench.environment import add_groups
 from onebutton_workbench.workspace import ROOT, read_toml, the_pipeline
 
-GROUP = "model"  # of a pipeline's dependencies: a model that pip installs, and what runs it
-
 
 def ask(pipeline: str = "", prompt: str = "", text: str = "") -> int:
     """Call the module `ask` of a pipeline that has prompts; in a workflow its answer goes into the summary."""
@@ -24,8 +22,8 @@ def ask(pipeline: str = "", prompt: str = "", text: str = "") -> int:
     require(name in there, f"PIPELINE can be: {', '.join(there) or '(no pipeline has prompts)'}")
     require(text, 'TEXT says what to ask about: make try TEXT="I love it"')
     folder = ROOT / "pipelines" / name
-    if GROUP in read_toml(folder / "pyproject.toml").get("dependency-groups", {}):
-        add_groups(GROUP, folder=ROOT)  # what it lacks without a network, the pipeline says itself
+    if "model" in read_toml(folder / "pyproject.toml").get("dependency-groups", {}):  # one that pip installs
+        add_groups("model", folder=ROOT)  # what it lacks without a network, the pipeline says itself
     command = [sys.executable, "-m", f"{name}.ask", f"--prompt={prompt}", f"--text={text}"]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout, end="")
