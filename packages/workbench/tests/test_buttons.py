@@ -82,6 +82,7 @@ def test_what_belongs_to_make_and_to_other_programs_is_no_value(probe: Path, she
             ["new-pipeline", "NAME=churn", "KIND=trees"],
             'new-pipeline: Invalid value "trees" for KIND. Choose from: "binary", "multiclass", "regression", "text".',
         ),
+        (["adopt", "SAMPLES=yes"], 'adopt: Invalid value "yes" for SAMPLES. Choose from: "remove".'),
         (["test", "SLOW=perhaps"], 'test: Invalid value for SLOW: unable to convert "perhaps" into bool.'),
         (["run", "ROWS=0", "DATA=dummy"], "run: ROWS must be a whole number from 1 on, it is 0"),
         (["run", "ROWS=5"], "run: ROWS and FIT are about dummy data: type DATA=dummy, too"),

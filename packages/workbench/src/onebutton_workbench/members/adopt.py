@@ -9,12 +9,13 @@ import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, names
-from onebutton_workbench.members.lockfile import LOCK, lock
-from onebutton_workbench.members.remove import left_over, say_removed, without
+from onebutton_workbench.members.lockfile import LOCK
+from onebutton_workbench.members.remove import left_over, take_out
 from onebutton_workbench.workspace import ROOT, members
 
 PYPROJECT, OWNERS = "pyproject.toml", ".github/CODEOWNERS"
@@ -76,7 +77,9 @@ def clone_address(origin: str) -> str:
     return f"https://{hosted[1] or hosted[2]}/{hosted[3]}" if hosted else ""
 
 
-def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", samples: str = "") -> int:
+def adopt(
+    root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", samples: Literal["remove"] | None = None
+) -> int:
     """Change every file that says whose repository this is, and name each.
 
     The address to clone is found when none is given; samples that are `remove` take the sample pipelines out as well, and
@@ -90,7 +93,6 @@ def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", 
         (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
         (OWNER.fullmatch(owner), f"OWNER={owner} is no owner on GitHub: who reviews, as in @acme/data or @ann"),
         (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
-        (samples in ("", "remove"), f"SAMPLES={samples} is not understood: SAMPLES=remove takes them out"),
         (
             not samples or before.url == before.upstream,
             "this is adopted, and pipelines may be yours: see `make remove`",
@@ -112,14 +114,12 @@ def adopt(root: Path = ROOT, *, name: str = "", owner: str = "", url: str = "", 
     check_clean(root, "adopt")
     try:
         write_texts(root, changed)
-        with without(root, leaving):
-            lock(root)
+        take_out(root, leaving)
     except BaseException:
         git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
         raise
-    print("\n".join(f"  {path}" for path in [*sorted(changed), LOCK]))
-    say_removed(root, leaving)
     print(
+        *(f"  {path}" for path in [*sorted(changed), LOCK]),
         f"adopt: this is {name} of {owner} now, cloned from {after.url} (URL=address says another); nothing is committed.",
         f"Next: `git diff`, `make check`, `git add --all` and `git commit --message 'chore: adopt as {name}'`.",
         "`make upgrade` brings what upstream does from now on; the libraries keep their names, so that it merges.",

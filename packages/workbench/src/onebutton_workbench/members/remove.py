@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,46 +33,41 @@ def left_over(leaving: Sequence[Member], root: Path) -> list[Member]:
     return [one for one in staying if one.name in declared - needed]
 
 
-@contextmanager
-def without(root: Path, leaving: Sequence[Member]) -> Iterator[None]:
-    """Take the folders of members away, what git ignores in them included; all come back when what is done inside fails."""
+def take_out(root: Path, leaving: Sequence[Member]) -> None:
+    """Take members out of folders and lock, what git ignores in them included; all come back where that fails.
+
+    With the last pipeline README loses what it says of samples.
+    """
     with TemporaryDirectory(prefix=".removal-", dir=root, ignore_cleanup_errors=True) as aside:
         places = {root / one.path: Path(aside, str(number)) for number, one in enumerate(leaving)}
-        for folder, place in places.items():
-            folder.rename(place)
         try:
-            yield
+            for folder, place in places.items():
+                folder.rename(place)
+            lock(root)
         except BaseException:
             for folder, place in places.items():
-                place.rename(folder)
+                with suppress(FileNotFoundError):  # it had not left yet
+                    place.rename(folder)
             raise
-        for folder in places:
-            with suppress(OSError):  # `pipelines/` with the last of them
-                folder.parent.rmdir()
-
-
-def say_removed(root: Path, leaving: Sequence[Member]) -> None:
-    """Print each member that left; with the last pipeline README loses what it says of samples."""
+    for folder in places:
+        with suppress(OSError):  # `pipelines/` with the last of them
+            folder.parent.rmdir()
     if not any(member.is_pipeline for member in members(root)):
         write_texts(root, {name: without_samples(page) for name, page in read_texts(root, [README]).items()})
-    for one in leaving:
-        print(f"  {one.path.as_posix()}/  removed")
+    print("".join(f"  {one.path.as_posix()}/  removed\n" for one in leaving), end="")
 
 
 def remove(root: Path = ROOT, *, member: str = "") -> int:
     """Remove the members of a name, or of several with commas between: all or none."""
     leaving = [the_member(name.strip(), root) for name in member.split(",")]
+    staying = [one for one in members(root) if one not in leaving]
     for one in leaving:
-        needing = [
-            other.path.as_posix() for other in members(root) if other not in leaving and one.name in other.requires
-        ]
+        needing = [other.path.as_posix() for other in staying if one.name in other.requires]
         needing += ["the buttons"] * (one.module == __name__.partition(".")[0])
         require(not needing, f"{one.path.as_posix()} is needed by {', '.join(needing)}. Nothing was changed")
     unused = left_over(leaving, root)
     check_clean(root, "remove", *(one.path.as_posix() for one in leaving), README, LOCK)
-    with without(root, leaving):
-        lock(root)
-    say_removed(root, leaving)
+    take_out(root, leaving)
     for one in unused:
         print(f"  {one.path.as_posix()}/  is needed by nobody now")
     print("remove: done; git has everything until you commit. Next: `make check`, then `git add --all` and commit")

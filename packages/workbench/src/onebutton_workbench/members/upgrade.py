@@ -8,12 +8,12 @@ and neither comes back. The merge begins at the first of the two, whatever the h
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from onebutton_contracts.errors import require
+from onebutton_tracking.reproduce import worktree
 from onebutton_workbench.files import read_texts, write_texts
 from onebutton_workbench.git import call, check_clean, git, holds, names
 from onebutton_workbench.lineage.changes import cut_off
@@ -64,25 +64,20 @@ def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, af
     That is without the folders that are gone, and with the identity after in place of the one before; the new commit has
     upstream's for a parent, and `parents`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder, "tree")
-        git("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", str(tree), commit, folder=root)
-        try:
-            if gone:
-                git("rm", "-r", "--quiet", "--ignore-unmatch", "--", *gone, folder=tree)
-            texts = read_texts(tree, names("ls-files", "-z", folder=tree))
-            new = {path: adopted(path, text, before, after) for path, text in texts.items()}
-            for key, text in (("upstream", after.upstream), ("upgraded-to", after.upgraded_to)):
-                new[PYPROJECT] = re.sub(rf'^{key} = ".*?"', f'{key} = "{text}"', new[PYPROJECT], flags=re.MULTILINE)
-            if "pipelines" in gone and README in new:
-                new[README] = without_samples(new[README])
-            write_texts(tree, {path: text for path, text in new.items() if text != texts[path]})
-            git("add", "--update", folder=tree)
-            lineage = [word for parent in (commit, *parents) for word in ("-p", parent)]
-            title = f"chore: upstream's {commit[:7]}, as {after.name} has it"
-            return git("commit-tree", git("write-tree", folder=tree), *lineage, "-m", title, folder=root)
-        finally:
-            git("worktree", "remove", "--force", str(tree), folder=root)
+    with worktree(root, commit) as tree:
+        if gone:
+            git("rm", "-r", "--quiet", "--ignore-unmatch", "--", *gone, folder=tree)
+        texts = read_texts(tree, names("ls-files", "-z", folder=tree))
+        new = {path: adopted(path, text, before, after) for path, text in texts.items()}
+        for key, text in (("upstream", after.upstream), ("upgraded-to", after.upgraded_to)):
+            new[PYPROJECT] = re.sub(rf'^{key} = ".*?"', f'{key} = "{text}"', new[PYPROJECT], flags=re.MULTILINE)
+        if "pipelines" in gone and README in new:
+            new[README] = without_samples(new[README])
+        write_texts(tree, {path: text for path, text in new.items() if text != texts[path]})
+        git("add", "--update", folder=tree)
+        lineage = [word for parent in (commit, *parents) for word in ("-p", parent)]
+        title = f"chore: upstream's {commit[:7]}, as {after.name} has it"
+        return git("commit-tree", git("write-tree", folder=tree), *lineage, "-m", title, folder=root)
 
 
 def merge(root: Path, base: str, tip: str, title: str) -> None:
