@@ -5,8 +5,6 @@ argument `pipeline`. A button is a function with types and a docstring, imported
 another's imports; an argument `root` is the root of the repository, and nobody types it.
 """
 
-from __future__ import annotations
-
 import difflib
 import errno
 import os

@@ -1,7 +1,5 @@
 """The environment of programs that a button starts."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Files as the workbench reads and writes them: YAML that keeps its comments, and texts as they stand."""
 
-from __future__ import annotations
-
 import io
 import re
 import textwrap

@@ -1,7 +1,5 @@
 """A git checkout: how git is called in it, and what in it differs from its commit."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Sequence

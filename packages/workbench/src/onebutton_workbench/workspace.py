@@ -1,7 +1,5 @@
 """The members of the workspace: what `[tool.uv.workspace]` in the root pyproject.toml lists."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from dataclasses import dataclass

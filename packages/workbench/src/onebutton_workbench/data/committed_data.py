@@ -5,8 +5,6 @@ yours, train on it and write the colleague's file back. So data of an earlier co
 DVC's cache does not hold is never touched, its author says which is meant.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from posixpath import join, normpath

@@ -3,8 +3,6 @@
 It stands in `.dummy/<pipeline>-dummy`, a DVC repository of its own, so nothing that it makes mixes with results of real data.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -3,8 +3,6 @@
 What comes in is a stranger's, so nothing is kept until all of it is known, and a refusal leaves no trace.
 """
 
-from __future__ import annotations
-
 import re
 import tempfile
 from dataclasses import replace

@@ -7,8 +7,6 @@ The remote stands in `.dvc/config`; it is any that DVC knows. Keys to it come fr
 written to a file.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import subprocess

@@ -3,8 +3,6 @@
 The libraries keep their names, as any library does that one team maintains and another uses, so that upgrades merge.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from dataclasses import dataclass, replace

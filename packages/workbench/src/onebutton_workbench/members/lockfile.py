@@ -1,7 +1,5 @@
 """Let uv write `uv.lock`, and declare what a member imports. The work of `make add`, which then syncs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from onebutton_contracts.errors import require

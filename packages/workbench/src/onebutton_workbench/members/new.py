@@ -1,7 +1,5 @@
 """Write a new member, complete, from a template of the repository. The work of `make new-package` and `make new-pipeline`."""
 
-from __future__ import annotations
-
 import importlib.util
 import keyword
 import re

@@ -1,7 +1,5 @@
 """Take members out of the repository. The work of `make remove`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from contextlib import suppress

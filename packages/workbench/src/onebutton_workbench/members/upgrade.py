@@ -5,8 +5,6 @@ repository would have them: with its name, owner and address, and without the me
 and neither comes back. The merge begins at the first of the two, whatever the history says: a squash does not matter.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import replace

@@ -3,8 +3,6 @@
 Only ci.yml runs, never a deployment. What is not committed is not in the clone, so it is refused rather than passed over.
 """
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 from pathlib import Path

@@ -3,8 +3,6 @@
 Every line is `ok`, `missing` with what to do, or `NOT RUN` with why it could not be looked at; what was not seen is never ok.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import shutil

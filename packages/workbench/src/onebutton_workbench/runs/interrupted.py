@@ -1,7 +1,5 @@
 """Runs that were killed, and runs at the same time: a press waits for another, and mends what was left half done."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 In a pull request on GitHub the same goes into the job's summary.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ask a prompt of a pipeline about a text. The work of `make try`."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

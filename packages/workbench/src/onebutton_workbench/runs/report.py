@@ -1,7 +1,5 @@
 """Write the report as a site, with what git knows of each pipeline. The work of `make report`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Bring every stage that is out of date up to date, with DVC, and write down what made the results. The work of `make run`."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import threading

@@ -1,7 +1,5 @@
 """Say which stages somebody forgot to run, and which data nobody else can have. The work of `make status`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from onebutton_contracts.dvc_files import read_plan

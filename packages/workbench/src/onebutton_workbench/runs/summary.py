@@ -1,7 +1,5 @@
 """Say how good each pipeline's model is and what to commit. The last words of `make run`."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 from collections.abc import Collection, Mapping, Sequence

@@ -4,8 +4,6 @@ In the environment that all members share, an import that a member forgot to dec
 member is installed without the others it does not.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Sequence

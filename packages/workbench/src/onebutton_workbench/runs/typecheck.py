@@ -4,8 +4,6 @@ Mistakes in a draft, which is a pipeline still being tried out, are told and sto
 go wrong, not an annotation that is missing; mypy can be told so only module by module, so its lines about that are left out.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys
