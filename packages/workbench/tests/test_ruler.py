@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from onebutton_workbench.runs.ruler import ruler
+from onebutton_workbench.checks.ruler_rules import ruler
 
 GATE = '[[gates]]\nid = "auc"\ncheck = "limit"\nat_least = {}\n'
 TESTS = "import pytest\n\n\ndef test_one():\n    assert 1 + 1 == 2\n    assert 2 + 2 == 4\n\n\ndef test_two():\n    assert 3\n"

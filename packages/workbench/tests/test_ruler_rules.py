@@ -511,6 +511,21 @@ def test_what_an_upgrade_brings_is_green_and_what_is_added_to_it_is_not(repo: Pa
     assert {check for check, _ in found(repo)} == {"OB412"}
 
 
+def test_an_upgrade_from_a_repository_without_this_pipeline_hides_none_of_its_limits(repo: Path, shell: Any) -> None:
+    shell("git", "switch", "--quiet", "--create", "upstream", "main", folder=repo)
+    shell("git", "rm", "-r", "--quiet", PIPE, folder=repo)
+    commit(repo, shell)
+    tip = shell("git", "rev-parse", "HEAD", folder=repo).strip()
+    commit(repo, shell)
+    shell("git", "switch", "--quiet", "change", folder=repo)
+    edit(repo, {R: ('upgraded-to = ""', f'upgraded-to = "{tip}"')})
+    commit(repo, shell)
+    shell("git", "merge", "--quiet", "--strategy", "ours", "--message", "upgrade", "upstream", folder=repo)
+    shell("git", "branch", "--quiet", "-D", "upstream", folder=repo)
+    edit(repo, WEAKER_MEMBER["limit lowered"][0], MODEL)
+    assert found(repo) == {("OB411", f"{G}:21")}
+
+
 def test_a_merge_of_anything_else_is_no_upgrade(repo: Path, shell: Any) -> None:
     shell("git", "switch", "--quiet", "--create", "other", "main", folder=repo)
     edit(repo, WEAKER_MEMBER["limit lowered"][0], MODEL)

@@ -7,25 +7,25 @@ deployments believe the model alone.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from polars.testing import assert_frame_equal
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import Stage, entries, parse_yaml, paths, read_plan, read_yaml
+from onebutton_contracts.dvc_files import Stage, outputs, parse_yaml, paths, read_plan, read_yaml
 from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, beside, read_champion
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
@@ -40,13 +40,9 @@ MOST = 3  # lines told of a file
 
 
 def run_alone(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] = ()) -> None:
-    """Run a stage in a folder of its own: what it reads is linked there, unless it is there already.
+    """Run a stage of a pipeline in a scratch folder: what it reads is linked there, unless something stands there instead.
 
-    Args:
-        folder: of the pipeline.
-        stage: to run.
-        scratch: an empty folder, or one with what the stage is to read instead.
-        inside: a command that runs another, such as one that takes the network away.
+    `inside` is a command that runs another, such as one that takes the network away.
 
     Raises:
         InputError: the stage failed; the message is its last line.
@@ -56,18 +52,15 @@ def run_alone(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] =
         if not here.exists() and (folder / path).exists():
             here.parent.mkdir(parents=True, exist_ok=True)
             here.symlink_to((folder / path).resolve())
-    for path in stage.outs:
+    plan = {stage.name: stage.body}
+    for _, path, options in outputs(plan, {}):
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-    for path, options in entries(stage.body.get("outs")):
         if options.get("persist") and (folder / path).is_file():  # the next run is given it again
             shutil.copyfile(folder / path, scratch / path)
-    plan = json.dumps({"stages": {stage.name: stage.body}})  # JSON is YAML
-    (scratch / "dvc.yaml").write_text(plan, encoding="utf-8")
+    (scratch / "dvc.yaml").write_text(json.dumps({"stages": plan}), encoding="utf-8")  # JSON is YAML
     said = stage.body["cmd"]
     command = [*inside, "sh", "-c", said if isinstance(said, str) else " && ".join(said)]  # as DVC runs them
-    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": search}
-    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     last = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
     alone = "when it was run with nothing but what dvc.yaml names"
     require(not done.returncode, f"the stage {stage.name} failed {alone}: {last[-1]}")
@@ -89,14 +82,12 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
     """
     try:
         stages = [stage for stage in read_plan(folder / "dvc.yaml").stages if not stage.filled_in]
+        judging = next((stage for stage in stages if SLICES in stage.outs), Stage("", {}))
+        require(judging.name, f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
+        missing, mend = judging.lacking(folder), "`make pull` fetches it, or `make run` makes it"
+        require(not missing, f"{''.join(missing[:1])} is not here, so the numbers were read and not computed. {mend}")
     except InputError as error:
         return Computed(unknown=str(error))
-    judging = next((stage for stage in stages if SLICES in stage.outs), None)
-    if judging is None:
-        return Computed(unknown=f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
-    if missing := judging.lacking(folder):
-        words = f"{missing[0]} is not here, so the numbers were read and not computed"
-        return Computed(unknown=f"{words}. `make pull` fetches it, or `make run` makes it")
     # the importance asks the model three times for every input, and decides nothing
     plots = [one for one in judging.body.get("plots", []) if paths([one]) != [IMPORTANCE.as_posix()]]
     judging = replace(judging, body={**judging.body, "plots": plots})
@@ -119,10 +110,11 @@ def rescore(folder: Path, release: Path, scratch: Path) -> list[str]:
         if kept := read_champion(folder / CHAMPION):
             key = load_contract(folder / CONTRACT).primary_key
             both = beside(again, kept, key, {name: name for name in again.columns if name not in key})
-            if not np.allclose(both.drop(key).to_numpy(), again.drop(key).to_numpy(), rtol=near, atol=near):
-                return [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"]
+            assert_frame_equal(both, again, check_column_order=False, check_dtypes=False, rel_tol=near, abs_tol=near)
     except InputError as error:
         return [str(error)]
+    except AssertionError:
+        return [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"]
     return []
 
 
@@ -146,66 +138,61 @@ def rerun(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] = ())
 
     Models are left out: on another machine the same training may write other bytes.
     """
+    if missing := stage.lacking(folder):
+        return [f"{missing[0]} is not here. `make run` makes it"]
     try:
         run_alone(folder, stage, scratch, inside)
     except InputError as error:
         return [str(error)]
-    near, lock, found = _tolerance(folder), "dvc.lock", []
-    same_inputs = _inputs(_at_head(folder, lock), stage) == _inputs(_here(folder / lock), stage)
+    near, lock, found = _tolerance(folder), folder / "dvc.lock", []
+    same_inputs = lock.is_file() and _inputs(lock.read_bytes(), stage) == _inputs(_at_head(lock), stage)
     written = (path for one in stage.outs for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
     for path in (path for path in written if path.is_file() and path.suffix != ".onnx"):
         file = path.relative_to(scratch).as_posix()
-        here, head = _here(folder / file), _at_head(folder, file) if same_inputs else None
-        if here is None:
+        here, computed = folder / file, _lines(path.read_bytes())
+        if not here.is_file():
             found.append(f"{file} is not here, and the stage {stage.name} writes it")
-        for where, said in {"": here, " at HEAD": None if head == here else head}.items():
-            differing = [] if said is None else _differing(path.suffix, said, path.read_bytes(), near)
-            more = f", and {len(differing) - MOST} more" if len(differing) > MOST else ""
+            continue
+        contents = {_at_head(here): " at HEAD"} if same_inputs else {}
+        for content, where in (contents | {here.read_bytes(): ""}).items():  # where both are the same, once
+            differing = [
+                f"line {number} says {one.strip(' ,')[:60]}, computed {other.strip(' ,')[:60]}"
+                for number, (one, other) in enumerate(zip_longest(_lines(content), computed, fillvalue=""), 1)
+                if one != other and not _alike(one, other, near)
+            ]
             if differing:
-                found.append(f"{file}{where} is not what comes out: {'; '.join(differing[:MOST])}{more}")
+                found.append(f"{file}{where} is not what comes out: {'; '.join(differing[:MOST])}")
     return found
 
 
-def _differing(kind: str, said: bytes, computed: bytes, near: float) -> list[str]:
-    """Name the lines that differ: decimal numbers by more than `near` of their size, counts and words at all."""
-    if kind == ".parquet":
-        try:
-            tables = [pl.read_parquet(BytesIO(content)) for content in (said, computed)]
-            assert_frame_equal(*tables, rel_tol=near, abs_tol=near)
-        except (AssertionError, pl.exceptions.PolarsError) as error:
-            return str(error).splitlines()[:1]
-        return []
-    lines = (content.decode(errors="backslashreplace").splitlines() for content in (said, computed))
-    return [
-        f"line {number} says {one.strip(' ,')[:60]}, computed {other.strip(' ,')[:60]}"
-        for number, (one, other) in enumerate(zip_longest(*lines, fillvalue=""), 1)
-        if one != other and not _alike(one, other, near)
-    ]
+def _lines(content: bytes) -> list[str]:
+    """Split a file into lines; each row of a parquet file is one."""
+    if content.startswith(b"PAR1"):
+        with suppress(pl.exceptions.PolarsError):  # of a damaged one the bytes are compared
+            return pl.read_parquet(BytesIO(content)).write_ndjson().splitlines()
+    return content.decode(errors="backslashreplace").splitlines()
 
 
 def _alike(one: str, other: str, near: float) -> bool:
-    ours, theirs = (np.array(DECIMAL.findall(line), dtype=np.float64) for line in (one, other))
-    return DECIMAL.sub("#", one) == DECIMAL.sub("#", other) and np.allclose(ours, theirs, rtol=near, atol=near)
+    """Say whether decimal numbers differ by no more than `near` of their size, and counts and words not at all."""
+    numbers = zip(*(map(float, DECIMAL.findall(line)) for line in (one, other)), strict=False)
+    same_words = DECIMAL.sub("#", one) == DECIMAL.sub("#", other)
+    return same_words and all(math.isclose(*pair, rel_tol=near, abs_tol=near) for pair in numbers)
 
 
-def _here(file: Path) -> bytes | None:
-    return file.read_bytes() if file.is_file() else None
-
-
-def _at_head(folder: Path, file: str) -> bytes | None:
-    """Return a file of the last commit; None where git has none."""
+def _at_head(file: Path) -> bytes:
+    """Return a file as the last commit has it, or as it stands where git has none."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", "show", f"HEAD:./{file}"], cwd=folder, env=own, capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+    ask = ["git", "show", f"HEAD:./{file.name}"]
+    done = subprocess.run(ask, cwd=file.parent, env=own, capture_output=True, check=False)
+    return file.read_bytes() if done.returncode else done.stdout
 
 
-def _inputs(lock: bytes | None, stage: Stage) -> Any:
-    """Return what a stage read according to a `dvc.lock`."""
-    try:
-        done = parse_yaml((lock or b"").decode(), "dvc.lock")["stages"][stage.name]
-        return done["deps"], done.get("params")
-    except (InputError, TypeError, KeyError):
-        return None
+def _inputs(lock: bytes, stage: Stage) -> Any:
+    """Return all that a `dvc.lock` says of a stage but what it wrote."""
+    with suppress(InputError, LookupError, TypeError):
+        return {**parse_yaml(lock.decode(), "dvc.lock")["stages"][stage.name], "outs": ()}
+    return None
 
 
 def _tolerance(folder: Path) -> float:

@@ -45,7 +45,7 @@ BUTTONS = {
     "ci": "onebutton_workbench.runs.ci:run_workflow",
     "status": "onebutton_workbench.runs.status:status",
     "audit": "onebutton_workbench.checks.audit:audit",
-    "ruler": "onebutton_workbench.runs.ruler:ruler",
+    "ruler": "onebutton_workbench.checks.ruler_rules:ruler",
     "selftest": "onebutton_workbench.checks.selftest:selftest",
     "doctor": "onebutton_workbench.runs.doctor:examine",
     "why": "onebutton_tracking.why:why",

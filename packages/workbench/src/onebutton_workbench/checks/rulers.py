@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,17 +24,11 @@ from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.fingerprint import meaning
 from onebutton_workbench.workspace import read_toml
 
-Kind = Literal["weaker", "stricter", "new", "removed", "upgrade"]
+Kind = Literal["weaker", "removed", "new", "stricter", "upgrade"]  # as they are told, the worst first
 Way = tuple[int, Any]  # 1 where more is stricter, -1 where less is; and what it means that the key is not there
 TABLES = read_toml(Path(__file__).with_name("rulers.toml"))
 FILES, KEYS = TABLES["files"], TABLES["keys"]
-WAYS: dict[str, Way] = (
-    dict.fromkeys(KEYS["at_least"], (1, -math.inf))
-    | dict.fromkeys(KEYS["at_most"], (-1, math.inf))
-    | dict.fromkeys(KEYS["more"], (1, ()))
-    | dict.fromkeys(KEYS["fewer"], (-1, ()))
-    | {key: (-1, absent) for key, absent in KEYS["less"].items()}
-)
+WAYS: dict[str, Way] = {key: (one["stricter"], one["absent"]) for one in TABLES["ways"] for key in one["keys"]}
 UNKNOWN: Way = (0, ())
 # a pipeline's module that says what is measured
 OWN_METRICS = re.compile(r"onebutton_evaluation.*\bregister\b", re.DOTALL)
@@ -68,10 +62,9 @@ def is_ruler(path: str, text: str | None = None) -> bool:
 
     A module of a pipeline is one where its text registers own metrics; without its text it may be one.
     """
+    if re.fullmatch(r"pipelines/[^/]+/src/.+\.py", path):
+        return text is None or OWN_METRICS.search(text) is not None
     folder, inside = owner_of(path)
-    if inside.startswith("src/"):
-        of_pipeline = folder.startswith("pipelines/") and path.endswith(".py")
-        return of_pipeline and (text is None or OWN_METRICS.search(text) is not None)
     return any(fnmatch(inside, pattern) for pattern in FILES["member" if folder else "repository"])
 
 
@@ -80,25 +73,21 @@ def parse(file: str, text: str) -> dict[str, Any]:
 
     What cannot be read says nothing, so all that it said before is gone; other checks name the line.
     """
+    name = file.rpartition("/")[2]
     try:
-        return _parse(file, text) if text else {}
+        if name == "pyproject.toml":
+            tools = tomllib.loads(text).get("tool", {})
+            if "ruff" in tools and owner_of(file)[0]:  # takes the place of all that the root says
+                tools["ruff"] = {"settings": [str(tools["ruff"])]}
+            return {key: tools[key] for key in FILES["settings"] if key in tools}
+        if name.endswith(".toml") and "ruff" not in name:
+            return tomllib.loads(text)
+        if name.endswith(".py"):
+            return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]}
+        if name.endswith(YAML):
+            return {str(key): value for key, value in parse_yaml(text, file).items()}
     except (InputError, ValueError, SyntaxError):
         return {}
-
-
-def _parse(file: str, text: str) -> dict[str, Any]:
-    name = file.rpartition("/")[2]
-    if name == "pyproject.toml":
-        tools = tomllib.loads(text).get("tool", {})
-        if "ruff" in tools and owner_of(file)[0]:  # takes the place of all that the root says
-            tools["ruff"] = {"settings": [str(tools["ruff"])]}
-        return {key: tools[key] for key in FILES["settings"] if key in tools}
-    if name.endswith(".toml") and "ruff" not in name:
-        return tomllib.loads(text)
-    if name.endswith(".py"):
-        return {"code": hashlib.sha256(meaning(ast.parse(text)).encode()).hexdigest()[:8]}
-    if name.endswith(YAML):
-        return {str(key): value for key, value in parse_yaml(text, file).items()}
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     return {"ignore" if name.endswith("ignore") else "settings": list(filter(None, lines))}
 
@@ -108,8 +97,8 @@ def differences(file: str, old: str, new: str, read: Callable[[str, str], dict[s
     if not old and any(fnmatch(file, pattern) for pattern in FILES["new"]):
         return [Change(file, (), "new", "is new")]
     return [
-        Change(file, path, kind, words, _line(old, new, path, gone=gone))
-        for path, kind, words, gone in compare(read(file, old), read(file, new))
+        Change(file, path, kind, f"{' '.join(path)}{_shown(before, after)}", _line(old, new, path, gone=after is None))
+        for path, kind, before, after in compare(read(file, old), read(file, new))
     ]
 
 
@@ -126,8 +115,8 @@ def _keyed(value: Any) -> Any:
 
 def compare(
     old: Any, new: Any, path: tuple[str, ...] = (), way: Way = UNKNOWN, above: str = ""
-) -> Iterator[tuple[tuple[str, ...], Kind, str, bool]]:
-    """Find every difference: its keys, which way it goes, in words, and whether it is gone. What nobody can tell is weaker.
+) -> Iterator[tuple[tuple[str, ...], Kind, Any, Any]]:
+    """Find every difference: its keys, which way it goes, what was and what is. What nobody can tell is weaker.
 
     `way` holds for all below a key above; `above` is that key, empty where it is only a name, as a job may be called `gates`.
     """
@@ -138,42 +127,41 @@ def compare(
     if old == new or key in KEYS["words"] or (above == "customProperties" and path[-1].startswith("source")):
         return
     way = WAYS.get(key, way if way[0] < 0 else UNKNOWN)
-    said = " ".join(path)
-    if is_thing and old is None:
-        yield path, "new", f"{said} is new", False
-    elif is_thing and new is None:
+    if is_thing and (old is None or new is None):
         # a column that is gone loosens nothing: a table with a column that its contract does not know is refused
-        yield path, "removed" if above in {"properties", "tests"} else "weaker", f"{said} is gone", True
+        yield path, "new" if old is None else "removed" if above in {"properties", "tests"} else "weaker", old, new
     elif isinstance(old or new, Mapping) and isinstance(new or old, Mapping) and (way[0] >= 0 or (old and new)):
         for name in dict.fromkeys([*(old or {}), *(new or {})]):
             yield from compare((old or {}).get(name), (new or {}).get(name), (*path, str(name)), way, key)
     else:
-        kind: Kind = "stricter" if _is_stricter(old, new, way) else "weaker"
-        yield path, kind, f"{said}: {_shown(old, new)}", new is None
+        yield path, "stricter" if _is_stricter(old, new, way) else "weaker", old, new
 
 
 def _is_stricter(old: Any, new: Any, way: Way) -> bool:
     sign, absent = way
-    before, after = (_size(absent if value is None else value) for value in (old, new))
+    less, more = (_size(absent if value is None else value) for value in (old, new)[:: sign or 1])
     with suppress(TypeError):  # a number and a set
-        return sign != 0 and bool(after > before if sign > 0 else after < before)
+        return sign != 0 and bool(less < more)
     return False
 
 
 def _size(value: Any) -> Any:
-    """Make a value comparable: a number as it is, all else as the set of what it holds."""
-    if isinstance(value, bool):
-        return {"true"} if value else set()
-    return value if isinstance(value, int | float) else {value} if isinstance(value, str) else {*map(str, value)}
+    """Make a value comparable: a number as it is, all else as the set of what it holds, a switch that is off as an empty one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return {*map(str, value if isinstance(value, list | Mapping) else [value] if value else [])}
 
 
 def _shown(old: Any, new: Any) -> str:
+    if isinstance(old or new, Mapping) and (old is None or new is None):
+        return " is new" if old is None else " is gone"
     if isinstance(old or new, list) and isinstance(new or old, list):
         before, after = (dict.fromkeys(map(str, value or ())) for value in (old, new))
-        more = [f"+ {item}" for item in after if item not in before]
-        fewer = [f"- {item}" for item in before if item not in after]
-        return shortened(more + fewer) or "another order"
-    return " -> ".join("nothing" if value is None else str(value)[:80] for value in (old, new))
+        moved = [f"+ {item}" for item in after if item not in before] + [
+            f"- {item}" for item in before if item not in after
+        ]
+        return f": {shortened(moved) or 'another order'}"
+    return ": " + " -> ".join("nothing" if value is None else str(value)[:80] for value in (old, new))
 
 
 def _line(old: str, new: str, path: tuple[str, ...], *, gone: bool) -> int:
@@ -182,9 +170,7 @@ def _line(old: str, new: str, path: tuple[str, ...], *, gone: bool) -> int:
     for key in (re.escape(re.sub(r" \d+$", "", one)) for one in path if one not in KEYS["ours"]):
         word = rf"(?<![\w-]){key}(?![\w-])"
         as_key = re.compile(rf'{word}(?=["\]]* *[:=]|\]\]$)', re.MULTILINE)
-        found = as_key.search(text, end) or re.compile(word).search(text, end)
-        if found:
+        if found := as_key.search(text, end) or re.compile(word).search(text, end):
             line, end = text.count("\n", 0, found.start()) + 1, found.end()
-    before, after = old.splitlines(), new.splitlines()
-    others = (number for number, (one, other) in enumerate(zip(before, after, strict=False), 1) if one != other)
-    return line or next(others, min(len(before), len(after)) + 1)
+    pairs = enumerate(zip_longest(old.splitlines(), new.splitlines()), 1)
+    return line or next((number for number, (one, other) in pairs if one != other), 1)

@@ -57,7 +57,7 @@ def hold(
     looks: list[Callable[[], Found]] = [partial(rule, root) for rule in rules]
     refused = False
     try:
-        changes = lineage.changes_since(lineage.choose_base(base, root), root)
+        changes = lineage.changes_since(base, root)
         looks += [partial(rule, changes) for rule in comparing]
     except lineage.NothingToCompareError as error:
         print(f"NOT RUN OB301, OB411, OB412: {error}")

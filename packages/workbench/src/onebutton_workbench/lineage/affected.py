@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import shortened
-from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, choose_base
+from onebutton_workbench.lineage.changes import Changes, changes_since, check_base
 from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
@@ -48,7 +48,7 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
     """
     check_base(base, root)
     try:
-        changes = changes_since(choose_base(base, root, environment), root)
+        changes = changes_since(base, root, environment)
         workspace = members(root)
         reached = _members_reached(changes, workspace)
     except InputError as error:

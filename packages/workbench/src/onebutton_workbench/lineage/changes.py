@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,13 +108,23 @@ def parted(base: str, root: Path) -> str:
     raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)])))
 
 
-def changes_since(base: str, root: Path) -> Changes:
-    """List the files that differ from where this branch and another parted.
+def changes_since(base: str, root: Path, environment: Mapping[str, str] = os.environ) -> Changes:
+    """List the files that differ from where this branch and BASE parted, when empty the branch that the work will go into.
 
     Raises:
-        NothingToCompareError: the two have no commit in common.
+        NothingToCompareError: there is none, or the two have no commit in common.
+        InputError: as `choose_base`.
     """
+    base = choose_base(base, root, environment)
     commit = parted(base, root)
     edited = names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
     added = names("ls-files", "--others", "--exclude-standard", "-z", folder=root)
     return Changes(f"{base} ({commit[:8]})", tuple(sorted({*edited, *added})), commit, root)
+
+
+def write_summary(lines: Iterable[str]) -> None:
+    """Add to the summary of the job, where GitHub runs this for a commit that goes into another branch."""
+    file = os.environ.get("GITHUB_STEP_SUMMARY")
+    if file and target_branch(os.environ):
+        with Path(file).open("a", encoding="utf-8") as stream:
+            stream.write("\n".join([*lines, ""]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from onebutton_contracts.dvc_files import read_plan
@@ -30,27 +29,21 @@ def run_each_alone(pipeline: str) -> None:
         print("run: NOT RUN without a network: this system lets nobody take it away from a program")
     bad = 0
     for name in pipelines_named(pipeline):
-        for line in _pipeline(ROOT / "pipelines" / name, inside):
-            print(f"  {name}: {line}", flush=True)
-            bad += line.startswith("failed") and name not in told
+        folder = ROOT / "pipelines" / name
+        stages = read_plan(folder / "dvc.yaml").stages
+        written = {path for stage in stages for path in stage.outs}
+        for stage in stages:
+            if stage.filled_in:
+                print(f"  {name}: NOT RUN {stage.name}: only DVC knows what it becomes")
+                continue
+            begun = time.perf_counter()
+            with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
+                wrong = rerun(folder, stage, Path(scratch), inside if written & {*stage.reads} else ())
+            said = [f"failed {words}" for words in wrong] or [
+                f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"
+            ]
+            print(*(f"  {name}: {line}" for line in said), sep="\n", flush=True)
+            bad += 0 if name in told else len(wrong)
     mend = "name in dvc.yaml what the stage reads, then `make run ALONE=1` again"
     require(not bad, f"{bad} of the lines above failed: {mend}")
     print("run: every stage needs nothing but what dvc.yaml names, and writes what stands here. Next: make gates")
-
-
-def _pipeline(folder: Path, inside: Sequence[str]) -> Iterator[str]:
-    stages = read_plan(folder / "dvc.yaml").stages
-    written = {path for stage in stages for path in stage.outs}
-    for stage in stages:
-        if stage.filled_in:
-            yield f"NOT RUN {stage.name}: only DVC knows what it becomes"
-            continue
-        if missing := stage.lacking(folder):
-            yield f"failed {stage.name}: {missing[0]} is not here. `make run` makes it"
-            continue
-        begun = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
-            found = rerun(folder, stage, Path(scratch), inside if written & {*stage.reads} else ())
-        yield from (f"failed {words}" for words in found)
-        if not found:
-            yield f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"

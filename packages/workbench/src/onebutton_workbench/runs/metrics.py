@@ -4,15 +4,14 @@ In a pull request on GitHub the same goes into the job's summary.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from onebutton_contracts.dvc_files import Output, outputs, read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.results import read_metrics
 from onebutton_workbench.git import at_commit, git
-from onebutton_workbench.lineage.changes import NothingToCompareError, check_base, choose_base, parted, target_branch
+from onebutton_workbench.lineage import changes
 from onebutton_workbench.runs.summary import table
 from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
@@ -59,11 +58,11 @@ def metrics(pipeline: str = "", base: str = "") -> None:
 
     What was typed is compared with, in a workflow the branch that the commit goes into, or the last commit.
     """
-    check_base(base, ROOT)
+    changes.check_base(base, ROOT)
     try:
-        base = base or (choose_base("", ROOT) if target_branch(os.environ) else "HEAD")
-        commit = parted(base, ROOT)
-    except NothingToCompareError as error:
+        base = base or (changes.choose_base("", ROOT) if changes.target_branch(os.environ) else "HEAD")
+        commit = changes.parted(base, ROOT)
+    except changes.NothingToCompareError as error:
         print(f"metrics: NOT RUN: {error}")
         return
     print(f"metrics: old is {base} ({git('rev-parse', '--short=8', commit, folder=ROOT)}), new is your working tree")
@@ -75,7 +74,7 @@ def metrics(pipeline: str = "", base: str = "") -> None:
             if name not in unnamed_drafts(pipeline):
                 raise
             print("", f"{name}, a draft, has nothing to compare: {error}", sep="\n")
-    write_summary(summary)
+    changes.write_summary(summary)
 
 
 def _of_pipeline(name: str, commit: str) -> list[str]:
@@ -93,11 +92,3 @@ def _of_pipeline(name: str, commit: str) -> list[str]:
     lines = table(rows) if rows else []
     print("", f"{name}: {words}", *lines, sep="\n")
     return [f"### {name}: {words}", "", "```text", *lines, "```", "", *(here(SUMMARY) or "").splitlines(), ""]
-
-
-def write_summary(lines: Iterable[str]) -> None:
-    """Add to the summary of the job, where GitHub runs this for a commit that goes into another branch."""
-    file = os.environ.get("GITHUB_STEP_SUMMARY")
-    if file and target_branch(os.environ):
-        with Path(file).open("a", encoding="utf-8") as stream:
-            stream.write("\n".join([*lines, ""]))
