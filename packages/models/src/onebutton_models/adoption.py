@@ -30,6 +30,7 @@ def adopt(source: bytes | Path, predict: Predict, sample: Any, drawn: Any = None
         ConversionError: the file's inputs are not the columns, or it does not answer as `predict` does.
     """
     import onnx
+    from onnx import TensorProto, helper
     from onnx.compose import add_prefix
 
     content = source if isinstance(source, bytes) else source.read_bytes()
@@ -38,41 +39,28 @@ def adopt(source: bytes | Path, predict: Predict, sample: Any, drawn: Any = None
     except Exception as error:  # protobuf's DecodeError, which no package exports
         raise ConversionError("this is no ONNX file") from error
     file = add_prefix(given, PREFIX)
-    constants = {tensor.name for tensor in file.graph.initializer}
-    inputs = {one.name.removeprefix(PREFIX): one for one in file.graph.input if one.name not in constants}
-    columns = list(sample.columns)
-    if inputs.keys() <= set(columns):
-        taken = {name: [name] for name in inputs}
-    elif len(inputs) == 1 and all(len(one.type.tensor_type.shape.dim) == 2 for one in inputs.values()):  # noqa: PLR2004
-        taken = dict.fromkeys(inputs, columns)
-    else:
+    graph, columns = file.graph, list(sample.columns)
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = {one.name.removeprefix(PREFIX): one.type.tensor_type for one in graph.input if one.name not in constants}
+    by_name = inputs.keys() <= set(columns)
+    if not by_name and [len(one.shape.dim) for one in inputs.values()] != [2]:
         raise ConversionError(
             f"the file takes {', '.join(inputs)}: neither the columns {', '.join(columns)} by their names, nor one matrix of "
             "them. Export it with one input of shape (rows, columns), the number of rows left open"
         )
-    _put_columns_in_front(file.graph, [(inputs[name], names) for name, names in taken.items()], sample)
-    return prove(predict, file.SerializeToString(deterministic=True), sample, drawn, tolerance=tolerance)
-
-
-def _put_columns_in_front(graph: Any, taken: list[tuple[Any, list[str]]], sample: Any) -> None:
-    """Give the graph one input of shape (rows, 1) for each column that its own take: text as string, numbers as float32."""
-    from onnx import TensorProto, helper
-
-    nodes, columns = [], []
-    for own, names in taken:
-        for name in names:
-            kind = TensorProto.FLOAT if is_number(sample[name]) else TensorProto.STRING
-            columns.append(helper.make_tensor_value_info(name, kind, [None, 1]))
-        tensor = own.type.tensor_type
-        joined, shape = f"{own.name}/joined", f"{own.name}/shape"
+    nodes, taken = [], dict[str, int]()
+    for name, tensor in inputs.items():
+        joined, shape, names = f"{PREFIX}{name}/joined", f"{PREFIX}{name}/shape", [name] if by_name else columns
+        taken |= {one: TensorProto.FLOAT if is_number(sample[one]) else TensorProto.STRING for one in names}
         nodes.append(helper.make_node("Concat", names, [joined], axis=1))
         if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.STRING):
             nodes.append(helper.make_node("Cast", [joined], [f"{joined}/cast"], to=tensor.elem_type))
             joined = f"{joined}/cast"
         wanted = [-1, len(names)][: len(tensor.shape.dim)]  # one dimension, where the file takes a column as a list
         graph.initializer.append(helper.make_tensor(shape, TensorProto.INT64, [len(wanted)], wanted))
-        nodes.append(helper.make_node("Reshape", [joined, shape], [own.name]))
-    nodes += list(graph.node)
-    for part, filled in ((graph.input, columns), (graph.node, nodes)):
+        nodes.append(helper.make_node("Reshape", [joined, shape], [f"{PREFIX}{name}"]))
+    values = [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in taken.items()]
+    for part, filled in ((graph.input, values), (graph.node, [*nodes, *graph.node])):
         del part[:]
         part.extend(filled)
+    return prove(predict, file.SerializeToString(deterministic=True), sample, drawn, tolerance=tolerance)

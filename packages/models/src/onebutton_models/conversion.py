@@ -54,6 +54,7 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
         ConversionError: a step has no converter, or the pipeline answers with labels alone.
     """
     from skl2onnx import to_onnx as convert
+    from skl2onnx.common import _topology, utils
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.base import is_classifier
 
@@ -64,7 +65,8 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
             "served. Put CalibratedClassifierCV around it, or take an estimator that has predict_proba"
         )
     _register_boosters(pipeline)
-    _number_from_the_start()
+    _topology.Variable._UNIQUE_NUMBER_ = 0  # else the second conversion of a process gives other names, so other bytes
+    utils._unique_index["subgraph"] = 0  # noqa: SLF001  there is no public way
     kinds = {name: FloatTensorType if is_number(sample[name]) else StringTensorType for name in sample.columns}
     types = [(name, kind([None, 1])) for name, kind in kinds.items()]
     whole = _joined(pipeline, sample)
@@ -78,31 +80,21 @@ def to_onnx(pipeline: Any, sample: Any) -> bytes:
             model = convert(whole, initial_types=types, options=options or None, target_opset=OPSETS, name="model")
     except Exception as error:  # the converters raise whatever they stumble over, TypeError to RuntimeError
         raise ConversionError(_refusal(pipeline, error)) from error
-    _call_inputs_by_their_columns(model.graph, list(kinds))
+    called = {given.name: column for given, column in zip(model.graph.input, kinds, strict=True)}
+    for given in model.graph.input:  # skl2onnx writes `_` for a space, a bracket or a quote
+        given.name = called[given.name]
+    for node in model.graph.node:
+        node.input[:] = [called.get(name, name) for name in node.input]
     # skl2onnx collects the operator sets in a Python set, whose order changes from one process to the next.
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     del model.opset_import[:]
     model.opset_import.extend(opsets)
-    if is_classifier(pipeline) and (classes := _named_classes(pipeline.classes_)):
-        model.metadata_props.add(key=CLASSES, value=json.dumps(classes))
+    if is_classifier(pipeline):
+        classes, are_numbers = pipeline.classes_.tolist(), pipeline.classes_.dtype.kind in "biuf"
+        names = [f"{one:g}" if are_numbers else str(one) for one in classes]
+        if not are_numbers or len(names) != 2:  # noqa: PLR2004  of 0 and 1 everybody knows the order
+            model.metadata_props.add(key=CLASSES, value=json.dumps(names))
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def _call_inputs_by_their_columns(graph: Any, columns: list[str]) -> None:
-    """Give the inputs the names of their columns: skl2onnx writes `_` for a space, a bracket or a quote."""
-    called = {}
-    for given, column in zip(graph.input, columns, strict=True):
-        called[given.name] = given.name = column
-    for node in graph.node:
-        node.input[:] = [called.get(name, name) for name in node.input]
-
-
-def _named_classes(classes: Any) -> list[str]:
-    """Name the classes in the order of their probabilities; of 0 and 1 everybody knows it."""
-    numbers = classes.dtype.kind in "biuf"
-    if numbers and len(classes) == 2:  # noqa: PLR2004
-        return []
-    return [f"{one:g}" if numbers else str(one) for one in classes.tolist()]
 
 
 def steps(estimator: Any, name: str = "") -> dict[str, Any]:
@@ -158,18 +150,17 @@ def _nulls_as_text(pipeline: Any) -> Iterator[None]:
         if getattr(step, "statistics_", np.array([])).dtype == object and not isinstance(step.missing_values, str):
             step.missing_values = NULL_TEXT
         if isinstance(values.get("categories_"), list):
-            step.categories_ = [_with_null_text(words) for words in step.categories_]
+            step.categories_ = [
+                words
+                if words.dtype != object
+                else np.array([NULL_TEXT if is_missing(one) else one for one in words], object)
+                for words in step.categories_
+            ]
     try:
         yield
     finally:
         for step, values in before:
             vars(step).update(values)
-
-
-def _with_null_text(words: Any) -> Any:
-    if words.dtype != object:
-        return words
-    return np.array([NULL_TEXT if is_missing(word) else word for word in words], dtype=object)
 
 
 def is_number(column: Any) -> bool:
@@ -181,10 +172,8 @@ def _refusal(pipeline: Any, error: Exception) -> str:
     names = {step: type(estimator).__name__ for step, estimator in steps(pipeline).items()}
     for step, name in names.items():
         if name in REPLACEMENTS:
-            return (
-                f"step {step!r}: {name} cannot become ONNX, so this model could not ship. "
-                f"Take {REPLACEMENTS[name]}; docs/models.md lists what converts"
-            )
+            cannot = f"step {step!r}: {name} cannot become ONNX, so this model could not ship"
+            return f"{cannot}. Take {REPLACEMENTS[name]}; docs/models.md lists what converts"
     parts = ", ".join(f"{step!r} ({name})" for step, name in names.items())
     reason = " ".join(str(error).split())[:300]
     return f"one of the steps {parts} cannot become ONNX: {reason}. docs/models.md lists what converts"
@@ -197,28 +186,19 @@ def _register_boosters(pipeline: Any) -> None:
     from sklearn.base import is_classifier
 
     for estimator in steps(pipeline).values():
-        library = type(estimator).__module__.split(".")[0]
+        library, classifies = type(estimator).__module__.split(".")[0], is_classifier(estimator)
         if library == "lightgbm":
-            name, converter = f"LightGbm{type(estimator).__name__}", _convert_lightgbm
+            name, converter = "LightGbm", _convert_lightgbm
         elif library == "xgboost":
             from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
-            name, converter = f"XGBoost{type(estimator).__name__}", convert_xgboost
+            name, converter = "XGBoost", convert_xgboost
         else:
             continue
-        shape, options = shapes.calculate_linear_regressor_output_shapes, None
-        if is_classifier(estimator):
-            shape = shapes.calculate_linear_classifier_output_shapes
-            options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-        update_registered_converter(type(estimator), name, shape, converter, options=options)
-
-
-def _number_from_the_start() -> None:
-    """Let skl2onnx number what it names from zero, else the second conversion of a process gives other bytes."""
-    from skl2onnx.common import _topology, utils
-
-    _topology.Variable._UNIQUE_NUMBER_ = 0
-    utils._unique_index["subgraph"] = 0  # noqa: SLF001  there is no public way
+        shape = f"calculate_linear_{'classifier' if classifies else 'regressor'}_output_shapes"
+        options = {"nocl": [True, False], "zipmap": [True, False, "columns"]} if classifies else None
+        name += type(estimator).__name__
+        update_registered_converter(type(estimator), name, getattr(shapes, shape), converter, options=options)
 
 
 def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
@@ -231,12 +211,9 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
     trained = operator.raw_operator
-    trees = trained.booster_.dump_model()
-    for tree in trees["tree_info"]:
-        _round_down(tree["tree_structure"])
-    booster = SimpleNamespace(
-        is_mock=True, dump_model=lambda: trees
-    )  # a mock is asked for its trees, not the C library
+    trees = trained.booster_.dump_model(object_hook=_round_down)
+    # A mock is asked for its trees, not the C library.
+    booster = SimpleNamespace(is_mock=True, dump_model=lambda: trees)
     said = {"classes_": getattr(trained, "classes_", None), "boosting_type": trained.boosting_type}
     operator.raw_operator = SimpleNamespace(booster_=booster, **said)
     try:
@@ -245,12 +222,10 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
         operator.raw_operator = trained
 
 
-def _round_down(node: dict[str, Any]) -> None:
+def _round_down(node: dict[str, Any]) -> dict[str, Any]:
     if node.get("decision_type") == "<=":
         with np.errstate(over="ignore"):  # "everything that is not missing" is the largest float64
             threshold = np.float32(node["threshold"])
             below = np.nextafter(threshold, np.float32(-np.inf))
         node["threshold"] = float(below if float(threshold) > node["threshold"] else threshold)
-    for child in ("left_child", "right_child"):
-        if child in node:
-            _round_down(node[child])
+    return node

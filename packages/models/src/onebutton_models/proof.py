@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from onebutton_models.conversion import ConversionError, end_step, is_number, is_vectorizer
-from onebutton_models.scoring import LIMITS, Limits, OnnxModel, ScoringError, is_missing
+from onebutton_models.conversion import ConversionError, end_step, is_vectorizer
+from onebutton_models.scoring import LIMITS, NULL_TEXT, Limits, OnnxModel, ScoringError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,11 +39,12 @@ class Proof(NamedTuple):
     refuses: tuple[str, ...] = ()  # for people, one line for each column that takes less than its contract lets in
 
 
-class _Fault(NamedTuple):
-    """Why rows are not answered alike."""
+class _ApartError(ConversionError):
+    """Rows that are not answered alike; `by_training` where what was trained refuses them itself."""
 
-    words: str
-    by_training: bool = False  # what was trained refuses them itself
+    def __init__(self, words: str, *, by_training: bool = False) -> None:
+        self.words, self.by_training = " ".join(words.split())[:200], by_training
+        super().__init__(self.words + ADVICE)
 
 
 def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance: float = 1e-5) -> Proof:
@@ -61,26 +63,36 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
     Raises:
         ConversionError: they differ on rows of training, or on values that no column can be closed to.
     """
+    onnx = OnnxModel(model)
+    texts = [name for name, kind in onnx.inputs.items() if kind == "string"]
+    onnx.limits = Limits(text_nulls=texts)
+    compare = partial(_compare, answers_of(trained), onnx, tolerance)
     sample = _take(seen, np.unique(np.linspace(0, len(seen) - 1, min(ROWS, len(seen))).astype(int)))
+    spread = compare(sample, where=" on the sample")
     drawn = seen[:0] if drawn is None else _like(drawn, seen)
-    texts = [name for name in seen.columns if not is_number(seen[name])]
-    nulls = [name for name in texts if _missing(sample[name]).any() or _missing(drawn[name]).any()]
-    limits = Limits(text_nulls=nulls)
-    judge = _Judge(answers_of(trained), OnnxModel(_limited(model, limits)), tolerance)
-    judge.insist(sample, " on the sample")
-    oddities, odd = _oddities(seen, drawn)
-    refused = np.ones(len(oddities), dtype=bool)  # until they are proven, one after the other
-    lines = []
-    for at, (name, what) in enumerate(oddities):
-        refused[at] = False
-        rows = odd[:, at] & ~odd[:, refused].any(axis=1)
-        if fault := judge.fault(_take(drawn, np.flatnonzero(rows))):
-            refused[at] = True
-            _narrow(limits, name, what, seen[name], fault)
+    known, sampled = onnx.feed(seen), onnx.feed(sample)
+    odd = _oddities(known, onnx.feed(drawn))
+    nulls = [name for name in texts if _missing(sampled[name]).any() or odd[name, NULL].any()]
+    limits, lines, refused = Limits(text_nulls=nulls), [], odd.copy()  # each until it is proven, one after the other
+
+    def let_in(rows: NDArray[np.bool_]) -> Any:
+        return _take(drawn, np.flatnonzero(np.logical_and.reduce([rows, *(~odd for odd in refused.values())])))
+
+    for (name, what), rows in odd.items():
+        del refused[name, what]
+        try:
+            compare(let_in(rows), spread)
+        except _ApartError as fault:
+            refused[name, what] = rows
+            if what == NEW:
+                limits.allowed[name] = _closed_to(name, known[name], fault)
+            elif name in texts:
+                limits.text_nulls.remove(name)
+            else:
+                limits.required.append(name)
             closed = "a missing value is refused (required)" if what == NULL else "closed to the values of training"
             lines.append(f"{name}: {closed}: {fault.words}")
-    let_in = np.flatnonzero(~odd[:, refused].any(axis=1))
-    judge.insist(_take(drawn, let_in), " on rows that the contract lets in")
+    compare(let_in(np.ones(len(drawn), dtype=bool)), spread, " on rows that the contract lets in")
     return Proof(_limited(model, limits), tuple(lines))
 
 
@@ -88,83 +100,68 @@ def answers_of(trained: Any) -> Predict:
     """Return what asks a fitted pipeline as ONNX answers: probabilities where there are any, of two classes the second."""
     if not hasattr(trained, "predict"):
         return trained  # type: ignore[no-any-return]  # a function
-    ask = trained.predict_proba if hasattr(trained, "predict_proba") else trained.predict
+    sorts = hasattr(trained, "predict_proba")
     takes_texts = is_vectorizer(end_step(trained, 0))
 
     def answers(frame: Any) -> Any:
-        found = np.asarray(ask(frame[frame.columns[0]] if takes_texts else frame))
-        both_classes = hasattr(trained, "predict_proba") and found.shape[1] == 2  # noqa: PLR2004
-        return found[:, 1] if both_classes else found
+        rows = frame[frame.columns[0]] if takes_texts else frame
+        found = np.asarray(trained.predict_proba(rows) if sorts else trained.predict(rows))
+        return found[:, 1] if sorts and found.shape[1] == 2 else found  # noqa: PLR2004
 
     return answers
 
 
-class _Judge:
-    """Asks both; the spread of the answers is that of the first rows asked."""
-
-    def __init__(self, predict: Predict, onnx: OnnxModel, tolerance: float) -> None:
-        self._predict, self._onnx, self._tolerance = predict, onnx, tolerance
-        self._spread: float | None = None
-
-    def insist(self, frame: Any, where: str) -> None:
-        if fault := self.fault(frame, where):
-            raise ConversionError(fault.words + ADVICE)
-
-    def fault(self, frame: Any, where: str = "") -> _Fault | None:
-        """Compare the answers to some rows."""
-        if len(frame) == 0:
-            return None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of numbers so large that no float holds what comes of them
-                expected = np.asarray(self._predict(frame))
-        except Exception as error:  # noqa: BLE001  scikit-learn raises ValueError, TypeError, KeyError and more
-            return _Fault(f"what was trained refuses it: {_short(error)}", by_training=True)
-        try:
-            answers = self._onnx.predict(frame)
-        except ScoringError as error:
-            return _Fault(f"the ONNX file cannot score what was trained to: {_short(error)}")
-        if answers.size != expected.size or expected.dtype.kind not in "biuf":
-            return _Fault(
-                f"what was trained answers with {expected.dtype} of shape {expected.shape}, the ONNX file with numbers of shape "
-                f"{answers.shape}, where a probability for each class or one number a row belongs"
-            )
-        apart = np.abs(answers.reshape(expected.shape) - expected)
-        if self._spread is None:
-            self._spread = float(np.ptp(expected)) or float(np.max(np.abs(expected)))
-        allowed = self._tolerance * np.maximum(self._spread, np.abs(expected))
-        worst = np.unravel_index(np.argmax(np.nan_to_num(apart - allowed, nan=np.inf)), apart.shape)
-        if not apart[worst] <= allowed[worst]:
-            return _Fault(
-                f"the ONNX file and what was trained differ by {apart[worst]:.3g}{where}, {allowed[worst]:.3g} is allowed"
-            )
-        return None
-
-
-def _oddities(seen: Any, drawn: Any) -> tuple[list[tuple[str, str]], NDArray[np.bool_]]:
-    """Say what may be odd, as pairs of a column and `NULL` or `NEW`, and of which drawn rows each is true: (rows, oddities)."""
-    oddities, marks = [], []
-    for name in seen.columns:
-        missing, known = _missing(drawn[name]), set(_values(seen[name]))
-        new = np.array([value not in known for value in _values(drawn[name])], dtype=bool)
-        oddities += [(name, NULL), (name, NEW)]
-        marks += [missing, new & ~missing]
-    return oddities, np.column_stack(marks)
-
-
-def _narrow(limits: Limits, name: str, what: str, column: Any, fault: _Fault) -> None:
-    """Refuse one oddity of a column from now on; raise where that would refuse what comes every day."""
-    values = sorted({value for value in _values(column) if not is_missing(value)})
-    if what == NULL and name in limits.text_nulls:
-        limits.text_nulls.remove(name)
-    elif what == NULL:
-        limits.required.append(name)
-    elif len(values) > min(MOST, len(column) // 2) or (is_number(column) and not fault.by_training):
-        raise ConversionError(
-            f"column {name!r}, values that training never saw but the contract lets in: {fault.words}{ADVICE}"
+def _compare(  # noqa: PLR0913, PLR0917
+    predict: Predict, onnx: OnnxModel, tolerance: float, frame: Any, spread: float = 0.0, where: str = ""
+) -> float:
+    """Compare the answers to some rows, if there are any; return the spread of the answers, theirs where none is given."""
+    if len(frame) == 0:
+        return spread
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numbers so large that no float holds what comes of them
+            expected = np.asarray(predict(frame))
+    except Exception as error:  # scikit-learn raises ValueError, TypeError, KeyError and more
+        raise _ApartError(f"what was trained refuses it: {error}", by_training=True) from error
+    try:
+        answers = onnx.predict(frame)
+    except ScoringError as error:
+        raise _ApartError(f"the ONNX file cannot score what was trained to: {error}") from error
+    if answers.size != expected.size or expected.dtype.kind not in "biuf":
+        raise _ApartError(
+            f"what was trained answers with {expected.dtype} of shape {expected.shape}, the ONNX file with numbers of shape "
+            f"{answers.shape}, where a probability for each class or one number a row belongs"
         )
-    else:  # a number as a person writes it: 0.1
-        limits.allowed[name] = [float(str(np.float32(value))) for value in values] if is_number(column) else values
+    apart = np.abs(answers.reshape(expected.shape) - expected)
+    spread = spread or float(np.ptp(expected)) or float(np.max(np.abs(expected)))
+    allowed = tolerance * np.maximum(spread, np.abs(expected))
+    worst = np.unravel_index(np.argmax(np.nan_to_num(apart - allowed, nan=np.inf)), apart.shape)
+    if not apart[worst] <= allowed[worst]:
+        differ = f"the ONNX file and what was trained differ by {apart[worst]:.3g}{where}"
+        raise _ApartError(f"{differ}, {allowed[worst]:.3g} is allowed")
+    return spread
+
+
+def _oddities(
+    known: Mapping[str, NDArray[Any]], drawn: Mapping[str, NDArray[Any]]
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """Say of which drawn rows is true what may be odd: of each column `NULL` and `NEW`."""
+    odd = {}
+    for name, values in drawn.items():
+        training = set(known[name].ravel().tolist())
+        new = np.array([value not in training for value in values.ravel().tolist()], dtype=bool)
+        odd[name, NULL] = _missing(values)
+        odd[name, NEW] = new & ~odd[name, NULL]
+    return odd
+
+
+def _closed_to(name: str, known: NDArray[Any], fault: _ApartError) -> list[str | float]:
+    """List the values that a column is closed to; raise where that would refuse what comes every day."""
+    values = sorted(set(known.ravel()[~_missing(known)].tolist()))
+    is_number = known.dtype != object
+    if len(values) > min(MOST, len(known) // 2) or (is_number and not fault.by_training):
+        raise ConversionError(f"column {name!r}, values that training never saw but the contract lets in: {fault}")
+    return [float(str(np.float32(value))) for value in values] if is_number else values  # as a person writes it: 0.1
 
 
 def _limited(model: bytes, limits: Limits) -> bytes:
@@ -174,18 +171,13 @@ def _limited(model: bytes, limits: Limits) -> bytes:
     import onnx
 
     file = onnx.load_from_string(model)
-    known = {one.key: one.value for one in file.metadata_props}
-    onnx.helper.set_model_props(file, known | {LIMITS: json.dumps(asdict(limits), sort_keys=True)})
+    file.metadata_props.add(key=LIMITS, value=json.dumps(asdict(limits), sort_keys=True))
     return bytes(file.SerializeToString(deterministic=True))
 
 
-def _values(column: Any) -> list[Any]:
-    values = np.asarray(column.to_numpy())
-    return values.astype(np.float32).tolist() if is_number(column) else values.tolist()  # type: ignore[no-any-return]
-
-
-def _missing(column: Any) -> NDArray[np.bool_]:
-    return np.array([is_missing(value) for value in _values(column)], dtype=bool)
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    values = values.ravel()
+    return np.asarray(values == NULL_TEXT if values.dtype == object else np.isnan(values), dtype=bool)
 
 
 def _take(frame: Any, rows: NDArray[np.intp]) -> Any:
@@ -199,7 +191,3 @@ def _like(drawn: Any, seen: Any) -> Any:
     frame = type(seen)(drawn.select(seen.columns).to_dict(as_series=False))
     whole = {name: kind for name, kind in seen.dtypes.items() if kind.kind == "f" or not frame[name].isna().any()}
     return frame.astype(whole)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -27,7 +27,7 @@ class Limits:
     allowed: dict[str, list[str | float]] = field(default_factory=dict)  # columns closed to the values listed
     text_nulls: list[str] = field(
         default_factory=list
-    )  # of text, in which a missing one is answered; elsewhere it is refused
+    )  # of text, in which a missing one is answered; else it is refused
 
     def hold(self, feed: Mapping[str, NDArray[Any]]) -> None:
         """Refuse what the model does not take.
@@ -96,10 +96,14 @@ class OnnxModel:
         Raises:
             ScoringError: a column is missing, has the wrong type, or is text with nulls; or the model refuses a value.
         """
-        nulls = self.limits.text_nulls
-        feed = {name: _as_input(frame, name, kind, nulls=name in nulls) for name, kind in self.inputs.items()}
+        feed = self.feed(frame)
         self.limits.hold(feed)
         return self.answer(feed)
+
+    def feed(self, frame: Any) -> dict[str, NDArray[Any]]:
+        """Take the inputs out of a frame, as `answer` needs them; a text that may be missing and is travels as `NULL_TEXT`."""
+        nulls = self.limits.text_nulls
+        return {name: _as_input(frame, name, kind, nulls=name in nulls) for name, kind in self.inputs.items()}
 
     def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Score arrays that are ready, for a caller who has checked the values already.
@@ -118,9 +122,8 @@ class OnnxModel:
         except Exception as error:  # as above
             raise ScoringError(f"the model refuses these rows: {' '.join(str(error).split())}") from error
         found = np.asarray(output, dtype=np.float32)
-        if found.ndim == 2 and found.shape[1] == 2:  # noqa: PLR2004  both classes of a binary classifier
-            return found[:, 1]
-        return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found  # noqa: PLR2004
+        narrow = found.ndim == 2 and found.shape[1] <= 2  # noqa: PLR2004  one number, or both classes of a binary classifier
+        return found[:, -1] if narrow else found
 
 
 def _as_input(frame: Any, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
@@ -131,13 +134,18 @@ def _as_input(frame: Any, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
         raise ScoringError(f"the model needs the column {name!r}: {error}") from None
     if kind == "string":
         texts = values.astype(object)
-        if nulls:
-            texts = np.array([NULL_TEXT if is_missing(value) else value for value in texts], dtype=object)
-        if not all(isinstance(value, str) for value in texts):
-            raise ScoringError(f"column {name!r} must be text without nulls")
+        if set(map(type, texts)) != {str}:
+            texts = np.array([NULL_TEXT if nulls and is_missing(value) else value for value in texts], dtype=object)
+            if not all(isinstance(value, str) for value in texts):
+                raise ScoringError(f"column {name!r} must be text without nulls")
         return texts.reshape(-1, 1)
+    if values.dtype.kind not in "biufO" or values.ndim > 1:  # NumPy would make numbers of dates
+        raise ScoringError(f"column {name!r} must be numbers: it is {values.dtype} of shape {values.shape}")
+    # polars and pandas hand over objects for text, and often for what has nulls; NumPy would make a number of "1400"
+    if values.dtype.kind == "O" and (words := [value for value in values if isinstance(value, str | bytes)]):
+        raise ScoringError(f"column {name!r} must be numbers: it holds {words[0]!r}")
     try:
-        return _as_numbers(values).reshape(-1, 1)
+        return values.astype(np.float32).reshape(-1, 1)
     except (TypeError, ValueError) as error:
         raise ScoringError(f"column {name!r} must be numbers: {error}") from None
 
@@ -145,14 +153,3 @@ def _as_input(frame: Any, name: str, kind: str, *, nulls: bool) -> NDArray[Any]:
 def is_missing(value: object) -> bool:
     """Say whether a cell of text is null, as polars (None) or pandas (None, NaN, NA) have it."""
     return value is None or (isinstance(value, float) and value != value) or type(value).__name__ == "NAType"  # noqa: PLR0124
-
-
-def _as_numbers(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Refuse what NumPy would turn into numbers though it is none: the text "1400", a date, a list."""
-    if values.dtype.kind == "O":  # how polars and pandas hand over text, and often what has nulls
-        for value in values:
-            if isinstance(value, str | bytes):
-                raise TypeError(f"it holds {value!r}")
-    elif values.dtype.kind not in "biuf" or values.ndim > 1:
-        raise TypeError(f"it is {values.dtype} of shape {values.shape}")
-    return values.astype(np.float32)
