@@ -179,14 +179,14 @@ def test_no_real_flight_changes_sides_when_thresholds_become_float32(
 def test_thresholds_rounded_to_the_nearest_float32_would_be_refused_on_real_flights(
     trees: Pipeline, later_flights: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "_round_down", lambda _: None)
+    monkeypatch.setattr(conversion, "_round_down", lambda node: node)
     assert apart(trees, to_onnx(trees, later_flights), later_flights) > 1e-6
 
 
 def test_they_would_not_ship_either_though_the_proof_knows_no_later_flight(
     trees: Pipeline, rows: pl.DataFrame, quick: TrainParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "_round_down", lambda _: None)
+    monkeypatch.setattr(conversion, "_round_down", lambda node: node)
     with pytest.raises(ConversionError, match="differ by"):
         ship(trees, rows, quick, FEATURES)
 
