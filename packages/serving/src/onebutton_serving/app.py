@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from onebutton_models.scoring import ScoringError
-from onebutton_serving.batching import Batcher
 from onebutton_serving.faults import MOST, Fault, Refusal, Rule, faults_in
 from onebutton_serving.loading import Answers, Loaded
 from onebutton_serving.log import PredictionLog
@@ -36,6 +35,7 @@ MAX_HELD = 64_000_000  # of all that one worker reads or answers at a time; thei
 MAX_SECONDS = 10.0  # to send a body
 CLOCK = 0.01  # seconds that a timer may be early by its own clock
 LARGE = 50_000  # bytes: a smaller body is taken even when too many are held
+MANY = 64  # rows; of more a thread asks the model, so that others need not wait
 SWITCH = 0.001  # seconds that log and watcher may keep requests from running; Python's own 0.005 shows in p99
 _LONGEST_ID = 64  # characters of an id that the client brings
 _JSON = b"application/json"
@@ -60,7 +60,6 @@ class App:
         self.log = PredictionLog(state / "log")
         self.metrics = Metrics(state, self.service, self.log)
         self._pages = Pages(self.service, self.log, self.metrics)  # answers everything but predictions
-        self._batcher = Batcher()
         self._held = 0  # bytes of bodies that are read or answered now
         self._one_search = asyncio.Semaphore(1)
         self._prefix, self._numbers = secrets.token_hex(5), count(1)
@@ -135,7 +134,8 @@ class App:
     async def _answered(self, release: Loaded, body: bytearray) -> tuple[list[Values], Answers]:
         try:
             rows = release.reader.read(body)
-            return rows, await self._batcher.answer(release, rows)
+            ask = partial(release.answer, rows)
+            return rows, await asyncio.to_thread(ask) if len(rows) > MANY else ask()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             search = partial(faults_in, body, release.schema, str(error))
         except ScoringError as error:

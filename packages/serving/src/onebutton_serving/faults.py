@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import ge, le
 from typing import Any, Literal
 
 import msgspec
 
-from onebutton_serving.rows import MAX_ROWS, bounds, needed, pattern_of
+from onebutton_serving.rows import MAX_ROWS, limits, needed, python_pattern
 from onebutton_serving.schema import Field, Schema
 
 MOST = 100  # faults told of one body
@@ -21,6 +22,17 @@ Rule = Literal[
     "missing", "type", "minimum", "maximum", "allowed", "pattern", "min_length", "max_length", "unknown field", "json",
     "rows", "body", "size", "time", "content type", "model", "not ready", "busy", "path", "method",
 ]  # fmt: skip
+
+
+# By the name of a limit in JSON Schema: the rule, whether a value keeps it, and what is said where it does not.
+LIMITS: dict[str, tuple[Rule, Callable[[Any, Any], object], str]] = {
+    "enum": ("allowed", lambda value, known: value in known, "must be {known}, it is {value}"),
+    "pattern": ("pattern", lambda value, text: re.search(python_pattern(text), value), "must match {limit}, it is {value}"),
+    "minLength": ("min_length", lambda value, size: len(value) >= size, "must have at least {limit} characters: {value}"),
+    "maxLength": ("max_length", lambda value, size: len(value) <= size, "must have at most {limit} characters: {value}"),
+    "minimum": ("minimum", ge, "must be at least {limit:g}{unit}, it is {value}"),
+    "maximum": ("maximum", le, "must be at most {limit:g}{unit}, it is {value}"),
+}  # fmt: skip
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -92,37 +104,18 @@ def _of_value(row: Mapping[str, Any], field: Field) -> tuple[Rule, str] | None:
         return "missing", "is missing" if field.name not in row else "is null, a value is needed"
     if not _has_type(value, field.type):
         return "type", f"must be {TYPES[field.type]}, it is {_shown(value)}"
-    if field.allowed:
-        text = field.type == "string"
-        if value in (map(str, field.allowed) if text else field.allowed):
-            return None
-        words = " or ".join(str(one) if text else json.dumps(one) for one in field.allowed)
-        return "allowed", f"must be {words}, it is {_shown(value)}"
-    return _of_text(value, field) if field.type == "string" else _of_number(value, field)
+    for name, limit in limits(field).items():
+        rule, keeps, words = LIMITS[name]
+        if not keeps(value, limit):
+            known, unit = " or ".join(map(json.dumps, field.allowed)), field.unit and f" {field.unit}"
+            return rule, words.format(limit=limit, known=known, unit=unit, value=_shown(value))
+    return None
 
 
 def _has_type(value: Any, kind: str) -> bool:
     if kind in {"string", "boolean"} or isinstance(value, bool):
         return isinstance(value, {"string": str, "boolean": bool}.get(kind, ()))
     return isinstance(value, int) or (isinstance(value, float) and (kind == "number" or value.is_integer()))
-
-
-def _of_text(value: str, field: Field) -> tuple[Rule, str] | None:
-    if field.min_length is not None and len(value) < field.min_length:
-        return "min_length", f"must have at least {field.min_length} characters, it has {len(value)}"
-    if field.max_length is not None and len(value) > field.max_length:
-        return "max_length", f"must have at most {field.max_length} characters, it has {len(value)}"
-    if field.pattern and not re.search(pattern_of(field), value):
-        return "pattern", f"must match {field.pattern}, it is {_shown(value)}"
-    return None
-
-
-def _of_number(value: float, field: Field) -> tuple[Rule, str] | None:
-    low, high = bounds(field)
-    unit = f" {field.unit}" if field.unit else ""
-    if value > high:
-        return "maximum", f"must be at most {high:g}{unit}, it is {_shown(value)}"
-    return ("minimum", f"must be at least {low:g}{unit}, it is {_shown(value)}") if value < low else None
 
 
 def _shown(value: object) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from onebutton_serving.faults import Refusal
 from onebutton_serving.loading import GOLDEN, Loaded, predictions
-from onebutton_serving.rows import MAX_ROWS, bounds, needed
+from onebutton_serving.rows import MAX_ROWS, limits, needed
 from onebutton_serving.schema import LABEL, Field, Schema, read_schema
 
 Described = dict[str, Any]
@@ -26,7 +26,7 @@ REFUSALS = {
 def describe(loaded: Loaded) -> Described:
     """Describe the server with this release in service, in OpenAPI 3.1."""
     schema, golden = loaded.schema, loaded.golden
-    row = _object({field.name: _input(field) for field in schema.inputs}, closed=True)
+    row = _object({field.name: _field(field, null=not needed(field)) for field in schema.inputs}, closed=True)
     row["required"] = [field.name for field in schema.inputs if needed(field)]
     rows = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": {"$ref": f"{REF}Row"}}
     version = {"type": "string", "description": "the release that answered all rows"}
@@ -88,29 +88,17 @@ def _object(properties: Described, *, closed: bool = False) -> Described:
 
 
 def _prediction(schema: Schema) -> Described:
-    numbers = {field.name: _field(field, field.minimum, field.maximum, null=True) for field in schema.outputs}
+    numbers = {field.name: _field(field, null=True) for field in schema.outputs}
     if schema.by_class:
         numbers = {schema.prediction: _object(dict(zip(schema.classes, numbers.values(), strict=True)))}
     label = {"type": "string", "enum": list(schema.classes), "description": "the class that the row is called"}
     return _object({LABEL: label, **numbers} if schema.classes else numbers)
 
 
-def _input(field: Field) -> Described:
-    low, high = bounds(field) if field.type in {"number", "integer"} else (None, None)
-    return _field(field, low, high, null=not needed(field))
-
-
-def _field(field: Field, low: float | None, high: float | None, *, null: bool) -> Described:
-    values = [str(one) for one in field.allowed] if field.type == "string" else list(field.allowed)
-    said = {
-        "description": ", ".join(words for words in (field.description, field.unit and f"in {field.unit}") if words),
-        "x-unit": field.unit,
-        "enum": [*values, None] if values and null else values,
-        "pattern": field.pattern,
-        "minLength": field.min_length,
-        "maxLength": field.max_length,
-        "minimum": low,
-        "maximum": high,
-    }
-    found: Described = {"type": [field.type, "null"] if null else field.type}
-    return found | {name: value for name, value in said.items() if value not in (None, "", [])}
+def _field(field: Field, *, null: bool) -> Described:
+    found = {"type": [field.type, "null"] if null else field.type} | limits(field)
+    if null and field.allowed:
+        found["enum"] = [*found["enum"], None]
+    words = [field.description, field.unit and f"in {field.unit}"]
+    said = {"description": ", ".join(filter(None, words)), "x-unit": field.unit}
+    return found | {name: value for name, value in said.items() if value}

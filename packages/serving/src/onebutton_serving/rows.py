@@ -16,17 +16,25 @@ LARGEST_INTEGER = 2**53  # beyond it, JSON's numbers are no longer exact
 Values = tuple[Any, ...]
 
 
-def bounds(field: Field) -> tuple[float, float]:
-    """Return the smallest and the largest number that a field takes."""
-    widest = LARGEST_INTEGER if field.type == "integer" else LARGEST
-    low = -widest if field.minimum is None else max(field.minimum, -widest)
-    return low, widest if field.maximum is None else min(field.maximum, widest)
+def limits(field: Field) -> dict[str, Any]:
+    """Return what a value that is not null keeps beside its type, by the names of JSON Schema."""
+    if field.allowed:
+        return {"enum": [str(one) for one in field.allowed] if field.type == "string" else [*field.allowed]}
+    found: dict[str, Any] = {
+        "minLength": field.min_length,
+        "maxLength": field.max_length,
+        "pattern": field.pattern or None,
+    }
+    if field.type in {"number", "integer"}:
+        widest = LARGEST_INTEGER if field.type == "integer" else LARGEST
+        found["minimum"] = -widest if field.minimum is None else max(field.minimum, -widest)
+        found["maximum"] = widest if field.maximum is None else min(field.maximum, widest)
+    return {name: limit for name, limit in found.items() if limit is not None}
 
 
-def pattern_of(field: Field) -> str:
-    r"""Return a field's pattern for Python, whose `$` would let a line break through where other languages do not."""
-    text = field.pattern
-    return text[:-1] + r"\Z" if text.endswith("$") and not text.endswith(r"\$") else text
+def python_pattern(pattern: str) -> str:
+    r"""Write a pattern for Python, whose `$` would let a line break through where other languages do not."""
+    return pattern[:-1] + r"\Z" if pattern.endswith("$") and not pattern.endswith(r"\$") else pattern
 
 
 def needed(field: Field) -> bool:
@@ -84,14 +92,13 @@ class Reader:
 
 
 def _member(field: Field, name: str) -> tuple[str, Any] | tuple[str, Any, Any]:
+    said = limits(field)
+    lengths: dict[str, Any] = {"min_length": said.get("minLength"), "max_length": said.get("maxLength")}
+    text: Any = Annotated[str, msgspec.Meta(**lengths, pattern=python_pattern(field.pattern) or None)]
     if field.type == "string":
-        if field.allowed:
-            return name, Literal[tuple(map(str, field.allowed))]
-        lengths: dict[str, Any] = {"min_length": field.min_length, "max_length": field.max_length}
-        return name, Annotated[str, msgspec.Meta(**lengths, pattern=pattern_of(field) or None)]
-    low, high = bounds(field)
+        return name, Literal[tuple(said["enum"])] if field.allowed else text
     # No int: 3.0 is a whole number too, as tables that had nulls once write it.
     whole = 1 if field.type == "integer" else None
-    number = Annotated[float, msgspec.Meta(ge=low, le=high, multiple_of=whole)]
+    number = Annotated[float, msgspec.Meta(ge=said.get("minimum"), le=said.get("maximum"), multiple_of=whole)]
     kind: Any = bool if field.type == "boolean" else number
     return (name, kind) if field.required else (name, kind | None, None)
