@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.data.committed_data import bring
-from onebutton_workbench.data.storage import check_remote, choose, configured, pull, push
+from onebutton_workbench.data.storage import bring, check_remote, choose, configured, pull, push
 
 pytestmark = pytest.mark.slow  # each calls DVC a dozen times
 

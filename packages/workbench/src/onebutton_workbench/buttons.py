@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[4]
 EVERY_DAY = "Every day"
-_GROUP = re.compile(r"^##@ (?P<group>.+)$")
-_BUTTON = re.compile(r"^(?P<name>[a-z][a-z-]*):[^#=]*## (?P<help>.+)$")
+_LINE = re.compile(r"^(?:##@ (?P<group>.+)|(?P<name>[a-z][a-z-]*):[^#=\n]*## (?P<help>.+))$", re.MULTILINE)
 
 
 class Button(NamedTuple):
@@ -31,11 +30,9 @@ class Button(NamedTuple):
 def read_buttons(makefile: str) -> list[Button]:
     """Collect the targets that carry a `## help` line, each under the `##@ group` line above it."""
     buttons, group = [], ""
-    for line in makefile.splitlines():
-        if match := _GROUP.match(line):
-            group = match["group"]
-        elif match := _BUTTON.match(line):
-            buttons.append(Button(group, match["name"], match["help"]))
+    for line in _LINE.finditer(makefile):
+        group = line["group"] or group
+        buttons += [Button(group, line["name"], line["help"])] if line["name"] else []
     return buttons
 
 
@@ -43,12 +40,13 @@ def page(buttons: list[Button], *, everything: bool) -> str:
     """Write the list for a terminal, wide enough for the longest name."""
     width = max(len(button.name) for button in buttons) + 2
     shown = [button for button in buttons if everything or button.group == EVERY_DAY]
-    lines: list[str] = []
+    text = ""
     for group, members in groupby(shown, key=attrgetter("group")):
-        lines += [f"{group}:", *(f"  make {button.name:<{width}}{button.help}" for button in members), ""]
+        text += f"{group}:\n" + "".join(f"  make {button.name:<{width}}{button.help}\n" for button in members) + "\n"
     hidden = len(buttons) - len(shown)
-    lines.append(f"`make help ALL=1` lists {hidden} more." if hidden else "Each button sets itself up; docs/ explains.")
-    return "\n".join(lines)
+    return text + (
+        f"`make help ALL=1` lists {hidden} more." if hidden else "Each button sets itself up; docs/ explains."
+    )
 
 
 def main() -> int:

@@ -52,11 +52,6 @@ def listed(folder: Path, *patterns: str) -> list[str]:
     return [name for name in names(*ask, folder=folder) if (folder / name).is_file()]
 
 
-def uncommitted(folder: Path, *paths: str) -> list[str]:
-    """Name the files that differ from the commit, new ones included; of these paths, or all."""
-    return [line[3:] for line in git("status", "--porcelain", "--", *paths, folder=folder).splitlines()]
-
-
 def shortened(files: Sequence[str], most: int = SHOWN) -> str:
     """Write a list of files on one line: the first of them, and how many more there are."""
     more = f" and {len(files) - most} more" if len(files) > most else ""
@@ -65,7 +60,7 @@ def shortened(files: Sequence[str], most: int = SHOWN) -> str:
 
 def check_clean(folder: Path, button: str, *paths: str) -> None:
     """Refuse to go on where somebody's unfinished work stands: in these paths, or anywhere."""
-    changed = uncommitted(folder, *paths)
+    changed = [line[3:] for line in git("status", "--porcelain", "--", *paths, folder=folder).splitlines()]
     unfinished = (
         f"not committed: {shortened(changed)}. `make {button}` goes by what is committed, or would mix with it. Commit it "
         "(a branch is enough) or `git stash --include-untracked`, then press it again; nothing was changed"

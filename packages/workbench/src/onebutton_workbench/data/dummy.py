@@ -21,11 +21,6 @@ DESCRIPTION = "dummy.json"
 DEFAULT_ROWS = 50_000
 
 
-def with_plan() -> list[str]:
-    """List the pipelines that have a plan for dummy data."""
-    return sorted(file.parent.name for file in ROOT.glob("pipelines/*/dummy.yaml"))
-
-
 def folder_of(pipeline: str) -> Path:
     """Return where the dummy copy of a pipeline is; its name says so wherever it is shown, in MLflow too."""
     return PLACE / f"{pipeline}-dummy"

@@ -1,6 +1,6 @@
-"""Keep data and models in DVC's remote: choose it, send to it, fetch from it, and find what it lacks.
+"""Keep data and models in DVC's remote: choose it, send to it, fetch from it, find what it lacks, and bring what a commit names.
 
-The work of `make remote`, `push` and `pull`, and of OB304 in `make status`.
+The work of `make remote`, `push` and `pull`, of OB304 in `make status`, and of the begin of `make run`.
 
 The remote stands in `.dvc/config`; it is any that DVC knows. Keys to it come from the environment (`AWS_ACCESS_KEY_ID`,
 `AWS_PROFILE` and the rest that every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's) and are never
@@ -10,15 +10,18 @@ written to a file.
 import logging
 import re
 import subprocess
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import join, normpath
 from urllib.parse import urlsplit
 
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.git import shortened
+from onebutton_workbench.git import holds, names, shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
 from onebutton_workbench.workspace import ROOT
 
@@ -30,8 +33,9 @@ SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "h
 URL = re.compile(rf"(?:{'|'.join(SCHEMES)})://[^\s/]\S*|/.*")
 LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
-# How DVC begins to list what is neither here nor there.
-MISSING = ("Missing cache files", "Checkout failed for following targets")
+MISSING = re.compile(
+    "Missing cache files|Checkout failed for following targets"
+)  # so DVC lists what is neither here nor there
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _transfer(button: str, root: Path, pipeline: str) -> str:
     targets = [f"pipelines/{pipeline}/dvc.yaml", *files] if pipeline else []
     done = call_dvc(button, *targets, root=root)
     said = done.stdout + done.stderr
-    missing = any(words in said for words in MISSING)
+    missing = MISSING.search(said)
     refused = done.returncode and (not missing or UNSAVED in said)
     require(not refused, f"{remote.url}: {why(said)}. What arrived stays: press again once that is mended")
     if not missing:
@@ -175,3 +179,56 @@ def choose(url: str = "", root: Path = ROOT) -> None:
         print(f"remote: NOT RUN, it was not asked: {reason}" if reason else "remote: it answers")
     if url:
         print("remote: Next: make push, then commit .dvc/config")
+
+
+def bring(root: Path, pipelines: Collection[str]) -> None:
+    """Put the committed data that pipelines have or read in place where that of an earlier commit lies, or none.
+
+    `git pull` brings a colleague's new `.dvc` file, and the data of before still lies beside it: DVC would take that for new data
+    of yours, train on it and write the file back. Data that DVC's cache does not hold is never touched: its author decides.
+    """
+    if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
+        return  # nothing is committed yet, or this is no checkout
+    edited = names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root)
+    wanted = [
+        one
+        for one in tracked(root)
+        if one.md5
+        and (one.file not in edited or not (root / one.path).exists())
+        and any(_concerns(one, name, root) for name in pipelines)
+    ]
+    if not wanted:
+        return
+    here = {one.path for one in wanted if (root / one.path).exists()}
+    done = call_dvc("checkout", *[one.file for one in wanted], root=root)
+    named = [one for one in wanted if one.path in done.stdout + done.stderr]
+    if done.returncode:
+        raise InputError(f"{_in_the_way(named or wanted, here, done.stderr, root)}. No stage was run")
+    for one in named:
+        print(f"run: {one.path} is now the one that {one.file} names", flush=True)
+
+
+def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
+    """Whether data belongs to a pipeline or is read by a stage of it."""
+    folder = f"pipelines/{pipeline}"
+    deps = (normpath(join(folder, dep)) for stage in read_plan(root / folder / "dvc.yaml").stages for dep in stage.deps)
+    read = (f"{one.path}/".startswith(f"{dep}/") or dep.startswith(f"{one.path}/") for dep in deps)
+    return one.path.startswith(f"{folder}/") or any(read)
+
+
+def _in_the_way(some: Sequence[Tracked], here: Collection[str], said: str, root: Path) -> str:
+    """Say why DVC, which never replaces what its cache does not hold, could not put data in place, what lay there or not."""
+    first = some[0]
+    if UNSAVED in said:
+        return (
+            f"{first.path}: not what {first.file} names, and there is no other copy. To take yours on purpose, "
+            f"`dvc add {first.path}` (a table of another source: `make data-add`); to take the committed one, "
+            "move yours away and press `make pull`"
+        )
+    if not MISSING.search(said):
+        return f"DVC does not put {first.path} in place: {why(said)}. Perhaps `make pull` does"
+    remote = configured(root)
+    ask = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
+    what = "is another than the committed one, which is not here" if first.path in here else "is not here"
+    paths = shortened([one.path for one in some])
+    return f"{paths}, which {first.file} names, {what}: {ask}`make pull` fetches it"

@@ -18,7 +18,7 @@ from onebutton_contracts.errors import InputError, require
 from onebutton_tracking.commit import record
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.store import tracking_uri
-from onebutton_workbench.data.committed_data import bring
+from onebutton_workbench.data.storage import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.runs.interrupted import mend, only_press
@@ -61,11 +61,7 @@ def run(  # noqa: PLR0913  what can be typed after the button
     track: Literal["", "only"] = "",
     alone: bool = False,
 ) -> int:
-    """Train, evaluate and track what changed; or copies on dummy data, or each stage alone, or only track.
-
-    Raises:
-        InputError: values contradict each other, committed data is not here, or a stage failed.
-    """
+    """Train, evaluate and track what changed; or copies on dummy data, or each stage alone, or only track."""
     require(rows is None or rows >= 1, f"ROWS must be a whole number from 1 on, it is {rows}")
     require(data or not (rows or fit), "ROWS and FIT are about dummy data: type DATA=dummy, too")
     if alone:
@@ -92,7 +88,9 @@ def run_stages(pipeline: str) -> int:
     made, failed = reproduce(pipeline, names, drafts)
     if status := mirror(folder_of(name) for name in names if name not in drafts):
         return status
-    failed |= refused([name for name in drafts if name not in failed], _mirror_draft)
+    not_whole = "its results are not whole, as said above"
+    unfailed = [name for name in drafts if name not in failed]
+    failed |= refused(unfailed, lambda name: require(not mirror([folder_of(name)]), not_whole))
     summarise([name for name in names if name not in failed], {one.pipeline for one in made if one.stage != CODE})
     for name, why in failed.items():
         print(f"run: the draft {name} failed, which stops nobody: {why}")
@@ -120,21 +118,15 @@ def mirror(folders: Iterable[Path], *, after_run: bool = True) -> int:
     return mirror_all([*folders], tracking_uri(ROOT), after_run=after_run)
 
 
-def _mirror_draft(name: str) -> None:
-    require(not mirror([folder_of(name)]), "its results are not whole, as said above")
-
-
 def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     """Run a copy of a pipeline, or of every one that has a plan, on dummy data; no result of real data is touched."""
     from onebutton_workbench.data import dummy
 
-    names = pipelines_named(pipeline) if pipeline else dummy.with_plan()
+    planned = sorted(file.parent.name for file in ROOT.glob("pipelines/*/dummy.yaml"))
+    names = pipelines_named(pipeline) if pipeline else planned
     require(names, "no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
     for name in names:
-        if fit:
-            dummy.describe_tables(name)
-        else:
-            dummy.run(name, rows or dummy.DEFAULT_ROWS)
+        dummy.describe_tables(name) if fit else dummy.run(name, rows or dummy.DEFAULT_ROWS)
     if fit:
         return 0
     status = mirror(map(dummy.folder_of, names))
@@ -154,8 +146,8 @@ def reproduce(pipeline: str, names: Sequence[str], drafts: Collection[str]) -> t
         InputError: committed data is not here, or a stage of a pipeline that is no draft failed.
     """
     begun = time.monotonic()
-    command = ["dvc", "--wait-for-lock", "repro", "--keep-going"]
-    command += [f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"]
+    which = f"pipelines/{pipeline}/dvc.yaml" if pipeline else "--all-pipelines"
+    command = ["dvc", "--wait-for-lock", "repro", "--keep-going", which]
     others = {*unnamed_drafts("")} - {*names}
     with only_press(ROOT) as lock:
         mend(ROOT)
@@ -222,6 +214,8 @@ def call_dvc(command: Sequence[str], root: Path, lock: int, unseen: Collection[s
                     made.append(Made(Path(said["file"] or "dvc.yaml").parent.name, said["stage"]))
                 if said and said["runs"]:
                     running, begun = made[-1], time.monotonic()
+            if running:
+                running.seconds = time.monotonic() - begun
     finally:
         ignored.unlink(missing_ok=True)
     return made, not program.returncode

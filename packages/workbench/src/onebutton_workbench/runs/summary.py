@@ -68,7 +68,8 @@ def summarise(names: Sequence[str], made: Collection[str]) -> None:
             words = summary_line(ROOT / "pipelines" / name)
             print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
     paths = [f"pipelines/{name}" for name in names]
-    changed = [path for path in paths if call("status", "--porcelain", "--", path, folder=ROOT).stdout]
+    differs = call("status", "--porcelain", "--untracked-files=all", "--", "pipelines", folder=ROOT).stdout
+    changed = [path for path in paths if f" {path}/" in differs]
     new = [path for path in changed if not holds("cat-file", "-e", f"HEAD:./{path}/dvc.yaml", folder=ROOT)]
     add = f"git add {' '.join([*changed, *(['uv.lock'] if new else [])])}"
     if changed:
