@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -21,64 +20,43 @@ _MODULE = re.compile(r"\bpython[\d.]*(?:\s+-(?:[WX]\s+\S+|(?!m\s)\S+))*\s+-m\s+(
 _PLAIN = re.compile(r"(\w+=\S*(\s+|$))*((cat|cd|cp|echo|export|ln|mkdir|mv|rm|set|tee|touch|true)\b|$)")
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A stage as a `dvc.yaml` has it; under `foreach` and `matrix` DVC makes several of it, called `name@key`."""
 
     name: str
     body: Mapping[str, Any]  # what it does
-
-    @property
-    def deps(self) -> list[str]:
-        """The paths that it depends on, its fingerprint included, relative to its `wdir`."""
-        return paths(self.body.get("deps"))
-
-    @property
-    def outs(self) -> list[str]:
-        """The paths that it writes, metrics and plots included."""
-        return [path for kind in OUTPUTS for path in paths(self.body.get(kind))]
-
-    @property
-    def reads(self) -> list[str]:
-        """The files and folders that it reads, the ones of its parameters included."""
-        parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in self.body.get("params", []))
-        return list(dict.fromkeys([*(path for path in self.deps if not path.startswith(FINGERPRINTS)), *parameters]))
+    deps: list[str]  # the paths that it depends on, its fingerprint included, relative to its `wdir`
+    outs: list[str]  # the paths that it writes, metrics and plots included
+    reads: list[str]  # the files and folders that it reads, the ones of its parameters included
+    modules: list[str]  # what its command runs with `python -m`
+    others: list[str]  # the parts of its command that run something else, whose code nobody follows
+    frozen: bool  # whether DVC was told to leave it as it is
+    filled_in: bool  # whether only DVC knows what it becomes
+    fingerprint: str  # the file with which DVC compares what the code behind it means
 
     def lacking(self, folder: Path) -> list[str]:
         """Name what it reads and is not here."""
         return [path for path in self.reads if not (folder / path).exists()]
 
-    @property
-    def commands(self) -> list[str]:
-        """The parts of its command, as a shell parts them."""
-        said = self.body.get("cmd", [])
-        script = "\n".join(map(str, said)) if isinstance(said, list) else str(said)
-        return [part.strip() for part in _BETWEEN.split(_NO_COMMAND.sub(" ", script))]
 
-    @property
-    def modules(self) -> list[str]:
-        """What its command runs with `python -m`."""
-        return [found[1] for part in self.commands if (found := _MODULE.search(part))]
-
-    @property
-    def others(self) -> list[str]:
-        """The parts of its command that run something else, whose code nobody follows."""
-        return [part for part in self.commands if not _MODULE.search(part) and not _PLAIN.match(part)]
-
-    @property
-    def frozen(self) -> bool:
-        """Whether DVC was told to leave it as it is."""
-        return self.body.get("frozen") is True
-
-    @property
-    def filled_in(self) -> bool:
-        """Whether only DVC knows what it becomes."""
-        return "${" in str(self.body)
-
-    @property
-    def fingerprint(self) -> str:
-        """The file with which DVC compares what the code behind it means."""
-        return f"{FINGERPRINTS}{self.name}"
+def stage_of(name: str, body: Mapping[str, Any]) -> Stage:
+    """Read what a stage does, its command in parts as a shell parts them."""
+    deps, said = paths(body.get("deps")), body.get("cmd", [])
+    script = "\n".join(map(str, said)) if isinstance(said, list) else str(said)
+    commands = [part.strip() for part in _BETWEEN.split(_NO_COMMAND.sub(" ", script))]
+    parameters = ("params.yaml" if isinstance(one, str) else next(iter(one)) for one in body.get("params") or [])
+    return Stage(
+        name,
+        body,
+        deps=deps,
+        outs=[path for kind in OUTPUTS for path in paths(body.get(kind))],
+        reads=list(dict.fromkeys([*(path for path in deps if not path.startswith(FINGERPRINTS)), *parameters])),
+        modules=[found[1] for part in commands if (found := _MODULE.search(part))],
+        others=[part for part in commands if not _MODULE.search(part) and not _PLAIN.match(part)],
+        frozen=body.get("frozen") is True,
+        filled_in="${" in str(body),
+        fingerprint=f"{FINGERPRINTS}{name}",
+    )
 
 
 class Plan(NamedTuple):
@@ -155,7 +133,7 @@ def read_plan(dvc_yaml: Path) -> Plan:
     """
     bodies = {name: body_of(stage) for name, stage in (read_yaml(dvc_yaml).get("stages") or {}).items()}
     code = bodies.pop("code", {})
-    return Plan(dvc_yaml, [Stage(name, body) for name, body in bodies.items()], code)
+    return Plan(dvc_yaml, [stage_of(name, body) for name, body in bodies.items()], code)
 
 
 def read_stages(file: Path) -> dict[str, Any]:

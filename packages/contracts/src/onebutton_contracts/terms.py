@@ -11,46 +11,31 @@ Limit = int | float | date | datetime
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its type, unit and the values that it may hold.
-
-    Attributes:
-        logical_type: boolean, date, integer, number, string or timestamp, which is an instant in UTC.
-        unit: for people, such as `miles`; of the limits, too.
-        allowed: the values allowed; empty when any is.
-        classification: public, internal or personal; values of a personal column are never shown.
-        pattern: regular expression that a text must match; empty when any will do.
-        min_length: fewest characters of a text.
-        null_percent: largest share of nulls, in percent; None when any share will do.
-    """
+    """One column: its type, unit and the values that it may hold."""
 
     name: str
-    logical_type: str
+    logical_type: str  # boolean, date, integer, number, string or timestamp, which is an instant in UTC
     required: bool = False
-    unit: str = ""
+    unit: str = ""  # for people, such as `miles`; of the limits, too
     description: str = ""
     minimum: Limit | None = None
     maximum: Limit | None = None
-    allowed: tuple[str | int, ...] = ()
-    classification: str = "internal"
+    allowed: tuple[str | int, ...] = ()  # the values allowed; empty when any is
+    classification: str = "internal"  # public, internal or personal; values of a personal column are never shown
     unique: bool = False
-    pattern: str = ""
-    min_length: int | None = None
+    pattern: str = ""  # regular expression that a text must match; empty when any will do
+    min_length: int | None = None  # fewest characters of a text
     max_length: int | None = None
-    null_percent: float | None = None
+    null_percent: float | None = None  # largest share of nulls, in percent; None when any share will do
 
 
 @dataclass(frozen=True)
 class RowRule:
-    """A rule over several columns of a row.
-
-    Attributes:
-        condition: in SQL, true for a row that breaks the rule.
-        words: what must hold, for people.
-    """
+    """A rule over several columns of a row."""
 
     name: str
-    condition: str
-    words: str
+    condition: str  # in SQL, true for a row that breaks the rule
+    words: str  # what must hold, for people
 
 
 @dataclass(frozen=True)
@@ -63,25 +48,18 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Contract:
-    """What one table must be, who answers for it, and where it comes from.
-
-    Attributes:
-        version: `major.minor.patch`; a new major version is one that readers must look at.
-        owner: whom to ask.
-        primary_key: the columns that together name a row; empty when nothing does.
-        minimum_rows: fewer rows than this are refused.
-        properties: further facts by name, such as `sourceFile`, `sourceSha256` and `sourceLicense`.
-    """
+    """What one table must be, who answers for it, and where it comes from."""
 
     path: Path
     name: str
-    version: str
-    owner: str
+    version: str  # `major.minor.patch`; a new major version is one that readers must look at
+    owner: str  # whom to ask
     columns: tuple[Column, ...]
-    primary_key: tuple[str, ...] = ()
-    minimum_rows: int = 0
+    primary_key: tuple[str, ...] = ()  # the columns that together name a row; empty when nothing does
+    minimum_rows: int = 0  # fewer rows than this are refused
     row_rules: tuple[RowRule, ...] = ()
     freshness: Freshness | None = None
+    # Further facts by name, such as `sourceFile`, `sourceSha256` and `sourceLicense`.
     properties: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -78,25 +78,17 @@ def _value(value: object) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that each row, or the whole table, keeps or breaks.
+    """A rule that each row, or the whole table, keeps or breaks."""
 
-    Attributes:
-        name: of the rule, such as `maximum`.
-        column: what it is about; `table` when about several.
-        words: what must hold, for people.
-        broken: true for a row that breaks it, or once for the table.
-        shown: the columns of a row that tell why.
-        suspected: a quick count that is 0 only when no row breaks the rule; None when `broken` is quick itself.
-        value: what of the whole table the rule is about; None where it is about rows.
-    """
-
-    name: str
-    column: str
-    words: str
-    broken: pl.Expr
-    shown: tuple[str, ...] = ()
-    suspected: pl.Expr | None = None
-    value: pl.Expr | None = None
+    name: str  # such as `maximum`
+    column: str  # what it is about; `table` when about several
+    words: str  # what must hold, for people
+    broken: pl.Expr  # true for a row that breaks it, or once for the table
+    shown: tuple[str, ...] = ()  # the columns of a row that tell why
+    suspected: pl.Expr | None = (
+        None  # a quick count, 0 only when no row breaks the rule; None when `broken` is quick itself
+    )
+    value: pl.Expr | None = None  # what of the whole table the rule is about; None where it is about rows
 
 
 def row_rules(contract: Contract) -> list[Rule]:

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
@@ -25,7 +25,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import Stage, outputs, parse_yaml, paths, read_plan, read_yaml
+from onebutton_contracts.dvc_files import Stage, outputs, parse_yaml, paths, read_plan, read_yaml, stage_of
 from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, beside, read_champion
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
@@ -82,7 +82,7 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
     """
     try:
         stages = [stage for stage in read_plan(folder / "dvc.yaml").stages if not stage.filled_in]
-        judging = next((stage for stage in stages if SLICES in stage.outs), Stage("", {}))
+        judging = next((stage for stage in stages if SLICES in stage.outs), stage_of("", {}))
         require(judging.name, f"no stage of dvc.yaml writes {SLICES}, so no number could be computed again")
         missing, mend = judging.lacking(folder), "`make pull` fetches it, or `make run` makes it"
         require(not missing, f"{''.join(missing[:1])} is not here, so the numbers were read and not computed. {mend}")
@@ -90,7 +90,7 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
         return Computed(unknown=str(error))
     # the importance asks the model three times for every input, and decides nothing
     plots = [one for one in judging.body.get("plots", []) if paths([one]) != [IMPORTANCE.as_posix()]]
-    judging = replace(judging, body={**judging.body, "plots": plots})
+    judging = stage_of(judging.name, {**judging.body, "plots": plots})
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
         scratch = Path(name)
         wrong = rescore(folder, champion, scratch) if champion else []

@@ -23,19 +23,12 @@ COMMON = 0.9  # of the rows: when common values cover them, these are told one b
 
 @dataclass(frozen=True)
 class Spread:
-    """How the values of one column are spread, told without telling a row.
+    """How the values of one column are spread, told without telling a row."""
 
-    Attributes:
-        nulls: the share of rows without a value; they count as highest.
-        values: rising; each is shared by `ENOUGH` rows, or the mean of as many.
-        shares: of the rows with a value, those of each.
-        steps: whether there is nothing between the values.
-    """
-
-    nulls: float
-    values: list[float]
-    shares: list[float]
-    steps: bool
+    nulls: float  # the share of rows without a value; they count as highest
+    values: list[float]  # rising; each is shared by `ENOUGH` rows, or the mean of as many
+    shares: list[float]  # of the rows with a value, those of each
+    steps: bool  # whether there is nothing between the values
 
     def score(self, column: Floats) -> Floats:
         """Return the normal score of each value: of the share of rows below it, half of those equal to it included."""
@@ -46,12 +39,9 @@ class Spread:
 
     def value(self, score: Floats) -> Floats:
         """Return the value that has a score; NaN where that is a null."""
-        chance = ndtr(score) / max(1 - self.nulls, 1e-9)
-        if not self.values:
-            return np.full(len(score), np.nan)
-        known = np.asarray(self.values)
+        chance, known = ndtr(score) / max(1 - self.nulls, 1e-9), np.asarray(self.values or [np.nan])
         if self.steps:
-            found = known[np.minimum(np.searchsorted(np.cumsum(self.shares), chance), len(known) - 1)]
+            found = known[np.searchsorted(np.cumsum(self.shares[:-1]), chance)]
         else:
             found = np.interp(chance, self._middles(), known)
         return np.where(chance > 1, np.nan, found)
@@ -85,15 +75,10 @@ def fit_spread(column: Floats) -> Spread:
 
 @dataclass(frozen=True)
 class Copula:
-    """Columns, and how they go together.
+    """Columns, and how they go together."""
 
-    Attributes:
-        spreads: of each column, by name.
-        correlation: of their normal scores, in this order; one row for each column.
-    """
-
-    spreads: dict[str, Spread]
-    correlation: list[list[float]]
+    spreads: dict[str, Spread]  # of each column, by name
+    correlation: list[list[float]]  # of their normal scores, in this order; one row for each column
 
     def draw(
         self, names: Sequence[str], given: Mapping[str, Floats], rows: int, chance: np.random.Generator
@@ -108,10 +93,8 @@ class Copula:
         np.fill_diagonal(own, 1)
         # A pseudo-inverse, as columns may follow from each other.
         weights = np.linalg.pinv(whole[np.ix_(known, known)], rcond=1e-3, hermitian=True) @ across
-        scores = np.zeros((rows, len(names)))
-        for at, (name, column) in enumerate(given.items()):
-            found = self.spreads[name].score(column)
-            scores += np.outer(found - found.mean(), weights[at])
+        given_scores = np.array([self.spreads[name].score(column) for name, column in given.items()]).reshape(-1, rows)
+        scores = (given_scores - given_scores.mean(axis=1, keepdims=True)).T @ weights
         rest = own - weights.T @ whole[np.ix_(known, known)] @ weights
         scores += chance.multivariate_normal(np.zeros(len(names)), rest, rows, check_valid="ignore", method="eigh")
         return {name: self.spreads[name].value(scores[:, at]) for at, name in enumerate(names)}
@@ -120,5 +103,5 @@ class Copula:
 def fit_copula(columns: Mapping[str, Floats]) -> Copula:
     """Fit the spread of each column and how they go together; NaN is a null."""
     spreads = {name: fit_spread(column) for name, column in columns.items()}
-    scores = np.array([spreads[name].score(column) for name, column in columns.items()])
+    scores = [spreads[name].score(column) for name, column in columns.items()]
     return Copula(spreads, np.atleast_2d(np.cov(scores)).round(4).tolist())

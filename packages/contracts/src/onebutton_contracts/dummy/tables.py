@@ -37,46 +37,32 @@ AGAIN = "who has access to the data fits it with `make run DATA=dummy FIT=1` and
 
 
 class TablePlan(Parameters):
-    """One table.
+    """One table."""
 
-    Attributes:
-        file: the real table, relative to the pipeline.
-        contract: of the table, relative to the pipeline.
-        instant: the timestamp of a row, on the hour.
-        zone: where the hours, weekdays and months are those of people.
-        series: whether it has one row for each category and hour.
-        parent: the table, above this one, that it is joined to by that table's primary key; its values shape those of this one.
-        parent_hours_before: how many hours before a row the parent's values are those that shape it.
-        categories: columns that are drawn together, as often as they occur together; numbers among them become text.
-        target: what the rows are for, in SQL, true or false; categories and times are ranked by how often it is true.
-        modelled: numbers to resemble -> how they are read off the real table, in SQL.
-        derived: columns of the table -> how they follow from what is above and from `local`, the time in the zone; in SQL, in
-            this order.
-    """
-
-    file: str
-    contract: str
-    instant: str
-    zone: str
-    categories: list[str]
-    modelled: dict[str, str]
-    series: bool = False
+    file: str  # the real table, relative to the pipeline
+    contract: str  # of the table, relative to the pipeline
+    instant: str  # the timestamp of a row, on the hour
+    zone: str  # where the hours, weekdays and months are those of people
+    categories: list[
+        str
+    ]  # columns that are drawn together, as often as they occur together; numbers among them become text
+    modelled: dict[str, str]  # numbers to resemble -> how they are read off the real table, in SQL
+    series: bool = False  # whether it has one row for each category and hour
+    # The table, above this one, that it is joined to by that table's primary key; its values, so many hours before a row, shape
+    # those of this one.
     parent: str = ""
     parent_hours_before: int = 0
+    # What the rows are for, in SQL, true or false; categories and times are ranked by how often it is true.
     target: str = ""
+    # Columns of the table -> how they follow from what is above and from `local`, the time in the zone; in SQL, in this order.
     derived: dict[str, str] = Field(default_factory=dict)
 
 
 class Plan(Parameters):
-    """The whole file.
+    """The whole file."""
 
-    Attributes:
-        replaces: the stage that takes the real tables in.
-        seed: the same seed, the same rows.
-    """
-
-    replaces: str
-    seed: int
+    replaces: str  # the stage that takes the real tables in
+    seed: int  # the same seed, the same rows
     tables: dict[str, TablePlan]
 
     def contracts(self, folder: Path) -> dict[str, Contract]:
@@ -86,21 +72,15 @@ class Plan(Parameters):
 
 @dataclass(frozen=True)
 class Description:
-    """What is told of one table; made of numbers and names that many rows share.
+    """What is told of one table; made of numbers and names that many rows share."""
 
-    Attributes:
-        first: its first day.
-        last: its last day.
-        levels: what a row can be and when, each in an order; the copulas know the places in these lists.
-        answers: the levels, the parent's numbers, and the target: 0, 1, or 2 where it is not known.
-        copulas: of the rows of each answer, the same with the numbers to draw in place of the target.
-    """
-
-    first: date
+    first: date  # its first day
     last: date
-    levels: dict[str, list[str]]
-    answers: Copula
-    copulas: dict[int, Copula]
+    levels: dict[
+        str, list[str]
+    ]  # what a row can be and when, each in an order; the copulas know the places in these lists
+    answers: Copula  # the levels, the parent's numbers, and the target: 0, 1, or 2 where it is not known
+    copulas: dict[int, Copula]  # of the rows of each answer, the same with the numbers to draw in place of the target
 
 
 STORED = TypeAdapter(dict[str, Description])
@@ -137,16 +117,11 @@ def _describe(table: TablePlan, rows: pl.DataFrame, beside: pl.DataFrame) -> Des
     known, answers = _known(rows, levels, beside), rows[ANSWER].to_numpy()
     answer_copula = fit_copula(known | {ANSWER: answers})
     columns, days = known | _numbers(rows.select(_modelled(table))), rows["local"].dt.date().sort()
-    return Description(
-        first=days[0],
-        last=days[-1],
-        levels=levels,
-        answers=answer_copula,
-        copulas={
-            int(answer): fit_copula({name: column[answers == answer] for name, column in columns.items()})
-            for answer in answer_copula.spreads[ANSWER].values
-        },
-    )
+    copulas = {
+        int(answer): fit_copula({name: column[answers == answer] for name, column in columns.items()})
+        for answer in answer_copula.spreads[ANSWER].values
+    }
+    return Description(days[0], days[-1], levels, answer_copula, copulas)
 
 
 def _levels(rows: pl.DataFrame, level: str) -> list[str]:

@@ -24,21 +24,14 @@ LARGEST = 10**15  # beyond it a rounded limit is not exact any more
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a table comes from.
-
-    Attributes:
-        source: the address or the file's name, without credentials.
-        file: the table inside the source.
-        sha256: of the source.
-        license: as SPDX names it.
-    """
+    """Where a table comes from."""
 
     name: str
     pipeline: str
-    source: str
-    file: str
-    sha256: str
-    license: str
+    source: str  # the address or the file's name, without credentials
+    file: str  # the table inside the source
+    sha256: str  # of the source
+    license: str  # as SPDX names it
 
 
 def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: tuple[str, ...] | None = None) -> str:

@@ -33,16 +33,11 @@ MOST = 0.9  # of the values: then the others look like mistakes
 
 @dataclass(frozen=True)
 class Parsed:
-    """A table in the types of a contract.
-
-    Attributes:
-        guesses: by column, what had to be assumed to give it its type, or why it stays text.
-        notes: what a person should know of how it was read, a sentence each.
-    """
+    """A table in the types of a contract."""
 
     frame: pl.DataFrame
-    guesses: dict[str, str]
-    notes: tuple[str, ...] = ()
+    guesses: dict[str, str]  # by column, what had to be assumed to give it its type, or why it stays text
+    notes: tuple[str, ...] = ()  # what a person should know of how it was read, a sentence each
 
 
 def parse(path: Path) -> Parsed:

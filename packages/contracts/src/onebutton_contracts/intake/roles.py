@@ -39,29 +39,20 @@ class Said:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column is what.
-
-    Attributes:
-        classes: the names of an answer in words, or of several classes, in the order of a model's probabilities.
-        missing: texts of the answer that mean that there is none.
-        key: names a row; a column of it that the table does not have numbers the rows of the file from 1.
-        time: the split is by it; empty where it is not.
-        group: the same.
-        numbers: inputs that are numbers or booleans.
-        words: inputs that are texts.
-        notes: what a person should know of each decision, a sentence each.
-    """
+    """Which column is what."""
 
     task: Task
     answer: str
-    classes: tuple[str, ...]
-    missing: tuple[str, ...]
-    key: tuple[str, ...]
-    time: str
-    group: str
-    numbers: tuple[str, ...]
-    words: tuple[str, ...]
-    notes: tuple[str, ...]
+    classes: tuple[
+        str, ...
+    ]  # names of an answer in words, or of several classes, in the order of a model's probabilities
+    missing: tuple[str, ...]  # texts of the answer that mean that there is none
+    key: tuple[str, ...]  # names a row; a column of it that the table does not have numbers the rows of the file from 1
+    time: str  # the split is by it; empty where it is not
+    group: str  # the same
+    numbers: tuple[str, ...]  # inputs that are numbers or booleans
+    words: tuple[str, ...]  # inputs that are texts
+    notes: tuple[str, ...]  # what a person should know of each decision, a sentence each
 
 
 def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> Roles:
