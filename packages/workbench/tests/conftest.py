@@ -111,8 +111,7 @@ def forget() -> Callable[[], None]:
     """Forget what was read: sources are read once per program, and a test is many programs in one."""
 
     def clear() -> None:
-        of_code = (read_imports, fingerprint._digest_of_code, fingerprint._digest_of_data, fingerprint.data_files)
-        for cached in (*of_code, fingerprint.locked_versions):
+        for cached in (read_imports, fingerprint._digest, fingerprint.data_files, fingerprint.locked_versions):
             cached.cache_clear()
 
     clear()

@@ -192,9 +192,11 @@ def test_a_package_is_locked_under_the_name_of_its_distribution(
         (site / file).touch()  # importlib_metadata, which MLflow imports, leaves out files that are not there
     monkeypatch.setattr(sys, "path", [str(site)])
     fingerprint._installed_with.cache_clear()
-    versions = {name.replace("_", "-"): version for name, (version, _) in installed.items() if "other" not in name}
+    locked = {name.replace("_", "-"): version for name, (version, _) in installed.items() if "other" not in name}
+    lock = "".join(f'[[package]]\nname = "{name}"\nversion = "{version}"\n' for name, version in locked.items())
+    (workspace / "uv.lock").write_text(lock, encoding="utf-8")
     edit(workspace, "pipelines/pipe/src/pipe/first.py", "print('first')", line)
-    text = fingerprint.fingerprint(["pipe.first"], workspace, versions)
+    text = fingerprint.fingerprint(["pipe.first"], workspace)
     monkeypatch.undo()
     fingerprint._installed_with.cache_clear()
     assert [line for line in text.splitlines() if "==" in line] == brought_by

@@ -4,8 +4,6 @@ A number in a file is for reading: a person who can write the file can write its
 deployments believe the model alone.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

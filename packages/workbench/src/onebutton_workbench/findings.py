@@ -1,7 +1,5 @@
 """What a check of ours says: an id, a place, what is wrong and what it costs, what mends it, and the page that explains it."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence

@@ -3,8 +3,6 @@
 OB413 and OB414: `docs/checks/` has a page for each.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Collection, Iterator

@@ -3,8 +3,6 @@
 What could not be asked is NOT RUN, never passed: told on a laptop and under act, refused on GitHub, which has a network.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

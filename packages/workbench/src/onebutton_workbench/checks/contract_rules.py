@@ -3,8 +3,6 @@
 OB301 and OB303: `docs/checks/` has a page for each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path

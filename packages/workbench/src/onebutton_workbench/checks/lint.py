@@ -3,8 +3,6 @@
 A check that could not run counts as NOT RUN, never as passed.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -6,8 +6,6 @@ What says nothing of its licence, or is allowed in spite of it, stands with the 
 root's pyproject.toml.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from importlib import metadata

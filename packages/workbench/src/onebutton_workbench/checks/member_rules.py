@@ -3,8 +3,6 @@
 OB401, OB402, OB403, OB404, OB405 and OB406: `docs/checks/` has a page for each.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence

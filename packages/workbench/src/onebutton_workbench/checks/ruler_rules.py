@@ -4,8 +4,6 @@ OB411 and OB412: `docs/checks/` has a page for each. `make ruler` prints every c
 there are fewer, or that they assert less, is told and stops nobody.
 """
 
-from __future__ import annotations
-
 import html
 import json
 import re

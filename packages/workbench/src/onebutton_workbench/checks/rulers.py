@@ -4,8 +4,6 @@ What is compared is what a file means: the order of its keys, comments and prose
 files are rulers, and which way is stricter.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import re

@@ -3,8 +3,6 @@
 A rule yields findings, and lines that stop nobody: `TOLD …`.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -4,8 +4,6 @@ The violations are data: `violations.toml` of the workbench and of any other mem
 time, each of another gate; what does not show, or shows where it was not planted, is planted alone. The work of `make selftest`.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex
@@ -21,8 +19,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import require
 from onebutton_workbench.bootstrap import without_tools
+from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import address, check_clean, git
 from onebutton_workbench.workspace import ROOT, members, read_toml
@@ -67,18 +66,14 @@ def plant(edits: Sequence[Mapping[str, Any]], clone: Path) -> None:
     """
     for edit in (one for number, one in enumerate(edits) if one not in edits[:number]):
         file = clone / edit["file"]
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        if edit.get("find", "") not in text:
-            raise InputError(f"{edit['file']} does not hold {edit['find']!r}, so nothing would be planted")
+        text, find = file.read_text(encoding="utf-8") if file.is_file() else "", edit.get("find", "")
+        require(find in text, f"{edit['file']} does not hold {find!r}, so nothing would be planted")
         if edit.get("delete"):
             file.unlink()
             continue
-        if "find" in edit:
-            text = text.replace(edit["find"], edit["replace"])
-        else:
-            text = edit["write"] * edit.get("times", 1) if "write" in edit else text + edit["append"]
+        text = text.replace(find, edit["replace"]) if find else edit.get("write", text) * edit.get("times", 1)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text.replace(CUT, ""), encoding="utf-8")
+        file.write_text((text + edit.get("append", "")).replace(CUT, ""), encoding="utf-8")
 
 
 def make_clone(folder: Path) -> Path:
@@ -87,11 +82,10 @@ def make_clone(folder: Path) -> Path:
     Raises:
         InputError: it could not be set up.
     """
-    folder.mkdir()
     clone = folder / "clone"
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-    git("init", "--quiet", "--bare", "remote.git", folder=folder)
     for command in (
+        "init --quiet --bare ../remote.git",
         "switch --quiet --force-create main",
         f"tag {START}",
         f"remote set-url origin {address(ROOT)}",
@@ -104,8 +98,7 @@ def make_clone(folder: Path) -> Path:
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, clone / cache)
     done = call("make setup", clone)
-    if done.returncode:
-        raise InputError(f"make setup failed in the temporary clone:\n{done.stdout}")
+    require(not done.returncode, f"make setup failed in the temporary clone:\n{done.stdout}")
     return clone
 
 
@@ -113,14 +106,13 @@ def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     """Press a button in a clone, as a person would."""
     # what GitHub says of its own run would make a button behave as in a workflow, where `local` may not be deployed to
     environment = {name: text for name, text in clean_environment().items() if not name.startswith("GITHUB_")}
+    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "PATH": without_tools(ROOT, environment["PATH"])}
     # uv's cache names what it holds by content, so sharing it hides nothing
-    cache = subprocess.run(["uv", "cache", "dir"], env=environment, capture_output=True, text=True, check=True)
-    environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "UV_CACHE_DIR": cache.stdout.strip()}
-    environment["PATH"] = without_tools(ROOT, environment["PATH"])
-    out, both = subprocess.PIPE, subprocess.STDOUT
+    environment["UV_CACHE_DIR"] = call_program("uv", "cache", "dir", folder=ROOT).stdout.strip()
     *before, last = (shlex.split(line) for line in PRESSES.get(command, (command,)))
     for words in before:
         subprocess.run(words, cwd=clone, env=environment, check=True)
+    out, both = subprocess.PIPE, subprocess.STDOUT
     return subprocess.run(last, cwd=clone, env=environment, stdout=out, stderr=both, text=True, check=False)
 
 
@@ -170,10 +162,9 @@ class Pressed:
         """
         if violation.gates == CLEAN:
             found = "red without any violation" if self.red else ""
-        elif not self.red:
-            found = "stayed green"
         else:
             found = "".join(f"red, but without {reason!r}" for reason in self.lacks(violation)[:1])
+            found = found if self.red else "stayed green"
         return f"{found}\n{self.said[-SHOWN:]}" if found else ""
 
 
@@ -232,13 +223,12 @@ def selftest() -> int:
         alone = press_all([[one] for one, batch in pairs if (one, batch) not in settled], clones)
     bad = []
     for one, batch in [*settled, *((batch.violations[0], batch) for batch in alone)]:
-        problem = batch.problem(one)
+        if problem := batch.problem(one):
+            bad.append(f"{one.what}, {one.press}: {problem}")
         state = "FAILED" if problem else "green" if one.gates == CLEAN else "caught"
         print(*(f"{state:<7} {gate:<38} {one.what:<62} {one.press}" for gate in one.gates), sep="\n", flush=True)
-        bad += [f"{one.what}, {one.press}: {problem}"] if problem else []
     print(*bad, sep="\n\n", file=sys.stderr)
     took = f"{(time.monotonic() - begun) / 60:.0f} min"
-    if bad:
-        raise InputError(f"{len(bad)} gates did not do their work ({took})")
+    require(not bad, f"{len(bad)} gates did not do their work ({took})")
     print(f"selftest: {len(violations)} violations, every one caught where it should be ({took})")
     return 0

@@ -3,8 +3,6 @@
 OB101, OB102, OB103, OB104, OB106 and OB108: `docs/checks/` has a page for each.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterable, Iterator

@@ -3,8 +3,6 @@
 OB107, OB305 and OB422: `docs/checks/` has a page for each.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

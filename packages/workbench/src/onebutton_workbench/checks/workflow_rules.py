@@ -5,8 +5,6 @@ OB201, OB202, OB204, OB423, OB211 and OB212: `docs/checks/` has a page for each.
 That a job has a time limit and says what it may do is held by jactionlint and zizmor.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

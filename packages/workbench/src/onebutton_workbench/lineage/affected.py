@@ -4,8 +4,6 @@ A file belongs to a member; a member reaches all that declare it. Where that can
 change may be tested too much, never too little. Which stages are stale, `make status` says.
 """
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

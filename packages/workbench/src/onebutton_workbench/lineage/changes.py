@@ -1,7 +1,5 @@
 """Which files differ from another commit, as git tells it: commits since the two parted, edits not committed, files not added."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -6,22 +6,19 @@ data files that lie next to them or in folders below that are no packages, and t
 that they import. What git ignores and what editors leave behind does not count. It is the same on every Python.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import distributions
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, read_plan
-from onebutton_contracts.errors import InputError, run_stage
+from onebutton_contracts.errors import require, run_stage
 from onebutton_contracts.parameters import load_parameters
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
@@ -34,17 +31,19 @@ LEFT_BEHIND = (".", "#")  # how files begin that systems and editors leave behin
 
 
 def meaning(tree: Any) -> str:
-    """Write a syntax tree, or a part of one, as text in which only what runs is left.
+    """Write a syntax tree, or a part of one, as text in which only what runs is left, not what is there to check types.
 
     `ast.dump` differs between versions of Python (new fields, empty lists shown or not), so this drops every field that is
     None or empty.
     """
     if isinstance(tree, list):
-        return ",".join([meaning(item) for item in tree])
+        return ",".join(filter(None, map(meaning, tree)))
     if not isinstance(tree, ast.AST):
         return repr(tree)
     if isinstance(tree, ast.Constant):
         return f"{type(tree.value).__name__}:{tree.value!r}"
+    if isinstance(tree, ast.If) and "TYPE_CHECKING" in {getattr(tree.test, name, None) for name in ("id", "attr")}:
+        return meaning(tree.orelse)
     fields = []
     for name in tree._fields:
         value = getattr(tree, name, None)
@@ -57,26 +56,10 @@ def meaning(tree: Any) -> str:
     return f"{type(tree).__name__}({';'.join(fields)})"
 
 
-def _digest(content: str | bytes) -> str:
-    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
-
-
-class _DropTypeChecking(ast.NodeTransformer):
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        self.generic_visit(node)
-        names = {getattr(node.test, "id", None), getattr(node.test, "attr", None)}
-        return node.orelse if "TYPE_CHECKING" in names else node
-
-
 @cache
-def _digest_of_code(file: Path) -> str:
-    tree = parse(file)
-    return _digest(meaning(_DropTypeChecking().visit(tree) if b"TYPE_CHECKING" in file.read_bytes() else tree))
-
-
-@cache
-def _digest_of_data(file: Path) -> str:
-    return _digest(file.read_bytes())
+def _digest(file: Path, *, as_data: bool = False) -> str:
+    content = file.read_bytes() if as_data else meaning(parse(file)).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 @cache
@@ -86,14 +69,12 @@ def data_files(root: Path) -> dict[Path, list[Path]]:
     It is what git has, or is about to have. Code in a folder that is no package counts as data.
     """
     files = [root / name for name in listed(root, *(f"{path.as_posix()}/src" for path in member_paths(root)))]
-    packages = {file.parent for file in files if file.name == "__init__.py"}
-    found: dict[Path, list[Path]] = {package: [] for package in packages}
+    found: dict[Path, list[Path]] = {file.parent: [] for file in files if file.name == "__init__.py"}
     for file in files:
-        package = next((folder for folder in file.parents if folder in packages), None)
-        inside = file.relative_to(package).parts if package else ()
+        package = next((folder for folder in file.parents if folder in found), file)
+        inside = file.relative_to(package).parts
         left_behind = file.name.endswith("~") or any(part.startswith(LEFT_BEHIND) for part in inside)
-        is_data = file.suffix not in NOT_DATA or (file.suffix == ".py" and len(inside) > 1)
-        if package and is_data and not left_behind:
+        if inside and not left_behind and (file.suffix not in NOT_DATA or (file.suffix == ".py" and len(inside) > 1)):
             found[package].append(file)
     return found
 
@@ -105,20 +86,10 @@ def locked_versions(root: Path) -> dict[str, str]:
     A TOML parser takes a second for a lock of this size; uv writes the two lines that matter in a fixed order.
     """
     versions: dict[str, set[str]] = {}
-    for name, version in pairwise((root / "uv.lock").read_text(encoding="utf-8").splitlines()):
-        if name.startswith('name = "') and version.startswith('version = "'):
-            versions.setdefault(name[8:-1], set()).add(version[11:-1])
+    lock = (root / "uv.lock").read_text(encoding="utf-8")
+    for name, version in re.findall(r'^name = "(.*)"\nversion = "(.*)"$', lock, re.MULTILINE):
+        versions.setdefault(name, set()).add(version)
     return {name: "|".join(sorted(found)) for name, found in versions.items()}
-
-
-def _brought_by(package: str, versions: Mapping[str, str]) -> list[str]:
-    """Describe which locked distributions bring a package: the one of its name, or those that are installed with it.
-
-    PIL comes from pillow, and several may share a name such as google.
-    """
-    named = package.lower().replace("_", "-")
-    found = [named] if named in versions else sorted(_installed_with(package) & versions.keys())
-    return [f"{one}=={versions[one]}" for one in found] or [f"{package}==not locked"]
 
 
 @cache
@@ -128,7 +99,7 @@ def _installed_with(package: str) -> set[str]:
     return {distribution(one.name) for one in distributions() if files.search(one.read_text("RECORD") or "")}
 
 
-def fingerprint(entries: Iterable[str], root: Path, versions: Mapping[str, str]) -> str:
+def fingerprint(entries: Iterable[str], root: Path) -> str:
     """Describe what the modules that a stage runs mean, with the third-party versions that are locked.
 
     Returns:
@@ -137,16 +108,22 @@ def fingerprint(entries: Iterable[str], root: Path, versions: Mapping[str, str])
     Raises:
         InputError: an entry is no module of the workspace, or a module cannot be parsed.
     """
-    imports = read_imports(root)
+    imports, versions = read_imports(root), locked_versions(root)
     modules, packages = imports.reached(entries)
-    code = [f"{_digest_of_code(imports.files[name])}  {name}" for name in sorted(modules)]
+    code = [f"{_digest(imports.files[name])}  {name}" for name in sorted(modules)]
     folders = {imports.files[name].parent for name in modules}
     data = [
-        f"{_digest_of_data(file)}  {file.relative_to(folder.parent).as_posix()}"
+        f"{_digest(file, as_data=True)}  {file.relative_to(folder.parent).as_posix()}"
         for folder in folders
         for file in data_files(root).get(folder, [])
     ]
-    third_party = {line for package in packages for line in _brought_by(package, versions)}
+    third_party = set[str]()
+    for (
+        package
+    ) in packages:  # brought by the distribution of its name, or else, as PIL by pillow, by those installed with it
+        named = distribution(package)
+        brought = [named] if named in versions else _installed_with(package) & versions.keys()
+        third_party |= {f"{one}=={versions[one]}" for one in brought} or {f"{package}==not locked"}
     return "\n".join([f"algorithm {ALGORITHM}", *code, *sorted(data), *sorted(third_party)]) + "\n"
 
 
@@ -158,11 +135,9 @@ def write_fingerprints(folder: Path, root: Path) -> None:
     """
     texts = {}
     for stage in (one for one in read_plan(folder / "dvc.yaml").stages if one.fingerprint in one.deps):
-        if not stage.modules:
-            raise InputError(
-                f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
-            )
-        texts[folder / stage.fingerprint] = fingerprint(stage.modules, root, locked_versions(root))
+        unknown = f"{folder}/dvc.yaml: stage {stage.name!r} runs no `python -m <module>`, so its code is unknown"
+        require(stage.modules, unknown)
+        texts[folder / stage.fingerprint] = fingerprint(stage.modules, root)
     (folder / FINGERPRINTS).mkdir(exist_ok=True)
     for file, text in texts.items():
         if not file.is_file() or file.read_text(encoding="utf-8") != text:

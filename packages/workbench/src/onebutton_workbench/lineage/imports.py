@@ -4,8 +4,6 @@ Nothing is executed. What stands under `if TYPE_CHECKING:` never runs, so it doe
 together while the program runs cannot be read: the rule OB104 refuses it in code behind a stage.
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence

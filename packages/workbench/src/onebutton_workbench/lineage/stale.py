@@ -5,8 +5,6 @@ to press `make run` (OB105). `dvc status` says what differs; where that may only
 holds, in `.dvc` files and locks, say whether it changed. Data that was changed and not committed is not seen here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import posixpath

@@ -1,7 +1,5 @@
 """Data that no stage makes: git holds a `.dvc` file with its digest, and DVC keeps the data itself."""
 
-from __future__ import annotations
-
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ that reads what another wrote gets no network either. Unseen stays what is read 
 or from HOME.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import time
