@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.dvc_files import read_yaml
-from onebutton_workbench.checks.contract_rules import check_readers, check_standard
 from onebutton_workbench.checks.rules import hold
+from onebutton_workbench.checks.text_rules import check_readers, check_standard
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.changes import changes_since, choose_base

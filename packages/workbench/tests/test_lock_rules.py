@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onebutton_workbench.checks.lock_rules import denied, is_denied
+from onebutton_workbench.checks.audit import denied, is_denied
 
 
 @pytest.mark.parametrize(

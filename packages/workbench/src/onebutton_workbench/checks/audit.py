@@ -1,29 +1,66 @@
 """Ask what others know of the packages that are locked here, and whether a key was ever committed. The work of `make audit`.
 
 What could not be asked is NOT RUN, never passed: told on a laptop and under act, refused on GitHub, which has a network.
+Licences, which need no network, are a rule of `make lint` as well: OB302, `docs/checks/` has its page.
 """
 
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
-from onebutton_release.sbom import bill_of_materials
+from onebutton_release.sbom import bill_of_materials, licenses
 from onebutton_workbench.checks.lint import REVOKE, Check, Verdict, report
-from onebutton_workbench.checks.lock_rules import check_licenses
 from onebutton_workbench.environment import call
+from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.changes import NothingToCompareError, choose_base, is_commit, parted
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.lineage.fingerprint import locked_versions
+from onebutton_workbench.workspace import ROOT, members, read_toml
 
 BILL, LOCK = Path("report/sbom.cdx.json"), "uv.lock"
 KNOWN = "uv audit --frozen --output-format json --preview-features audit-command,json-output"
 FOUND = 1  # uv's status when it found something; a greater one says that it could not look
 LEAKS = "betterleaks git . --config .github/betterleaks.toml --no-banner --redact --log-opts"
 FILES = re.compile(r"^(sdist = .*\n|(wheels|members) = \[\n(    .*\n)*\]\n)", re.MULTILINE)
+
+
+# Copyleft that reaches over the network, source that is not open, use that is not free. The plain GPL is no finding: it binds who
+# passes programs on, and a team that does so asks its lawyers anyway.
+DENIED = re.compile(
+    r"\bBUSL|\bBSL-1\.1|Business Source|\bAGPL|Affero|\bSSPL|Server Side Public|Elastic License|Elastic-2|Commons Clause"
+    r"|PolyForm|\bCC-BY-NC|Non-?Commercial|Proprietary|\bCommercial\b|All rights reserved",
+    re.IGNORECASE,
+)
+
+
+def is_denied(expression: str) -> bool:
+    """Whether no way of reading an expression is free of what is denied: of `A OR B` one may choose."""
+    return all(DENIED.search(choice) for choice in re.split(r"\s+OR\s+", expression))
+
+
+def denied(names: Iterable[str]) -> Iterator[Finding]:
+    """Find distributions that a company which forks this could not build on; of another platform's nobody here can say."""
+    mend = "another package; or its name and the reason under [tool.onebutton.licenses] in pyproject.toml"
+    for name in sorted(names):
+        with suppress(metadata.PackageNotFoundError):
+            said = licenses(metadata.metadata(name))
+            if not said:
+                yield Finding("OB302", LOCK, f"{name} does not say under which licence it is", mend)
+            elif is_denied(said):
+                words = f"{name} is under {said!r}, which a company that forks this may not accept"
+                yield Finding("OB302", LOCK, words, mend)
+
+
+def check_licenses(root: Path) -> Iterator[Finding]:
+    """Hold every package of the lock to the rule on licences; a member is nobody else's, and may say nothing."""
+    reasons = read_toml(root / "pyproject.toml")["tool"].get("onebutton", {}).get("licenses", {})
+    yield from denied(locked_versions(root).keys() - {member.name for member in members(root)} - reasons.keys())
 
 
 def vulnerabilities(root: Path, *service: str) -> Verdict:

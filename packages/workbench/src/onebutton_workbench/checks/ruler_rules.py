@@ -130,7 +130,7 @@ def check(changes: Changes) -> Iterator[Finding | str]:
         words = f"{one.words}: weaker, or nobody can tell"
         if beside:
             others = f"{words}. Beside it changes {shortened([*beside.values()], 3)}, so {COST}"
-            yield Finding("OB411" if folder else "OB412", one.place, others, MEND)
+            yield Finding("OB411", one.place, others, MEND) if folder else Finding("OB412", one.place, others, MEND)
         else:
             yield f"TOLD {one.place}: {words}. Nothing that it measures changes with it, or as the rule `retrain` says"
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from onebutton_contracts.errors import InputError, run_stage
 from onebutton_workbench.checks import (
     assertion_rules,
-    contract_rules,
-    lock_rules,
+    audit,
     member_rules,
     ruler_rules,
     stage_rules,
@@ -30,15 +29,15 @@ RULES: tuple[Callable[[Path], Found], ...] = (
     member_rules.check_all,
     stage_rules.check_all,
     workflow_rules.check_all,
-    lock_rules.check_licenses,
+    audit.check_licenses,
     assertion_rules.check,
-    contract_rules.check_standard,
+    text_rules.check_standard,
     text_rules.check_cards,
     text_rules.check_links,
     text_rules.check_pickles,
 )
 # These look at what changed since this branch left the one that it will go into.
-COMPARING: tuple[Callable[[lineage.Changes], Found], ...] = (contract_rules.check_readers, ruler_rules.check)
+COMPARING: tuple[Callable[[lineage.Changes], Found], ...] = (text_rules.check_readers, ruler_rules.check)
 
 
 def hold(

@@ -1,19 +1,26 @@
-"""Refuse what cards, pages and code say that misleads a reader, breaks with a removal, or opens a pickle.
+"""Refuse what contracts, cards, pages and code say that misleads a reader, breaks with a removal, or opens a pickle.
 
-OB107, OB305 and OB422: `docs/checks/` has a page for each.
+OB107, OB301, OB303, OB305 and OB422: `docs/checks/` has a page for each.
 """
 
+import fnmatch
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from onebutton_contracts.compatibility import needs_major
+from onebutton_contracts.contract import contract_of, load_contract
+from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import QUESTIONS, CardText
 from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
+from onebutton_workbench.lineage.changes import Changes
 from onebutton_workbench.workspace import members, read_toml
 
+CONTRACTS = "*.odcs.yaml"
 TEMPLATES, CARD = Path("templates/pipeline"), "card.toml"
 OWN = "table"  # the template that speaks of a person's own table, and of no example
 ASKED = ("title", *(name for name in QUESTIONS if name != "owner"))  # CODEOWNERS names the owner of any pipeline
@@ -24,6 +31,27 @@ PICKLE = re.compile(
     r"allow_pickle(?= *=(?! *False))|(?<=\.)(read|to)_pickle\b"
     r"|(__import__|import_module)\(.{1,2}(_?pickle|joblib|dill|cloudpickle|shelve|jsonpickle)\b"
 )
+
+
+def check_standard(root: Path) -> Iterator[Finding]:
+    """Hold every contract to the standard."""
+    for name in listed(root, CONTRACTS):
+        try:
+            load_contract(root / name)
+        except InputError as error:
+            words = str(error).removeprefix(f"{root / name}: ")
+            yield Finding("OB303", name, f"{words}, so no stage can be held to it", "the line that it names")
+
+
+def check_readers(changes: Changes) -> Iterator[Finding]:
+    """Compare every contract that changed with what readers rely on. One that cannot be read promises nothing."""
+    for name in fnmatch.filter(changes.files, CONTRACTS):
+        with suppress(InputError):
+            old, new = (contract_of(text, Path(name)) for text in changes.texts(name))
+            for broken in needs_major(old, new):
+                cost = f"and the version is still {new.version}: a reader would not notice"
+                mend = f"version: {new.major + 1}.0.0, and look at every reader"
+                yield Finding("OB301", name, f"{broken} since {changes.commit[:8]}, {cost}", mend)
 
 
 def check_cards(root: Path) -> Iterator[Finding]:
