@@ -17,31 +17,28 @@ def needs_major(old: Contract, new: Contract) -> list[str]:
         return []
     if old.name != new.name:
         return [f"the table {old.name} is now called {new.name}"]
-    found = [words for column in old.columns for words in _of_column(column, new)]
+    there, found = {column.name: column for column in new.columns}, list[str]()
+    for column in old.columns:
+        found += _of_column(column, there[column.name]) if column.name in there else [f"column {column.name} is gone"]
     if old.primary_key != new.primary_key:
         found.append(f"the primary key was ({', '.join(old.primary_key)}), it is ({', '.join(new.primary_key)})")
     kept = {rule.condition for rule in new.row_rules}
     return found + [f"the rule {rule.name!r} no longer holds" for rule in old.row_rules if rule.condition not in kept]
 
 
-def _of_column(old: Column, contract: Contract) -> Iterator[str]:
-    if old.name not in contract.column_names:
-        yield f"column {old.name} is gone"
-        return
-    new = contract.column(old.name)
+def _of_column(old: Column, new: Column) -> Iterator[str]:
     if old.logical_type != new.logical_type:
         yield f"column {old.name} was {old.logical_type}, it is {new.logical_type}"
         return
     if old.unit != new.unit:
         yield f"column {old.name} was in {old.unit or 'no unit'}, it is in {new.unit or 'no unit'}"
+    shorter_or_longer = _wider(old.min_length, old.max_length, new.min_length, new.max_length)
     looser = {
         "may now be missing": old.required and not new.required,
         "may now be missing more often": not new.required and _wider(None, old.null_percent, None, new.null_percent),
         "may now repeat": old.unique and not new.unique,
         "may now lie outside its old range": _wider(old.minimum, old.maximum, new.minimum, new.maximum),
-        "may now be longer or shorter than before": _wider(
-            old.min_length, old.max_length, new.min_length, new.max_length
-        ),
+        "may now be longer or shorter than before": shorter_or_longer,
         "has another pattern": bool(old.pattern) and old.pattern != new.pattern,
         "is now personal data": old.classification != "personal" and new.classification == "personal",
     }

@@ -50,13 +50,14 @@ def _contract(said: odcs.Document, path: Path) -> Contract:
     facts = {one.property: str(one.value) for one in table.custom_properties}
     columns = tuple(_column(column, facts.get("classification", "internal")) for column in table.properties)
     names = [column.name for column in columns]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    require(twice is None, f"column {twice!r} is there twice")
+    for at, name in enumerate(names):
+        require(name not in names[:at], f"column {name!r} is there twice")
     keys = [(column.primary_key_position, column.name) for column in table.properties if column.primary_key]
     times = {f"{table.name}.{one.name}": one.name for one in columns if one.logical_type in {"date", "timestamp"}}
     for fresh in said.sla_properties:
         known = ", ".join(times) or "(no date or timestamp)"
         require(fresh.element in times, f"freshness: element must be one of {known}, it is {fresh.element!r}")
+    counts = [one.must_be_greater_or_equal_to for one in table.quality if one.type == "library"]
     return Contract(
         path=path,
         name=table.name,
@@ -64,9 +65,7 @@ def _contract(said: odcs.Document, path: Path) -> Contract:
         owner=said.team.name,
         columns=columns,
         primary_key=tuple(name for _, name in sorted(keys)),
-        minimum_rows=max(
-            (one.must_be_greater_or_equal_to for one in table.quality if one.type == "library"), default=0
-        ),
+        minimum_rows=max(counts, default=0),
         row_rules=tuple(_row_rule(one, table.name, columns) for one in table.quality if one.type == "sql"),
         freshness=next((Freshness(times[one.element], one.value) for one in said.sla_properties), None),
         properties=facts,

@@ -84,9 +84,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file} cannot be read ({error}). `git checkout {file.name}` or `make run` brings it back"
-        ) from None
+        mend = f"`git checkout {file.name}` or `make run` brings it back"
+        raise InputError(f"{file} cannot be read ({error}). {mend}") from None
     return parse_yaml(text, str(file))
 
 

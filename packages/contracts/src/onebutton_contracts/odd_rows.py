@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,7 @@ def _odd(contract: Contract, column: Column, seen: pl.Series, chance: np.random.
     if not values and kind == "string":
         values = _words(known, chance)
     elif not values and kind in {"integer", "number"}:
-        values = _numbers(column, known, chance)
-        values = list(map(round, values)) if kind == "integer" else values
+        values = [round(value) if kind == "integer" else value for value in _numbers(column, known, chance)]
     elif not values:
         values = [False, True] if kind == "boolean" else known.head(MOST).to_list()
     made = pl.Series(column.name, values, dtype=POLARS_TYPES[kind])
@@ -112,6 +112,5 @@ def _words(known: pl.Series, chance: np.random.Generator) -> list[str]:
 
 def _another(letter: str, letters: random.Random) -> str:
     """Put another letter of the same kind in its place: most patterns then still hold."""
-    kinds = ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789")
-    kind = next((kind for kind in kinds if letter in kind), "")
-    return letters.choice(kind) if kind else letter
+    kind = next((kind for kind in (ascii_uppercase, ascii_lowercase, digits) if letter in kind), letter)
+    return letters.choice(kind)

@@ -85,9 +85,7 @@ class Rule:
     words: str  # what must hold, for people
     broken: pl.Expr  # true for a row that breaks it, or once for the table
     shown: tuple[str, ...] = ()  # the columns of a row that tell why
-    suspected: pl.Expr | None = (
-        None  # a quick count, 0 only when no row breaks the rule; None when `broken` is quick itself
-    )
+    suspected: pl.Expr | None = None  # a quick count, 0 only when no row breaks it; None when `broken` is quick itself
     value: pl.Expr | None = None  # what of the whole table the rule is about; None where it is about rows
 
 

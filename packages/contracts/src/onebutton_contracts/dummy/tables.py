@@ -43,9 +43,7 @@ class TablePlan(Parameters):
     contract: str  # of the table, relative to the pipeline
     instant: str  # the timestamp of a row, on the hour
     zone: str  # where the hours, weekdays and months are those of people
-    categories: list[
-        str
-    ]  # columns that are drawn together, as often as they occur together; numbers among them become text
+    categories: list[str]  # columns that are drawn together, as often as they occur together; numbers become text
     modelled: dict[str, str]  # numbers to resemble -> how they are read off the real table, in SQL
     series: bool = False  # whether it has one row for each category and hour
     # The table, above this one, that it is joined to by that table's primary key; its values, so many hours before a row, shape
@@ -76,9 +74,7 @@ class Description:
 
     first: date  # its first day
     last: date
-    levels: dict[
-        str, list[str]
-    ]  # what a row can be and when, each in an order; the copulas know the places in these lists
+    levels: dict[str, list[str]]  # what a row can be and when; the copulas know the places in these lists
     answers: Copula  # the levels, the parent's numbers, and the target: 0, 1, or 2 where it is not known
     copulas: dict[int, Copula]  # of the rows of each answer, the same with the numbers to draw in place of the target
 
@@ -95,10 +91,8 @@ def describe(
         InputError: the plan names a table or a column that is not there.
     """
     try:
-        return {
-            name: _describe(table, tables[name], _beside(table, plan, tables, contracts))
-            for name, table in plan.tables.items()
-        }
+        beside = {name: _beside(table, plan, tables, contracts) for name, table in plan.tables.items()}
+        return {name: _describe(table, tables[name], beside[name]) for name, table in plan.tables.items()}
     except (LookupError, pl.exceptions.PolarsError) as error:
         raise InputError(f"dummy.yaml does not fit the tables: {str(error).splitlines()[0]}") from None
 
@@ -177,9 +171,7 @@ def generate(
             contract, told = contracts[name], described[name]
             laid = _laid(table, told, 2 * rows + 10, chance)
             drawn = _numbered(table, told, laid, _beside(table, plan, tables, contracts), chance)
-            kept = _finish(drawn, table, contract).unique(
-                contract.primary_key or None, keep="first", maintain_order=True
-            )
+            kept = _finish(drawn, table, contract)
             words = f"only {kept.height:,} of {rows:,} rows of {name} keep {contract.path}: see dummy.yaml"
             require(table.series or kept.height >= rows, words)
             tables[name] = (kept if table.series else kept.head(rows)).sort(table.instant, *contract.primary_key)
@@ -223,12 +215,12 @@ def _numbered(
 
 
 def _finish(rows: pl.DataFrame, table: TablePlan, contract: Contract) -> pl.DataFrame:
-    """Add what follows from what was drawn, and keep the rows that keep the contract."""
+    """Add what follows from what was drawn, and keep the rows that keep the contract, the first of each key."""
     for name, sql in table.derived.items():
         rows = rows.with_columns(pl.sql_expr(sql).alias(name))
         rows = rows.cast({pl.selectors.integer(): pl.Int64})  # SQL's parts of a time are so small that they overflow
     rows = rows.select(contract.column_names).cast(polars_schema(contract.columns))  # type: ignore[arg-type]
-    return without_broken(rows, contract)
+    return without_broken(rows, contract).unique(contract.primary_key or None, keep="first", maintain_order=True)
 
 
 def write_description(described: Mapping[str, Description], path: Path) -> None:

@@ -45,21 +45,16 @@ def draft(frame: pl.DataFrame, origin: Origin, guesses: Mapping[str, str], key: 
     key = guess_key(frame.drop(list(personal))) if key is None else key
     columns: list[dict[str, Any]] = []
     for series in frame:
-        name = series.name
+        name, known = series.name, series.name not in personal
         facts = {"name": name, "type": logical_type(series), "required": not series.null_count()}
-        facts |= {"guess": guesses.get(name, ""), "personal": personal.get(name, ""), "limits": {}, "allowed": []}
-        if name not in personal:
-            facts["limits"] = limits(series, is_key=name in key)
-            facts["allowed"] = [] if name in key else allowed(series)
+        facts |= {"guess": guesses.get(name, ""), "personal": personal.get(name, "")}
+        facts["limits"] = limits(series, is_key=name in key) if known else {}
+        facts["allowed"] = allowed(series) if known and name not in key else []
         columns.append(facts)
-    environment = Environment(
-        loader=PackageLoader("onebutton_contracts", "intake"),
-        autoescape=select_autoescape(),  # of HTML, and this is none
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["scalar"] = scalar
-    template = environment.get_template("contract.odcs.yaml.jinja")
+    folder = PackageLoader("onebutton_contracts", "intake")
+    jinja = Environment(loader=folder, autoescape=select_autoescape(), trim_blocks=True, keep_trailing_newline=True)
+    jinja.filters["scalar"] = scalar
+    template = jinja.get_template("contract.odcs.yaml.jinja")
     return template.render(origin=origin, rows=frame.height, key=key, columns=columns)
 
 

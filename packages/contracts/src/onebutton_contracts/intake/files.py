@@ -124,10 +124,9 @@ def _lines(path: Path) -> Iterator[str]:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
                 encoding = "UTF-16" if line.startswith(UTF_16) else "LATIN1"
-                raise InputError(
-                    f"{path.name} is not UTF-8, from line {number:,} on; it looks like {encoding}. `iconv -f {encoding} "
-                    f"-t UTF-8 {path.name} > utf8-{path.name}` writes it anew; take in that file, with its own SHA256"
-                ) from None
+                anew = f"`iconv -f {encoding} -t UTF-8 {path.name} > utf8-{path.name}` writes it anew"
+                where = f"{path.name} is not UTF-8, from line {number:,} on; it looks like {encoding}"
+                raise InputError(f"{where}. {anew}; take in that file, with its own SHA256") from None
 
 
 def _cuts(path: Path, delimiter: str) -> int:

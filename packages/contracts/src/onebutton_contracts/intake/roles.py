@@ -43,9 +43,7 @@ class Roles:
 
     task: Task
     answer: str
-    classes: tuple[
-        str, ...
-    ]  # names of an answer in words, or of several classes, in the order of a model's probabilities
+    classes: tuple[str, ...]  # names of an answer in words or of several classes, in the order of probabilities
     missing: tuple[str, ...]  # texts of the answer that mean that there is none
     key: tuple[str, ...]  # names a row; a column of it that the table does not have numbers the rows of the file from 1
     time: str  # the split is by it; empty where it is not
