@@ -150,20 +150,15 @@ class App:
 
 def _head(scope: Scope) -> tuple[int, str]:
     """Return the announced size of a body and the id that the client gave the request."""
-    announced, request, kind = 0, "", b""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            kind = value
-        elif name == b"content-length":
-            announced = int(value) if value.isdigit() and len(value) < 20 else 0  # noqa: PLR2004
-        elif name == b"content-encoding":
-            if value != b"identity":
-                _refuse(415, "content type", "send the body as it is, without content-encoding")
-        elif name == b"x-request-id" and len(value) <= _LONGEST_ID and value.isascii():
-            request = value.decode()
+    headers = dict(scope["headers"])
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        _refuse(415, "content type", "send the body as it is, without content-encoding")
+    kind = headers.get(b"content-type", b"")
     if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON:
         _refuse(415, "content type", "send the body as content-type: application/json")
-    return announced, request
+    size, request = headers.get(b"content-length", b""), headers.get(b"x-request-id", b"")
+    announced = int(size) if size.isdigit() and len(size) < 20 else 0  # noqa: PLR2004
+    return announced, request.decode() if len(request) <= _LONGEST_ID and request.isascii() else ""
 
 
 def _unscorable(release: Loaded, rows: list[Values], words: str) -> tuple[int, list[Fault]]:

@@ -83,9 +83,8 @@ class Metrics(Collector):
     def written(self) -> bytes:
         """Write all workers' metrics as Prometheus reads them."""
         self.flush()
-        with contextlib.suppress(OSError):  # what `make monitor` found in the log, and when
-            return generate_latest(self) + (self._state / MONITOR).read_bytes()
-        return generate_latest(self)
+        monitor = self._state / MONITOR  # what `make monitor` found in the log, and when
+        return generate_latest(self) + (monitor.read_bytes() if monitor.is_file() else b"")
 
     def collect(self) -> Iterator[Metric]:
         """Add up the workers, those that have ended included."""

@@ -93,13 +93,9 @@ class Pages(Starlette):
         return HTMLResponse(text, headers=SAFE | {"content-security-policy": CARD_POLICY})
 
     def _model(self, _: Request) -> Response:
-        service = self._service
-        said = (
-            _release(service.current)
-            if service.current
-            else {"pipeline": None, "version": None, "reason": service.reason}
-        )
-        return JSONResponse({"follows": service.follows, "workers": self._metrics.workers(), **said})
+        current, reason = self._service.current, self._service.reason
+        said = _release(current) if current else {"pipeline": None, "version": None, "reason": reason}
+        return JSONResponse({"follows": self._service.follows, "workers": self._metrics.workers(), **said})
 
     def _loaded(self) -> Loaded:
         if self._service.current is None:

@@ -21,7 +21,7 @@ from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from onebutton_serving.sealed import MANIFEST, ReleaseError, ServingError, check, check_version, read_manifest
 
@@ -57,7 +57,7 @@ class ReleaseStore:
         """Return a small file; None when there is none."""
         with self._told():
             try:
-                return bytes(self._open().get(name).bytes()) if self._there() else None
+                return bytes(self._open().get(name).bytes())
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -77,7 +77,7 @@ class ReleaseStore:
         """Put a small file where there is none yet, whole and on the disk; say whether it was put."""
         with self._told():
             try:
-                self._open().put(name, content, mode="create")
+                self._open(make=True).put(name, content, mode="create")
             except AlreadyExistsError:
                 return False
             try:
@@ -90,8 +90,7 @@ class ReleaseStore:
     def names(self, below: str = "") -> list[str]:
         """List the files below a folder, in order."""
         with self._told():
-            pages = self._open().list(below or None) if self._there() else ()
-            return sorted(one["path"] for page in pages for one in page)
+            return sorted(one["path"] for page in self._open().list(below or None) for one in page)
 
     def releases(self) -> list[str]:
         """List the versions that are sealed here: they have a manifest, which is put last."""
@@ -105,7 +104,7 @@ class ReleaseStore:
         names = [*read_manifest(folder), MANIFEST]
         with self._told():
             for name in names:
-                self._open().put(f"{folder.name}/{name}", folder / name)
+                self._open(make=True).put(f"{folder.name}/{name}", folder / name)
                 self._flush(f"{folder.name}/{name}")
 
     def fetch(self, version: str, cache: Path) -> Path:
@@ -142,12 +141,9 @@ class ReleaseStore:
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
 
-    def _there(self) -> bool:
-        return self.folder is None or self.folder.is_dir()
-
-    def _open(self) -> ObjectStore:
-        if self.folder:
-            return LocalStore(self.folder, mkdir=True)
+    def _open(self, *, make: bool = False) -> ObjectStore:
+        if self.folder:  # reading makes no folder: one that is not there is empty
+            return LocalStore(self.folder, mkdir=True) if make or self.folder.is_dir() else MemoryStore()
         if self._opened is None:
             insecure = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
             self._opened = from_url(

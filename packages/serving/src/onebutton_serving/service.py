@@ -53,7 +53,8 @@ class Service:
         if move is None:
             self.keep(f"{store.url}: its history is empty, so nothing was deployed here yet")
         elif not move.after:
-            self._withdraw(f"{store.url}: the first deployment was undone, so nothing is in service")
+            self.current = self.refused = None
+            self.keep(f"{store.url}: the first deployment was undone, so nothing is in service")
         elif self.current is not None and self.current.version == move.after:
             self._accept(self.current)
         else:
@@ -99,18 +100,11 @@ class Service:
         self.swaps["refusals"] += 1
         self.keep(f"refused: {why}")
 
-    def _withdraw(self, reason: str) -> None:
-        """Take the release out of service, because its deployment was undone and there was none before."""
-        if self.current is not None:
-            logger.warning("%s. %s is out of service", reason, self.current.version)
-        self.current, self.refused, self.reason = None, None, reason
-
     def keep(self, reason: str) -> None:
         """Say why what is in service stays, or why nothing is."""
         if self.current is None:
             self.reason = reason
-        stays = f"{self.current.version} stays in service" if self.current else "Nothing is in service"
-        logger.warning("%s. %s", reason, stays)
+        logger.warning("%s%s", reason, f". {self.current.version} stays in service" if self.current else "")
 
 
 def watch(service: Service, store: ReleaseStore | None, stop: threading.Event) -> None:
