@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -107,7 +106,7 @@ def _of_value(row: Mapping[str, Any], field: Field) -> tuple[Rule, str] | None:
     for name, limit in limits(field).items():
         rule, keeps, words = LIMITS[name]
         if not keeps(value, limit):
-            known, unit = " or ".join(map(json.dumps, field.allowed)), field.unit and f" {field.unit}"
+            known, unit = " or ".join(map(_shown, field.allowed)), field.unit and f" {field.unit}"
             return rule, words.format(limit=limit, known=known, unit=unit, value=_shown(value))
     return None
 
