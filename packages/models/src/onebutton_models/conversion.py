@@ -104,15 +104,12 @@ def steps(estimator: Any, name: str = "") -> dict[str, Any]:
     another estimator, as one that stacks, are what it was given.
     """
     parts = [part for holder in HOLDERS for part in getattr(estimator, holder, ())]
-    if parts:
-        found: dict[str, Any] = {}
-        for one, part, *_ in parts:
-            if hasattr(part, "get_params") and getattr(part, "func", True):  # without one, columns only pass through
-                found |= steps(part, f"{name}__{one}".strip("_"))
-        return found
-    given = {f"{name}__{one}".strip("_"): part for one, part in estimator.get_params().items()}
-    others = {one: part for one, part in given.items() if hasattr(part, "get_params")}
-    return {name or type(estimator).__name__: estimator} | others
+    inside = [(f"{name}__{one}".strip("_"), part) for one, part, *_ in parts or estimator.get_params().items()]
+    found = {} if parts else {name or type(estimator).__name__: estimator}
+    for one, part in inside:
+        if hasattr(part, "get_params") and getattr(part, "func", True):  # without one, columns only pass through
+            found |= steps(part, one) if parts else {one: part}
+    return found
 
 
 def end_step(pipeline: Any, end: int) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,8 @@ from onebutton_models.scoring import LIMITS, NULL_TEXT, Limits, OnnxModel, Scori
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from onebutton_models.scoring import Feed
 
 ROWS = 5000  # of training, evenly spread, that are answered both ways
 MOST = 1000  # values that a column is closed to; a longer list would be no list
@@ -63,6 +65,8 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
     Raises:
         ConversionError: they differ on rows of training, or on values that no column can be closed to.
     """
+    from onnx import load_from_string
+
     onnx = OnnxModel(model)
     texts = [name for name, kind in onnx.inputs.items() if kind == "string"]
     onnx.limits = Limits(text_nulls=texts)
@@ -93,7 +97,11 @@ def prove(trained: Any, model: bytes, seen: Any, drawn: Any = None, *, tolerance
             closed = "a missing value is refused (required)" if what == NULL else "closed to the values of training"
             lines.append(f"{name}: {closed}: {fault.words}")
     compare(let_in(np.ones(len(drawn), dtype=bool)), spread, " on rows that the contract lets in")
-    return Proof(_limited(model, limits), tuple(lines))
+    if limits == Limits():
+        return Proof(model)
+    file = load_from_string(model)
+    file.metadata_props.add(key=LIMITS, value=json.dumps(asdict(limits), sort_keys=True))
+    return Proof(file.SerializeToString(deterministic=True), tuple(lines))
 
 
 def answers_of(trained: Any) -> Predict:
@@ -142,9 +150,7 @@ def _compare(  # noqa: PLR0913, PLR0917
     return spread
 
 
-def _oddities(
-    known: Mapping[str, NDArray[Any]], drawn: Mapping[str, NDArray[Any]]
-) -> dict[tuple[str, str], NDArray[np.bool_]]:
+def _oddities(known: Feed, drawn: Feed) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Say of which drawn rows is true what may be odd: of each column `NULL` and `NEW`."""
     odd = {}
     for name, values in drawn.items():
@@ -162,17 +168,6 @@ def _closed_to(name: str, known: NDArray[Any], fault: _ApartError) -> list[str |
     if len(values) > min(MOST, len(known) // 2) or (is_number and not fault.by_training):
         raise ConversionError(f"column {name!r}, values that training never saw but the contract lets in: {fault}")
     return [float(str(np.float32(value))) for value in values] if is_number else values  # as a person writes it: 0.1
-
-
-def _limited(model: bytes, limits: Limits) -> bytes:
-    """Write limits into a file; a file without any stays as it is."""
-    if limits == Limits():
-        return model
-    import onnx
-
-    file = onnx.load_from_string(model)
-    file.metadata_props.add(key=LIMITS, value=json.dumps(asdict(limits), sort_keys=True))
-    return bytes(file.SerializeToString(deterministic=True))
 
 
 def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -14,6 +14,8 @@ import onnxruntime
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Feed = Mapping[str, NDArray[Any]]  # of each input an array of shape (rows, 1): objects that are text, or float32
+
 NULL_TEXT = "\ue000"  # how a missing text travels: a character that Unicode keeps free
 LIMITS = "onebutton.limits"  # where an ONNX file says what it refuses
 CLASSES = "onebutton.classes"  # and which classes its probabilities are of
@@ -25,11 +27,9 @@ class Limits:
 
     required: list[str] = field(default_factory=list)  # columns in which a missing number is refused
     allowed: dict[str, list[str | float]] = field(default_factory=dict)  # columns closed to the values listed
-    text_nulls: list[str] = field(
-        default_factory=list
-    )  # of text, in which a missing one is answered; else it is refused
+    text_nulls: list[str] = field(default_factory=list)  # of text, where a missing one is answered; else it is refused
 
-    def hold(self, feed: Mapping[str, NDArray[Any]]) -> None:
+    def hold(self, feed: Feed) -> None:
         """Refuse what the model does not take.
 
         Raises:
@@ -100,16 +100,16 @@ class OnnxModel:
         self.limits.hold(feed)
         return self.answer(feed)
 
-    def feed(self, frame: Any) -> dict[str, NDArray[Any]]:
+    def feed(self, frame: Any) -> Feed:
         """Take the inputs out of a frame, as `answer` needs them; a text that may be missing and is travels as `NULL_TEXT`."""
         nulls = self.limits.text_nulls
         return {name: _as_input(frame, name, kind, nulls=name in nulls) for name, kind in self.inputs.items()}
 
-    def answer(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def answer(self, feed: Feed) -> NDArray[np.float32]:
         """Score arrays that are ready, for a caller who has checked the values already.
 
         Args:
-            feed: for each input an array of shape (rows, 1): objects that are text, or float32.
+            feed: of each input an array of shape (rows, 1): objects that are text, or float32.
 
         Returns:
             As `predict`.
