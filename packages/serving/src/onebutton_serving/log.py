@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -67,8 +67,10 @@ class PredictionLog:
             return
         self._put += len(rows)
         logged: list[Any] = rows
-        if personal := release.reader.personal:
-            logged = [[None if at in personal else value for at, value in enumerate(row)] for row in rows]
+        if release.reader.personal:
+            logged = [list(row) for row in rows]
+            for row, at in product(logged, release.reader.personal):
+                row[at] = None
         line = _encode((round(time.time() * 1e6), round(seconds * 1e3, 3), request, logged, answers))
         self._queue.append((release, len(rows), line))
 

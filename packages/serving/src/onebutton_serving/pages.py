@@ -39,13 +39,15 @@ class Pages(Starlette):
     def __init__(self, service: Service, log: PredictionLog, metrics: Metrics) -> None:
         """Read from these; the log is closed when the worker ends."""
         self._service, self._log, self._metrics = service, log, metrics
+        docs = FileResponse(PAGE / "docs.html", headers=SAFE | {"content-security-policy": DOCS_POLICY})
+        to_docs = RedirectResponse("docs")  # relative: a proxy may put a prefix before it
         paths: dict[str, Any] = {
-            "/": self._root, "/v1/model": self._model, "/health/live": self._alive, "/health/ready": self._ready,
-            "/metrics": self._figures, "/openapi.json": self._openapi, "/docs": self._docs, "/card": self._card,
+            "/": to_docs, "/docs": docs, "/health/live": JSONResponse({"status": "live"}), "/health/ready": self._ready,
+            "/v1/model": self._model, "/metrics": self._figures, "/openapi.json": self._openapi, "/card": self._card,
         }  # fmt: skip
         routes = [
-            *(Route(path, endpoint) for path, endpoint in paths.items()),
-            Route("/v1/predict", self._root, methods=["POST"]),  # is answered before; here so that GET is 405
+            *(Route(path, answer, methods=["GET"]) for path, answer in paths.items()),
+            Route("/v1/predict", to_docs, methods=["POST"]),  # is answered before; here so that GET is 405
             Mount("/page", StaticFiles(directory=PAGE)),
         ]
         super().__init__(routes=routes, exception_handlers={HTTPException: _refusal}, lifespan=self._live)
@@ -65,12 +67,6 @@ class Pages(Starlette):
         await asyncio.to_thread(self._log.close)
         self._metrics.flush()
 
-    async def _root(self, _: Request) -> Response:
-        return RedirectResponse("docs")  # relative: a proxy may put a prefix before it
-
-    async def _alive(self, _: Request) -> Response:
-        return JSONResponse({"status": "live"})
-
     async def _ready(self, _: Request) -> Response:
         current = self._service.current
         if current is None:
@@ -79,9 +75,6 @@ class Pages(Starlette):
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(describe(self._loaded()))
-
-    async def _docs(self, _: Request) -> Response:
-        return FileResponse(PAGE / "docs.html", headers=SAFE | {"content-security-policy": DOCS_POLICY})
 
     def _figures(self, _: Request) -> Response:
         return Response(self._metrics.written(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

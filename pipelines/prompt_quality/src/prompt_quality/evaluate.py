@@ -145,13 +145,7 @@ def main() -> None:
     kept = frame.sort("id").select(contract.column_names)
     write_parquet(kept, Path("data/predictions.parquet"), contract)
     write_judgement(files | {"metrics.json": numbers, "prompts.json": {"champion": than, "prompts": told}})
-    shown: dict[str, Any] = {
-        "than": than,
-        "told": told,
-        "numbers": numbers,
-        "judged": params.prompt,
-        "prompts": prompts,
-    }
+    shown = dict[str, Any](than=than, told=told, numbers=numbers, judged=params.prompt, prompts=prompts)
     shown |= {"heading": "Prompts side by side", "names": [than, *told], "rows": frame.to_dicts()}
     for file in (Path("summary.md"), Path("data/prompts.html")):
         write_text(file, render_file(Path(__file__).with_name(f"{file.name}.jinja"), **shown))

@@ -55,6 +55,5 @@ def read_prompts(folder: Path = FOLDER) -> dict[str, str]:
 def champion(prompts: dict[str, str], file: Path = CHAMPION) -> str:
     """Name the prompt in use; one that is not there is an `InputError`."""
     name = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    known = f"{file} names the prompt {name!r}, which is not there. It can be: {', '.join(prompts)}"
-    require(name in prompts, known)
+    require(name in prompts, f"{file} names the prompt {name!r}, which is not there. It can be: {', '.join(prompts)}")
     return name
