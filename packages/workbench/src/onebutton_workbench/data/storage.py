@@ -157,7 +157,6 @@ def _transfer(button: str, root: Path, pipeline: str) -> str:
 
 
 def _added(root: Path, pipeline: str) -> list[Tracked]:
-    """List the data of a pipeline, or of all, that no stage makes."""
     folder = f"pipelines/{pipeline}/" if pipeline else ""
     return [one for one in tracked(root) if one.file.startswith(folder)]
 
@@ -209,7 +208,6 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
 
 
 def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
-    """Whether data belongs to a pipeline or is read by a stage of it."""
     folder = f"pipelines/{pipeline}"
     deps = (normpath(join(folder, dep)) for stage in read_plan(root / folder / "dvc.yaml").stages for dep in stage.deps)
     read = (f"{one.path}/".startswith(f"{dep}/") or dep.startswith(f"{one.path}/") for dep in deps)
@@ -219,14 +217,12 @@ def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
 def _in_the_way(some: Sequence[Tracked], here: Collection[str], said: str, root: Path) -> str:
     """Say why DVC, which never replaces what its cache does not hold, could not put data in place, what lay there or not."""
     first = some[0]
-    if UNSAVED in said:
+    if UNSAVED in said or not MISSING.search(said):
         return (
-            f"{first.path}: not what {first.file} names, and there is no other copy. To take yours on purpose, "
-            f"`dvc add {first.path}` (a table of another source: `make data-add`); to take the committed one, "
-            "move yours away and press `make pull`"
+            f"{first.path}: not what {first.file} names, and {'there is no other copy' if UNSAVED in said else why(said)}. "
+            f"To take yours on purpose, `dvc add {first.path}` (a table of another source: `make data-add`); to take the "
+            "committed one, move yours away and press `make pull`"
         )
-    if not MISSING.search(said):
-        return f"DVC does not put {first.path} in place: {why(said)}. Perhaps `make pull` does"
     remote = configured(root)
     ask = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
     what = "is another than the committed one, which is not here" if first.path in here else "is not here"

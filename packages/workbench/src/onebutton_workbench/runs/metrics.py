@@ -78,7 +78,7 @@ def metrics(pipeline: str = "", base: str = "") -> None:
 
 
 def _of_pipeline(name: str, commit: str) -> list[str]:
-    """Print what moved in one pipeline since a commit; return the lines for the summary."""
+    """Print what moved in one pipeline; return the lines for the summary."""
     folder = ROOT / "pipelines" / name
     plan, file = read_stages(folder / "dvc.yaml"), folder / "dvc.lock"
     lock = read_stages(file) if file.is_file() else {}
