@@ -30,9 +30,8 @@ from onebutton_models.scoring import OnnxModel
 from onebutton_monitoring import alarms
 from onebutton_monitoring.declaration import Harm, Monitor
 from onebutton_monitoring.drift import of_inputs
-from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, join, outcome
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, by_week, join, outcome
 from onebutton_monitoring.watch import Replay, Watch, score, watch
-from onebutton_monitoring.weeks import by_week
 from onebutton_release.declared import declared
 
 ROOT = Path(__file__).parent.parent
@@ -181,7 +180,7 @@ def fold(weeks: list[tuple[object, bool]]) -> list[alarms.Alarm]:
     """Make alarms of weeks in which a test says so."""
     known = [(week, wrong) for week, wrong in weeks if isinstance(week, date)]
     found = (alarms.Alarm("cost", ALL, "", week, "drift", week) for week, wrong in known if wrong)
-    return alarms.fold(found, [week for week, _ in known])
+    return list(alarms.fold(found, [week for week, _ in known]))
 
 
 def power(one: Watch) -> None:
@@ -317,9 +316,8 @@ def units(one: Watch) -> None:
     lines = []
     for name in ("flight_delays", "delay_minutes"):
         folder = FOLDER.with_name(name)
-        other = Watch(
-            folder, replace(one.said, tuning="TRUE"), declared(folder), OnnxModel(folder / "model/model.onnx")
-        )
+        said, model = declared(folder), OnnxModel(folder / "model/model.onnx")
+        other = Watch(folder, replace(one.said, tuning="TRUE"), said, said.said.judging, model)
         full = other.as_logged(other.history("holdout")).watched
         changed = [pl.col(column) * factor for column, (_, factor) in UNITS.items()]
         planted = full.with_columns(changed)

@@ -166,7 +166,7 @@ def test_a_log_that_is_joined_in_parts_says_the_same(world: Any, monkeypatch: py
     assert press(world, 85) == press(world, 85)
     state = world.root / ".monitoring/local/shops"
     whole = (state / "page.html").read_text(encoding="utf-8")
-    monkeypatch.setattr("onebutton_monitoring.joining.AT_ONCE", 1000)
+    monkeypatch.setattr("onebutton_monitoring.joining.AT_ONCE", 10_000)
     monkeypatch.setattr("onebutton_monitoring.joining.PARTS", 3)  # so that parts are parted again
     press(world, 85)
     assert (state / "page.html").read_text(encoding="utf-8") == whole

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from onebutton_contracts.errors import require
-from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.influence import Floats, Mask
 from onebutton_evaluation.slices import ALL
 from onebutton_monitoring.declaration import FILE, Monitor
-from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, outcome
-from onebutton_monitoring.weeks import measure, words
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, measure, words
 
 HALF_YEAR = 26  # weeks
 DRAWN = 2000  # half-years
@@ -58,19 +55,20 @@ class Alarm(NamedTuple):
         return "\n  ".join([f"{self.name}, since {self.since}{over}: {self.words}", *self.why])
 
 
-def fold(found: Iterable[Alarm], weeks: Iterable[date]) -> list[Alarm]:
+def fold(found: Iterable[Alarm], weeks: Iterable[date]) -> Iterator[Alarm]:
     """Fold alarms of weeks in a row into the first of them, which is over in the first week without it."""
-    by_name: dict[str, dict[date | None, Alarm]] = {}
+    by_name: dict[str, dict[date, Alarm]] = {}
     for alarm in found:
         by_name.setdefault(alarm.name, {})[alarm.week] = alarm
-    folded: list[Alarm] = []
     for said in by_name.values():
-        for before, week in pairwise([None, *weeks]):
-            if week in said and before not in said:
-                folded.append(said[week])
-            elif before in said and week not in said:
-                folded[-1] = folded[-1]._replace(until=week)
-    return folded
+        first = None
+        for week in weeks:
+            first = first or said.get(week)
+            if first and week not in said:
+                yield first._replace(until=week)
+                first = None
+        if first:
+            yield first
 
 
 class Usual(NamedTuple):
@@ -92,7 +90,7 @@ class Usual(NamedTuple):
         return beyond
 
 
-def usual(tuning: Joined, said: Monitor, judging: Judging) -> dict[str, Usual]:
+def usual(tuning: Joined, said: Monitor) -> dict[str, Usual]:
     """Learn from the tuning months; a slice with too little of them is not watched.
 
     Raises:
@@ -103,12 +101,11 @@ def usual(tuning: Joined, said: Monitor, judging: Judging) -> dict[str, Usual]:
     require(days >= LEAST_OF_TUNING, f"{FILE}: tuning: {said.tuning!r} holds {days} days; it needs {LEAST_OF_TUNING}")
     mean, limit, found = numbers[ALL]["cost"]["estimate"], said.harm.limit, {}
     require(mean < limit, f"{FILE}: harm.limit is {limit:g}, and a row of tuning costs {mean:.3f} already")
-    known = tuning.watched.filter(pl.col(judging.answer).is_not_null())
-    for (name,), rows in known.partition_by(SLICE, as_dict=True, maintain_order=True).items():
-        if numbers[name]["days"] >= LEAST_OF_TUNING:
-            costs = outcome(rows, judging, said.harm)["_cost"].to_numpy()
-            cost, slope = (numbers[name][number]["estimate"] for number in ("cost", "slope"))
-            found[str(name)] = Usual(cost, cost + limit - mean, costs, float("-inf") if slope is None else slope)
+    for name, row in numbers.items():
+        if row["days"] >= LEAST_OF_TUNING:
+            costs = tuning.watched.filter(pl.col(SLICE) == name)["_cost"].drop_nulls().to_numpy()
+            cost, slope = row["cost"]["estimate"], row["slope"]["estimate"]
+            found[name] = Usual(cost, cost + limit - mean, costs, float("-inf") if slope is None else slope)
     return found
 
 
@@ -118,8 +115,8 @@ def climb(evidence: Floats, threshold: float) -> tuple[Floats, Mask]:
     Returns:
         The sum, which never exceeds the threshold, and whether an alarm stands; both of the shape of evidence, weeks first.
     """
-    level, stands = np.zeros(evidence.shape[1:]), np.zeros(evidence.shape[1:], dtype=np.bool_)
     levels, standing = np.zeros_like(evidence), np.zeros(evidence.shape, dtype=np.bool_)
+    level, stands = np.zeros(evidence.shape[1:]), np.zeros(evidence.shape[1:], dtype=np.bool_)
     for week, one in enumerate(evidence):
         levels[week] = level = np.clip(level + one, 0, threshold)
         standing[week] = stands = (level >= threshold) | (stands & (level > threshold / 2))
@@ -128,9 +125,8 @@ def climb(evidence: Floats, threshold: float) -> tuple[Floats, Mask]:
 
 def calls(standing: Mask) -> Mask:
     """Say in which weeks somebody is called, because an alarm of any slice begins; the last axis of what stands is slices."""
-    before = np.concatenate([np.zeros_like(standing[:1]), standing[:-1]])
-    called: Mask = (standing & ~before).any(axis=-1)
-    return called
+    begins: Mask = np.diff(standing.astype(np.int8), axis=0, prepend=0) > 0
+    return np.asarray(begins.any(axis=-1))
 
 
 def threshold_of(known: Mapping[str, Usual], labelled: Mapping[str, float], budget: float) -> float:
@@ -167,7 +163,7 @@ def of_costs(weeks: Mapping[str, pl.DataFrame], known: Mapping[str, Usual], budg
         yield from fold(found, table[WEEK])
 
 
-def of_relation(weeks: pl.DataFrame, known: Usual) -> list[Alarm]:
+def of_relation(weeks: pl.DataFrame, known: Usual) -> Iterator[Alarm]:
     """Find weeks whose answers no longer follow predictions: labels are mixed up, or the world has changed.
 
     The slope of answers on predictions (Cox 1958) is held against a quarter of the usual one.
@@ -183,8 +179,7 @@ def of_relation(weeks: pl.DataFrame, known: Usual) -> list[Alarm]:
 def of_silence(days: pl.DataFrame, said: Monitor, today: date) -> Iterator[Alarm]:
     """Say when predictions, or labels that are due, have stopped."""
     for what, column, late in (("predictions", "rows", 0), ("labels", "labelled", said.label_delay_days)):
-        newest = days.filter(pl.col(column) > 0)[DAY].max()
-        last = newest if isinstance(newest, date) else date.min
+        last: date = days.filter(pl.col(column) > 0)[DAY].max() or date.min  # type: ignore[assignment]
         if last < today - timedelta(late + said.silence_days):
             week = today - timedelta(today.weekday())
             yield Alarm("silence", ALL, what, week, f"no {what} after {last}", last + timedelta(1))

@@ -6,14 +6,12 @@ docs/monitoring.md says what each key means.
 from __future__ import annotations
 
 from dataclasses import field
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from onebutton_contracts.errors import require
-from onebutton_contracts.parameters import STRICT, load_parameters
+from onebutton_contracts.parameters import STRICT
 from onebutton_evaluation.declarations import SliceRule, Text
 
 FILE = "monitor.toml"
@@ -47,17 +45,3 @@ class Monitor:
     silence_days: PositiveInt = 2
     size_factor: Annotated[float, Field(gt=1)] = 1.25
     watched_rows: Annotated[int, Field(ge=1000)] = 10_000
-
-
-def load_monitor(folder: Path) -> Monitor:
-    """Read a pipeline's `monitor.toml`.
-
-    Raises:
-        InputError: it is not there, which is told with a beginning, or it says something unknown.
-    """
-    none = f"{folder.name} has no {FILE}, so nobody knows what to watch. docs/monitoring.md begins with five lines"
-    require((folder / FILE).is_file(), none)
-    said = load_parameters(Monitor, folder / FILE)
-    by_quantile = f"{FILE}: slices are by values or by a condition: quantiles would be others each week"
-    require(not any(rule.quantiles for rule in said.slices), by_quantile)
-    return said

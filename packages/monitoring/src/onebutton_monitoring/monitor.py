@@ -14,15 +14,13 @@ import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from onebutton_contracts.errors import require
-from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.intervals import interval
 from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.metrics import read_rows
@@ -30,7 +28,7 @@ from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL
 from onebutton_monitoring.alarms import Alarm
 from onebutton_monitoring.drift import explain
-from onebutton_monitoring.joining import DAY, SLICE, WEEK, join, scan
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, join
 from onebutton_monitoring.watch import Seen, Watch, replay, score, watch
 from onebutton_release.target import Target, find_target, pipeline_named, release_in_service
 from onebutton_serving.loading import MODEL
@@ -50,12 +48,15 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     Raises:
         InputError: something is missing, or nobody could be told.
     """
-    moment = now or datetime.now(UTC)
-    target = find_target(root, pipeline, environment, "production")
+    moment, target = now or datetime.now(UTC), find_target(root, pipeline, environment, "production")
     name, release = f"{target.pipeline} in {target.name}", release_in_service(root, target.pipeline, target.name)
     one = watch(target.folder, release / MODEL)
     require(labels or one.said.labels, "say where labels are: LABELS=file, or `labels` in monitor.toml")
-    known = scan(root / labels if labels else one.folder / one.said.labels)
+    path = root / labels if labels else one.folder / one.said.labels
+    files = sorted(path.parent.glob(path.name))
+    require(files, f"labels: there is no file {path}")
+    csv = path.suffix == ".csv"
+    known = pl.scan_csv(files, try_parse_dates=True) if csv else pl.scan_parquet(files, missing_columns="insert")
     place = root / one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
     folders = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
     logs = [log for log in map(read_log, folders) if not log.limit(1).collect().is_empty()]
@@ -72,7 +73,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     write_text(state / "page.html", _page(one, seen, f"Monitor: {name}", count, todo))
     for folder in (state, *(folder.parent for folder in folders)):
         with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
-            write_text(folder / "monitor.prom", _figures(seen, moment, target.pipeline))
+            write_to_textfile(str(folder / "monitor.prom"), _figures(seen, moment, target.pipeline))
     for alarm in seen.standing:
         print(textwrap.indent(str(alarm), "  "))
     for what, times in sorted((+joined.told).items()):
@@ -94,38 +95,31 @@ def replay_history(root: Path, pipeline: str) -> int:
 
 
 def _page(one: Watch, seen: Seen, heading: str, count: str, todo: list[str]) -> str:
-    """Write alarms and what to do, the cost of each week, slices, and what was told of log and labels."""
-    weeks = {name: table.to_dicts() for name, table in seen.weeks.items()}
-    costs = [
-        {"week": number, "cost of a row": week["cost"]["estimate"], **week["cost"]}
-        for number, week in enumerate(weeks.get(ALL, []))
-        if week["cost"]["error"] is not None
-    ]
-    return render(
-        "monitor.html",
-        heading=heading,
-        standing=("failed" if seen.standing else "passed", count),
-        seen=seen,
-        weeks=weeks,
-        costs=costs,
-        usual=one.usual,
-        metric=one.judging.known()[one.judging.champion],
-        headline=_headline(seen.joined.watched, one.judging),
-        harm=one.said.harm,
-        todo=todo,
-    )
+    """Write alarms and what to do, the cost of each week, slices, and what was told of log and labels.
 
-
-def _headline(watched: pl.DataFrame, judging: Judging) -> dict[date, dict[str, Any]]:
-    """Judge the four weeks up to each week by the metric of `gates.toml`, where there are labels enough for its interval."""
-    known = watched.filter(pl.col(SLICE) == ALL, pl.col(judging.answer).is_not_null())
-    one = replace(judging, unit=DAY, quantiles={})
-    metric, found = judging.known()[judging.champion], {}
+    The metric of `gates.toml` is of the four weeks up to each week, where there are labels enough for its interval.
+    """
+    known = seen.joined.watched.filter(pl.col(SLICE) == ALL, pl.col(one.judging.answer).is_not_null())
+    judging, metric, headline = replace(one.judging, unit=DAY), one.judging.known()[one.judging.champion], {}
     for week in known[WEEK].unique():
         four = known.filter(pl.col(WEEK).is_between(week - timedelta(weeks=FOUR - 1), week))
-        if number := interval(read_rows(four, one), metric):
-            found[week] = number.mapping()
-    return found
+        if number := interval(read_rows(four, judging, judging.prediction), metric):
+            headline[week] = number.mapping()
+    costs = [
+        {"week": number, "cost of a row": week["cost"]["estimate"], **week["cost"]}
+        for number, week in enumerate(seen.weeks[ALL].to_dicts() if ALL in seen.weeks else [])
+        if week["cost"]["error"] is not None
+    ]
+    standing = ("failed" if seen.standing else "passed", count)
+    shown = {
+        "heading": heading,
+        "standing": standing,
+        "headline": headline,
+        "metric": metric,
+        "costs": costs,
+        "todo": todo,
+    }
+    return render("monitor.html", one=one, seen=seen, **shown)
 
 
 def _to_do(target: Target, seen: Seen) -> list[str]:
@@ -133,32 +127,26 @@ def _to_do(target: Target, seen: Seen) -> list[str]:
     why = seen.standing[0].name if seen.standing else ""
     project = tomllib.loads((target.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     runbook, address = target.environment.runbook, project.get("urls", {}).get("repository")
-    if address and "://" not in runbook:
-        runbook = f"{address}/blob/main/{runbook}"
     return [
         f"On call: {target.environment.on_call}",
         f'If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name} WHY="{why}"',
-        f"Runbook: {runbook}",
+        f"Runbook: {f'{address}/blob/main/{runbook}' if address and '://' not in runbook else runbook}",
     ]
 
 
-def _figures(seen: Seen, now: datetime, pipeline: str) -> str:
-    """Write figures for Prometheus."""
-    registry, standing = CollectorRegistry(), [alarm.kind for alarm in seen.standing]
-
-    def gauge(name: str, words: str, *labels: str) -> Gauge:
-        return Gauge(f"onebutton_monitor_{name}", words, ["pipeline", *labels], registry=registry)
-
-    gauge("run_timestamp_seconds", "When the monitor last ran").labels(pipeline).set(now.timestamp())
-    alarms = gauge("alarms", "Alarms that stand", "kind")
+def _figures(seen: Seen, now: datetime, pipeline: str) -> CollectorRegistry:
+    """Set figures for Prometheus."""
+    registry, names = CollectorRegistry(), [["pipeline"], ["pipeline", "kind"], ["pipeline", "slice"]]
+    ran = Gauge("onebutton_monitor_run_timestamp_seconds", "When the monitor last ran", names[0], registry=registry)
+    alarms = Gauge("onebutton_monitor_alarms", "Alarms that stand", names[1], registry=registry)
+    costs = Gauge("onebutton_monitor_cost", "Mean cost of a row in the last week", names[2], registry=registry)
+    ran.labels(pipeline).set(now.timestamp())
     for kind in KINDS:
-        alarms.labels(pipeline, kind).set(standing.count(kind))
-    costs = gauge("cost", "Mean cost of a row in the last week", "slice")
+        alarms.labels(pipeline, kind).set(sum(alarm.kind == kind for alarm in seen.standing))
     for name, weeks in seen.weeks.items():
-        cost = weeks["cost"].struct.field("estimate")[-1]
-        if cost is not None:
+        if (cost := weeks["cost"].struct.field("estimate")[-1]) is not None:
             costs.labels(pipeline, name).set(cost)
-    return generate_latest(registry).decode()
+    return registry
 
 
 def _tell(name: str, standing: Sequence[Alarm], footer: Sequence[str], memory: Path) -> str:
@@ -166,10 +154,9 @@ def _tell(name: str, standing: Sequence[Alarm], footer: Sequence[str], memory: P
 
     What was told is written after it was sent: a monitor that is killed in between tells again, and never keeps silent.
     """
-    told: dict[str, str] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
-    kept = {alarm.name: told.get(alarm.name, str(alarm.week)) for alarm in standing}
-    new = [alarm for alarm in standing if alarm.name not in told]
-    over = [one for one in told if one not in kept]
+    told: list[str] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else []
+    names, new = [alarm.name for alarm in standing], [alarm for alarm in standing if alarm.name not in told]
+    over = [one for one in told if one not in names]
     if not new and not over:
         return f"nothing new to tell: {len(told)} told before still stand" if told else "nothing to tell"
     title = f"Over: {name}: {', '.join(over)}"
@@ -180,9 +167,8 @@ def _tell(name: str, standing: Sequence[Alarm], footer: Sequence[str], memory: P
         return f"nobody was told: {URLS} is not set. {title}"
     import apprise
 
-    sender = apprise.Apprise()
-    body = "\n".join([*map(str, new), *(f"over: {one}, of the week of {told[one]}" for one in over), "", *footer])
+    sender, body = apprise.Apprise(), "\n".join([*map(str, new), *(f"over: {one}" for one in over), "", *footer])
     sent = sender.add(urls) and sender.notify(title=title, body=body, body_format="text")
     require(sent, f"an alarm could not be sent to all that {URLS} names, and is sent again at the next press: {title}")
-    write_text(memory, json.dumps(kept, indent=1) + "\n")
+    write_text(memory, json.dumps(names, indent=1) + "\n")
     return f"told {len(urls)} address{'es' if urls[1:] else ''}: {title}"

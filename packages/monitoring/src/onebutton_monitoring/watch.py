@@ -16,15 +16,17 @@ from typing import NamedTuple
 import polars as pl
 
 from onebutton_contracts.errors import require
+from onebutton_contracts.parameters import load_parameters
+from onebutton_contracts.tables import read_parquet
+from onebutton_contracts.validation import Rule, row_rules
 from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.evaluate import ask
 from onebutton_evaluation.slices import ALL
 from onebutton_models.scoring import OnnxModel
 from onebutton_monitoring.alarms import HALF_YEAR, Alarm, Usual, of_costs, of_relation, of_silence, usual
-from onebutton_monitoring.declaration import Monitor, load_monitor
-from onebutton_monitoring.drift import of_contract, of_inputs
-from onebutton_monitoring.joining import DAY, WEEK, Joined, by_slice, join, week_of
-from onebutton_monitoring.weeks import by_week
+from onebutton_monitoring.declaration import FILE, Monitor
+from onebutton_monitoring.drift import of_inputs
+from onebutton_monitoring.joining import DAY, OF_WEEK, WEEK, Joined, by_slice, by_week, join
 from onebutton_release.declared import Declared, declared
 
 
@@ -48,12 +50,8 @@ class Watch:
     folder: Path
     said: Monitor
     declared: Declared
+    judging: Judging
     model: OnnxModel
-
-    @property
-    def judging(self) -> Judging:
-        """How rows are judged."""
-        return self.declared.said.judging
 
     def history(self, table: str) -> pl.DataFrame:
         """Read a table of `data/`, with the time at which each row would have been predicted.
@@ -61,10 +59,8 @@ class Watch:
         Raises:
             InputError: it is not here.
         """
-        file = self.folder / "data" / f"{table}.parquet"
-        mend = "so nobody knows what is usual. `make pull` fetches it, `make run` makes it"
-        require(file.is_file(), f"{file} is not here, {mend}")
-        return pl.read_parquet(file).with_columns(pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"))
+        rows = read_parquet(self.folder / f"data/{table}.parquet")
+        return rows.with_columns(pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"))
 
     def as_logged(self, rows: pl.DataFrame, labels: pl.DataFrame | None = None) -> Joined:
         """Score rows of history and join them with labels by the contract's key; with their own answers where none are given."""
@@ -76,8 +72,7 @@ class Watch:
     @cached_property
     def training(self) -> pl.DataFrame:
         """What the model was trained on, with slice and week."""
-        rows = self.history("train").with_columns(pl.col("time").dt.date().alias(DAY))
-        return by_slice(rows.with_columns(week_of()), self.said.slices)
+        return by_slice(self.history("train").with_columns(OF_WEEK), self.said.slices).collect()
 
     @cached_property
     def tuning(self) -> Joined:
@@ -87,44 +82,47 @@ class Watch:
     @cached_property
     def usual(self) -> dict[str, Usual]:
         """What the tuning months lead to expect, by slice."""
-        return usual(self.tuning, self.said, self.judging)
+        return usual(self.tuning, self.said)
 
-    def inputs(self, logged: pl.DataFrame) -> list[str]:
-        """Name the inputs that are logged: personal ones are not."""
-        return [name for name in self.model.inputs if name in logged.columns]
+    def inputs(self, logged: pl.DataFrame) -> dict[str, list[Rule]]:
+        """Name the inputs that are logged, which personal ones are not, each with the rules of its contract."""
+        rules, names = row_rules(self.declared.inputs), (name for name in self.model.inputs if name in logged.columns)
+        return {name: [rule for rule in rules if rule.column == name] for name in names}
 
     def look(self, joined: Joined, today: date) -> Seen:
         """Find alarms in weeks whose labels are due; silence and inputs at once."""
-        due = today - timedelta(weeks=1, days=self.said.label_delay_days)
-        weeks = by_week(joined.days.filter(week_of() <= due))
-        found = [*of_silence(joined.days, self.said, today)]
-        found += self.judge(weeks)
-        inputs = self.inputs(joined.watched)
-        found += of_contract(joined.watched, self.declared.inputs, inputs)
-        found += of_inputs(joined.watched, self.training, inputs, self.said.size_factor, today - timedelta(1))
+        due, watched = today - timedelta(weeks=1, days=self.said.label_delay_days), joined.watched
+        weeks, inputs = by_week(joined.days.filter(pl.col(WEEK) <= due)), self.inputs(watched)
+        strange = of_inputs(watched, self.training, inputs, self.said.size_factor, today - timedelta(1))
+        found = [*of_silence(joined.days, self.said, today), *self.judge(weeks), *strange]
         return Seen(joined, weeks, sorted(found, key=lambda alarm: (alarm.week, alarm.name)))
 
     def judge(self, weeks: Mapping[str, pl.DataFrame]) -> list[Alarm]:
         """Find alarms about cost and labels."""
         found = [*of_costs(weeks, self.usual, self.said.false_alarms_per_half_year)]
-        return found + of_relation(weeks[ALL], self.usual[ALL]) if ALL in weeks else found
+        return [*found, *of_relation(weeks[ALL], self.usual[ALL])] if ALL in weeks else found
 
 
 def watch(folder: Path, model: Path) -> Watch:
     """Read all that a pipeline declares.
 
     Raises:
-        InputError: something is missing or wrong.
+        InputError: something is missing or wrong; without `monitor.toml` the message says how to begin.
     """
-    return Watch(folder, load_monitor(folder), declared(folder), OnnxModel(model))
+    none = f"{folder.name} has no {FILE}, so nobody knows what to watch. docs/monitoring.md begins with five lines"
+    require((folder / FILE).is_file(), none)
+    said, one = load_parameters(Monitor, folder / FILE), declared(folder)
+    by_quantile = f"{FILE}: slices are by values or by a condition: quantiles would be others each week"
+    require(not any(rule.quantiles for rule in said.slices), by_quantile)
+    return Watch(folder, said, one, one.said.judging, OnnxModel(model))
 
 
 def replay(one: Watch, rows: pl.DataFrame) -> Seen:
-    """Look at history as it stood when its last labels were due."""
+    """Look at history as it stood when its last labels were due, without the silence after its end."""
     joined = one.as_logged(rows)
     end: date = joined.days[DAY].max()  # type: ignore[assignment]
     seen = one.look(joined, end + timedelta(weeks=1, days=one.said.label_delay_days))
-    return seen._replace(alarms=[alarm for alarm in seen.alarms if alarm.kind != "silence"])  # history ends: no fault
+    return seen._replace(alarms=[alarm for alarm in seen.alarms if alarm.kind != "silence"])
 
 
 class Replay(NamedTuple):
