@@ -10,12 +10,12 @@ import pytest
 from pathspec import GitIgnoreSpec
 
 from onebutton_workbench.checks.ruler_rules import check as held
-from onebutton_workbench.checks.rulers import is_ruler, owner_of
+from onebutton_workbench.checks.rulers import is_ruler
 from onebutton_workbench.checks.rules import hold
 from onebutton_workbench.checks.selftest import plant, read_violations
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
-from onebutton_workbench.lineage.changes import changes_since
+from onebutton_workbench.lineage.changes import changes_since, owner_of
 from onebutton_workbench.workspace import ROOT
 
 GATES = """\

@@ -18,10 +18,10 @@ from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.champion import CHAMPION, NAME
 from onebutton_workbench.checks.assertion_rules import functions, skips
-from onebutton_workbench.checks.rulers import Change, Kind, differences, is_ruler, owner_of
+from onebutton_workbench.checks.rulers import Change, Kind, differences, is_ruler
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, call, shortened
-from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, write_summary
+from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, owner_of, write_summary
 from onebutton_workbench.lineage.months import UNTIL, months_of, moved, put
 from onebutton_workbench.workspace import ROOT
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from onebutton_contracts.dvc_files import parse_yaml
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.git import shortened
+from onebutton_workbench.lineage.changes import owner_of
 from onebutton_workbench.lineage.fingerprint import meaning
 from onebutton_workbench.workspace import read_toml
 
@@ -47,12 +48,6 @@ class Change:
     def place(self) -> str:
         """Where a person finds it."""
         return f"{self.file}:{self.line}"
-
-
-def owner_of(path: str) -> tuple[str, str]:
-    """Split a path into the folder of its member and the rest; the folder is empty where it belongs to none."""
-    found = re.fullmatch(r"((?:packages|pipelines)/[^/]+)/(.+)", path)
-    return (found[1], found[2]) if found else ("", path)
 
 
 def is_ruler(path: str, text: str | None = None) -> bool:

@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.git import shortened
-from onebutton_workbench.lineage.changes import Changes, changes_since, check_base
+from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, owner_of
 from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
 DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
@@ -77,15 +77,13 @@ def _members_reached(changes: Changes, workspace: Sequence[Member]) -> dict[Path
     code: dict[Member, list[str]] = defaultdict(list)
     tests: dict[Member, list[str]] = defaultdict(list)
     for file in changes.files:
-        owner = next((str(parent) for parent in PurePosixPath(file).parents if str(parent) in by_path), "")
-        inside = file.removeprefix(f"{owner}/")
-        folder, _, name = inside.rpartition("/")
-        is_page = not folder and (name == "README.md" or (not owner and name.endswith(".md")))
-        if is_page or folder.partition("/")[0] in DOCUMENTATION or (file == LOCK and not _lock_moved(changes)):
+        owner, inside = owner_of(file)
+        folder = inside.partition("/")[0] if "/" in inside else ""
+        is_page = folder in DOCUMENTATION or inside == "README.md" or (inside.endswith(".md") and not (owner or folder))
+        if is_page or (file == LOCK and not _lock_moved(changes)):
             continue
-        if not owner:
-            raise InputError(f"{file} belongs to no member, so it concerns all")
-        of_tests = inside.startswith("tests/") and inside.endswith(".py")  # others' tests read the data in tests/, too
+        require(owner in by_path, f"{file} belongs to no member, so it concerns all")
+        of_tests = folder == "tests" and inside.endswith(".py")  # others' tests read the data in tests/, too
         (tests if of_tests else code)[by_path[owner]].append(inside)
     reasons = {member: f"changed: {shortened(names, SHOWN)}" for member, names in (tests | code).items()}
     reached = list(code)
@@ -102,15 +100,13 @@ def _lock_moved(changes: Changes) -> bool:
 
     What came is used by those alone who ask for it, and what went by nobody.
     """
-    texts = changes.texts(LOCK)
-    if not all(texts):
-        return True
-    old, new = (text.split("[[package]]\n") for text in texts)
-    heads = [blocks.pop(0).partition("[manifest]")[0].split() for blocks in (old, new)]  # without the list of members
-    locked = [{block.strip() for block in blocks if not any(one in block for one in OURS)} for blocks in (old, new)]
-    known = [{block.partition("\n")[0] for block in blocks} for blocks in locked]
-    moved = {block.partition("\n")[0] for block in locked[0] ^ locked[1]}
-    return heads[0] != heads[1] or bool(moved & known[0] & known[1])
+    heads, locked = [], []
+    for text in changes.texts(LOCK):
+        head, *blocks = text.split("[[package]]\n")
+        heads.append(head.partition("[manifest]")[0].split())  # without the list of members
+        locked.append({block.strip() for block in blocks if not any(one in block for one in OURS)})
+    moved, *known = ({block.partition("\n")[0] for block in blocks} for blocks in (locked[0] ^ locked[1], *locked))
+    return heads[0] != heads[1] or bool(moved.intersection(*known))
 
 
 def report(root: Path = ROOT, *, base: str = "") -> int:

@@ -1,6 +1,7 @@
 """Which files differ from another commit, as git tells it: commits since the two parted, edits not committed, files not added."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,12 @@ class Changes:
         file = self.root / path
         here = file.read_text(encoding="utf-8", errors="backslashreplace") if file.is_file() else ""
         return at_commit(self.commit, path, self.root) or "", here
+
+
+def owner_of(path: str) -> tuple[str, str]:
+    """Split a path into the folder of its member and the rest; the folder is empty where it belongs to none."""
+    found = re.fullmatch(r"((?:packages|pipelines)/[^/]+)/(.+)", path)
+    return (found[1], found[2]) if found else ("", path)
 
 
 def is_commit(name: str, root: Path) -> bool:

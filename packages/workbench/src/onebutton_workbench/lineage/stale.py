@@ -7,17 +7,17 @@ holds, in `.dvc` files and locks, say whether it changed. Data that was changed 
 
 import hashlib
 import json
-import posixpath
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from posixpath import dirname, join, normpath, relpath
 from typing import Any
 
 from onebutton_contracts.dvc_files import Plan, Stage, read_yaml
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import names
@@ -27,7 +27,7 @@ from onebutton_workbench.workspace import dvc_files
 
 FOLDER = ".dir"  # how DVC's digest of a folder ends
 IN_GIT = "git"  # in place of a digest
-NEVER = "never"
+NEVER = ("never",)
 
 
 def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[Finding]:
@@ -44,27 +44,24 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
         InputError: a module has a syntax error, a stage runs none of the workspace, or DVC cannot read a plan.
     """
     locks = {plan.file: _read_lock(plan.file) for plan in plans}
-    ran = [plan for plan in plans if locks[plan.file]]
-    for plan in ran:
-        write_fingerprints(plan.file.parent, root)
-    status = _dvc_status([plan.file.relative_to(root).as_posix() for plan in ran], root) if ran else {}
+    ran = [file for file, lock in locks.items() if lock]
+    for file in ran:
+        write_fingerprints(file.parent, root)
+    status = _dvc_status([file.relative_to(root).as_posix() for file in ran], root) if ran else {}
     digest = partial(_digest, known=_named_in_git(root) if status else {}, root=root)
     findings = []
     for plan in plans:
         place, lock = plan.file.relative_to(root).as_posix(), locks[plan.file]
-        folder, facts = posixpath.dirname(place), status.get(place, {})
+        facts = status.get(place, {})
         stages = {stage.name: stage for stage in plan.stages if not stage.frozen}
         groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for name in facts if lock else stages:
-            stage = stages.get(name.partition("@")[0])  # `code` and frozen ones are none of these
-            if stage and name not in lock:
-                groups[(NEVER,)].append(repr(name))
-            elif stage:
-                recorded = _recorded(lock[name], posixpath.join(folder, str(stage.body.get("wdir", ""))))
-                groups[_changes(facts[name], recorded, stage, folder, digest)].append(repr(name))
+            if stage := stages.get(name.partition("@")[0]):  # `code` and frozen ones are none of these
+                what = _changes(facts[name], lock[name], stage, dirname(place), digest) if name in lock else NEVER
+                groups[what].append(repr(name))
         for what, which in groups.items():
             words = f"{', '.join(what)} changed since {', '.join(which)} ran, so results are of another time"
-            if NEVER in what:
+            if what == NEVER:
                 words = f"{', '.join(which)} never ran, so results are missing"
             if {*what} - {overlook}:
                 findings.append(Finding("OB105", place, words, "`make run`, then commit the files that it names"))
@@ -78,10 +75,9 @@ def _read_lock(dvc_yaml: Path) -> dict[str, Any]:
 
 def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Ask DVC what differs from the locks of some plans: by plan and stage."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *plans]
-    done = call(*command, folder=root)
-    if done.returncode:
-        raise InputError(f"DVC cannot compare the stages with what was run: {' '.join(done.stderr.split())}")
+    done = call(sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *plans, folder=root)
+    failed = f"DVC cannot compare the stages with what was run: {' '.join(done.stderr.split())}"
+    require(not done.returncode, failed)
     found: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for address, facts in json.loads(done.stdout).items():
         place, _, name = address.rpartition(":")
@@ -90,30 +86,29 @@ def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[st
     return found
 
 
-def _recorded(locked: Mapping[str, Any], folder: str) -> dict[str, str]:
-    """Read the digest that a lock has of each file that a stage reads or writes, by its path from the root."""
-    entries = [*locked.get("deps", []), *locked.get("outs", [])]
-    return {posixpath.normpath(posixpath.join(folder, one["path"])): one.get("md5") or "" for one in entries}
+def _recorded(entries: Sequence[Mapping[str, str]], folder: str) -> dict[str, str]:
+    """Read the digests that a lock has of what stages read or write, by path from the root."""
+    return {normpath(join(folder, one["path"])): one.get("md5") or "" for one in entries}
 
 
 def _changes(
-    facts: Mapping[str, Any], recorded: Mapping[str, str], stage: Stage, folder: str, digest: Callable[[str], str]
+    facts: Mapping[str, Any], locked: Mapping[str, Any], stage: Stage, folder: str, digest: Callable[[str], str]
 ) -> tuple[str, ...]:
     """Name what differs between a stage as it was run and as it stands here."""
-    deps = {posixpath.normpath(path): how for path, how in facts.get("changed deps", {}).items()}
+    entries = [*locked.get("deps", []), *locked.get("outs", [])]
+    recorded = _recorded(entries, join(folder, str(stage.body.get("wdir", ""))))
+    deps = {normpath(path): how for path, how in sorted(facts.get("changed deps", {}).items())}
+    code = {path for path in deps if path.endswith(stage.fingerprint)}
+    parameters = {path for path, how in deps.items() if isinstance(how, dict)}
     told = {
-        "code": any(path.endswith(stage.fingerprint) for path in deps),
+        "code": code,
         "the command": "changed command" in facts,
-        "parameters": any(isinstance(how, dict) for how in deps.values()),
-        "what is written": any(path not in recorded for path in facts.get("changed outs", ())),
+        "parameters": parameters,
+        "what is written": facts.get("changed outs", {}).keys() - recorded.keys(),
     }
-    files = [
-        posixpath.relpath(path, folder or ".")
-        for path, how in sorted(deps.items())
-        if not isinstance(how, dict) and not path.endswith(stage.fingerprint)
-        if path not in recorded or digest(path) not in {"", recorded[path]}
-    ]
-    return (*(what for what, changed in told.items() if changed), *files)
+    files = [path for path in deps if path not in code | parameters]
+    changed = [path for path in files if path not in recorded or digest(path) not in {"", recorded[path]}]
+    return (*(what for what, found in told.items() if found), *(relpath(path, folder or ".") for path in changed))
 
 
 def _named_in_git(root: Path) -> dict[str, str]:
@@ -122,7 +117,7 @@ def _named_in_git(root: Path) -> dict[str, str]:
     for file in dvc_files(root):
         with suppress(InputError):  # of a draft: the lock of a plan that is compared was read before
             for stage in _read_lock(file).values():
-                data |= _recorded({"outs": stage.get("outs", [])}, file.parent.relative_to(root).as_posix())
+                data |= _recorded(stage.get("outs", []), file.parent.relative_to(root).as_posix())
     data |= {one.path: one.md5 for one in tracked(root)}
     files = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=root)
     return data | dict.fromkeys(files, IN_GIT)
@@ -130,18 +125,16 @@ def _named_in_git(root: Path) -> dict[str, str]:
 
 def _digest(path: str, known: Mapping[str, str], root: Path) -> str:
     """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
-
-    def of_file(name: str) -> str:
-        if known[name] != IN_GIT:
-            return known[name]
-        file = root / name
-        return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324  DVC's own hash
-
+    inside = [path] if path in known else sorted(name for name in known if name.startswith(f"{path}/"))
+    digests = {name: _md5(root / name) if known[name] == IN_GIT else known[name] for name in inside}
     if path in known:
-        return of_file(path)
-    inside = sorted(name for name in known if name.startswith(f"{path}/"))
-    listed = [{"md5": of_file(name), "relpath": name.removeprefix(f"{path}/")} for name in inside]
-    unsaid = any(not one["md5"] or one["md5"].endswith(FOLDER) for one in listed)
+        return digests[path]
+    unsaid = any(not one or one.endswith(FOLDER) for one in digests.values())
     if unsaid or IN_GIT not in {known[name] for name in inside}:
         return ""  # only a list that is with the data says what is in a folder
+    listed = [{"md5": md5, "relpath": name.removeprefix(f"{path}/")} for name, md5 in digests.items()]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324
+
+
+def _md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324  DVC's own hash
