@@ -8,14 +8,15 @@ import ast
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import invalidate_caches
 from pathlib import Path
+from typing import Any
 
 import grimp
 from grimp.exceptions import SourceSyntaxError
 
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.workspace import member_paths
 
 
@@ -46,10 +47,8 @@ class Imports:
         """
         found: set[str] = set()
         for entry in entries:
-            if not self.has(entry):
-                raise InputError(
-                    f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
-                )
+            unknown = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
+            require(self.has(entry), unknown)
             start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
             found |= {start} | (self.graph.find_upstream_modules(start) if start in self.files else set())
         for package in sorted({name.partition(".")[0] for name in found} & self.unreadable.keys()):
@@ -64,31 +63,28 @@ def read_imports(root: Path) -> Imports:
     A package with a syntax error is left out and remembered, so that it stops only those that reach it. No cache is kept on disk:
     grimp's own goes by the time of a file, and takes a change for known when another set of packages was read in between.
     """
-    found: dict[str, Path] = {}
     sources = [root / member / "src" for member in member_paths(root)]
-    for source in sources:
-        for file in source.glob("*/**/*.py"):
-            parts = file.relative_to(source).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    packages = {name.partition(".")[0] for name in found}
+    files = {
+        ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): file
+        for source in sources
+        for file in source.glob("*/**/*.py")
+    }
+    packages = {name.partition(".")[0] for name in files}
     unreadable: dict[str, InputError] = {}
     try:
         graph = _build(packages, sources)
     except (SourceSyntaxError, UnicodeError):
-        for name, file in sorted(found.items()):
+        for name, file in sorted(files.items()):
             try:
                 parse(file)
             except InputError as error:
                 unreadable.setdefault(name.partition(".")[0], error)
         graph = _build(packages - unreadable.keys(), sources)
-    modules = graph.modules
-    files = {name: file for name, file in found.items() if name in modules}
-    for name in files:
-        parent = name.rpartition(".")[0]
-        if parent in modules:
+    for name in (known := graph.modules & files.keys()):
+        if (parent := name.rpartition(".")[0]) in known:
             graph.add_import(importer=name, imported=parent)
-    outside = {name for name in modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
-    return Imports(files, graph, frozenset(outside), unreadable)
+    outside = {name for name in graph.modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
+    return Imports({name: files[name] for name in known}, graph, frozenset(outside), unreadable)
 
 
 def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGraph:
@@ -98,9 +94,9 @@ def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGr
     imported = {name: sys.modules.pop(name) for name in packages if name in sys.modules}
     sys.path[:0] = map(str, sources)
     invalidate_caches()
-    build = partial(grimp.build_graph, include_external_packages=True, exclude_type_checking_imports=True)
+    how: dict[str, Any] = {"include_external_packages": True, "exclude_type_checking_imports": True, "cache_dir": None}
     try:
-        return build(*sorted(packages), cache_dir=None)
+        return grimp.build_graph(*sorted(packages), **how)
     finally:
         del sys.path[: len(sources)]
         sys.modules.update(imported)
