@@ -117,11 +117,7 @@ def rescore(folder: Path, release: Path, scratch: Path) -> list[str]:
 
 
 def answer_as_champion(folder: Path, model: Path, name: str, rows: pl.DataFrame, scratch: Path) -> pl.DataFrame:
-    """Have an ONNX file answer rows, and keep each row's key and answers in the folder `champion/` of another folder.
-
-    Raises:
-        InputError: it cannot answer these rows; the message names it.
-    """
+    """Have an ONNX file answer rows, or refuse them, and keep each row's key and answers in `champion/` of another folder."""
     columns = load_declarations(folder / "gates.toml").judging.predicted()
     answers = rows.select(load_contract(folder / CONTRACT).primary_key)
     answers = answers.with_columns(**ask(OnnxModel(model), rows, name, columns))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,14 @@ def tell(findings: Sequence[Finding], nothing: str, drafts: Collection[str] = ()
 
 def document(button: str, status: int, said: str) -> str:
     """Write what a button said as one JSON document, for programs; each finding as a person reads it, in its parts."""
-    found = [one for part in PART.finditer(said) for one in _part(part)]
-    told = list(_told(PART.sub("", said), "as it says"))  # what stops nobody, such as mistakes in drafts, says so
+    found: list[dict[str, str | int]] = []
+    for part in PART.finditer(
+        said
+    ):  # what one tool of `make lint` or `make audit` found; as one where it names no place
+        what, _, mend = part["said"].strip().rpartition("mend: ")
+        as_one = {"id": part["check"], "file": "", "line": 0, "words": what.strip(), "mend": mend}
+        found += [one | {"result": part["result"]} for one in _told(what, mend) or [as_one]]
+    told = _told(PART.sub("", said), "as it says")  # what stops nobody, such as mistakes in drafts, says so
     found += [one | ({"result": "told"} if status == 0 and one["result"] == "failed" else {}) for one in told]
     last = (said.strip().splitlines() or [""])[-1]
     after = re.search(r"Next: (.*)", last)
@@ -65,25 +71,19 @@ def document(button: str, status: int, said: str) -> str:
     return json.dumps(content | {"next": after[1] if after else after_all}, indent=1)
 
 
-def _part(part: re.Match[str]) -> list[dict[str, str | int]]:
-    """Read what one tool of `make lint` or `make audit` found; as one finding where its lines name no place."""
-    what, _, mend = part["said"].strip().rpartition("mend: ")
-    as_one = {"id": part["check"], "file": "", "line": 0, "words": what.strip(), "mend": mend}
-    return [one | {"result": part["result"]} for one in list(_told(what, mend)) or [as_one]]
-
-
-def _told(said: str, mend: str) -> Iterator[dict[str, str | int]]:
+def _told(said: str, mend: str) -> list[dict[str, str | int]]:
+    """Read each line that tells a finding; what one of ours says mends it itself."""
+    found: list[dict[str, str | int]] = []
     place = ""
     for line in re.split(r"\n(?! {6,}| *-->)", said):
         if pipeline := JUDGED.fullmatch(line):
             place = f"pipelines/{pipeline[1]}/gates.toml"
-        match = next(filter(None, (one.match(line.strip()) for one in LINES)), None)
-        if match:
-            facts = {"result": "failed", "check": "", "place": place} | {
-                k: v for k, v in match.groupdict().items() if v
-            }
+        if match := next(filter(None, (one.match(line.strip()) for one in LINES)), None):
+            said_so = {name: text for name, text in match.groupdict().items() if text}
+            facts = {"result": "failed", "check": "", "place": place} | said_so
             file, _, number = facts["place"].partition(":")
             of_ours = re.search(r"Mend: (.*?)\.   docs/checks", line, re.DOTALL)
-            words = " ".join(facts["words"].split())
-            where = {"file": file, "line": int(number or 0), "words": words, "mend": of_ours[1] if of_ours else mend}
-            yield {"id": facts["check"], **where, "result": facts["result"]}
+            words, mends = " ".join(facts["words"].split()), of_ours[1] if of_ours else mend
+            one: dict[str, str | int] = {"id": facts["check"], "file": file, "line": int(number or 0), "words": words}
+            found.append(one | {"mend": mends, "result": facts["result"]})
+    return found

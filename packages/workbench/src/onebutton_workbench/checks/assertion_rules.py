@@ -14,11 +14,9 @@ from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import name_of
 
-EXPECTS = (
-    re.compile(  # what fails by intent: of pytest, Hypothesis, Schemathesis and our models, and all that is called so
-        "raises|warns|deprecated_call|fail|run_state_machine_as_test|call_and_validate|validate_response|prove_equal"
-        "|(?i:assert).*"
-    )
+# What fails by intent: of Python, pytest, Hypothesis, Schemathesis and our models, and all that is called so.
+EXPECTS = re.compile(
+    "raises|warns|deprecated_call|fail|run_state_machine_as_test|call_and_validate|validate_response|prove_equal|(?i:assert).*"
 )
 PASSES_OVER = {"skip", "skipif", "xfail"}
 
@@ -29,8 +27,7 @@ class Function:
 
     name: str
     line: int
-    asserted: int  # what in it can fail by intent
-    called: list[str]  # what else it calls
+    calls: list[str]  # what it calls; an `assert` of anything but a constant, too
 
     @property
     def is_test(self) -> bool:
@@ -39,7 +36,7 @@ class Function:
 
     def assertions(self, helpers: Collection[str] = ()) -> int:
         """Count what in it can fail by intent; a call of a helper that asserts is one."""
-        return self.asserted + sum(name in helpers for name in self.called)
+        return sum(name in helpers or EXPECTS.fullmatch(name) is not None for name in self.calls)
 
 
 @cache
@@ -56,13 +53,10 @@ def functions(source: str | bytes) -> list[Function]:
     found = []
     for one in _nodes(source):
         if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
-            inside = list(ast.walk(one))
-            called = [name_of(node.func) for node in inside if isinstance(node, ast.Call)]
-            others = [name for name in called if not EXPECTS.fullmatch(name)]
-            asserts = [
-                node for node in inside if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)
-            ]
-            found.append(Function(one.name, one.lineno, len(asserts) + len(called) - len(others), others))
+            calls = [name_of(node.func) for node in ast.walk(one) if isinstance(node, ast.Call)]
+            asserts = (node.test for node in ast.walk(one) if isinstance(node, ast.Assert))
+            calls += ["assert" for test in asserts if not isinstance(test, ast.Constant)]
+            found.append(Function(one.name, one.lineno, calls))
     return found
 
 
@@ -85,10 +79,11 @@ def check(root: Path) -> Iterator[Finding]:
         source = file.read_bytes()
         shared = [one.read_bytes() for one in (root / "conftest.py", file.with_name("conftest.py")) if one.is_file()]
         others = [one for text in (source, *shared) for one in functions(text) if not one.is_test]
-        helpers, known = set[str](), -1
-        while len(helpers) > known:  # a helper may assert through another
-            known = len(helpers)
-            helpers |= {one.name for one in others if one.assertions(helpers)}
+        helpers: set[str] = set()
+        while (
+            more := {one.name for one in others if one.assertions(helpers)} - helpers
+        ):  # one may assert through another
+            helpers |= more
         for test in functions(source):
             if test.is_test and not test.assertions(helpers):
                 words = f"{test.name} asserts nothing, so it is green whatever the code answers"

@@ -105,8 +105,8 @@ def leaks(root: Path, base: str = "") -> Verdict:
     except NothingToCompareError:
         base = "HEAD^" if is_commit("HEAD^", root) else "HEAD"
     done = call(*LEAKS.split(), f"{parted(base, root)}..HEAD", folder=root, NO_COLOR="1")
-    found = "failed" if done.returncode else "passed"
-    return Verdict(Check(f"keys and tokens in the commits since {base}", "betterleaks git", REVOKE), found, done.stdout)
+    check = Check(f"keys and tokens in the commits since {base}", "betterleaks git", REVOKE)
+    return Verdict(check, "failed" if done.returncode else "passed", done.stdout)
 
 
 def audit(base: str = "", root: Path = ROOT) -> int:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from onebutton_workbench.environment import call as call_program
 from onebutton_workbench.findings import TOLD
-from onebutton_workbench.git import holds, listed, names
-from onebutton_workbench.lineage.changes import check_base
+from onebutton_workbench.git import listed, names
+from onebutton_workbench.lineage.changes import is_commit
 from onebutton_workbench.workspace import ROOT, drafts
 
 
@@ -111,7 +111,7 @@ def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: boo
 
 def changed_files(root: Path, *patterns: str) -> list[str]:
     """List the files in git that match and differ from the last commit; before the first one all."""
-    if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
+    if not is_commit("HEAD", root):
         return listed(root, *patterns)
     ask = ("diff", "--name-only", "-z", "--no-ext-diff", "--diff-filter=d", "--relative", "HEAD", "--", *patterns)
     return names(*ask, folder=root)
@@ -122,11 +122,7 @@ def lint(root: Path = ROOT, *, changed: bool = False, base: str = "") -> int:
 
     With `changed`, to which a commit is held, only layout, secrets and what a file shows by itself are looked at, in the files
     that differ from the last commit. `base` is what branches are compared with; left out, the branch that this one will go into.
-
-    Raises:
-        InputError: it names no commit.
     """
-    check_base(base, root)
     begun = time.monotonic()
     against = f"{RULES} {shlex.quote(base)}"
     checks = [replace(one, command=against) if one.command == RULES else one for one in CHECKS]

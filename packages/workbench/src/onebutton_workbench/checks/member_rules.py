@@ -108,9 +108,8 @@ def check_imports(member: Member, root: Path) -> Iterator[Finding]:
         where, error = one["location"], one["error"]
         line = f":{where['line']}" if where["line"] else ""
         place = f"{Path(where['file']).relative_to(root).as_posix()}{line}"
-        yield Finding(
-            "OB406", place, f"{error['message']} ({error['code']})", "its pyproject.toml: `make add` writes a line"
-        )
+        words, mend = f"{error['message']} ({error['code']})", "its pyproject.toml: `make add` writes a line"
+        yield Finding("OB406", place, words, mend)
 
 
 def check_all(root: Path) -> Iterator[Finding]:

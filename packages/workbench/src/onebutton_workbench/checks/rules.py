@@ -51,7 +51,7 @@ def hold(
     What could not be compared is red in a workflow that lacks the history: on a commit for another branch, and in a clone that is
     cut off.
     """
-    looks: list[Callable[[], Found]] = [partial(rule, root) for rule in rules]
+    looks = [partial(rule, root) for rule in rules]
     refused = False
     try:
         changes = lineage.changes_since(base, root)

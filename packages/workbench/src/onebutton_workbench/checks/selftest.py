@@ -59,11 +59,7 @@ def read_violations(root: Path = ROOT) -> list[Violation]:
 
 
 def plant(edits: Sequence[Mapping[str, Any]], clone: Path) -> None:
-    """Change the files of a clone; an edit that several violations share is made once.
-
-    Raises:
-        InputError: an edit finds nothing to replace, so the violation would prove nothing.
-    """
+    """Edit files of a clone: one that several violations share is made once, one that finds no text to replace refused."""
     for edit in (one for number, one in enumerate(edits) if one not in edits[:number]):
         file = clone / edit["file"]
         text, find = file.read_text(encoding="utf-8") if file.is_file() else "", edit.get("find", "")
@@ -77,11 +73,7 @@ def plant(edits: Sequence[Mapping[str, Any]], clone: Path) -> None:
 
 
 def make_clone(folder: Path) -> Path:
-    """Clone this repo with an environment of its own, warm caches, and a remote to push to.
-
-    Raises:
-        InputError: it could not be set up.
-    """
+    """Clone this repo with an environment of its own, warm caches, and a remote to push to."""
     clone = folder / "clone"
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
     for command in (
@@ -199,11 +191,7 @@ def is_clear(violation: Violation, batch: Pressed, others: Iterable[Pressed]) ->
 
 
 def selftest() -> int:
-    """Plant everything, and print what was caught by what.
-
-    Raises:
-        InputError: something is not committed, or a gate did not do its work.
-    """
+    """Plant everything, and print what was caught by what; refuse where a gate did not do its work."""
     check_clean(ROOT, "selftest")
     begun = time.monotonic()
     violations = read_violations()

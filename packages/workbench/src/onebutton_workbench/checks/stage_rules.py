@@ -6,12 +6,13 @@ OB101, OB102, OB103, OB104, OB106 and OB108: `docs/checks/` has a page for each.
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from onebutton_contracts.dvc_files import FINGERPRINTS, Plan, Stage, body_of, paths, read_plan
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.files import edit_yaml, write_texts
+from onebutton_workbench.files import edit_yaml
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.lineage.fingerprint import data_files
 from onebutton_workbench.lineage.imports import Imports, name_of, parse, read_imports
@@ -54,7 +55,7 @@ def _check_stages(plan: Plan, imports: Imports, place: str) -> Iterator[Finding]
 
 
 def _check_fingerprint(stage: Stage, plan: Plan, imports: Imports, place: str) -> Iterator[Finding]:
-    unknown = [name for name in stage.modules if not imports.has(name)]
+    unknown = [name for name in stage.modules if name not in imports.files]
     if unknown or stage.others or not stage.modules:
         runs = f"{unknown[0]}, no module here," if unknown else f"`{next(iter(stage.others), '')}`"
         words = f"stage {stage.name!r} runs {runs} and nobody can say when the code behind that has changed"
@@ -71,7 +72,7 @@ def _reader_of_holdout(stage: Stage, plan: Plan) -> str:
     holdouts = [out for one in plan.stages for out in one.outs if PurePosixPath(out).name.startswith(HOLDOUT)]
     before = [stage]
     for one in before:  # grows while it is read
-        if any(PurePosixPath(dep).name.startswith(HOLDOUT) or _overlap([dep], holdouts) for dep in one.deps):
+        if any(PurePosixPath(dep).name.startswith(HOLDOUT) for dep in one.deps) or _overlap(one.deps, holdouts):
             return one.name
         before += [other for other in plan.stages if other not in before and _overlap(one.deps, other.outs)]
     return ""
@@ -79,30 +80,27 @@ def _reader_of_holdout(stage: Stage, plan: Plan) -> str:
 
 def _overlap(some: Iterable[str], others: Iterable[str]) -> bool:
     """Whether a path is one of others, or the folder around one, or in one."""
-    pairs = [(PurePosixPath(one), PurePosixPath(other)) for one in some for other in others]
+    pairs = product(map(PurePosixPath, some), map(PurePosixPath, others))
     return any(one.is_relative_to(other) or other.is_relative_to(one) for one, other in pairs)
 
 
 def _check_code(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
     """Find what stages reach that no fingerprint can hold: code that is not followed, and files that one machine alone has."""
-    modules, _ = imports.reached({name for stage in plan.stages for name in stage.modules if imports.has(name)})
+    modules, _ = imports.reached({name for stage in plan.stages for name in stage.modules if name in imports.files})
     files = sorted(imports.files[name] for name in modules)
+    late = "write `import package.module`, inside a function where it must be late"
+    take_in = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
     for file in files:
         text, path = file.read_text(encoding="utf-8"), file.relative_to(root).as_posix()
         suspect = ABSOLUTE.search(text) or any(name in text for name in BY_NAME)
         for node in ast.walk(parse(file)) if suspect else ():  # to parse takes longer
             place = f"{path}:{getattr(node, 'lineno', 1)}"
             if (named := name_of(node)) in BY_NAME and not isinstance(node, ast.FunctionDef):
-                words = (
-                    f"uses `{named}`; what it brings in is known only when it runs, so edits of it would rerun no stage"
-                )
-                yield Finding(
-                    "OB104", place, words, "write `import package.module`, inside a function where it must be late"
-                )
+                cost = "what it brings in is known only when it runs, so edits of it would rerun no stage"
+                yield Finding("OB104", place, f"uses `{named}`; {cost}", late)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
-                words = f"{node.value!r} is a path of one machine: nobody else has the file, and its change would rerun no stage"
-                mend = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
-                yield Finding("OB108", place, words, mend)
+                cost = "nobody else has the file, and its change would rerun no stage"
+                yield Finding("OB108", place, f"{node.value!r} is a path of one machine: {cost}", take_in)
     for file in (file for folder in sorted({one.parent for one in files}) for file in data_files(root).get(folder, [])):
         if file.suffix == ".py":
             words = "lies in a folder without `__init__.py`, so what it imports is not followed and reruns no stage"
@@ -112,10 +110,10 @@ def _check_code(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
 def mend(dvc_yaml: Path) -> bool:
     """Give a `dvc.yaml` its stage `code`, and every stage its fingerprint, keeping comments and order; say if it changed."""
     before = dvc_yaml.read_text(encoding="utf-8")
-    if edit_yaml(before, lambda _: None) == (text := edit_yaml(before, _complete)):
-        return False
-    write_texts(dvc_yaml.parent, {dvc_yaml.name: text})
-    return True
+    changed = edit_yaml(before, lambda _: None) != (text := edit_yaml(before, _complete))
+    if changed:
+        dvc_yaml.write_bytes(text.encode())  # bytes, so that line ends stay as they are
+    return changed
 
 
 def _complete(content: Any) -> None:

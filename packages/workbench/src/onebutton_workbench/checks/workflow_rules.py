@@ -32,35 +32,31 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
             )
             yield Finding("OB202", place, words, "take them out; `make test AFFECTED=1` chooses what to run")
     for name, job in content.get("jobs", {}).items():
-        steps = job.get("steps", [])
         holds_keys = "secrets." in str(job) or "id-token" in str(job.get("permissions"))
-        yield from check_steps([job, *steps], place)
-        yield from check_cache(name, steps, place) if holds_keys else ()
+        for step in (job, *job.get("steps", [])):
+            yield from check_step(step, place)
+            uses, given = step.get("uses", ""), step.get("with", {})
+            fills = uses.startswith("actions/cache") or (uses == SETUP and given.get("cache") != "false")
+            if holds_keys and fills:  # who may push a branch can fill it with programs that this job runs
+                words = (
+                    f"job {name!r} holds keys and takes what {uses} has in its cache; another branch may have filled it"
+                )
+                yield Finding("OB423", place, words, f'write `cache: "false"` under `with`, as {SETUP} takes it')
 
 
-def check_cache(job: str, steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
-    """Refuse a cache in a job that holds keys: who may push a branch can fill it with programs that this job runs."""
-    for step in steps:
-        uses = step.get("uses", "")
-        if uses.startswith("actions/cache") or (uses == SETUP and step.get("with", {}).get("cache") != "false"):
-            words = f"job {job!r} holds keys and takes what {uses} has in its cache; another branch may have filled it"
-            yield Finding("OB423", place, words, f'write `cache: "false"` under `with`, as {SETUP} takes it')
-
-
-def check_steps(steps: list[dict[str, Any]], place: str) -> Iterator[Finding]:
-    """Hold a job with its steps, or the steps of a local action, to the rules."""
-    for step in steps:
-        command = step.get("run")
-        if command is not None and not PRESS.fullmatch(command):
-            words = f"the step `{' '.join(command.split())}` holds logic of its own, so a laptop does something else"
-            yield Finding("OB201", place, words, "move it behind a button; a step is `make` and the button's name")
-        elif missing := {*HANDED_OVER.findall(command or "")} - {*step.get("env", {})}:
-            words = f"the step `{command}` hands over {min(missing)}, which its own `env` does not set"
-            yield Finding("OB201", place, words, f"write `{min(missing)}: ${{{{ … }}}}` under the step's `env`")
-        if "continue-on-error" in step:
-            what = "job" if "steps" in step else "step"
-            words = f"the {what} `{step.get('name', command)}` has `continue-on-error`, so its failure would show green"
-            yield Finding("OB204", place, words, "take it out")
+def check_step(step: dict[str, Any], place: str) -> Iterator[Finding]:
+    """Hold a job, or a step of one or of a local action, to the rules."""
+    command = step.get("run")
+    if command is not None and not PRESS.fullmatch(command):
+        words = f"the step `{' '.join(command.split())}` holds logic of its own, so a laptop does something else"
+        yield Finding("OB201", place, words, "move it behind a button; a step is `make` and the button's name")
+    elif missing := {*HANDED_OVER.findall(command or "")} - {*step.get("env", {})}:
+        words = f"the step `{command}` hands over {min(missing)}, which its own `env` does not set"
+        yield Finding("OB201", place, words, f"write `{min(missing)}: ${{{{ … }}}}` under the step's `env`")
+    if "continue-on-error" in step:
+        what = "job" if "steps" in step else "step"
+        words = f"the {what} `{step.get('name', command)}` has `continue-on-error`, so its failure would show green"
+        yield Finding("OB204", place, words, "take it out")
 
 
 def check_makefile(text: str) -> Iterator[Finding]:
@@ -83,5 +79,6 @@ def check_all(root: Path) -> Iterator[Finding]:
     for path in sorted((root / ".github/workflows").glob("*.y*ml")):
         yield from check_workflow(path, path.relative_to(root).as_posix())
     for path in sorted((root / ".github/actions").glob("*/action.y*ml")):
-        yield from check_steps(read_yaml(path)["runs"].get("steps", []), path.relative_to(root).as_posix())
+        for step in read_yaml(path)["runs"].get("steps", []):
+            yield from check_step(step, path.relative_to(root).as_posix())
     yield from check_makefile((root / "Makefile").read_text(encoding="utf-8"))

@@ -39,11 +39,7 @@ class Affected:
 
 
 def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] = os.environ) -> Affected:
-    """Find what the change reaches since BASE, when empty since it left the branch that the work will go into.
-
-    Raises:
-        InputError: the typed commit is unknown.
-    """
+    """Find what the change reaches since BASE, which must be known, or since it left the branch that the work will go into."""
     check_base(base, root)
     try:
         changes = changes_since(base, root, environment)

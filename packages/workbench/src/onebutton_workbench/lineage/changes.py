@@ -52,15 +52,10 @@ def cut_off(root: Path) -> str:
 
 
 def check_base(base: str, root: Path) -> None:
-    """Refuse a BASE that was typed and names no commit.
-
-    Raises:
-        InputError: it names none.
-    """
+    """Refuse a BASE that was typed and names no commit."""
     if base and not is_commit(base, root):
-        raise InputError(
-            f"{base!r} is no commit here. {cut_off(root) or 'BASE takes a branch, a tag or a commit, such as BASE=main'}"
-        )
+        remedy = cut_off(root) or "BASE takes a branch, a tag or a commit, such as BASE=main"
+        raise InputError(f"{base!r} is no commit here. {remedy}")
 
 
 def target_branch(environment: Mapping[str, str]) -> str:
@@ -102,11 +97,7 @@ def choose_base(base: str, root: Path, environment: Mapping[str, str] = os.envir
 
 
 def parted(base: str, root: Path) -> str:
-    """Name the commit where this branch and another parted.
-
-    Raises:
-        NothingToCompareError: the two have no commit in common.
-    """
+    """Name the commit where this branch and another parted; refuse two that have none in common."""
     if found := call("merge-base", base, "HEAD", folder=root).stdout.strip():
         return found
     message = f"{base} and this branch have no commit in common here"
@@ -117,8 +108,7 @@ def changes_since(base: str, root: Path, environment: Mapping[str, str] = os.env
     """List the files that differ from where this branch and BASE parted, when empty the branch that the work will go into.
 
     Raises:
-        NothingToCompareError: there is none, or the two have no commit in common.
-        InputError: as `choose_base`.
+        NothingToCompareError: as `choose_base` and `parted`.
     """
     base = choose_base(base, root, environment)
     commit = parted(base, root)

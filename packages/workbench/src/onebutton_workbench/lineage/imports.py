@@ -24,14 +24,10 @@ from onebutton_workbench.workspace import member_paths
 class Imports:
     """The imports of a workspace."""
 
-    files: Mapping[str, Path]  # the file of every module whose imports are known, by its name
+    files: Mapping[str, Path]  # the file of every module, by its name; no module is what lies in no package
     graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
     third_party: frozenset[str]  # the top-level names that come from distributions
     unreadable: Mapping[str, InputError]  # packages that could not be read, with the first fault in each
-
-    def has(self, module: str) -> bool:
-        """Whether a module is one of the workspace, as far as anybody can read."""
-        return module in self.files or module.partition(".")[0] in self.unreadable
 
     def reached(self, entries: Iterable[str]) -> tuple[set[str], set[str]]:
         """Follow the imports of modules, directly or not.
@@ -48,9 +44,9 @@ class Imports:
         found: set[str] = set()
         for entry in entries:
             unknown = f"{entry} is not a module of this workspace, so nobody can say when its stage must rerun"
-            require(self.has(entry), unknown)
+            require(entry in self.files, unknown)
             start = f"{entry}.__main__" if f"{entry}.__main__" in self.files else entry
-            found |= {start} | (self.graph.find_upstream_modules(start) if start in self.files else set())
+            found |= {start} | (self.graph.find_upstream_modules(start) if start in self.graph.modules else set())
         for package in sorted({name.partition(".")[0] for name in found} & self.unreadable.keys()):
             raise self.unreadable[package]
         return found & self.files.keys(), found & self.third_party
@@ -80,11 +76,13 @@ def read_imports(root: Path) -> Imports:
             except InputError as error:
                 unreadable.setdefault(name.partition(".")[0], error)
         graph = _build(packages - unreadable.keys(), sources)
-    for name in (known := graph.modules & files.keys()):
+    known = graph.modules
+    for name in known & files.keys():
         if (parent := name.rpartition(".")[0]) in known:
             graph.add_import(importer=name, imported=parent)
-    outside = {name for name in graph.modules if graph.is_module_squashed(name)} - sys.stdlib_module_names
-    return Imports({name: files[name] for name in known}, graph, frozenset(outside), unreadable)
+    outside = {name for name in known if graph.is_module_squashed(name)} - sys.stdlib_module_names
+    modules = {name: file for name, file in files.items() if name in known or name.partition(".")[0] in unreadable}
+    return Imports(modules, graph, frozenset(outside), unreadable)
 
 
 def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGraph:
@@ -103,11 +101,7 @@ def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGr
 
 
 def parse(file: Path) -> ast.Module:
-    """Parse a file.
-
-    Raises:
-        InputError: it has a syntax error.
-    """
+    """Parse a file; refuse one with a syntax error by its line."""
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte

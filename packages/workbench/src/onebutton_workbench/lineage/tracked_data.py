@@ -18,11 +18,7 @@ class Tracked:
 
 
 def tracked(root: Path) -> list[Tracked]:
-    """Read every `.dvc` file that git has or is about to have; what they name outside the checkout is left out.
-
-    Raises:
-        InputError: one cannot be read, or this is no checkout.
-    """
+    """Read every `.dvc` file that git has or is about to have; what they name outside the checkout is left out."""
     found = []
     for file in listed(root, "*.dvc"):
         content = read_yaml(root / file)
