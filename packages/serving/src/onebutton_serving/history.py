@@ -65,11 +65,7 @@ def last_move(store: ReleaseStore) -> Move | None:
 
 
 def in_service(store: ReleaseStore) -> Move | None:
-    """Return the move that put the release into service that is; None when none is.
-
-    Raises:
-        ReleaseStoreError: as `last_move`.
-    """
+    """Return the move that put the release into service that is; None when none is."""
     last = last_move(store)
     return last if last and last.after else None
 

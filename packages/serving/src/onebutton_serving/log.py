@@ -145,11 +145,10 @@ class PredictionLog:
 def _columns(release: Loaded) -> dict[str, str]:
     """Return the kind of each value of a row and of each number that is answered, by a name that no other column has."""
     found = dict(OWN)
-    asked = [(field.name, "_in", field.type) for field in release.reader.fields]
-    answered = [(field.name, "_out", "number") for field in release.schema.outputs]
-    for own, suffix, kind in (*asked, *answered):
-        name = own
-        while name in found:
-            name += suffix
-        found[name] = kind
+    for fields, suffix in ((release.reader.fields, "_in"), (release.schema.outputs, "_out")):
+        for field in fields:
+            name = field.name
+            while name in found:
+                name += suffix
+            found[name] = field.type if suffix == "_in" else "number"
     return found

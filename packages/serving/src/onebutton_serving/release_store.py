@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
@@ -134,7 +134,7 @@ class ReleaseStore:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         for name in self.names(version):
-            file = draft / PurePosixPath(name).relative_to(version)
+            file = draft / name.removeprefix(f"{version}/")
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("wb") as stream:
                 stream.writelines(self._open().get(name))

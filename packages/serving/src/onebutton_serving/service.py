@@ -113,7 +113,7 @@ def watch(service: Service, store: ReleaseStore | None, stop: threading.Event) -
     Whatever fails, it goes on, else this worker would stay on its old release. It ends the worker when the server is gone: nobody
     could stop that any more. With a fixed release there is no store.
     """
-    server, near = os.getppid(), store is None or store.folder
+    server, pause = os.getppid(), NEAR if store is None or store.folder else FAR
     seen: list[str] | None = None
     tried, trouble = 0.0, ""
     while os.getppid() == server:
@@ -133,6 +133,6 @@ def watch(service: Service, store: ReleaseStore | None, stop: threading.Event) -
                 service.keep(trouble)
                 if not isinstance(error, ReleaseStoreError):
                     logger.exception("this is a mistake of the server")
-        if stop.wait(NEAR if near else FAR):
+        if stop.wait(pause):
             return
     os.kill(os.getpid(), signal.SIGTERM)
