@@ -44,7 +44,7 @@ def statements(*sources: str, folder: Path = ROOT) -> list[Statement]:
 def stands_on(name: str, *sources: str) -> str:
     """The statements that a name depends on, by their letters of the alphabet."""
     found = statements(*sources)
-    return "".join("abcdefgh"[at] for at in walk_back(found, {name})[0])
+    return "".join("abcdefgh"[one.index] for one in walk_back(found, {name})[0])
 
 
 def test_an_assignment_to_a_column_is_a_new_definition_of_the_table() -> None:
@@ -118,7 +118,7 @@ def planned(folder: Path, *sources: str) -> plan.Plan:
     found = statements(*sources, ends, folder=folder)
     kinds = {"df": "table", "X_train": "table", "X_test": "table", "y_train": "column", "y_test": "column"}
     seen = Seen(numbers={(len(found) - 1, "model.score(X_test, y_test)"): 0.5})
-    seen.kinds = {one.index: kinds for one in found}
+    seen.held = {one.index: kinds for one in found}
     return plan.plan(folder / "page.ipynb", found, seen)
 
 
@@ -173,10 +173,11 @@ def test_the_headline_is_what_metric_names_else_what_is_printed_last() -> None:
     fitted = "model.fit(X, y)\nmae = mean_absolute_error(t, model.predict(X))\nauc = roc_auc_score(t, model.predict(X))"
     found = statements(fitted, "print(mae)\nprint(f'AUC {auc:.2f}')")
     numbers = {(1, "mean_absolute_error(t, model.predict(X))"): 1.0, (3, "mae"): 1.0, (4, "auc"): 2.0}
-    chosen = {metric: plan.choose(found, numbers, metric)[0].at for metric in ("", "mae", "auc", "absolute")}
+    seen = Seen(numbers=numbers)
+    chosen = {metric: plan.choose(found, seen, metric)[0].at.index for metric in ("", "mae", "auc", "absolute")}
     assert chosen == {"": 4, "mae": 3, "auc": 4, "absolute": 1}
     with pytest.raises(InputError, match="METRIC=f1 names no number"):
-        plan.choose(found, numbers, "f1")
+        plan.choose(found, seen, "f1")
 
 
 def test_a_table_comes_back_as_pandas_had_it() -> None:
@@ -259,7 +260,7 @@ def test_workers_that_a_notebook_started_end_with_it(tmp_path: Path) -> None:
     source = f"{workers}lengths = Parallel(n_jobs=2)(delayed(len)(one) for one in ('a', 'bc'))\n0"
     begun = time.monotonic()
     seen = run(tmp_path / "page.ipynb", statements(source))
-    assert seen.kinds[2]["lengths"] == "list"
+    assert seen.held[2]["lengths"] == "list"
     assert time.monotonic() - begun < 200  # joblib's own wait 300 seconds for more work
 
 

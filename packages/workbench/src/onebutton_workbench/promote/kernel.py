@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from onebutton_workbench.promote.notebook import Statement, called, refuse
+from onebutton_workbench.promote.notebook import Statement, calls
 
 NOTE = "_onebutton_note"  # what a noted expression is handed to
 
@@ -31,8 +31,7 @@ class Seen:
     now: int = 0  # the statement that runs, or failed
     failed: str = ""  # why
     numbers: dict[tuple[int, str], float] = field(default_factory=dict)  # by statement and expression
-    kinds: dict[int, Mapping[str, str]] = field(default_factory=dict)  # by statement, what each name held before it
-    lists: dict[int, Mapping[str, list[str]]] = field(default_factory=dict)  # the same, of lists of names
+    held: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # by statement, what each name held before it
     draws: set[int] = field(default_factory=set)  # statements that drew from the generator that all share
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)  # what goes from ingest to features
     features: pl.DataFrame = field(default_factory=pl.DataFrame)  # key, inputs, answer and `split`
@@ -49,37 +48,29 @@ class Seen:
         return value
 
 
-Keep = Callable[[Seen, Mapping[str, Any]], None]
-
-
-def run(path: Path, statements: Sequence[Statement], keep: Keep | None = None) -> Seen:
-    """Run a notebook from the top, in the locked environment, in its own folder; it is not written to.
+def run(path: Path, statements: Sequence[Statement], keep: Callable[..., None] | None = None) -> Seen:
+    """Run a notebook from the top in its own folder, where it is not written to, or refuse the cell that fails.
 
     `keep` is called before each statement, with what was seen and what each name holds.
-
-    Raises:
-        InputError: a cell fails.
     """
     context = get_context("spawn")
     notes, told = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(path.parent, statements, keep, told))
     process.start()
     told.close()
+    seen = Seen(len(statements) - 1, "its process ended")
     try:
-        seen: Seen = notes.recv()
-    except EOFError:
-        refuse(statements[-1].cell, "fails", why="its process ended")
+        with suppress(EOFError):
+            seen = notes.recv()
     finally:
-        if process.pid:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)  # with what it started: joblib's workers would stay for minutes
+        with suppress(ProcessLookupError):  # with what it started: joblib's workers would stay for minutes
+            os.killpg(process.pid, signal.SIGTERM)  # type: ignore[arg-type]  # which it has since it was started
         process.join()
-    if seen.failed:
-        refuse(statements[seen.now].cell, "fails", why=seen.failed)
+    statements[seen.now].cell.require(not seen.failed, "fails", why=seen.failed)
     return seen
 
 
-def _run(folder: Path, statements: Sequence[Statement], keep: Keep | None, told: Connection) -> None:
+def _run(folder: Path, statements: Sequence[Statement], keep: Callable[..., None] | None, told: Connection) -> None:
     """Run it in this process, which has nothing else to do, as a module of its own."""
     os.setpgrp()
     os.chdir(folder)
@@ -93,8 +84,7 @@ def _run(folder: Path, statements: Sequence[Statement], keep: Keep | None, told:
     try:
         for one in statements:
             seen.now = one.index
-            seen.kinds[one.index] = {name: kind(value) for name, value in names.items()}
-            seen.lists[one.index] = {name: found for name, value in names.items() if (found := names_of(value))}
+            seen.held[one.index] = {name: kind(value) for name, value in names.items()}
             if keep:
                 keep(seen, names)
             generator = str(np.random.get_state())  # noqa: NPY002  of all that is given no seed
@@ -112,7 +102,7 @@ class _Noted(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         is_value = isinstance(node, ast.Call | ast.Name | ast.Attribute | ast.Subscript | ast.BinOp | ast.IfExp)
         is_set = isinstance(getattr(node, "ctx", None), ast.Store)
-        if not is_value or is_set or (isinstance(node, ast.Call) and called(node) == "round"):
+        if not is_value or is_set or (isinstance(node, ast.Call) and calls(node)[node] == "round"):
             return self.generic_visit(node)
         text, value = ast.Constant(ast.unparse(node)), cast("ast.expr", self.generic_visit(node))
         return ast.Call(ast.Name(NOTE, ast.Load()), [text, value], [])
@@ -120,23 +110,20 @@ class _Noted(ast.NodeTransformer):
 
 def _noted(one: Statement) -> ast.Module:
     """Return a statement such that the numbers which it shows, or gives one name, are noted where it runs."""
-    node = ast.parse(ast.unparse(one.node)).body[0]
-    if one.shows or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
-        node.value = _Noted().visit(node.value)  # type: ignore[attr-defined]
-    return ast.fix_missing_locations(ast.Module([node], []))
+    module = ast.parse(ast.unparse(one.node))
+    match module.body[0]:
+        case ast.Assign([ast.Name()]) | ast.Expr() as node if one.shows or isinstance(node, ast.Assign):
+            node.value = _Noted().visit(node.value)
+    return ast.fix_missing_locations(module)
 
 
-def kind(value: Any) -> str:
-    """Name what a value is, in the few words that a plan needs, else by its class."""
+def kind(value: Any) -> Any:
+    """Say what a value is, in the few words that a plan needs, else by its class; a list of names is what they are."""
     name = type(value).__name__
+    if name in {"Index", "list", "tuple"} and all(isinstance(one, str) for one in value):
+        return [*value]
     if name == "DataFrame":
         return "table" if type(value).__module__.startswith("pandas") else "polars"
     if name == "Series" or (name == "ndarray" and value.ndim == 1):
         return "column"
     return "array" if name == "ndarray" else name
-
-
-def names_of(value: Any) -> list[str]:
-    """Return the texts of a list or of a table's columns, such as those that hold numbers; none of any other value."""
-    is_list = type(value).__name__ in {"Index", "list", "tuple"}
-    return [*value] if is_list and all(isinstance(one, str) for one in value) else []

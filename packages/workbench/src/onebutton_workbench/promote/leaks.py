@@ -11,7 +11,7 @@ from onebutton_contracts.intake.leaks import knowing_columns, likely_leaks
 from onebutton_contracts.intake.roles import Roles
 from onebutton_contracts.tables import SPLIT
 from onebutton_workbench.promote.kernel import Seen
-from onebutton_workbench.promote.notebook import Statement, called, called_in, calls, names_in, root
+from onebutton_workbench.promote.notebook import Statement, calls, names_in, root
 from onebutton_workbench.promote.plan import FITS, Plan
 
 LABELS = {"LabelEncoder", "LabelBinarizer", "OrdinalEncoder"}  # numbering what is there learns nothing from it
@@ -28,46 +28,42 @@ def tell(plan: Plan, seen: Seen, roles: Roles) -> Iterator[str]:
         if one.index < plan.split_at:
             yield from _before_split(one, seen, roles.answer)
     yield from _chosen_on_holdout(plan)
-    drawn = [one for one in plan.needed if DRAWN & called_in(one.node) and "shuffle=False" not in ast.unparse(one.node)]
-    texts = {name: column.drop_nulls() for name, column in seen.rows.to_dict().items() if column.dtype == pl.String}
-    written = {name for name, some in texts.items() if len(some) and some.str.contains(DATE).all()}
-    times = [name for name, kind in seen.rows.schema.items() if kind.is_temporal() or name in written]
+    drawn = [one for one in plan.needed if DRAWN & one.calls and "shuffle=False" not in ast.unparse(one.node)]
+    times = ", ".join(one.name for one in seen.rows if one.cast(pl.String).str.contains(DATE).min())
     if drawn and times:
         cost = "training sees some that come after those that judge; split by it"
-        yield f"{drawn[0].cell}: time is shuffled: rows have {', '.join(times)}, and {cost}"
+        yield f"{drawn[0].cell}: time is shuffled: rows have {times}, and {cost}"
     for name in knowing_columns(seen.features, roles):
         yield f"the input `{name}` alone tells `{roles.answer}` almost wholly: is it there by mistake, or known only later?"
     yield from likely_leaks(seen.features.drop(SPLIT), seen.features, roles)
 
 
 def _before_split(one: Statement, seen: Seen, answer: str) -> Iterator[str]:
-    for call in calls(one.node):
-        name, inner = called(call), called_in(call)
-        numbers = LABELS & {seen.kinds[one.index].get(root(call.func)), *called_in(call.func)}
-        fills = name == "fillna" and CENTRES & inner
-        if fills or (name in FITS and not numbers):
-            what = ast.unparse(call if fills else call.func)
+    for call, name in calls(one.node).items():
+        inner, text = {*calls(call).values()}, ast.unparse(call)
+        numbers = LABELS & {str(seen.held[one.index].get(root(call.func))), *calls(call.func).values()}
+        if (name in FITS and not numbers) or (name == "fillna" and CENTRES & inner):
             cost = "is fitted before the split, so it knows the rows that judge; put it into the model's Pipeline"
-            yield f"{one.cell}: `{what}` {cost}"
-        texts = {part.value for part in ast.walk(call) if isinstance(part, ast.Constant)}
-        if name in SHARES and answer in texts and "groupby" in inner:
+            yield f"{one.cell}: `{text}` {cost}"
+        if name in SHARES and "groupby" in inner and repr(answer) in text:
             cost = "so each row knows its answer; use TargetEncoder in the Pipeline"
             yield f"{one.cell}: an input is made of the mean of `{answer}`, {cost}"
 
 
 def _chosen_on_holdout(plan: Plan) -> Iterator[str]:
     """Find what the answers that judge chose: a threshold, a parameter, a model."""
-    node, answers, cell = plan.headline.node, plan.sides[3], plan.statements[plan.headline.at].cell
-    chosen = {cell: "the best of several"} if _tries(node) else {}
-    for one in (plan.statements[at] for at in plan.stages["headline"].statements):
-        is_number = root(node) in one.defines and not _tries(one.node)
+    headline, answers = plan.headline, plan.sides[3]
+    chosen = {headline.at.cell: "the best of several"} if _tries(headline.node) else {}
+    for one in plan.stages["headline"].statements:
+        is_number = root(headline.node) in one.defines and not _tries(one.node)
         if answers in one.uses and not is_number:
             chosen[one.cell] = ", ".join(sorted(one.defines))
     for where, names in chosen.items():
         yield f"{where}: `{answers}`, which judges, chooses {names}; choose on a part of training"
-    rivals = {plan.statements[one.at].cell.number for one in plan.rivals if answers in names_in(one.node)}
+    rivals = {one.at.cell.number for one in plan.rivals if answers in names_in(one.node)}
     if others := ", ".join(map(str, sorted(rivals))):
-        yield f"{cell}: test rows chose the model, as cell {others} has a number of another; choose on part of training"
+        advice = f"as cell {others} has a number of another; choose on part of training"
+        yield f"{headline.at.cell}: test rows chose the model, {advice}"
 
 
 def _tries(node: ast.AST) -> bool:
