@@ -51,13 +51,11 @@ class Plan:
     headline: Headline
     rivals: Sequence[Headline]  # the numbers of other models
     stages: Mapping[str, Part]
-    table: str  # the name that goes from ingest to features
     sides: Sequence[str]  # the names of inputs and answers to train on, then of those that judge
     split_at: int  # the first statement behind the split
     fit: Statement  # fits the model
     model: str  # its name
     steps: Sequence[str]  # what fitted things the inputs go through before the model
-    passed: Sequence[str]  # what training hands to the headline
 
     @property
     def needed(self) -> list[Statement]:
@@ -71,7 +69,7 @@ class Plan:
     def keep(self, seen: Seen, names: Mapping[str, Any]) -> None:
         """Keep the rows, numbered anew as they come to the next stage; inputs and answers by the split; the classes."""
         if seen.now == self.stages["features"].start:
-            rows = names[self.table]
+            rows = names[self.stages["features"].given[0]]
             seen.rows = from_pandas(rows)
             seen.types = changed_types(rows, seen.rows)
             rows.reset_index(drop=True, inplace=True)
@@ -150,17 +148,15 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
     statements[read].cell.require(tables, "no-table")
     by_heading = (at for at in tables if statements[at].cell.heading != statements[at - 1].cell.heading)
     start = next(by_heading, tables[0])
-    (table,) = crossing(start)
-    ingest, features = part({table}, 0, start), part(kinds, start, border)
+    ingest, features = part(crossing(start), 0, start), part(kinds, start, border)
     stages = {"ingest": ingest, "features": features, "train": train, "headline": judge}
     sides = sorted(kinds, key=lambda name: (name not in train.given, kinds[name] == "column"))
     steps = _steps(train.statements, fitted, sides[0])
-    passed = [name for name in judge.given if name not in {model, *kinds}]
-    return Plan(notebook, statements, headline, rivals, stages, table, sides, split, fit, model, steps, passed)
+    return Plan(notebook, statements, headline, rivals, stages, sides, split, fit, model, steps)
 
 
 def _fit(behind: Sequence[Statement], fits: Mapping[ast.Call, Statement]) -> tuple[Statement, str, str]:
-    """Find the statement that fits the model, which must ship, its name, and the name of the inputs it is fitted to."""
+    """Find the statement that fits the model, its name, and that of the inputs it is fitted to; refuse what could not ship."""
     for one in behind:
         if isinstance(one.node, FUNCTION) and (given := one.sees.difference(one.files)):
             one.cell.refuse("reads-global", function=min(one.defines), name=min(given))

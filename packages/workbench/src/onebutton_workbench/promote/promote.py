@@ -127,7 +127,9 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         "key": quoted(roles.key[0]),
         "packages": sorted({given[name][0] for name in packages - BROUGHT if name in given}),
         "notes": [*(f"likely a leak: {one}" for one in told), *left],
-        **{name: getattr(plan, name) for name in ("table", "sides", "model", "passed", "steps")},
+        "table": plan.stages["features"].given[0],
+        "passed": [name for name in plan.stages["headline"].given if name not in {plan.model, *plan.sides}],
+        **{name: getattr(plan, name) for name in ("sides", "model", "steps")},
     }
     facts = describe(features, origin, roles, seen.features, []) | {"code": code, "split": {}, "musts": []}
     render("pipeline", member, root, roles.task, facts, ("table", "promoted"))
