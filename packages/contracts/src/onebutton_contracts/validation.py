@@ -9,7 +9,7 @@ from typing import TypeVar
 import polars as pl
 
 from onebutton_contracts.errors import InputError
-from onebutton_contracts.frames import polars_schema
+from onebutton_contracts.frames import POLARS_TYPES, polars_schema
 from onebutton_contracts.personal import marked
 from onebutton_contracts.terms import Column, Contract
 
@@ -123,9 +123,7 @@ def table_rules(contract: Contract) -> Iterator[Rule]:
             yield Rule("missing share", column.name, words, share > column.null_percent, value=share)
     if fresh := contract.freshness:
         words = f"the newest must be of {fresh.until:%Y-%m-%d %H:%M} UTC or later"
-        newest = pl.col(fresh.column).max()
-        if contract.column(fresh.column).logical_type == "date":
-            newest = newest.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        newest = pl.col(fresh.column).max().cast(POLARS_TYPES["timestamp"])  # a date begins at midnight
         yield Rule("freshness", fresh.column, words, newest.is_null() | (newest < fresh.until), value=newest)
 
 

@@ -52,13 +52,13 @@ class ScoringError(ValueError):
 
 
 class OnnxModel:
-    """An ONNX file with one named input per column.
+    """An ONNX file with one named input per column."""
 
-    Attributes:
-        inputs: each input's name and kind, `string` or `float`, in the order of the file.
-        limits: what `predict` refuses; the file says so, and a server learns it from the schema that is compiled of it.
-        classes: those whose probabilities it answers with, in their order; empty where they are 0 and 1 or the file does not say.
-    """
+    inputs: Mapping[str, str]  # each input's name and kind, `string` or `float`, in the order of the file
+    limits: Limits  # what `predict` refuses; the file says so, and a server learns it from the schema compiled of it
+    classes: tuple[
+        str, ...
+    ]  # whose probabilities it answers with, in order; empty for 0 and 1, or if the file is silent
 
     def __init__(self, source: bytes | Path) -> None:
         """Load the model, which computes in one thread: so an answer is the same to the last digit on every machine.
@@ -77,11 +77,11 @@ class OnnxModel:
         except Exception as error:  # onnxruntime's exceptions have no other class in common
             raise ScoringError(f"not a model that can be loaded: {' '.join(str(error).split())}") from error
         kinds = {"tensor(string)": "string", "tensor(float)": "float"}
-        self.inputs: Mapping[str, str] = {item.name: kinds[item.type] for item in self._session.get_inputs()}
+        self.inputs = {item.name: kinds[item.type] for item in self._session.get_inputs()}
         self._last_output = [self._session.get_outputs()[-1].name]  # of a classifier the first is its labels
         said = self._session.get_modelmeta().custom_metadata_map
         self.limits = Limits(**json.loads(said.get(LIMITS, "{}")))
-        self.classes: tuple[str, ...] = tuple(json.loads(said.get(CLASSES, "[]")))
+        self.classes = tuple(json.loads(said.get(CLASSES, "[]")))
 
     def predict(self, frame: Any) -> NDArray[np.float32]:
         """Score every row.

@@ -48,10 +48,8 @@ def sniff(path: Path) -> str:
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         return "parquet"
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if BOOK in archive.namelist():
-                return "xlsx"
+    if zipfile.is_zipfile(path) and zipfile.Path(path, BOOK).exists():
+        return "xlsx"
     found = next((words for mark, words in FOREIGN.items() if first.startswith(mark)), "" if first else "empty")
     if head[257:262] == b"ustar":
         found = ARCHIVE
