@@ -1,7 +1,5 @@
 """Simulated models, of which the truth is known, and flights whose days share their luck."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

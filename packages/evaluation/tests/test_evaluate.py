@@ -1,7 +1,5 @@
 """The stage `evaluate`, from an ONNX file and two tables to every result, in a folder of its own; of each task."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

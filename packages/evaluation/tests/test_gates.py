@@ -1,7 +1,5 @@
 """Gates over the results of a small pipeline that was judged for real: each must be able to fail, and to say why."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The page of each task, from its stage to what a reader sees, and the importance of inputs."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

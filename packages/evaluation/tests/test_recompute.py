@@ -1,7 +1,5 @@
 """A number that somebody wrote is held to the model: a results file can be edited, and its digest as well."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Regressions and classes from their predictions to the verdicts of gates, the card and the page."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A repo with one pipeline and one environment, and sealed releases in its release store."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A deployment keeps the predictions of what it put into service, so that the next model is compared with it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The flights' own contracts, compiled for the server."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Deploying small releases that load for real, with servers that say what a test wants of them."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading

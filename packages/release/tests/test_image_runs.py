@@ -1,7 +1,5 @@
 """The image, built by Debian's buildah on bases made of the running Python and uv; the server in it is asked for a prediction."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

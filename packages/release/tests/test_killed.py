@@ -1,7 +1,5 @@
 """Killed inside building, sealing, publishing, moving and rolling back: the old release is in service or the new one, whole."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """`make serve` that is ended by a signal leaves no process behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

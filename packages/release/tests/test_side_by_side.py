@@ -1,7 +1,5 @@
 """Several pipelines, checkouts and release stores on one machine, with real servers and the buttons as make presses them."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

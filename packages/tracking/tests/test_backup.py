@@ -1,7 +1,5 @@
 """The team's server is backed up and restored by the commands of docs/team-server.md, while people go on writing."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Against a real MLflow in a SQLite file."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A small repo of its own: uv, git and DVC are real, the pipeline is one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Against a real MLflow, in a SQLite file and behind a server, with two versions of a model."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The flights and the weather of 2013, as the locked distribution brings them, and a small part of them to train on."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import os

@@ -1,7 +1,5 @@
 """Dummy flights train nearly as good a model as real ones, and give no real flight away."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

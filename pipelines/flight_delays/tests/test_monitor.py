@@ -1,7 +1,5 @@
 """The monitor replays the half-year that the model never saw, on every fortieth flight."""
 
-from __future__ import annotations
-
 import shutil
 from datetime import date
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a person lives through on a fresh clone, with an empty HOME: the pages to begin with as they stand, then mistakes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Twelve faults that real data has had, planted into the flights: each is caught where the data comes in, by the rule's name."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The report of the results that are committed here: its words and numbers; its looks are in `test_report_in_a_browser.py`."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

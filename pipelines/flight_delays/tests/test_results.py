@@ -1,7 +1,5 @@
 """What the stages make of every fortieth flight, and what is committed of all of them."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """New months came in: the model is trained on them and compared with the one in service on a month that neither has seen."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

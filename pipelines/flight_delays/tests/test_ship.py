@@ -1,7 +1,5 @@
 """The README's way from a trained model into service and back, on a fresh clone, with a real server under load."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

@@ -1,7 +1,5 @@
 """A second pipeline beside the sample, both deployed and served on one machine, as a team does on its first day."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable

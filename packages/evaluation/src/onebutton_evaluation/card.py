@@ -3,8 +3,6 @@
 After Mitchell et al. 2019, "Model Cards for Model Reporting". Nothing is typed twice, so the card cannot differ from the results.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from importlib import metadata

@@ -1,7 +1,5 @@
 """Read the written part of a model card, `card.toml`: no number stands in it, those come from the results."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from onebutton_contracts.parameters import Parameters

@@ -1,7 +1,5 @@
 """All metrics by task and name; docs/evaluation.md shows how a team adds its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Literal

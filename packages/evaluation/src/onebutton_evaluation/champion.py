@@ -1,7 +1,5 @@
 """Read the champion, the model in service: its name, and its predictions for the rows on which a challenger is judged."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Hold a pipeline's results to its gates: each gets a verdict, passed, failed or NOT RUN, with the numbers that decided."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

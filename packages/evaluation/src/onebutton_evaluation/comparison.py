@@ -4,8 +4,6 @@ Paired, because two models err on the same rows (Miller 2024, "Adding Error Bars
 by Holm (1979), because of twenty slices one would differ by chance. docs/evaluation.md has the method and its sources.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Draw a model's answers beside what happened, by task: the data of the plots that `dvc.yaml` declares."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 docs/evaluation.md explains every key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path

@@ -4,8 +4,6 @@ It needs no code of the pipeline: the ONNX file names its inputs, `gates.toml` s
 predictions says which columns are kept. A pipeline with metrics of its own registers them in a module that calls `main`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Print the verdict of every gate of every pipeline, and refuse where one is not passed. The work of `make gates`."""
 
-from __future__ import annotations
-
 import hashlib
 import textwrap
 import tomllib

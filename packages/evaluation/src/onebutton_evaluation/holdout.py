@@ -4,8 +4,6 @@ Without its hard rows any model is good. Golden examples are rows with the model
 server asks them first, so that a damaged model, or a machine that computes otherwise, is found before it answers a request.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -6,12 +6,10 @@ unit, such as a day, it gives the variance for clustered rows; the difference of
 of their influences.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +71,7 @@ class Rows:
         likely = self.predictions.argmax(axis=1) if self.predictions.ndim > 1 else self.predictions >= self.threshold
         return likely.astype(np.int64)
 
-    def take(self, chosen: Mask | Codes) -> Rows:
+    def take(self, chosen: Mask | Codes) -> Self:
         """Keep some rows; units keep their numbers."""
         return replace(
             self,
@@ -101,7 +99,7 @@ class Measured:
     basis: Mask | None = None
     values: Floats | None = None
     errors: int | None = None
-    parts: tuple[Measured, ...] = ()
+    parts: tuple["Measured", ...] = ()
 
 
 @dataclass(frozen=True)

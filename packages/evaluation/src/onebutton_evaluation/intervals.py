@@ -5,8 +5,6 @@ published methods are our own: the inverted interval of an AUC on effective rows
 few errors under five of them; and degrees of freedom from the units of the rarest class.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Write the report: an index and a page per pipeline, plain files that open without a server or a network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

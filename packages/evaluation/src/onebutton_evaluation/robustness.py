@@ -1,7 +1,5 @@
 """Measure how a model copes with failing inputs, and how much it leans on each of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple

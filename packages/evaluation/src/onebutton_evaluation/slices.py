@@ -1,7 +1,5 @@
 """Cut the data into slices, named parts of it, and measure every metric on each of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

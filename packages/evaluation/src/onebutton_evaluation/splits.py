@@ -4,8 +4,6 @@ The column `split` says it: `fit` trains, `tune` chooses among trained models, `
 `onebutton_contracts.tables.write_split` writes the two files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Write numbers with their interval and their limit in the same words on every page, in the terminal and in the model card."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

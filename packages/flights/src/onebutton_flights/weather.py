@@ -1,7 +1,5 @@
 """Put the weather beside each flight that was known at its origin some time before it left."""
 
-from __future__ import annotations
-
 import polars as pl
 
 WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")

@@ -1,7 +1,5 @@
 """Bring what is in service into MLflow as aliases: each environment's name, and `champion`. The work of `make run TRACK=only`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Make the release of the results in a checkout: gates, candidate, the server measured on it, seal."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

@@ -1,7 +1,5 @@
 """Keep the predictions of the model that was deployed, so that the next one is compared with it. A part of `make deploy`."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What a pipeline declares of its releases, and its contracts compiled to `schema.json`, which the server checks and shows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple

@@ -4,8 +4,6 @@ Whatever goes wrong before the move changes nothing; that a server is off, or is
 must report the new release, or it is moved back.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace

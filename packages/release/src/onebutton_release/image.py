@@ -4,8 +4,6 @@ It is one small folder: the lock, the members that the server consists of, one r
 Any engine builds it, here or on another machine; the last line says with which command.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

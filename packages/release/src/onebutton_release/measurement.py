@@ -4,8 +4,6 @@ The real server is booted on the candidate, as it will be in service. The best o
 machine does can only slow it down.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -3,8 +3,6 @@
 Going back needs neither MLflow nor the network of anybody but the release store and its servers, and few imports.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A bill of materials in CycloneDX: uv's own export of locked packages, and the licence that each says it is under."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from contextlib import suppress

@@ -13,8 +13,6 @@ The digest is of the release and the input, the name and the content together: a
 whose machine lost its power before the disk had all of it, counts for nothing. It gets its name by a rename, when it is whole.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

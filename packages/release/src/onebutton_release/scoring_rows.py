@@ -3,8 +3,6 @@
 What the model is asked is the same as what was checked: both come from one cast of each column.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice

@@ -1,7 +1,5 @@
 """Run the server on what is in service. The work of `make serve`."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import shlex

@@ -1,7 +1,5 @@
 """The servers of an environment: whose each is, what it says of itself, and whether all of them took a release."""
 
-from __future__ import annotations
-
 import http.client
 import json
 import time

@@ -1,7 +1,5 @@
 """Say what is in service where, since when, by whom, and what one could go back to. The work of `make deploy STATUS=1`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

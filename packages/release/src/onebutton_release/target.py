@@ -1,7 +1,5 @@
 """Where a model can be put into service: the environments of `deploy/environments.toml`, and a pipeline's part of one."""
 
-from __future__ import annotations
-
 import os
 import tomllib
 import zlib

@@ -7,8 +7,6 @@ count, and neither does a page of documentation or another pipeline.
 down then, and the sources edited before it is back. Where nothing was written down, git tells what brought the `dvc.lock`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -6,8 +6,6 @@ was seen to hold, so that `make run` with nothing new spends no seconds on impor
 itself, where a run may have been deleted, or an older backup restored.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

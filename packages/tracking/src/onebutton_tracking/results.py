@@ -1,7 +1,5 @@
 """Collect what DVC holds of a pipeline's last run: parameters, metrics, curves, plots, data, the model."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json

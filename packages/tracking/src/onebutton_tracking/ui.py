@@ -1,7 +1,5 @@
 """Open MLflow's own pages over the store in use, on this machine alone."""
 
-from __future__ import annotations
-
 import os
 import socket
 from pathlib import Path

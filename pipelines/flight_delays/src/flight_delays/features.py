@@ -3,8 +3,6 @@
 Only what is known at the scheduled departure is used: actual times and delays are the answer, not features.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl

@@ -1,7 +1,5 @@
 """Fill the templates beside this file: Markdown, and HTML that needs nothing but a browser, without network and script."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
