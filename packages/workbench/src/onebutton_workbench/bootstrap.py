@@ -188,23 +188,21 @@ def say(words: str) -> None:
     print(f"setup: {words}", flush=True, file=sys.stderr if os.environ.get("BUTTON_JSON") else sys.stdout)
 
 
-def main() -> int:
+def main() -> None:
     """Do it all, and leave a stamp that tells make when it was done."""
     button = "lock" if sys.argv[1:] == ["lock"] else "setup"
     try:
         if button == "lock":
             lock(find_uv())
-            return 0
+            return
         say("installing what uv.lock pins into .venv (first time: about 1.3 GB)")
         sync(find_uv())
         tell_git()
     except SetupError as error:
-        print(f"{button}: {error}", file=sys.stderr)
-        return 1
+        sys.exit(f"{button}: {error}")
     STAMP.touch()
     say("ready")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

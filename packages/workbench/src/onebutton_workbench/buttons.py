@@ -49,19 +49,17 @@ def page(buttons: list[Button], *, everything: bool) -> str:
     )
 
 
-def main() -> int:
+def main() -> None:
     """Print the list, all of it with ALL=1; or with ID=OB103 the page of that check."""
     if check := os.environ.get("BUTTON_ID", ""):
         pages = {path.stem: path for path in sorted((ROOT / "docs/checks").glob("OB*.md"))}
-        if page_of_check := pages.get(check.upper()):
-            print(page_of_check.read_text(encoding="utf-8"), end="")
-            return 0
-        print(f"help: there is no check {check!r}. ID can be: {', '.join(pages)}", file=sys.stderr)
-        return 1
+        if check.upper() not in pages:
+            sys.exit(f"help: there is no check {check!r}. ID can be: {', '.join(pages)}")
+        print(pages[check.upper()].read_text(encoding="utf-8"), end="")
+        return
     buttons = read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))
     print(page(buttons, everything=bool(os.environ.get("BUTTON_ALL"))))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

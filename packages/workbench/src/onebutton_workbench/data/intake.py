@@ -95,10 +95,9 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
         path = path.expanduser()
         if path.suffix == ".sql":
             path = snapshot(path, Path(scratch))
-        try:
-            found = hash_of(path)
-        except OSError as error:
-            raise InputError(f"{path.name} cannot be read: {error.strerror}; nothing was taken in. {NO_FILE}") from None
+        missing = f"{path.name} cannot be read: No such file or directory; nothing was taken in. {NO_FILE}"
+        require(path.is_file(), missing)
+        found = hash_of(path)
         another = f"{path.name} has the SHA-256 {found}, not {digest[:12]}… as you said: it is another file"
         require(
             digest in {"", found}, f"{another}, so it was not taken in. Ask the publisher of the data which is right"
