@@ -62,7 +62,16 @@ def member_paths(root: Path = ROOT) -> list[Path]:
 
 def members(root: Path = ROOT) -> list[Member]:
     """List every member, in the order of their paths."""
-    return [read_member(root, path) for path in member_paths(root)]
+    found = []
+    for path in member_paths(root):
+        content = read_toml(root / path / "pyproject.toml")
+        project, ours = content.get("project", {}), content.get("tool", {}).get("onebutton", {})
+        require("name" in project, f"{path}/pyproject.toml has no name under [project]")
+        declared = [*project.get("dependencies", []), *chain(*project.get("optional-dependencies", {}).values())]
+        requires = frozenset(map(distribution, declared))
+        repo_tests = tuple(f"{path.as_posix()}/{test}" for test in ours.get("repo-tests", []))
+        found.append(Member(path, distribution(project["name"]), requires, bool(ours.get("draft", False)), repo_tests))
+    return found
 
 
 def drafts(root: Path = ROOT) -> list[str]:
@@ -74,18 +83,6 @@ def unnamed_drafts(pipeline: str, root: Path = ROOT) -> list[str]:
     """Name the drafts, whose failures are told and stop nobody; none where somebody named a pipeline, which is then meant."""
     found = [] if pipeline else drafts(root)
     return [name for name in pipelines(root) if f"pipelines/{name}" in found]
-
-
-def read_member(root: Path, path: Path) -> Member:
-    """Read one member's pyproject.toml."""
-    content = read_toml(root / path / "pyproject.toml")
-    project = content.get("project", {})
-    require("name" in project, f"{path}/pyproject.toml has no name under [project]")
-    declared = [*project.get("dependencies", []), *chain(*project.get("optional-dependencies", {}).values())]
-    requires = frozenset(distribution(requirement) for requirement in declared)
-    ours = content.get("tool", {}).get("onebutton", {})
-    repo_tests = tuple(f"{path.as_posix()}/{test}" for test in ours.get("repo-tests", []))
-    return Member(path, distribution(project["name"]), requires, bool(ours.get("draft", False)), repo_tests)
 
 
 def the_member(name: str, root: Path = ROOT) -> Member:
