@@ -143,28 +143,32 @@ def rerun(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] = ())
     written = (path for one in stage.outs for path in (scratch / one, *sorted((scratch / one).rglob("*"))))
     for path in (path for path in written if path.is_file() and path.suffix != ".onnx"):
         file = path.relative_to(scratch).as_posix()
-        here, computed = folder / file, _lines(path.read_bytes())
+        here = folder / file
         if not here.is_file():
             found.append(f"{file} is not here, and the stage {stage.name} writes it")
             continue
         contents = {_at_head(here): " at HEAD"} if same_inputs else {}
         for content, where in (contents | {here.read_bytes(): ""}).items():  # where both are the same, once
-            differing = [
-                f"line {number} says {one.strip(' ,')[:60]}, computed {other.strip(' ,')[:60]}"
-                for number, (one, other) in enumerate(zip_longest(_lines(content), computed, fillvalue=""), 1)
-                if one != other and not _alike(one, other, near)
-            ]
-            if differing:
+            if differing := _differing(content, path.read_bytes(), near):
                 found.append(f"{file}{where} is not what comes out: {'; '.join(differing[:MOST])}")
     return found
 
 
-def _lines(content: bytes) -> list[str]:
-    """Split a file into lines; each row of a parquet file is one."""
-    if content.startswith(b"PAR1"):
-        with suppress(pl.exceptions.PolarsError):  # of a damaged one the bytes are compared
-            return pl.read_parquet(BytesIO(content)).write_ndjson().splitlines()
-    return content.decode(errors="backslashreplace").splitlines()
+def _differing(said: bytes, computed: bytes, near: float) -> list[str]:
+    """Say where a file differs from what was computed: of a parquet file in a column, of any other in its lines."""
+    if computed.startswith(b"PAR1"):
+        try:
+            tables = [pl.read_parquet(BytesIO(content)) for content in (said, computed)]
+            assert_frame_equal(*tables, rel_tol=near, abs_tol=near)
+        except (AssertionError, pl.exceptions.PolarsError) as error:
+            return str(error).splitlines()[:1]
+        return []
+    lines = (content.decode(errors="backslashreplace").splitlines() for content in (said, computed))
+    return [
+        f"line {number} says {one.strip(' ,')[:60]}, computed {other.strip(' ,')[:60]}"
+        for number, (one, other) in enumerate(zip_longest(*lines, fillvalue=""), 1)
+        if one != other and not _alike(one, other, near)
+    ]
 
 
 def _alike(one: str, other: str, near: float) -> bool:

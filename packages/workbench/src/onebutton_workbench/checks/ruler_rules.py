@@ -132,7 +132,8 @@ def check(changes: Changes) -> Iterator[Finding | str]:
             others = f"{words}. Beside it changes {shortened([*beside.values()], 3)}, so {COST}"
             yield Finding("OB411", one.place, others, MEND) if folder else Finding("OB412", one.place, others, MEND)
         else:
-            yield f"TOLD {one.place}: {words}. Nothing that it measures changes with it, or as the rule `retrain` says"
+            why = "The rule `retrain` moved it" if moves is BY_THE_RULE else "Nothing that it measures changes with it"
+            yield f"TOLD {one.place}: {words}. {why}"
 
 
 def read_tests(file: str, text: str) -> dict[str, Any]:

@@ -33,12 +33,8 @@ NEVER = ("never",)
 def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[Finding]:
     """Compare the stages of some plans with what their locks say was run; what concerns several stages of one is told once.
 
-    Fingerprints are written first, as the stage `code` would, so that DVC compares them with all else.
-
-    Args:
-        plans: which to compare.
-        root: of the repo.
-        overlook: a file or folder beside `dvc.yaml` whose change alone makes no stage stale.
+    Fingerprints are written first, as the stage `code` would, so that DVC compares them with all else. `overlook` is a file or a
+    folder beside `dvc.yaml` whose change alone makes no stage stale.
 
     Raises:
         InputError: a module has a syntax error, a stage runs none of the workspace, or DVC cannot read a plan.
