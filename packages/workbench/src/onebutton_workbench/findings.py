@@ -56,9 +56,7 @@ def tell(findings: Sequence[Finding], nothing: str, drafts: Collection[str] = ()
 def document(button: str, status: int, said: str) -> str:
     """Write what a button said as one JSON document, for programs; each finding as a person reads it, in its parts."""
     found: list[dict[str, str | int]] = []
-    for part in PART.finditer(
-        said
-    ):  # what one tool of `make lint` or `make audit` found; as one where it names no place
+    for part in PART.finditer(said):  # one tool of `make lint` or `make audit`; where it names no place, as one finding
         what, _, mend = part["said"].strip().rpartition("mend: ")
         as_one = {"id": part["check"], "file": "", "line": 0, "words": what.strip(), "mend": mend}
         found += [one | {"result": part["result"]} for one in _told(what, mend) or [as_one]]

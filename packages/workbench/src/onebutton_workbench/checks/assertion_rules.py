@@ -80,10 +80,8 @@ def check(root: Path) -> Iterator[Finding]:
         shared = [one.read_bytes() for one in (root / "conftest.py", file.with_name("conftest.py")) if one.is_file()]
         others = [one for text in (source, *shared) for one in functions(text) if not one.is_test]
         helpers: set[str] = set()
-        while (
-            more := {one.name for one in others if one.assertions(helpers)} - helpers
-        ):  # one may assert through another
-            helpers |= more
+        while more := {one.name for one in others if one.assertions(helpers)} - helpers:
+            helpers |= more  # others may assert through these
         for test in functions(source):
             if test.is_test and not test.assertions(helpers):
                 words = f"{test.name} asserts nothing, so it is green whatever the code answers"

@@ -27,9 +27,8 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
     triggers = content.get("on") or {}
     for name, options in triggers.items() if isinstance(triggers, dict) else ():
         if isinstance(options, dict) and {"paths", "paths-ignore"} & options.keys():  # `schedule` has a list
-            words = (
-                f"`paths` of `{name}` skip it for some files: a required check then never comes, and act ignores them"
-            )
+            cost = "a required check then never comes, and act ignores them"
+            words = f"`paths` of `{name}` skip it for some files: {cost}"
             yield Finding("OB202", place, words, "take them out; `make test AFFECTED=1` chooses what to run")
     for name, job in content.get("jobs", {}).items():
         holds_keys = "secrets." in str(job) or "id-token" in str(job.get("permissions"))
@@ -38,9 +37,8 @@ def check_workflow(path: Path, place: str) -> Iterator[Finding]:
             uses, given = step.get("uses", ""), step.get("with", {})
             fills = uses.startswith("actions/cache") or (uses == SETUP and given.get("cache") != "false")
             if holds_keys and fills:  # who may push a branch can fill it with programs that this job runs
-                words = (
-                    f"job {name!r} holds keys and takes what {uses} has in its cache; another branch may have filled it"
-                )
+                cost = "another branch may have filled it"
+                words = f"job {name!r} holds keys and takes what {uses} has in its cache; {cost}"
                 yield Finding("OB423", place, words, f'write `cache: "false"` under `with`, as {SETUP} takes it')
 
 

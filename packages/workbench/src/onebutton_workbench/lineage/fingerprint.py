@@ -118,9 +118,8 @@ def fingerprint(entries: Iterable[str], root: Path) -> str:
         for file in data_files(root).get(folder, [])
     ]
     third_party = set[str]()
-    for (
-        package
-    ) in packages:  # brought by the distribution of its name, or else, as PIL by pillow, by those installed with it
+    for package in packages:
+        # the distribution of its name brings it, or else, as pillow brings PIL, those that are installed with it
         named = distribution(package)
         brought = [named] if named in versions else _installed_with(package) & versions.keys()
         third_party |= {f"{one}=={versions[one]}" for one in brought} or {f"{package}==not locked"}
