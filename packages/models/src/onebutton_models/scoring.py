@@ -56,9 +56,7 @@ class OnnxModel:
 
     inputs: Mapping[str, str]  # each input's name and kind, `string` or `float`, in the order of the file
     limits: Limits  # what `predict` refuses; the file says so, and a server learns it from the schema compiled of it
-    classes: tuple[
-        str, ...
-    ]  # whose probabilities it answers with, in order; empty for 0 and 1, or if the file is silent
+    classes: tuple[str, ...]  # of its probabilities, in their order; empty for 0 and 1, or if the file is silent
 
     def __init__(self, source: bytes | Path) -> None:
         """Load the model, which computes in one thread: so an answer is the same to the last digit on every machine.
