@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -194,8 +195,8 @@ def _register_boosters(pipeline: Any) -> None:
             continue
         shape = f"calculate_linear_{'classifier' if classifies else 'regressor'}_output_shapes"
         options = {"nocl": [True, False], "zipmap": [True, False, "columns"]} if classifies else None
-        name += type(estimator).__name__
-        update_registered_converter(type(estimator), name, getattr(shapes, shape), converter, options=options)
+        kind = type(estimator)
+        update_registered_converter(kind, name + kind.__name__, getattr(shapes, shape), converter, options=options)
 
 
 def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
@@ -207,16 +208,12 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
     """
     from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-    trained = operator.raw_operator
+    trained, mock = operator.raw_operator, copy(operator)
     trees = trained.booster_.dump_model(object_hook=_round_down)
-    # A mock is asked for its trees, not the C library.
-    booster = SimpleNamespace(is_mock=True, dump_model=lambda: trees)
+    booster = SimpleNamespace(is_mock=True, dump_model=lambda: trees)  # so that the C library is not asked for them
     said = {"classes_": getattr(trained, "classes_", None), "boosting_type": trained.boosting_type}
-    operator.raw_operator = SimpleNamespace(booster_=booster, **said)
-    try:
-        convert_lightgbm(scope, operator, container)
-    finally:
-        operator.raw_operator = trained
+    mock.raw_operator = SimpleNamespace(booster_=booster, **said)
+    convert_lightgbm(scope, mock, container)
 
 
 def _round_down(node: dict[str, Any]) -> dict[str, Any]:
