@@ -126,7 +126,10 @@ def run_on_dummy_data(pipeline: str, rows: int | None, *, fit: bool) -> int:
     names = pipelines_named(pipeline) if pipeline else planned
     require(names, "no pipeline has a dummy.yaml; docs/dummy-data.md shows how to write one")
     for name in names:
-        dummy.describe_tables(name) if fit else dummy.run(name, rows or dummy.DEFAULT_ROWS)
+        if fit:
+            dummy.describe_tables(name)
+        else:
+            dummy.run(name, rows or dummy.DEFAULT_ROWS)
     if fit:
         return 0
     status = mirror(map(dummy.folder_of, names))
