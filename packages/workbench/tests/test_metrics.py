@@ -9,8 +9,7 @@ import pytest
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation import judgement
 from onebutton_workbench.lineage.changes import write_summary
-from onebutton_workbench.runs.metrics import SLICES, moved, read_numbers
-from onebutton_workbench.runs.summary import table
+from onebutton_workbench.runs.metrics import SLICES, moved, read_numbers, table
 from onebutton_workbench.workspace import ROOT, pipelines
 
 PLAN: dict[str, Any] = {"evaluate": {"metrics": [{"metrics.json": {"cache": False}}]}}

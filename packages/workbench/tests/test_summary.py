@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.runs.summary import metrics_table, rows_of, table
+from onebutton_workbench.runs.metrics import metrics_table, rows_of, table
 
 
 def test_each_innermost_group_of_numbers_becomes_a_row() -> None:

@@ -1,24 +1,97 @@
-"""Say what a change did to every metric, overall and by slice: old, new and the difference. The work of `make metrics`.
+"""Say how good each pipeline's model is: after `make run`, and with `make metrics` what a change did to every number.
 
-In a pull request on GitHub the same goes into the job's summary.
+In a pull request on GitHub the latter goes into the job's summary, too.
 """
 
+import json
 import os
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.dvc_files import Output, outputs, read_stages
 from onebutton_contracts.errors import InputError
 from onebutton_tracking.results import read_metrics
-from onebutton_workbench.git import at_commit, git
+from onebutton_workbench.git import at_commit, call, git, holds
 from onebutton_workbench.lineage import changes
-from onebutton_workbench.runs.summary import table
 from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
-Numbers = dict[str, float]
-Rows = dict[str, dict[str, str]]  # of each metric, by name: old, new and the difference, as text
+METRICS = "metrics.json"
 SUMMARY = "summary.md"  # what a pipeline itself says of its results
 SLICES = "slices.json"  # as onebutton_evaluation.judgement calls it, whose import would take longer than the comparison
+WIDTH = 118
+WIDEST = 40  # characters of a text or a list in a table of numbers
+Numbers = dict[str, float]
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lay out rows of named values for a terminal; what a row lacks, or has as null, stays empty."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    cells = [["", *columns], *([name, *(_cell(row.get(column)) for column in columns)] for name, row in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(["", row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
+
+
+def _cell(content: object) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        text = content if isinstance(content, str) else json.dumps(content)
+        return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+    return f"{content:,d}" if isinstance(content, int) else f"{content:.4f}"
+
+
+def rows_of(metrics: Mapping[str, Any], name: str = "") -> dict[str, dict[str, Any]]:
+    """Make a row of the values of each mapping in a metrics file: `model`, `by_month 07`; a team may nest what it likes."""
+    values = {key: value for key, value in metrics.items() if not isinstance(value, Mapping)}
+    rows = {name: values} if values else {}
+    for key, part in metrics.items():
+        if isinstance(part, Mapping):
+            rows |= rows_of(part, f"{name} {key}".strip())
+    return rows
+
+
+def metrics_table(title: str, file: Path) -> list[str]:
+    """Lay out what a metrics file holds, or say that there is none."""
+    if not file.is_file():
+        return ["", f"{title}: no {file.name} is there, so there are no metrics to show"]
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is no JSON: {error}. The stage that writes it must write JSON") from None
+    rows = rows_of(metrics if isinstance(metrics, Mapping) else {"metrics": metrics})
+    lines = table(rows)
+    if max(map(len, lines)) > WIDTH:  # rows that have other columns than those above begin a table of their own
+        lines = [line for _, part in groupby(rows.items(), lambda row: [*row[1]]) for line in table(dict(part))]
+    return ["", f"{title}:", *lines]
+
+
+def summarise(names: Sequence[str], made: Collection[str]) -> None:
+    """Print the metrics of pipelines, of those made again the verdict, then what belongs into the next commit."""
+    for name in names:
+        print(*metrics_table(name, ROOT / "pipelines" / name / METRICS), sep="\n")
+        if name in made:
+            from onebutton_evaluation.report import summary_line
+
+            words = summary_line(ROOT / "pipelines" / name)
+            print(*textwrap.wrap(words, WIDTH, initial_indent="  ", subsequent_indent="  "), sep="\n")
+    paths = [f"pipelines/{name}" for name in names]
+    differs = call("status", "--porcelain", "--untracked-files=all", "--", "pipelines", folder=ROOT).stdout
+    changed = [path for path in paths if f" {path}/" in differs]
+    new = [path for path in changed if not holds("cat-file", "-e", f"HEAD:./{path}/dvc.yaml", folder=ROOT)]
+    add = f"git add {' '.join([*changed, *(['uv.lock'] if new else [])])}"
+    if changed:
+        print("", "Commit results with the code that made them:", f"  {add}", sep="\n")
+    first = f"`{add}`, then `git commit`; " if new else ""
+    named = names[0] if len(names) == 1 else ""
+    if (ROOT / "pipelines" / named / "release.toml").is_file() and named in unnamed_drafts(""):
+        from onebutton_release.serve import waits_for_deploy
+
+        button = "serve" if waits_for_deploy(ROOT, named, "") else "deploy"
+        first = f"`make {button} PIPELINE={named}`, which puts it into service on this machine; "
+    print("", f"run: done. Next: {first}`make ui` shows curves and models, `make metrics` what changed", sep="\n")
 
 
 def read_numbers(plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callable[[str], str | None]) -> Numbers:
@@ -36,7 +109,7 @@ def read_numbers(plan: Mapping[str, Any], lock: Mapping[str, Any], read: Callabl
     return numbers
 
 
-def moved(old: Numbers, new: Numbers) -> Rows:
+def moved(old: Numbers, new: Numbers) -> dict[str, dict[str, str]]:
     """Lay the metrics of two states side by side of which they differ, in the order of the new one."""
     rows = {}
     for name in dict.fromkeys([*new, *old]):

@@ -22,7 +22,7 @@ from onebutton_workbench.data.storage import bring
 from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.runs.interrupted import mend, only_press
-from onebutton_workbench.runs.summary import METRICS, metrics_table, summarise
+from onebutton_workbench.runs.metrics import METRICS, metrics_table, summarise
 from onebutton_workbench.workspace import ROOT, pipelines_named, unnamed_drafts
 
 # What DVC says when a stage begins, is taken from its cache or ends.
