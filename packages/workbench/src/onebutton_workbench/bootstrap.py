@@ -27,7 +27,7 @@ DRIVERS = {
 OTHER_HOOKS = "git's core.hooksPath is {}, so the hooks of this repo are not installed; CI checks all the same"
 LAGS = (
     "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
-    "anew. Then press the same button again"
+    "anew; a commit takes it with the folder of each new member (`git add`). Then press the same button again"
 )
 RELOCK = "`git checkout main -- uv.lock`, then `make lock`"
 HASH = re.compile(r'hash = "(sha256:[0-9a-f]{64})"')

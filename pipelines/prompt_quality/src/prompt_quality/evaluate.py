@@ -147,6 +147,8 @@ def main() -> None:
     write_judgement(files | {"metrics.json": numbers, "prompts.json": {"champion": than, "prompts": told}})
     shown = dict[str, Any](than=than, told=told, numbers=numbers, judged=params.prompt, prompts=prompts)
     shown |= {"heading": "Prompts side by side", "names": [than, *told], "rows": frame.to_dicts()}
+    best = max(numbers[name]["accuracy"] for name in numbers["answers"])
+    shown |= {"classes": judging.classes, "groups": len(parts), "best": best}
     for file in (Path("summary.md"), Path("data/prompts.html")):
         write_text(file, render_file(Path(__file__).with_name(f"{file.name}.jinja"), **shown))
     Path("plots").mkdir(exist_ok=True)
