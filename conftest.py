@@ -3,8 +3,6 @@
 The warnings of drafts are told at the end, where those of all other members are errors.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

@@ -4,8 +4,6 @@ Each figure is the best of three, all in one run on one machine; the first colum
 second, a multiple of bare `dvc repro`, hardly does.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

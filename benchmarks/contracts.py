@@ -4,8 +4,6 @@ Ten million predictions are held to the contract of flight_delays, and to the sa
 run in turn, five times each; the least counts.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import platform

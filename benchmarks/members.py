@@ -6,8 +6,6 @@ Aims: the root's files as long as before; lint and types with nothing changed at
 at most 0.3 s more than `dvc repro`. The pipelines are run once first, some minutes.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import platform

@@ -4,8 +4,6 @@ It needs the data and the model of flight_delays: press `make run PIPELINE=fligh
 `power`, `faults`, `units`, `memory`; `memory 4000000 20000000` sets the numbers of rows.
 """
 
-from __future__ import annotations
-
 import resource
 import subprocess
 import sys

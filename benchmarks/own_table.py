@@ -7,8 +7,6 @@ answered, and it is checked. Figures are seconds on the clock, and of the proces
 waits for on a quiet machine; uv's cache is warm.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json

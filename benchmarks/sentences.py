@@ -5,8 +5,6 @@ vaderSentiment==3.3.2` fetches (SHA-256 5d7c06e027fc8b99238edb0d53d970cf97066ef9
 with the mean of twenty human ratings each (Hutto and Gilbert 2014). What is drawn is committed, so nobody needs it again.
 """
 
-from __future__ import annotations
-
 import html
 import sys
 import tarfile

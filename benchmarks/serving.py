@@ -11,8 +11,6 @@ whatever else the machine does can only slow one down.
 - BentoML comes into an environment of its own, and runs the same file in onnxruntime
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

@@ -6,8 +6,6 @@ What a mistake is called here is a gate of `violations.toml`, which `make selfte
 repository does; the table says what a team that starts from them has yet to add.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Three flights that left New York on 1 January 2013, and a contract that they keep."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

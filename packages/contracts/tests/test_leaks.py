@@ -1,7 +1,5 @@
 """Planted leaks are named, and honest tables are left in peace."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

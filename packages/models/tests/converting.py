@@ -1,7 +1,5 @@
 """The estimators that docs/models.md lists as those that convert."""
 
-from __future__ import annotations
-
 CONVERTS = (
     # preprocessing
     "sklearn.preprocessing.OrdinalEncoder",

@@ -3,8 +3,6 @@
 Arguments: a file of rows (float32), where the ONNX file goes, where the network's own answers go.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Compare two versions of a contract: what a reader could rely on before, and cannot any more."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from onebutton_contracts.terms import Column, Contract, Limit

@@ -1,7 +1,5 @@
 """Read a data contract: what a table must be, in the Open Data Contract Standard, of which `odcs` says what is checked."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Read what a `dvc.yaml` declares, and the `dvc.lock` beside it: YAML as DVC reads it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """A person's mistake, told in one line; anything else keeps its traceback."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Frames of polars and pandas in the types of a contract, and the facts by which a table is known again."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -5,8 +5,6 @@ checked reads as if it were, so any other key is refused.
 """
 # ruff: noqa: D101  the keys of a part say what it is
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 

@@ -4,8 +4,6 @@ A model is proven on them before it ships, see `docs/models.md`. Half the rows a
 what goes wrong can be laid to one column; the others have several.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import replace
 from string import ascii_lowercase, ascii_uppercase, digits

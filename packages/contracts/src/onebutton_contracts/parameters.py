@@ -1,7 +1,5 @@
 """Read `params.yaml` and other settings into frozen classes: an unknown or missing key or a wrong type is refused by name."""
 
-from __future__ import annotations
-
 import json
 import tomllib
 from pathlib import Path

@@ -3,8 +3,6 @@
 What is found is a reason to look, what is not found is no promise: names and places have no pattern.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from itertools import cycle

@@ -1,7 +1,5 @@
 """Find a file that a locked distribution carries, and prove that it is the one that the contract pins."""
 
-from __future__ import annotations
-
 import hashlib
 from importlib import metadata
 from pathlib import Path

@@ -3,8 +3,6 @@
 The file's own metadata carry the contract's name and version, so a reader knows what it holds without the contract beside it.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

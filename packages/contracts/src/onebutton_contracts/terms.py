@@ -1,7 +1,5 @@
 """The terms of a contract: what one table must be, who answers for it, and where it comes from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path

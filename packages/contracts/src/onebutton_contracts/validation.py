@@ -1,7 +1,5 @@
 """Hold a table to its contract, in one pass over its rows; rows are read again only to show those that break a rule."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +13,19 @@ from onebutton_contracts.terms import Column, Contract
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 SHOWN = 5  # example rows
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that each row, or the whole table, keeps or breaks."""
+
+    name: str  # such as `maximum`
+    column: str  # what it is about; `table` when about several
+    words: str  # what must hold, for people
+    broken: pl.Expr  # true for a row that breaks it, or once for the table
+    shown: tuple[str, ...] = ()  # the columns of a row that tell why
+    suspected: pl.Expr | None = None  # a quick count, 0 only when no row breaks it; None when `broken` is quick itself
+    value: pl.Expr | None = None  # what of the whole table the rule is about; None where it is about rows
 
 
 def validate(frame: Frame, contract: Contract) -> Frame:
@@ -74,19 +85,6 @@ def _rows(rule: Rule, frame: pl.LazyFrame, contract: Contract) -> Iterator[str]:
 def _value(value: object) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004  a cell of a terminal
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule that each row, or the whole table, keeps or breaks."""
-
-    name: str  # such as `maximum`
-    column: str  # what it is about; `table` when about several
-    words: str  # what must hold, for people
-    broken: pl.Expr  # true for a row that breaks it, or once for the table
-    shown: tuple[str, ...] = ()  # the columns of a row that tell why
-    suspected: pl.Expr | None = None  # a quick count, 0 only when no row breaks it; None when `broken` is quick itself
-    value: pl.Expr | None = None  # what of the whole table the rule is about; None where it is about rows
 
 
 def row_rules(contract: Contract) -> list[Rule]:

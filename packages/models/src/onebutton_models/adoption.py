@@ -4,8 +4,6 @@ Deep-learning libraries export one matrix of features; here each column is an in
 that join the columns; nothing inside it changes.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

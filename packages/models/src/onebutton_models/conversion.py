@@ -4,8 +4,6 @@ The pipeline takes the raw columns, text included, so that scoring needs no code
 as they do everywhere in ONNX: train on float32 columns, and the two agree to the last rounding.
 """
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator

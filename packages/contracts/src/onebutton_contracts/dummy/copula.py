@@ -5,8 +5,6 @@ its correlations come out too small: they are divided by the correlation of the 
 (Olsson, Drasgow and Dorans, 1982).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

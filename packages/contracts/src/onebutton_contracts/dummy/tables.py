@@ -6,8 +6,6 @@ A description may leave a secure place: nothing that fewer than `ENOUGH` rows sh
 months are left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta

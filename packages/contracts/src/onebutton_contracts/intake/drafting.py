@@ -1,7 +1,5 @@
 """Draft the first contract of a table from the table itself. What the data cannot prove is marked as a guess in a comment."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Read the table of a file as it stands there: Parquet, Excel or CSV, which its first bytes say; its name promises nothing."""
 
-from __future__ import annotations
-
 import csv
 import re
 import zipfile

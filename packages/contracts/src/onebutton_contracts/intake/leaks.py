@@ -1,7 +1,5 @@
 """Name what is likely to know the answer already: a model that sees it is good here and useless later."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Read a table that has no contract yet: every value is looked at before a column is given a type."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

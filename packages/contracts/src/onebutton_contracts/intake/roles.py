@@ -1,7 +1,5 @@
 """Decide which column of a table is what: answer, key, time, group, and what a model may learn from, each with its reason."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
