@@ -81,8 +81,8 @@ def ruler_changes(changes: Changes) -> list[Change]:
         held = differences(path, old, new)
         for theirs in (at_commit(tip, path, changes.root) or "" for tip in merged):
             if theirs or not new:  # of what upstream never had nothing comes from there
-                own = {(one.path, one.kind) for one in differences(path, theirs, new)}
-                held = [one if (one.path, one.kind) in own else replace(one, kind="upgrade") for one in held]
+                own = {(one.path, one.kind): one for one in differences(path, theirs, new)}
+                held = [own.get((one.path, one.kind), replace(one, kind="upgrade")) for one in held]
         found += [one for one in held if not path.endswith("/params.yaml") or one.path[0] == JUDGING]
     return found
 
