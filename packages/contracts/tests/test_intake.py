@@ -181,6 +181,10 @@ def test_a_first_line_that_excel_wrote_names_the_delimiter(tmp_path: Path) -> No
         (["12%", "7.5 %"], "shares with a percent sign"),
         (["31.12.2024", "01.01.2025"], "dates written as day.month.year"),
         (["12/31/2024", "01/02/2025"], "dates with slashes"),
+        (
+            ["71.885 km"] * 4 + ["k.A."],
+            "values that begin with a digit, as numbers with units and dates do, the first '71.885 km'",
+        ),
         (["2024-01-01"] * 30 + ["soon"], "1 of 31 values is no date, the first 'soon' in row 31"),
         (
             ["north", "NA", "south"],

@@ -98,6 +98,29 @@ def leaking_id(rows: int = 600) -> Columns:
     return {**table, "customer": order + 1}
 
 
+def cars(rows: int = 600) -> Columns:
+    """Used cars as people list them: numbers with units, days in two forms, a copied row, a class in two spellings."""
+    chance = np.random.default_rng(10)
+    km, kw = chance.integers(10, 250, rows), chance.integers(4, 20, rows) * 10
+    price = (60 - km // 10 + kw) * 50
+    sold = np.where(chance.random(rows) < 0.4, "Yes", "No")
+    sold[:4] = "yes"
+    return {
+        "listing_id": [n if n < rows - 5 else n - 5 for n in range(rows)],
+        "listed": [
+            f"{date(2024, 1, 1) + timedelta(days=n):{'%d.%m.%Y' if n % 3 == 2 else '%Y-%m-%d'}}" for n in range(rows)
+        ],
+        "mileage": [f"{n}.{n + 100} km" for n in km],
+        "power": [f"{n} kW" for n in kw],
+        "doors": ["-" if n == 300 else str(3 + n % 3) for n in range(rows)],
+        "zip": [f"{n:05}" for n in 7 * km],
+        "fuel": [None if n % 60 == 0 else value for n, value in enumerate(chance.choice(["petrol", "diesel"], rows))],
+        "price": [f"{n / 1000:.3f} EUR" for n in price],
+        "value": price,
+        "sold": sold,
+    }
+
+
 def grouped(rows: int = 800) -> Columns:
     """Several visits of one patient."""
     chance = np.random.default_rng(5)
@@ -158,6 +181,7 @@ TABLES: dict[str, tuple[Columns, str]] = {
     "decimal_commas": (decimal_commas(), "rent"),
     "two_dates": (two_dates(), "rent"),
     "leaking_id": (leaking_id(), "left"),
+    "cars": (cars(), "value"),
     "grouped": (grouped(), "sugar"),
     "wide": (wide(), "size"),
     "constant": (constant(), "rent"),
@@ -190,8 +214,13 @@ def said(roles: Roles) -> str:
         ("churn", ("binary", "customer", ""), "the probability of yes is predicted"),
         ("grades", ("multiclass", "row", ""), "grade has 3 values: A, B, C"),
         ("missing_as_words", ("regression", "flat_id", ""), "split: at random"),
-        ("two_dates", ("regression", "flat_id", "begun"), "left out: signed (text of too many different values)"),
+        ("two_dates", ("regression", "flat_id", "begun"), "left out: signed (text, values that begin with a digit"),
         ("leaking_id", ("binary", "customer", ""), "split: at random"),
+        (
+            "cars",
+            ("regression", "row", "zip"),
+            "numbers or dates as text: listed, mileage, power, doors, price; as words they",
+        ),
         ("grouped", ("regression", "row", "patient_id"), "all rows of one on one side"),
         ("wide", ("regression", "row", ""), "size is a number"),
         ("constant", ("regression", "flat_id", ""), "left out: country (constant)"),
@@ -229,13 +258,39 @@ def test_a_word_that_ends_in_id_is_no_id(tmp_path: Path) -> None:
     ("columns", "answer", "typed", "words"),
     [
         (rents(), "", {}, "ANSWER= says which column is to be predicted. It can be: flat_id, size, district, rent"),
-        (rents(), "Rnt", {}, "ANSWER=Rnt is no column of the table. It can be: flat_id, size, district, rent"),
+        (
+            rents(),
+            "Rnt",
+            {},
+            "ANSWER=Rnt is no column of the table. Did you mean rent? It can be: flat_id, size, district, rent",
+        ),
         (rents(), "rent", {"group": "town"}, "GROUP=town is no column of the table"),
         (twelve(), "rent", {}, "ANSWER=rent: 12 rows have one, and fewer than 100 cannot train and judge a model"),
         (constant(), "country", {}, "ANSWER=country is X in every row, so there is nothing to predict"),
         (two_dates(), "begun", {}, "ANSWER=begun is a time"),
         (decimal_commas(), "price", {}, "ANSWER=price is text: numbers with a decimal comma"),
-        (missing_as_words(), "floor", {}, "ANSWER=floor is text: 28 of 600 values are no number. Write it anew"),
+        (
+            missing_as_words(),
+            "floor",
+            {},
+            "ANSWER=floor is text: 28 of 600 values are no number, the first 'unknown' in",
+        ),
+        (cars(), "price", {}, "ANSWER=price is text: values that begin with a digit"),
+        (
+            cars(),
+            "price",
+            {"kind": "regression"},
+            " EUR' in row 1. Write it anew: numbers such as 22000 or 1.5, or nothing",
+        ),
+        (cars(), "power", {"kind": "regression"}, " kW' in row 1. Write it anew"),
+        (
+            cars(),
+            "value",
+            {"key": ("listing_id",)},
+            "5 rows repeat it, 0 lack it. Are they copies? Leave them out in the file",
+        ),
+        (cars(), "value", {"time": "listed"}, ": 200 of 600 cannot be read, the first '03.01.2024'"),
+        (cars(), "sold", {}, "ANSWER=sold is yes in 4 rows, and a class needs 10; join it to 'Yes', or leave it empty"),
         (rents(), "district", {"kind": "regression"}, "ANSWER=district has 3 different values, which is no regression"),
         (rents(), "rent", {"kind": "binary"}, "different values, which is no binary"),
         (rents(), "rent", {"kind": "text"}, "KIND=text: from a table it can be binary, multiclass, regression"),
@@ -271,7 +326,7 @@ def test_a_table_that_makes_no_model_is_refused_in_one_line(
     ("text", "words"),
     [
         ("mae<300", 'MUST=mae<300 is no limit such as MUST="mae<=300"'),
-        ("auc>=0.7", "a regression has mae"),
+        ("auc>=0.7", 'a regression has no auc; write one such as MUST="mae<=300"; a regression has mae'),
         ("mae>=300", "would hold for a bad model: of mae, lower is better"),
         ("rmse<=300", "its interval does not hold where a few errors are far larger"),
     ],

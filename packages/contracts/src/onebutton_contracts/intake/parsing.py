@@ -25,8 +25,11 @@ FOREIGN = {  # how other countries and programs write what would be a number or 
     "dates written as day.month.year": r"^\d{1,2}\.\d{1,2}\.\d{2,4}$",
     "dates with slashes, of which day and month cannot be told": r"^\d{1,2}/\d{1,2}/\d{2,4}$",
 }
+MEASURED = r"^[+-]?\d+\D|^[€$£]\s?\d"  # 71.885 km, 12/2020
+AS_MEASURED = "values that begin with a digit, as numbers with units and dates do"
 KEPT = "a word that may mean missing and is kept"
 MOST = 0.9  # of the values: then the others look like mistakes
+MANY = 0.75  # of the values begin with a digit; of UUIDs only six of ten do
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def parse(path: Path) -> Parsed:
             texts, column = column, _typed(column)
             zones = texts.str.extract(INSTANT, 3).null_count()
             without_zone = column.dtype == pl.Datetime and zones > column.null_count()
-            if column.dtype == pl.String and (doubt := _doubt(texts)):
-                guesses[series.name], example = doubt
+            if column.dtype == pl.String and (found := doubt(texts))[0]:
+                guesses[series.name], example = found
                 notes.append(f"column {series.name!r} stays text: {guesses[series.name]}{example}")
         if without_zone:
             guesses[series.name] = NO_ZONE
@@ -103,7 +106,7 @@ READERS: dict[str, Callable[[pl.Series], pl.Series]] = {
 }
 
 
-def _doubt(texts: pl.Series) -> tuple[str, str] | None:
+def doubt(texts: pl.Series) -> tuple[str, str]:
     """Say why a column of text that nearly has another type is none, and show a value with its row; of plain text nothing.
 
     The reason may stand in git, so it holds no value. The value is for the person who has the file; a personal one is left out.
@@ -115,15 +118,20 @@ def _doubt(texts: pl.Series) -> tuple[str, str] | None:
         if fitting.height > MOST * known.height:
             return f"{words}; a stage can turn them, or write the file anew", _example(fitting)
     if known["text"].str.contains(PHONE).any():
-        return None
+        return "", ""
     for kind, pattern in {"number": NUMBER, "date": DATE, "time": INSTANT}.items():
         others = known.filter(~pl.col("text").str.contains(pattern))
         if 0 < others.height < (1 - MOST) * known.height:
             verb = "is" if others.height == 1 else "are"
             return f"{others.height:,} of {known.height:,} values {verb} no {kind}", _example(others)
+    measured = known.filter(pl.col("text").str.contains(MEASURED))
+    if measured.height > MANY * known.height:
+        return AS_MEASURED, _example(measured)
     missing = rows.filter(pl.col("text").is_in(MISSING) & (pl.col("text") != ""))
+    if missing.is_empty():
+        return "", ""
     verb = "holds" if missing.height == 1 else "hold"
-    return (f"{missing.height:,} of {texts.len():,} rows {verb} {KEPT}", _example(missing)) if missing.height else None
+    return f"{missing.height:,} of {texts.len():,} rows {verb} {KEPT}", _example(missing)
 
 
 def _example(rows: pl.DataFrame) -> str:

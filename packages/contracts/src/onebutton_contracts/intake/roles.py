@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import polars as pl
 
-from onebutton_contracts.errors import require
-from onebutton_contracts.intake.parsing import KEPT, MISSING
+from onebutton_contracts.errors import InputError, require
+from onebutton_contracts.intake.parsing import AS_MEASURED, DATE, INSTANT, KEPT, MISSING, READERS, doubt
 from onebutton_contracts.personal import personal_columns
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -59,9 +60,11 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
     """
     answer = said.answer
     require(answer, f"ANSWER= says which column is to be predicted. It can be: {_some(table.columns)}")
+    by_lower = {name.lower(): name for name in table.columns}
     for value, names in (("ANSWER", [answer]), ("KEY", said.key), ("TIME", [said.time]), ("GROUP", [said.group])):
         for name in filter(None, names):
-            there = f"{value}={name} is no column of the table. It can be: {_some(table.columns)}"
+            near = "".join(f" Did you mean {by_lower[one]}?" for one in get_close_matches(name.lower(), by_lower, 1))
+            there = f"{value}={name} is no column of the table.{near} It can be: {_some(table.columns)}"
             require(name in table.columns, there)
             require(name not in TAKEN, f"{value}={name}: {RENAME} in the file")
     for name in table.columns:
@@ -70,7 +73,7 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
     rows = table.with_columns(pl.col(answer).replace(dict.fromkeys(missing))).drop_nulls(answer)
     few = f"ANSWER={answer}: {rows.height:,} rows have one, and fewer than {LEAST} cannot train and judge a model; add rows"
     require(rows.height >= LEAST, few)
-    task, classes, kind = _task(rows[answer], said, guesses.get(answer, ""))
+    task, classes, kind = _task(rows[answer], said, table[answer])
     key, why = _key(rows, said)
     time, group, order = _order(rows, said, key)
     able = rows.drop({*key, answer, time, group} & set(rows.columns))
@@ -79,6 +82,9 @@ def find_roles(table: pl.DataFrame, said: Said, guesses: Mapping[str, str]) -> R
     without = table.height - rows.height
     unanswered = [f"answer: {without:,} rows have no {answer} and are left out"] if without else []
     left_out = [f"left out: {_some(names)} ({why})" for why, names in sorted_out.items()]
+    odd = [one.name for one in able if one.dtype == pl.String and KEPT not in guesses.get(one.name, KEPT)]
+    turn = "as words they lose their order. `read_rows` in ingest.py is where to make numbers of them"
+    left_out += [f"numbers or dates as text: {_some(odd)}; {turn}"] if odd else []
     require(inputs.width, f"no column is left to predict {answer} from. {'; '.join(left_out)}")
     return Roles(
         *(task, answer, classes, missing, key, time, group),
@@ -113,8 +119,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _task(answers: pl.Series, said: Said, guess: str) -> tuple[Task, tuple[str, ...], str]:
-    """Say what is predicted, the names of classes, and why."""
+def _task(answers: pl.Series, said: Said, in_file: pl.Series) -> tuple[Task, tuple[str, ...], str]:
+    """Say what is predicted, the names of classes, and why; `in_file` has the rows without an answer, too."""
     values, start, text = answers.unique().sort(), f"ANSWER={said.answer}", answers.dtype == pl.String
     rarest, rows = answers.value_counts(sort=True).row(-1)
     few = answers.dtype == pl.Int64 and len(values) <= CLASS_NUMBERS and rows >= CLASS_ROWS
@@ -124,10 +130,15 @@ def _task(answers: pl.Series, said: Said, guess: str) -> tuple[Task, tuple[str, 
     require(len(values) > 1, f"{start} is {rarest} in every row, so there is nothing to predict; choose another column")
     require(not answers.dtype.is_temporal(), f"{start} is a time; write the days until it into the file")
     require(task in fits, f"KIND={task}: from a table it can be {', '.join(fits)}")
-    nearly = text and guess and KEPT not in guess and not (said.kind and fits["multiclass"])
-    require(not nearly, f"{start} is text: {guess.split('; ', 1)[0]}. Write it anew: numbers such as 1.5, or nothing")
-    require(fits[task], f"{start} has {len(values):,} different values, which is no {task}; choose another, or KIND=")
-    rare = f"{start} is {rarest} in {rows} rows, and a class needs {RARE}; join it to another class, or leave it empty"
+    guess, example = doubt(in_file) if text else ("", "")
+    classes = task != "regression" and fits["multiclass"] and (said.kind or guess == AS_MEASURED)
+    nearly = f"{start} is text: {guess.split('; ', 1)[0]}{example}"
+    require(not guess or KEPT in guess or classes, f"{nearly}. Write it anew: numbers such as 22000 or 1.5, or nothing")
+    other = "it is text; choose another" if text else "choose another, or KIND="
+    require(fits[task], f"{start} has {len(values):,} different values, which is no {task}; {other}")
+    alike = [repr(one) for one in values if text and one != rarest and one.strip().lower() == rarest.strip().lower()]
+    join = f"join it to {', '.join(alike) or 'another class'}, or leave it empty"
+    rare = f"{start} is {rarest} in {rows} rows, and a class needs {RARE}; {join}"
     require(task == "regression" or rows >= RARE, rare)
     if task == "regression":
         return task, (), f"{said.answer} is a number with {len(values):,} different values"
@@ -141,8 +152,9 @@ def _key(rows: pl.DataFrame, said: Said) -> tuple[tuple[str, ...], str]:
     """Find what names a row: a column that never repeats and looks like a name, else the row's number in the file."""
     if said.key:
         alike, empty = rows.height - rows.n_unique(subset=said.key), sum(rows[name].null_count() for name in said.key)
-        words = f"KEY={','.join(said.key)} names no row: {alike:,} rows repeat it, {empty:,} lack it; leave KEY= out"
-        require(not alike and not empty and said.answer not in said.key, words)
+        words = f"KEY={','.join(said.key)} names no row: {alike:,} rows repeat it, {empty:,} lack it"
+        copies = "Are they copies? Leave them out in the file; or name more columns, such as KEY=customer,day"
+        require(not alike and not empty and said.answer not in said.key, f"{words}. {copies}")
         return said.key, "as you said"
     for series in rows:
         able = series.dtype in (pl.String, pl.Int64) and series.name not in {said.answer, said.time, said.group, *TAKEN}
@@ -168,8 +180,11 @@ def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, s
             empty, different = rows[name].null_count(), rows[name].n_unique()
             words = f"{value}={name} cannot split: {empty:,} rows lack it, and it has {different:,} different values"
             require(not empty and different >= 2 and name != said.answer, words)  # noqa: PLR2004
-    dates = f"TIME={said.time} holds no times; write them as 2024-05-31 or 2024-05-31T12:00:00Z"
-    require(not said.time or rows[said.time].dtype.is_temporal(), dates)
+    if said.time and not rows[said.time].dtype.is_temporal():
+        texts = rows[said.time].cast(pl.String)
+        unread = min((texts.filter(READERS[one](texts).is_null()) for one in (DATE, INSTANT)), key=len)
+        some = f"{len(unread):,} of {len(texts):,} cannot be read, the first {unread.first()!r}"
+        raise InputError(f"TIME={said.time} holds no times; write them as 2024-05-31 or 2024-05-31T12:00:00Z: {some}")
     whole = [series for series in rows if series.name not in {said.answer, *TAKEN} and not series.null_count()]
     times = [series.name for series in whole if series.dtype.is_temporal() and series.n_unique() >= RARE]
     named = [one for one in whole if one.name not in key and one.dtype in (pl.String, pl.Int64) and _names(one)]

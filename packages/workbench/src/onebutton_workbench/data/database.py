@@ -1,7 +1,5 @@
 """Take a table out of a database: the query is in git, its address in the environment, the answer a snapshot."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from pathlib import Path

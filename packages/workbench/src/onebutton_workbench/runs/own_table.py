@@ -1,7 +1,5 @@
 """Write a pipeline: a draft that `make run` trains and judges. The work of `make new-pipeline`."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -86,8 +84,9 @@ def read_must(text: str, roles: Roles) -> list[dict[str, Any]]:
     for part in filter(None, text.split(",")):
         match = LIMIT.fullmatch(part)
         name, sign, limit = match.groups() if match else ("", "", "")
-        no_limit = f'MUST={part} is no limit such as MUST="mae<=300" or MUST="auc>=0.7"'
-        require(name in known, f"{no_limit}; a {roles.task} has {', '.join(known)}")
+        example = "mae<=300" if roles.task == "regression" else "auc>=0.7"
+        no_limit = f"MUST={part}: a {roles.task} has no {name}; write one" if match else f"MUST={part} is no limit"
+        require(name in known, f'{no_limit} such as MUST="{example}"; a {roles.task} has {", ".join(known)}')
         require(known[name].decides, f"MUST={part} cannot be judged: {UNSURE}")
         bad = f"MUST={part} would hold for a bad model: of {name}, {known[name].better} is better"
         require((known[name].better, sign) not in {("lower", ">="), ("higher", "<=")}, bad)
