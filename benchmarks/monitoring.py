@@ -77,7 +77,8 @@ def history(one: Watch) -> None:
             labels = shuffled.filter(pl.int_range(pl.len()).over(WEEK) < (count or rows.height)).select(*key, "late")
             days = join(scored.lazy(), labels.lazy(), said, one.judging).days
             name = f"cost, {count:,} labels a week" if count else "cost, all labels"
-            found.setdefault(name, []).append(score(one.judge(by_week(days)), truth, one.usual, said.label_delay_days))
+            called = alarms.of_labels(by_week(days), one.usual, said.false_alarms_per_half_year)
+            found.setdefault(name, []).append(score([*called], truth, one.usual, said.label_delay_days))
         print(name, found[name][0].words, flush=True)
     for name, alarm in drift_alarms(one, full).items():
         found[name] = [score(alarm, truth, one.usual, 0)]

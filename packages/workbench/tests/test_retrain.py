@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from onebutton_contracts.errors import InputError
-from onebutton_workbench.lineage.months import moved
+from onebutton_workbench.files import edit_yaml
+from onebutton_workbench.lineage.months import move
 from onebutton_workbench.runs.retrain import sentence
 
 UNTIL = 2013 * 12 + 8  # September 2013
@@ -28,24 +30,37 @@ def comparison(verdict: str, difference: dict[str, float] | None) -> dict[str, A
     return {"name": "20130701-0123abcd", "metric": "log_loss", "slices": slices, "in_words": "no difference seen"}
 
 
+def moved(params: dict[str, Any], until: int) -> dict[str, Any]:
+    """Move a copy on."""
+    copied = deepcopy(params)
+    move(copied, until)
+    return copied
+
+
 def test_months_move_on_by_the_rule_and_never_meet() -> None:
     assert moved(BY_NUMBER, UNTIL) == {
-        "train.fit_months": [1, 2, 3, 4, 5, 6, 7],
-        "train.tune_months": [8],
-        "evaluate.test_months": [9],
+        "train": {"fit_months": [1, 2, 3, 4, 5, 6, 7], "tune_months": [8]},
+        "evaluate": {"test_months": [9]},
+        "retrain": BY_NUMBER["retrain"],
         "retrained_until": "2013-09",
     }
 
 
+def test_a_list_of_months_keeps_its_comment_and_its_brackets() -> None:
+    text = "train:\n  months: [1, 2] # of a year\nretrain:\n  train.months: [first, 0]\n"
+    said = edit_yaml(text, lambda params: move(params, UNTIL))
+    assert said.startswith("train:\n  months: [1, 2, 3, 4, 5, 6, 7, 8, 9] # of a year\n")
+
+
 def test_months_that_name_their_year_cross_it() -> None:
     params = {"train": {"months": ["2012-11"]}, "retrain": {"train.months": ["first", 8]}}
-    assert moved(params, UNTIL)["train.months"] == ["2012-11", "2012-12", "2013-01"]
+    assert moved(params, UNTIL)["train"]["months"] == ["2012-11", "2012-12", "2013-01"]
 
 
 def test_a_day_that_begins_the_holdout_becomes_the_first_of_a_month() -> None:
     params = {"split": {"holdout_from": "2013-07-01"}, "retrain": {"split.holdout_from": [2, 0]}}
-    assert moved(params, UNTIL)["split.holdout_from"] == "2013-07-01"
-    assert moved(params, UNTIL + 3)["split.holdout_from"] == "2013-10-01"
+    assert moved(params, UNTIL)["split"]["holdout_from"] == "2013-07-01"
+    assert moved(params, UNTIL + 3)["split"]["holdout_from"] == "2013-10-01"
 
 
 @pytest.mark.parametrize(

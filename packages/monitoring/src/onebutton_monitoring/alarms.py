@@ -15,17 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from onebutton_contracts.errors import require
 from onebutton_evaluation.influence import Floats, Mask
 from onebutton_evaluation.slices import ALL
-from onebutton_monitoring.declaration import FILE, Monitor
-from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, measure, words
+from onebutton_monitoring.declaration import Monitor
+from onebutton_monitoring.joining import DAY, WEEK, words
 
 HALF_YEAR = 26  # weeks
 DRAWN = 2000  # half-years
 ENOUGH = 50  # labels whose mean is as good as normal
 SLACK = 0.5  # standard errors beyond the limit that count for nothing: quickest on harm twice as far beyond it
-LEAST_OF_TUNING, LEAST_OF_WEEK = 14, 5  # days
+LEAST_OF_WEEK = 5  # days
 REST = 4  # a week with less than one in so many of the usual labels is a rest of one
 LOST, CERTAIN = 0.25, 4.0  # a slope is lost when it is so many standard errors below a quarter of the usual one
 TINY = 1e-12
@@ -90,25 +89,6 @@ class Usual(NamedTuple):
         return beyond
 
 
-def usual(tuning: Joined, said: Monitor) -> dict[str, Usual]:
-    """Learn from the tuning months; a slice with too little of them is not watched.
-
-    Raises:
-        InputError: there are too few days, or they are harmful themselves.
-    """
-    numbers = {row[SLICE]: row for row in measure(tuning.days).iter_rows(named=True)}
-    days = numbers[ALL]["days"] if numbers else 0
-    require(days >= LEAST_OF_TUNING, f"{FILE}: tuning: {said.tuning!r} holds {days} days; it needs {LEAST_OF_TUNING}")
-    mean, limit, found = numbers[ALL]["cost"]["estimate"], said.harm.limit, {}
-    require(mean < limit, f"{FILE}: harm.limit is {limit:g}, and a row of tuning costs {mean:.3f} already")
-    for name, row in numbers.items():
-        if row["days"] >= LEAST_OF_TUNING:
-            costs = tuning.watched.filter(pl.col(SLICE) == name)["_cost"].drop_nulls().to_numpy()
-            cost, slope = row["cost"]["estimate"], row["slope"]["estimate"]
-            found[name] = Usual(cost, cost + limit - mean, costs, float("-inf") if slope is None else slope)
-    return found
-
-
 def climb(evidence: Floats, threshold: float) -> tuple[Floats, Mask]:
     """Add evidence up week by week, as CUSUM does; an alarm begins at the threshold and stands until half of it is gone.
 
@@ -145,8 +125,12 @@ def threshold_of(known: Mapping[str, Usual], labelled: Mapping[str, float], budg
     return float(next(kept, THRESHOLDS[-1]))
 
 
-def of_costs(weeks: Mapping[str, pl.DataFrame], known: Mapping[str, Usual], budget: float) -> Iterator[Alarm]:
-    """Find alarms about the cost of each slice, from its weeks with labels; the rest of a week says too little."""
+def of_labels(weeks: Mapping[str, pl.DataFrame], known: Mapping[str, Usual], budget: float) -> Iterator[Alarm]:
+    """Find alarms about the cost of each slice, from its weeks with labels; the rest of a week says too little.
+
+    Of all rows, the slope of answers on predictions (Cox 1958) is held against a quarter of the usual one: below it labels are
+    mixed up, or the world has changed.
+    """
     labelled = {name: float(np.median(weeks[name]["labelled"])) if name in weeks else 0.0 for name in known}
     threshold = threshold_of(known, labelled, budget)
     for name in known.keys() & weeks.keys():
@@ -160,20 +144,12 @@ def of_costs(weeks: Mapping[str, pl.DataFrame], known: Mapping[str, Usual], budg
             if stands:
                 told = f"a row costs {words(week['cost'])} instead of {usual.cost:.3f}"
                 found.append(Alarm("cost", name, "", week[WEEK], f"{told}; harm begins at {usual.limit:.3f}", since))
+            slope = week["slope"]
+            sure = name == ALL and week["days"] >= LEAST_OF_WEEK and slope["estimate"] is not None
+            if sure and slope["estimate"] + CERTAIN * slope["error"] < LOST * usual.slope:
+                told = f"answers hardly follow predictions: slope {words(slope)} instead of {usual.slope:.2f}"
+                found.append(Alarm("relation", ALL, "labels", week[WEEK], f"{told}. Are labels mixed up?", week[WEEK]))
         yield from fold(found, table[WEEK])
-
-
-def of_relation(weeks: pl.DataFrame, known: Usual) -> Iterator[Alarm]:
-    """Find weeks whose answers no longer follow predictions: labels are mixed up, or the world has changed.
-
-    The slope of answers on predictions (Cox 1958) is held against a quarter of the usual one.
-    """
-    slope, found = pl.col("slope").struct, []
-    lost = slope.field("estimate") + CERTAIN * slope.field("error") < LOST * known.slope
-    for week in weeks.filter(lost, pl.col("days") >= LEAST_OF_WEEK).iter_rows(named=True):
-        told = f"answers hardly follow predictions: slope {words(week['slope'])} instead of {known.slope:.2f}"
-        found.append(Alarm("relation", ALL, "labels", week[WEEK], f"{told}. Are labels mixed up?", week[WEEK]))
-    return fold(found, weeks[WEEK])
 
 
 def of_silence(days: pl.DataFrame, said: Monitor, today: date) -> Iterator[Alarm]:

@@ -56,20 +56,18 @@ def _strange(factor: float, last: date) -> dict[str, tuple[pl.Expr, str]]:
     """Say by kind when an input's week is as none of training, and in which words."""
     rows, nulls, size, most = pl.col("rows"), pl.col("nulls"), pl.col("size"), pl.col("most_size")
     many = (rows >= pl.col("usual_rows") / 2) & ((1 - nulls) * rows >= LEAST_ROWS)
-    whole, still = many & (pl.col(WEEK) + timedelta(6) <= last), pl.col("values") < FEWER * pl.col("least_values")
-    moved = ~size.is_between(pl.col("least_size") / factor, most * factor) & (most > 0)  # of zero no factor is more
+    whole, lacking = many & (pl.col(WEEK) + timedelta(6) <= last), nulls > pl.col("most_nulls") + MORE_NULLS
+    still = whole & (pl.col("values") < FEWER * pl.col("least_values"))
+    other = ~size.is_between(pl.col("least_size") / factor, most * factor) & (most > 0)  # of zero no factor is more
     before = "in weeks of training {least_size:.4g} to {most_size:.4g}. Has its unit changed?"
     return {
-        "nulls": (
-            nulls > pl.col("most_nulls") + MORE_NULLS,
-            "{nulls:.0%} are missing; in training at most {most_nulls:.0%} of a week",
-        ),
+        "nulls": (lacking, "{nulls:.0%} are missing; in training at most {most_nulls:.0%} of a week"),
         "unseen": (pl.col("new") > UNSEEN, "{new:.0%} have values that training never saw, such as {newest}"),
         "stale": (
-            whole & still,
+            still,
             "{values} values in a week; in training at least {least_values}. Does the source stand still?",
         ),
-        "moved": (whole & ~still & moved, "the 90th percentile of its size is {size:.4g}; " + before),
+        "moved": (whole & ~still & other, "the 90th percentile of its size is {size:.4g}; " + before),
     }
 
 

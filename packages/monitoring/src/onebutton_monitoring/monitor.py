@@ -30,7 +30,7 @@ from onebutton_monitoring.alarms import Alarm
 from onebutton_monitoring.drift import explain
 from onebutton_monitoring.joining import DAY, SLICE, WEEK, join
 from onebutton_monitoring.watch import Seen, Watch, replay, score, watch
-from onebutton_release.target import Target, find_target, pipeline_named, release_in_service
+from onebutton_release.target import find_target, pipeline_named, release_in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.segments import read_log
 
@@ -65,12 +65,22 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     seen = one.look(joined, moment.date())
     for number, alarm in enumerate(seen.alarms):
         if alarm.kind == "cost" and alarm.until is None:
-            why = explain(alarm, joined, one.tuning, one.inputs(joined.watched))
-            seen.alarms[number] = alarm._replace(why=why)
+            told = explain(alarm, joined, one.tuning, one.inputs(joined.watched))
+            seen.alarms[number] = alarm._replace(why=told)
     count = {0: "no alarm stands", 1: "1 alarm stands"}.get(len(seen.standing), f"{len(seen.standing)} alarms stand")
-    todo, state = _to_do(target, seen), root / STATE / target.name / target.pipeline
+    why, runbook = seen.standing[0].name if seen.standing else "", target.environment.runbook
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    if (address := project.get("urls", {}).get("repository")) and "://" not in runbook:
+        runbook = f"{address}/blob/main/{runbook}"
+    todo = [
+        f"On call: {target.environment.on_call}",
+        f'If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name} WHY="{why}"',
+        f"Runbook: {runbook}",
+    ]
+    state = root / STATE / target.name / target.pipeline
     state.mkdir(parents=True, exist_ok=True)
-    write_text(state / "page.html", _page(one, seen, f"Monitor: {name}", count, todo))
+    standing = ("failed" if seen.standing else "passed", count)
+    write_text(state / "page.html", _page(one, seen, heading=f"Monitor: {name}", standing=standing, todo=todo))
     for folder in (state, *(folder.parent for folder in folders)):
         with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
             write_to_textfile(str(folder / "monitor.prom"), _figures(seen, moment, target.pipeline))
@@ -94,7 +104,7 @@ def replay_history(root: Path, pipeline: str) -> int:
     return 0
 
 
-def _page(one: Watch, seen: Seen, heading: str, count: str, todo: list[str]) -> str:
+def _page(one: Watch, seen: Seen, **words: object) -> str:
     """Write alarms and what to do, the cost of each week, slices, and what was told of log and labels.
 
     The metric of `gates.toml` is of the four weeks up to each week, where there are labels enough for its interval.
@@ -110,28 +120,7 @@ def _page(one: Watch, seen: Seen, heading: str, count: str, todo: list[str]) -> 
         for number, week in enumerate(seen.weeks[ALL].to_dicts() if ALL in seen.weeks else [])
         if week["cost"]["error"] is not None
     ]
-    standing = ("failed" if seen.standing else "passed", count)
-    shown = {
-        "heading": heading,
-        "standing": standing,
-        "headline": headline,
-        "metric": metric,
-        "costs": costs,
-        "todo": todo,
-    }
-    return render("monitor.html", one=one, seen=seen, **shown)
-
-
-def _to_do(target: Target, seen: Seen) -> list[str]:
-    """Write who is on call and what to press."""
-    why = seen.standing[0].name if seen.standing else ""
-    project = tomllib.loads((target.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    runbook, address = target.environment.runbook, project.get("urls", {}).get("repository")
-    return [
-        f"On call: {target.environment.on_call}",
-        f'If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name} WHY="{why}"',
-        f"Runbook: {f'{address}/blob/main/{runbook}' if address and '://' not in runbook else runbook}",
-    ]
+    return render("monitor.html", one=one, seen=seen, costs=costs, metric=metric, headline=headline, **words)
 
 
 def _figures(seen: Seen, now: datetime, pipeline: str) -> CollectorRegistry:

@@ -23,11 +23,13 @@ from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.evaluate import ask
 from onebutton_evaluation.slices import ALL
 from onebutton_models.scoring import OnnxModel
-from onebutton_monitoring.alarms import HALF_YEAR, Alarm, Usual, of_costs, of_relation, of_silence, usual
+from onebutton_monitoring.alarms import HALF_YEAR, Alarm, Usual, of_labels, of_silence
 from onebutton_monitoring.declaration import FILE, Monitor
 from onebutton_monitoring.drift import of_inputs
-from onebutton_monitoring.joining import DAY, OF_WEEK, WEEK, Joined, by_slice, by_week, join
+from onebutton_monitoring.joining import DAY, OF_WEEK, SLICE, WEEK, Joined, by_slice, by_week, join, measure
 from onebutton_release.declared import Declared, declared
+
+LEAST = 14  # days of tuning
 
 
 class Seen(NamedTuple):
@@ -81,8 +83,22 @@ class Watch:
 
     @cached_property
     def usual(self) -> dict[str, Usual]:
-        """What the tuning months lead to expect, by slice."""
-        return usual(self.tuning, self.said)
+        """What the tuning months lead to expect, by slice; one with too little of them is not watched.
+
+        Raises:
+            InputError: there are too few days, or they are harmful themselves.
+        """
+        numbers = {row[SLICE]: row for row in measure(self.tuning.days).iter_rows(named=True)}
+        days, limit = numbers[ALL]["days"] if numbers else 0, self.said.harm.limit
+        require(days >= LEAST, f"{FILE}: tuning: {self.said.tuning!r} holds {days} days; it needs {LEAST}")
+        mean, found = numbers[ALL]["cost"]["estimate"], {}
+        require(mean < limit, f"{FILE}: harm.limit is {limit:g}, and a row of tuning costs {mean:.3f} already")
+        for name, row in numbers.items():
+            if row["days"] >= LEAST:
+                costs = self.tuning.watched.filter(pl.col(SLICE) == name)["_cost"].drop_nulls().to_numpy()
+                cost, slope = row["cost"]["estimate"], row["slope"]["estimate"]
+                found[name] = Usual(cost, cost + limit - mean, costs, float("-inf") if slope is None else slope)
+        return found
 
     def inputs(self, logged: pl.DataFrame) -> dict[str, list[Rule]]:
         """Name the inputs that are logged, which personal ones are not, each with the rules of its contract."""
@@ -94,13 +110,9 @@ class Watch:
         due, watched = today - timedelta(weeks=1, days=self.said.label_delay_days), joined.watched
         weeks, inputs = by_week(joined.days.filter(pl.col(WEEK) <= due)), self.inputs(watched)
         strange = of_inputs(watched, self.training, inputs, self.said.size_factor, today - timedelta(1))
-        found = [*of_silence(joined.days, self.said, today), *self.judge(weeks), *strange]
+        costs = of_labels(weeks, self.usual, self.said.false_alarms_per_half_year)
+        found = [*of_silence(joined.days, self.said, today), *costs, *strange]
         return Seen(joined, weeks, sorted(found, key=lambda alarm: (alarm.week, alarm.name)))
-
-    def judge(self, weeks: Mapping[str, pl.DataFrame]) -> list[Alarm]:
-        """Find alarms about cost and labels."""
-        found = [*of_costs(weeks, self.usual, self.said.false_alarms_per_half_year)]
-        return [*found, *of_relation(weeks[ALL], self.usual[ALL])] if ALL in weeks else found
 
 
 def watch(folder: Path, model: Path) -> Watch:

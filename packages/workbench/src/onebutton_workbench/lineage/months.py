@@ -5,7 +5,6 @@ A month is a number, counted from year 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 from operator import getitem
@@ -16,38 +15,30 @@ from onebutton_contracts.errors import InputError, require
 UNTIL = "retrained_until"
 
 
-def moved(params: Mapping[str, Any], until: int) -> dict[str, Any]:
-    """Return the parameters that the rule writes, by dotted key, the last month among them.
+def move(params: Any, until: int) -> None:
+    """Write what the rule makes of the last month, and that month; a list keeps its comment and its brackets.
 
-    The rule says by key the months from and to, counted back from the last one, or `first` for the first that stands there now.
+    By dotted key it says the months from and to, counted back from the last one, or `first` for the first that stands there.
 
     Raises:
         InputError: there is no rule, a key of it holds no months, or it leaves none.
     """
     none = "params.yaml has no section `retrain`, which says how the months that train and judge move on"
     require(params.get("retrain"), f"{none}: docs/retraining.md shows one")
-    found = {}
     for key, (since, to) in params["retrain"].items():
+        *path, last = key.split(".")
         try:
-            found[key] = _like(reduce(getitem, key.split("."), params), since, to, until)
+            section = reduce(getitem, path, params)
+            value = _like(section[last], since, to, until)
         except (LookupError, TypeError):
             why = f"neither a list of months nor a day that a number moves, but {since!r} is to move it"
             raise InputError(f"params.yaml: retrain names {key}, which is {why}") from None
-        left = f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years"
-        require(found[key], left)
-    return found | {UNTIL: spelt(until)}
-
-
-def put(params: Any, values: Mapping[str, Any]) -> None:
-    """Write values by dotted key into parameters; a list that stands there keeps its comment and its brackets."""
-    for key, value in values.items():
-        *path, last = key.split(".")
-        section = reduce(getitem, path, params)
+        require(value, f"UNTIL={spelt(until)} leaves {key} of params.yaml without a month, or with months of two years")
         if isinstance(value, list):
-            section[last].clear()
-            section[last].extend(value)
+            section[last][:] = value
         else:
             section[last] = value
+    params[UNTIL] = spelt(until)
 
 
 def _like(value: Any, since: Any, to: int, until: int) -> Any:

@@ -6,7 +6,6 @@ folder, by the stages that `dvc.yaml` declares; nothing is written here before i
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,22 +16,22 @@ from typing import Any
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import read_plan, read_yaml
+from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, PREDICTIONS, champion_name
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.holdout import read_holdout
-from onebutton_evaluation.judgement import write_text
+from onebutton_evaluation.judgement import COMPARISON, read_json, write_text
 from onebutton_evaluation.recompute import answer_as_champion, run_alone
 from onebutton_evaluation.wording import with_interval
 from onebutton_workbench.data.storage import push
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.git import check_clean, git
-from onebutton_workbench.lineage.months import months_of, moved, put, spelt
+from onebutton_workbench.lineage.months import months_of, move, spelt
 from onebutton_workbench.workspace import ROOT, the_pipeline
 
-HOLDOUT, COMPARISON = "data/holdout.parquet", "comparison.json"
+HOLDOUT, PARAMS = "data/holdout.parquet", "params.yaml"
 REPORT = ROOT / "report/retrain.md"  # of the last press; a pull request begins with it
 
 
@@ -54,21 +53,22 @@ def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
     old, model = _old(folder)
     said = [f"# {folder.name}: does retraining help?\n"]
     with tempfile.TemporaryDirectory(prefix="onebutton-retrain-") as name:
-        for month in map(spelt, range(first, last + 1)):
-            scratch = Path(name, month)
+        for month in range(first, last + 1):
+            scratch = Path(name, spelt(month))
             scratch.mkdir()
-            said.append(f"{month}, {sentence(_compare(folder, old, model, month, scratch), month)}\n")
+            found = _compare(folder, old, model, month, scratch)
+            said.append(f"{spelt(month)}, {sentence(found, spelt(month))}\n")
             print(f"retrain: {said[-1]}", end="", flush=True)
         REPORT.parent.mkdir(exist_ok=True)
         write_text(REPORT, "\n".join(said))
         if first != last:
-            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={month}")
+            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={spelt(last)}")
             return 0
         _write(folder, scratch)
-    print(f"retrain: params.yaml and {CONTRACT} of {folder.name} moved on to {month}", flush=True)
+    print(f"retrain: {PARAMS} and {CONTRACT} of {folder.name} moved on to {spelt(last)}", flush=True)
     status = run(folder.name)
     if pr and not status:
-        _propose(folder.name, month)
+        _propose(folder.name, spelt(last))
     return status
 
 
@@ -77,58 +77,47 @@ def sentence(comparison: Mapping[str, Any], month: str) -> str:
     than, whole, metric = comparison["name"], comparison["slices"]["all"], comparison["metric"].replace("_", " ")
     if "difference" not in whole:
         return f"{whole['verdict']} to compare with {than} ({whole['rows']:,} rows): nothing says that retraining helps"
-    does = {"better": "helps", "worse": "harms", "mixed": "helps some and harms others"}
-    does_it = f"retraining {does.get(whole['verdict'], f'does not mend {month}')}"
+    does = {"better": "helps", "worse": "harms"}.get(whole["verdict"], f"does not mend {month}")
     by = f"{with_interval(whole['difference'], sign=True)} {metric} beside {than}, {whole['rows']:,} rows"
     judged = sum("difference" in one for one in comparison["slices"].values())
-    return f"{whole['verdict']} after Holm over {judged} slices: {by}; {does_it}. By slice: {comparison['in_words']}"
+    after = f"{whole['verdict']} after Holm over {judged} slices"
+    return f"{after}: {by}; retraining {does}. By slice: {comparison['in_words']}"
 
 
 def _old(folder: Path) -> tuple[str, Path]:
     """Find the model to beat, its name and file: the champion's, or where nothing is in service the one that was trained last."""
     from onebutton_release.champion import release_of_champion
 
-    if name := champion_name(folder / CHAMPION):
-        if release := release_of_champion(ROOT, folder):
-            return name, release / "model.onnx"
-        raise InputError(
-            f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
-        )
-    file = folder / "model/model.onnx"
-    require(file.is_file(), f"{file.relative_to(ROOT)} is not here. `make run PIPELINE={folder.name}` makes it")
-    return "the model trained before", file
+    name, release = champion_name(folder / CHAMPION), release_of_champion(ROOT, folder)
+    afar = f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
+    require(release or not name, afar)
+    file = release / "model.onnx" if release else folder / "model/model.onnx"
+    require(file.is_file(), f"{file} is not here. `make run PIPELINE={folder.name}` makes it")
+    return name or "the model trained before", file
 
 
-def _compare(folder: Path, old: str, model: Path, month: str, scratch: Path) -> dict[str, Any]:
+def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> Mapping[str, Any]:
     """Run the stages that the moved parameters reach, up to the comparison, and let the old model answer the new holdout."""
-    file = folder / "params.yaml"
-    values = moved(read_yaml(file), months_of(month)[0])
-    text = edit_yaml(file.read_text(encoding="utf-8"), lambda params: put(params, values))
-    (scratch / "params.yaml").write_text(text, encoding="utf-8")
-    reached = {"params.yaml"}
+    text = (folder / PARAMS).read_text(encoding="utf-8")
+    write_texts(scratch, {PARAMS: edit_yaml(text, lambda params: move(params, month))})
+    reached = {PARAMS}
     for stage in read_plan(folder / "dvc.yaml").stages:
         if stage.filled_in or reached.isdisjoint(stage.reads):
             continue
         run_alone(folder, stage, scratch)
         reached |= {*stage.outs}
         if HOLDOUT in stage.outs:
-            _answer(folder, old, model, scratch)
+            rows, key = pl.read_parquet(scratch / HOLDOUT), load_contract(folder / CONTRACT).primary_key
+            none = "no row is of the months that would judge. Is the newest data here? `make data-add` adds it"
+            require(rows.height, none)
+            learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
+            before = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
+            require(not learnt, before)
+            answer_as_champion(folder, model, old, rows, scratch)
         if COMPARISON in stage.outs:
-            found: dict[str, Any] = json.loads((scratch / COMPARISON).read_text(encoding="utf-8"))[CHAMPION]
+            found: Mapping[str, Any] = read_json(scratch / COMPARISON)[CHAMPION]
             return found
-    raise InputError(f"no stage of {folder.name} that params.yaml reaches writes {COMPARISON}: nothing can be compared")
-
-
-def _answer(folder: Path, old: str, model: Path, scratch: Path) -> None:
-    """Write the old model's predictions for the new holdout; refuse one that it has learnt from."""
-    rows = pl.read_parquet(scratch / HOLDOUT)
-    none = "no row is of the months that would judge. Is the newest data here? `make data-add` adds it"
-    require(rows.height, none)
-    key = load_contract(folder / CONTRACT).primary_key
-    learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
-    before = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
-    require(not learnt, before)
-    answer_as_champion(folder, model, old, rows, scratch)
+    raise InputError(f"no stage of {folder.name} that {PARAMS} reaches writes {COMPARISON}: nothing can be compared")
 
 
 def _write(folder: Path, scratch: Path) -> None:
@@ -142,7 +131,7 @@ def _write(folder: Path, scratch: Path) -> None:
             entry["value"] = pins.get(entry["property"], entry["value"])
 
     contract = edit_yaml((folder / CONTRACT).read_text(encoding="utf-8"), pin)
-    write_texts(folder, {"params.yaml": (scratch / "params.yaml").read_text(encoding="utf-8"), CONTRACT: contract})
+    write_texts(folder, {PARAMS: (scratch / PARAMS).read_text(encoding="utf-8"), CONTRACT: contract})
     if champion_name(folder / CHAMPION):
         answers = folder / CHAMPION / PREDICTIONS
         answers.unlink(missing_ok=True)  # it may be a link into DVC's cache
