@@ -87,8 +87,8 @@ class Statement:
         return ast.unparse(self.node).splitlines()[0][:60]
 
 
-def read(path: Path) -> list[Cell]:
-    """Read the cells of code, or refuse what is no notebook."""
+def read(path: Path, root: Path) -> list[Cell]:
+    """Read the cells of code; refuse what is no notebook, and what its page shows."""
     import nbformat
 
     try:
@@ -98,11 +98,11 @@ def read(path: Path) -> list[Cell]:
     cells, heading = list[Cell](), ""
     for cell in page.cells:
         if cell.cell_type == "markdown":
-            titles = re.findall(r"(?m)^#+(.*)$", cell.source)
-            heading = titles[-1].strip() if titles else heading
+            heading = [heading, *re.findall(r"(?m)^#+(.*)$", cell.source)][-1].strip()
         elif cell.cell_type == "code" and cell.source.strip():
             said = re.sub(r'"image/[^"]*": "[^"\\]*(?:\\.[^"\\]*)*"', "", json.dumps(cell.get("outputs", [])))
             cells.append(Cell(len(cells) + 1, cell.source, heading, said, cell.get("execution_count") or 0))
+    hold_page(cells, root)
     return cells
 
 

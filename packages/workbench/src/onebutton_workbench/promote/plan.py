@@ -51,19 +51,15 @@ class Plan:
     headline: Headline
     rivals: Sequence[Headline]  # the numbers of other models
     stages: Mapping[str, Part]
+    needed: Sequence[Statement]  # of all stages
     sides: Sequence[str]  # the names of inputs and answers to train on, then of those that judge
     split_at: int  # the first statement behind the split
     fit: Statement  # fits the model
     model: str  # its name
     steps: Sequence[str]  # what fitted things the inputs go through before the model
 
-    @property
-    def needed(self) -> list[Statement]:
-        """The statements of all stages."""
-        return [one for one in self.statements if any(one in part.statements for part in self.stages.values())]
-
     def drawn(self, seen: Seen) -> list[Statement]:
-        """Name those of them that drew without a seed of their own."""
+        """Name what is needed and drew without a seed of its own."""
         return [one for one in self.needed if one.index in seen.draws]
 
     def keep(self, seen: Seen, names: Mapping[str, Any]) -> None:
@@ -152,7 +148,8 @@ def plan(notebook: Path, statements: Sequence[Statement], seen: Seen, metric: st
     stages = {"ingest": ingest, "features": features, "train": train, "headline": judge}
     sides = sorted(kinds, key=lambda name: (name not in train.given, kinds[name] == "column"))
     steps = _steps(train.statements, fitted, sides[0])
-    return Plan(notebook, statements, headline, rivals, stages, sides, split, fit, model, steps)
+    needed = [one for one in statements if any(one in stage.statements for stage in stages.values())]
+    return Plan(notebook, statements, headline, rivals, stages, needed, sides, split, fit, model, steps)
 
 
 def _fit(behind: Sequence[Statement], fits: Mapping[ast.Call, Statement]) -> tuple[Statement, str, str]:
@@ -208,8 +205,6 @@ def stage_of(plan: Plan, one: Statement) -> str:
 
 def tabled(plan: Plan) -> list[str]:
     """Write the plan as a table of cells and stages."""
-    lines = ["| cell | begins with | stage |", "|--:|---|---|"]
-    for one in plan.statements:
-        first = str(one).replace("|", "\\|")
-        lines.append(f"| {one.cell.number} | `{first}` | {stage_of(plan, one)} |")
-    return lines
+    rows = [(one.cell.number, str(one).replace("|", "\\|"), stage_of(plan, one)) for one in plan.statements]
+    head = ["| cell | begins with | stage |", "|--:|---|---|"]
+    return head + [f"| {number} | `{first}` | {stage} |" for number, first, stage in rows]

@@ -26,7 +26,7 @@ from onebutton_workbench.members.lockfile import lock
 from onebutton_workbench.members.new import named, render, written_whole
 from onebutton_workbench.promote import leaks
 from onebutton_workbench.promote.kernel import Seen, run
-from onebutton_workbench.promote.notebook import FUNCTION, IMPORT, Statement, calls, files_in, follow, hold_page, read
+from onebutton_workbench.promote.notebook import FUNCTION, IMPORT, Statement, calls, files_in, follow, read, walk_back
 from onebutton_workbench.promote.plan import LEFT, Plan, plan, stage_of, tabled
 from onebutton_workbench.runs.own_table import describe, quoted
 from onebutton_workbench.workspace import ROOT, Member
@@ -72,9 +72,7 @@ def promote(  # noqa: PLR0913  what may be typed
 
 def understand(root: Path, path: Path, metric: str = "") -> Plan:
     """Read a notebook, run it, and plan, or refuse it."""
-    cells = read(path)
-    hold_page(cells, root)
-    statements = follow(cells, path.parent)
+    statements = follow(read(path, root), path.parent)
     require(statements, f"{path} has no cell of code")
     seen = run(path, statements)
     made = plan(path, statements, seen, metric)
@@ -146,14 +144,10 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
 def _code(plan: Plan, stage: str) -> dict[str, Any]:
     """Write what a template puts into the module of a stage; of features and training numbers become parameters."""
     part, folder = plan.stages[stage], plan.notebook.parent
+    outside = {name for one in part.statements if isinstance(one.node, FUNCTION) for name in one.defines | one.uses}
+    outer, _ = walk_back(part.statements, outside)  # functions, and what they read
     imports = [one for one in part.statements if isinstance(one.node, IMPORT)]
-    needs = {name for one in part.statements if isinstance(one.node, FUNCTION) for name in one.uses}
-    body, outer = list[Statement](), list[Statement]()
-    for one in reversed(part.statements):  # functions, and what they read, stand outside
-        is_outer = isinstance(one.node, FUNCTION) or one.defines & needs
-        needs |= one.uses if is_outer else set()
-        if one not in imports:
-            (outer if is_outer else body).insert(0, one)
+    body = [one for one in part.statements if one not in [*outer, *imports]]
     shown = [plan.headline.at] if stage == "headline" else []
     cells = sorted({one.cell.number for one in [*body, *shown]})
     params: dict[str, float] = {}
@@ -161,7 +155,7 @@ def _code(plan: Plan, stage: str) -> dict[str, Any]:
     lines += [_written(one, folder, params if stage in {"features", "train"} else None) for one in body]
     return {
         "imports": "\n".join(ast.unparse(one.node) for one in imports),
-        "functions": "\n\n\n".join(_written(one, folder) for one in outer),
+        "functions": "\n\n\n".join(_written(one, folder) for one in outer if one not in imports),
         "body": textwrap.indent("\n".join(lines), "    "),
         "cells": f"cell{'s' if len(cells) > 1 else ''} {', '.join(map(str, cells))}",
         "params": params,
