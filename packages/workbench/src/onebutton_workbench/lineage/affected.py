@@ -108,7 +108,6 @@ def _lock_moved(changes: Changes) -> bool:
 def report(root: Path = ROOT, *, base: str = "") -> int:
     """Print each member reached by the change since a commit, with the reason."""
     found = affected(root, base)
-    print("".join(f"{line}\n" for line in found.table), end="")
     next_press = ". Next: make test AFFECTED=1" if found.members else ""
-    print(f"status: {'everything: ' if found.everything else ''}{found.words}{next_press}")
+    print(*found.table, f"status: {'everything: ' if found.everything else ''}{found.words}{next_press}", sep="\n")
     return 0
