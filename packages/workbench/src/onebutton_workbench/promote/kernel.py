@@ -1,7 +1,5 @@
 """Run a notebook in a process of its own, and note which number it shows, what each name holds, and what draws."""
 
-from __future__ import annotations
-
 import ast
 import os
 import signal

@@ -1,7 +1,5 @@
 """Tell what makes a number better than it will be: what was fitted before the split, rows and answers that training knew."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Read a notebook, refuse what its page shows, and follow what each statement defines, changes and uses."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

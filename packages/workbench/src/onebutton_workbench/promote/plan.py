@@ -1,7 +1,5 @@
 """Plan a pipeline: which number a notebook is about, on which statements it stands, and into which stage each goes."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

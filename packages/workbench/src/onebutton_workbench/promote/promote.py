@@ -1,7 +1,5 @@
 """Make a pipeline of a notebook, whole or not at all, and see that it reaches the same number. The work of `make promote`."""
 
-from __future__ import annotations
-
 import ast
 import json
 import shutil
