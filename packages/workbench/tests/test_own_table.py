@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import runpy
 import shlex
 import signal
 import sqlite3
@@ -345,7 +347,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped"])
+@pytest.mark.parametrize("table", ["unicode", "two_dates", "grouped", "cars"])
 def test_what_is_written_is_small_and_speaks_of_this_table(
     table: str, repo: Path, breaks_standard: Callable[[Path], list[str]]
 ) -> None:
@@ -360,6 +362,13 @@ def test_what_is_written_is_small_and_speaks_of_this_table(
     files = {path.relative_to(folder): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
     assert len([file for file in files if file.parts[0] != "contracts" and file.name[0] not in "._"]) == 12
     assert not any("{{" in text or "{%" in text or "tumour" in text or "penguin" in text for text in files.values())
+    assert not any("Say here" in text or "What will the answer" in text for text in files.values())
+    assert not any("= (\n" in text and ")  #" in text for text in files.values()), "a comment that broke a line"
+    ingest, contract = folder / "src/own/ingest.py", load_contract(folder / "contracts/predictions.odcs.yaml")
+    made = "    rows = rows.with_columns(km=pl.lit(1.5))\n    made ="
+    ingest.write_text(ingest.read_text("utf-8").replace("    made =", made), encoding="utf-8")
+    with pytest.raises(InputError, match=r"odcs.yaml lacks km, which read_rows makes: add it there"):
+        runpy.run_path(str(ingest))["read_rows"](taken.frame, contract)
     declared = load_declarations(folder / "gates.toml")
     assert [gate.id for gate in declared.gates if gate.check in {"limit", "no-worse"}] == [
         "beats-baseline",
@@ -391,6 +400,9 @@ def test_a_table_is_judged_in_two_presses_and_answers_in_a_third(
     printed = shell("make", "new-pipeline", *typed, folder=fork)
     assert f"Next: `make run PIPELINE=with_{table}`" in printed.splitlines()[-1]
     printed = shell("make", "run", f"PIPELINE=with_{table}", folder=fork)
+    assert bool(re.search(r"価格: \d+ of 294 judged rows lack it, which a server refuses", printed)) == (
+        table == "unicode"
+    )
     assert f"Next: `make serve PIPELINE=with_{table}`" in printed.splitlines()[-1]
     judged = shell("make", "gates", f"PIPELINE=with_{table}", folder=fork)
     results = [line.split()[:2] for line in judged.splitlines() if line.startswith("  passed")]

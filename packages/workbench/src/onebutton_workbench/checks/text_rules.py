@@ -65,11 +65,11 @@ def check_cards(root: Path) -> Iterator[Finding]:
         card = CardText.load(root / place)
         if empty := [name for name in ("title", *QUESTIONS) if not card.written(name)]:
             words = f"nobody has written {', '.join(empty)}, and the next person can only guess"
-            yield Finding("OB107", place.as_posix(), words, "write a sentence on each")
+            yield Finding("OB107", place.as_posix(), words, "write a sentence on each, then `make run`")
         left = [name for name in ASKED if card.written(name) and getattr(card, name).strip() in examples]
         if left:
             words = f"{', '.join(left)}: as the template wrote it for its example, so readers are told of another model"
-            yield Finding("OB107", place.as_posix(), words, "write what is true of your model")
+            yield Finding("OB107", place.as_posix(), words, "write what is true of your model, then `make run`")
 
 
 def lines(root: Path, *patterns: str) -> Iterator[tuple[str, int, str]]:
