@@ -89,9 +89,10 @@ def join(log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor, judging: Judgin
 
 def by_slice(frame: pl.DataFrame, rules: Sequence[SliceRule]) -> pl.LazyFrame:
     """Repeat each row for each slice that it is of, which a column names."""
-    parts = find_slices(frame, rules, FILE)
-    some = (frame.lazy().filter(pl.lit(pl.Series(part.mask))) for part in parts)
-    return pl.concat(rows.with_columns(pl.lit(part.name).alias(SLICE)) for rows, part in zip(some, parts, strict=True))
+    return pl.concat(
+        frame.lazy().filter(pl.lit(pl.Series(part.mask))).with_columns(pl.lit(part.name).alias(SLICE))
+        for part in find_slices(frame, rules, FILE)
+    )
 
 
 def _with_keys(
