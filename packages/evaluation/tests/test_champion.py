@@ -61,6 +61,12 @@ def test_a_champion_whose_predictions_are_not_here_is_told_and_not_taken_for_non
         read_champion(tmp_path)
 
 
+def test_a_file_that_names_no_champion_is_told_and_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "champion.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"champion\.txt is empty, so it names no champion\. .*`make deploy STATUS=1`"):
+        read_champion(tmp_path)
+
+
 def test_the_holdout_is_the_same_in_any_order_and_another_with_other_rows_or_answers() -> None:
     holdout = read_holdout(ROWS, KEY, "late")
     assert holdout == read_holdout(ROWS.reverse().with_columns(probability=0.0), KEY, "late")

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import re
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 from packages.evaluation.tests.test_evaluate import TASKS, write
 
+from onebutton_contracts.errors import InputError
 from onebutton_evaluation import evaluate
 from onebutton_evaluation.gatekeeping import gate_folder
-from onebutton_evaluation.recompute import Computed, compute
+from onebutton_evaluation.recompute import Computed, compute, rescore
 from onebutton_models.scoring import OnnxModel
 
 READS = ["champion", "contracts", "data/train.parquet", "data/holdout.parquet", "model/model.onnx", "model/simple.onnx"]
@@ -164,21 +167,95 @@ def champion(pipeline: Path, tmp_path: Path) -> Path:
     return release
 
 
+@pytest.mark.parametrize("sealed", [True, False])
 def test_a_champion_made_worse_by_hand_is_answered_again_by_its_own_release(
-    pipeline: Path, champion: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Path, champion: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
 ) -> None:
     monkeypatch.chdir(pipeline)
+    file = pipeline / "champion/predictions.parquet"
+    if sealed:
+        shutil.copyfile(file, champion / file.name)
     evaluate.main()
     commit(pipeline, "compared with the champion")
     assert compute(pipeline, champion).wrong == []
-    file = pipeline / "champion/predictions.parquet"
     pl.read_parquet(file).with_columns(probability=pl.lit(0.5) + pl.col("row") * 1e-5).write_parquet(file)
     evaluate.main()  # a run believes what is there
     commit(pipeline, "better than the champion")
     honest, believed = compute(pipeline, champion), compute(pipeline)
     assert believed.wrong == []
-    assert honest.wrong[0] == "champion/predictions.parquet is not what 20261101-aaaaaaaa answers"
+    assert honest.wrong[0].startswith("champion/predictions.parquet is not what 20261101-aaaaaaaa answers")
     assert any(words.startswith("comparison.json is not what comes out") for words in honest.wrong)
+
+
+def without_second(pipeline: Path) -> None:
+    """Take an input out of both tables, and train a model that does without."""
+    for name in ("train", "holdout"):
+        file = pipeline / f"data/{name}.parquet"
+        pl.read_parquet(file).drop("second").write_parquet(file)
+    shutil.copyfile(pipeline / "model/simple.onnx", pipeline / "model/model.onnx")
+
+
+def other_values(pipeline: Path) -> None:
+    """Write the values of an input in another unit, as cleaning does, in place."""
+    for name in ("train", "holdout"):
+        file = pipeline / f"data/{name}.parquet"
+        pl.read_parquet(file).with_columns(pl.col("first") / 100).write_parquet(file)
+
+
+def without_first(holdout: Path) -> None:
+    """Take out what the champion reads."""
+    pl.read_parquet(holdout).drop("first").write_parquet(holdout)
+
+
+@pytest.mark.parametrize("change", [without_second, other_values])
+def test_where_inputs_changed_a_champion_is_believed_by_what_it_was_released_with(
+    change: Callable[[Path], None], pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline)
+    release = tmp_path / "20261101-bbbbbbbb"
+    release.mkdir()
+    shutil.copyfile(pipeline / "model/model.onnx", release / "model.onnx")
+    for folder in (release, pipeline / "champion"):
+        shutil.copyfile(pipeline / "data/predictions.parquet", folder / "predictions.parquet")
+    (pipeline / "champion/champion.txt").write_text(release.name + "\n", encoding="utf-8")
+    change(pipeline)
+    evaluate.main()
+    commit(pipeline, "other inputs")
+    assert compute(pipeline, release).wrong == []
+    (release / "predictions.parquet").write_bytes(b"others")
+    wrong = " ".join(compute(pipeline, release).wrong)
+    assert "champion/predictions.parquet is not what 20261101-bbbbbbbb answers or was released with" in wrong
+    assert "Remove champion/champion.txt, then `make deploy PIPELINE=pipeline ENV=… TO=20261101-bbbbbbbb`" in wrong
+
+
+@pytest.mark.parametrize("change", [lambda _: None, without_first])
+def test_predictions_of_a_release_are_not_those_of_other_rows_that_took_their_keys(
+    change: Callable[[Path], None], pipeline: Path, champion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline)
+    shutil.copyfile(pipeline / "champion/predictions.parquet", champion / "predictions.parquet")
+    holdout = pipeline / "data/holdout.parquet"
+    rows = pl.read_parquet(holdout)
+    rows.with_columns(row=rows["row"].reverse()).write_parquet(holdout)
+    change(holdout)
+    (wrong,) = rescore(pipeline, champion, pipeline.parent)
+    assert wrong.startswith("the rows that judge have other keys or answers than when 20261101-aaaaaaaa was released")
+    assert "Remove champion/champion.txt, then `make run`" in wrong
+
+
+def test_a_champion_without_a_prediction_for_rows_that_judge_by_now_says_what_to_remove(
+    pipeline: Path, champion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline)
+    file = pipeline / "champion/predictions.parquet"
+    pl.read_parquet(file).head(400).write_parquet(file)
+    shutil.copyfile(file, champion / file.name)
+    with pytest.raises(InputError, match=r"no prediction for 200 of 600 rows.* Remove champion/champion\.txt"):
+        evaluate.main()
+    (pipeline / "champion/champion.txt").unlink()
+    evaluate.main()
+    commit(pipeline, "a first release")
+    assert compute(pipeline).wrong == []
 
 
 @pytest.mark.parametrize("path", ["contracts", "model/simple.onnx"])

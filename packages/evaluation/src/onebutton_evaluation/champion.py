@@ -11,6 +11,7 @@ from onebutton_contracts.errors import InputError, require
 CHAMPION = "champion"  # what a gate calls it, and its folder
 PREDICTIONS = "predictions.parquet"
 NAME = "champion.txt"
+AFRESH = f"Remove {CHAMPION}/{NAME}, then `make run` makes a first release: docs/evaluation.md#the-champion"
 
 
 class Champion(NamedTuple):
@@ -21,9 +22,16 @@ class Champion(NamedTuple):
 
 
 def champion_name(folder: Path) -> str | None:
-    """Name the champion of a folder, as git has it even where its predictions are not in this checkout; None without one."""
-    name = folder / NAME
-    return name.read_text(encoding="utf-8").strip() if name.is_file() else None
+    """Name the champion of a folder, as git has it even where its predictions are not in this checkout; None without one.
+
+    Raises:
+        InputError: the file that names it is empty.
+    """
+    file = folder / NAME
+    name = file.read_text(encoding="utf-8").strip() if file.is_file() else None
+    mend = "Write the release into it that `make deploy STATUS=1` says is in service"
+    require(name != "", f"{file} is empty, so it names no champion. {mend}")
+    return name
 
 
 def read_champion(folder: Path) -> Champion | None:
@@ -56,6 +64,6 @@ def beside(frame: pl.DataFrame, champion: Champion, key: Sequence[str], predicti
     others = frame.drop(*predictions.values(), strict=False)
     joined = others.join(theirs, on=list(key), how="left", maintain_order="left")
     lacking = joined.filter(pl.any_horizontal(pl.col(*predictions.values()).fill_nan(None).is_null())).height
-    why = "Comparing on the others would leave out what it could not answer: score it on the same test period"
+    why = f"Comparing on the others would leave out what it could not answer. {AFRESH}"
     require(not lacking, f"champion {champion.name}: no prediction for {lacking} of {frame.height} rows. {why}")
     return joined

@@ -25,7 +25,7 @@ from polars.testing import assert_frame_equal
 from onebutton_contracts.contract import load_contract
 from onebutton_contracts.dvc_files import Stage, outputs, parse_yaml, paths, read_plan, read_yaml, stage_of
 from onebutton_contracts.errors import InputError, require
-from onebutton_evaluation.champion import CHAMPION, NAME, PREDICTIONS, beside, read_champion
+from onebutton_evaluation.champion import AFRESH, CHAMPION, NAME, PREDICTIONS, beside, read_champion
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
 from onebutton_evaluation.evaluate import IMPORTANCE, ask
 from onebutton_evaluation.intervals import DIGITS
@@ -76,7 +76,7 @@ class Computed:
 def compute(folder: Path, champion: Path | None = None) -> Computed:
     """Judge a pipeline's model again, and compare with the results files in the working tree and in the last commit.
 
-    The model in the champion's release answers the holdout again; where there is none, the predictions in `champion/` are taken.
+    The predictions in `champion/` are held to the champion's release; where there is none, they are taken as they are.
     """
     try:
         stages = [stage for stage in read_plan(folder / "dvc.yaml").stages if not stage.filled_in]
@@ -101,18 +101,34 @@ def compute(folder: Path, champion: Path | None = None) -> Computed:
 
 
 def rescore(folder: Path, release: Path, scratch: Path) -> list[str]:
-    """Have the champion's model answer the holdout again, and say where the predictions in `champion/` are others."""
-    rows, near = pl.read_parquet(folder / "data/holdout.parquet"), _tolerance(folder)
+    """Say where the predictions in `champion/` are neither those that its release was sealed with nor what its model answers now.
+
+    Those of the release stand for the same rows, by keys and answers, whatever became of the inputs: its model may be unable to
+    read them.
+    """
+    rows, near, name = pl.read_parquet(folder / "data/holdout.parquet"), _tolerance(folder), release.name
+    key, answer = load_contract(folder / CONTRACT).primary_key, load_declarations(folder / "gates.toml").judging.answer
+    sealed, here = release / PREDICTIONS, folder / CHAMPION / PREDICTIONS
+    wrong = f"{CHAMPION}/{PREDICTIONS} is not what {name} answers or was released with"
+    mend = f"Remove {CHAMPION}/{NAME}, then `make deploy PIPELINE={folder.name} ENV=… TO={name}` writes both anew"
+    if sealed.is_file() and here.is_file() and sealed.read_bytes() == here.read_bytes():
+        known = pl.read_parquet(sealed)
+        known = known.select(pl.col(one).cast(rows.schema[one], strict=False) for one in (*key, answer) if one in known)
+        if rows.join(known, on=known.columns, how="anti").is_empty():
+            return []
+        wrong, mend = f"the rows that judge have other keys or answers than when {name} was released", AFRESH
     try:
-        again = answer_as_champion(folder, release / "model.onnx", release.name, rows, scratch)
+        again = answer_as_champion(folder, release / "model.onnx", name, rows, scratch)
+    except InputError as error:
+        return [f"{wrong}: {error}. {mend}"]
+    try:
         if kept := read_champion(folder / CHAMPION):
-            key = load_contract(folder / CONTRACT).primary_key
             both = beside(again, kept, key, {name: name for name in again.columns if name not in key})
             assert_frame_equal(both, again, check_column_order=False, check_dtypes=False, rel_tol=near, abs_tol=near)
     except InputError as error:
         return [str(error)]
     except AssertionError:
-        return [f"{CHAMPION}/{PREDICTIONS} is not what {release.name} answers"]
+        return [f"{wrong}. {mend}"]
     return []
 
 
