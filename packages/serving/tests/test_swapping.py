@@ -100,6 +100,12 @@ def test_a_release_that_was_sealed_again_in_place_is_not_served(service: Service
     assert again.current is None
 
 
+def test_a_server_of_which_nothing_was_deployed_names_the_button(tmp_path: Path) -> None:
+    service = Service(tmp_path / "state")
+    service.follow(ReleaseStore(str(tmp_path), "flights"))
+    assert "nothing was deployed here yet. `make deploy PIPELINE=flights` puts a model into service" in service.reason
+
+
 def test_a_first_deployment_that_was_undone_is_out_of_service_again(service: Service, store: Path) -> None:
     point(store, "", 2)
     service.follow(ReleaseStore(str(store), "flights"))

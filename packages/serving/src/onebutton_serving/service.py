@@ -51,7 +51,8 @@ class Service:
         move = last_move(store)
         self.follows = store.identity()
         if move is None:
-            self.keep(f"{store.url}: its history is empty, so nothing was deployed here yet")
+            button = f"`make deploy PIPELINE={self.follows['pipeline']}` puts a model into service"
+            self.keep(f"{store.url}: its history is empty, so nothing was deployed here yet. {button}")
         elif not move.after:
             self.current = self.refused = None
             self.keep(f"{store.url}: the first deployment was undone, so nothing is in service")
