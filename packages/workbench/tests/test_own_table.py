@@ -249,6 +249,12 @@ def test_what_a_person_says_is_taken(tmp_path: Path) -> None:
     assert decide(table, tmp_path, "stars").classes == ("0", "1", "2", "3", "4")
 
 
+def test_dates_that_parquet_holds_as_text_are_refused_as_text() -> None:
+    table = pl.DataFrame({"day": ["2024-05-30", "2024-05-31"] * 100, "rent": np.arange(200)})
+    with pytest.raises(InputError, match="0 of 200 cannot be read: the file holds them as text"):
+        find_roles(table, Said("rent", time="day"), {})
+
+
 def test_a_word_that_ends_in_id_is_no_id(tmp_path: Path) -> None:
     humid = np.random.default_rng(9).integers(0, 90, 600)
     roles = decide({**rents(), "humid": humid, "ownerId": humid % 30}, tmp_path, "rent")

@@ -183,7 +183,8 @@ def _order(rows: pl.DataFrame, said: Said, key: tuple[str, ...]) -> tuple[str, s
     if said.time and not rows[said.time].dtype.is_temporal():
         texts = rows[said.time].cast(pl.String)
         unread = min((texts.filter(READERS[one](texts).is_null()) for one in (DATE, INSTANT)), key=len)
-        some = f"{len(unread):,} of {len(texts):,} cannot be read, the first {unread.first()!r}"
+        first = f", the first {unread.first()!r}" if len(unread) else ": the file holds them as text, and not as dates"
+        some = f"{len(unread):,} of {len(texts):,} cannot be read{first}"
         raise InputError(f"TIME={said.time} holds no times; write them as 2024-05-31 or 2024-05-31T12:00:00Z: {some}")
     whole = [series for series in rows if series.name not in {said.answer, *TAKEN} and not series.null_count()]
     times = [series.name for series in whole if series.dtype.is_temporal() and series.n_unique() >= RARE]
