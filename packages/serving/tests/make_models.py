@@ -5,8 +5,6 @@ three classes. They are committed, so that the tests of this member need nothing
 beside each.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

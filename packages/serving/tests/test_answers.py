@@ -1,7 +1,5 @@
 """What comes back, by task: a label with the probability of each class, or a number with its quantiles."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What callers notice: answers, refusals, limits, pages."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

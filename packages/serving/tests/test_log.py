@@ -1,7 +1,5 @@
 """The log of predictions: what is in it, and what a kill or a full disk does to it."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -1,7 +1,5 @@
 """What Prometheus reads at /metrics, in its own format."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from packages.serving.tests.conftest import FIRST, Client, golden_rows

@@ -1,7 +1,5 @@
 """A network of a deep-learning library, served as any other model."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

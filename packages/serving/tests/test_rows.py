@@ -1,7 +1,5 @@
 """The fast way and the slow way of checking a body must agree: one refuses, the other says why."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

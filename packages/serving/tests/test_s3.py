@@ -1,7 +1,5 @@
 """A release store in S3: against a server that checks signatures, and one that keeps conditions as AWS does."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

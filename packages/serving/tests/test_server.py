@@ -1,7 +1,5 @@
 """Real servers: swaps under load, kills, full disks, fuzzed bodies."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

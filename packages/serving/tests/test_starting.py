@@ -1,7 +1,5 @@
 """A server that cannot start says why in one line."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The history grows: which release is in service then, and why."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

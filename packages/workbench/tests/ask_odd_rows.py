@@ -1,7 +1,5 @@
 """Ask what ships and what was trained about rows that the contract lets in; run in the folder of a pipeline, with its module."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Ask a server about rows that the contract lets in; run in the folder of a pipeline, with its module and the address."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import math

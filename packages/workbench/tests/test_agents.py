@@ -1,7 +1,5 @@
 """Each line of AGENTS.md is true: a line without a test here is an error, and so is a test whose line is gone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Each stage by itself: what it does not declare is not there, and what it writes is what stands in the pipeline."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A test that cannot fail, and a skip that says nothing, are found; what asserts in any other way is not."""
 
-from __future__ import annotations
-
 import textwrap
 from pathlib import Path
 from typing import Any

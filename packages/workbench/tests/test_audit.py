@@ -1,7 +1,5 @@
 """What the button says of packages, held against a server that answers as an index and as OSV do, and of keys in a history."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

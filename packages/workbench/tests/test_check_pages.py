@@ -1,7 +1,5 @@
 """Every check of ours has an id, and a page that explains it in the same five steps."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

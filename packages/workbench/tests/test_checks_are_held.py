@@ -1,7 +1,5 @@
 """What pages promise of checks, hooks and CI is what workflows, hooks and the Makefile do: nobody takes one out by the way."""
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Two people share a repository: what one committed is what the other's stages read."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The container that Codespaces opens has what the buttons need, and says nothing that its schema does not know."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """What the pages show can be typed as it stands."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 

@@ -1,7 +1,5 @@
 """What the doctor sees of hooks, and of the rules that protect main."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

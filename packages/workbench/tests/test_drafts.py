@@ -1,7 +1,5 @@
 """A draft is told its mistakes and stops nobody: not lint, types, tests, status or a run of the other pipelines."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Callable

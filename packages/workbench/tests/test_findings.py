@@ -1,7 +1,5 @@
 """With JSON=1 a button's words come as one document, for programs."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

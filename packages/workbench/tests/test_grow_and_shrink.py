@@ -5,8 +5,6 @@ member lists as `repo-tests`. So the clones run these and not the other tests, w
 green without the samples too, the weekly workflow proves with all tests.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Each refusal is seen through: one line, and a pipeline as it was before."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs that were killed, and runs at the same time."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

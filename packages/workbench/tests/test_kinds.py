@@ -1,7 +1,5 @@
 """Every kind of new pipeline is whole: small, of one subject, green, and what ships answers as what was trained."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

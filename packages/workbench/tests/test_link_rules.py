@@ -1,7 +1,5 @@
 """No page outside of a pipeline links into it, so that a team can remove it without mending pages."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

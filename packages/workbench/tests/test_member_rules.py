@@ -1,7 +1,5 @@
 """Who may need whom: what members declare, and which way the imports within one go."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Two colleagues who each add members and run models again: what merges by itself, what waits for a person, and what is told."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

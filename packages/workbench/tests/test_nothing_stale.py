@@ -1,7 +1,5 @@
 """Plain `dvc repro` reruns what a change in meaning reaches, and nothing else."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

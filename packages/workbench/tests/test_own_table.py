@@ -1,7 +1,5 @@
 """A person's own table becomes a pipeline that is trained and judged in two presses, or is refused in one line."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

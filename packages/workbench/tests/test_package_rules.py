@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from onebutton_workbench.bootstrap import SetupError, from_elsewhere, locked, sync

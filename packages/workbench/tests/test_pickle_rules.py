@@ -1,7 +1,5 @@
 """What opens a pickle without an import is found; `<cut>` keeps this very file from being such."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A notebook becomes a pipeline that reaches its number, or is refused with the cell and what mends it."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A prompt is asked by the pipeline that has it, and the answer stands where a person looks for it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

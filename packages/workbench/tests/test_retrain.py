@@ -1,7 +1,5 @@
 """The months that a retraining moves on to, and the sentence that says whether it helps."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 

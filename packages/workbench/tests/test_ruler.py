@@ -1,7 +1,5 @@
 """`make ruler` says in plain words what a branch did to what judges it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which remote is set, what may be one, why it failed, and which data nobody else can have."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

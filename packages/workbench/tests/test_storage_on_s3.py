@@ -1,7 +1,5 @@
 """Push and pull against a real server that speaks S3 and checks signatures."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Which tests `make test` runs, and which members it examines alone."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Callable

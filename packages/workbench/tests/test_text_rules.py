@@ -1,7 +1,5 @@
 """A pipeline as the template wrote it, once somebody says that it is no draft."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

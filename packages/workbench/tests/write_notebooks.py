@@ -3,8 +3,6 @@
 `python write_notebooks.py FOLDER` writes each into a folder of its own, its table beside it.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Prompts as files, answers as a data set, and what is said of them; a model is asked for real over HTTP."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Say what is wrong with a body, by row, field and rule: the slow way, gone only after the fast one has refused it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice

@@ -6,8 +6,6 @@ A move is put there only where nothing is yet, so of two who come at once one is
 before: a history that somebody changed betrays itself.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

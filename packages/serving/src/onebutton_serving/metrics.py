@@ -1,7 +1,5 @@
 """Metrics for Prometheus: each worker counts in plain numbers, and writes them where any worker reads all."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

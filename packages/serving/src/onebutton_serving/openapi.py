@@ -1,7 +1,5 @@
 """The OpenAPI page of a release, made from its schema: types, units, ranges, and an example from its golden rows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -9,8 +9,6 @@ Keys come from the environment, such as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT_UR
 it, so a server's parent uses none.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

@@ -1,7 +1,5 @@
 """Types of a request, made from a release's schema: msgspec reads and checks a body against them in one pass."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 

@@ -3,8 +3,6 @@
 The server knows no pipeline: its API, checks and pages are all made from this file.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Literal

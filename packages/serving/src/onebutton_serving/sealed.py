@@ -4,8 +4,6 @@ The manifest is in the format of `sha256sum`, so `sha256sum --check MANIFEST.sha
 installed. The standard library alone: rolling back at night must not wait for imports.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path

@@ -4,8 +4,6 @@
 <log>/20261125T080500654321-4711.parquet   a segment, made of the journal of the same name
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """What one worker has in service: one reference, so that a swap is one assignment."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """What a server is told when it starts: by its command line, or in a container by environment variables."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Sequence

@@ -6,8 +6,6 @@ and how it was asked; when one of these is another, it is asked again. What come
 goes on where it was.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

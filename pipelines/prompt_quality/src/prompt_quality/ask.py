@@ -1,7 +1,5 @@
 """Ask one prompt about one text, and print what comes back: the work of `make try`."""
 
-from __future__ import annotations
-
 import argparse
 
 from onebutton_contracts.errors import require, run_stage

@@ -4,8 +4,6 @@ An answer that is none of the labels, or an error, is a wrong answer. The lexico
 baseline that a prompt must beat.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Read the sentences that people have rated, and say of each what it is: its answer, and what prompts may find hard."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl

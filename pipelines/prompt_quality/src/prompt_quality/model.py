@@ -3,8 +3,6 @@
 The key of an endpoint is read from the environment (`OPENAI_API_KEY`, `OPENAI_BASE_URL`) by its client, and written nowhere.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import re

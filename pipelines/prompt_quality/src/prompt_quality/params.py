@@ -1,7 +1,5 @@
 """The parameters of every stage, as `params.yaml` must hold them. The stage `code` checks the file."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt

@@ -1,7 +1,5 @@
 """Prompts are files that anyone edits in a browser: `prompts/<name>.prompt.md`, a short front matter, then the text."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
