@@ -122,6 +122,23 @@ def test_a_run_is_made_again_from_its_commit_and_the_tree_is_left_alone(repo: Pa
     assert len(git(repo, "worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.parametrize("anywhere", ["file"], indirect=True)
+def test_data_that_was_not_committed_is_taken_by_its_note_and_without_one_the_line_says_so(
+    repo: Path, git: Any
+) -> None:
+    note = repo / "pipelines/demo/data.csv.dvc"
+    git(repo, "rm", "--quiet", "--cached", str(note))
+    git(repo, "commit", "--quiet", "--message", "its note was forgotten")
+    status, shown = press(repo, run=(noted := run(repo)))
+    assert (status, shown.splitlines()[-1]) == (0, f"reproduce: run {noted} is identical"), shown
+    note.unlink()
+    status, shown = press(repo)
+    words = "data.csv, which demo at the last commit read, is neither in git nor in DVC. `make data-add`"
+    assert status, shown
+    assert words in shown
+    assert "failed" not in shown
+
+
 @pytest.mark.parametrize("anywhere", ["file"], indirect=True)  # which MLflow keeps the runs makes no difference here
 def test_runs_of_a_patch_and_of_late_results_are_made_again_and_what_differs_is_named(repo: Path, git: Any) -> None:
     folder = repo / "pipelines/demo"

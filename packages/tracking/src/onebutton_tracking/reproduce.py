@@ -138,7 +138,8 @@ def prepare(record: Record, tree: Path, root: Path) -> list[str]:
         shutil.copy2(settings, tree / ".dvc/config.local")  # how to reach the remote
     cache = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False).stdout
     _call("dvc", "cache", "dir", "--quiet", "--local", str(root / cache.strip()), folder=tree)
-    if tracked := git("ls-files", "*.dvc", folder=tree).splitlines():
+    # those of the patch git does not know
+    if tracked := git("ls-files", "--cached", "--others", "--exclude-standard", "*.dvc", folder=tree).splitlines():
         try:
             _call("dvc", "checkout", "--quiet", *tracked, folder=tree)
         except InputError:  # what is not in the cache
@@ -212,6 +213,9 @@ def reproduce(record: Record, root: Path) -> tuple[str, list[str]]:
         folder = tree / "pipelines" / record.pipeline
         notes = prepare(record, tree, root)
         then = read_stages(folder / "dvc.lock")
+        lacking = next((path for path in read_by(then) if not (folder / path).exists()), "")
+        mend = "`make data-add` puts it where others find it; runs from then on can be made again"
+        require(not lacking, f"{lacking}, which {record.name} read, is neither in git nor in DVC. {mend}")
         notes += _other_inputs(then, folder)
         before = all_metrics(folder) if record.metrics is None else record.metrics
         _call("dvc", "repro", "--force", f"pipelines/{record.pipeline}/dvc.yaml", folder=tree)
