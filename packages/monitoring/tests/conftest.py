@@ -1,7 +1,5 @@
 """A repo with one pipeline, `shops`, whose release is in service: rows of three towns, a sigmoid as model, days that differ."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 

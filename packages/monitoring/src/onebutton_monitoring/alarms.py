@@ -6,8 +6,6 @@ between the usual and the limit, and whose labels are rows of the tuning months,
 that makes a week dear is real and no chance; which of its rows were dear is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 docs/monitoring.md says what each key means.
 """
 
-from __future__ import annotations
-
 from dataclasses import field
 from typing import Annotated
 

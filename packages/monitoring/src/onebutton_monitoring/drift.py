@@ -3,8 +3,6 @@
 Measured on the flights of New York, tests of drift alarm in every week of a half-year, whether it was harmful or not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 

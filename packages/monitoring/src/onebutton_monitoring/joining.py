@@ -5,8 +5,6 @@ done. Both tables are parted by the hash of their key, and joined part by part: 
 sums by day add up.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@
                                      told.json      what was told already, the one thing that is remembered
 """
 
-from __future__ import annotations
-
 import json
 import os
 import textwrap

@@ -3,8 +3,6 @@
 Rules look back only, so one pass over all weeks of history finds what a press in each of them would have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
