@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,25 @@ def test_a_release_for_another_contract_needs_a_word(repo: Path, fake: Fake, mak
     assert fake.worker()["version"] == A
     assert put(find(repo), C) == C
     assert put(find(repo), B, breaking=True) == B
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"origin": True, "distance": True, "hour": True}, "hour is needed"),
+        ({"origin": True, "distance": True, "hour": False}, ""),
+        ({"origin": True}, "distance is no input any more"),
+    ],
+)
+def test_a_release_that_would_refuse_callers_needs_a_word_whatever_its_version_says(
+    inputs: dict[str, bool], words: str, tmp_path: Path, make_release: Make
+) -> None:
+    current = make_release(A)
+    schema = json.loads((current / "schema.json").read_text(encoding="utf-8"))
+    schema["inputs"] = [{"name": name, "type": "number", "required": needed} for name, needed in inputs.items()]
+    (tmp_path / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"would be refused \({words}\)") if words else nullcontext():
+        deploy._check_callers(current, tmp_path)
 
 
 def test_production_takes_only_what_was_in_service_in_staging(repo: Path, fake: Fake, make_release: Make) -> None:

@@ -135,16 +135,20 @@ def _servers_of_ours(target: Target) -> tuple[str, ...]:
 
 
 def _check_callers(current: Path, folder: Path) -> None:
-    """Refuse a release that reads another major version of its contract than those who call were written for."""
+    """Refuse a release that would refuse who asks the one in service; of a draft nobody was promised anything."""
     try:
         old, new = read_schema(current), read_schema(folder)
     except ReleaseError:
         return  # what is in service is damaged: all the more reason to replace it
-    require(
-        old.callers_contract == new.callers_contract,
-        f"{folder.name} reads {new.input_contract}, {current.name} in service reads {old.input_contract}: its callers "
-        "would be refused. Change them first, then press again with BREAKING=1",
-    )
+    other = [] if old.callers_contract == new.callers_contract else ["another major version"]
+    names = [{one.name for one in fields} for fields in (old.inputs, new.inputs, old.outputs, new.outputs)]
+    needed, needed_before = ({one.name for one in schema.inputs if one.required} for schema in (new, old))
+    other += [f"{name} is no input any more" for name in names[0] - names[1]]
+    other += [f"{name} is needed" for name in needed - needed_before]
+    other += [f"{name} is answered no more" for name in names[2] - names[3]]
+    words = f"{folder.name} reads {new.input_contract}, {current.name} in service reads {old.input_contract}"
+    mend = "Change them first, then press again with BREAKING=1"
+    require(old.draft or not other, f"{words}: its callers would be refused ({', '.join(sorted(other))}). {mend}")
 
 
 def _undone(target: Target, addresses: Sequence[str], before: Move | None, move: Move) -> str:
