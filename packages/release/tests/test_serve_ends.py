@@ -77,8 +77,25 @@ def test_no_process_is_left(repo: Path, port: int, end: str, *, ready: bool) -> 
         else:
             until(lambda: "serving" in (repo / "said").read_text(encoding="utf-8"), "it says nothing")
         send(make.pid, number)
-        assert make.wait(45) is not None  # a worker that does not end is killed after 30 seconds
+        assert make.wait(20) is not None  # a worker that missed it would be killed after 30 seconds
         until(lambda: not is_there(make.pid), "a process is left")
     finally:
         if is_there(make.pid):
             os.killpg(make.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("port")
+def test_at_whatever_moment_of_its_start_it_is_told_to_end_it_does(repo: Path) -> None:
+    """Also in the instant in which a worker is forked, which must not miss it."""
+    for moment in range(16):
+        with (repo / "said").open("wb") as said:
+            make = subprocess.Popen(["make", "serve"], cwd=repo, stdout=said, stderr=said, start_new_session=True)
+        try:
+            until(lambda: "serving" in (repo / "said").read_text(encoding="utf-8"), "it says nothing")
+            time.sleep(0.02 * moment)
+            os.killpg(make.pid, signal.SIGTERM)
+            assert make.wait(20) is not None
+        finally:
+            if is_there(make.pid):
+                os.killpg(make.pid, signal.SIGKILL)

@@ -24,6 +24,7 @@ from onebutton_serving.settings import Settings, read_settings
 if TYPE_CHECKING:
     from onebutton_serving.app import App
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 DRAIN = 30  # seconds that requests under way may take when the server is told to end
 ROLL = 5.0  # seconds between two looks for journals of the log that are done
 
@@ -76,21 +77,19 @@ def _serve(settings: Settings) -> int:
     ended = threading.Event()
 
     def told_to_end(*_signal: object) -> None:
-        """End the server once, though make and the kernel may each pass a signal on."""
-        if not server.interrupt_signal:
-            server.interrupt_signal = True
-            # In a thread: the one that was interrupted here may hold the lock of what wakes it.
-            threading.Thread(target=wake, daemon=True).start()
+        """Note it, and no more: what was interrupted may hold any lock."""
+        server.interrupt_signal = True
 
     def wake() -> None:
         """Wake the loop until it has ended: it forgets being woken while it starts a worker anew that was ended before it."""
-        server.main_loop_interrupt.set()
         while not ended.wait(0.1):
-            server.main_loop_interrupt.set()
+            if server.interrupt_signal:
+                server.main_loop_interrupt.set()
 
     # A terminal that is closed ends it, too; granian would start its workers anew.
     server.signal_handler_interrupt = server.signal_handler_reload = told_to_end  # type: ignore[method-assign]
-    os.register_at_fork(after_in_child=_let_signals_end_it)
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_let_signals_end_it)
+    threading.Thread(target=wake, name="wake", daemon=True).start()
     segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
     segments.start()
     try:
@@ -103,10 +102,20 @@ def _serve(settings: Settings) -> int:
     return 0
 
 
+def _hold_signals() -> None:
+    """Hold signals back while a worker is forked: Python forgets those that reach it before its first line."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
 def _let_signals_end_it() -> None:
     """Let a worker that has not started yet be ended: it inherits handlers that only its parent acts upon."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
+    _release_signals()
 
 
 def _make_segments(settings: Settings, ended: threading.Event) -> None:
