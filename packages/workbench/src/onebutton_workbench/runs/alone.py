@@ -37,9 +37,8 @@ def run_each_alone(pipeline: str) -> None:
             begun = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="onebutton-alone-") as scratch:
                 wrong = rerun(folder, stage, Path(scratch), inside if written & {*stage.reads} else ())
-            said = [f"failed {words}" for words in wrong] or [
-                f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"
-            ]
+            took = f"{stage.name} alone, {time.perf_counter() - begun:.1f} s"
+            said = [f"failed {words}" for words in wrong] or [took]
             print(*(f"  {name}: {line}" for line in said), sep="\n", flush=True)
             bad += 0 if name in told else len(wrong)
     mend = "name in dvc.yaml what the stage reads, then `make run ALONE=1` again"
