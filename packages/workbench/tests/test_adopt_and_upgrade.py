@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.errors import InputError
+from onebutton_tracking.commit import git_environment
 from onebutton_workbench.checks.ruler_rules import check
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import git
 from onebutton_workbench.lineage.changes import changes_since
@@ -139,7 +139,7 @@ def member_toml(name: str, *requires: str) -> str:
 
 
 def lock(repo: Repo) -> None:
-    environment = {name: text for name, text in clean_environment().items() if name != "UV_FROZEN"}
+    environment = {name: text for name, text in git_environment().items() if name != "UV_FROZEN"}
     subprocess.run(["uv", "lock", "--quiet"], cwd=repo.folder, env=environment, check=True)
 
 

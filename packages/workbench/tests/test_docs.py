@@ -5,15 +5,15 @@ import subprocess
 
 import pytest
 
+from onebutton_tracking.commit import git_environment
 from onebutton_workbench.buttons import read_buttons
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT
 
 BUTTONS = {button.name for button in read_buttons((ROOT / "Makefile").read_text(encoding="utf-8"))}
 PAGES = subprocess.run(
     ["git", "ls-files", "*.md", "*.md.jinja"],
     cwd=ROOT,
-    env=clean_environment(),
+    env=git_environment(),
     capture_output=True,
     text=True,
     check=True,
@@ -72,4 +72,4 @@ def test_the_page_of_buttons_names_every_one() -> None:
 )
 def test_git_keeps_what_people_write_and_not_what_programs_leave(path: str, ignored: bool) -> None:  # noqa: FBT001
     asked = ["git", "check-ignore", "--quiet", "--no-index", path]
-    assert (subprocess.run(asked, cwd=ROOT, env=clean_environment(), check=False).returncode == 0) is ignored
+    assert (subprocess.run(asked, cwd=ROOT, env=git_environment(), check=False).returncode == 0) is ignored

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.dvc_files import read_yaml
+from onebutton_tracking.commit import git_environment
 from onebutton_workbench import cli
 from onebutton_workbench.checks.workflow_rules import check_all, check_makefile, check_workflow
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.workspace import ROOT
 
 GITHUB = ROOT / ".github"
@@ -98,7 +98,7 @@ def test_what_is_handed_over_is_text_to_make(tmp_path: Path, typed: str) -> None
     )
     step = f'make --no-print-directory -C "{tmp_path}" -f "{ROOT}/Makefile" -f show.mk show NAME="$NAME"'
     done = subprocess.run(
-        ["sh", "-ec", step], env=clean_environment() | {"NAME": typed}, capture_output=True, text=True, check=True
+        ["sh", "-ec", step], env=git_environment() | {"NAME": typed}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == repr(typed)
     assert not (tmp_path / "run").exists()

@@ -6,14 +6,11 @@ from typing import Any
 
 from onebutton_tracking.commit import git_environment
 
-# Without `GIT_*` of a hook, which points at another index, and without the values of the button that was pressed.
-clean_environment = git_environment
-
 
 def call(*command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Call a program in that environment and some more variables; return its status and what it says, which may be no text."""
     read: dict[str, Any] = {"capture_output": True, "text": True, "errors": "backslashreplace"}
-    environment, nothing = clean_environment() | variables, subprocess.DEVNULL
+    environment, nothing = git_environment() | variables, subprocess.DEVNULL
     return subprocess.run(command, cwd=folder, env=environment, stdin=nothing, check=False, **read)
 
 

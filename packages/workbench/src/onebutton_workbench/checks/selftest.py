@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from onebutton_contracts.errors import require
+from onebutton_tracking.commit import git_environment
 from onebutton_workbench.bootstrap import without_tools
 from onebutton_workbench.environment import call as call_program
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import address, check_clean, git
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
@@ -97,7 +97,7 @@ def make_clone(folder: Path) -> Path:
 def call(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
     """Press a button in a clone, as a person would."""
     # what GitHub says of its own run would make a button behave as in a workflow, where `local` may not be deployed to
-    environment = {name: text for name, text in clean_environment().items() if not name.startswith("GITHUB_")}
+    environment = {name: text for name, text in git_environment().items() if not name.startswith("GITHUB_")}
     environment |= {"XDG_CACHE_HOME": str(clone.parent / "cache"), "PATH": without_tools(ROOT, environment["PATH"])}
     # uv's cache names what it holds by content, so sharing it hides nothing
     environment["UV_CACHE_DIR"] = call_program("uv", "cache", "dir", folder=ROOT).stdout.strip()

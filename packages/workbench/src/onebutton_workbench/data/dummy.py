@@ -11,8 +11,9 @@ from pathlib import Path
 from onebutton_contracts.dummy.tables import Plan, describe, generate, read_description, write_description
 from onebutton_contracts.errors import require
 from onebutton_contracts.tables import read_parquet, write_parquet
+from onebutton_tracking.commit import git_environment
 from onebutton_tracking.results import produced_files
-from onebutton_workbench.environment import call, clean_environment
+from onebutton_workbench.environment import call
 from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT
 
@@ -41,7 +42,7 @@ def run(pipeline: str, rows: int) -> None:
     frozen = call("dvc", "freeze", plan.replaces, folder=target)  # what it would write is here
     require(not frozen.returncode, f"dummy.yaml replaces {plan.replaces!r}: {' '.join(frozen.stderr.split())}")
     print(f"run: {rows:,} rows a table in {target.relative_to(ROOT)}", flush=True)
-    done = subprocess.run(["dvc", "repro"], cwd=target, env=clean_environment(), check=False)
+    done = subprocess.run(["dvc", "repro"], cwd=target, env=git_environment(), check=False)
     require(not done.returncode, f"a stage failed in {target.relative_to(ROOT)} and says why above")
     print(f"run: {pipeline} ran on DUMMY data in {target.relative_to(ROOT)}", flush=True)
 

@@ -15,11 +15,10 @@ import psutil
 
 from onebutton_contracts.dvc_files import read_plan
 from onebutton_contracts.errors import InputError, require
-from onebutton_tracking.commit import record
+from onebutton_tracking.commit import git_environment, record
 from onebutton_tracking.mirror import mirror_all
 from onebutton_tracking.store import tracking_uri
 from onebutton_workbench.data.storage import bring
-from onebutton_workbench.environment import clean_environment
 from onebutton_workbench.git import call as git_call
 from onebutton_workbench.runs.interrupted import mend, only_press
 from onebutton_workbench.runs.metrics import METRICS, metrics_table, summarise
@@ -199,7 +198,7 @@ def call_dvc(command: Sequence[str], root: Path, lock: int, unseen: Collection[s
     """
     made: list[Made] = []
     running, begun = None, 0.0
-    environment = clean_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
+    environment = git_environment() | {"PYTHONUNBUFFERED": "1"}  # a stage is to be seen while it runs
     ignored = root / "pipelines" / ".dvcignore"
     ignored.unlink(missing_ok=True)  # what a killed press left
     if unseen:

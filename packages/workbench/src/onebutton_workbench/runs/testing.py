@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from onebutton_contracts.errors import require
-from onebutton_workbench.environment import add_groups, call, clean_environment
+from onebutton_tracking.commit import git_environment
+from onebutton_workbench.environment import add_groups, call
 from onebutton_workbench.lineage import affected as lineage
 from onebutton_workbench.workspace import ROOT, Member, drafts, members, read_toml, the_member, the_pipeline
 
@@ -85,7 +86,7 @@ def _call(paths: Sequence[str], words: Sequence[str], root: Path, *, slow: bool)
     # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
     how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
     # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
-    environment = clean_environment() | {"OMP_NUM_THREADS": "1"}
+    environment = git_environment() | {"OMP_NUM_THREADS": "1"}
     command = ["pytest", "--numprocesses", "auto", *how, *words, *paths]
     return subprocess.run(command, cwd=root, env=environment, check=False).returncode
 
