@@ -93,6 +93,24 @@ def test_no_process_is_left(repo: Path, port: int, end: str, *, ready: bool) -> 
 
 
 @pytest.mark.slow
+def test_what_nohup_starts_outlives_its_terminal(repo: Path, port: int) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; what is started inherits it
+    with (repo / "said").open("wb") as said:
+        make = subprocess.Popen(["make", "serve"], cwd=repo, stdout=said, stderr=said, start_new_session=True)
+    try:
+        until(lambda: is_ready(port), "it is not ready")
+        os.killpg(make.pid, signal.SIGHUP)
+        time.sleep(2)
+        assert is_ready(port)
+        os.killpg(make.pid, signal.SIGTERM)
+        assert make.wait(20) is not None
+        until(lambda: not is_there(make.pid), "a process is left")
+    finally:
+        if is_there(make.pid):
+            os.killpg(make.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("port")
 def test_at_whatever_moment_of_its_start_it_is_told_to_end_it_does(repo: Path) -> None:
     """Also in the instant in which a worker is forked, which must not miss it."""

@@ -24,7 +24,8 @@ from onebutton_serving.settings import Settings, read_settings
 if TYPE_CHECKING:
     from onebutton_serving.app import App
 
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# What `nohup` starts outlives its terminal.
+ENDING = tuple(one for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN)
 DRAIN = 30  # seconds that requests under way may take when the server is told to end
 ROLL = 5.0  # seconds between two looks for journals of the log that are done
 
@@ -80,14 +81,17 @@ def _serve(settings: Settings) -> int:
         """Note it, and no more: what was interrupted may hold any lock."""
         server.interrupt_signal = True
 
+    def hung_up(*_signal: object) -> None:
+        """End where the terminal is closed, unless `nohup` was asked for; granian would start its workers anew."""
+        server.interrupt_signal |= signal.SIGHUP in ENDING
+
     def wake() -> None:
         """Wake the loop until it has ended: it forgets being woken while it starts a worker anew that was ended before it."""
         while not ended.wait(0.1):
             if server.interrupt_signal:
                 server.main_loop_interrupt.set()
 
-    # A terminal that is closed ends it, too; granian would start its workers anew.
-    server.signal_handler_interrupt = server.signal_handler_reload = told_to_end  # type: ignore[method-assign]
+    server.signal_handler_interrupt, server.signal_handler_reload = told_to_end, hung_up  # type: ignore[method-assign]
     os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_let_signals_end_it)
     threading.Thread(target=wake, name="wake", daemon=True).start()
     segments = threading.Thread(target=_make_segments, args=(settings, ended), name="segments")
