@@ -1,28 +1,32 @@
 """Name the stages whose code, command, parameters or files changed since they were last run. The work of `make status`.
 
 It compares what stands in git with the committed `dvc.lock` and needs no data, so a pull request can be told that somebody forgot
-to press `make run` (OB105). DVC says what differs; where that may only be data that is not here, the digests that git holds, in
-`.dvc` files and locks, say whether it changed. Data that was changed and not committed is not seen here.
+to press `make run` (OB105). `dvc status` says what differs; where that may only be data that is not here, the digests that git
+holds, in `.dvc` files and locks, say whether it changed. Data that was changed and not committed is not seen here.
 """
 
 import hashlib
 import json
+import sys
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from posixpath import dirname, relpath
+from posixpath import dirname, join, normpath, relpath
 from typing import Any
 
-from dvc.dependency import ParamsDependency
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-
-from onebutton_contracts.dvc_files import FINGERPRINTS, Plan
-from onebutton_contracts.errors import InputError
+from onebutton_contracts.dvc_files import Plan, Stage, read_yaml
+from onebutton_contracts.errors import InputError, require
+from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.git import listed
+from onebutton_workbench.git import names
 from onebutton_workbench.lineage.fingerprint import write_fingerprints
+from onebutton_workbench.lineage.tracked_data import tracked
+from onebutton_workbench.workspace import dvc_files
 
+FOLDER = ".dir"  # how DVC's digest of a folder ends
+IN_GIT = "git"  # in place of a digest
 NEVER = ("never",)
 
 
@@ -35,66 +39,98 @@ def stale_stages(plans: Sequence[Plan], root: Path, overlook: str = "") -> list[
     Raises:
         InputError: a module has a syntax error, a stage runs none of the workspace, or DVC cannot read a plan.
     """
-    for plan in plans:
-        write_fingerprints(plan.file.parent, root)
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
-    try:
-        with Repo(str(root), uninitialized=True, _wait_for_lock=True) as repo, repo.lock:
-            repo.stage_collection_error_handler = lambda *_: None  # others than these plans may be unreadable
-            outs = (out for out in repo.index.outs if out.use_cache)
-            data = {out.fs_path: out.hash_info if out.hash_name == "md5" else None for out in outs}  # DVC 2 had another
-            files = {f"{repo.root_dir}/{name}" for name in listed(root)}
-            for plan in plans:
-                place = plan.file.relative_to(root).as_posix()
-                for stage in repo.stage.load_all(f"{repo.root_dir}/{place}"):
-                    if stage.name != "code" and not stage.frozen:
-                        found[place, _changes(stage, data, files)].append(repr(stage.name))
-    except DvcException as error:
-        why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
-        raise InputError(f"DVC cannot compare the stages with what was run: {' '.join(why.split())}") from None
+    locks = {plan.file: _read_lock(plan.file) for plan in plans}
+    ran = [file for file, lock in locks.items() if lock]
+    for file in ran:
+        write_fingerprints(file.parent, root)
+    status = _dvc_status([file.relative_to(root).as_posix() for file in ran], root) if ran else {}
+    digest = partial(_digest, known=_named_in_git(root) if status else {}, root=root)
     findings = []
-    for (place, what), which in found.items():
-        words = f"{', '.join(what)} changed since {', '.join(which)} ran, so results are of another time"
-        if what == NEVER:
-            words = f"{', '.join(which)} never ran, so results are missing"
-        if {*what} - {overlook}:
-            findings.append(Finding("OB105", place, words, "`make run`, then commit the files that it names"))
+    for plan in plans:
+        place, lock = plan.file.relative_to(root).as_posix(), locks[plan.file]
+        facts = status.get(place, {})
+        stages = {stage.name: stage for stage in plan.stages if not stage.frozen}
+        groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for name in facts if lock else stages:
+            if stage := stages.get(name.partition("@")[0]):  # `code` and frozen ones are none of these
+                what = _changes(facts[name], lock[name], stage, dirname(place), digest) if name in lock else NEVER
+                groups[what].append(repr(name))
+        for what, which in groups.items():
+            words = f"{', '.join(what)} changed since {', '.join(which)} ran, so results are of another time"
+            if what == NEVER:
+                words = f"{', '.join(which)} never ran, so results are missing"
+            if {*what} - {overlook}:
+                findings.append(Finding("OB105", place, words, "`make run`, then commit the files that it names"))
     return findings
 
 
-def _changes(stage: Any, data: Mapping[str, Any], files: Collection[str]) -> tuple[str, ...]:
+def _read_lock(dvc_yaml: Path) -> dict[str, Any]:
+    file = dvc_yaml.with_name("dvc.lock")
+    return (read_yaml(file).get("stages") or {}) if file.is_file() else {}
+
+
+def _dvc_status(plans: Sequence[str], root: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Ask DVC what differs from the locks of some plans: by plan and stage."""
+    done = call(sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json", *plans, folder=root)
+    failed = f"DVC cannot compare the stages with what was run: {' '.join(done.stderr.split())}"
+    require(not done.returncode, failed)
+    found: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
+    for address, facts in json.loads(done.stdout).items():
+        place, _, name = address.rpartition(":")
+        for fact in facts:
+            found[place or "dvc.yaml"][name] |= fact if isinstance(fact, dict) else {fact: {}}
+    return found
+
+
+def _recorded(entries: Sequence[Mapping[str, str]], folder: str) -> dict[str, str]:
+    """Read the digests that a lock has of what stages read or write, by path from the root."""
+    return {normpath(join(folder, one["path"])): one.get("md5") or "" for one in entries}
+
+
+def _changes(
+    facts: Mapping[str, Any], locked: Mapping[str, Any], stage: Stage, folder: str, digest: Callable[[str], str]
+) -> tuple[str, ...]:
     """Name what differs between a stage as it was run and as it stands here."""
-    if not any(one.hash_info for one in [*stage.deps, *stage.outs]):
-        return NEVER
-    deps = [dep for dep in stage.deps if dep.status()]
-    parameters = [dep for dep in deps if isinstance(dep, ParamsDependency)]
-    code = [dep for dep in deps if dep.def_path.endswith(f"{FINGERPRINTS}{stage.name.partition('@')[0]}")]
+    entries = [*locked.get("deps", []), *locked.get("outs", [])]
+    recorded = _recorded(entries, join(folder, str(stage.body.get("wdir", ""))))
+    deps = {normpath(path): how for path, how in sorted(facts.get("changed deps", {}).items())}
+    code = {path for path in deps if path.endswith(stage.fingerprint)}
+    parameters = {path for path, how in deps.items() if isinstance(how, dict)}
     told = {
         "code": code,
-        "the command": stage.cmd_changed,
+        "the command": "changed command" in facts,
         "parameters": parameters,
-        "what is written": [out for out in stage.outs if not out.hash_info],
+        "what is written": facts.get("changed outs", {}).keys() - recorded.keys(),
     }
-    others = [dep for dep in deps if dep not in [*code, *parameters] and _is_another(dep, data, files)]
-    changed = sorted(relpath(dep.fs_path, dirname(stage.path)) for dep in others)
-    return (*(what for what, found in told.items() if found), *changed)
+    files = [path for path in deps if path not in code | parameters]
+    changed = [path for path in files if path not in recorded or digest(path) not in {"", recorded[path]}]
+    return (*(what for what, found in told.items() if found), *(relpath(path, folder or ".") for path in changed))
 
 
-def _is_another(dep: Any, data: Mapping[str, Any], files: Collection[str]) -> bool:
-    """Whether what DVC calls changed did change, as far as git knows, or is only not here."""
-    path, folder = dep.fs_path, f"{dep.fs_path}/"
-    if path in files or not dep.hash_info:
-        return True
-    if path in data:
-        return bool(data[path]) and data[path] != dep.hash_info
-    kept = {name: known for name, known in data.items() if name.startswith(folder)}
-    of_git = [name for name in files if name.startswith(folder)]
-    if not of_git or any(not one or one.isdir for one in kept.values()):
-        return False  # only a list that is with the data says what is in a folder
-    digests = {name: one.value for name, one in kept.items()} | {name: _md5(Path(name).read_bytes()) for name in of_git}
-    content = [{"md5": md5, "relpath": name.removeprefix(folder)} for name, md5 in sorted(digests.items())]
-    return f"{_md5(json.dumps(content).encode())}.dir" != str(dep.hash_info.value)  # as DVC digests a folder
+def _named_in_git(root: Path) -> dict[str, str]:
+    """Map data that git only names, in `.dvc` files and as outputs in a `dvc.lock`, to its digest, and what git has to IN_GIT."""
+    data: dict[str, str] = {}
+    for file in dvc_files(root):
+        with suppress(InputError):  # of a draft: the lock of a plan that is compared was read before
+            for stage in _read_lock(file).values():
+                data |= _recorded(stage.get("outs", []), file.parent.relative_to(root).as_posix())
+    data |= {one.path: one.md5 for one in tracked(root)}
+    files = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=root)
+    return data | dict.fromkeys(files, IN_GIT)
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+def _digest(path: str, known: Mapping[str, str], root: Path) -> str:
+    """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
+    inside = [path] if path in known else sorted(name for name in known if name.startswith(f"{path}/"))
+    digests = {name: _md5(root / name) if known[name] == IN_GIT else known[name] for name in inside}
+    if path in known:
+        return digests[path]
+    unsaid = any(not one or one.endswith(FOLDER) for one in digests.values())
+    if unsaid or IN_GIT not in {known[name] for name in inside}:
+        return ""  # only a list that is with the data says what is in a folder
+    listed = [{"md5": md5, "relpath": name.removeprefix(f"{path}/")} for name, md5 in digests.items()]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324
+
+
+def _md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324  DVC's own hash

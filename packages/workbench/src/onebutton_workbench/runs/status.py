@@ -7,6 +7,7 @@ from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.data.storage import check_remote, configured
 from onebutton_workbench.findings import TOLD, Finding, tell
 from onebutton_workbench.lineage.affected import report
+from onebutton_workbench.lineage.stale import stale_stages
 from onebutton_workbench.workspace import ROOT, drafts, dvc_files
 
 
@@ -18,8 +19,6 @@ def status(root: Path = ROOT, *, affected: bool = False, base: str = "", strict:
     """
     if affected:
         return report(root, base=base)
-    from onebutton_workbench.lineage.stale import stale_stages  # imports DVC, which takes longer than all of the above
-
     folders = drafts(root)
     plans = {file.parent.relative_to(root).as_posix(): file for file in dvc_files(root)}
     findings = stale_stages([read_plan(file) for folder, file in plans.items() if folder not in folders], root)
@@ -48,8 +47,6 @@ def before_deployment(root: Path = ROOT, *, pipeline: str = "") -> None:
 
     Without a pipeline the only one that makes releases is meant; what else is missing the deployment says itself.
     """
-    from onebutton_workbench.lineage.stale import stale_stages
-
     plans = [file.with_name("dvc.yaml") for file in root.glob(f"pipelines/{pipeline or '*'}/release.toml")]
     # The champion alone is no part of a model: a deployment writes it, and pressing again may not be refused for that. What was
     # compared with another champion is refused by the gate that compares.
