@@ -62,11 +62,10 @@ def document(button: str, status: int, said: str) -> str:
         found += [one | {"result": part["result"]} for one in _told(what, mend) or [as_one]]
     told = _told(PART.sub("", said), "as it says")  # what stops nobody, such as mistakes in drafts, says so
     found += [one | ({"result": "told"} if status == 0 and one["result"] == "failed" else {}) for one in told]
-    last = (said.strip().splitlines() or [""])[-1]
-    after = re.search(r"Next: (.*)", last)
-    content = {"button": f"make {button}", "passed": status == 0, "said": last, "findings": found}
-    after_all = f"mend them, then make {button}" if status else ""
-    return json.dumps(content | {"next": after[1] if after else after_all}, indent=1)
+    last = said.strip().rpartition("\n")[2]
+    after = last.partition("Next: ")[2] or (f"mend them, then make {button}" if status else "")
+    content = {"button": f"make {button}", "passed": status == 0, "said": last, "findings": found, "next": after}
+    return json.dumps(content, indent=1)
 
 
 def _told(said: str, mend: str) -> list[dict[str, str | int]]:

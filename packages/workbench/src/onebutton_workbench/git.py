@@ -7,9 +7,8 @@ from pathlib import Path
 
 from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call as call_program
-from onebutton_workbench.workspace import read_toml
 
-SHOWN = 5  # file names, as many as fit a line
+ADDRESS = "https://github.com/local/checkout.git"  # act takes a repository's name from there; nothing is fetched
 YOURS = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_SSH", "GIT_ASKPASS")  # who you are, and how you reach other machines
 
 
@@ -52,7 +51,7 @@ def listed(folder: Path, *patterns: str) -> list[str]:
     return [name for name in names(*ask, folder=folder) if (folder / name).is_file()]
 
 
-def shortened(files: Sequence[str], most: int = SHOWN) -> str:
+def shortened(files: Sequence[str], most: int = 5) -> str:
     """Write a list of files on one line: the first of them, and how many more there are."""
     more = f" and {len(files) - most} more" if len(files) > most else ""
     return ", ".join(files[:most]) + more
@@ -66,9 +65,3 @@ def check_clean(folder: Path, button: str, *paths: str) -> None:
         "(a branch is enough) or `git stash --include-untracked`, then press it again; nothing was changed"
     )
     require(not changed, unfinished)
-
-
-def address(root: Path) -> str:
-    """Make up the address that act takes a repository's name on GitHub from; nothing is fetched there."""
-    name = read_toml(root / "pyproject.toml")["project"]["name"]
-    return f"https://github.com/{name}/{name}.git"

@@ -23,7 +23,7 @@ from onebutton_contracts.errors import require
 from onebutton_tracking.commit import git_environment
 from onebutton_workbench.bootstrap import without_tools
 from onebutton_workbench.environment import call as call_program
-from onebutton_workbench.git import address, check_clean, git
+from onebutton_workbench.git import ADDRESS, check_clean, git
 from onebutton_workbench.workspace import ROOT, members, read_toml
 
 CUT = "<cut>"
@@ -80,7 +80,7 @@ def make_clone(folder: Path) -> Path:
         "init --quiet --bare ../remote.git",
         "switch --quiet --force-create main",
         f"tag {START}",
-        f"remote set-url origin {address(ROOT)}",
+        f"remote set-url origin {ADDRESS}",
         "remote add planted ../remote.git",
         "config user.name selftest",
         "config user.email selftest@localhost",

@@ -192,8 +192,7 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
     wanted = [
         one
         for one in tracked(root)
-        if one.md5
-        and (one.file not in edited or not (root / one.path).exists())
+        if (one.file not in edited or not (root / one.path).exists())
         and any(_concerns(one, name, root) for name in pipelines)
     ]
     if not wanted:

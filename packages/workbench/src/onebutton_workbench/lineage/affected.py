@@ -5,10 +5,11 @@ change may be tested too much, never too little. Which stages are stale, `make s
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from onebutton_contracts.errors import InputError, require
@@ -16,7 +17,7 @@ from onebutton_workbench.git import shortened
 from onebutton_workbench.lineage.changes import Changes, changes_since, check_base, owner_of
 from onebutton_workbench.workspace import ROOT, Member, member_paths, members
 
-DOCUMENTATION = ("docs", "notebooks")  # folders, of the root or of a member
+PAGE = re.compile(r"((packages|pipelines)/[^/]+/)?(README\.md|(docs|notebooks)/.+)|[^/]+\.md")
 SHOWN = 2  # files, as many as fit a line
 LOCK = "uv.lock"
 OURS = ("source = { editable = ", "source = { virtual = ")  # what a folder here declares, its pyproject.toml says
@@ -46,10 +47,8 @@ def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] =
         workspace = members(root)
         reached = _members_reached(changes, workspace)
     except InputError as error:
-        why, paths = str(error), []
-        with suppress(InputError):  # the root's own pyproject.toml may be what cannot be read
-            paths = member_paths(root)
-        return Affected(dict.fromkeys(paths, why), why, everything=True)
+        why = str(error)
+        return Affected(dict.fromkeys(member_paths(root), why), why, everything=True)
     words = f"{len(reached)} of {len(workspace)} members, since {changes.since}"
     if not reached:
         what = "only documentation or results" if changes.files else "nothing"
@@ -74,13 +73,11 @@ def _members_reached(changes: Changes, workspace: Sequence[Member]) -> dict[Path
     tests: dict[Member, list[str]] = defaultdict(list)
     for file in changes.files:
         owner, inside = owner_of(file)
-        folder = inside.partition("/")[0] if "/" in inside else ""
-        is_page = folder in DOCUMENTATION or inside == "README.md" or (inside.endswith(".md") and not (owner or folder))
-        if is_page or (file == LOCK and not _lock_moved(changes)):
+        if PAGE.fullmatch(file) or (file == LOCK and not _lock_moved(changes)):
             continue
         require(owner in by_path, f"{file} belongs to no member, so it concerns all")
-        of_tests = folder == "tests" and inside.endswith(".py")  # others' tests read the data in tests/, too
-        (tests if of_tests else code)[by_path[owner]].append(inside)
+        is_test = fnmatch(inside, "tests/*.py")  # others' tests read the data in tests/, too
+        (tests if is_test else code)[by_path[owner]].append(inside)
     reasons = {member: f"changed: {shortened(names, SHOWN)}" for member, names in (tests | code).items()}
     reached = list(code)
     for below in reached:  # grows while it is read: the nearest comes first

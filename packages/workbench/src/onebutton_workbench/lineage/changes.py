@@ -79,21 +79,18 @@ def choose_base(base: str, root: Path, environment: Mapping[str, str] = os.envir
     if base:
         check_base(base, root)
         return base
-    git("rev-parse", "--is-inside-work-tree", folder=root)
     event = environment.get("GITHUB_EVENT_NAME", "")
     branch = target_branch(environment) if event else MAIN
-    target = f"origin/{branch}"
     if not branch:
-        message = f"GitHub runs this for {event} on a commit that goes into no other branch"
-    elif is_commit(target, root):
-        return target
-    elif event or not is_commit(MAIN, root):
-        message = f"{target} is not here to compare with; {cut_off(root) or '`git fetch origin` may bring it'}"
-    elif git("branch", "--show-current", folder=root) != MAIN:
-        return MAIN
-    else:
-        message = "this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit"
-    raise NothingToCompareError(message)
+        raise NothingToCompareError(f"GitHub runs this for {event} on a commit that goes into no other branch")
+    own = call("branch", "--show-current", folder=root).stdout.strip()
+    for one in [f"origin/{branch}"] if event or own == MAIN else [f"origin/{branch}", MAIN]:
+        if is_commit(one, root):
+            return one
+    if own == MAIN and not event:
+        raise NothingToCompareError("this is main, with no origin/main to compare it with; BASE=HEAD~1 takes a commit")
+    mend = cut_off(root) or "`git fetch origin` may bring it"
+    raise NothingToCompareError(f"origin/{branch} is not here to compare with; {mend}")
 
 
 def parted(base: str, root: Path) -> str:

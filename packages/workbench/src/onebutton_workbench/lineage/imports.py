@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import invalidate_caches
 from pathlib import Path
-from typing import Any
 
 import grimp
 from grimp.exceptions import SourceSyntaxError
@@ -26,7 +25,6 @@ class Imports:
 
     files: Mapping[str, Path]  # the file of every module, by its name; no module is what lies in no package
     graph: grimp.ImportGraph  # a module imports the packages around it, too, as Python runs them first
-    third_party: frozenset[str]  # the top-level names that come from distributions
     unreadable: Mapping[str, InputError]  # packages that could not be read, with the first fault in each
 
     def reached(self, entries: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -49,7 +47,8 @@ class Imports:
             found |= {start} | (self.graph.find_upstream_modules(start) if start in self.graph.modules else set())
         for package in sorted({name.partition(".")[0] for name in found} & self.unreadable.keys()):
             raise self.unreadable[package]
-        return found & self.files.keys(), found & self.third_party
+        outside = {name for name in found if self.graph.is_module_squashed(name)}
+        return found & self.files.keys(), outside - sys.stdlib_module_names
 
 
 @cache
@@ -80,21 +79,19 @@ def read_imports(root: Path) -> Imports:
     for name in known & files.keys():
         if (parent := name.rpartition(".")[0]) in known:
             graph.add_import(importer=name, imported=parent)
-    outside = {name for name in known if graph.is_module_squashed(name)} - sys.stdlib_module_names
     modules = {name: file for name, file in files.items() if name in known or name.partition(".")[0] in unreadable}
-    return Imports(modules, graph, frozenset(outside), unreadable)
+    return Imports(modules, graph, unreadable)
 
 
 def _build(packages: Collection[str], sources: Sequence[Path]) -> grimp.ImportGraph:
     """Let grimp read the packages of this workspace, even while one of that name from another place is imported."""
-    if not packages:
-        return grimp.ImportGraph()
     imported = {name: sys.modules.pop(name) for name in packages if name in sys.modules}
     sys.path[:0] = map(str, sources)
     invalidate_caches()
-    how: dict[str, Any] = {"include_external_packages": True, "exclude_type_checking_imports": True, "cache_dir": None}
     try:
-        return grimp.build_graph(*sorted(packages), **how)
+        return grimp.build_graph(
+            *packages, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None
+        )
     finally:
         del sys.path[: len(sources)]
         sys.modules.update(imported)

@@ -10,7 +10,7 @@ from pathlib import Path
 from onebutton_contracts.errors import require
 from onebutton_tracking.commit import git_environment
 from onebutton_workbench.bootstrap import without_tools
-from onebutton_workbench.git import address, check_clean, git
+from onebutton_workbench.git import ADDRESS, check_clean, git
 from onebutton_workbench.workspace import ROOT
 
 WORKFLOW = ".github/workflows/ci.yml"
@@ -25,7 +25,7 @@ def run_workflow() -> None:
         clone = Path(folder) / ROOT.name
         git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone), folder=ROOT)
         git("checkout", "--quiet", "-B", "main", commit, folder=clone)
-        git("remote", "set-url", "origin", address(ROOT), folder=clone)
+        git("remote", "set-url", "origin", ADDRESS, folder=clone)
         environment = git_environment() | {"CI": "true", "XDG_CACHE_HOME": str(Path(folder) / "cache")}
         # the jobs bring their own tools, as they must on GitHub: those of this checkout would hide that one does not
         environment["PATH"] = without_tools(ROOT, environment["PATH"])
