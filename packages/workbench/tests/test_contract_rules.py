@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from onebutton_contracts.dvc_files import read_yaml
-from onebutton_workbench.checks.rules import hold
+from onebutton_workbench.checks.rules import RULES, hold
 from onebutton_workbench.checks.text_rules import check_readers, check_standard
+from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.changes import changes_since, choose_base
@@ -39,12 +40,14 @@ def repo(tmp_path: Path, shell: Any) -> Path:
 
 
 def check(repo: Path) -> list[Finding]:
-    return [*check_standard(repo), *check_readers(changes_since(choose_base("", repo), repo))]
+    contracts = read_texts(repo, listed(repo, *RULES[check_standard])).items()
+    found = [one for path, text in contracts for one in check_standard(path, text)]
+    return [*found, *check_readers(changes_since(choose_base("", repo), repo))]
 
 
 def lint(repo: Path) -> int:
     (repo / "pyproject.toml").write_text("[tool.uv.workspace]\nmembers = []\n", encoding="utf-8")
-    return hold(repo, "", [check_standard], [check_readers])
+    return hold(repo, "", {check_standard: RULES[check_standard]})
 
 
 def found(repo: Path, said: str, instead: str) -> list[str]:

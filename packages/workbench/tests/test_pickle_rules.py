@@ -1,24 +1,18 @@
 """What opens a pickle without an import is found; `<cut>` keeps this very file from being such."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from onebutton_workbench.checks.rules import RULES
 from onebutton_workbench.checks.text_rules import check_pickles
+from onebutton_workbench.files import read_texts
+from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT
 
 
-@pytest.fixture
-def found(tmp_path: Path, shell: Any) -> Any:
-    shell("git", "init", "--quiet", folder=tmp_path)
-
-    def find(name: str, text: str) -> list[tuple[str, str]]:
-        (tmp_path / name).write_text(text.replace("<cut>", ""), encoding="utf-8")
-        return [(one.place, one.words.split("`")[1]) for one in check_pickles(tmp_path)]
-
-    return find
+def found(path: str, text: str) -> list[tuple[str, str]]:
+    return [(one.place, one.words.split("`")[1]) for one in check_pickles(path, text.replace("<cut>", ""))]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +26,7 @@ def found(tmp_path: Path, shell: Any) -> Any:
         ("import importlib\nimportlib.import_module(<cut>'pickle')", 2),
     ],
 )
-def test_a_door_to_a_pickle_is_found_with_its_line(found: Any, source: str, line: int) -> None:
+def test_a_door_to_a_pickle_is_found_with_its_line(source: str, line: int) -> None:
     assert [place for place, _ in found("code.py", source)] == [f"code.py:{line}"]
 
 
@@ -46,11 +40,11 @@ def test_a_door_to_a_pickle_is_found_with_its_line(found: Any, source: str, line
         "this is no Python",
     ],
 )
-def test_what_opens_none_is_let_go(found: Any, source: str) -> None:
+def test_what_opens_none_is_let_go(source: str) -> None:
     assert found("code.py", source) == []
 
 
-def test_a_notebook_is_read_line_by_line_whatever_else_stands_in_a_cell_or_in_the_file(found: Any) -> None:
+def test_a_notebook_is_read_line_by_line_whatever_else_stands_in_a_cell_or_in_the_file() -> None:
     source = ["%matplotlib inline\n", "df.head()?\n", "for _ in range(2):\n", "    df.<cut>to_pickle('x')\n"]
     safe = "numpy.load('x', allow_pickle=False)"
     cells = [[*source], [f'import_module(<cut>"pickle"); {safe}'], [f"{safe}; numpy.load('x', allow_pickle<cut>=True)"]]
@@ -60,4 +54,6 @@ def test_a_notebook_is_read_line_by_line_whatever_else_stands_in_a_cell_or_in_th
 
 
 def test_no_file_of_this_repository_opens_one() -> None:
-    assert list(check_pickles(ROOT)) == []
+    texts = read_texts(ROOT, listed(ROOT, *RULES[check_pickles]))
+    assert len(texts) > 100
+    assert [str(one) for path, text in texts.items() for one in check_pickles(path, text)] == []

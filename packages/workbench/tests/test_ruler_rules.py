@@ -361,7 +361,7 @@ def check(root: Path, base: str) -> tuple[list[Finding], list[str]]:
 
 
 def lint(root: Path) -> int:
-    return hold(root, "", (), [held])
+    return hold(root, "", {})
 
 
 def found(root: Path, base: str = "main") -> set[tuple[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 from onebutton_contracts.dvc_files import read_yaml
 from onebutton_tracking.commit import git_environment
 from onebutton_workbench import cli
-from onebutton_workbench.checks.workflow_rules import check_all, check_makefile, check_workflow
+from onebutton_workbench.checks.workflow_rules import check_makefile, check_workflow
 from onebutton_workbench.workspace import ROOT
 
 GITHUB = ROOT / ".github"
@@ -32,10 +32,8 @@ jobs:
 """
 
 
-def found(tmp_path: Path, text: str) -> list[str]:
-    file = tmp_path / "ci.yml"
-    file.write_text(text, encoding="utf-8")
-    return [finding.check for finding in check_workflow(file, "ci.yml")]
+def found(text: str) -> list[str]:
+    return [finding.check for finding in check_workflow("ci.yml", text)]
 
 
 def steps(path: Path) -> list[dict[str, Any]]:
@@ -44,11 +42,19 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_workflows_and_the_makefile_of_this_repo_keep_the_rules() -> None:
-    assert [str(finding) for finding in check_all(ROOT)] == []
+    for path in [*WORKFLOWS, *ACTIONS]:
+        assert [str(finding) for finding in check_workflow(path.name, path.read_text(encoding="utf-8"))] == []
+    assert [
+        str(finding) for finding in check_makefile("Makefile", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    ] == []
 
 
-def test_a_workflow_that_presses_buttons_keeps_the_rules(tmp_path: Path) -> None:
-    assert found(tmp_path, GOOD) == []
+def test_logic_in_a_local_action_is_found() -> None:
+    assert found("runs:\n  using: composite\n  steps:\n    - run: pytest\n") == ["OB201"]
+
+
+def test_a_workflow_that_presses_buttons_keeps_the_rules() -> None:
+    assert found(GOOD) == []
 
 
 @pytest.mark.parametrize(
@@ -67,15 +73,15 @@ def test_a_workflow_that_presses_buttons_keeps_the_rules(tmp_path: Path) -> None
         'make "$X"',
     ],
 )
-def test_logic_in_a_step_is_found(tmp_path: Path, logic: str) -> None:
-    assert found(tmp_path, GOOD.replace("make test SLOW=1", logic)) == ["OB201"]
+def test_logic_in_a_step_is_found(logic: str) -> None:
+    assert found(GOOD.replace("make test SLOW=1", logic)) == ["OB201"]
 
 
-def test_a_step_may_hand_over_what_its_own_env_sets(tmp_path: Path) -> None:
+def test_a_step_may_hand_over_what_its_own_env_sets() -> None:
     handed = GOOD.replace("SLOW=1", 'X="$X" SLOW=1 Y="$Y"')
-    assert found(tmp_path, f"{handed}        env: {{X: one, Y: two}}\n") == []
-    assert found(tmp_path, f"{handed}        env: {{X: one}}\n") == ["OB201"]
-    assert found(tmp_path, handed) == ["OB201"]
+    assert found(f"{handed}        env: {{X: one, Y: two}}\n") == []
+    assert found(f"{handed}        env: {{X: one}}\n") == ["OB201"]
+    assert found(handed) == ["OB201"]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +119,9 @@ def test_what_is_handed_over_is_text_to_make(tmp_path: Path, typed: str) -> None
         ("    timeout-minutes: 5\n", "    timeout-minutes: 5\n    continue-on-error: true\n", "OB204"),
     ],
 )
-def test_what_would_hide_a_failure_is_found(tmp_path: Path, old: str, new: str, check: str) -> None:
+def test_what_would_hide_a_failure_is_found(old: str, new: str, check: str) -> None:
     assert old in GOOD
-    assert found(tmp_path, GOOD.replace(old, new)) == [check]
+    assert found(GOOD.replace(old, new)) == [check]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,7 @@ def test_what_would_hide_a_failure_is_found(tmp_path: Path, old: str, new: str, 
     ["pytest || true", "pytest; ruff check", "pytest | tee log", "-pytest", "@-pytest", "cd x && y", "pytest \\"],
 )
 def test_a_recipe_line_that_could_lose_a_failure_is_found_with_its_line(line: str) -> None:
-    (finding,) = check_makefile(f"test: ## Run the tests\n\t{line}\n")
+    (finding,) = check_makefile("Makefile", f"test: ## Run the tests\n\t{line}\n")
     assert (finding.check, finding.place) == ("OB211", "Makefile:2")
 
 
@@ -141,10 +147,9 @@ SETUP = {"uses": "./.github/actions/setup"}
         ({"permissions": {"contents": "read"}, "steps": [SETUP, {"uses": "actions/cache@27d5ce7f"}]}, 0),
     ],
 )
-def test_a_job_that_holds_keys_takes_nothing_from_a_cache(tmp_path: Path, job: dict[str, Any], found: int) -> None:
-    file = tmp_path / "ci.yml"
-    file.write_text(json.dumps({"jobs": {"planted": job}}), encoding="utf-8")
-    assert [finding.check for finding in check_workflow(file, "ci.yml")] == ["OB423"] * found
+def test_a_job_that_holds_keys_takes_nothing_from_a_cache(job: dict[str, Any], found: int) -> None:
+    text = json.dumps({"jobs": {"planted": job}})
+    assert [finding.check for finding in check_workflow("ci.yml", text)] == ["OB423"] * found
 
 
 def test_keys_of_a_run_that_any_branch_starts_are_not_those_of_a_deployment() -> None:
@@ -160,7 +165,7 @@ def test_keys_of_a_run_that_any_branch_starts_are_not_those_of_a_deployment() ->
 
 
 def test_a_button_without_a_help_line_is_found() -> None:
-    assert [finding.check for finding in check_makefile("test: setup\n\tpytest\n")] == ["OB212"]
+    assert [finding.check for finding in check_makefile("Makefile", "test: setup\n\tpytest\n")] == ["OB212"]
 
 
 def test_every_button_that_a_workflow_presses_exists() -> None:

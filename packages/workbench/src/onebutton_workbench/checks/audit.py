@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from onebutton_release.sbom import bill_of_materials, licenses
-from onebutton_workbench.checks.lint import REVOKE, Check, Verdict, report
+from onebutton_workbench.checks.lint import REVOKE, Check, Verdict, report, run
 from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import listed
@@ -26,9 +26,8 @@ from onebutton_workbench.workspace import ROOT, members, read_toml
 BILL, LOCK = Path("report/sbom.cdx.json"), "uv.lock"
 KNOWN = "uv audit --frozen --output-format json --preview-features audit-command,json-output"
 FOUND = 1  # uv's status when it found something; a greater one says that it could not look
-LEAKS = "betterleaks git . --config .github/betterleaks.toml --no-banner --redact --log-opts"
+LEAKS = "betterleaks git . --config .github/betterleaks.toml --no-banner --redact"
 FILES = re.compile(r"^(sdist = .*\n|(wheels|members) = \[\n(    .*\n)*\]\n)", re.MULTILINE)
-
 
 # Copyleft that reaches over the network, source that is not open, use that is not free. The plain GPL is no finding: it binds who
 # passes programs on, and a team that does so asks its lawyers anyway.
@@ -104,9 +103,8 @@ def leaks(root: Path, base: str = "") -> Verdict:
         base = choose_base(base, root)
     except NothingToCompareError:
         base = "HEAD^" if is_commit("HEAD^", root) else "HEAD"
-    done = call(*LEAKS.split(), f"{parted(base, root)}..HEAD", folder=root, NO_COLOR="1")
-    check = Check(f"keys and tokens in the commits since {base}", "betterleaks git", REVOKE)
-    return Verdict(check, "failed" if done.returncode else "passed", done.stdout)
+    command = f"{LEAKS} --log-opts {parted(base, root)}..HEAD"
+    return run(Check(f"keys and tokens in the commits since {base}", command, REVOKE), root)
 
 
 def audit(base: str = "", root: Path = ROOT) -> int:
@@ -130,6 +128,4 @@ def _judged(check: Check, lines: Iterable[str]) -> Verdict:
 
 
 def _unasked(check: Check, said: str) -> Verdict:
-    lines = said.splitlines() or ["it does not say why"]
-    check = replace(check, mend="a network, then `make audit`")
-    return Verdict(check, "NOT RUN", "\n".join(dict.fromkeys([lines[0], lines[-1]])))
+    return Verdict(replace(check, mend="a network, then `make audit`"), "NOT RUN", said)

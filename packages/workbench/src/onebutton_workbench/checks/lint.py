@@ -52,7 +52,6 @@ REPO = f"{AS_IT_SAYS}; [tool.repo-review.ignore] with the reason"
 REVOKE = "take it out, and revoke it: what was committed is known"
 LARGE = "keep data in DVC: an output of a stage, or `dvc add`"
 CODE, YAML, TOML, IPYNB, ALL = ("*.py", "*.pyi"), ("*.yml", "*.yaml"), ("*.toml",), ("*.ipynb",), (".",)
-SCRIPTS = ("*.sh", ".ci/run")
 # not those that stages write; a prompt is laid out for a model
 PAGES = ("*.md", ":!pipelines/*/card.md", ":!pipelines/*/summary.md", ":!*.prompt.md")
 READABLE = ("*.py", *TOML, "*.lock", *YAML)
@@ -68,7 +67,7 @@ CHECKS = (
     Check("workflows that an attacker could use", ZIZMOR, "the workflow"),
     Check("mistakes in workflows", "jactionlint --no-online --strict-exit", "the workflow"),
     Check("layout of the Makefile", "mbake format --check Makefile", FORMAT),
-    Check("mistakes in shell scripts", "shellcheck", "the script", SCRIPTS),
+    Check("mistakes in shell scripts", "shellcheck", "the script", ("*.sh", ".ci/run")),
     Check("mistakes in YAML", "yamllint --strict --config-file .github/yamllint.yaml", "the file", YAML),
     Check("mistakes in TOML", "check-toml", "the file", TOML),
     Check("spelling", "typos --format brief --force-exclude", WORD, ALL, itself=True),
@@ -104,7 +103,6 @@ def call(check: Check, root: Path, left_out: Sequence[str] = (), *, changed: boo
         files = find(root, *check.files, *(f":!{folder}" for folder in left_out))
         if not files:
             return 0, ""
-    # what tools say is indented here, and may end in a log
     done = call_program(*shlex.split(check.command), *files, folder=root, NO_COLOR="1")
     return done.returncode, done.stdout + done.stderr
 
@@ -131,9 +129,8 @@ def lint(root: Path = ROOT, *, changed: bool = False, base: str = "") -> int:
     counts = Counter[str]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for finished in as_completed([pool.submit(run, check, root, folders, changed=changed) for check in checks]):
-            verdict = finished.result()
+            report(verdict := finished.result())
             counts[verdict.result] += 1
-            report(verdict)
     seconds = time.monotonic() - begun
     if bad := counts["failed"] + counts["NOT RUN"]:
         print(f"lint: {bad} of {len(checks)} checks are not passed ({seconds:.1f} s)", file=sys.stderr)

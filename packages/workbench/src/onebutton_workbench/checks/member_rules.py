@@ -36,7 +36,7 @@ def check_needs(workspace: Sequence[Member]) -> Iterator[Finding]:
         for need in member.requires - {member.name}:  # a member may name itself for its own extras
             graph.add_import(importer=member.name, imported=need)
     for member in workspace:
-        place = f"{member.path.as_posix()}/pyproject.toml"
+        place = f"{member.path}/pyproject.toml"
         for words in _forbidden(member, by_name):
             yield Finding("OB401", place, words, MEND)
         needs = sorted(graph.find_modules_directly_imported_by(member.name))
@@ -87,7 +87,7 @@ def check_modules(member: Member, root: Path) -> Iterator[Finding]:
     layers = [grimp.Layer(*layer, independent=True) for layer in declared]
     layers += [grimp.Layer(*rest, independent=False)] if rest else []
     illegal = graph.find_illegal_dependencies_for_layers(layers, containers={member.module}) if declared else ()
-    place = f"{member.path.as_posix()}/pyproject.toml"
+    place = f"{member.path}/pyproject.toml"
     routes = (route for one in illegal for route in one.routes)
     for chain in sorted(" -> ".join((min(route.heads), *route.middle, min(route.tails))) for route in routes):
         words = f"{chain} goes up or across the layers, so the one below can no longer be changed without the one above"

@@ -1,4 +1,4 @@
-"""Hold the repository to rules of its own: each family is a function that finds what breaks it. A part of `make lint`.
+"""Hold the repository to rules of its own: each is a function that finds what breaks it. A part of `make lint`.
 
 A rule yields findings, and lines that stop nobody: `TOLD …`.
 """
@@ -6,7 +6,7 @@ A rule yields findings, and lines that stop nobody: `TOLD …`.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,42 +20,44 @@ from onebutton_workbench.checks import (
     text_rules,
     workflow_rules,
 )
+from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding, tell
+from onebutton_workbench.git import listed
 from onebutton_workbench.lineage import changes as lineage
 from onebutton_workbench.workspace import ROOT, drafts
 
 Found = Iterable[Finding | str]
-RULES: tuple[Callable[[Path], Found], ...] = (
-    member_rules.check_all,
-    stage_rules.check_all,
-    workflow_rules.check_all,
-    audit.check_licenses,
-    assertion_rules.check,
-    text_rules.check_standard,
-    text_rules.check_cards,
-    text_rules.check_links,
-    text_rules.check_pickles,
-)
+# A rule takes the path and the text of each file in git that matches its patterns; without patterns the root of the repository.
+RULES: Mapping[Callable[..., Found], Sequence[str]] = {
+    member_rules.check_all: (),
+    stage_rules.check_all: (),
+    assertion_rules.check: (),
+    audit.check_licenses: (),
+    text_rules.check_cards: (),
+    text_rules.check_standard: (text_rules.CONTRACTS,),
+    text_rules.check_links: ("*.md",),
+    text_rules.check_pickles: ("*.py", "*.ipynb"),
+    workflow_rules.check_workflow: (".github/workflows/*.y*ml", ".github/actions/*/action.y*ml"),
+    workflow_rules.check_makefile: ("Makefile",),
+}
 # These look at what changed since this branch left the one that it will go into.
-COMPARING: tuple[Callable[[lineage.Changes], Found], ...] = (text_rules.check_readers, ruler_rules.check)
+COMPARING: Sequence[Callable[[lineage.Changes], Found]] = (text_rules.check_readers, ruler_rules.check)
 
 
-def hold(
-    root: Path,
-    base: str = "",
-    rules: Iterable[Callable[[Path], Found]] = RULES,
-    comparing: Iterable[Callable[[lineage.Changes], Found]] = COMPARING,
-) -> int:
+def hold(root: Path, base: str = "", rules: Mapping[Callable[..., Found], Sequence[str]] = RULES) -> int:
     """Print what breaks the rules; return the status as `tell` does.
 
     What could not be compared is red in a workflow that lacks the history: on a commit for another branch, and in a clone that is
     cut off.
     """
-    looks = [partial(rule, root) for rule in rules]
+    looks: list[Callable[[], Found]] = []
+    for rule, patterns in rules.items():
+        files = read_texts(root, listed(root, *patterns)).items() if patterns else [(root,)]
+        looks += [partial(rule, *one) for one in files]
     refused = False
     try:
         changes = lineage.changes_since(base, root)
-        looks += [partial(rule, changes) for rule in comparing]
+        looks += [partial(rule, changes) for rule in COMPARING]
     except lineage.NothingToCompareError as error:
         print(f"NOT RUN OB301, OB411, OB412: {error}")
         in_ci = os.environ.get("CI") == "true"

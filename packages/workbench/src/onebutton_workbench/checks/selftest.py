@@ -34,7 +34,7 @@ SHOWN = 2000  # characters of an output that was not what it should be
 COMMITTED = ("git add --all", "git commit --quiet --no-verify --allow-empty --message planted")
 PRESSES = {  # what proves hooks and jobs
     "git commit": ("git add --all", "git commit --message planted"),
-    "git push": (*COMMITTED, "git push planted HEAD:refs/heads/planted"),
+    "git push": (*COMMITTED, "git push ../remote.git HEAD:refs/heads/planted"),
     "act push": (*COMMITTED, f"{ROOT}/.venv/bin/act push --workflows .github/workflows/ci.yml"),
 }
 PIPELINE = re.compile(r"\bPIPELINE=(\w+)")  # what is pressed so needs the results of a pipeline
@@ -48,7 +48,7 @@ class Violation:
     gates: Sequence[str]  # those that it proves
     press: str  # the command that must turn red; of `PRESSES`, or as a person types it
     reasons: Sequence[str] = ()  # patterns that its output must hold, so that it is red for this and nothing else
-    edits: Sequence[Mapping[str, Any]] = ()  # each has `file`, and `append`, `write`, `delete`, or `find` and `replace`
+    edits: Sequence[Mapping[str, Any]] = ()  # each has `file`, and `append`, `write`, or `find` and `replace`
     alone: bool = False  # whether it keeps a button from finding anything else
 
 
@@ -64,9 +64,6 @@ def plant(edits: Sequence[Mapping[str, Any]], clone: Path) -> None:
         file = clone / edit["file"]
         text, find = file.read_text(encoding="utf-8") if file.is_file() else "", edit.get("find", "")
         require(find in text, f"{edit['file']} does not hold {find!r}, so nothing would be planted")
-        if edit.get("delete"):
-            file.unlink()
-            continue
         text = text.replace(find, edit["replace"]) if find else edit.get("write", text) * edit.get("times", 1)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text((text + edit.get("append", "")).replace(CUT, ""), encoding="utf-8")
@@ -75,17 +72,12 @@ def plant(edits: Sequence[Mapping[str, Any]], clone: Path) -> None:
 def make_clone(folder: Path) -> Path:
     """Clone this repo with an environment of its own, warm caches, and a remote to push to."""
     clone = folder / "clone"
-    git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-    for command in (
-        "init --quiet --bare ../remote.git",
-        "switch --quiet --force-create main",
-        f"tag {START}",
-        f"remote set-url origin {ADDRESS}",
-        "remote add planted ../remote.git",
-        "config user.name selftest",
-        "config user.email selftest@localhost",
-    ):
-        git(*command.split(), folder=clone)
+    person = ("--config", "user.name=selftest", "--config", "user.email=selftest@localhost")
+    git("clone", "--quiet", *person, str(ROOT), str(clone), folder=ROOT)
+    git("init", "--quiet", "--bare", "../remote.git", folder=clone)
+    git("switch", "--quiet", "--force-create", "main", folder=clone)
+    git("tag", START, folder=clone)
+    git("remote", "set-url", "origin", ADDRESS, folder=clone)
     for cache in WARM:
         if (ROOT / cache).is_dir():
             shutil.copytree(ROOT / cache, clone / cache)
@@ -154,9 +146,10 @@ class Pressed:
         """
         if violation.gates == CLEAN:
             found = "red without any violation" if self.red else ""
-        else:
+        elif self.red:
             found = "".join(f"red, but without {reason!r}" for reason in self.lacks(violation)[:1])
-            found = found if self.red else "stayed green"
+        else:
+            found = "stayed green"
         return f"{found}\n{self.said[-SHOWN:]}" if found else ""
 
 
@@ -206,11 +199,11 @@ def selftest() -> int:
         with ThreadPoolExecutor(len(places)) as pool:
             clones = list(pool.map(make_clone, places))
         found = press_all(groups, clones)
-        pairs = [(one, batch) for batch in found for one in batch.violations]
-        settled = [(one, batch) for one, batch in pairs if len(batch.violations) == 1 or is_clear(one, batch, found)]
-        alone = press_all([[one] for one, batch in pairs if (one, batch) not in settled], clones)
+        together = [(one, batch) for batch in found for one in batch.violations if len(batch.violations) > 1]
+        found += press_all([[one] for one, batch in together if not is_clear(one, batch, found)], clones)
+    last = {id(one): (one, batch) for batch in found for one in batch.violations}
     bad = []
-    for one, batch in [*settled, *((batch.violations[0], batch) for batch in alone)]:
+    for one, batch in last.values():
         if problem := batch.problem(one):
             bad.append(f"{one.what}, {one.press}: {problem}")
         state = "FAILED" if problem else "green" if one.gates == CLEAN else "caught"

@@ -11,12 +11,10 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 
 from onebutton_contracts.compatibility import needs_major
-from onebutton_contracts.contract import contract_of, load_contract
+from onebutton_contracts.contract import contract_of
 from onebutton_contracts.errors import InputError
 from onebutton_evaluation.card_text import QUESTIONS, CardText
-from onebutton_workbench.files import read_texts
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.changes import Changes
 from onebutton_workbench.workspace import members, read_toml
 
@@ -33,14 +31,13 @@ PICKLE = re.compile(
 )
 
 
-def check_standard(root: Path) -> Iterator[Finding]:
-    """Hold every contract to the standard."""
-    for name in listed(root, CONTRACTS):
-        try:
-            load_contract(root / name)
-        except InputError as error:
-            words = str(error).removeprefix(f"{root / name}: ")
-            yield Finding("OB303", name, f"{words}, so no stage can be held to it", "the line that it names")
+def check_standard(path: str, text: str) -> Iterator[Finding]:
+    """Hold a contract to the standard."""
+    try:
+        contract_of(text, Path(path))
+    except InputError as error:
+        words = f"{str(error).removeprefix(f'{path}: ')}, so no stage can be held to it"
+        yield Finding("OB303", path, words, "the line that it names")
 
 
 def check_readers(changes: Changes) -> Iterator[Finding]:
@@ -72,16 +69,9 @@ def check_cards(root: Path) -> Iterator[Finding]:
             yield Finding("OB107", place.as_posix(), words, "write what is true of your model, then `make run`")
 
 
-def lines(root: Path, *patterns: str) -> Iterator[tuple[str, int, str]]:
-    """Yield each line of the files in git that match: the file, the number and the line."""
-    for path, text in read_texts(root, listed(root, *patterns)).items():
-        for number, line in enumerate(text.splitlines(), 1):
-            yield path, number, line
-
-
-def check_links(root: Path) -> Iterator[Finding]:
+def check_links(path: str, text: str) -> Iterator[Finding]:
     """Find every link of a page that leads into a pipeline that the page is not part of."""
-    for path, number, line in lines(root, "*.md"):
+    for number, line in enumerate(text.splitlines(), 1):
         for link in LINK.finditer(line):
             target = normpath(join(dirname(path), link[1] or link[2]))
             into = INTO_PIPELINE.match(target)
@@ -91,9 +81,9 @@ def check_links(root: Path) -> Iterator[Finding]:
                 yield Finding("OB305", f"{path}:{number}", words, mend)
 
 
-def check_pickles(root: Path) -> Iterator[Finding]:
-    """Look at every line of code and notebooks; in a notebook it may be of any language, or of a conflict."""
-    for path, number, line in lines(root, "*.py", "*.ipynb"):
+def check_pickles(path: str, text: str) -> Iterator[Finding]:
+    """Look at every line of code or of a notebook, which may be of any language, or of a conflict."""
+    for number, line in enumerate(text.splitlines(), 1):
         if door := PICKLE.search(line):
             words = f"`{door[0]}` opens a pickle, and reading one runs the code in it"
             mend = "write parquet, or `numpy.save` without objects; a model becomes ONNX"
