@@ -29,17 +29,12 @@ LAGS = (
     "uv.lock is not in line with what every pyproject.toml declares, as after a merge or an edit: `make lock` writes it "
     "anew; a commit takes it with the folder of each new member (`git add`). Then press the same button again"
 )
-RELOCK = "`git checkout main -- uv.lock`, then `make lock`"
-HASH = re.compile(r'hash = "(sha256:[0-9a-f]{64})"')
-FILE = re.compile(r"\burl\W+https")
-LOCAL = re.compile(
-    r"""^(source = )?[^#]*\b(path|directory|editable|virtual)"? *= *["'](?!(\.|p\w+/[\w-]+)["'])"""
-)  # but members
 INCOMPLETE = (
     "the environment is not complete: uv says why above. Packages come from the network the first time and from "
-    "uv's cache afterwards, so without either this cannot work. Once connected, press the same button again; "
-    "`make doctor` shows what else is missing."
+    "uv's cache afterwards. Once connected, press the same button again; `make doctor` shows what else is missing."
 )
+# What can lead uv to a place in a line of a lock.
+PLACE = re.compile(r"""://|\b(url|path|git|registry|directory|editable|virtual)["']?\s*=""")
 
 
 class SetupError(Exception):
@@ -51,23 +46,24 @@ def locked(lock: str, package: str) -> tuple[str, list[str]]:
     about = lock.partition(f'\nname = "{package}"\nversion = "')[2].partition("\n[[package]]")[0]
     if not about:
         raise SetupError(f"uv.lock does not name {package}: restore it with `git checkout uv.lock`")
-    return about.partition('"')[0], HASH.findall(about)
+    return about.partition('"')[0], re.findall(r'hash = "(sha256:[0-9a-f]{64})"', about)
 
 
 def from_elsewhere(lock: str, settings: str) -> list[str]:
     """List the lines of a lock that lead to a host which `package-hosts` does not list, or that nothing holds to a hash."""
     listed = re.search(r"^package-hosts = \[(.*?)\]", settings, re.MULTILINE | re.DOTALL)
-    hosts = re.findall(r'"([^"]+)"', listed[1]) if listed else []
-    found = []
-    for number, line in enumerate(lock.splitlines(), 1):
-        led = re.findall(r"(?<![\w+])([\w+]*)://([^/\"'?#]*)", line)
-        if "\\" in line or any(scheme != "https" or host not in hosts for scheme, host in led) or LOCAL.search(line):
-            found.append(f"uv.lock:{number}: `{line.strip()[:80]}` leads to no https host of `package-hosts`")
-        elif FILE.search(line) and not line.startswith("source = ") and not HASH.search(line):
-            found.append(
-                f"uv.lock:{number}: `{line.strip()[:80]}` has no sha256, so anything would be installed from there"
-            )
-    return found
+    hosts = "|".join(map(re.escape, re.findall(r'"([^"]+)"', listed[1]) if listed else []))
+    # as uv writes an index, a file and a member: once these are taken out, nothing may lead anywhere
+    good = re.compile(
+        rf'(registry = "https://({hosts})/[^"]*"|url = "https://({hosts})/[^"]*", hash = "sha256:[0-9a-f]{{64}}"'
+        r'|(editable|virtual) = "(\.|p\w+/[\w-]+)")'
+    )
+    wrong = "leads to no https host of `package-hosts`, or has no sha256, so anything could come from there"
+    return [
+        f"uv.lock:{number}: `{line.strip()[:80]}` {wrong}"
+        for number, line in enumerate(lock.splitlines(), 1)
+        if "\\" in line or PLACE.search(good.sub(" ", line))
+    ]
 
 
 def conflict_in(file: Path) -> int:
@@ -108,12 +104,10 @@ def fetch_uv() -> None:
     say(f"uv {version} -> .tools/")
     # the Python of `.venv`, which is first on PATH once it is there, has no pip: that which it was made of does
     python = getattr(sys, "_base_executable", None) or sys.executable
-    TOOLS.mkdir(exist_ok=True)
-    wanted = TOOLS / "uv.txt"  # pip takes hashes from a file alone
-    wanted.write_text(" ".join([f"uv=={version}", *(f"--hash={one}" for one in hashes)]), encoding="utf-8")
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
-    how = ["--upgrade", "--target", str(TOOLS), "--require-hashes", "--no-deps", "--requirement", str(wanted)]
-    if subprocess.run([python, "-m", "pip", "install", *quiet, *how], check=False).returncode:
+    wanted = " ".join([f"uv=={version}", *(f"--hash={one}" for one in hashes)])
+    how = ["--quiet", "--disable-pip-version-check", "--upgrade", "--target", str(TOOLS)]
+    held = ["--require-hashes", "--requirement", "/dev/stdin"]  # pip takes hashes from a file alone
+    if subprocess.run([python, "-m", "pip", "install", *how, *held], input=wanted, text=True, check=False).returncode:
         raise SetupError(
             f"uv {version} could not be fetched: pip, called as `{python} -m pip`, says why above. "
             "Without a network or without pip, put a uv of that version on PATH, then press the button again."
@@ -128,16 +122,15 @@ def python_arguments(uv: str) -> list[str]:
 
 def sync(uv: str) -> None:
     """Install every member and every locked package into `.venv`."""
-    if conflict_in(LOCK):
-        raise SetupError(LAGS)
     # before anything is fetched: what is built on arrival runs at once
     texts = [file.read_text(encoding="utf-8") for file in (LOCK, ROOT / "pyproject.toml")]
     if found := from_elsewhere(*texts):
-        raise SetupError(f"OB421 {found[0]}. Nothing was installed. Mend: {RELOCK}")
+        raise SetupError(f"OB421 {found[0]}. Nothing was installed. Mend: `git checkout main -- uv.lock`, `make lock`")
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # progress is for people, two hundred names in a log for nobody
     if not call(uv, "sync", "--all-packages", "--locked", *quiet, *python_arguments(uv), keep=False).returncode:
         return
-    lags = call(uv, "lock", "--check", "--offline").returncode == 1  # 2 is for what uv cannot even read
+    # 2 is for what uv cannot even read, such as the marks of a conflict
+    lags = call(uv, "lock", "--check", "--offline").returncode == 1 or conflict_in(LOCK)
     raise SetupError(LAGS if lags else INCOMPLETE)
 
 
@@ -149,27 +142,23 @@ def lock(uv: str) -> None:
     if call(uv, "lock", *python_arguments(uv), keep=False).returncode:  # uv says what it adds, updates and removes
         LOCK.write_text(before, encoding="utf-8")
         raise SetupError("uv.lock is as it was, because uv cannot lock what is declared, and says why above")
-    next_one = "the button that you came from; commit uv.lock with what asked for it"
-    print(f"lock: uv.lock is in line with every pyproject.toml. Next: {next_one}")
+    print("lock: uv.lock is in line with every pyproject.toml. Next: commit it, or the button that you came from")
 
 
 def tell_git() -> None:
     """Let git know how results merge, and press the buttons at a commit and a push; where this folder is a git checkout."""
-    if not shutil.which("git"):
-        return
-    top = call("git", "rev-parse", "--show-toplevel").stdout.strip()
+    top = shutil.which("git") and call("git", "rev-parse", "--show-toplevel").stdout.strip()
     if not top or Path(top).resolve() != ROOT:
         say("not a git checkout, so no hooks")
         return
-    for key, command in DRIVERS.items():
-        if (done := call("git", "config", key, command)).returncode:
-            raise SetupError("git could not be told how results merge: " + done.stderr.strip())
+    steps = [["git", "config", key, command] for key, command in DRIVERS.items()]
     if other_hooks := call("git", "config", "--get", "core.hooksPath").stdout.strip():
         say(OTHER_HOOKS.format(other_hooks))
-        return
-    done = call(str(ROOT / ".venv/bin/pre-commit"), "install")
-    if done.returncode:
-        raise SetupError("the git hooks could not be installed: " + (done.stdout + done.stderr).strip())
+    else:
+        steps.append([str(ROOT / ".venv/bin/pre-commit"), "install"])
+    for step in steps:
+        if (done := call(*step)).returncode:
+            raise SetupError(f"`{' '.join(step[:3])}` failed: {(done.stdout + done.stderr).strip()}")
 
 
 def call(*command: str, keep: bool = True) -> subprocess.CompletedProcess[str]:
@@ -183,9 +172,8 @@ def call(*command: str, keep: bool = True) -> subprocess.CompletedProcess[str]:
 
 
 def say(words: str) -> None:
-    """Print one line of progress."""
-    # with JSON=1 the button's document stands alone on stdout
-    print(f"setup: {words}", flush=True, file=sys.stderr if os.environ.get("BUTTON_JSON") else sys.stdout)
+    """Print one line of progress; stdout is the button's own."""
+    print(f"setup: {words}", flush=True, file=sys.stderr)
 
 
 def main() -> None:
