@@ -50,23 +50,25 @@ def read_identity(project: str, owners: str) -> Identity:
 
 
 def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
-    """Write one name, owner and address over another in the text of a file; where upgrades come from stays."""
+    """Write one identity over another in the text of a file."""
     if path in KEPT:
         return text
-    if path in (PYPROJECT, "README.md"):
-        line = 'name = "{}"' if path == PYPROJECT else "# {}"
-        old = rf"^{re.escape(line.format(before.name))}$"
-        text = re.sub(old, line.format(after.name), text, count=1, flags=re.MULTILINE)
     account, mine = (one.owner[1:].partition("/")[0] for one in (before, after))
     place, home = (one.url.partition("://")[2].partition("/")[2] for one in (before, after))  # owner/name, on its host
     folder, clone = (one.rpartition("/")[2] for one in (place, home))
     text = re.sub(rf"({re.escape(place)}(?:\.git)?\s+(?:&&\s+)?cd ){re.escape(folder)}\b", rf"\g<1>{clone}", text)
-    address = rf'(upstream = ")?({re.escape(before.url)}|(?<![\w-]){re.escape(place)})(?![\w-])'
     new = {before.url: after.url, place: home}
-    text = re.sub(address, lambda found: found[0] if found[1] else new[found[2]], text)
-    # every team of theirs; of one account, that team alone. `@onebutton lint` is a recipe of make, and nobody's name.
-    owner = rf"@{re.escape(account)}(?:/[\w-]+|(?! [a-z]))" if account != mine else re.escape(before.owner)
-    return re.sub(rf"(?<![\w.]){owner}(?![\w/-])", after.owner, text)
+    address = rf"({re.escape(before.url)}|(?<![\w-]){re.escape(place)})(?![\w-])"
+    text = re.sub(address, lambda found: new[found[0]], text)
+    # every team of theirs; of one account, that team alone
+    teams = rf"@{re.escape(account)}/[\w-]+|" if account != mine else ""
+    text = re.sub(rf"(?<![\w.])({teams}{re.escape(before.owner)})(?![\w/-])", after.owner, text)
+    if path == "README.md":
+        text = re.sub(rf"^# {re.escape(before.name)}$", f"# {after.name}", text, count=1, flags=re.MULTILINE)
+    if path == PYPROJECT:
+        for key, value in (("name", after.name), ("upstream", after.upstream), ("upgraded-to", after.upgraded_to)):
+            text = re.sub(rf'^{key} = ".*?"', f'{key} = "{value}"', text, count=1, flags=re.MULTILINE)
+    return text
 
 
 def clone_address(origin: str) -> str:

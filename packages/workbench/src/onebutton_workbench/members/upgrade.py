@@ -5,7 +5,6 @@ repository would have them: with its name, owner and address, and without the me
 and neither comes back. The merge begins at the first of the two, whatever the history says: a squash does not matter.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,24 +26,23 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
     A fork shares upstream's history, so git knows. Where an upgrade was squashed, `upgraded-to` knows. A repository made with
     GitHub's "Use this template" shares nothing, but its first commit has the very content of one of upstream's.
     """
-    shared = call("merge-base", "HEAD", tip, folder=root).stdout.strip()
-    if recorded and shared != tip:
-        within = ("merge-base", "--is-ancestor", f"{recorded}^{{commit}}")
-        missing = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
-        require(holds(*within, tip, folder=root), missing)
-        if not (shared and holds(*within, shared, folder=root)):
-            return git("rev-parse", f"{recorded}^{{commit}}", folder=root)
-    if not shared:
+    known = [f"{recorded}^{{commit}}"] if recorded else []
+    missing = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
+    require(not known or holds("merge-base", "--is-ancestor", *known, tip, folder=root), missing)
+    base = call(
+        "merge-base", tip, "HEAD", *known, folder=root
+    ).stdout.strip()  # of more than two, with any of the others
+    if not base:
         log = ("log", "--no-show-signature", "--format=%T %H")
         ours = {line.split()[0] for line in git(*log, "HEAD", folder=root).splitlines()}
         theirs = (line.split() for line in git(*log, tip, folder=root).splitlines())
-        shared = next((commit for content, commit in theirs if content in ours), "")
+        base = next((commit for content, commit in theirs if content in ours), "")
     unknown = (
         "no commit here has the content of one of upstream's, so nobody knows where this repository began: write the "
         f"upstream commit that you started from into `upgraded-to` of {PYPROJECT}, commit that, and press again"
     )
-    require(shared, unknown)
-    return shared
+    require(base, unknown)
+    return base
 
 
 def removed_members(root: Path, base: str) -> list[str]:
@@ -67,34 +65,29 @@ def rewritten(root: Path, commit: str, gone: Sequence[str], before: Identity, af
             git("rm", "-r", "--quiet", "--ignore-unmatch", "--", *gone, folder=tree)
         texts = read_texts(tree, names("ls-files", "-z", folder=tree))
         new = {path: adopted(path, text, before, after) for path, text in texts.items()}
-        for key, text in (("upstream", after.upstream), ("upgraded-to", after.upgraded_to)):
-            new[PYPROJECT] = re.sub(rf'^{key} = ".*?"', f'{key} = "{text}"', new[PYPROJECT], flags=re.MULTILINE)
-        if "pipelines" in gone and README in new:
+        if "pipelines" in gone:
             new[README] = without_samples(new[README])
-        write_texts(tree, {path: text for path, text in new.items() if text != texts[path]})
+        write_texts(tree, new)
         git("add", "--update", folder=tree)
         lineage = [word for parent in (commit, *parents) for word in ("-p", parent)]
         title = f"chore: upstream's {commit[:7]}, as {after.name} has it"
         return git("commit-tree", git("write-tree", folder=tree), *lineage, "-m", title, folder=root)
 
 
-def merge(root: Path, base: str, tip: str, title: str) -> None:
-    """Let git merge `tip`, taking `base` for the common ancestor, without a commit yet."""
-    head = git("rev-parse", "HEAD", folder=root)
+def merge(root: Path, head: str, base: str, tip: str, title: str) -> None:
+    """Let git merge `tip`, taking `base` for the common ancestor, without a commit yet; on failure the caller takes it back."""
     # what `git merge --strategy ours` would commit; the branch stands there for the merge alone, so that --abort leaves no trace
-    joined = git("commit-tree", "HEAD^{tree}", "-p", head, "-p", base, "-m", title, folder=root)
+    joined = git("commit-tree", f"{head}^{{tree}}", "-p", head, "-p", base, "-m", title, folder=root)
     git("update-ref", "HEAD", joined, head, folder=root)
     # results take one side, also in a clone whose setup did not say so yet
     command = ("-c", "merge.remade.driver=true", "merge", "--quiet", "--no-commit", "--no-ff")
-    try:
-        done = call(*command, "-m", title, tip, folder=root)
-    finally:
-        git("update-ref", "HEAD", head, folder=root)
+    done = call(*command, "-m", title, tip, folder=root)
+    git("update-ref", "HEAD", head, folder=root)
     require(done.returncode in (0, 1), f"git merge failed: {(done.stderr or done.stdout).strip()}")  # 1: conflicts
 
 
 def finish(root: Path) -> tuple[list[str], list[str], str]:
-    """Keep removed what was removed here, and write the lock again.
+    """Keep removed what was removed here, and write the lock again unless a person must finish files first.
 
     Returned are the files that stay removed, those that a person must finish, and why uv could not write the lock, if so.
     """
@@ -102,13 +95,10 @@ def finish(root: Path) -> tuple[list[str], list[str], str]:
     removed = [line[3:] for line in lines if line[:2] == "DU"]  # deleted by us
     if removed:
         git("rm", "--quiet", "--", *removed, folder=root)
-    left = names("diff", "--name-only", "--diff-filter=U", "-z", folder=root)
-    if LOCK in left:
-        git("checkout", "--quiet", "--ours", "--", LOCK, folder=root)
-        left.remove(LOCK)
-    problem = "" if any(path.rpartition("/")[2] == PYPROJECT for path in left) else relock(root)
+    git("checkout", "--quiet", "--ours", "--", LOCK, folder=root)  # where it is in conflict, too
     git("add", "--", LOCK, folder=root)
-    return removed, left, problem
+    left = names("diff", "--name-only", "--diff-filter=U", "-z", folder=root)
+    return removed, left, "" if left else relock(root)
 
 
 def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
@@ -119,7 +109,7 @@ def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
     shallow = cut_off(root)
     require(not shallow, f"{shallow}. Then press `make upgrade` again; nothing was changed")
     check_clean(root, "upgrade")
-    ours = _identity(root, "HEAD")
+    head, ours = git("rev-parse", "HEAD", folder=root), _identity(root, "HEAD")
     source = from_ or ours.upstream
     fetched = call("fetch", "--quiet", "--no-tags", "--", source, "HEAD", folder=root)  # no branch is touched
     require(not fetched.returncode, f"upstream {source} cannot be reached: {' '.join(fetched.stderr.split())}")
@@ -133,13 +123,13 @@ def upgrade(root: Path = ROOT, *, from_: str = "") -> int:
     begun = rewritten(root, base, gone, theirs, ours)
     newest = rewritten(root, tip, gone, theirs, replace(ours, upgraded_to=tip), begun)
     try:
-        merge(root, begun, newest, f"chore: upgrade to {tip[:7]} of {theirs.name}")
+        merge(root, head, begun, newest, f"chore: upgrade to {tip[:7]} of {theirs.name}")
         removed, left, problem = finish(root)
         if not left and not problem:
             # no hook: the environment is still the old lock's. `make check` comes next, and CI after it
-            git("commit", "--quiet", "--no-verify", "--no-edit", folder=root)
+            git("commit", "--quiet", "--no-verify", "--no-edit", "--all", folder=root)
     except BaseException:
-        git("reset", "--quiet", "--hard", folder=root)  # the tree was clean, so nothing is lost
+        git("reset", "--quiet", "--hard", head, folder=root)  # the tree was clean, so nothing is lost
         raise
     commits = int(git("rev-list", "--count", f"{base}..{tip}", folder=root))
     print(f"upgrade: {commits:,} commit{'s' * (commits != 1)} of upstream, from {base[:7]} to {tip[:7]}")
