@@ -21,14 +21,14 @@ GENERATE = """
 import sys
 from pathlib import Path
 from onebutton_workbench.members.lockfile import lock
-from onebutton_workbench.members.new import FOLDERS, render
+from onebutton_workbench.members.new import render
 from onebutton_workbench.workspace import Member, distribution
 
 root = Path.cwd()
 for kind, count in (("package", int(sys.argv[1])), ("pipeline", int(sys.argv[2]))):
     for name in (f"made_{kind}_{number:03}" for number in range(count)):
         called = distribution(f"onebutton-{name}" if kind == "package" else name)
-        render(kind, Member(Path(FOLDERS[kind], name), called), root)
+        render(Member(Path(f"{kind}s", name), called), root)
 lock(root)
 """
 LOOKS = {

@@ -36,7 +36,7 @@ def written(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(ROOT / ".venv/bin"), prepend=":")
     for name in ("pyproject.toml", "templates"):
         (tmp_path / name).symlink_to(ROOT / name)
-    render("pipeline", Member(Path("pipelines/churn"), "churn"), tmp_path, request.param)
+    render(Member(Path("pipelines/churn"), "churn"), tmp_path, request.param)
     return request.param, tmp_path / "pipelines/churn"
 
 

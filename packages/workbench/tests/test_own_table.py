@@ -361,7 +361,7 @@ def test_what_is_written_is_small_and_speaks_of_this_table(
     rows, split = hold_out(prepare(taken.frame, roles), roles)
     must = "mae<=99" if roles.task == "regression" else "auc>=0.7"
     facts = describe(taken.frame, origin, roles, rows, []) | {"split": split, "musts": read_must(must, roles)}
-    render("pipeline", Member(Path("pipelines/own"), "own"), repo, roles.task, facts)
+    render(Member(Path("pipelines/own"), "own"), repo, roles.task, facts)
     folder = repo / "pipelines/own"
     files = {path.relative_to(folder): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
     assert len([file for file in files if file.parts[0] != "contracts" and file.name[0] not in "._"]) == 12

@@ -4,7 +4,7 @@ import importlib.util
 import keyword
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,42 +17,39 @@ from onebutton_workbench.workspace import ROOT, Member, distribution, read_toml
 
 Kind = Literal["package", "pipeline"]
 Task = Literal["binary", "multiclass", "regression", "text"]
-FOLDERS = {"package": "packages", "pipeline": "pipelines"}
 NEXT = {
-    "package": "Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
+    "packages": "new-package: wrote packages/{name}, and it is in uv.lock.\n"
+    "Where it is imported, declare it first: `make add PACKAGE={name} MEMBER=name`.\n"
     "Next: its README says what to change; `make test MEMBER={name}`, `make check`, `git add --all`",
-    "pipeline": "It is a draft: its mistakes stop nobody, and it stays on your machine until `draft` leaves its pyproject.toml.\n"
-    "Next: `make run PIPELINE={name}`; `git add {path} uv.lock` and `git commit`, which it needs first; then {path}/README.md",
+    "pipelines": "new-pipeline: wrote pipelines/{name}, and it is in uv.lock.\n"
+    "It is a draft: its mistakes stop nobody, and it stays on your machine until `draft` leaves its pyproject.toml.\n"
+    "Next: `make run PIPELINE={name}`; `git add pipelines/{name} uv.lock` and `git commit`, which it needs first; then "
+    "pipelines/{name}/README.md",
 }
 
 
-def render(  # noqa: PLR0913, PLR0917  a table brings two more
-    kind: Kind,
-    member: Member,
-    root: Path,
-    task: Task = "binary",
-    table: Mapping[str, Any] | None = None,
-    parts: Sequence[str] = ("table",),
+def render(
+    member: Member, root: Path, task: Task = "binary", table: Mapping[str, Any] | None = None, *more: str
 ) -> None:
     """Fill the template in, order the imports and lay the code out: both depend on how long the name is.
 
     What all pipelines have is written first; on top comes what one task has alone, or, where a `table` says what is known of a
-    person's own, the `parts` of such a pipeline.
+    person's own, what such a pipeline has, and then `more` parts of the template.
     """
     from copier import run_copy
 
+    template = str(root / "templates" / member.path.parts[0].removesuffix("s"))
+    parts = ("table", *more) if table else (task,)
     answers = {
         "name": member.path.name,
         "module": member.module,
         "distribution": member.name,
         "requires_python": read_toml(root / "pyproject.toml")["project"]["requires-python"],
-        "kind": parts[-1] if table else task,
+        "kind": parts[-1],
         "task": "binary" if task == "text" else task,
         "table": dict(table or {}),
     }
-    template = str(root / "templates" / kind)
-    more = (parts if table else [task]) if kind == "pipeline" else []
-    for part in ("member", *more):
+    for part in ("member", *parts) if member.is_pipeline else ("member",):
         said = answers | {"part": part}
         run_copy(template, root / member.path, data=said, defaults=True, quiet=True, overwrite=True)
     for command in ("check --select F401,I --fix", "format"):
@@ -63,9 +60,9 @@ def new(root: Path, *, kind: Kind, name: str, task: Task = "binary") -> int:
     """Write a member, lock it, and say what to do with it; one that is refused or cannot be locked leaves nothing behind."""
     member = named(root, kind, name)
     with written_whole(member, root):
-        render(kind, member, root, task)
+        render(member, root, task)
         lock(root)
-    say_next(kind, member)
+    say_next(member)
     return 0
 
 
@@ -79,10 +76,10 @@ def named(root: Path, kind: Kind, name: str) -> Member:
     project = read_toml(root / "pyproject.toml")["project"]["name"]
     # a package bears the project's name in front, as others may import it; a pipeline does not, as none may
     called = distribution(f"{project}-{name}" if kind == "package" else name)
-    member, said = Member(Path(FOLDERS[kind], name), called), f"NAME={name}"
+    member, said = Member(Path(f"{kind}s", name), called), f"NAME={name}"
     if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
         what = f"{said} is no name for a folder that Python imports, as churn is: lower-case letters, digits and _"
-    elif any((root / folder / name).exists() for folder in FOLDERS.values()):
+    elif any((root / folder / name).exists() for folder in NEXT):
         what = f"{said} is taken by another member, and tools tell members apart by name"
     elif getattr(importlib.util.find_spec(member.module), "origin", None) or name in {"tests", "conftest"}:
         what = f"`import {member.module}` finds something else already, and one would be taken for the other"
@@ -105,8 +102,6 @@ def written_whole(member: Member, root: Path) -> Iterator[None]:
         raise
 
 
-def say_next(kind: Kind, member: Member) -> None:
+def say_next(member: Member) -> None:
     """Say what was written, and what to press next."""
-    path = member.path.as_posix()
-    print(f"new-{kind}: wrote {path}, and it is in uv.lock.")
-    print(NEXT[kind].format(name=member.path.name, path=path))
+    print(NEXT[member.path.parts[0]].format(name=member.path.name))

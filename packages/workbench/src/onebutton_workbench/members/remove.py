@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,20 +36,15 @@ def take_out(root: Path, leaving: Sequence[Member]) -> None:
 
     With the last pipeline README loses what it says of samples.
     """
-    with TemporaryDirectory(prefix=".removal-", dir=root, ignore_cleanup_errors=True) as aside:
-        places = {root / one.path: Path(aside, str(number)) for number, one in enumerate(leaving)}
-        try:
-            for folder, place in places.items():
-                folder.rename(place)
-            lock(root)
-        except BaseException:
-            for folder, place in places.items():
-                with suppress(FileNotFoundError):  # it had not left yet
-                    place.rename(folder)
-            raise
-    for folder in places:
+    with TemporaryDirectory(prefix=".removal-", dir=root, ignore_cleanup_errors=True) as aside, ExitStack() as back:
+        for number, one in enumerate(leaving):
+            place = (root / one.path).rename(Path(aside, str(number)))
+            back.callback(place.rename, root / one.path)
+        lock(root)
+        back.pop_all()
+    for one in leaving:
         with suppress(OSError):  # `pipelines/` with the last of them
-            folder.parent.rmdir()
+            (root / one.path).parent.rmdir()
     if not any(member.is_pipeline for member in members(root)):
         write_texts(root, {name: without_samples(page) for name, page in read_texts(root, [README]).items()})
     print("".join(f"  {one.path.as_posix()}/  removed\n" for one in leaving), end="")

@@ -128,7 +128,7 @@ def write(root: Path, member: Member, plan: Plan, seen: Seen, roles: Roles, lice
         **{name: getattr(plan, name) for name in ("sides", "model", "steps")},
     }
     facts = describe(features, origin, roles, seen.features, []) | {"code": code, "split": {}, "musts": []}
-    render("pipeline", member, root, roles.task, facts, ("table", "promoted"))
+    render(member, root, roles.task, facts, "promoted")
     folder = root / member.path
     for name, frame, key in (("rows", seen.rows, None), ("features", features, roles.key)):
         text = draft(frame, replace(origin, name=name), {}, key).replace("make data-add", "make promote")

@@ -62,7 +62,7 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     require(len(leaks) < len(roles.numbers) + len(roles.words), alone)
     facts = describe(table.frame, origin, roles, rows, leaks) | {"split": split, "musts": musts}
     with written_whole(member, root):
-        render("pipeline", member, root, roles.task, facts)
+        render(member, root, roles.task, facts)
         keep(table, origin, root)
         text = draft(rows.drop(SPLIT), replace(origin, name="rows"), table.guesses, roles.key)
         (root / member.path / "contracts/rows.odcs.yaml").write_text(text, encoding="utf-8")
@@ -74,7 +74,7 @@ def new_pipeline(  # noqa: PLR0913  a table has as many facts
     found += likely_leaks(table.frame, rows, roles)
     for note in (*table.notes, *roles.notes, *(f"LIKELY A LEAK: {words}" for words in found)):
         print(f"new-pipeline: {note}")
-    say_next("pipeline", member)
+    say_next(member)
     return 0
 
 
