@@ -21,8 +21,7 @@ class Changes:
     """The files that differ."""
 
     since: str  # what they are compared with, in words
-    # their paths, relative to the root, in order; deleted ones and both names of renamed ones included
-    files: tuple[str, ...]
+    files: tuple[str, ...]  # from the root, in order; deleted ones and both names of renamed ones included
     commit: str  # the one that they are compared with
     root: Path
 

@@ -26,7 +26,6 @@ from onebutton_workbench.lineage.tracked_data import tracked
 from onebutton_workbench.workspace import dvc_files
 
 FOLDER = ".dir"  # how DVC's digest of a folder ends
-IN_GIT = "git"  # in place of a digest
 NEVER = ("never",)
 
 
@@ -93,7 +92,7 @@ def _changes(
     """Name what differs between a stage as it was run and as it stands here."""
     entries = [*locked.get("deps", []), *locked.get("outs", [])]
     recorded = _recorded(entries, join(folder, str(stage.body.get("wdir", ""))))
-    deps = {normpath(path): how for path, how in sorted(facts.get("changed deps", {}).items())}
+    deps = facts.get("changed deps", {})
     code = {path for path in deps if path.endswith(stage.fingerprint)}
     parameters = {path for path, how in deps.items() if isinstance(how, dict)}
     told = {
@@ -102,33 +101,33 @@ def _changes(
         "parameters": parameters,
         "what is written": facts.get("changed outs", {}).keys() - recorded.keys(),
     }
-    files = [path for path in deps if path not in code | parameters]
-    changed = [path for path in files if path not in recorded or digest(path) not in {"", recorded[path]}]
+    others = sorted(deps.keys() - code - parameters)
+    changed = [path for path in others if path not in recorded or digest(path) not in {"", recorded[path]}]
     return (*(what for what, found in told.items() if found), *(relpath(path, folder or ".") for path in changed))
 
 
-def _named_in_git(root: Path) -> dict[str, str]:
-    """Map data that git only names, in `.dvc` files and as outputs in a `dvc.lock`, to its digest, and what git has to IN_GIT."""
-    data: dict[str, str] = {}
+def _named_in_git(root: Path) -> dict[str, str | None]:
+    """Map data that git only names, in `.dvc` files and as outputs in a `dvc.lock`, to its digest, and what git has to None."""
+    data: dict[str, str | None] = {}
     for file in dvc_files(root):
         with suppress(InputError):  # of a draft: the lock of a plan that is compared was read before
             for stage in _read_lock(file).values():
                 data |= _recorded(stage.get("outs", []), file.parent.relative_to(root).as_posix())
     data |= {one.path: one.md5 for one in tracked(root)}
     files = names("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", folder=root)
-    return data | dict.fromkeys(files, IN_GIT)
+    return data | dict.fromkeys(files)
 
 
-def _digest(path: str, known: Mapping[str, str], root: Path) -> str:
+def _digest(path: str, known: Mapping[str, str | None], root: Path) -> str:
     """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
-    inside = [path] if path in known else sorted(name for name in known if name.startswith(f"{path}/"))
-    digests = {name: _md5(root / name) if known[name] == IN_GIT else known[name] for name in inside}
     if path in known:
-        return digests[path]
-    unsaid = any(not one or one.endswith(FOLDER) for one in digests.values())
-    if unsaid or IN_GIT not in {known[name] for name in inside}:
+        named = known[path]
+        return _md5(root / path) if named is None else named
+    inside = {name: _digest(name, known, root) for name in sorted(known) if name.startswith(f"{path}/")}
+    unsaid = any(not one or one.endswith(FOLDER) for one in inside.values())
+    if unsaid or None not in map(known.get, inside):
         return ""  # only a list that is with the data says what is in a folder
-    listed = [{"md5": md5, "relpath": name.removeprefix(f"{path}/")} for name, md5 in digests.items()]
+    listed = [{"md5": md5, "relpath": name.removeprefix(f"{path}/")} for name, md5 in inside.items()]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324
 
 
