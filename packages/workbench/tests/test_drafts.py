@@ -219,9 +219,15 @@ with open("out.txt", "w") as f:
 )
 def test_the_first_code_of_a_data_scientist_in_a_pipeline_is_held_to_mistakes(line: str, id_: str) -> None:
     code = FIRST_CODE + line
-    place = ("--stdin-filename", "pipelines/trial/src/trial/first.py", "-")
+    place = (
+        "--ignore",
+        "INP001",
+        "--stdin-filename",
+        "pipelines/trial/src/trial/first.py",
+        "-",
+    )  # its folder is not there
     for command in (["check", "--fix-only"], ["format"]):  # as `make format`
-        whole = ["ruff", *command, "--quiet", *place]
+        whole = ["ruff", *command, "--quiet", *place[-3:]]
         code = subprocess.run(whole, cwd=ROOT, input=code, capture_output=True, text=True, check=True).stdout
     whole = ["ruff", "check", "--output-format", "concise", *place]
     said = subprocess.run(whole, cwd=ROOT, input=code, capture_output=True, text=True, check=False).stdout

@@ -149,15 +149,6 @@ def test_what_no_stage_reaches_may_import_by_a_name(workspace: Path) -> None:
     assert found(workspace) == []
 
 
-def test_code_in_a_folder_that_is_no_package_is_named_as_its_imports_are_not_followed(workspace: Path) -> None:
-    scripts = workspace / "packages/shared/src/shared/scripts"
-    scripts.mkdir()
-    (scripts / "tool.py").write_text("import other\n", encoding="utf-8")
-    (finding,) = check_all(workspace)
-    assert (finding.check, finding.place) == ("OB104", "packages/shared/src/shared/scripts/tool.py")
-    assert "write an empty `__init__.py`" in finding.mend
-
-
 @pytest.mark.parametrize(
     "command",
     [

@@ -14,7 +14,6 @@ from onebutton_contracts.dvc_files import FINGERPRINTS, Plan, Stage, body_of, pa
 from onebutton_contracts.errors import InputError
 from onebutton_workbench.files import edit_yaml
 from onebutton_workbench.findings import Finding
-from onebutton_workbench.lineage.fingerprint import data_files
 from onebutton_workbench.lineage.imports import Imports, name_of, parse, read_imports
 from onebutton_workbench.workspace import ROOT, dvc_files
 
@@ -85,12 +84,14 @@ def _overlap(some: Iterable[str], others: Iterable[str]) -> bool:
 
 
 def _check_code(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
-    """Find what stages reach that no fingerprint can hold: code that is not followed, and files that one machine alone has."""
+    """Find what stages reach that no fingerprint can hold: code that is not followed, and files that one machine alone has.
+
+    Code in a folder without `__init__.py`, which is not followed either, is found by ruff.
+    """
     modules, _ = imports.reached({name for stage in plan.stages for name in stage.modules if name in imports.files})
-    files = sorted(imports.files[name] for name in modules)
     late = "write `import package.module`, inside a function where it must be late"
     take_in = "take the file in with `make data-add`, and name it below the pipeline's folder and in `deps`"
-    for file in files:
+    for file in sorted(imports.files[name] for name in modules):
         text, path = file.read_text(encoding="utf-8"), file.relative_to(root).as_posix()
         suspect = ABSOLUTE.search(text) or any(name in text for name in BY_NAME)
         for node in ast.walk(parse(file)) if suspect else ():  # to parse takes longer
@@ -101,10 +102,6 @@ def _check_code(plan: Plan, imports: Imports, root: Path) -> Iterator[Finding]:
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and ABSOLUTE.match(f'"{node.value}'):
                 cost = "nobody else has the file, and its change would rerun no stage"
                 yield Finding("OB108", place, f"{node.value!r} is a path of one machine: {cost}", take_in)
-    for file in (file for folder in sorted({one.parent for one in files}) for file in data_files(root).get(folder, [])):
-        if file.suffix == ".py":
-            words = "lies in a folder without `__init__.py`, so what it imports is not followed and reruns no stage"
-            yield Finding("OB104", file.relative_to(root).as_posix(), words, "write an empty `__init__.py` beside it")
 
 
 def mend(dvc_yaml: Path) -> bool:
