@@ -23,16 +23,11 @@ PASSES_OVER = {"skip", "skipif", "xfail"}
 
 @dataclass(frozen=True)
 class Function:
-    """A test or a helper of tests."""
+    """A test, which begins so, or a helper of tests."""
 
     name: str
     line: int
     calls: list[str]  # what it calls; an `assert` of anything but a constant, too
-
-    @property
-    def is_test(self) -> bool:
-        """Whether pytest collects it."""
-        return self.name.startswith("test")
 
     def assertions(self, helpers: Collection[str] = ()) -> int:
         """Count what in it can fail by intent; a call of a helper that asserts is one."""
@@ -78,15 +73,15 @@ def check(root: Path) -> Iterator[Finding]:
         file = root / path
         source = file.read_bytes()
         shared = [one.read_bytes() for one in (root / "conftest.py", file.with_name("conftest.py")) if one.is_file()]
-        others = [one for text in (source, *shared) for one in functions(text) if not one.is_test]
+        known = [one for text in (source, *shared) for one in functions(text)]
         helpers: set[str] = set()
-        while more := {one.name for one in others if one.assertions(helpers)} - helpers:
+        while more := {one.name for one in known if one.assertions(helpers)} - helpers:
             helpers |= more  # others may assert through these
-        for test in functions(source):
-            if test.is_test and not test.assertions(helpers):
-                words = f"{test.name} asserts nothing, so it is green whatever the code answers"
+        for one in functions(source):
+            if one.name.startswith("test") and not one.assertions(helpers):
+                words = f"{one.name} asserts nothing, so it is green whatever the code answers"
                 mend = "assert what a user would notice, or take the test out"
-                yield Finding("OB413", f"{path}:{test.line}", words, mend)
+                yield Finding("OB413", f"{path}:{one.line}", words, mend)
         for line, kind, has_reason in skips(source):
             if not has_reason:
                 words = f"`{kind}` without a reason, so nobody will know when to take it out"

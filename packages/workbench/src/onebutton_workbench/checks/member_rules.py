@@ -87,11 +87,10 @@ def check_modules(member: Member, root: Path) -> Iterator[Finding]:
     layers = [grimp.Layer(*layer, independent=True) for layer in declared]
     layers += [grimp.Layer(*rest, independent=False)] if rest else []
     illegal = graph.find_illegal_dependencies_for_layers(layers, containers={member.module}) if declared else ()
-    place = f"{member.path}/pyproject.toml"
     routes = (route for one in illegal for route in one.routes)
     for chain in sorted(" -> ".join((min(route.heads), *route.middle, min(route.tails))) for route in routes):
         words = f"{chain} goes up or across the layers, so the one below can no longer be changed without the one above"
-        yield Finding("OB405", place, words, "move what both need below them, or pass it in")
+        yield Finding("OB405", f"{member.path}/pyproject.toml", words, "move what both need below them, or pass it in")
 
 
 def check_imports(member: Member, root: Path) -> Iterator[Finding]:
