@@ -60,7 +60,10 @@ class Repo:
         return self.write("uv.lock", old + "".join(f"\n[[package]]\n{block}" for block in blocks))
 
     def affected(self, base: str = "", **environment: str) -> Affected:
-        return affected(self.folder, base, environment)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, text in environment.items():
+                patch.setenv(name, text)
+            return affected(self.folder, base)
 
 
 @pytest.fixture
@@ -297,18 +300,18 @@ def test_a_shallow_clone_without_the_base_means_everything(
     repo.commit()
     clone = tmp_path_factory.mktemp("shallow") / "clone"
     repo.git("clone", "--quiet", "--depth", "1", "--branch", "change", f"file://{repo.folder}", str(clone))
-    found = affected(clone, "", {})
+    found = affected(clone)
     assert found.everything
     assert "origin/main is not here to compare with; this clone is shallow: `git fetch --unshallow" in found.words
     with pytest.raises(InputError, match="this clone is shallow"):
-        affected(clone, "HEAD~1", {})
+        affected(clone, "HEAD~1")
     repo.shell("git", "fetch", "--quiet", "--depth", "1", "origin", "main:refs/remotes/origin/main", folder=clone)
-    found = affected(clone, "", {})
+    found = affected(clone)
     assert found.everything
     assert "have no commit in common here; this clone is shallow" in found.words
     remedy = found.words.split("`")[1].replace("'", "").split()
     repo.shell(*remedy, folder=clone)
-    assert not affected(clone, "", {}).everything
+    assert not affected(clone).everything
 
 
 def test_tests_that_read_the_whole_repo_are_reached_by_any_change_even_of_documentation(repo: Repo) -> None:

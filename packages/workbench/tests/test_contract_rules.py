@@ -42,7 +42,7 @@ def repo(tmp_path: Path, shell: Any) -> Path:
 def check(repo: Path) -> list[Finding]:
     contracts = read_texts(repo, listed(repo, *RULES[check_standard])).items()
     found = [one for path, text in contracts for one in check_standard(path, text)]
-    return [*found, *check_readers(changes_since(choose_base("", repo), repo))]
+    return [*found, *check_readers(changes_since(choose_base(repo), repo))]
 
 
 def lint(repo: Path) -> int:

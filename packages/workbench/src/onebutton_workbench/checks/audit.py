@@ -100,7 +100,7 @@ def of_the_index(root: Path) -> Verdict:
 def leaks(root: Path, base: str = "") -> Verdict:
     """Look for keys in each commit since BASE, where the work will go, or the last merge: what is taken out, git keeps."""
     try:
-        base = choose_base(base, root)
+        base = base or choose_base(root)
     except NothingToCompareError:
         base = "HEAD^" if is_commit("HEAD^", root) else "HEAD"
     command = f"{LEAKS} --log-opts {parted(base, root)}..HEAD"

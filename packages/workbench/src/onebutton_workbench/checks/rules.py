@@ -61,7 +61,7 @@ def hold(root: Path, base: str = "", rules: Mapping[Callable[..., Found], Sequen
     except lineage.NothingToCompareError as error:
         print(f"NOT RUN OB301, OB411, OB412: {error}")
         in_ci = os.environ.get("CI") == "true"
-        refused = bool(lineage.target_branch(os.environ) or (in_ci and lineage.cut_off(root)))
+        refused = bool(lineage.target_branch() or (in_ci and lineage.cut_off(root)))
     found: list[Finding | str] = []
     for look in looks:
         try:

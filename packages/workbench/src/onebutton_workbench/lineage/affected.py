@@ -4,7 +4,6 @@ A file belongs to a member; a member reaches all that declare it. Where that can
 change may be tested too much, never too little. Which stages are stale, `make status` says.
 """
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -39,11 +38,11 @@ class Affected:
         return [f"{path!s:<{width}}  {why}" for path, why in self.members.items()]
 
 
-def affected(root: Path = ROOT, base: str = "", environment: Mapping[str, str] = os.environ) -> Affected:
+def affected(root: Path = ROOT, base: str = "") -> Affected:
     """Find what the change reaches since BASE, which must be known, or since it left the branch that the work will go into."""
     check_base(base, root)
     try:
-        changes = changes_since(base, root, environment)
+        changes = changes_since(base, root)
         workspace = members(root)
         reached = _members_reached(changes, workspace)
     except InputError as error:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,29 +57,26 @@ def check_base(base: str, root: Path) -> None:
         raise InputError(f"{base!r} is no commit here. {remedy}")
 
 
-def target_branch(environment: Mapping[str, str]) -> str:
+def target_branch() -> str:
     """Name the branch that a workflow's commit will go into; empty where it goes nowhere.
 
     A pull request names its branch; what is pushed to a branch goes into main.
     """
-    event = environment.get("GITHUB_EVENT_NAME", "")
+    event = os.environ.get("GITHUB_EVENT_NAME", "")
     if event == "push":
-        return MAIN if environment.get("GITHUB_REF_NAME", MAIN) != MAIN else ""
-    return environment.get("GITHUB_BASE_REF", "") if event == "pull_request" else ""
+        return MAIN if os.environ.get("GITHUB_REF_NAME", MAIN) != MAIN else ""
+    return os.environ.get("GITHUB_BASE_REF", "") if event == "pull_request" else ""
 
 
-def choose_base(base: str, root: Path, environment: Mapping[str, str] = os.environ) -> str:
-    """Choose what to compare with: BASE where somebody typed it, else the branch that the work will go into.
+def choose_base(root: Path) -> str:
+    """Name the branch that the work will go into, which is compared with where nobody typed a BASE.
 
     Raises:
         NothingToCompareError: there is no such branch here, or GitHub Actions runs this for none that waits.
-        InputError: this is no checkout, or BASE names no commit.
+        InputError: this is no checkout.
     """
-    if base:
-        check_base(base, root)
-        return base
-    event = environment.get("GITHUB_EVENT_NAME", "")
-    branch = target_branch(environment) if event else MAIN
+    event = os.environ.get("GITHUB_EVENT_NAME", "")
+    branch = target_branch() if event else MAIN
     if not branch:
         raise NothingToCompareError(f"GitHub runs this for {event} on a commit that goes into no other branch")
     own = call("branch", "--show-current", folder=root).stdout.strip()
@@ -93,20 +90,21 @@ def choose_base(base: str, root: Path, environment: Mapping[str, str] = os.envir
 
 
 def parted(base: str, root: Path) -> str:
-    """Name the commit where this branch and another parted; refuse two that have none in common."""
+    """Name the commit where this branch and another parted; refuse one that is not here, and two that have none in common."""
+    check_base(base, root)
     if found := call("merge-base", base, "HEAD", folder=root).stdout.strip():
         return found
     message = f"{base} and this branch have no commit in common here"
     raise NothingToCompareError("; ".join(filter(None, [message, cut_off(root)])))
 
 
-def changes_since(base: str, root: Path, environment: Mapping[str, str] = os.environ) -> Changes:
+def changes_since(base: str, root: Path) -> Changes:
     """List the files that differ from where this branch and BASE parted, when empty the branch that the work will go into.
 
     Raises:
         NothingToCompareError: as `choose_base` and `parted`.
     """
-    base = choose_base(base, root, environment)
+    base = base or choose_base(root)
     commit = parted(base, root)
     edited = names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "-z", commit, folder=root)
     added = names("ls-files", "--others", "--exclude-standard", "-z", folder=root)
@@ -116,6 +114,6 @@ def changes_since(base: str, root: Path, environment: Mapping[str, str] = os.env
 def write_summary(lines: Iterable[str]) -> None:
     """Add to the summary of the job, where GitHub runs this for a commit that goes into another branch."""
     file = os.environ.get("GITHUB_STEP_SUMMARY")
-    if file and target_branch(os.environ):
+    if file and target_branch():
         with Path(file).open("a", encoding="utf-8") as stream:
             stream.write("\n".join([*lines, ""]))

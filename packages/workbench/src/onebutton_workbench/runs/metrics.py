@@ -4,7 +4,6 @@ In a pull request on GitHub the latter goes into the job's summary, too.
 """
 
 import json
-import os
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
@@ -131,9 +130,8 @@ def metrics(pipeline: str = "", base: str = "") -> None:
 
     What was typed is compared with, in a workflow the branch that the commit goes into, or the last commit.
     """
-    changes.check_base(base, ROOT)
     try:
-        base = base or (changes.choose_base("", ROOT) if changes.target_branch(os.environ) else "HEAD")
+        base = base or (changes.choose_base(ROOT) if changes.target_branch() else "HEAD")
         commit = changes.parted(base, ROOT)
     except changes.NothingToCompareError as error:
         print(f"metrics: NOT RUN: {error}")
