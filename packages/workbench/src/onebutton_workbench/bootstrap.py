@@ -66,10 +66,9 @@ def from_elsewhere(lock: str, settings: str) -> list[str]:
     ]
 
 
-def conflict_in(file: Path) -> int:
-    """Return the line where git marks a conflict in a file; 0 when there is none."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-    return next((number for number, line in enumerate(lines, 1) if line.startswith("<<<<<<< ")), 0)
+def conflict_in(file: Path) -> bool:
+    """Say whether git marks a conflict in a file."""
+    return bool(re.search("^<<<<<<< ", file.read_text(encoding="utf-8", errors="replace"), re.MULTILINE))
 
 
 def fits(uv: str) -> bool:

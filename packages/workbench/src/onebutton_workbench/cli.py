@@ -137,9 +137,9 @@ def serve(*, pipeline: str = "", env: str = "", port: int | None = None) -> None
 
 def values_of(button: str) -> set[str]:
     """Name the values that a button takes, such as PIPELINE."""
-    found = (one for one in app[button].assemble_argument_collection(default_parameter=TYPED) if one.parse)
-    names = {name.lstrip("-").upper() for one in found for name in one.names if not name.startswith("--no-")}
-    return names | ({"JSON"} if button in AS_JSON else set())
+    arguments = app[button].assemble_argument_collection(default_parameter=TYPED)
+    names = {one.name.lstrip("-").upper() for one in arguments if one.parse}
+    return names | {"JSON"} if button in AS_JSON else names
 
 
 def buttons() -> list[str]:
@@ -170,8 +170,8 @@ def press(words: list[str]) -> Any:
         if words[0] in AS_JSON and os.environ.pop(f"{PREFIX}JSON", "") not in {"", "0"}:
             from onebutton_workbench.findings import document
 
-            command = [sys.executable, "-m", "onebutton_workbench.cli", *words]
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            pipe, both = subprocess.PIPE, subprocess.STDOUT
+            done = subprocess.run([sys.argv[0], *words], stdout=pipe, stderr=both, text=True, check=False)
             print(document(words[0], done.returncode, done.stdout))
             return done.returncode
     work, values, untyped = app.parse_args(words, print_error=False, exit_on_error=False)
@@ -210,7 +210,3 @@ def main() -> None:
         sys.stdout.flush()
         os._exit(status)
     sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()

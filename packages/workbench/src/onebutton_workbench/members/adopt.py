@@ -44,9 +44,7 @@ def read_identity(project: str, owners: str) -> Identity:
         url = about["urls"]["repository"]
         return Identity(about["name"], reviewers["*"], url, ours["upstream"], ours["upgraded-to"])
     except KeyError as missing:
-        raise InputError(
-            f"{missing} is missing in {PYPROJECT} or {OWNERS}, which say whose repository this is"
-        ) from None
+        raise InputError(f"{PYPROJECT} or {OWNERS} lacks {missing}: they say whose repository this is") from None
 
 
 def adopted(path: str, text: str, before: Identity, after: Identity) -> str:
@@ -93,10 +91,7 @@ def adopt(
         (name not in locked, f"NAME={name} is a package that is used here, and uv would take one for the other"),
         (OWNER.fullmatch(owner), f"OWNER={owner} is no owner on GitHub: who reviews, as in @acme/data or @ann"),
         (not url or clone_address(url), f"URL={url} is no address to clone from, such as https://github.com/acme/data"),
-        (
-            not samples or before.url == before.upstream,
-            "this is adopted, and pipelines may be yours: see `make remove`",
-        ),
+        (not samples or before.url == before.upstream, "it is adopted, pipelines may be yours: see `make remove`"),
     ):
         require(good, f"{words}. Nothing was changed")
     origin = clone_address(call("config", "--get", "remote.origin.url", folder=root).stdout)
