@@ -21,7 +21,7 @@ def lock(folder: Path) -> None:
     require(not problem, f"uv could not lock it: {problem}. Nothing was changed")
 
 
-def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
+def add(*, package: str = "", member: str = "", root: Path = ROOT) -> None:
     """Declare a package in the `pyproject.toml` of a member and bring the lock along, or change nothing.
 
     The package is of an index, with or without a version (`xgboost`, `polars>=2`), or the folder of one here.
@@ -35,5 +35,4 @@ def add(*, package: str = "", member: str = "", root: Path = ROOT) -> int:
     refused = f"{wanted} cannot be added to {into.path}: {' '.join(done.stderr.split())}. Nothing was changed"
     require(not done.returncode, refused)
     where = f"{into.path}/pyproject.toml and in uv.lock"
-    print(f"add: {wanted} stands in {where}. Next: import it, then `make check`", flush=True)
-    return 0
+    print(f"add: {wanted} stands in {where}. Next: import it, then `make check`")

@@ -26,9 +26,8 @@ def left_over(leaving: Sequence[Member], root: Path) -> list[Member]:
     staying = [one for one in members(root) if one not in leaving]
     groups = read_toml(root / "pyproject.toml").get("dependency-groups", {}).values()
     needed = {distribution(line) for group in groups for line in group if isinstance(line, str)}
-    needed |= {name for one in staying for name in one.requires}
-    declared = {name for one in leaving for name in one.requires}
-    return [one for one in staying if one.name in declared - needed]
+    needed = needed.union(*(one.requires for one in staying))
+    return [one for one in staying if one.name not in needed and any(one.name in other.requires for other in leaving)]
 
 
 def take_out(root: Path, leaving: Sequence[Member]) -> None:
