@@ -45,15 +45,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
-def find_root(folder: Path) -> Path:
-    """Find the workspace that a folder belongs to: the nearest one above whose pyproject.toml lists members."""
-    for candidate in (folder, *folder.parents):
-        file = candidate / "pyproject.toml"
-        if file.is_file() and "workspace" in read_toml(file).get("tool", {}).get("uv", {}):
-            return candidate
-    raise InputError(f"{folder} is in no uv workspace: no pyproject.toml above it has [tool.uv.workspace]")
-
-
 def member_paths(root: Path = ROOT) -> list[Path]:
     """List the folder of every member, relative to the root, in order."""
     patterns = read_toml(root / "pyproject.toml")["tool"]["uv"]["workspace"]["members"]

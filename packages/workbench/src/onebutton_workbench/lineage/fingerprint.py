@@ -22,8 +22,9 @@ from onebutton_contracts.errors import require, run_stage
 from onebutton_contracts.parameters import load_parameters
 from onebutton_workbench.git import listed
 from onebutton_workbench.lineage.imports import parse, read_imports
-from onebutton_workbench.workspace import distribution, find_root, member_paths
+from onebutton_workbench.workspace import distribution, member_paths
 
+LOCK = "uv.lock"  # in the root of the workspace alone
 ALGORITHM = 1  # raise it when the meaning of a fingerprint changes: every stage then reruns once
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NOT_DATA = {".py", ".pyc", ".pyi", ".typed"}
@@ -86,7 +87,7 @@ def locked_versions(root: Path) -> dict[str, str]:
     A TOML parser takes a second for a lock of this size; uv writes the two lines that matter in a fixed order.
     """
     versions: dict[str, set[str]] = {}
-    lock = (root / "uv.lock").read_text(encoding="utf-8")
+    lock = (root / LOCK).read_text(encoding="utf-8")
     for name, version in re.findall(r'^name = "(.*)"\nversion = "(.*)"$', lock, re.MULTILINE):
         versions.setdefault(name, set()).add(version)
     return {name: "|".join(sorted(found)) for name, found in versions.items()}
@@ -151,7 +152,8 @@ def main() -> None:
     Raises:
         InputError: as `write_fingerprints`; or a parameter is unknown, missing or not of its type.
     """
-    folder, root = Path.cwd(), find_root(Path.cwd())
+    folder = Path.cwd()
+    root = next(one for one in (folder, *folder.parents) if (one / LOCK).is_file())
     packages = {module.partition(".")[0] for stage in read_plan(folder / "dvc.yaml").stages for module in stage.modules}
     for module in sorted(f"{package}.params" for package in packages):
         if module in read_imports(root).files:
