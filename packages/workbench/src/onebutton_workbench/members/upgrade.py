@@ -29,13 +29,12 @@ def find_base(root: Path, tip: str, recorded: str) -> str:
     known = [f"{recorded}^{{commit}}"] if recorded else []
     missing = f"`upgraded-to` is {recorded[:12]}, but upstream has no such commit. Nothing was changed"
     require(not known or holds("merge-base", "--is-ancestor", *known, tip, folder=root), missing)
-    base = call(
-        "merge-base", tip, "HEAD", *known, folder=root
-    ).stdout.strip()  # of more than two, with any of the others
+    # git takes the newest commit that upstream shares with any of the others
+    base = call("merge-base", tip, "HEAD", *known, folder=root).stdout.strip()
     if not base:
-        log = ("log", "--no-show-signature", "--format=%T %H")
-        ours = {line.split()[0] for line in git(*log, "HEAD", folder=root).splitlines()}
-        theirs = (line.split() for line in git(*log, tip, folder=root).splitlines())
+        log = ("log", "--no-show-signature")
+        ours = set(git(*log, "--format=%T", "HEAD", folder=root).split())
+        theirs = (line.split() for line in git(*log, "--format=%T %H", tip, folder=root).splitlines())
         base = next((commit for content, commit in theirs if content in ours), "")
     unknown = (
         "no commit here has the content of one of upstream's, so nobody knows where this repository began: write the "
