@@ -17,26 +17,23 @@ from onebutton_workbench.environment import call
 from onebutton_workbench.git import listed
 from onebutton_workbench.workspace import ROOT
 
-PLACE = ROOT / ".dummy"
 DESCRIPTION = "dummy.json"
 DEFAULT_ROWS = 50_000
 
 
 def folder_of(pipeline: str) -> Path:
     """Return where the dummy copy of a pipeline is; its name says so wherever it is shown, in MLflow too."""
-    return PLACE / f"{pipeline}-dummy"
+    return ROOT / ".dummy" / f"{pipeline}-dummy"
 
 
 def run(pipeline: str, rows: int) -> None:
     """Draw the tables, of so many rows each, and run the stages of the copy."""
     source, target = ROOT / "pipelines" / pipeline, folder_of(pipeline)
-    plan = Plan.load(source / "dummy.yaml")
-    tables = generate(plan, read_description(source / DESCRIPTION), plan.contracts(source), rows)
+    plan, description = Plan.load(source / "dummy.yaml"), read_description(source / DESCRIPTION)
     copy_sources(source, target)
-    for file in (target / "contracts").glob("*.odcs.yaml"):
-        relax(file)
-    for name, contract in plan.contracts(target).items():
-        write_parquet(tables[name], target / plan.tables[name].file, contract)
+    contracts = plan.contracts(target)
+    for name, table in generate(plan, description, contracts, rows).items():
+        write_parquet(table, target / plan.tables[name].file, contracts[name])
     if not (target / ".dvc").is_dir():
         call("dvc", "init", "--quiet", "--no-scm", folder=target).check_returncode()
     frozen = call("dvc", "freeze", plan.replaces, folder=target)  # what it would write is here
@@ -62,13 +59,15 @@ def describe_tables(pipeline: str) -> None:
 
 
 def copy_sources(source: Path, target: Path) -> None:
-    """Copy what stages read of a pipeline in git, not their code and results; what was copied before goes first."""
-    shutil.rmtree(target / "contracts", ignore_errors=True)
+    """Copy what stages read of a pipeline in git, not their code and results; contracts hold for any number of rows."""
+    shutil.rmtree(target / "contracts", ignore_errors=True)  # one may be gone
     results = {path.as_posix() for path in produced_files(source)}
     for name in listed(source):
         if not name.startswith(("src/", "tests/")) and name not in results:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target / name)
+    for file in (target / "contracts").glob("*.odcs.yaml"):
+        relax(file)
 
 
 def relax(file: Path) -> None:

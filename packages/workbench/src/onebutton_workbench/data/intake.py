@@ -45,16 +45,15 @@ def data_add(  # noqa: PLR0913  a table has as many facts
     if again:
         fetch_again(pipeline, root)
         return
-    known = ", ".join(pipelines(root)) or "(none yet)"
-    around = "`make new-pipeline FROM=` writes one around it"
-    require(pipeline, f"PIPELINE= says which pipeline takes the table in: {known}. {around}")
+    which = f"PIPELINE= says which pipeline takes the table in: {', '.join(pipelines(root)) or '(none yet)'}"
+    require(pipeline, f"{which}. `make new-pipeline FROM=` writes one around it")
     require(file, NO_FILE)
     require(re.fullmatch(r"[0-9a-fA-F]{64}", sha256), NO_HASH)
     require(re.fullmatch("[a-z][a-z0-9_]*", name), f"NAME= must be a name in small letters, it is {name!r}")
     paths = written(root / "pipelines" / the_pipeline(pipeline, root), name)
-    for path in paths:
-        there = f"{path.relative_to(root)} is there already; choose another NAME, or remove it first"
-        require(not path.exists(), there)
+    text, data, tracked = (path.relative_to(root).as_posix() for path in paths)
+    there = ", ".join(path for path in (text, data, tracked) if (root / path).exists())
+    require(not there, f"{there} is there already; choose another NAME, or remove it first")
     table, origin = read(Path(file), name, pipeline, license_of(license_), sha256.lower())
     try:
         contract = keep(table, origin, root)
@@ -67,7 +66,6 @@ def data_add(  # noqa: PLR0913  a table has as many facts
     if personal := ", ".join(column.name for column in contract.columns if column.classification == "personal"):
         print(f"data-add: personal data in {personal}: may this pipeline have it? Other columns may hold names, too")
     print(f"data-add: key, as guessed: {', '.join(contract.primary_key) or 'none'}")
-    text, data, tracked = (path.relative_to(root).as_posix() for path in paths)
     print(f"data-add: {data} is tracked. Read {text}: each guess in it is yours to decide")
     print(f"data-add: Next: git add {text} {tracked} {Path(data).parent.as_posix()}/.gitignore")
 
@@ -98,14 +96,12 @@ def read(path: Path, name: str, pipeline: str, license_: str, digest: str = "") 
         missing = f"{path.name} cannot be read: No such file or directory; nothing was taken in. {NO_FILE}"
         require(path.is_file(), missing)
         found = hash_of(path)
-        another = f"{path.name} has the SHA-256 {found}, not {digest[:12]}… as you said: it is another file"
-        require(
-            digest in {"", found}, f"{another}, so it was not taken in. Ask the publisher of the data which is right"
-        )
+        another = f"{path.name} has the SHA-256 {found}, not {digest[:12]}… as you said: it is another file, so it was"
+        require(digest in {"", found}, f"{another} not taken in. Ask the publisher of the data which is right")
         parsed = parse(path)
     size = f"{parsed.frame.height:,} rows and {parsed.frame.width} columns of {path.name}"
-    noted = replace(parsed, notes=(size, *parsed.notes))
-    return noted, Origin(name, pipeline, path.name, path.name, found, license_)
+    origin = Origin(name, pipeline, path.name, path.name, found, license_)
+    return replace(parsed, notes=(size, *parsed.notes)), origin
 
 
 def keep(table: Parsed, origin: Origin, root: Path) -> Contract:

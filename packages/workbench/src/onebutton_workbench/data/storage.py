@@ -1,10 +1,7 @@
 """Keep data and models in DVC's remote: choose it, send to it, fetch from it, find what it lacks, and bring what a commit names.
 
-The work of `make remote`, `push` and `pull`, of OB304 in `make status`, and of the begin of `make run`.
-
-The remote stands in `.dvc/config`; it is any that DVC knows. Keys to it come from the environment (`AWS_ACCESS_KEY_ID`,
-`AWS_PROFILE` and the rest that every program for S3 reads; `AWS_ENDPOINT_URL` for a server that is not Amazon's) and are never
-written to a file.
+The work of `make remote`, `push` and `pull`, of OB304 in `make status`, and of the begin of `make run`. The remote stands in
+`.dvc/config`; it is any that DVC knows. Keys to it come from the environment and are never written to a file.
 """
 
 import logging
@@ -23,19 +20,13 @@ from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import holds, names, shortened
 from onebutton_workbench.lineage.tracked_data import Tracked, tracked
-from onebutton_workbench.workspace import ROOT
+from onebutton_workbench.workspace import ROOT, the_pipeline
 
-NAME = "storage"
-PROBE = "0" * 32  # a digest that no file has: asking for it shows whether the remote answers
-MEND = "`make push` on the machine that has it; what no stage makes needs `dvc add` first"
 UNSET = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
-SCHEMES = ("s3", "gs", "azure", "ssh", "oss", "webdav", "webdavs", "webhdfs", "hdfs", "gdrive")  # what DVC can write to
-URL = re.compile(rf"(?:{'|'.join(SCHEMES)})://[^\s/]\S*|/.*")
-LACKING = re.compile(r"requires '(?P<package>dvc-\w+)' to be installed")  # as DVC says it of a scheme
+URL = re.compile(r"(?!https?:)\w+://[^\s/]\S*|/.*")  # DVC knows which schemes there are; http is one to read from
+LACKING = re.compile(r"requires '(dvc-\w+)' to be installed")  # as DVC says it of a scheme
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
-MISSING = re.compile(
-    "Missing cache files|Checkout failed for following targets"
-)  # so DVC lists what is neither here nor there
+MISSING = re.compile(r"Missing cache files|Checkout failed")  # so DVC lists what is neither here nor there
 
 
 @dataclass(frozen=True)
@@ -80,13 +71,10 @@ def the_remote(root: Path) -> Remote:
 def why(output: str) -> str:
     """Say in one line why DVC failed: in its own first and last words, or which button brings the package that it lacks."""
     if lacking := LACKING.search(output):
-        package = lacking["package"]
-        return f"DVC needs {package} for it. `make add PACKAGE={package} MEMBER=workbench` brings it"
+        return f"DVC needs {lacking[1]} for it. `make add PACKAGE={lacking[1]} MEMBER=workbench` brings it"
     if UNSAVED in output:
         return "data of yours without another copy is in the way. Move it away, or `dvc add` it"
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
-    said = errors or lines[-1:] or ["it does not say why"]
+    said = re.findall(r"^ERROR: (.*)", output, re.MULTILINE) or output.splitlines()[-1:] or ["it does not say why"]
     return "; ".join(dict.fromkeys([said[0], said[-1]]))
 
 
@@ -105,8 +93,10 @@ def check_remote(root: Path, remote: Remote) -> tuple[list[Finding], str]:
     try:
         with Repo(str(root), config=patience) as repo:
             storage = repo.cloud.get_remote_odb(remote.name)
-            with suppress(FileNotFoundError):  # DVC would ask for nothing where it keeps nothing yet
-                storage.fs.info(storage.oid_to_path(PROBE))
+            with suppress(
+                FileNotFoundError
+            ):  # no file has that digest; DVC asks for nothing where it keeps nothing yet
+                storage.fs.info(storage.oid_to_path("0" * 32))
             found = repo.data_status(granular=True, not_in_remote=True, remote_refresh=True)
     except Exception as error:  # noqa: BLE001  each client has errors of its own; all mean no answer
         return [], why(f"{type(error).__name__}: {error}")
@@ -115,9 +105,10 @@ def check_remote(root: Path, remote: Remote) -> tuple[list[Finding], str]:
     not_committed = {path for kind in ("added", "modified") for path in found["committed"].get(kind, [])}
     gone = sorted({*found["not_in_remote"]} - not_committed)
     folders = tuple(path for path in gone if path.endswith("/"))
-    words = f"is not on {remote.url}, so it is lost with the machine that has it"
     lost = [path for path in gone if path in folders or not path.startswith(folders)]
-    return [Finding("OB304", path, words, MEND) for path in lost], ""
+    words = f"is not on {remote.url}, so it is lost with the machine that has it"
+    mend = "`make push` on the machine that has it; what no stage makes needs `dvc add` first"
+    return [Finding("OB304", path, words, mend) for path in lost], ""
 
 
 def push(root: Path = ROOT, pipeline: str = "") -> None:
@@ -132,33 +123,27 @@ def pull(root: Path = ROOT, pipeline: str = "") -> None:
     remote = configured(root)
     if remote is None:
         print(f"pull: nothing to fetch, {UNSET}")
-    elif lacking := _transfer("pull", root, pipeline):
-        named = {line.strip().rstrip("/") for line in lacking.splitlines()}  # each on a line of its own
-        gone = shortened([one.path for one in _added(root, pipeline) if one.path in named])
+    elif missing := _transfer("pull", root, pipeline):
+        gone = shortened([one.path for one in tracked(root) if one.path in missing])
         sends = "what it has is here now. `make push` where it was added sends it"
         require(not gone, f"{remote.url} does not have {gone}, and no stage makes that; {sends}")
         print("pull: what it has is here now. It does not have all that dvc.lock names: `make run` makes the rest")
 
 
-def _transfer(button: str, root: Path, pipeline: str) -> str:
-    """Press DVC's button of the same name; return what it says where something is neither here nor there."""
+def _transfer(button: str, root: Path, pipeline: str) -> list[str]:
+    """Press DVC's button of the same name; return its lines, each maybe a path, where something is neither here nor there."""
     remote = the_remote(root)
     print(f"{button}: {'to' if button == 'push' else 'from'} {remote}", flush=True)
-    files = sorted({one.file for one in _added(root, pipeline)})
-    targets = [f"pipelines/{pipeline}/dvc.yaml", *files] if pipeline else []
+    targets = ["--recursive", f"pipelines/{the_pipeline(pipeline, root)}"] if pipeline else []
     done = call_dvc(button, *targets, root=root)
     said = done.stdout + done.stderr
     missing = MISSING.search(said)
     refused = done.returncode and (not missing or UNSAVED in said)
     require(not refused, f"{remote.url}: {why(said)}. What arrived stays: press again once that is mended")
-    if not missing:
-        print(f"{button}: done. {' '.join(done.stdout.split())}")
-    return said if missing else ""
-
-
-def _added(root: Path, pipeline: str) -> list[Tracked]:
-    folder = f"pipelines/{pipeline}/" if pipeline else ""
-    return [one for one in tracked(root) if one.file.startswith(folder)]
+    if missing:
+        return [line.rstrip("/") for line in said.splitlines()]
+    print(f"{button}: done. {' '.join(done.stdout.split())}")
+    return []
 
 
 def choose(url: str = "", root: Path = ROOT) -> None:
@@ -167,9 +152,9 @@ def choose(url: str = "", root: Path = ROOT) -> None:
         parts = urlsplit(url)
         keyless = not (parts.password or parts.query)
         require(keyless, "a URL with a key in it would be committed. Keys stay in the environment: docs/storage.md")
-        known = f"s3://bucket/folder (or {', '.join(SCHEMES[1:])}) or an absolute folder"
+        known = "s3://bucket/folder, another address that DVC writes to or an absolute folder"
         require(URL.fullmatch(url), f"URL can be {known}, not {url!r}. Nothing was changed")
-        done = call_dvc("remote", "add", "--quiet", "--force", "--default", NAME, url, root=root)
+        done = call_dvc("remote", "add", "--force", "--default", "storage", url, root=root)
         require(not done.returncode, f"nothing was changed: {why(done.stdout + done.stderr)}")
     remote = the_remote(root)
     print(f"remote: {remote}")
@@ -189,15 +174,11 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
     if not holds("rev-parse", "--verify", "--quiet", "HEAD", folder=root):
         return  # nothing is committed yet, or this is no checkout
     edited = names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root)
-    wanted = [
-        one
-        for one in tracked(root)
-        if (one.file not in edited or not (root / one.path).exists())
-        and any(_concerns(one, name, root) for name in pipelines)
-    ]
+    read = [one for one in tracked(root) if any(_concerns(one, name, root) for name in pipelines)]
+    here = {one.path for one in read if (root / one.path).exists()}
+    wanted = [one for one in read if one.file not in edited or one.path not in here]
     if not wanted:
         return
-    here = {one.path for one in wanted if (root / one.path).exists()}
     done = call_dvc("checkout", *[one.file for one in wanted], root=root)
     named = [one for one in wanted if one.path in done.stdout + done.stderr]
     if done.returncode:
@@ -216,14 +197,13 @@ def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:
 def _in_the_way(some: Sequence[Tracked], here: Collection[str], said: str, root: Path) -> str:
     """Say why DVC, which never replaces what its cache does not hold, could not put data in place, what lay there or not."""
     first = some[0]
-    if UNSAVED in said or not MISSING.search(said):
-        return (
-            f"{first.path}: not what {first.file} names, and {'there is no other copy' if UNSAVED in said else why(said)}. "
-            f"To take yours on purpose, `dvc add {first.path}` (a table of another source: `make data-add`); to take the "
-            "committed one, move yours away and press `make pull`"
-        )
-    remote = configured(root)
-    ask = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
-    what = "is another than the committed one, which is not here" if first.path in here else "is not here"
-    paths = shortened([one.path for one in some])
-    return f"{paths}, which {first.file} names, {what}: {ask}`make pull` fetches it"
+    if MISSING.search(said) and UNSAVED not in said:
+        remote = configured(root)
+        ask = "" if remote and remote.shared else "`make remote URL=…` says where your team keeps data, then "
+        what = "is another than the committed one, which is not here" if first.path in here else "is not here"
+        return f"{shortened([one.path for one in some])}, which {first.file} names, {what}: {ask}`make pull` fetches it"
+    reason = "there is no other copy" if UNSAVED in said else why(said)
+    return (
+        f"{first.path}: not what {first.file} names, and {reason}. To take yours on purpose, `dvc add {first.path}` (a table "
+        "of another source: `make data-add`); to take the committed one, move yours away and press `make pull`"
+    )

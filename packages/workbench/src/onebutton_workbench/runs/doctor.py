@@ -4,8 +4,6 @@ Every line is `ok`, `missing` with what to do, or `NOT RUN` with why it could no
 """
 
 import json
-import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,23 +18,12 @@ from onebutton_workbench.workspace import ROOT
 
 # What was looked at; `ok`, `missing` or `NOT RUN`; what was seen, and for anything but ok what to do.
 Line = tuple[str, str, str]
-ENOUGH_DISK = 5  # GB: the environment, the data and a model registry
 RULESET = ".github/ruleset.json"
 IMPORT = f"Settings, Rules, Rulesets, Import a ruleset: {RULESET}"
 ON_GITHUB = {
     "GitHub Actions": "a new fork has them switched off: open its Actions tab and enable them",
     "secret scanning": "Settings, Code security: switch on secret scanning, push protection and the dependency graph",
 }
-
-
-def environment() -> Iterator[Line]:
-    """Check the local environment."""
-    yield "Python", "ok", f"{platform.python_version()} in {sys.prefix}"
-    free = shutil.disk_usage(ROOT).free // 10**9
-    yield "disk", "ok" if free >= ENOUGH_DISK else "missing", f"{free} GB free here, {ENOUGH_DISK} GB are wanted"
-    if sys.platform == "darwin":  # which wheels do not bring to a Mac
-        libomp = any(Path(prefix, "opt/libomp/lib/libomp.dylib").exists() for prefix in ("/opt/homebrew", "/usr/local"))
-        yield "libomp", "ok" if libomp else "missing", "LightGBM needs it: `brew install libomp` brings it"
 
 
 def repository(root: Path = ROOT) -> Iterator[Line]:
@@ -65,18 +52,17 @@ def storage(root: Path = ROOT) -> Iterator[Line]:
         yield "storage", "ok", f"{remote} answers"
 
 
-def tracking() -> Iterator[Line]:
+def tracking() -> Line:
     """Look at MLflow's store."""
     uri = tracking_uri(ROOT)
     file = sqlite_file(uri)
     if file and not file.exists():
-        yield "MLflow", "ok", f"{file.name} will be made by the first `make run`"
-        return
+        return "MLflow", "ok", f"{file.name} will be made by the first `make run`"
     try:
         check_there(uri, to_write=True)
-        yield "MLflow", "ok", shown(uri)
     except StoreError as error:
-        yield "MLflow", "missing", str(error)
+        return "MLflow", "missing", str(error)
+    return "MLflow", "ok", shown(uri)
 
 
 def protection(root: Path = ROOT) -> Line:
@@ -97,7 +83,8 @@ def lacks(wanted: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any
         given = [one.get("parameters") or {} for one in active if one["type"] == rule["type"]]
         if not given:
             yield rule["type"]
-        for key, value in rule.get("parameters", {}).items() if given else ():
+            continue
+        for key, value in rule.get("parameters", {}).items():
             if isinstance(value, list):
                 held = {check["context"] for one in given for check in one.get(key, [])}
                 yield from (f"the required check {check['context']}" for check in value if check["context"] not in held)
@@ -107,8 +94,11 @@ def lacks(wanted: Sequence[Mapping[str, Any]], active: Sequence[Mapping[str, Any
 
 def examine() -> int:
     """Say what is there, what is missing, and what nobody can see from here; fail when something is missing."""
-    lines = [line for look in (environment, repository, storage, tracking) for line in look()]
-    lines += [protection(), *((subject, "NOT RUN", words) for subject, words in ON_GITHUB.items())]
+    unseen = ((subject, "NOT RUN", words) for subject, words in ON_GITHUB.items())
+    lines = [*repository(), *storage(), tracking(), protection(), *unseen]
+    if sys.platform == "darwin":  # what no wheel brings to a Mac
+        libomp = any(Path(prefix, "opt/libomp/lib/libomp.dylib").exists() for prefix in ("/opt/homebrew", "/usr/local"))
+        lines.append(("libomp", "ok" if libomp else "missing", "LightGBM needs it: `brew install libomp` brings it"))
     width = max(len(subject) for subject, _, _ in lines)
     for subject, state, words in lines:
         print(f"  {state:<8} {subject:<{width}}  {words}")

@@ -36,14 +36,12 @@ def run_tests(  # noqa: PLR0913  what can be typed after the button
     only = f"ALONE=1 runs the quick tests of each member by itself: leave {'SLOW' if slow else 'COVERAGE'} out"
     require(not (alone and (slow or coverage)), only)
     chosen = [one.path.as_posix() for one in ([the_member(named)] if named else members())]
-    more = tuple[str, ...]()
+    more: Sequence[str] = ()
     if affected:
         found = lineage.affected(ROOT, base)
-        if found.everything:
-            print(f"test: everything: {found.words}", flush=True)
-        else:
+        print(*found.table, f"test: {'everything: ' if found.everything else ''}{found.words}", sep="\n", flush=True)
+        if not found.everything:
             chosen, more = [path.as_posix() for path in found.members], found.repo_tests
-            print(*found.table, f"test: {found.words}", sep="\n", flush=True)
     if not chosen and (alone or not more):
         print("test: no member is affected, so there is no test to run. `make test` runs all")
     elif alone:
@@ -60,17 +58,17 @@ def run_together(
 
     The tests of the drafts in the folders `told` run after all others, and a failure there stops nobody.
     """
+    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
+    how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
     if slow:
         added = add_groups(*SLOW_GROUPS, folder=root)
-        uninstalled = f"what slow tests start could not be installed: {' '.join(added.stderr.split())}"
-        require(not added.returncode, uninstalled)
+        require(not added.returncode, f"what slow tests start was not installed: {' '.join(added.stderr.split())}")
     there = [path for path in paths if (root / path).exists()]
-    print("".join(f"test: NOT RUN: there is no {path}\n" for path in paths if path not in there), end="", flush=True)
+    print(*(f"test: NOT RUN: there is no {path}\n" for path in paths if path not in there), sep="", end="", flush=True)
     of_drafts = [path for path in there if path.startswith(tuple(f"{folder}/" for folder in told))]
-    measure = [f"--cov={folder}/src" for folder in covered]
-    measure += ["--cov-report=term-missing:skip-covered"] if covered else []
-    status = _call([path for path in there if path not in of_drafts], measure, root, slow=slow)
-    of_draft = _call(of_drafts, [], root, slow=slow)
+    measure = [*(f"--cov={folder}/src" for folder in covered), "--cov-report=term-missing:skip-covered"]
+    status = _call([path for path in there if path not in of_drafts], [*how, *measure], root)
+    of_draft = _call(of_drafts, how, root)
     if of_draft not in {0, NONE_COLLECTED}:
         print(f"test: a test of a draft failed, which stops nobody ({', '.join(of_drafts)})", flush=True)
     require({status, of_draft} != {NONE_COLLECTED}, "no test was collected, so nothing was tested")
@@ -80,15 +78,11 @@ def run_together(
     print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
 
 
-def _call(paths: Sequence[str], words: Sequence[str], root: Path, *, slow: bool) -> int:
-    if not paths:
-        return NONE_COLLECTED
-    # A file of slow tests shares what is dear to make, such as a trained clone; quick tests share nothing.
-    how = ["--dist", "loadfile", "-m", "slow"] if slow else ["--dist", "load"]
+def _call(paths: Sequence[str], how: Sequence[str], root: Path) -> int:
     # One thread per test process: OpenMP on a busy machine can take a hundred times as long.
     environment = git_environment() | {"OMP_NUM_THREADS": "1"}
-    command = ["pytest", "--numprocesses", "auto", *how, *words, *paths]
-    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
+    command = ["pytest", "--numprocesses", "auto", *how, *paths]
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode if paths else NONE_COLLECTED
 
 
 def hold_floors(folders: Sequence[str], root: Path) -> None:
@@ -110,11 +104,11 @@ def examine(member: Member, root: Path) -> tuple[str, str]:
 
     Its extras are installed, because its tests cover them, and pytest. Programs of the shared environment are not on PATH.
     """
-    folder = member.path.as_posix()
-    if not (root / folder / "tests").is_dir():
+    tests = f"{member.path.as_posix()}/tests"
+    if not (root / tests).is_dir():
         return "NOT RUN", "it has no tests"
     only = ["--no-default-groups", "--group", "test", "--package", member.name, "--all-extras"]
-    command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", f"{folder}/tests"]
+    command = ["uv", "run", "--isolated", "--frozen", *only, "pytest", "--quiet", tests]
     path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != root / ".venv/bin"]
     done = call(*command, folder=root, OMP_NUM_THREADS="1", PATH=os.pathsep.join(path))
     if done.returncode:

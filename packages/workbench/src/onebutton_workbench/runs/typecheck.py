@@ -9,11 +9,10 @@ import re
 import sys
 from collections.abc import Sequence
 
-from onebutton_contracts.errors import require
+from onebutton_contracts.errors import InputError
 from onebutton_workbench.environment import call
 from onebutton_workbench.workspace import ROOT, drafts, members, read_toml
 
-CRASHED = 2  # mypy's status when it could not check at all
 # What the packages are held to and pipelines are not: how mypy's lines end.
 MANNERS = re.compile(
     r"pipelines/.*\[(import-untyped|no-any-return|no-any-unimported|no-untyped-call|no-untyped-def|type-arg"
@@ -25,12 +24,12 @@ def check() -> None:
     """Call mypy on drafts, then on all others and on what the root has; refuse mistakes outside drafts."""
     lenient = drafts(ROOT)
     if told := _call(lenient):
-        stop_nobody = f"types: {_count(told)} in drafts ({', '.join(lenient)}), which stop nobody: the lines above\n"
-        print(*told, stop_nobody, sep="\n")
-    others = [path for member in members(ROOT) if (path := member.path.as_posix()) not in lenient]
-    wrong = _call([*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *others])
-    print("".join(f"{line}\n" for line in wrong), end="", file=sys.stderr)
-    require(not wrong, f"{_count(wrong)}, where the lines above say")
+        words = f"{_count(told)} in drafts ({', '.join(lenient)}), which stop nobody: the lines above"
+        print(*told, f"types: {words}\n", sep="\n")
+    others = [member.path.as_posix() for member in members(ROOT) if member.path.as_posix() not in lenient]
+    if wrong := _call([*read_toml(ROOT / "pyproject.toml")["tool"]["mypy"]["files"], *others]):
+        print(*wrong, sep="\n", file=sys.stderr)
+        raise InputError(f"{_count(wrong)}, where the lines above say")
     print(f"types: no mistake {'elsewhere' if told else 'found'}. Next: make test")
 
 
@@ -41,10 +40,11 @@ def _call(files: Sequence[str]) -> list[str]:
     path = os.pathsep.join(f"{member.path}/src" for member in members(ROOT))
     done = call("mypy", "--no-error-summary", "--no-pretty", *files, folder=ROOT, MYPYPATH=path)
     lines = [line for line in done.stdout.splitlines() if not MANNERS.fullmatch(line)]
-    return [*lines, done.stderr or "mypy stopped"] if done.returncode >= CRASHED else lines
+    checked = done.returncode in {0, 1}
+    return lines if checked else [*lines, done.stderr or "mypy stopped"]
 
 
 def _count(lines: Sequence[str]) -> str:
-    """Say how many of the lines are a mistake; the others are notes on one."""
+    """Count the mistakes; the other lines are notes on one."""
     count = sum(": error: " in line for line in lines)
     return f"{count} mistake{'s' * (count > 1)}" if count else "mypy could not check"
