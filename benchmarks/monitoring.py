@@ -28,7 +28,7 @@ from onebutton_models.scoring import OnnxModel
 from onebutton_monitoring import alarms
 from onebutton_monitoring.declaration import Harm, Monitor
 from onebutton_monitoring.drift import of_inputs
-from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, by_week, join, outcome
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, join, measure, outcome
 from onebutton_monitoring.watch import Replay, Watch, score, watch
 from onebutton_release.declared import declared
 
@@ -62,13 +62,13 @@ def history(one: Watch) -> None:
     """Replay July to December with few labels and many, beside tests of drift whose thresholds are of June as well."""
     rows = one.history("holdout")
     full = one.as_logged(rows)
-    truth, key = by_week(full.days), one.declared.outputs.primary_key
+    truth, key = measure(full.days, WEEK), one.declared.outputs.primary_key
     said = replace(one.said, key=tuple(key), watched_rows=1000)
     scored = rows.select(*key, "day", pl.col("scheduled_hour").alias("time"), "late")
     scored = scored.with_columns(
         probability=pl.Series(ask(one.model, rows, "the model", ["probability"])["probability"])
     )
-    found: dict[str, list[Replay]] = {}
+    found: dict[str, list[tuple[Replay, int]]] = {}
     for count in (*LABELS, 0):
         for seed in range(DRAWS if count else 1):
             shuffled = scored.sample(fraction=1, shuffle=True, seed=seed).with_columns(
@@ -77,11 +77,11 @@ def history(one: Watch) -> None:
             labels = shuffled.filter(pl.int_range(pl.len()).over(WEEK) < (count or rows.height)).select(*key, "late")
             days = join(scored.lazy(), labels.lazy(), said, one.judging).days
             name = f"cost, {count:,} labels a week" if count else "cost, all labels"
-            called = alarms.of_labels(by_week(days), one.usual, said.false_alarms_per_half_year)
-            found.setdefault(name, []).append(score([*called], truth, one.usual, said.label_delay_days))
-        print(name, found[name][0].words, flush=True)
+            called = [*alarms.of_labels(measure(days, WEEK), one.usual, said.false_alarms_per_half_year)]
+            found.setdefault(name, []).append(scored_with(called, truth, one, said.label_delay_days))
+        print(name, found[name][0], flush=True)
     for name, alarm in drift_alarms(one, full).items():
-        found[name] = [score(alarm, truth, one.usual, 0)]
+        found[name] = [scored_with(alarm, truth, one, 0)]
     head = [
         "rule",
         "false calls",
@@ -92,7 +92,8 @@ def history(one: Watch) -> None:
         "days until the call",
     ]
     lines = []
-    for name, runs in found.items():
+    for name, both in found.items():
+        runs = [run for run, _ in both]
         quiet = runs[0].weeks - runs[0].harmful
         delays = [day for run in runs for day in run.delays if day is not None]
         seen = np.mean([sum(day is not None for day in run.delays) for run in runs])
@@ -102,13 +103,20 @@ def history(one: Watch) -> None:
                 name,
                 f"{false:.2f}",
                 f"{false / quiet * 26:.1f}",
-                f"{np.mean([run.stood for run in runs]):.1f} of {quiet}",
+                f"{np.mean([stood for _, stood in both]):.1f} of {quiet}",
                 f"{np.mean([run.caught for run in runs]):.1f} of {runs[0].harmful}",
                 f"{seen:.1f} of {len(runs[0].delays)}",
                 f"{np.mean(delays):.1f}" if delays else "",
             ]
         )
     write("history", table(head, lines))
+
+
+def scored_with(called: list[alarms.Alarm], truth: pl.DataFrame, one: Watch, delay: int) -> tuple[Replay, int]:
+    """Score alarms, and count the quiet weeks in which one stood, called in them or before."""
+    found, weeks = score(called, truth, one.usual, delay), truth[WEEK].unique()
+    stood = sum(any(alarm.week <= week < (alarm.until or date.max) for alarm in called) for week in weeks)
+    return found, stood - found.caught
 
 
 def drift_alarms(one: Watch, full: Joined) -> dict[str, list[alarms.Alarm]]:
@@ -178,7 +186,7 @@ def domain_auc(usual: pl.DataFrame, seen: pl.DataFrame, inputs: list[str]) -> fl
 def fold(weeks: list[tuple[object, bool]]) -> list[alarms.Alarm]:
     """Make alarms of weeks in which a test says so."""
     known = [(week, wrong) for week, wrong in weeks if isinstance(week, date)]
-    found = (alarms.Alarm("cost", ALL, "", week, "drift", week) for week, wrong in known if wrong)
+    found = [alarms.Alarm("cost", ALL, "", week, "drift", week) for week, wrong in known if wrong]
     return list(alarms.fold(found, [week for week, _ in known]))
 
 
@@ -281,24 +289,24 @@ def faults(one: Watch) -> None:
     def changed(name: str, value: pl.Expr | None, when: pl.Expr = begun) -> pl.DataFrame:
         return rows.with_columns(pl.when(when).then(value).otherwise(name).alias(name))
 
-    planted: list[tuple[str, pl.DataFrame, pl.DataFrame]] = [
-        ("none", rows, rows),
-        ("temp is null", changed("temp", None), rows),
-        ("distance in km", changed("distance", pl.col("distance") * 1.609), rows),
-        ("temp in Celsius", changed("temp", (pl.col("temp") - 32) / 1.8), rows),
-        ("wind in m/s", changed("wind_speed", pl.col("wind_speed") * 0.447), rows),
-        ("labels shuffled", rows, shuffled),
-        ("LGA's weather stands still", still, rows),
-        ("10 % of labels flipped, from 10 June on", rows, rows.with_columns(late=poison.otherwise("late"))),
-        ("traffic stops on 24 June", rows.filter(~begun), rows),
+    planted: list[tuple[str, pl.DataFrame]] = [
+        ("none", rows),
+        ("temp is null", changed("temp", None)),
+        ("distance in km", changed("distance", pl.col("distance") * 1.609)),
+        ("temp in Celsius", changed("temp", (pl.col("temp") - 32) / 1.8)),
+        ("wind in m/s", changed("wind_speed", pl.col("wind_speed") * 0.447)),
+        ("labels shuffled", shuffled),
+        ("LGA's weather stands still", still),
+        ("10 % of labels flipped, from 10 June on", rows.with_columns(late=poison.otherwise("late"))),
+        ("traffic stops on 24 June", rows.filter(~begun)),
     ]  # fmt: skip
-    key, lines = one.declared.outputs.primary_key, []
-    for name, logged, labels in planted:
-        pressed = date(2013, 7, 2)
-        seen = one.look(one.as_logged(logged, labels.select(*key, "late")), pressed)
+    pressed, lines = date(2013, 7, 2), []
+    for name, logged in planted:
+        joined = one.as_logged(logged)
+        found = [*one.look(joined, pressed)[1], *alarms.of_silence(joined.days, one.said, pressed)]
         told = [
             f"`{alarm.name}` found {min(alarm.week + timedelta(6), pressed):%d %B}"
-            for alarm in seen.alarms
+            for alarm in found
             if alarm.what != "labels" or alarm.kind != "silence"
         ]
         lines.append([name, "; ".join(told) or "none"])
@@ -316,7 +324,7 @@ def units(one: Watch) -> None:
     for name in ("flight_delays", "delay_minutes"):
         folder = FOLDER.with_name(name)
         said, model = declared(folder), OnnxModel(folder / "model/model.onnx")
-        other = Watch(folder, replace(one.said, tuning="TRUE"), said, said.said.judging, model)
+        other = Watch(replace(one.said, tuning="TRUE"), said, model)
         full = other.as_logged(other.history("holdout")).watched
         changed = [pl.col(column) * factor for column, (_, factor) in UNITS.items()]
         planted = full.with_columns(changed)
@@ -391,7 +399,7 @@ def join_one(folder: str) -> None:
     said, begun = replace(SAID, slices=(SliceRule(by=("town",)),)), time.monotonic()
     log, labels = (pl.scan_parquet(f"{folder}/{name}-*.parquet") for name in ("log", "labels"))
     joined = join(log, labels, said, judging, "20260601-aaaaaaaa")
-    by_week(joined.days)
+    measure(joined.days, WEEK)
     labelled = joined.days.filter(pl.col(SLICE) == ALL)["labelled"].sum()
     print(
         f"{labelled:,} {time.monotonic() - begun:.0f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGA:.0f}"

@@ -6,7 +6,7 @@ between the usual and the limit, and whose labels are rows of the tuning months,
 that makes a week dear is real and no chance; which of its rows were dear is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -16,15 +16,13 @@ import polars as pl
 from onebutton_evaluation.influence import Floats, Mask
 from onebutton_evaluation.slices import ALL
 from onebutton_monitoring.declaration import Monitor
-from onebutton_monitoring.joining import DAY, WEEK, words
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, words
 
 HALF_YEAR = 26  # weeks
 DRAWN = 2000  # half-years
 ENOUGH = 50  # labels whose mean is as good as normal
 SLACK = 0.5  # standard errors beyond the limit that count for nothing: quickest on harm twice as far beyond it
-LEAST_OF_WEEK = 5  # days
 REST = 4  # a week with less than one in so many of the usual labels is a rest of one
-LOST, CERTAIN = 0.25, 4.0  # a slope is lost when it is so many standard errors below a quarter of the usual one
 TINY = 1e-12
 THRESHOLDS = np.geomspace(0.25, 20, 100)
 
@@ -52,20 +50,14 @@ class Alarm(NamedTuple):
         return "\n  ".join([f"{self.name}, since {self.since}{over}: {self.words}", *self.why])
 
 
-def fold(found: Iterable[Alarm], weeks: Iterable[date]) -> Iterator[Alarm]:
+def fold(found: Sequence[Alarm], weeks: Iterable[date]) -> Iterator[Alarm]:
     """Fold alarms of weeks in a row into the first of them, which is over in the first week without it."""
-    by_name: dict[str, dict[date, Alarm]] = {}
-    for alarm in found:
-        by_name.setdefault(alarm.name, {})[alarm.week] = alarm
-    for said in by_name.values():
-        first = None
-        for week in weeks:
-            first = first or said.get(week)
-            if first and week not in said:
-                yield first._replace(until=week)
-                first = None
-        if first:
-            yield first
+    standing = dict[str, Alarm]()
+    for week in weeks:
+        now = {alarm.name: alarm for alarm in found if alarm.week == week}
+        yield from (standing.pop(name)._replace(until=week) for name in standing.keys() - now.keys())
+        standing = now | standing
+    yield from standing.values()
 
 
 class Usual(NamedTuple):
@@ -74,7 +66,6 @@ class Usual(NamedTuple):
     cost: float  # of a row
     limit: float  # of harm
     costs: Floats  # of rows, as far as they were looked at one by one
-    slope: float  # of answers on predictions; -inf where all predictions are alike
 
     def beyond(self, cost: Floats, labelled: Floats | float) -> Floats:
         """Return by how many standard errors a week's cost lies beyond the limit, less the slack.
@@ -123,30 +114,21 @@ def threshold_of(known: Mapping[str, Usual], labelled: Mapping[str, float], budg
     return float(next(kept, THRESHOLDS[-1]))
 
 
-def of_labels(weeks: Mapping[str, pl.DataFrame], known: Mapping[str, Usual], budget: float) -> Iterator[Alarm]:
-    """Find alarms about the cost of each slice, from its weeks with labels; the rest of a week says too little.
-
-    Of all rows, the slope of answers on predictions (Cox 1958) is held against a quarter of the usual one: below it labels are
-    mixed up, or the world has changed.
-    """
-    labelled = {name: float(np.median(weeks[name]["labelled"])) if name in weeks else 0.0 for name in known}
+def of_labels(weeks: pl.DataFrame, known: Mapping[str, Usual], budget: float) -> Iterator[Alarm]:
+    """Find alarms about the cost of each slice, from its weeks with labels; the rest of a week says too little."""
+    tables = {str(name): table for (name,), table in weeks.group_by(SLICE, maintain_order=True) if name in known}
+    labelled = {name: float(np.median(tables[name]["labelled"])) if name in tables else 0.0 for name in known}
     threshold = threshold_of(known, labelled, budget)
-    for name in known.keys() & weeks.keys():
-        table, usual = weeks[name], known[name]
-        counts = table["labelled"].to_numpy()
+    for name, table in tables.items():
+        usual, counts = known[name], table["labelled"].to_numpy()
         beyond = usual.beyond(table["cost"].struct.field("estimate").to_numpy(), counts)
         evidence = np.where(counts >= max(labelled[name] / REST, 1), beyond, 0.0)
-        found, since, before = [], date.min, 0.0
+        found, since, before = list[Alarm](), date.min, 0.0
         for week, level, stands in zip(table.iter_rows(named=True), *climb(evidence, threshold), strict=True):
             since, before = week[WEEK] if before == 0 else since, level
             if stands:
                 told = f"a row costs {words(week['cost'])} instead of {usual.cost:.3f}"
                 found.append(Alarm("cost", name, "", week[WEEK], f"{told}; harm begins at {usual.limit:.3f}", since))
-            slope = week["slope"]
-            sure = name == ALL and week["days"] >= LEAST_OF_WEEK and slope["estimate"] is not None
-            if sure and slope["estimate"] + CERTAIN * slope["error"] < LOST * usual.slope:
-                told = f"answers hardly follow predictions: slope {words(slope)} instead of {usual.slope:.2f}"
-                found.append(Alarm("relation", ALL, "labels", week[WEEK], f"{told}. Are labels mixed up?", week[WEEK]))
         yield from fold(found, table[WEEK])
 
 

@@ -20,6 +20,15 @@ FEWER = 0.25  # of the fewest values that a week of training had: the source sta
 MOST_VALUES = 1000  # of a text that names kinds; more is a key or a free text
 LARGE = 0.9  # the quantile of absolute values that is a number's size: another unit moves it, a season seldom
 MOST_MOVED = 3  # inputs that are told
+LOST = 0.25  # of the usual slope: below it, answers do not follow predictions
+COMPARED = {"gap": "predicted minus observed", "slope": "slope of answers on predictions"}
+TOLD = {
+    "nulls": "{nulls:.0%} are missing; in training at most {most_nulls:.0%} of a week",
+    "unseen": "{new:.0%} have values that training never saw, such as {newest}",
+    "stale": "{values} values in a week; in training at least {least_values}. Does the source stand still?",
+    "moved": "the 90th percentile of its size is {size:.4g}; in weeks of training {least_size:.4g} to {most_size:.4g}. "
+    "Has its unit changed?",
+}
 
 
 def of_inputs(
@@ -30,51 +39,42 @@ def of_inputs(
     Both tables have a slice and a week in each row; each input has its rules. A number alarms when its size is a factor beyond
     those of all weeks of training, in weeks that end on the last day or before.
     """
-    found, rows, strange = [], watched.filter(pl.col(SLICE) == ALL), _strange(factor, last)
+    rows, nulls, size = map(pl.col, ("rows", "nulls", "size"))
+    whole = (
+        (rows >= pl.col("usual_rows") / 2) & ((1 - nulls) * rows >= LEAST_ROWS) & (pl.col(WEEK) + timedelta(6) <= last)
+    )
+    still = whole & (pl.col("values") < FEWER * pl.col("least_values"))
+    other = ~size.is_between(pl.col("least_size") / factor, pl.col("most_size") * factor) & (pl.col("most_size") > 0)
+    strange = {
+        "nulls": nulls > pl.col("most_nulls") + MORE_NULLS,
+        "unseen": pl.col("new") > UNSEEN,
+        "stale": still,
+        "moved": whole & ~still & other,  # where all is zero in training, no factor is more
+    }
+    found, of_all = list[Alarm](), watched.filter(pl.col(SLICE) == ALL)
     for name, rules in inputs.items():
         for rule in rules:
-            counts = rows.group_by(WEEK).agg(rule.broken.sum().alias("broken")).filter(pl.col("broken") > 0)
+            broken = of_all.filter(rule.broken).group_by(WEEK).len().iter_rows()
             told = f"rows of those watched: {rule.words} [{rule.name}]"
-            found += [
-                Alarm("contract", ALL, name, week, f"{count:,} {told}", week) for week, count in counts.iter_rows()
-            ]
+            found += [Alarm("contract", ALL, name, week, f"{count:,} {told}", week) for week, count in broken]
+        least, most = pl.all().min().name.prefix("least_"), pl.all().max().name.prefix("most_")
         usual = _facts(training, name, training[name]).group_by(SLICE)
-        least, most = (pl.all().min().name.prefix("least_"), pl.all().max().name.prefix("most_"))
-        ranges = usual.agg(least, most, pl.median("rows").alias("usual_rows"))
-        weeks = _facts(watched, name, training[name]).join(ranges, on=SLICE)
-        for kind, (wrong, told) in strange.items():
-            facts = weeks.filter(wrong).iter_rows(named=True)
-            found += [Alarm(kind, week[SLICE], name, week[WEEK], told.format(**week), week[WEEK]) for week in facts]
-    of_all = {(one.kind, one.what, one.week) for one in found if one.where == ALL}
-    once = (one for one in found if one.where == ALL or (one.kind, one.what, one.week) not in of_all)
-    return fold(once, watched[WEEK].unique().sort())
-
-
-def _strange(factor: float, last: date) -> dict[str, tuple[pl.Expr, str]]:
-    """Say by kind when an input's week is as none of training, and in which words."""
-    rows, nulls, size, most = pl.col("rows"), pl.col("nulls"), pl.col("size"), pl.col("most_size")
-    many = (rows >= pl.col("usual_rows") / 2) & ((1 - nulls) * rows >= LEAST_ROWS)
-    whole, lacking = many & (pl.col(WEEK) + timedelta(6) <= last), nulls > pl.col("most_nulls") + MORE_NULLS
-    still = whole & (pl.col("values") < FEWER * pl.col("least_values"))
-    other = ~size.is_between(pl.col("least_size") / factor, most * factor) & (most > 0)  # of zero no factor is more
-    before = "in weeks of training {least_size:.4g} to {most_size:.4g}. Has its unit changed?"
-    return {
-        "nulls": (lacking, "{nulls:.0%} are missing; in training at most {most_nulls:.0%} of a week"),
-        "unseen": (pl.col("new") > UNSEEN, "{new:.0%} have values that training never saw, such as {newest}"),
-        "stale": (
-            still,
-            "{values} values in a week; in training at least {least_values}. Does the source stand still?",
-        ),
-        "moved": (whole & ~still & other, "the 90th percentile of its size is {size:.4g}; " + before),
-    }
+        ranges = usual.agg(least, most, usual_rows=pl.median("rows"))
+        facts = _facts(watched, name, training[name]).join(ranges, on=SLICE)
+        for kind, wrong in strange.items():
+            for week in facts.filter(wrong).iter_rows(named=True):
+                found.append(Alarm(kind, week[SLICE], name, week[WEEK], TOLD[kind].format(**week), week[WEEK]))
+    known = {(one.kind, one.what, one.week) for one in found if one.where == ALL}
+    once = [one for one in found if one.where == ALL or (one.kind, one.what, one.week) not in known]
+    yield from fold(once, watched[WEEK].unique().sort())
 
 
 def _facts(rows: pl.DataFrame, name: str, usual: pl.Series) -> pl.DataFrame:
     """Say of an input in each week and slice how much is missing or new, how many values it has, and how large they are."""
     kind = pl.Float64 if usual.dtype.is_numeric() else pl.String
-    cell, names = pl.col(name).cast(kind), kind == pl.String and usual.n_unique() <= MOST_VALUES
-    known = usual.cast(kind).unique().implode()
-    unseen = ~cell.is_in(known) & cell.is_not_null() if names else pl.lit(value=False)
+    cell, known = pl.col(name).cast(kind), usual.cast(kind).unique()
+    kinds = kind == pl.String and len(known) <= MOST_VALUES
+    unseen = ~cell.is_in(known.implode()) & cell.is_not_null() if kinds else pl.lit(value=False)
     facts = rows.group_by(SLICE, WEEK).agg(
         rows=pl.len(),
         nulls=cell.is_null().mean(),
@@ -86,20 +86,22 @@ def _facts(rows: pl.DataFrame, name: str, usual: pl.Series) -> pl.DataFrame:
     return facts.filter(pl.col("rows") >= LEAST_ROWS)
 
 
-def explain(alarm: Alarm, joined: Joined, tuning: Joined, inputs: Iterable[str]) -> tuple[str, ...]:
-    """Say what else is different since an alarm began: the answers, how they follow predictions, and which inputs moved."""
+def explain(alarm: Alarm, joined: Joined, tuning: Joined, inputs: Iterable[str]) -> Alarm:
+    """Tell with an alarm about cost what else is different since it began: answers, their relation to predictions, inputs."""
+    if alarm.kind != "cost":
+        return alarm
     here, since = pl.col(SLICE) == alarm.where, pl.col(DAY) >= alarm.since
     days = joined.days.filter(here, since), tuning.days.filter(here)
     now, before = (measure(table).row(0, named=True) for table in days)
-    told = [
-        f"{what} {words(now[name])}, in tuning {words(before[name])}"
-        for name, what in (("gap", "predicted minus observed"), ("slope", "slope of answers on predictions"))
-    ]
+    told = [f"{what} {words(now[name])}, in tuning {words(before[name])}" for name, what in COMPARED.items()]
+    slope, usual_slope = (number["slope"]["estimate"] for number in (now, before))
+    if slope is not None and usual_slope is not None and slope < LOST * usual_slope:
+        told.append("labels hardly follow predictions. Are they mixed up?")
     seen, usual = joined.watched.filter(here, since), tuning.watched.filter(here)
     if min(seen.height, usual.height) >= LEAST_ROWS:
         moved = sorted(((distance(usual[name], seen[name]), name) for name in inputs), reverse=True)[:MOST_MOVED]
         told.append("inputs that moved most (KS): " + ", ".join(f"{name} {value:.2f}" for value, name in moved))
-    return tuple(told)
+    return alarm._replace(why=tuple(told))
 
 
 def distance(usual: pl.Series, seen: pl.Series) -> float:

@@ -77,8 +77,7 @@ def join(log: pl.LazyFrame, labels: pl.LazyFrame, said: Monitor, judging: Judgin
         done = done.hstack(outcome(done, judging, said.harm))
         mine = pl.concat([done, mine.filter(answer.is_null())], how="diagonal")
         counts = (pl.len().alias("rows"), answer.count().alias("labelled"))
-        groups = by_slice(mine, said.slices).group_by(SLICE, WEEK, DAY)
-        days.append(groups.agg(*counts, pl.col(SUMS).sum()).collect())
+        days.append(by_slice(mine, said.slices).group_by(SLICE, WEEK, DAY).agg(*counts, pl.col(SUMS).sum()).collect())
         watched.append(mine.join(sizes, on=WEEK).filter(pl.col(KEY).cast(pl.Float64) <= share).drop("_size"))
     summed = pl.concat(days).group_by(SLICE, WEEK, DAY).agg(pl.all().sum())
     drawn = by_slice(pl.concat(watched, how="diagonal").sort("time", KEY), said.slices)
@@ -162,38 +161,34 @@ def measure(days: pl.DataFrame, *by: str) -> pl.DataFrame:
 
     Returns:
         `rows`, `labelled`, how many `days` have labels, and the numbers `cost` of a row, `gap` (predicted minus observed) and
-        `slope` of answers on predictions. A number is a struct of its `estimate`, its standard `error`, and the ends `low` and
-        `high` of its 95 % interval; days count as one observation each. Null is what labels are too few for.
+        `slope` of answers on predictions (Cox 1958). A number is a struct of its `estimate` and the ends `low` and `high` of its
+        95 % interval; days count as one observation each. Null is what labels are too few for.
     """
     count = pl.col("labelled")
     predicted, answered, both, squared, cost = map(pl.col, SUMS)
     middle, share = predicted.sum() / count.sum(), answered.sum() / count.sum()
     spread = squared - 2 * middle * predicted + count * middle**2
     together = both - middle * answered - share * predicted + count * middle * share
-    pairs = {"cost": (cost, count), "gap": (predicted - answered, count), "slope": (together, spread)}
-    numbers = {name: _ratio(*pair) for name, pair in pairs.items()}
-    groups = days.group_by(SLICE, *by, maintain_order=True)
-    table = groups.agg(pl.col("rows").sum(), count.sum(), (count > 0).sum().alias("days"), **numbers)
-    reach = pl.col("days").map_elements(student, return_dtype=pl.Float64)
-    ends = {
-        "low": pl.field("estimate") - reach * pl.field("error"),
-        "high": pl.field("estimate") + reach * pl.field("error"),
-    }
-    return table.with_columns(pl.col(name).struct.with_fields(**ends) for name in numbers)
+    return days.group_by(SLICE, *by, maintain_order=True).agg(
+        pl.col("rows").sum(),
+        count.sum(),
+        days=(count > 0).sum(),
+        cost=_ratio(cost, count),
+        gap=_ratio(predicted - answered, count),
+        slope=_ratio(together, spread),
+    )
 
 
 def _ratio(above: pl.Expr, below: pl.Expr) -> pl.Expr:
-    """Divide two sums over days, with the standard error of the sandwich (Liang and Zeger 1986); one day alone has none."""
+    """Divide two sums over days, with the interval of the sandwich (Liang and Zeger 1986); one day alone has none."""
     estimate, days = above.sum() / below.sum(), (pl.col("labelled") > 0).sum()
     error = ((above - estimate * below).pow(2).sum() * days / (days - 1)).sqrt() / below.sum()
+    reach = days.map_elements(student, return_dtype=pl.Float64) * error
     known = below.sum().fill_nan(0) > ALIKE * pl.col("labelled").sum()
-    return pl.struct(estimate=pl.when(known).then(estimate), error=pl.when(known, days > 1).then(error))
-
-
-def by_week(days: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Measure each slice week by week."""
-    parts = measure(days, WEEK).partition_by(SLICE, as_dict=True, maintain_order=True)
-    return {str(name): part for (name,), part in parts.items()}
+    ends = pl.when(known, days > 1)
+    return pl.struct(
+        estimate=pl.when(known).then(estimate), low=ends.then(estimate - reach), high=ends.then(estimate + reach)
+    )
 
 
 def words(number: Mapping[str, float | None]) -> str:

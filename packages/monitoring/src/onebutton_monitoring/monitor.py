@@ -24,17 +24,17 @@ from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.metrics import read_rows
 from onebutton_evaluation.pages import render
 from onebutton_evaluation.slices import ALL
-from onebutton_monitoring.alarms import Alarm
+from onebutton_monitoring.alarms import HALF_YEAR, Alarm, of_silence
 from onebutton_monitoring.drift import explain
-from onebutton_monitoring.joining import DAY, SLICE, WEEK, join
-from onebutton_monitoring.watch import Seen, Watch, replay, score, watch
+from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, join
+from onebutton_monitoring.watch import Watch, replay, watch
 from onebutton_release.target import find_target, pipeline_named, release_in_service
 from onebutton_serving.loading import MODEL
 from onebutton_serving.segments import read_log
 
 STATE = Path(".monitoring")
 URLS = "ONEBUTTON_ALARM_URLS"  # as https://github.com/caronc/apprise/wiki writes them, with spaces between
-KINDS = ("cost", "relation", "silence", "contract", "nulls", "unseen", "stale", "moved")
+KINDS = ("cost", "silence", "contract", "nulls", "unseen", "stale", "moved")
 FOUR = 4  # weeks of the metric: its interval needs some twenty days
 
 
@@ -50,7 +50,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     name, release = f"{target.pipeline} in {target.name}", release_in_service(root, target.pipeline, target.name)
     one = watch(target.folder, release / MODEL)
     require(labels or one.said.labels, "say where labels are: LABELS=file, or `labels` in monitor.toml")
-    path = root / labels if labels else one.folder / one.said.labels
+    path = root / labels if labels else target.folder / one.said.labels
     files = sorted(path.parent.glob(path.name))
     require(files, f"labels: there is no file {path}")
     csv = path.suffix == ".csv"
@@ -60,13 +60,12 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     logs = [log for log in map(read_log, folders) if not log.limit(1).collect().is_empty()]
     require(logs, f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere")
     joined = join(pl.concat(logs, how="diagonal_relaxed"), known, one.said, one.judging, release.name)
-    seen = one.look(joined, moment.date())
-    for number, alarm in enumerate(seen.alarms):
-        if alarm.kind == "cost" and alarm.until is None:
-            told = explain(alarm, joined, one.tuning, one.inputs(joined.watched))
-            seen.alarms[number] = alarm._replace(why=told)
-    count = {0: "no alarm stands", 1: "1 alarm stands"}.get(len(seen.standing), f"{len(seen.standing)} alarms stand")
-    why, runbook = seen.standing[0].name if seen.standing else "", target.environment.runbook
+    weeks, found = one.look(joined, moment.date())
+    alarms = [*of_silence(joined.days, one.said, moment.date()), *found]
+    inputs = one.inputs(joined.watched)
+    standing = [explain(alarm, joined, one.tuning, inputs) for alarm in alarms if alarm.until is None]
+    count = {0: "no alarm stands", 1: "1 alarm stands"}.get(len(standing), f"{len(standing)} alarms stand")
+    why, runbook = standing[0].name if standing else "", target.environment.runbook
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     if (address := project.get("urls", {}).get("repository")) and "://" not in runbook:
         runbook = f"{address}/blob/main/{runbook}"
@@ -77,51 +76,50 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     ]
     state = root / STATE / target.name / target.pipeline
     state.mkdir(parents=True, exist_ok=True)
-    standing = ("failed" if seen.standing else "passed", count)
-    write_text(state / "page.html", _page(one, seen, heading=f"Monitor: {name}", standing=standing, todo=todo))
+    past = [alarm for alarm in alarms if alarm.until]
+    page = _page(one, joined, weeks=weeks, alarms=standing + past, todo=todo, heading=f"Monitor: {name}", count=count)
+    write_text(state / "page.html", page)
     for folder in (state, *(folder.parent for folder in folders)):
         with suppress(PermissionError):  # of a server, whose state may be mounted to be read alone
-            write_to_textfile(str(folder / "monitor.prom"), _figures(seen, moment, target.pipeline))
-    for alarm in seen.standing:
+            write_to_textfile(str(folder / "monitor.prom"), _figures(weeks, standing, moment, target.pipeline))
+    for alarm in standing:
         print(textwrap.indent(str(alarm), "  "))
     for what, times in sorted((+joined.told).items()):
         print(f"  {times:,} {what}")
-    print(f"monitor: {name}: {count}; {_tell(name, seen.standing, todo, state / 'told.json')}. {state / 'page.html'}")
-    return int(bool(seen.standing))
+    print(f"monitor: {name}: {count}; {_tell(name, standing, todo, state / 'told.json')}. {state / 'page.html'}")
+    return int(bool(standing))
 
 
 def replay_history(root: Path, pipeline: str) -> int:
     """Replay the holdout, and print what the rules would have done."""
     folder = root / "pipelines" / pipeline_named(pipeline, root)
-    one = watch(folder, folder / "model" / MODEL)
-    seen = replay(one, one.history("holdout"))
-    for alarm in seen.alarms:
+    alarms, found = replay(watch(folder, folder / "model" / MODEL))
+    for alarm in alarms:
         print(f"  week of {alarm.week}: {alarm}")
-    for line in score(seen.alarms, seen.weeks, one.usual, one.said.label_delay_days).words:
-        print(f"monitor: {line}")
+    quiet = found.weeks - found.harmful
+    half_year = found.false / quiet * HALF_YEAR if quiet else float("nan")
+    came = ", ".join("never" if days is None else str(days) for days in found.delays)
+    print(f"monitor: {found.weeks} weeks, {found.harmful} harmful; {found.caught} of these caught")
+    print(f"monitor: {found.false} calls in a quiet week: {half_year:.1f} false alarms in {HALF_YEAR} quiet weeks")
+    print(f"monitor: days from the end of the first harmful week to the call: {came or 'no harm'}")
     return 0
 
 
-def _page(one: Watch, seen: Seen, **words: object) -> str:
+def _page(one: Watch, joined: Joined, **words: object) -> str:
     """Write alarms and what to do, the cost of each week, slices, and what was told of log and labels.
 
     The metric of `gates.toml` is of the four weeks up to each week, where there are labels enough for its interval.
     """
-    known = seen.joined.watched.filter(pl.col(SLICE) == ALL, pl.col(one.judging.answer).is_not_null())
+    known = joined.watched.filter(pl.col(SLICE) == ALL, pl.col(one.judging.answer).is_not_null())
     judging, metric, headline = replace(one.judging, unit=DAY), one.judging.known()[one.judging.champion], {}
     for week in known[WEEK].unique():
         four = known.filter(pl.col(WEEK).is_between(week - timedelta(weeks=FOUR - 1), week))
         if number := interval(read_rows(four, judging, judging.prediction), metric):
             headline[week] = number.mapping()
-    costs = [
-        {"week": number, "cost of a row": week["cost"]["estimate"], **week["cost"]}
-        for number, week in enumerate(seen.weeks[ALL].to_dicts() if ALL in seen.weeks else [])
-        if week["cost"]["error"] is not None
-    ]
-    return render("monitor.html", one=one, seen=seen, costs=costs, metric=metric, headline=headline, **words)
+    return render("monitor.html", one=one, told=joined.told, metric=metric, headline=headline, **words)
 
 
-def _figures(seen: Seen, now: datetime, pipeline: str) -> CollectorRegistry:
+def _figures(weeks: pl.DataFrame, standing: Sequence[Alarm], now: datetime, pipeline: str) -> CollectorRegistry:
     """Set figures for Prometheus."""
     registry, names = CollectorRegistry(), [["pipeline"], ["pipeline", "kind"], ["pipeline", "slice"]]
     ran = Gauge("onebutton_monitor_run_timestamp_seconds", "When the monitor last ran", names[0], registry=registry)
@@ -129,10 +127,10 @@ def _figures(seen: Seen, now: datetime, pipeline: str) -> CollectorRegistry:
     costs = Gauge("onebutton_monitor_cost", "Mean cost of a row in the last week", names[2], registry=registry)
     ran.labels(pipeline).set(now.timestamp())
     for kind in KINDS:
-        alarms.labels(pipeline, kind).set(sum(alarm.kind == kind for alarm in seen.standing))
-    for name, weeks in seen.weeks.items():
-        if (cost := weeks["cost"].struct.field("estimate")[-1]) is not None:
-            costs.labels(pipeline, name).set(cost)
+        alarms.labels(pipeline, kind).set(sum(alarm.kind == kind for alarm in standing))
+    for week in weeks.group_by(SLICE, maintain_order=True).last().iter_rows(named=True):
+        if (cost := week["cost"]["estimate"]) is not None:
+            costs.labels(pipeline, week[SLICE]).set(cost)
     return registry
 
 

@@ -21,37 +21,27 @@ from onebutton_evaluation.declarations import Judging
 from onebutton_evaluation.evaluate import ask
 from onebutton_evaluation.slices import ALL
 from onebutton_models.scoring import OnnxModel
-from onebutton_monitoring.alarms import HALF_YEAR, Alarm, Usual, of_labels, of_silence
+from onebutton_monitoring.alarms import Alarm, Usual, of_labels
 from onebutton_monitoring.declaration import FILE, Monitor
 from onebutton_monitoring.drift import of_inputs
-from onebutton_monitoring.joining import DAY, OF_WEEK, SLICE, WEEK, Joined, by_slice, by_week, join, measure
+from onebutton_monitoring.joining import DAY, OF_WEEK, SLICE, WEEK, Joined, by_slice, join, measure
 from onebutton_release.declared import Declared, declared
 
 LEAST = 14  # days of tuning
 
 
-class Seen(NamedTuple):
-    """What was seen until now."""
-
-    joined: Joined
-    weeks: dict[str, pl.DataFrame]  # whose labels are due, by slice
-    alarms: list[Alarm]  # in the order in which they were found
-
-    @property
-    def standing(self) -> list[Alarm]:
-        """Alarms that are not over."""
-        return [alarm for alarm in self.alarms if alarm.until is None]
-
-
 @dataclass(frozen=True)
 class Watch:
-    """A pipeline, what it declares, and the ONNX file of which something is expected."""
+    """What a pipeline declares, and the ONNX file of which something is expected."""
 
-    folder: Path
     said: Monitor
     declared: Declared
-    judging: Judging
     model: OnnxModel
+
+    @property
+    def judging(self) -> Judging:
+        """How rows are judged."""
+        return self.declared.said.judging
 
     def history(self, table: str) -> pl.DataFrame:
         """Read a table of `data/`, with the time at which each row would have been predicted.
@@ -59,15 +49,14 @@ class Watch:
         Raises:
             InputError: it is not here.
         """
-        rows = read_parquet(self.folder / f"data/{table}.parquet")
+        rows = read_parquet(self.declared.folder / f"data/{table}.parquet")
         return rows.with_columns(pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"))
 
-    def as_logged(self, rows: pl.DataFrame, labels: pl.DataFrame | None = None) -> Joined:
-        """Score rows of history and join them with labels by the contract's key; with their own answers where none are given."""
+    def as_logged(self, rows: pl.DataFrame) -> Joined:
+        """Score rows of history, and join them with their own answers by the contract's key."""
         scored = rows.with_columns(**ask(self.model, rows, "the model", self.judging.predicted()))
-        key = tuple(self.declared.outputs.primary_key)
-        known = rows.select(*key, self.judging.answer) if labels is None else labels
-        return join(scored.lazy(), known.lazy(), replace(self.said, key=key, known_at=""), self.judging)
+        said = replace(self.said, key=tuple(self.declared.outputs.primary_key), known_at="")
+        return join(scored.lazy(), rows.lazy(), said, self.judging)
 
     @cached_property
     def training(self) -> pl.DataFrame:
@@ -86,16 +75,16 @@ class Watch:
         Raises:
             InputError: there are too few days, or they are harmful themselves.
         """
-        numbers = {row[SLICE]: row for row in measure(self.tuning.days).iter_rows(named=True)}
-        days, limit = numbers[ALL]["days"] if numbers else 0, self.said.harm.limit
+        measured = {row[SLICE]: row for row in measure(self.tuning.days).iter_rows(named=True)}
+        days = measured[ALL]["days"] if measured else 0
         require(days >= LEAST, f"{FILE}: tuning: {self.said.tuning!r} holds {days} days; it needs {LEAST}")
-        mean, found = numbers[ALL]["cost"]["estimate"], {}
+        mean, limit, rows = measured[ALL]["cost"]["estimate"], self.said.harm.limit, self.tuning.watched
         require(mean < limit, f"{FILE}: harm.limit is {limit:g}, and a row of tuning costs {mean:.3f} already")
-        for name, row in numbers.items():
+        found = {}
+        for name, row in measured.items():
             if row["days"] >= LEAST:
-                costs = self.tuning.watched.filter(pl.col(SLICE) == name)["_cost"].drop_nulls().to_numpy()
-                cost, slope = row["cost"]["estimate"], row["slope"]["estimate"]
-                found[name] = Usual(cost, cost + limit - mean, costs, float("-inf") if slope is None else slope)
+                costs = rows.filter(pl.col(SLICE) == name)["_cost"].drop_nulls().to_numpy()
+                found[name] = Usual(row["cost"]["estimate"], row["cost"]["estimate"] + limit - mean, costs)
         return found
 
     def inputs(self, logged: pl.DataFrame) -> dict[str, list[Rule]]:
@@ -103,14 +92,13 @@ class Watch:
         rules, names = row_rules(self.declared.inputs), (name for name in self.model.inputs if name in logged.columns)
         return {name: [rule for rule in rules if rule.column == name] for name in names}
 
-    def look(self, joined: Joined, today: date) -> Seen:
-        """Find alarms in weeks whose labels are due; silence and inputs at once."""
+    def look(self, joined: Joined, today: date) -> tuple[pl.DataFrame, list[Alarm]]:
+        """Measure the weeks whose labels are due, by slice, and find what alarms in them, and in inputs at once."""
         due, watched = today - timedelta(weeks=1, days=self.said.label_delay_days), joined.watched
-        weeks, inputs = by_week(joined.days.filter(pl.col(WEEK) <= due)), self.inputs(watched)
-        strange = of_inputs(watched, self.training, inputs, self.said.size_factor, today - timedelta(1))
-        costs = of_labels(weeks, self.usual, self.said.false_alarms_per_half_year)
-        found = [*of_silence(joined.days, self.said, today), *costs, *strange]
-        return Seen(joined, weeks, sorted(found, key=lambda alarm: (alarm.week, alarm.name)))
+        weeks = measure(joined.days.filter(pl.col(WEEK) <= due), WEEK)
+        strange = of_inputs(watched, self.training, self.inputs(watched), self.said.size_factor, today - timedelta(1))
+        found = [*of_labels(weeks, self.usual, self.said.false_alarms_per_half_year), *strange]
+        return weeks, sorted(found, key=lambda alarm: (alarm.week, alarm.name))
 
 
 def watch(folder: Path, model: Path) -> Watch:
@@ -121,56 +109,43 @@ def watch(folder: Path, model: Path) -> Watch:
     """
     none = f"{folder.name} has no {FILE}, so nobody knows what to watch. docs/monitoring.md begins with five lines"
     require((folder / FILE).is_file(), none)
-    said, one = load_parameters(Monitor, folder / FILE), declared(folder)
+    said = load_parameters(Monitor, folder / FILE)
     by_quantile = f"{FILE}: slices are by values or by a condition: quantiles would be others each week"
     require(not any(rule.quantiles for rule in said.slices), by_quantile)
-    return Watch(folder, said, one, one.said.judging, OnnxModel(model))
-
-
-def replay(one: Watch, rows: pl.DataFrame) -> Seen:
-    """Look at history as it stood when its last labels were due, without the silence after its end."""
-    joined = one.as_logged(rows)
-    end: date = joined.days[DAY].max()  # type: ignore[assignment]
-    seen = one.look(joined, end + timedelta(weeks=1, days=one.said.label_delay_days))
-    return seen._replace(alarms=[alarm for alarm in seen.alarms if alarm.kind != "silence"])
+    return Watch(said, declared(folder), OnnxModel(model))
 
 
 class Replay(NamedTuple):
-    """What came of it; weeks are harmful by the cost on all labels, of all rows or of a slice."""
+    """What came of alarms about cost; weeks are harmful by the cost on all labels, of all rows or of a slice."""
 
     weeks: int
     harmful: int
-    caught: int  # harmful weeks in which an alarm about cost or labels stood
-    false: int  # quiet weeks in which somebody would have been called about them
-    stood: int  # quiet weeks in which an alarm stood, called in them or before
+    caught: int  # harmful weeks in which an alarm stood
+    false: int  # quiet weeks in which somebody would have been called
     delays: list[int | None]  # days from the end of the first of harmful weeks in a row to the call, if one came
 
-    @property
-    def words(self) -> list[str]:
-        """Say it in lines."""
-        quiet = self.weeks - self.harmful
-        half_year = self.false / quiet * HALF_YEAR if quiet else float("nan")
-        came = ", ".join("never" if days is None else str(days) for days in self.delays)
-        return [
-            f"{self.weeks} weeks, {self.harmful} harmful; {self.caught} of these caught",
-            f"{self.false} calls in a quiet week: {half_year:.1f} false alarms in 26 quiet weeks",
-            f"an alarm stood in {self.stood} of {quiet} quiet weeks",
-            f"days from the end of the first harmful week to the call: {came or 'no harm'}",
-        ]
+
+def replay(one: Watch) -> tuple[list[Alarm], Replay]:
+    """Look at the holdout as it stood when its last labels were due."""
+    joined, delay = one.as_logged(one.history("holdout")), one.said.label_delay_days
+    end: date = joined.days[DAY].max()  # type: ignore[assignment]
+    weeks, alarms = one.look(joined, end + timedelta(weeks=1, days=delay))
+    return alarms, score(alarms, weeks, one.usual, delay)
 
 
-def score(found: Sequence[Alarm], truth: Mapping[str, pl.DataFrame], usual: Mapping[str, Usual], delay: int) -> Replay:
-    """Hold alarms against harm: which weeks of the truth, with all labels that came after a delay of days, cost too much."""
-    weeks, harm = truth[ALL][WEEK].to_list(), set[date]()
-    for name in usual.keys() & truth.keys():
-        harm |= {*truth[name].filter(pl.col("cost").struct.field("estimate") > usual[name].limit)[WEEK]}
-    spans = [(one.week, one.until or date.max) for one in found if one.kind in {"cost", "relation"}]
+def score(found: Sequence[Alarm], weeks: pl.DataFrame, usual: Mapping[str, Usual], delay: int) -> Replay:
+    """Hold alarms against harm: which weeks, with all labels that came after a delay of days, cost too much."""
+    limits = pl.col(SLICE).replace_strict({name: one.limit for name, one in usual.items()}, default=None)
+    harmful = (pl.col("cost").struct.field("estimate") > limits).any()
+    harm: dict[date, bool] = dict(weeks.group_by(WEEK).agg(harmful).sort(WEEK).iter_rows())
+    spans = [(one.week, one.until or date.max) for one in found if one.kind == "cost"]
     called = {week for week, _ in spans if not any(begun < week < end for begun, end in spans)}
-    stood = {week for week in weeks if any(begun <= week < end for begun, end in spans)}
+    stood = {week for week in harm if any(begun <= week < end for begun, end in spans)}
     delays = []
-    for harmful, spell in groupby(weeks, key=harm.__contains__):
-        if harmful:
+    for bad, spell in groupby(harm, key=harm.__getitem__):
+        if bad:
             first, *others = spell
             call = next((week for week in (first, *others) if week in stood), None)
             delays.append((call - first).days + delay if call else None)
-    return Replay(len(weeks), len(harm), len(harm & stood), len(called - harm), len(stood - harm), delays)
+    caught, false = (sum(harm[week] for week in stood), sum(not harm[week] for week in called))
+    return Replay(len(harm), sum(harm.values()), caught, false, delays)
