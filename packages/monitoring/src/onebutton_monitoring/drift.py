@@ -40,16 +40,16 @@ def of_inputs(
     those of all weeks of training, in weeks that end on the last day or before.
     """
     rows, nulls, size = map(pl.col, ("rows", "nulls", "size"))
-    whole = (
-        (rows >= pl.col("usual_rows") / 2) & ((1 - nulls) * rows >= LEAST_ROWS) & (pl.col(WEEK) + timedelta(6) <= last)
-    )
+    many = (rows >= pl.col("usual_rows") / 2) & ((1 - nulls) * rows >= LEAST_ROWS)
+    whole = many & (pl.col(WEEK) + timedelta(6) <= last)
     still = whole & (pl.col("values") < FEWER * pl.col("least_values"))
+    # Where all is zero in training, no factor is more.
     other = ~size.is_between(pl.col("least_size") / factor, pl.col("most_size") * factor) & (pl.col("most_size") > 0)
     strange = {
         "nulls": nulls > pl.col("most_nulls") + MORE_NULLS,
         "unseen": pl.col("new") > UNSEEN,
         "stale": still,
-        "moved": whole & ~still & other,  # where all is zero in training, no factor is more
+        "moved": whole & ~still & other,
     }
     found, of_all = list[Alarm](), watched.filter(pl.col(SLICE) == ALL)
     for name, rules in inputs.items():

@@ -61,7 +61,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     require(logs, f"nothing was ever logged in {place}: no server of {target.name}, or its log is elsewhere")
     joined = join(pl.concat(logs, how="diagonal_relaxed"), known, one.said, one.judging, release.name)
     weeks, found = one.look(joined, moment.date())
-    alarms = [*of_silence(joined.days, one.said, moment.date()), *found]
+    alarms = [*found, *of_silence(joined.days, one.said, moment.date())]
     inputs = one.inputs(joined.watched)
     standing = [explain(alarm, joined, one.tuning, inputs) for alarm in alarms if alarm.until is None]
     count = {0: "no alarm stands", 1: "1 alarm stands"}.get(len(standing), f"{len(standing)} alarms stand")
