@@ -10,7 +10,7 @@ from onebutton_workbench.files import edit_yaml
 from onebutton_workbench.lineage.months import move
 from onebutton_workbench.runs.retrain import sentence
 
-UNTIL = 2013 * 12 + 8  # September 2013
+UNTIL = "2013-09"
 BY_NUMBER = {
     "train": {"fit_months": [1, 2, 3, 4, 5], "tune_months": [6]},
     "evaluate": {"test_months": [7, 8, 9, 10, 11, 12]},
@@ -28,7 +28,7 @@ def comparison(verdict: str, difference: dict[str, float] | None) -> dict[str, A
     return {"name": "20130701-0123abcd", "metric": "log_loss", "slices": slices, "in_words": "no difference seen"}
 
 
-def moved(params: dict[str, Any], until: int) -> dict[str, Any]:
+def moved(params: dict[str, Any], until: str) -> dict[str, Any]:
     """Move a copy on."""
     copied = deepcopy(params)
     move(copied, until)
@@ -58,7 +58,7 @@ def test_months_that_name_their_year_cross_it() -> None:
 def test_a_day_that_begins_the_holdout_becomes_the_first_of_a_month() -> None:
     params = {"split": {"holdout_from": "2013-07-01"}, "retrain": {"split.holdout_from": [2, 0]}}
     assert moved(params, UNTIL)["split"]["holdout_from"] == "2013-07-01"
-    assert moved(params, UNTIL + 3)["split"]["holdout_from"] == "2013-10-01"
+    assert moved(params, "2013-12")["split"]["holdout_from"] == "2013-10-01"
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_a_day_that_begins_the_holdout_becomes_the_first_of_a_month() -> None:
             UNTIL,
             "retrain names train.months, which is neither a list of months",
         ),
-        (BY_NUMBER, 2013 * 12 + 1, "UNTIL=2013-02 leaves train.fit_months of params.yaml without a month"),
+        (BY_NUMBER, "2013-02", "UNTIL=2013-02 leaves train.fit_months of params.yaml without a month"),
         ({"from": 7, "retrain": {"from": [0, 0]}}, UNTIL, "neither a list of months nor a day"),
         ({"from": "2013-07-01", "retrain": {"from": ["first", 0]}}, UNTIL, "neither a list of months nor a day"),
-        (BY_NUMBER | {"retrain": {"evaluate.test_months": [3, 0]}}, 2014 * 12, "or with months of two years"),
+        (BY_NUMBER | {"retrain": {"evaluate.test_months": [3, 0]}}, "2014-01", "or with months of two years"),
     ],
 )
-def test_a_rule_that_leads_nowhere_is_named(params: dict[str, Any], until: int, says: str) -> None:
+def test_a_rule_that_leads_nowhere_is_named(params: dict[str, Any], until: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         moved(params, until)
 

@@ -21,20 +21,28 @@ def keep_champion(target: Target, version: str) -> str:
     here = target.folder / CHAMPION
     if champion_name(here) == version:
         return ""
-    here.mkdir(exist_ok=True)
-    file = here / PREDICTIONS
-    try:
-        file.unlink(missing_ok=True)  # it may be a link into DVC's cache
-        shutil.copyfile(target.fetch(version) / "predictions.parquet", file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
-    # DVC keeps the file, git its digest, so that everybody compares with the same
-    command = ["dvc", "add", "--quiet", str(file.relative_to(target.root))]
-    done = subprocess.run(command, cwd=target.root, env=git_environment(), capture_output=True, text=True, check=False)
-    said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
-    require(not done.returncode, f"DVC could not take {file.relative_to(target.root)} in: {said[-1]}")
+    keep_predictions(target.folder, target.fetch(version) / PREDICTIONS)
     write_text(here / NAME, version + "\n")
     return f"make run, which compares with {version} from now on, then commit pipelines/{target.pipeline}/champion"
+
+
+def keep_predictions(pipeline: Path, predictions: Path) -> None:
+    """Copy a champion's predictions into the pipeline: DVC keeps them, git their digest, so everybody compares with the same.
+
+    Raises:
+        InputError: the file cannot be written, or DVC could not take it in.
+    """
+    file = pipeline / CHAMPION / PREDICTIONS
+    try:
+        file.parent.mkdir(exist_ok=True)
+        file.unlink(missing_ok=True)  # it may be a link into DVC's cache
+        shutil.copyfile(predictions, file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror or error}") from None
+    command = ["dvc", "add", "--quiet", file.name]
+    done = subprocess.run(command, cwd=file.parent, env=git_environment(), capture_output=True, text=True, check=False)
+    said = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+    require(not done.returncode, f"DVC could not take {file} in: {said[-1]}")
 
 
 def release_of_champion(root: Path, pipeline: Path) -> Path | None:

@@ -22,7 +22,7 @@ from onebutton_workbench.checks.rulers import Change, Kind, differences, is_rule
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import at_commit, call, shortened
 from onebutton_workbench.lineage.changes import Changes, NothingToCompareError, changes_since, owner_of, write_summary
-from onebutton_workbench.lineage.months import UNTIL, months_of, move
+from onebutton_workbench.lineage.months import UNTIL, move
 from onebutton_workbench.workspace import ROOT
 
 JUDGING, HOLDOUT = "reproduce", "evaluate"  # sections of params.yaml: a ruler; and which rows are the holdout
@@ -102,7 +102,7 @@ def holdout_moved(contract: str, changes: Changes) -> re.Pattern[str]:
     by_hand = NOTHING if was.get(HOLDOUT) == now.get(HOLDOUT) else BY_HAND
     try:
         another = was.get(UNTIL) != now[UNTIL]
-        move(was, months_of(now[UNTIL])[0])
+        move(was, now[UNTIL])
         compared = json.loads(comparison[1])[CHAMPION]
         pins = parse_yaml(pinned[1], contract)["schema"][0]["customProperties"]
         judged = {"property": "holdoutRows", "value": compared["slices"]["all"]["rows"]} in pins

@@ -4,15 +4,13 @@ Which months train and which judge is moved on by the rule `retrain` of `params.
 folder, by the stages that `dvc.yaml` declares; nothing is written here before it stands.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pandas as pd
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
@@ -24,11 +22,12 @@ from onebutton_evaluation.holdout import read_holdout
 from onebutton_evaluation.judgement import COMPARISON, read_json, write_text
 from onebutton_evaluation.recompute import answer_as_champion, run_alone
 from onebutton_evaluation.wording import with_interval
+from onebutton_release.champion import keep_predictions, release_of_champion
 from onebutton_workbench.data.storage import push
 from onebutton_workbench.environment import call
 from onebutton_workbench.files import edit_yaml, write_texts
 from onebutton_workbench.git import check_clean, git
-from onebutton_workbench.lineage.months import months_of, move, spelt
+from onebutton_workbench.lineage.months import move
 from onebutton_workbench.workspace import ROOT, the_pipeline
 
 HOLDOUT, PARAMS = "data/holdout.parquet", "params.yaml"
@@ -46,30 +45,41 @@ def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
     from onebutton_workbench.runs.run import run
 
     folder = ROOT / "pipelines" / the_pipeline(pipeline)
-    today = date.today()  # noqa: DTZ011  the month that people here write
-    first, last = months_of(until or spelt(today.year * 12 + today.month - 2))
+    months = _months(until or str(pd.Period.now("M") - 1))
     if pr:
+        require(shutil.which("gh"), "PR=1 opens the pull request with gh, which is not here: https://cli.github.com")
         check_clean(ROOT, "retrain PR=1")
     old, model = _old(folder)
     said = [f"# {folder.name}: does retraining help?\n"]
     with tempfile.TemporaryDirectory(prefix="onebutton-retrain-") as name:
-        for month in range(first, last + 1):
-            scratch = Path(name, spelt(month))
+        for month in months:
+            scratch = Path(name, month)
             scratch.mkdir()
-            found = _compare(folder, old, model, month, scratch)
-            said.append(f"{spelt(month)}, {sentence(found, spelt(month))}\n")
+            said.append(f"{month}, {sentence(_compare(folder, old, model, month, scratch), month)}\n")
             print(f"retrain: {said[-1]}", end="", flush=True)
         REPORT.parent.mkdir(exist_ok=True)
         write_text(REPORT, "\n".join(said))
-        if first != last:
-            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={spelt(last)}")
+        if len(months) > 1:
+            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={month}")
             return 0
         _write(folder, scratch)
-    print(f"retrain: {PARAMS} and {CONTRACT} of {folder.name} moved on to {spelt(last)}", flush=True)
+    print(f"retrain: {PARAMS} and {CONTRACT} of {folder.name} moved on to {month}", flush=True)
     status = run(folder.name)
     if pr and not status:
-        _propose(folder.name, spelt(last))
+        _propose(folder.name, month)
     return status
+
+
+def _months(until: str) -> list[str]:
+    """List the months of `2013-09` or `2013-07..2013-12`."""
+    first, _, last = until.partition("..")
+    wrong = f"UNTIL must be a month such as 2013-09, or a range such as 2013-07..2013-12, it is {until!r}"
+    try:
+        months = [str(month) for month in pd.period_range(first, last or first, freq="M")]
+    except ValueError:
+        raise InputError(wrong) from None
+    require(months and until.startswith(months[0]), wrong)
+    return months
 
 
 def sentence(comparison: Mapping[str, Any], month: str) -> str:
@@ -86,8 +96,6 @@ def sentence(comparison: Mapping[str, Any], month: str) -> str:
 
 def _old(folder: Path) -> tuple[str, Path]:
     """Find the model to beat, its name and file: the champion's, or where nothing is in service the one that was trained last."""
-    from onebutton_release.champion import release_of_champion
-
     name, release = champion_name(folder / CHAMPION), release_of_champion(ROOT, folder)
     afar = f"the release of the champion {name} cannot be had from here, so nothing can be compared with it"
     require(release or not name, afar)
@@ -96,7 +104,7 @@ def _old(folder: Path) -> tuple[str, Path]:
     return name or "the model trained before", file
 
 
-def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> Mapping[str, Any]:
+def _compare(folder: Path, old: str, model: Path, month: str, scratch: Path) -> Mapping[str, Any]:
     """Run the stages that the moved parameters reach, up to the comparison, and let the old model answer the new holdout."""
     text = (folder / PARAMS).read_text(encoding="utf-8")
     write_texts(scratch, {PARAMS: edit_yaml(text, lambda params: move(params, month))})
@@ -115,9 +123,8 @@ def _compare(folder: Path, old: str, model: Path, month: int, scratch: Path) -> 
             require(not learnt, before)
             answer_as_champion(folder, model, old, rows, scratch)
         if COMPARISON in stage.outs:
-            found: Mapping[str, Any] = read_json(scratch / COMPARISON)[CHAMPION]
-            return found
-    raise InputError(f"no stage of {folder.name} that {PARAMS} reaches writes {COMPARISON}: nothing can be compared")
+            break
+    return cast("Mapping[str, Any]", read_json(scratch / COMPARISON)[CHAMPION])
 
 
 def _write(folder: Path, scratch: Path) -> None:
@@ -127,16 +134,13 @@ def _write(folder: Path, scratch: Path) -> None:
     pins = {"holdoutRows": holdout.rows, "holdoutSha256": holdout.digest}
 
     def pin(content: Any) -> None:
-        for entry in (entry for table in content["schema"] for entry in table.get("customProperties", [])):
+        for entry in content["schema"][0]["customProperties"]:
             entry["value"] = pins.get(entry["property"], entry["value"])
 
     contract = edit_yaml((folder / CONTRACT).read_text(encoding="utf-8"), pin)
     write_texts(folder, {PARAMS: (scratch / PARAMS).read_text(encoding="utf-8"), CONTRACT: contract})
     if champion_name(folder / CHAMPION):
-        answers = folder / CHAMPION / PREDICTIONS
-        answers.unlink(missing_ok=True)  # it may be a link into DVC's cache
-        shutil.copyfile(scratch / CHAMPION / PREDICTIONS, answers)
-        _call("dvc", "add", "--quiet", str(answers.relative_to(ROOT)))
+        keep_predictions(folder, scratch / CHAMPION / PREDICTIONS)
 
 
 def _propose(pipeline: str, month: str) -> None:
@@ -146,14 +150,7 @@ def _propose(pipeline: str, month: str) -> None:
     git("add", "--all", f"pipelines/{pipeline}", folder=ROOT)
     git("commit", "--no-verify", "--message", title, folder=ROOT)  # the pull request runs every check
     push(ROOT, pipeline)
-    _call("gh", "auth", "setup-git")
-    git("push", "--no-verify", "origin", branch, folder=ROOT)
-    opened = _call("gh", "pr", "create", "--title", title, "--body-file", str(REPORT), "--head", branch)
-    print(f"retrain: proposed, {opened}", flush=True)
-
-
-def _call(*command: str) -> str:
-    done = call(*command, folder=ROOT)
-    failed = f"`{' '.join(command[:2])}` failed: {(done.stderr or done.stdout).strip()}. The results stand here"
-    require(not done.returncode, failed)
-    return done.stdout.strip()
+    git("-c", "credential.helper=!gh auth git-credential", "push", "--no-verify", "origin", branch, folder=ROOT)
+    done = call("gh", "pr", "create", "--title", title, "--body-file", str(REPORT), "--head", branch, folder=ROOT)
+    require(not done.returncode, f"`gh pr create` failed: {done.stderr.strip()}. The results stand on {branch}, pushed")
+    print(f"retrain: proposed, {done.stdout.strip()}", flush=True)
