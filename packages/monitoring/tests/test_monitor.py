@@ -159,6 +159,41 @@ def test_labels_as_csv_and_a_column_that_is_missing(world: Any) -> None:
         monitor(world.root, "shops", "local", "labels.csv", world.at(77))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("labels.csv", "request,row,left\n1,0,no\n2,0,yes\n", "left is to be a number, and is read as text"),
+        ("labels.csv", "request,row,left\n1,0,\n", "or is empty in all rows"),
+        ("labels.csv", "request,row,left\n21000,0,2\n", "where 0 or 1 is wanted"),
+        ("labels.csv", "", "labels.csv is no CSV: empty CSV"),
+        ("labels.txt", "request,row,left\n1,0,1\n", "labels.txt is no Parquet"),
+        ("labels", None, "there is no file"),
+    ],
+    ids=["words", "no values", "neither 0 nor 1", "empty", "no Parquet", "a folder"],
+)
+def test_labels_that_cannot_be_read_are_refused_in_a_line(name: str, text: str | None, words: str, world: Any) -> None:
+    world.write(world.rows(7, 70))
+    if text is not None:
+        (world.root / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        monitor(world.root, "shops", "local", name, world.at(77))
+
+
+def test_a_first_week_that_is_not_judged_yet_is_no_good_news(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world.write(world.rows(3, 70))
+    assert press(world, 73) == 0
+    out = capsys.readouterr().out
+    assert "what predictions cost was not judged yet: labels of the first week are due on" in out
+    press(world, 90)
+    assert "not judged yet" not in capsys.readouterr().out
+
+
+def test_labels_that_never_came_are_told_since_the_log_began(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    week = world.rows(14, 70)
+    world.write(week, week.head(0))
+    assert f"silence / all / labels, since {world.day(70)}: no labels at all" in said(world, 84, capsys)
+
+
 def test_a_log_that_is_joined_in_parts_says_the_same(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     week = world.rows(14, 70)
     world.write(week, week.with_columns(left=1 - pl.col("left")))

@@ -96,6 +96,7 @@ def test_an_alarm_is_told_once_and_its_end_once(world: Any, post: list[Message])
     press(world, 127)
     press(world, 127)
     assert [mail["subject"] for mail in post[1:]] == [f"Over: shops in local: {name}" for name in told(post[0])]
+    assert all("make rollback" not in text(mail) for mail in post[1:])
 
 
 def told(mail: Message) -> list[str]:
@@ -130,6 +131,7 @@ def test_a_webhook_gets_it_too_and_what_could_not_be_sent_is_sent_again(
     server.server_close()
     assert len(got) == 1
     assert "make rollback PIPELINE=shops ENV=local" in got[0]["message"]
+    assert got[0]["type"] == "failure"
 
 
 def test_without_addresses_it_says_that_nobody_was_told(world: Any, capsys: pytest.CaptureFixture[str]) -> None:

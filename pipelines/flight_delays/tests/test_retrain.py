@@ -42,6 +42,9 @@ def test_a_retrained_model_is_judged_beside_the_champion_on_the_newest_month_and
     assert "rows that would judge were trained on before: take a later month" in said
     assert not trained.call("git", "status", "--porcelain", "--", "pipelines/flight_delays/params.yaml")
 
+    said = trained.refused("make", "retrain", "PIPELINE=flight_delays", "UNTIL=2012-11")
+    assert "the newest row that would judge is of 2013-11, not of 2012-11" in said
+
     path = f"{home / 'bin'}:{trained.environment['PATH']}"
     said = trained.call("make", "retrain", "PIPELINE=flight_delays", "UNTIL=2013-09", "PR=1", PATH=path)
     assert f"auc beside {champion}, 27,010 rows" in said

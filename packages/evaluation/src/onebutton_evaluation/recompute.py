@@ -43,7 +43,7 @@ def run_alone(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] =
     `inside` is a command that runs another, such as one that takes the network away.
 
     Raises:
-        InputError: the stage failed; the message is its last line.
+        InputError: the stage failed; the message is its last lines.
     """
     for path in stage.reads:
         here = scratch / path
@@ -59,9 +59,10 @@ def run_alone(folder: Path, stage: Stage, scratch: Path, inside: Sequence[str] =
     said = stage.body["cmd"]
     command = [*inside, "sh", "-c", said if isinstance(said, str) else " && ".join(said)]  # as DVC runs them
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-    last = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+    lines = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+    why = lines[-1:] if "Traceback (most recent call last):" in lines else lines[-3:]
     alone = "when it was run with nothing but what dvc.yaml names"
-    require(not done.returncode, f"the stage {stage.name} failed {alone}: {last[-1]}")
+    require(not done.returncode, f"the stage {stage.name} failed {alone}: {' '.join(why)}")
 
 
 @dataclass(frozen=True)

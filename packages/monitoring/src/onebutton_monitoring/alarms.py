@@ -134,8 +134,9 @@ def of_labels(weeks: pl.DataFrame, known: Mapping[str, Usual], budget: float) ->
 
 def of_silence(days: pl.DataFrame, said: Monitor, today: date) -> Iterator[Alarm]:
     """Say when predictions, or labels that are due, have stopped."""
+    begun: date | None = days[DAY].min()  # type: ignore[assignment]
     for what, column, late in (("predictions", "rows", 0), ("labels", "labelled", said.label_delay_days)):
-        last: date = days.filter(pl.col(column) > 0)[DAY].max() or date.min  # type: ignore[assignment]
-        if last < today - timedelta(late + said.silence_days):
-            week = today - timedelta(today.weekday())
-            yield Alarm("silence", ALL, what, week, f"no {what} after {last}", last + timedelta(1))
+        last: date | None = days.filter(pl.col(column) > 0)[DAY].max()  # type: ignore[assignment]
+        if (last or begun or date.min) < today - timedelta(late + said.silence_days):
+            week, since = today - timedelta(today.weekday()), last + timedelta(1) if last else begun or today
+            yield Alarm("silence", ALL, what, week, f"no {what} after {last}" if last else f"no {what} at all", since)

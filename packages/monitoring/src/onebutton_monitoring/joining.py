@@ -102,6 +102,9 @@ def _with_keys(
         for name in names:
             lacking = f"the {table} has no column {name!r}, which {FILE} names; there are {', '.join(there)}"
             require(name in there, lacking)
+    kind = theirs[judging.answer]
+    text = f"the table of labels: {judging.answer} is to be a number, and is read as text, or is empty in all rows"
+    require(judging.classes or kind.is_numeric() or kind == pl.Boolean, text)
     key = pl.concat_str([pl.col(name).cast(pl.String) for name in said.key], separator="\x1f", ignore_nulls=True)
     hashed, day = key.hash(seed=0).alias(KEY), pl.col("time").dt.date().alias(DAY)
     logged = log.drop(judging.answer, strict=False).with_columns(hashed, day, OF_WEEK)
@@ -146,6 +149,8 @@ def outcome(known: pl.DataFrame, judging: Judging, harm: Harm) -> pl.DataFrame:
     rows = read_rows(known, replace(judging, unit=""), judging.prediction)  # a log may lack quantiles
     predicted, answered = rows.predictions, rows.answers
     if judging.task == "binary":
+        strange = answered[(answered != 0) & (answered != 1)]
+        require(not len(strange), f"labels: {judging.answer} is {strange[:1]}, where 0 or 1 is wanted")
         cost = np.where(rows.called > answered, harm.false_alarm, harm.miss) * np.abs(rows.called - answered)
     elif judging.task == "multiclass":
         predicted, answered = predicted.max(axis=1, initial=0), (rows.called == rows.codes).astype(np.float64)

@@ -12,13 +12,13 @@ import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from onebutton_contracts.errors import require
+from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.intervals import interval
 from onebutton_evaluation.judgement import write_text
 from onebutton_evaluation.metrics import read_rows
@@ -50,11 +50,7 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     name, release = f"{target.pipeline} in {target.name}", release_in_service(root, target.pipeline, target.name)
     one = watch(target.folder, release / MODEL)
     require(labels or one.said.labels, "say where labels are: LABELS=file, or `labels` in monitor.toml")
-    path = root / labels if labels else target.folder / one.said.labels
-    files = sorted(path.parent.glob(path.name))
-    require(files, f"labels: there is no file {path}")
-    csv = path.suffix == ".csv"
-    known = pl.scan_csv(files, try_parse_dates=True) if csv else pl.scan_parquet(files, missing_columns="insert")
+    known = _read_labels(root / labels if labels else target.folder / one.said.labels)
     place = root / one.said.log.get(target.name, f".serving/{target.name}/{target.pipeline}/*/log")
     folders = sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor))))
     logs = [log for log in map(read_log, folders) if not log.limit(1).collect().is_empty()]
@@ -65,15 +61,17 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
     inputs = one.inputs(joined.watched)
     standing = [explain(alarm, joined, one.tuning, inputs) for alarm in alarms if alarm.until is None]
     count = {0: "no alarm stands", 1: "1 alarm stands"}.get(len(standing), f"{len(standing)} alarms stand")
-    why, runbook = standing[0].name if standing else "", target.environment.runbook
+    first: date | None = joined.days[WEEK].min()  # type: ignore[assignment]
+    if weeks.is_empty() and first:
+        due = first + timedelta(weeks=1, days=one.said.label_delay_days)
+        count += f"; what predictions cost was not judged yet: labels of the first week are due on {due}"
+    runbook = target.environment.runbook
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     if (address := project.get("urls", {}).get("repository")) and "://" not in runbook:
         runbook = f"{address}/blob/main/{runbook}"
-    todo = [
-        f"On call: {target.environment.on_call}",
-        f'If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name} WHY="{why}"',
-        f"Runbook: {runbook}",
-    ]
+    back = f"If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name}"
+    todo = [f"On call: {target.environment.on_call}", f"Runbook: {runbook}"]
+    todo[1:1] = [f'{back} WHY="{alarm.name}"' for alarm in standing[:1]]
     state = root / STATE / target.name / target.pipeline
     state.mkdir(parents=True, exist_ok=True)
     past = [alarm for alarm in alarms if alarm.until]
@@ -100,9 +98,23 @@ def replay_history(root: Path, pipeline: str) -> int:
     half_year = found.false / quiet * HALF_YEAR if quiet else float("nan")
     came = ", ".join("never" if days is None else str(days) for days in found.delays)
     print(f"monitor: {found.weeks} weeks, {found.harmful} harmful; {found.caught} of these caught")
-    print(f"monitor: {found.false} calls in a quiet week: {half_year:.1f} false alarms in {HALF_YEAR} quiet weeks")
+    print(
+        f"monitor: {found.false} calls about cost in a quiet week: {half_year:.1f} false alarms in {HALF_YEAR} quiet weeks"
+    )
     print(f"monitor: days from the end of the first harmful week to the call: {came or 'no harm'}")
     return 0
+
+
+def _read_labels(path: Path) -> pl.LazyFrame:
+    """Scan labels of a file or a pattern, or refuse what is neither Parquet nor CSV."""
+    files, csv = [file for file in sorted(path.parent.glob(path.name)) if file.is_file()], path.suffix == ".csv"
+    require(files, f"labels: there is no file {path}")
+    try:
+        known = pl.scan_csv(files, try_parse_dates=True) if csv else pl.scan_parquet(files, missing_columns="insert")
+        known.collect_schema()
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"labels: {path} is no {'CSV' if csv else 'Parquet'}: {str(error).splitlines()[0]}") from None
+    return known
 
 
 def _page(one: Watch, joined: Joined, **words: object) -> str:
@@ -153,7 +165,8 @@ def _tell(name: str, standing: Sequence[Alarm], footer: Sequence[str], memory: P
     import apprise
 
     sender, body = apprise.Apprise(), "\n".join([*map(str, new), *(f"over: {one}" for one in over), "", *footer])
-    sent = sender.add(urls) and sender.notify(title=title, body=body, body_format="text")
+    kind = "failure" if new else "success"  # what a pager tells apart
+    sent = sender.add(urls) and sender.notify(title=title, body=body, notify_type=kind, body_format="text")
     require(sent, f"an alarm could not be sent to all that {URLS} names, and is sent again at the next press: {title}")
     write_text(memory, json.dumps(names, indent=1) + "\n")
     return f"told {len(urls)} address{'es' if urls[1:] else ''}: {title}"

@@ -49,8 +49,10 @@ class Watch:
         Raises:
             InputError: it is not here.
         """
-        rows = read_parquet(self.declared.folder / f"data/{table}.parquet")
-        return rows.with_columns(pl.col(self.said.time).cast(pl.Datetime("us")).alias("time"))
+        rows, time = read_parquet(self.declared.folder / f"data/{table}.parquet"), self.said.time
+        lacking = f"{FILE}: time: data/{table}.parquet has no column {time!r}; there are {', '.join(rows.columns)}"
+        require(time in rows.columns, lacking)
+        return rows.with_columns(pl.col(time).cast(pl.Datetime("us")).alias("time"))
 
     def as_logged(self, rows: pl.DataFrame) -> Joined:
         """Score rows of history, and join them with their own answers by the contract's key."""

@@ -51,10 +51,10 @@ def member_paths(root: Path = ROOT) -> list[Path]:
     return sorted({file.parent.relative_to(root) for one in patterns for file in root.glob(f"{one}/pyproject.toml")})
 
 
-def members(root: Path = ROOT) -> list[Member]:
-    """List every member, in the order of their paths."""
+def members(root: Path = ROOT, within: str = "") -> list[Member]:
+    """List every member, or those within a folder, in the order of their paths."""
     found = []
-    for path in member_paths(root):
+    for path in (path for path in member_paths(root) if path.is_relative_to(within)):
         content = read_toml(root / path / "pyproject.toml")
         project, ours = content.get("project", {}), content.get("tool", {}).get("onebutton", {})
         require("name" in project, f"{path}/pyproject.toml has no name under [project]")
@@ -67,7 +67,7 @@ def members(root: Path = ROOT) -> list[Member]:
 
 def drafts(root: Path = ROOT) -> list[str]:
     """List the folders of the pipelines that are drafts, relative to the root: `pipelines/churn`."""
-    return [member.path.as_posix() for member in members(root) if member.draft and member.is_pipeline]
+    return [member.path.as_posix() for member in members(root, "pipelines") if member.draft]
 
 
 def unnamed_drafts(pipeline: str, root: Path = ROOT) -> list[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 
 from onebutton_contracts.contract import load_contract
-from onebutton_contracts.dvc_files import read_plan
+from onebutton_contracts.dvc_files import read_plan, read_yaml
 from onebutton_contracts.errors import InputError, require
 from onebutton_evaluation.champion import CHAMPION, PREDICTIONS, champion_name
 from onebutton_evaluation.declarations import CONTRACT, load_declarations
@@ -34,7 +34,7 @@ HOLDOUT, PARAMS = "data/holdout.parquet", "params.yaml"
 REPORT = ROOT / "report/retrain.md"  # of the last press; a pull request begins with it
 
 
-def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
+def retrain(pipeline: str = "", until: str = "", *, pr: bool = False) -> int:
     """Retrain until a month and write what that took, or try every month of a range and write nothing; return the exit status.
 
     The month is the last whose rows are known, `2013-09`, a range `2013-07..2013-12`; the month before this one when empty.
@@ -49,6 +49,9 @@ def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
     if pr:
         require(shutil.which("gh"), "PR=1 opens the pull request with gh, which is not here: https://cli.github.com")
         check_clean(ROOT, "retrain PR=1")
+    elif len(months) == 1:  # so that git can take back what is written
+        written = (PARAMS, CONTRACT, CHAMPION)
+        check_clean(ROOT, "retrain", *(f"pipelines/{folder.name}/{path}" for path in written))
     old, model = _old(folder)
     said = [f"# {folder.name}: does retraining help?\n"]
     with tempfile.TemporaryDirectory(prefix="onebutton-retrain-") as name:
@@ -60,13 +63,18 @@ def retrain(pipeline: str, until: str = "", *, pr: bool = False) -> int:
         REPORT.parent.mkdir(exist_ok=True)
         write_text(REPORT, "\n".join(said))
         if len(months) > 1:
-            print(f"retrain: nothing was written. Next: make retrain PIPELINE={folder.name} UNTIL={month}")
+            press = f"make retrain PIPELINE={folder.name} UNTIL={month}"
+            print(f"retrain: nothing was written. Next: the month in which retraining helps, such as {press}")
             return 0
         _write(folder, scratch)
     print(f"retrain: {PARAMS} and {CONTRACT} of {folder.name} moved on to {month}", flush=True)
     status = run(folder.name)
     if pr and not status:
         _propose(folder.name, month)
+    elif not status:
+        print(f"retrain: {said[-1]}", end="")
+        back = f"`git restore pipelines/{folder.name}`, then `make run`"
+        print(f"retrain: Next: make gates, then commit. To take it back: {back}")
     return status
 
 
@@ -118,6 +126,7 @@ def _compare(folder: Path, old: str, model: Path, month: str, scratch: Path) -> 
             rows, key = pl.read_parquet(scratch / HOLDOUT), load_contract(folder / CONTRACT).primary_key
             none = "no row is of the months that would judge. Is the newest data here? `make data-add` adds it"
             require(rows.height, none)
+            _check_year(folder, rows, month)
             learnt = rows.join(pl.read_parquet(folder / "data/train.parquet"), on=key, how="semi").height
             before = f"{learnt:,} of {rows.height:,} rows that would judge were trained on before: take a later month"
             require(not learnt, before)
@@ -125,6 +134,16 @@ def _compare(folder: Path, old: str, model: Path, month: str, scratch: Path) -> 
         if COMPARISON in stage.outs:
             break
     return cast("Mapping[str, Any]", read_json(scratch / COMPARISON)[CHAMPION])
+
+
+def _check_year(folder: Path, rows: pl.DataFrame, month: str) -> None:
+    """Refuse rows of another year, which months that are numbers do not tell apart; `judging.unit` may name their day."""
+    unit = load_declarations(folder / "gates.toml").judging.unit
+    if unit and rows[unit].dtype.is_temporal():
+        last = min(to for _, to in read_yaml(folder / PARAMS)["retrain"].values())
+        newest, wanted = str(rows[unit].max()), str(pd.Period(month, "M") - last)
+        another = f"the newest row that would judge is of {newest[:7]}, not of {wanted}: UNTIL={month} needs newer data"
+        require(newest.startswith(wanted), f"{another}, which `make data-add` adds")
 
 
 def _write(folder: Path, scratch: Path) -> None:
