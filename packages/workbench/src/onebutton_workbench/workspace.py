@@ -105,7 +105,8 @@ def dvc_files(root: Path = ROOT) -> list[Path]:
 def the_pipeline(name: str, root: Path = ROOT) -> str:
     """Return the name of a pipeline; refuse one that is none with a list of those that are."""
     known = pipelines(root)
-    require(name in known, f"there is no pipeline {name!r}. PIPELINE can be: {', '.join(known) or '(none yet)'}")
+    wrong = f"there is no pipeline {name!r}" if name else "say which pipeline"
+    require(name in known, f"{wrong}. PIPELINE can be: {', '.join(known) or '(none yet)'}")
     return name
 
 
