@@ -19,12 +19,13 @@ from onebutton_contracts.errors import InputError, require
 from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import holds, names, shortened
-from onebutton_workbench.lineage.tracked_data import Tracked, tracked
+from onebutton_workbench.lineage.tracked_data import Tracked, md5_of, tracked
 from onebutton_workbench.workspace import ROOT, the_pipeline
 
 UNSET = "no remote is set. `make remote URL=s3://bucket/folder` sets one"
 URL = re.compile(r"(?!https?:)\w+://[^\s/]\S*|/.*")  # DVC knows which schemes there are; http is one to read from
 LACKING = re.compile(r"requires '(dvc-\w+)' to be installed")  # as DVC says it of a scheme
+LARGE = 200_000_000  # bytes
 UNSAVED = "Can't remove the following unsaved files"  # how DVC spares data that its cache does not hold
 MISSING = re.compile(r"Missing cache files|Checkout failed")  # so DVC lists what is neither here nor there
 
@@ -176,7 +177,7 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
     edited = names("diff", "--name-only", "--no-ext-diff", "--relative", "-z", "HEAD", "--", "*.dvc", folder=root)
     read = [one for one in tracked(root) if any(_concerns(one, name, root) for name in pipelines)]
     here = {one.path for one in read if (root / one.path).exists()}
-    wanted = [one for one in read if one.file not in edited or one.path not in here]
+    wanted = [one for one in read if (one.file not in edited or one.path not in here) and not _is_there(one, root)]
     if not wanted:
         return
     done = call_dvc("checkout", *[one.file for one in wanted], root=root)
@@ -185,6 +186,12 @@ def bring(root: Path, pipelines: Collection[str]) -> None:
         raise InputError(f"{_in_the_way(named or wanted, here, done.stderr, root)}. No stage was run")
     for one in named:
         print(f"run: {one.path} is now the one that {one.file} names", flush=True)
+
+
+def _is_there(one: Tracked, root: Path) -> bool:
+    """Whether data is what git names; of a large file or a folder DVC is asked, whose start takes longer than to read others."""
+    file = root / one.path
+    return file.is_file() and file.stat().st_size < LARGE and md5_of(file) == one.md5
 
 
 def _concerns(one: Tracked, pipeline: str, root: Path) -> bool:

@@ -22,7 +22,7 @@ from onebutton_workbench.environment import call
 from onebutton_workbench.findings import Finding
 from onebutton_workbench.git import names
 from onebutton_workbench.lineage.fingerprint import write_fingerprints
-from onebutton_workbench.lineage.tracked_data import tracked
+from onebutton_workbench.lineage.tracked_data import md5_of, tracked
 from onebutton_workbench.workspace import dvc_files
 
 FOLDER = ".dir"  # how DVC's digest of a folder ends
@@ -122,14 +122,10 @@ def _digest(path: str, known: Mapping[str, str | None], root: Path) -> str:
     """Digest a file or a folder as DVC does; empty when nobody can say without the data."""
     if path in known:
         named = known[path]
-        return _md5(root / path) if named is None else named
+        return md5_of(root / path) if named is None else named
     inside = {name: _digest(name, known, root) for name in sorted(known) if name.startswith(f"{path}/")}
     unsaid = any(not one or one.endswith(FOLDER) for one in inside.values())
     if unsaid or None not in map(known.get, inside):
         return ""  # only a list that is with the data says what is in a folder
     listed = [{"md5": md5, "relpath": name.removeprefix(f"{path}/")} for name, md5 in inside.items()]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + FOLDER  # noqa: S324
-
-
-def _md5(file: Path) -> str:
-    return hashlib.md5(file.read_bytes()).hexdigest() if file.is_file() else "gone"  # noqa: S324  DVC's own hash
