@@ -94,10 +94,8 @@ def check_remote(root: Path, remote: Remote) -> tuple[list[Finding], str]:
     try:
         with Repo(str(root), config=patience) as repo:
             storage = repo.cloud.get_remote_odb(remote.name)
-            with suppress(
-                FileNotFoundError
-            ):  # no file has that digest; DVC asks for nothing where it keeps nothing yet
-                storage.fs.info(storage.oid_to_path("0" * 32))
+            with suppress(FileNotFoundError):  # DVC would ask for nothing where it keeps nothing yet
+                storage.fs.info(storage.oid_to_path("0" * 32))  # a digest that no file has
             found = repo.data_status(granular=True, not_in_remote=True, remote_refresh=True)
     except Exception as error:  # noqa: BLE001  each client has errors of its own; all mean no answer
         return [], why(f"{type(error).__name__}: {error}")

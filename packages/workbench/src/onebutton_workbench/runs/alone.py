@@ -1,8 +1,7 @@
 """Run each stage again with nothing but what `dvc.yaml` says that it reads, and compare. The work of `make run ALONE=1`.
 
 A read that is not declared fails, by whatever library it is made: DVC would not rerun the stage when that file changes. A stage
-that reads what another wrote gets no network either. Unseen stays what is read by an absolute path, from the installed packages
-or from HOME.
+that reads what another wrote gets no network either. Unseen stays what is read by an absolute path, as from HOME.
 """
 
 import shutil
