@@ -281,6 +281,7 @@ def alarms(draw: Draw, judging: Judging, units: int, per_unit: int, repeats: int
     return claimed / repeats
 
 
+@pytest.mark.slow
 def test_false_alarms_over_all_slices_together_stay_within_one_in_twenty(draw: Draw, judging: Judging) -> None:
     assert alarms(draw, judging, 250, 8, 200) <= 0.08  # 0.05, and the chance of 200 draws
 
@@ -309,6 +310,7 @@ def difference_coverage(draw: Draw, judging: Judging, units: int, per_unit: int,
     return covered / repeats
 
 
+@pytest.mark.slow
 def test_nineteen_of_twenty_intervals_of_a_difference_hold_the_truth(draw: Draw, judging: Judging) -> None:
     assert 0.93 <= difference_coverage(draw, judging, 300, 1, 1500) <= 0.97
 

@@ -128,6 +128,7 @@ def test_results_of_another_model_are_not_held_against_the_last_commit(pipeline:
     assert compute(pipeline).wrong == []
 
 
+@pytest.mark.slow
 def test_the_last_digits_may_differ_as_far_as_params_allow_and_counts_may_not(pipeline: Path) -> None:
     with (pipeline / "params.yaml").open("a", encoding="utf-8") as file:
         file.write("reproduce: {tolerance: 0.001}\n")
@@ -207,6 +208,7 @@ def without_first(holdout: Path) -> None:
     pl.read_parquet(holdout).drop("first").write_parquet(holdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [without_second, other_values])
 def test_where_inputs_changed_a_champion_is_believed_by_what_it_was_released_with(
     change: Callable[[Path], None], pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

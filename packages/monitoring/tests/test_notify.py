@@ -125,7 +125,7 @@ def test_a_webhook_gets_it_too_and_what_could_not_be_sent_is_sent_again(
     with pytest.raises(InputError, match="an alarm could not be sent"):
         press(world, 106)
     server = HTTPServer(("127.0.0.1", port), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     assert [press(world, 106), press(world, 106)] == [1, 1]
     server.shutdown()
     server.server_close()

@@ -653,6 +653,7 @@ def start(folder: Path, limit: int | None = None) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10_000, 2_000_000], ids=["a part", "all parts together"])
 def test_a_full_disk_is_told_in_a_line_and_the_next_press_goes_on(folder: Path, limit: int) -> None:
     rows = pl.concat([FLIGHTS] * 200)  # with a temperature that cannot be written in fewer bytes than it has

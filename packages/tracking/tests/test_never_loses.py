@@ -166,6 +166,7 @@ def test_a_database_of_a_newer_mlflow_is_named_and_left_as_it_is(pipeline: Path)
     assert "another version of MLflow" in printed
 
 
+@pytest.mark.slow
 def test_mlflow_that_takes_too_long_fails_no_run(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def test_without_a_good_uv_the_pinned_one_is_fetched_with_a_python_that_has_pip(
     assert bootstrap.fits(str(fetched))
 
 
+@pytest.mark.slow
 def test_the_pinned_uv_is_installed_by_the_hashes_in_the_lock_or_not_at_all(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

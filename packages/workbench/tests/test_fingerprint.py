@@ -229,6 +229,7 @@ def test_the_lock_is_read_as_a_toml_parser_would() -> None:
     assert read == {name: versions for name, versions in parsed.items() if versions != {""}}
 
 
+@pytest.mark.slow
 def test_fingerprints_are_equal_on_every_python_at_hand(workspace: Path) -> None:
     """Over all modules of this repo: syntax trees differ between versions, their meaning must not."""
     program = (

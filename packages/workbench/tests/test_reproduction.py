@@ -1,14 +1,10 @@
-from __future__ import annotations
-
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from onebutton_workbench.runs.interrupted import only_press
 from onebutton_workbench.runs.run import call_dvc, made_again
-
-if TYPE_CHECKING:
-    import pytest
 
 DVC = """
 import subprocess, sys
@@ -25,6 +21,7 @@ print("Stage files are what the stage itself talks about")
 """
 
 
+@pytest.mark.slow
 def test_seconds_and_peak_memory_of_each_stage_are_in_the_summary(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

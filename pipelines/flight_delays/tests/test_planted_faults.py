@@ -80,6 +80,7 @@ def test_a_fault_is_caught_at_the_first_boundary(
     assert "jo@airline.example" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", ["dep_delay", "carrier", "distance", "sched_dep_time", "hour", "month", "year"])
 def test_columns_under_each_others_heading_are_noticed(
     flights: pl.DataFrame, contracts: dict[str, Contract], one: str
