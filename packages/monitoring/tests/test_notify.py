@@ -92,6 +92,7 @@ def test_an_alarm_is_told_once_and_its_end_once(world: Any, post: list[Message])
     harmful(world)
     assert [press(world, day) for day in (106, 107, 113)] == [1, 1, 1]
     assert len(post) == 1
+    assert "make rollback" not in text(post[0])  # of a first release: there is none to go back to
     world.write(world.rows(14, 112))
     press(world, 127)
     press(world, 127)
@@ -130,7 +131,7 @@ def test_a_webhook_gets_it_too_and_what_could_not_be_sent_is_sent_again(
     server.shutdown()
     server.server_close()
     assert len(got) == 1
-    assert "make rollback PIPELINE=shops ENV=local" in got[0]["message"]
+    assert "On call: Ann, 0100" in got[0]["message"]
     assert got[0]["type"] == "failure"
 
 

@@ -28,7 +28,9 @@ from onebutton_monitoring.alarms import HALF_YEAR, Alarm, of_silence
 from onebutton_monitoring.drift import explain
 from onebutton_monitoring.joining import DAY, SLICE, WEEK, Joined, join
 from onebutton_monitoring.watch import Watch, replay, watch
+from onebutton_release.moves import good
 from onebutton_release.target import find_target, pipeline_named, release_in_service
+from onebutton_serving.history import read_history
 from onebutton_serving.loading import MODEL
 from onebutton_serving.segments import read_log
 
@@ -71,7 +73,8 @@ def monitor(root: Path, pipeline: str, environment: str, labels: str, now: datet
         runbook = f"{address}/blob/main/{runbook}"
     back = f"If it is the model: make rollback PIPELINE={target.pipeline} ENV={target.name}"
     todo = [f"On call: {target.environment.on_call}", f"Runbook: {runbook}"]
-    todo[1:1] = [f'{back} WHY="{alarm.name}"' for alarm in standing[:1]]
+    if len(good(read_history(target.store))) > 1:  # else it is the first release, and there is none to go back to
+        todo[1:1] = [f'{back} WHY="{alarm.name}"' for alarm in standing[:1]]
     state = root / STATE / target.name / target.pipeline
     state.mkdir(parents=True, exist_ok=True)
     past = [alarm for alarm in alarms if alarm.until]

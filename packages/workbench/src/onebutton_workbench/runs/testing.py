@@ -75,7 +75,7 @@ def run_together(
     failed = "a test failed and says why above. Mend it, then press `make test` again"
     require(status in {0, NONE_COLLECTED}, failed)
     hold_floors(() if slow else covered, root)
-    print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'make check, then commit'}")
+    print(f"test: {'slow tests' if slow else 'tests'} passed. Next: {'make ci' if slow else 'commit'}")
 
 
 def _call(paths: Sequence[str], how: Sequence[str], root: Path) -> int:
@@ -125,4 +125,4 @@ def run_alone(members: Sequence[Member], root: Path = ROOT) -> None:
             bad += [member.path.as_posix()] if result != "passed" else []
     mend = "What one imports it declares: `make add PACKAGE=xgboost MEMBER=churn`, for one"
     require(not bad, f"{len(bad)} of {len(members)} members did not pass alone: {', '.join(bad)}. {mend}")
-    print(f"test: {len(members)} of {len(members)} members passed alone. Next: make check, then commit")
+    print(f"test: {len(members)} of {len(members)} members passed alone. Next: commit")
